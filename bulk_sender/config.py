@@ -1,0 +1,406 @@
+"""The configuration: one validated model made from defaults, a TOML file, the environment and flags.
+
+Later sources win: defaults < file < environment < flags. The model is frozen, holds no secret, and its
+``frozen_settings`` are what a run remembers and compares when it is resumed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from bulk_sender.errors import ConfigError, CredentialError
+
+JsonObject = dict[str, Any]
+FieldType = Literal["string", "integer", "float", "boolean", "datetime", "date", "json", "list"]
+
+IDENTIFIERS = ("external_user_id", "email", "user_alias", "braze_id")
+_RATE = re.compile(r"^\s*([\d_]+(?:\.\d+)?)\s*/\s*(second|minute|hour|day|s|m|min|h|d)\s*$")
+_SECONDS = {
+    "second": 1,
+    "s": 1,
+    "minute": 60,
+    "m": 60,
+    "min": 60,
+    "hour": 3600,
+    "h": 3600,
+    "day": 86400,
+    "d": 86400,
+}
+_KEY_NAMES = re.compile(r"(?i)^(rest_?)?(braze_?)?api_?-?key$|^(secret|token|password|authorization)$")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+class Source(_Model):
+    """Where one field comes from: a ``column``, or a constant ``value``; ``type`` and ``format`` convert it."""
+
+    column: str | None = None
+    value: Any = None
+    type: FieldType | None = None
+    format: str | None = None
+    """A strptime pattern for ``date`` and ``datetime``, for files that don't use ISO 8601."""
+    separator: str = "|"
+    """What stands between the values of a ``list``."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.column is None) == ("value" not in self.model_fields_set):
+            raise ValueError("give either column or value")
+        return self
+
+    @property
+    def is_constant(self) -> bool:
+        return self.column is None
+
+
+def _source(raw: Any) -> Any:
+    return {"column": raw} if isinstance(raw, str) else raw
+
+
+def _prioritization(raw: Any) -> Any:
+    return {"value": raw} if isinstance(raw, list) else _source(raw)
+
+
+FieldSource = Annotated[Source, BeforeValidator(_source)]
+
+
+class AliasSource(_Model):
+    """Where the two parts of a user alias come from."""
+
+    alias_name: FieldSource
+    alias_label: FieldSource
+
+
+class RecipientConfig(_Model):
+    """Where each field of a recipient comes from. Empty: the columns' names are the mapping."""
+
+    external_user_id: FieldSource | None = None
+    email: FieldSource | None = None
+    user_alias: AliasSource | None = None
+    braze_id: FieldSource | None = None
+    prioritization: Annotated[Source, BeforeValidator(_prioritization)] | None = None
+    send_to_existing_only: FieldSource | None = None
+    trigger_properties: dict[str, FieldSource] = {}
+    attributes: dict[str, FieldSource] = {}
+    subscription_groups: dict[str, FieldSource] = {}
+    """Subscription group id → the column that holds ``subscribed`` or ``unsubscribed``."""
+    identifier_order: tuple[str, ...] = ()
+    """The identifiers in the order they were written: the first that is not empty wins."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _remember_order(cls, raw: Any) -> Any:
+        if isinstance(raw, dict):
+            raw = _canvas_name(raw, ("canvas_entry_properties", "context"))
+            if "identifier_order" not in raw:
+                raw = raw | {"identifier_order": tuple(name for name in raw if name in IDENTIFIERS)}
+        return raw
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.model_fields_set - {"identifier_order"})
+
+
+def _canvas_name(raw: JsonObject, names: tuple[str, ...]) -> JsonObject:
+    """Accept the Canvas' names for what a campaign calls ``trigger_properties``."""
+    given = [name for name in (*names, "trigger_properties") if name in raw]
+    if len(given) > 1:
+        raise ValueError(f"{given[0]} and {given[1]} are two names of one thing: give one")
+    return {("trigger_properties" if name in names else name): value for name, value in raw.items()}
+
+
+class BrazeConfig(_Model):
+    """The workspace's host and the campaign or Canvas to trigger."""
+
+    endpoint: str | None = None
+    campaign_id: str | None = None
+    canvas_id: str | None = None
+    send_id: str | None = None
+    canvas_properties_name: Literal["canvas_entry_properties", "context"] = "canvas_entry_properties"
+    ca_bundle: str | None = None
+    """A PEM file to trust instead of certifi's bundle, e.g. behind a company proxy."""
+    proxy: str | None = None
+    """A proxy to go through. Never taken from the environment: it would see the key."""
+
+    @field_validator("campaign_id", "canvas_id", "send_id")
+    @classmethod
+    def _not_blank(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("is empty")
+        return value
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.campaign_id and self.canvas_id:
+            raise ValueError("campaign_id and canvas_id are both given: a run triggers one of them")
+        if self.canvas_id and self.send_id:
+            raise ValueError("send_id belongs to campaigns, not to a Canvas")
+        return self
+
+
+class Attachment(_Model):
+    """One e-mail attachment: its name without extension, and where Braze fetches it."""
+
+    file_name: str = Field(min_length=1)
+    url: str = Field(pattern=r"^https?://")
+
+
+class MessageConfig(_Model):
+    """What is the same in every request."""
+
+    trigger_properties: JsonObject = {}
+    audience: JsonObject | None = None
+    attachments: list[Attachment] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canvas_names(cls, raw: Any) -> Any:
+        return _canvas_name(raw, ("canvas_entry_properties", "context")) if isinstance(raw, dict) else raw
+
+    @field_validator("audience")
+    @classmethod
+    def _audience_is_a_tree(cls, value: JsonObject | None) -> JsonObject | None:
+        if value is not None:
+            _check_audience(value, "audience")
+        return value
+
+
+def _check_audience(node: Any, where: str) -> None:
+    """A connected audience is one filter, or ``AND``/``OR`` over a list of such (Braze: connected_audience)."""
+    if not isinstance(node, dict) or len(node) != 1:
+        raise ValueError(f"{where}: a filter is a table with one key, AND, OR or the filter's name")
+    [(name, inner)] = node.items()
+    if name in ("AND", "OR"):
+        if not isinstance(inner, list) or not inner:
+            raise ValueError(f"{where}.{name}: wants a list of at least one filter")
+        for index, child in enumerate(inner):
+            _check_audience(child, f"{where}.{name}[{index}]")
+    elif not isinstance(inner, dict) or not inner:
+        raise ValueError(
+            f"{where}.{name}: a filter's value is a table, such as {{ comparison = …, value = … }}"
+        )
+
+
+class InputConfig(_Model):
+    """How the input is read, and which of its rows are meant."""
+
+    format: Literal["csv", "parquet", "ndjson", "arrow", "excel", "delta", "iceberg"] | None = None
+    """Detected from the name and the first bytes unless given."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    encoding: str | None = None
+    header: bool = True
+    """Whether a CSV's first line names its columns; without, they are ``column_1``, ``column_2``, …"""
+    null_values: list[str] = []
+    """Cells that mean "nothing", besides empty ones."""
+    decimal: Literal[".", ","] = "."
+    sheet: str | None = None
+    timezone: str = "UTC"
+    """Where datetimes without an offset were meant."""
+    filter: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    duplicates: Literal["first", "allow"] = "first"
+    nulls: Literal["omit", "send"] = "omit"
+    profile_fields: Literal["reject", "warn"] = "warn"
+    """What to do with a profile field (country, language, gender, …) outside Braze's vocabulary."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except Exception:
+            raise ValueError(
+                f"{value!r} is no time zone of the IANA database, such as Europe/Paris"
+            ) from None
+        return value
+
+
+class Rate(_Model):
+    """``count`` requests per ``seconds``."""
+
+    count: float = Field(gt=0)
+    seconds: int
+
+    @property
+    def per_second(self) -> float:
+        return self.count / self.seconds
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``"250000/hour"`` → Rate. Raises ValueError naming the form wanted."""
+        match = _RATE.match(text)
+        if not match or float(match[1].replace("_", "")) <= 0:
+            raise ValueError(
+                f"{text!r} is no rate: write N/second, N/minute, N/hour or N/day, such as 250000/hour"
+            )
+        return cls(count=float(match[1].replace("_", "")), seconds=_SECONDS[match[2]])
+
+
+class DeliveryConfig(_Model):
+    """How fast, how wide and how stubbornly requests are made."""
+
+    rate: str = "250000/hour"
+    reserve: float = Field(default=0.0, ge=0.0, lt=1.0)
+    concurrency: int = Field(default=32, ge=1, le=512)
+    timeout: float = Field(default=60.0, gt=0, le=3600)
+    attempts: int = Field(default=8, ge=1, le=100)
+    server_errors: Literal["retry", "hold"] = "retry"
+    max_body_kb: int = Field(default=256, ge=4, le=4096)
+    """A request's body stays under this many kilobytes: a batch is split rather than sent as a giant."""
+    breaker: int = Field(default=5, ge=1)
+    """The run stops after this many requests in a row that failed or stayed unknown."""
+    retry_budget: float = Field(default=0.2, ge=0.0, le=10.0)
+    """Retries of a run, as a share of its requests (and at least 100), before it stops."""
+    window: str | None = None
+    """Hours in which sending is allowed, such as ``"09:00-20:00 Europe/Paris"``."""
+
+    @field_validator("timeout", "reserve", "retry_budget", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("rate")
+    @classmethod
+    def _is_a_rate(cls, value: str) -> str:
+        Rate.parse(value)
+        return value
+
+    @property
+    def pace(self) -> Rate:
+        return Rate.parse(self.rate)
+
+
+class Config(_Model):
+    """Everything that decides what a run sends, and how. The key is not part of it."""
+
+    braze: BrazeConfig = BrazeConfig()
+    message: MessageConfig = MessageConfig()
+    recipient: RecipientConfig = RecipientConfig()
+    input: InputConfig = InputConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Self:
+        """Read a TOML file (or none) and lay ``overrides`` (dotted key → value, None is skipped) over it.
+
+        Raises ConfigError naming the file and the key; CredentialError when the file holds a key.
+        """
+        raw = read_toml(Path(path)) if path is not None else {}
+        for dotted, value in (overrides or {}).items():
+            if value is not None:
+                table, key = dotted.split(".")
+                raw.setdefault(table, {})[key] = value
+                if dotted == "braze.campaign_id":
+                    raw["braze"].pop("canvas_id", None)
+                elif dotted == "braze.canvas_id":
+                    raw["braze"].pop("campaign_id", None)
+        return cls.parse(raw, where=str(path) if path is not None else "the options")
+
+    @classmethod
+    def parse(cls, raw: JsonObject, *, where: str) -> Self:
+        """Validate a table, as read from TOML. Raises ConfigError, CredentialError."""
+        _refuse_keys(raw, where)
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise ConfigError(
+                _explain(error, where), hint="mend the configuration and run the command again"
+            ) from None
+
+    @property
+    def is_canvas(self) -> bool:
+        return self.braze.canvas_id is not None
+
+    @property
+    def target(self) -> str | None:
+        """The campaign's or Canvas' id."""
+        return self.braze.canvas_id or self.braze.campaign_id
+
+    def frozen_settings(self) -> JsonObject:
+        """What must not change between the parts of one run: all that decides the bodies and where they go."""
+        settings: JsonObject = json.loads(
+            self.model_dump_json(exclude={"delivery": True, "braze": {"ca_bundle", "proxy"}})
+        )
+        settings["delivery"] = {
+            "max_body_kb": self.delivery.max_body_kb,
+            "server_errors": self.delivery.server_errors,
+        }
+        return settings
+
+
+def read_toml(path: Path) -> JsonObject:
+    """Parse a TOML file. Raises ConfigError with the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"configuration file not found: {path}", hint="check the path given to --config"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration file {path} can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"configuration file {path} is not valid TOML: {error}") from None
+
+
+def _refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
+    """A key in a file ends up in backups and repositories: refuse it without quoting it."""
+    for name, value in raw.items():
+        if _KEY_NAMES.match(name) and prefix in ("", "braze.", "delivery."):
+            raise CredentialError(
+                f"{where}: {prefix}{name} holds a credential; a key has no place in a configuration file",
+                hint="remove it, and set BRAZE_API_KEY or BRAZE_API_KEY_FILE in the environment",
+            )
+        if isinstance(value, dict) and not prefix:
+            _refuse_keys(value, where, f"{name}.")
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    return f"{where}: " + "; ".join(_explain_one(detail) for detail in error.errors(include_url=False))
+
+
+def _explain_one(detail: Any) -> str:
+    path = [part for part in detail["loc"] if not str(part).startswith("function-")]
+    key = ".".join(str(part) for part in path)
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(path[-1]), _known_keys(path[:-1]), n=1, cutoff=0.5)
+        return f"unknown key {key}" + (f" (did you mean {near[0]}?)" if near else "")
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
+
+
+def _known_keys(path: list[Any]) -> list[str]:
+    model: Any = Config
+    for part in path:
+        field = model.model_fields.get(part)
+        found = next(_models_in(field.annotation), None) if field else None
+        if found is None:
+            break
+        model = found
+    names = [name for name in model.model_fields if name != "identifier_order"]
+    return [*names, "canvas_entry_properties"] if "trigger_properties" in names else names
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models_in(inner)

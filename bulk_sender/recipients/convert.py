@@ -1,0 +1,265 @@
+"""Values → JSON text, as polars expressions. Pure: no I/O, no Python object per value.
+
+Every function takes an expression and gives expressions. JSON text is null where the value is null; where a
+value can't become what was asked for, ``Converted.bad`` is true and the row will be rejected.
+
+Why not polars' own ``struct.json_encode`` for everything: it writes a datetime without offset as
+``2020-01-01 00:00:00``, a NaN as ``null`` and a decimal as a string. It is used for what it does right: strings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from bulk_sender.config import FieldType
+from bulk_sender.errors import ConfigError
+
+_INTEGER = r"^[+-]?[0-9]+(\.0+)?$"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+_ISO_DATETIME = (
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?([.,][0-9]{1,9})?)?"
+    r" ?([Zz]|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})?$"
+)
+_ISO_DATE = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$"
+_TRUE = ["true", "t", "yes", "y", "1", "on"]
+_FALSE = ["false", "f", "no", "n", "0", "off"]
+_EXPECTED: dict[FieldType, str] = {
+    "string": "text",
+    "integer": "a whole number of at most 64 bits",
+    "float": "a finite number",
+    "boolean": "true or false",
+    "datetime": "a date and time, such as 2026-02-28T10:00:00",
+    "date": "a date, such as 2026-02-28",
+    "json": "valid JSON",
+    "list": "a list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """How text stands for values in this input (``[input]`` timezone and decimal, a field's format and separator)."""
+
+    timezone: str = "UTC"
+    decimal: str = "."
+    format: str | None = None
+    separator: str = "|"
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """``json``: String expression, null where there is no value; ``bad``: Boolean expression; ``expected``: prose."""
+
+    json: pl.Expr
+    bad: pl.Expr | None
+    expected: str
+
+
+def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Convention) -> Converted:
+    """Convert a column of ``dtype`` to JSON text of type ``wanted`` (None: its own type).
+
+    Raises ConfigError when the column can't hold such values at all.
+    """
+    if wanted is None or _is_native(dtype, wanted):
+        return Converted(json_text(value, dtype, by), non_finite(value, dtype), _EXPECTED["float"])
+    if wanted == "json" and dtype.is_nested():
+        return Converted(json_text(value, dtype, by), non_finite(value, dtype), _EXPECTED["float"])
+    if dtype.is_nested() or dtype == pl.Binary:
+        raise ConfigError(f"a column of type {dtype} can't be sent as {wanted}")
+    text = scalar_text(value, dtype, by)
+    if wanted != "string":  # an empty cell is no wrong number: it is no number
+        text = pl.when(text.str.strip_chars().str.len_bytes() > 0).then(text)
+    json = _FROM_TEXT[wanted](text, by)
+    bad = None if wanted == "string" else text.is_not_null() & json.is_null()
+    return Converted(
+        json, bad, _EXPECTED[wanted] if by.format is None else f"a {wanted} of the form {by.format}"
+    )
+
+
+def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
+    return (
+        (wanted == "integer" and dtype.is_integer())
+        or (wanted == "float" and (dtype.is_float() or dtype.is_decimal() or dtype.is_integer()))
+        or (wanted == "boolean" and dtype == pl.Boolean)
+        or (wanted == "date" and dtype == pl.Date)
+        or (wanted == "datetime" and dtype == pl.Datetime)
+        or (wanted == "list" and isinstance(dtype, pl.List | pl.Array))
+    )
+
+
+def quote(text: pl.Expr) -> pl.Expr:
+    """Text → a JSON string, escaped; null stays null."""
+    encoded = pl.struct(text.alias("_")).struct.json_encode()
+    return pl.when(text.is_not_null()).then(encoded.str.slice(5, encoded.str.len_chars() - 6))
+
+
+def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
+    """A scalar column → the text a person would write for it; datetimes in ISO 8601 with an offset."""
+    if dtype == pl.String:
+        return value
+    if isinstance(dtype, pl.Datetime):
+        zoned = value if dtype.time_zone else _zoned(value, by.timezone)
+        return zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z")
+    if dtype == pl.Duration:
+        return value.dt.to_string("iso")
+    return value.cast(pl.String)
+
+
+def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
+    """A column of any type → JSON text in its own type, nested ones included.
+
+    Raises ConfigError for binary data and other types that JSON has no word for.
+    """
+    if isinstance(dtype, pl.List | pl.Array):
+        items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
+        inner = json_text(pl.element(), _inner(dtype), by).fill_null("null")
+        return pl.lit("[") + items.list.eval(inner).list.join(",") + pl.lit("]")
+    if isinstance(dtype, pl.Struct):
+        fields = [
+            pl.concat_str(
+                quote(pl.lit(field.name)) + ":",
+                json_text(value.struct.field(field.name), _dtype(field), by).fill_null("null"),
+            )
+            for field in dtype.fields
+        ]
+        body = pl.concat_str(fields, separator=",") if fields else pl.lit("")
+        return pl.when(value.is_not_null()).then(pl.lit("{") + body + pl.lit("}"))
+    if dtype == pl.Boolean or dtype.is_integer() or dtype.is_decimal():
+        return value.cast(pl.String)
+    if dtype.is_float():
+        # A struct keeps the shortest digits that read back as the same number, which a cast doesn't promise.
+        encoded = pl.struct(value.alias("_")).struct.json_encode()
+        return pl.when(value.is_not_null()).then(encoded.str.slice(5, encoded.str.len_chars() - 6))
+    if dtype == pl.Null:
+        return pl.lit(None, dtype=pl.String)
+    if dtype in (pl.Binary, pl.Object):
+        raise ConfigError(f"a column of type {dtype} can't be sent: JSON has no word for it")
+    return quote(scalar_text(value, dtype, by))
+
+
+def non_finite(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+    """True where a NaN or an infinity stands, at any depth; None when the type can't hold one."""
+    if dtype.is_float():
+        return ~value.is_finite()
+    if isinstance(dtype, pl.List | pl.Array):
+        items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
+        inner = non_finite(pl.element(), _inner(dtype))
+        return None if inner is None else items.list.eval(inner.fill_null(False)).list.any()
+    if isinstance(dtype, pl.Struct):
+        found = [non_finite(value.struct.field(field.name), _dtype(field)) for field in dtype.fields]
+        flags = [flag.fill_null(False) for flag in found if flag is not None]
+        return pl.any_horizontal(flags) if flags else None
+    return None
+
+
+def _inner(dtype: pl.List | pl.Array) -> pl.DataType:
+    inner = dtype.inner
+    return inner if isinstance(inner, pl.DataType) else inner()
+
+
+def _dtype(field: pl.Field) -> pl.DataType:
+    return field.dtype if isinstance(field.dtype, pl.DataType) else field.dtype()
+
+
+def _zoned(value: pl.Expr, timezone: str) -> pl.Expr:
+    # An hour that the clocks skip never was: null, and so rejected. One that they repeat is read as its first pass.
+    return value.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+
+
+def _string(text: pl.Expr, _: Convention) -> pl.Expr:
+    return quote(text)
+
+
+def _integer(text: pl.Expr, _: Convention) -> pl.Expr:
+    bare = text.str.strip_chars()
+    digits = pl.when(bare.str.contains(_INTEGER)).then(bare.str.replace(r"\.0+$", ""))
+    return digits.cast(pl.Int64, strict=False).cast(pl.String)
+
+
+def _float(text: pl.Expr, by: Convention) -> pl.Expr:
+    bare = text.str.strip_chars()
+    if by.decimal == ",":
+        bare = bare.str.replace(",", ".", literal=True)
+    number = pl.when(bare.str.contains(_NUMBER) & bare.cast(pl.Float64, strict=False).is_finite()).then(bare)
+    # The digits stay as they were written; only what JSON's grammar forbids goes: +5, 007, .5, 5.
+    return (
+        number.str.replace(r"^\+", "")
+        .str.replace(r"^(-?)0+([0-9])", "${1}${2}")
+        .str.replace(r"^(-?)\.", "${1}0.")
+        .str.replace(r"\.([eE]|$)", "${1}")
+    )
+
+
+def _boolean(text: pl.Expr, _: Convention) -> pl.Expr:
+    bare = text.str.strip_chars().str.to_lowercase()
+    return pl.when(bare.is_in(_TRUE)).then(pl.lit("true")).when(bare.is_in(_FALSE)).then(pl.lit("false"))
+
+
+def _date(text: pl.Expr, by: Convention) -> pl.Expr:
+    bare = text.str.strip_chars()
+    if by.format is None:
+        parsed = bare.str.extract(_ISO_DATE, 1).str.strptime(pl.Date, "%Y-%m-%d", strict=False)
+    else:
+        parsed = bare.str.strptime(pl.Date, by.format, strict=False)
+    return pl.lit('"') + parsed.dt.strftime("%Y-%m-%d") + pl.lit('"')
+
+
+def _datetime(text: pl.Expr, by: Convention) -> pl.Expr:
+    bare = text.str.strip_chars()
+    if by.format is not None:
+        if "%z" in by.format or "%:z" in by.format or "%#z" in by.format:
+            parsed = bare.str.strptime(pl.Datetime("us", "UTC"), by.format, strict=False)
+        else:
+            parsed = _zoned(bare.str.strptime(pl.Datetime("us"), by.format, strict=False), by.timezone)
+        return pl.lit('"') + parsed.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z") + pl.lit('"')
+    # The local time and the offset are kept as they were written: only their spelling is made uniform.
+    day = bare.str.extract(_ISO_DATETIME, 1)
+    clock = bare.str.extract(_ISO_DATETIME, 2).fill_null("00:00") + bare.str.extract(
+        _ISO_DATETIME, 3
+    ).fill_null(":00")
+    fraction = bare.str.extract(_ISO_DATETIME, 4).str.replace(",", ".", literal=True).fill_null("")
+    offset = _offset(bare.str.extract(_ISO_DATETIME, 5))
+    local = day + "T" + clock
+    parsed = local.str.strptime(pl.Datetime("us"), "%Y-%m-%dT%H:%M:%S", strict=False)
+    assumed = _zoned(parsed, by.timezone).dt.strftime("%:z")
+    zone = pl.coalesce(offset, assumed)
+    return pl.when(parsed.is_not_null()).then(pl.lit('"') + local + fraction + zone + pl.lit('"'))
+
+
+def _offset(text: pl.Expr) -> pl.Expr:
+    """``Z``, ``+02``, ``+0200``, ``+02:00`` → ``+02:00``; beyond a day's clock it is no offset: null parts follow."""
+    plain = (
+        text.str.to_uppercase().str.replace("Z", "+00:00", literal=True).str.replace(":", "", literal=True)
+    )
+    return (
+        plain.str.slice(0, 3)
+        + ":"
+        + pl.when(plain.str.len_chars() > 3).then(plain.str.slice(3, 2)).otherwise(pl.lit("00"))
+    )
+
+
+def _json(text: pl.Expr, _: Convention) -> pl.Expr:
+    # The JSONPath engine parses the whole text strictly (no NaN, no lone surrogates, bounded depth) and gives null
+    # for what is not JSON. What goes out is the text as it was, so that no digit of a number is lost.
+    bare = text.str.strip_chars(" \t\r\n")
+    return pl.when(bare.str.json_path_match("$").is_not_null()).then(bare)
+
+
+def _list(text: pl.Expr, by: Convention) -> pl.Expr:
+    bare = text.str.strip_chars()
+    parts = bare.str.split(by.separator).list.eval(quote(pl.element().str.strip_chars()))
+    split = pl.lit("[") + parts.list.join(",") + pl.lit("]")
+    return pl.when(bare.str.starts_with("[")).then(_json(bare, by)).otherwise(split)
+
+
+_FROM_TEXT = {
+    "string": _string,
+    "integer": _integer,
+    "float": _float,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+    "json": _json,
+    "list": _list,
+}

@@ -1,0 +1,221 @@
+"""One frame of the input → its recipients as JSON text, or the reason why a row can't be one.
+
+Pure and in columns. The result has one row for each row of the frame:
+
+| column | type | holds |
+| --- | --- | --- |
+| identifier_type | String | external_user_id, email, user_alias, braze_id, or null |
+| identifier | String | the identifier, ``label:name`` for an alias, or null |
+| recipient | String | the recipient object as JSON, null when the row is rejected |
+| error_code, error | String | the first rule that the row breaks, null when it is sound |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import polars as pl
+
+from bulk_sender.recipients.convert import quote
+from bulk_sender.recipients.mapping import Field, Identifier, Mapping
+from bulk_sender.recipients.rules import Names, Rule, rules
+
+_NAMES = Names()
+_Tree = dict[str, "pl.Expr | _Tree"]
+
+SCHEMA = pl.Schema(
+    {
+        "identifier_type": pl.String(),
+        "identifier": pl.String(),
+        "recipient": pl.String(),
+        "error_code": pl.String(),
+        "error": pl.String(),
+    }
+)
+
+
+def encode(frame: pl.DataFrame, mapping: Mapping, *, max_bytes: int) -> pl.DataFrame:
+    """Encode ``frame`` (the input's columns) by ``mapping``; a recipient over ``max_bytes`` bytes is rejected."""
+    facts = frame.select(
+        _kind(mapping.identifiers),
+        _identifier(mapping.identifiers),
+        *_named(mapping),
+        *_layout(mapping),
+    )
+    facts = facts.with_columns(recipient=_recipient(mapping)).with_columns(
+        pl.col("recipient").str.len_bytes().alias(_NAMES.recipient_bytes)
+    )
+    broken = list(rules(mapping, _NAMES, max_bytes))
+    bad = facts.select(pl.any_horizontal([rule.broken.fill_null(False) for rule in broken])).to_series()
+    if not bad.any():
+        none = pl.lit(None, dtype=pl.String)
+        return facts.select("identifier_type", "identifier", "recipient", error_code=none, error=none)
+    return _with_reasons(facts, frame, mapping, broken, bad)
+
+
+def _with_reasons(
+    facts: pl.DataFrame, frame: pl.DataFrame, mapping: Mapping, broken: list[Rule], bad: pl.Series
+) -> pl.DataFrame:
+    """Reasons are worded for the few rows that need one, and laid over the rest."""
+    quoted = [
+        _shown_text(field.raw).alias(_NAMES.raw(index))
+        for index, field in enumerate(mapping.fields)
+        if field.converted.bad is not None
+    ]
+    rejected = pl.concat([facts.filter(bad), frame.filter(bad).select(quoted)], how="horizontal")
+    reasons = rejected.select(
+        error_code=pl.coalesce([pl.when(rule.broken).then(pl.lit(rule.code)) for rule in broken]),
+        error=pl.coalesce([pl.when(rule.broken).then(rule.reason) for rule in broken]),
+    )
+    position = pl.when(bad).then(bad.cast(pl.Int64).cum_sum() - 1)
+    return facts.select(
+        "identifier_type",
+        "identifier",
+        recipient=pl.when(~bad).then(pl.col("recipient")),
+        error_code=pl.lit(reasons["error_code"]).gather(position)
+        if len(facts)
+        else pl.lit(None, dtype=pl.String),
+        error=pl.lit(reasons["error"]).gather(position) if len(facts) else pl.lit(None, dtype=pl.String),
+    )
+
+
+def _shown_text(raw: pl.Expr) -> pl.Expr:
+    return raw.map_batches(_as_text, return_dtype=pl.String)
+
+
+def _as_text(series: pl.Series) -> pl.Series:
+    if series.dtype == pl.String:
+        return series
+    if series.dtype.is_nested():
+        return pl.Series(series.name, ["a nested value"] * len(series), dtype=pl.String)
+    return series.cast(pl.String)
+
+
+def _kind(identifiers: Iterable[Identifier]) -> pl.Expr:
+    return pl.coalesce(
+        [pl.when(item.text.is_not_null()).then(pl.lit(item.kind)) for item in identifiers]
+    ).alias("identifier_type")
+
+
+def _identifier(identifiers: Iterable[Identifier]) -> pl.Expr:
+    """The first identifier the row has. An alias is ``label:name``, null when its label is missing."""
+    texts = [item.text if item.label is None else item.label + ":" + item.text for item in identifiers]
+    chain = pl.lit(None, dtype=pl.String)
+    for item, text in reversed(list(zip(identifiers, texts, strict=True))):
+        chain = pl.when(item.text.is_not_null()).then(text).otherwise(chain)
+    return chain.alias("identifier")
+
+
+def _named(mapping: Mapping) -> list[pl.Expr]:
+    """The head of the recipient object: ``"external_user_id":"…"``, the first identifier that the row has."""
+    chain = pl.lit(None, dtype=pl.String)
+    for item in reversed(mapping.identifiers):
+        if item.label is not None:
+            head = pl.concat_str(
+                pl.lit('"user_alias":{"alias_name":'),
+                quote(item.text),
+                pl.lit(',"alias_label":'),
+                quote(item.label),
+                pl.lit("}"),
+            )
+        else:
+            head = pl.lit(f'"{item.kind}":') + quote(item.text)
+        if item.kind == "email" and mapping.prioritization is not None:
+            values = mapping.prioritization.str.replace_all("|", '","', literal=True)
+            head = head + pl.lit(',"prioritization":["') + values + pl.lit('"]')
+        chain = pl.when(item.text.is_not_null()).then(head).otherwise(chain)
+    named = [chain.alias("_head")]
+    if mapping.prioritization is not None:
+        named.append(mapping.prioritization.alias(_NAMES.prioritization))
+    return named
+
+
+def _layout(mapping: Mapping) -> list[pl.Expr]:
+    exprs: list[pl.Expr] = []
+    for index, field in enumerate(mapping.fields):
+        exprs.append(field.converted.json.alias(_NAMES.json(index)))
+        if field.converted.bad is not None:
+            exprs.append(field.converted.bad.fill_null(False).alias(_NAMES.bad(index)))
+    return exprs
+
+
+def _recipient(mapping: Mapping) -> pl.Expr:
+    """Put the laid-out parts together: head, then each group that has a member."""
+    index = 0
+    parts: list[pl.Expr] = [pl.lit("{"), pl.col("_head")]
+    if mapping.existing_only is not None:
+        parts.append(_member("send_to_existing_only", pl.col(_NAMES.json(0)), send_nulls=False))
+        index = 1
+    tree, index = _tree(mapping.properties, index)
+    parts.append(_object(mapping.properties_name, tree, mapping.send_nulls))
+    tree, index = _tree(mapping.attributes, index)
+    groups, index = _tree(mapping.subscription_groups, index)
+    parts.append(_attributes(tree, groups, mapping.send_nulls))
+    return pl.concat_str([*parts, pl.lit("}")])
+
+
+def _tree(fields: tuple[Field, ...], index: int) -> tuple[_Tree, int]:
+    tree: _Tree = {}
+    for field in fields:
+        node = tree
+        for part in field.path[:-1]:
+            inner = node.setdefault(part, {})
+            assert isinstance(inner, dict)  # overlapping paths were refused when the mapping was resolved
+            node = inner
+        node[field.path[-1]] = pl.col(_NAMES.json(index))
+        index += 1
+    return tree, index
+
+
+def _members(tree: _Tree, send_nulls: bool) -> list[pl.Expr]:
+    return [
+        _object(name, node, send_nulls) if isinstance(node, dict) else _member(name, node, send_nulls)
+        for name, node in tree.items()
+    ]
+
+
+def _member(name: str, value: pl.Expr, send_nulls: bool) -> pl.Expr:
+    """``,"name":value``, or nothing where there is no value (``null`` when nulls are to be sent)."""
+    if send_nulls:
+        return pl.lit(f",{_key(name)}:") + value.fill_null("null")
+    return (pl.lit(f",{_key(name)}:") + value).fill_null("")
+
+
+def _object(name: str, tree: _Tree, send_nulls: bool) -> pl.Expr:
+    """``,"name":{…}``, or nothing where no member has a value."""
+    if not tree:
+        return pl.lit("")
+    return _wrapped(name, pl.concat_str(_members(tree, send_nulls)))
+
+
+def _attributes(tree: _Tree, groups: _Tree, send_nulls: bool) -> pl.Expr:
+    """The attributes, with flat subscription-group columns as the list of objects that Braze wants."""
+    members = _members(tree, send_nulls)
+    if groups:
+        entries = [
+            (
+                pl.lit(f',{{"subscription_group_id":{_key(name)},"subscription_state":') + state + pl.lit("}")
+            ).fill_null("")
+            for name, state in groups.items()
+            if isinstance(state, pl.Expr)
+        ]
+        body = pl.concat_str(entries)
+        members.append(
+            pl.when(body.str.len_bytes() > 0)
+            .then(pl.lit(',"subscription_groups":[') + body.str.slice(1) + pl.lit("]"))
+            .otherwise(pl.lit(""))
+        )
+    return _wrapped("attributes", pl.concat_str(members)) if members else pl.lit("")
+
+
+def _wrapped(name: str, members: pl.Expr) -> pl.Expr:
+    return (
+        pl.when(members.str.len_bytes() > 0)
+        .then(pl.lit(f",{_key(name)}:{{") + members.str.slice(1) + pl.lit("}"))
+        .otherwise(pl.lit(""))
+    )
+
+
+def _key(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)

@@ -1,0 +1,314 @@
+"""Which column becomes which field of a recipient: configuration (or the columns' names) against a schema.
+
+Pure: ``resolve`` looks at names and types only. What it gives is a ``Mapping`` of polars expressions, from which
+``encode`` makes the recipients and ``rules`` the reasons for what can't be one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import polars as pl
+
+from bulk_sender.config import Config, FieldType, RecipientConfig, Source
+from bulk_sender.errors import ConfigError
+from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
+
+Path = tuple[str, ...]
+
+_TYPES = "|".join(get_args(FieldType))
+_NAMED = re.compile(
+    rf"^(?P<field>external_user_id|email|braze_id|user_alias\.alias_name|user_alias\.alias_label|prioritization"
+    rf"|send_to_existing_only|(?P<group>trigger_properties|canvas_entry_properties|context|attributes"
+    rf"|subscription_groups)\.(?P<name>.+?))(?::(?P<type>{_TYPES}))?$",
+    re.DOTALL,
+)
+_PROPERTIES = ("trigger_properties", "canvas_entry_properties", "context")
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One way to name a recipient; ``text`` is null where the row doesn't have it. An alias has a ``label`` too."""
+
+    kind: str
+    column: str
+    text: pl.Expr
+    label: pl.Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One property or attribute: its ``path`` inside the object, the raw value, and the value as JSON text."""
+
+    path: Path
+    column: str
+    raw: pl.Expr
+    converted: Converted
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Everything ``encode`` and ``rules`` need to turn one frame of the input into recipients."""
+
+    identifiers: tuple[Identifier, ...]
+    prioritization: pl.Expr | None
+    """Values joined by ``|``, null where there are none."""
+    existing_only: Field | None
+    properties_name: str
+    properties: tuple[Field, ...]
+    attributes: tuple[Field, ...]
+    subscription_groups: tuple[Field, ...]
+    send_nulls: bool
+    profile_fields: str
+    unused: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        existing = (self.existing_only,) if self.existing_only else ()
+        return (*existing, *self.properties, *self.attributes, *self.subscription_groups)
+
+
+def resolve(schema: pl.Schema, config: Config) -> Mapping:
+    """Lay the configured mapping (or, without one, the columns' names) over the input's schema.
+
+    Raises ConfigError for a column that isn't there (naming the nearest one), for a type that can't be had, for
+    two fields in one place, and when nothing identifies a recipient.
+    """
+    recipient, unused = (config.recipient, ()) if not config.recipient.is_empty else by_names(schema)
+    resolver = _Resolver(schema, config)
+    identifiers = tuple(resolver.identifiers(recipient))
+    if not identifiers:
+        raise ConfigError(
+            "no column identifies a recipient: " + _found_columns(schema),
+            hint="name a column external_user_id, email, braze_id or user_alias.alias_name, "
+            "or map one under [recipient] (bulk-sender init INPUT writes a configuration to start from)",
+        )
+    properties_name = config.braze.canvas_properties_name if config.is_canvas else "trigger_properties"
+    if not config.recipient.is_empty:
+        unused = tuple(name for name in schema if name not in resolver.used)
+    return Mapping(
+        identifiers=identifiers,
+        prioritization=resolver.prioritization(recipient.prioritization),
+        existing_only=resolver.existing_only(recipient.send_to_existing_only),
+        properties_name=properties_name,
+        properties=resolver.fields("trigger_properties", recipient.trigger_properties),
+        attributes=resolver.fields("attributes", recipient.attributes),
+        subscription_groups=resolver.fields("subscription_groups", recipient.subscription_groups, nest=False),
+        send_nulls=config.input.nulls == "send",
+        profile_fields=config.input.profile_fields,
+        unused=unused,
+    )
+
+
+def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
+    """Read the mapping off the columns' names; the second part names the columns that fit nothing."""
+    plain: dict[str, Any] = {}
+    alias: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {
+        "trigger_properties": {},
+        "attributes": {},
+        "subscription_groups": {},
+    }
+    unused: list[str] = []
+    for column, dtype in schema.items():
+        match = _NAMED.match(column)
+        source = {"column": column} | ({"type": match["type"]} if match and match["type"] else {})
+        if match and match["group"]:
+            group = "trigger_properties" if match["group"] in _PROPERTIES else match["group"]
+            _add_once(groups[group], match["name"], source, column)
+        elif match and match["field"].startswith("user_alias."):
+            alias[match["field"].removeprefix("user_alias.")] = source
+            plain.setdefault("user_alias", alias)
+        elif match:
+            _add_once(plain, match["field"], source, column)
+        elif isinstance(dtype, pl.Struct) and column in (*_PROPERTIES, "attributes"):
+            groups["attributes" if column == "attributes" else "trigger_properties"][""] = source
+        elif isinstance(dtype, pl.Struct) and column == "user_alias":
+            alias |= {part: {"column": f"user_alias.{part}"} for part in ("alias_name", "alias_label")}
+            plain.setdefault("user_alias", alias)
+        else:
+            unused.append(column)
+    for part in ("alias_name", "alias_label"):
+        if alias and part not in alias:
+            raise ConfigError(
+                f"an alias needs two columns; user_alias.{part} is missing",
+                hint=f"add a column user_alias.{part}, or map a constant under [recipient] user_alias",
+            )
+    return RecipientConfig.model_validate(
+        plain | {name: group for name, group in groups.items() if group}
+    ), tuple(unused)
+
+
+def _add_once(group: dict[str, Any], name: str, source: Any, column: str) -> None:
+    if name in group:
+        raise ConfigError(f"columns {group[name]['column']!r} and {column!r} both mean {name}: keep one")
+    group[name] = source
+
+
+class _Resolver:
+    def __init__(self, schema: pl.Schema, config: Config) -> None:
+        self.schema = schema
+        self.config = config
+        self.used: set[str] = set()
+
+    def column(self, name: str, where: str) -> tuple[pl.Expr, pl.DataType]:
+        """A column, or a field of a struct column by its dotted name; configured null values become null."""
+        value, dtype = self._find(name, where)
+        nothing = self.config.input.null_values
+        if nothing and dtype == pl.String:
+            value = pl.when(~value.is_in(nothing)).then(value)
+        return value, dtype
+
+    def _find(self, name: str, where: str) -> tuple[pl.Expr, pl.DataType]:
+        if name in self.schema:
+            self.used.add(name)
+            return pl.col(name), self.schema[name]
+        head, *rest = name.split(".")
+        if rest and head in self.schema:
+            value, dtype = pl.col(head), self.schema[head]
+            for part in rest:
+                inner = dict(dtype.to_schema()) if isinstance(dtype, pl.Struct) else {}
+                if part not in inner:
+                    break
+                found = inner[part]
+                value, dtype = value.struct.field(part), found if isinstance(found, pl.DataType) else found()
+            else:
+                self.used.add(head)
+                return value, dtype
+        near = difflib.get_close_matches(name, self.schema.names(), n=1, cutoff=0.6)
+        raise ConfigError(
+            f"{where}: the input has no column {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""),
+            hint=_found_columns(self.schema),
+        )
+
+    def text(self, source: Source, where: str) -> pl.Expr:
+        """An identifier's part as text, null where it is empty. Ids are never trimmed, padded or reformatted."""
+        if source.is_constant:
+            return pl.lit(str(source.value))
+        assert source.column is not None
+        value, dtype = self.column(source.column, where)
+        if dtype.is_float() or dtype.is_nested() or dtype in (pl.Binary, pl.Boolean):
+            raise ConfigError(
+                f"{where}: column {source.column!r} holds {dtype}; an identifier of that type would be mangled",
+                hint="store identifiers as text (or whole numbers) in the input",
+            )
+        text = scalar_text(value, dtype, Convention())
+        return pl.when(text.str.strip_chars().str.len_bytes() > 0).then(text)
+
+    def identifiers(self, recipient: RecipientConfig) -> Iterator[Identifier]:
+        for kind in recipient.identifier_order:
+            where = f"recipient.{kind}"
+            if kind == "user_alias":
+                alias = recipient.user_alias
+                assert alias is not None
+                yield Identifier(
+                    kind,
+                    alias.alias_name.column or "user_alias",
+                    self.text(alias.alias_name, f"{where}.alias_name"),
+                    self.text(alias.alias_label, f"{where}.alias_label"),
+                )
+            else:
+                source: Source = getattr(recipient, kind)
+                yield Identifier(kind, source.column or kind, self.text(source, where))
+
+    def prioritization(self, source: Source | None) -> pl.Expr | None:
+        if source is None:
+            return None
+        if source.is_constant:
+            value = source.value
+            return pl.lit("|".join(map(str, value)) if isinstance(value, list) else str(value))
+        assert source.column is not None
+        value, dtype = self.column(source.column, "recipient.prioritization")
+        text = value.list.join("|") if isinstance(dtype, pl.List) else value.cast(pl.String)
+        stripped = text.str.replace_all(" ", "", literal=True)
+        return pl.when(stripped.str.len_bytes() > 0).then(stripped)
+
+    def existing_only(self, source: Source | None) -> Field | None:
+        if source is None:
+            return None
+        typed = source if source.is_constant else source.model_copy(update={"type": "boolean"})
+        if source.is_constant and not isinstance(source.value, bool):
+            raise ConfigError("recipient.send_to_existing_only: value is true or false")
+        [field] = self.field((), typed, "recipient.send_to_existing_only")
+        return field
+
+    def fields(self, group: str, sources: dict[str, Source], *, nest: bool = True) -> tuple[Field, ...]:
+        found: list[Field] = []
+        for name, source in sources.items():
+            path = tuple(name.split(".")) if nest and name else ((name,) if name else ())
+            if any(not part for part in path):
+                raise ConfigError(f"recipient.{group}: {name!r} has an empty part between its dots")
+            found.extend(self.field(path, source, f"recipient.{group}.{name}"))
+        _refuse_overlaps(group, found)
+        return tuple(found)
+
+    def field(self, path: Path, source: Source, where: str) -> Iterator[Field]:
+        if source.is_constant:
+            text = pl.lit(constant_json(source.value, where), dtype=pl.String)
+            yield Field(path, "", text, Converted(text, None, ""))
+            return
+        assert source.column is not None
+        value, dtype = self.column(source.column, where)
+        yield from self._typed(path, source.column, value, dtype, source, where)
+
+    def _typed(
+        self, path: Path, column: str, value: pl.Expr, dtype: pl.DataType, source: Source, where: str
+    ) -> Iterator[Field]:
+        if isinstance(dtype, pl.Struct) and source.type is None and dtype.fields:
+            # A struct is laid out field by field, so that its nulls are left out like any other column's.
+            for inner in dtype.fields:
+                inner_type = inner.dtype if isinstance(inner.dtype, pl.DataType) else inner.dtype()
+                yield from self._typed(
+                    (*path, inner.name),
+                    f"{column}.{inner.name}",
+                    value.struct.field(inner.name),
+                    inner_type,
+                    source,
+                    where,
+                )
+            return
+        convention = Convention(
+            self.config.input.timezone, self.config.input.decimal, source.format, source.separator
+        )
+        try:
+            yield Field(path, column, value, convert(value, dtype, source.type, convention))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: column {column!r}: {error}") from None
+
+
+def constant_json(value: Any, where: str) -> str:
+    """A constant of the configuration → JSON text; TOML's dates become ISO 8601 strings. Raises ConfigError."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_iso)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {value!r} can't be sent as JSON: {error}") from None
+
+
+def _iso(value: Any) -> str:
+    if isinstance(value, dt.datetime) and value.tzinfo is None:
+        raise TypeError("a date and time needs an offset here, such as 2026-02-28T10:00:00Z")
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+
+
+def _refuse_overlaps(group: str, fields: list[Field]) -> None:
+    paths = sorted(field.path for field in fields)
+    for shorter, longer in zip(paths, paths[1:], strict=False):
+        if longer[: len(shorter)] == shorter:
+            raise ConfigError(
+                f"recipient.{group}: {'.'.join(shorter)!r} and {'.'.join(longer)!r} claim the same place",
+                hint="a name is either a value or holds further names, not both",
+            )
+
+
+def _found_columns(schema: pl.Schema) -> str:
+    names = schema.names()
+    shown = ", ".join(repr(name) for name in names[:12])
+    return f"the columns are {shown}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")

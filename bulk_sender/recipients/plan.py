@@ -1,0 +1,287 @@
+"""Chunks of the input → planned chunks: every row with its verdict, and the sound ones cut into batches.
+
+``plan`` is a generator in bounded memory. Rows behind the last full batch of a chunk wait for the next one, so
+that only the last batch of a run is short (or one that the cap on a request's size cut).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from bulk_sender.config import Config
+from bulk_sender.errors import ConfigError
+from bulk_sender.recipients.chunk import Chunk, Position
+from bulk_sender.recipients.encode import encode
+from bulk_sender.recipients.mapping import Mapping
+from bulk_sender.recipients.seen import Seen
+from bulk_sender.recipients.source import Source
+
+BATCH_SIZE = 50
+"""Most recipients of one request (Braze: post_send_triggered_campaigns)."""
+
+_MOST_WAITING = 50_000
+
+ROWS = pl.Schema(
+    {
+        "row": pl.UInt64(),
+        "source": pl.String(),
+        "source_row": pl.UInt64(),
+        "identifier_type": pl.String(),
+        "identifier": pl.String(),
+        "verdict": pl.String(),
+        "error_code": pl.String(),
+        "error": pl.String(),
+        "recipient": pl.String(),
+    }
+)
+"""A planned row. ``verdict`` is valid, rejected or duplicate; only a valid one has a ``recipient`` (JSON)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A piece of the run's plan.
+
+    ``rows`` has the columns of ``ROWS``; ``rejects`` the rejected rows' own columns as text, with ``row``;
+    ``sizes`` the number of recipients of each batch, in order. ``resume`` is where reading goes on for the rows
+    behind the last one here.
+    """
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+    sizes: list[int]
+    resume: Position
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+
+
+def plan(
+    source: Source,
+    mapping: Mapping,
+    config: Config,
+    *,
+    head_bytes: int,
+    seen: Seen | None = None,
+    start: Position | None = None,
+    after_row: int = 0,
+    already: int = 0,
+) -> Iterator[Planned]:
+    """Plan the input from ``start`` on, leaving out rows up to ``after_row`` (a resumed run planned them).
+
+    ``head_bytes``: size of a request without its recipients, for the cap. ``already``: rows planned before, for
+    ``limit``. Raises InputError when the input breaks off.
+    """
+    most = config.delivery.max_body_kb * 1024 - head_bytes
+    if most < 1024:
+        raise ConfigError(
+            f"[message] makes a request of {head_bytes} bytes before its first recipient; "
+            f"delivery.max_body_kb is {config.delivery.max_body_kb}",
+            hint="shorten the request-level trigger_properties or raise delivery.max_body_kb",
+        )
+    seen = seen if seen is not None else Seen()
+    waiting: _Piece | None = None
+    resume = start or Position()
+    for chunk in source.read(start):
+        fresh = _judge(chunk, mapping, config, most, after_row)
+        if config.input.limit is not None:
+            room = config.input.limit - already
+            fresh = _up_to(fresh, room)
+        already += len(fresh.rows)
+        fresh = _mark_duplicates(fresh, seen, config)
+        piece = _join(waiting, fresh) if waiting is not None else fresh
+        sizes = batch_sizes(piece.rows["recipient"].drop_nulls(), most)
+        done = config.input.limit is not None and already >= config.input.limit
+        if done:
+            break
+        whole, waiting, sizes = _cut(piece, sizes)
+        if waiting is None:
+            resume = chunk.end
+        elif not len(fresh.rows) or waiting.rows["row"][0] >= fresh.rows["row"][0]:
+            resume = chunk.start
+        if len(whole.rows):
+            yield Planned(whole.rows, whole.rejects, sizes, resume)
+        if waiting is None:
+            continue
+    else:
+        if waiting is not None:
+            rest = batch_sizes(waiting.rows["recipient"].drop_nulls(), most)
+            yield Planned(waiting.rows, waiting.rejects, rest, resume)
+        return
+    if len(piece.rows):
+        yield Planned(piece.rows, piece.rejects, sizes, chunk.end)
+
+
+def _judge(chunk: Chunk, mapping: Mapping, config: Config, most: int, after_row: int) -> _Piece:
+    """Encode a chunk and lay provenance beside it; malformed rows are rejected before any other rule."""
+    height = len(chunk.frame)
+    rows = encode(chunk.frame, mapping, max_bytes=most).select(
+        row=pl.int_range(chunk.start.row + 1, chunk.start.row + height + 1, dtype=pl.UInt64),
+        source=pl.lit(chunk.source),
+        source_row=pl.int_range(
+            chunk.start.source_row + 1, chunk.start.source_row + height + 1, dtype=pl.UInt64
+        ),
+        identifier_type="identifier_type",
+        identifier="identifier",
+        verdict=pl.when(pl.col("error_code").is_null()).then(pl.lit("valid")).otherwise(pl.lit("rejected")),
+        error_code="error_code",
+        error="error",
+        recipient="recipient",
+    )
+    if chunk.faults:
+        rows = _with_faults(rows, chunk)
+    keep = _selected(chunk.frame, config.input.filter) & (rows["row"] > after_row)
+    rejected = (rows["verdict"] == "rejected") & keep
+    rejects = chunk.frame.filter(rejected).select(
+        _as_text(name, dtype) for name, dtype in chunk.frame.schema.items()
+    )
+    rejects = rejects.insert_column(0, rows["row"].filter(rejected).alias("\x00row"))
+    return _Piece(rows if keep.all() else rows.filter(keep), rejects)
+
+
+def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
+    faults = pl.DataFrame(
+        {
+            "row": [chunk.start.row + index + 1 for index in chunk.faults],
+            "fault": [
+                f"{chunk.source}, row {chunk.start.source_row + i + 1}: {t}" for i, t in chunk.faults.items()
+            ],
+        },
+        schema={"row": pl.UInt64, "fault": pl.String},
+    )
+    malformed = pl.col("fault").is_not_null()
+    return (
+        rows.join(faults, on="row", how="left", maintain_order="left")
+        .with_columns(
+            verdict=pl.when(malformed).then(pl.lit("rejected")).otherwise("verdict"),
+            error_code=pl.when(malformed).then(pl.lit("malformed_row")).otherwise("error_code"),
+            error=pl.when(malformed).then("fault").otherwise("error"),
+            recipient=pl.when(~malformed).then("recipient"),
+        )
+        .drop("fault")
+    )
+
+
+def _selected(frame: pl.DataFrame, condition: str | None) -> pl.Series:
+    if condition is None:
+        return pl.repeat(True, len(frame), eager=True)
+    try:
+        chosen = frame.select(pl.sql_expr(condition).alias("chosen")).to_series()
+        chosen = pl.repeat(chosen[0], len(frame), eager=True) if len(chosen) == 1 else chosen
+        return chosen.cast(pl.Boolean).fill_null(False)
+    except pl.exceptions.PolarsError as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(
+            f"input.filter: {condition!r} can't be applied: {first}",
+            hint="a CSV's columns are text: compare them with quoted text, such as opted_in = 'true'",
+        ) from None
+
+
+def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A rejected row's own cell as text, nested ones as JSON, so that the rejects fit a CSV."""
+    if isinstance(dtype, pl.Struct):
+        return pl.col(name).struct.json_encode()
+    if dtype.is_nested():
+        return pl.struct(name).struct.json_encode().str.json_path_match(f"$['{name}']")
+    if dtype == pl.Binary:
+        return pl.col(name).bin.encode("base64")
+    return pl.col(name).cast(pl.String)
+
+
+def _up_to(piece: _Piece, count: int) -> _Piece:
+    rows = piece.rows.head(max(0, count))
+    last = rows["row"][-1] if len(rows) else 0
+    return _Piece(rows, piece.rejects.filter(pl.col("\x00row") <= last))
+
+
+def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:
+    if config.input.duplicates == "allow":
+        return piece
+    valid = piece.rows["verdict"] == "valid"
+    keys = piece.rows.filter(valid).select(duplicate_key()).to_series()
+    repeated = seen.repeated(keys)
+    if not repeated.any():
+        return piece
+    position = pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1)
+    again = pl.lit(repeated).gather(position).fill_null(False)
+    text = pl.lit("another row of this run has the same ") + pl.col("identifier_type") + " and goes first"
+    return _Piece(
+        piece.rows.with_columns(again=again).select(
+            "row",
+            "source",
+            "source_row",
+            "identifier_type",
+            "identifier",
+            verdict=pl.when("again").then(pl.lit("duplicate")).otherwise("verdict"),
+            error_code=pl.when("again").then(pl.lit("duplicate")).otherwise("error_code"),
+            error=pl.when("again").then(text).otherwise("error"),
+            recipient=pl.when(~pl.col("again")).then("recipient"),
+        ),
+        piece.rejects,
+    )
+
+
+def duplicate_key() -> pl.Expr:
+    """What makes two rows the same recipient: the identifier with its type."""
+    return pl.col("identifier_type") + ":" + pl.col("identifier")
+
+
+def _join(one: _Piece, other: _Piece) -> _Piece:
+    return _Piece(pl.concat([one.rows, other.rows]), pl.concat([one.rejects, other.rejects]))
+
+
+def batch_sizes(recipients: pl.Series, most: int) -> list[int]:
+    """Cut recipients (JSON texts, in order) into batches of at most 50 and at most ``most`` bytes with commas."""
+    ends = np.cumsum(recipients.str.len_bytes().to_numpy().astype(np.int64) + 1)
+    sizes: list[int] = []
+    first, before = 0, 0
+    while first < len(ends):
+        fits = int(np.searchsorted(ends[first : first + BATCH_SIZE], before + most + 1, side="right"))
+        size = max(1, fits)
+        sizes.append(size)
+        first += size
+        before = int(ends[first - 1])
+    return sizes
+
+
+def _cut(piece: _Piece, sizes: list[int]) -> tuple[_Piece, _Piece | None, list[int]]:
+    """Keep back the rows from the first recipient of a short last batch on, unless too many would wait."""
+    if not sizes or sizes[-1] == BATCH_SIZE:
+        return piece, None, sizes
+    slots = piece.rows["recipient"].is_not_null().cast(pl.UInt32).cum_sum()
+    first = int((slots <= sum(sizes[:-1])).sum())
+    if len(piece.rows) - first > _MOST_WAITING:
+        return piece, None, sizes
+    row = piece.rows["row"][first]
+    before = pl.col("\x00row") < row
+    return (
+        _Piece(piece.rows.head(first), piece.rejects.filter(before)),
+        _Piece(piece.rows.slice(first), piece.rejects.filter(~before)),
+        sizes[:-1],
+    )
+
+
+class Payload:
+    """The recipients of a planned chunk as one stretch of JSON bytes, of which each batch is a slice."""
+
+    def __init__(self, recipients: pl.Series) -> None:
+        texts = recipients.drop_nulls()
+        self._bytes = (texts.str.join(",").item() or "").encode() if len(texts) else b""
+        self._ends = np.cumsum(texts.str.len_bytes().to_numpy().astype(np.int64) + 1)
+
+    def recipients(self, first: int, count: int) -> bytes:
+        """``count`` recipient objects from the ``first`` on, joined by commas."""
+        start = int(self._ends[first - 1]) if first else 0
+        return self._bytes[start : int(self._ends[first + count - 1]) - 1]
+
+    def recipient(self, slot: int) -> dict[str, object]:
+        """One recipient object, parsed."""
+        found: dict[str, object] = json.loads(self.recipients(slot, 1))
+        return found

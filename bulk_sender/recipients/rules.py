@@ -1,0 +1,149 @@
+"""Braze's rules for one recipient, as expressions: a row that breaks one gets the first one's code and reason.
+
+Sources: the endpoint's page (post_send_triggered_campaigns) and the recipient and user-attributes objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from bulk_sender.recipients.mapping import Field, Mapping
+
+MAX_IDENTIFIER_BYTES = 997
+"""Longest identifier sent. Braze's pages name no single limit; this is the longest of those its SDKs state."""
+
+_EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
+_PRIORITIZATION = r"^((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)$"
+_SUBSCRIPTION = ["opted_in", "subscribed", "unsubscribed"]
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``broken`` is true for a row that breaks the rule; ``reason`` says so in words that name column and value."""
+
+    code: str
+    broken: pl.Expr
+    reason: pl.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names under which ``encode`` has laid out the facts of a row."""
+
+    kind: str = "identifier_type"
+    identifier: str = "identifier"
+    prioritization: str = "_prioritization"
+    recipient_bytes: str = "_bytes"
+
+    def bad(self, index: int) -> str:
+        return f"_bad{index}"
+
+    def raw(self, index: int) -> str:
+        return f"_raw{index}"
+
+    def json(self, index: int) -> str:
+        return f"_json{index}"
+
+
+def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
+    """All rules, in the order in which a person would mend a row."""
+    kind, identifier = pl.col(names.kind), pl.col(names.identifier)
+    tried = " or ".join(f"{item.kind} (column {item.column!r})" for item in mapping.identifiers)
+    yield Rule("missing_identifier", kind.is_null(), pl.lit(f"no identifier: {tried} is empty"))
+    if any(item.kind == "user_alias" for item in mapping.identifiers):
+        yield Rule(
+            "incomplete_alias",
+            (kind == "user_alias") & identifier.is_null(),
+            pl.lit("an alias needs both alias_name and alias_label; one is empty"),
+        )
+    if any(item.kind == "email" for item in mapping.identifiers):
+        yield from _email_rules(mapping, names)
+    yield Rule(
+        "identifier_too_long",
+        identifier.str.len_bytes() > MAX_IDENTIFIER_BYTES,
+        pl.format(
+            "the identifier has {} bytes; at most " + f"{MAX_IDENTIFIER_BYTES} are sent",
+            identifier.str.len_bytes(),
+        ),
+    )
+    for index, field in enumerate(mapping.fields):
+        if field.converted.bad is not None:
+            yield Rule("invalid_value", pl.col(names.bad(index)), _bad_value(field, pl.col(names.raw(index))))
+    if mapping.existing_only is not None:
+        yield from _existing_only_rules(mapping, names)
+    yield Rule(
+        "too_large",
+        pl.col(names.recipient_bytes) > max_bytes,
+        pl.format(
+            f"the recipient is {{}} bytes long; at most {max_bytes} fit a request",
+            pl.col(names.recipient_bytes),
+        ),
+    )
+
+
+def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+    is_email = pl.col(names.kind) == "email"
+    yield Rule(
+        "invalid_email",
+        is_email & ~pl.col(names.identifier).str.contains(_EMAIL),
+        pl.format("{} does not have the shape of an e-mail address", shown(pl.col(names.identifier))),
+    )
+    if mapping.prioritization is None:
+        yield Rule("missing_prioritization", is_email, pl.lit(_MISSING_PRIORITIZATION))
+        return
+    given = pl.col(names.prioritization)
+    yield Rule("missing_prioritization", is_email & given.is_null(), pl.lit(_MISSING_PRIORITIZATION))
+    yield Rule(
+        "invalid_prioritization",
+        is_email & ~given.str.contains(_PRIORITIZATION),
+        pl.format(
+            "{} is no prioritization: identified or unidentified, then most_recently_updated or "
+            "least_recently_updated, joined by |",
+            shown(given),
+        ),
+    )
+
+
+_MISSING_PRIORITIZATION = (
+    "a recipient named by e-mail needs a prioritization, such as identified|most_recently_updated"
+)
+
+
+def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+    """send_to_existing_only: not with an alias; false demands attributes, since Braze then creates the user."""
+    given = pl.col(names.json(0))
+    yield Rule(
+        "existing_only_with_alias",
+        (pl.col(names.kind) == "user_alias") & given.is_not_null(),
+        pl.lit("send_to_existing_only can't be used with a user alias"),
+    )
+    first = 1 + len(mapping.properties)
+    last = first + len(mapping.attributes) + len(mapping.subscription_groups)
+    present = [pl.lit(mapping.send_nulls)] if last > first else [pl.lit(False)]
+    present += [pl.col(names.json(index)).is_not_null() for index in range(first, last)]
+    yield Rule(
+        "existing_only_without_attributes",
+        (given == "false") & ~pl.any_horizontal(present),
+        pl.lit("send_to_existing_only is false, but the row has no attribute to create the user with"),
+    )
+
+
+def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
+    return pl.format(
+        f"column {_braces(repr(field.column))}: {{}} is not {_braces(field.converted.expected)}", shown(raw)
+    )
+
+
+def shown(value: pl.Expr) -> pl.Expr:
+    """A value as an error quotes it: at most 80 characters, control characters made visible."""
+    text = value.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", "\u2423")
+    long = text.str.len_chars() > _SHOWN
+    return pl.lit("'") + pl.when(long).then(text.str.slice(0, _SHOWN) + "…").otherwise(text) + pl.lit("'")
+
+
+def _braces(text: str) -> str:
+    return text.replace("{", "(").replace("}", ")")
