@@ -64,15 +64,13 @@ class CsvReader:
                     yield Chunk(frame, self.source.name, position, end, faults)
                 position = end
 
-    def _parse(self, block: bytes, position: Position) -> tuple[pl.DataFrame, dict[int, str]]:
-        if block.isspace():
+    def _parse(self, block: _Block, position: Position) -> tuple[pl.DataFrame, dict[int, str]]:
+        if block.data.isspace():
             return pl.DataFrame(schema=self.schema()), {}
-        frame = _parse_plain(block, self.dialect) if _is_plain(block, self.dialect.delimiter) else None
-        return (
-            (frame, {})
-            if frame is not None
-            else _parse_carefully(block, self.dialect, self.source.name, position)
-        )
+        frame = _parse_plain(block.data, self.dialect) if block.plain else None
+        if frame is None:
+            return _parse_carefully(block.data, self.dialect, self.source.name, position)
+        return frame, {}
 
 
 def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
