@@ -1,0 +1,219 @@
+"""One POST over HTTP/1.1, and the evidence of how far it got.
+
+Each worker has a transport of its own with one connection: httpcore's shared pool costs more with every connection
+it holds, and a connection that misbehaves then concerns one batch only. The transport is called directly: a client's
+redirects, cookies, environment and retries are exactly what must not happen here.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import anyio
+import certifi
+import httpx
+
+from bulk_sender import __version__
+from bulk_sender.config import Config
+from bulk_sender.delivery.credential import Credential
+from bulk_sender.delivery.outcome import Evidence, Reach
+from bulk_sender.errors import ConfigError
+
+MAX_ANSWER_BYTES = 1 << 20
+CONNECT_TIMEOUT_S = 10.0
+KEEPALIVE_S = 4.0
+"""Below the five seconds after which common servers close an idle connection: reuse must not race that."""
+
+
+class Client(Protocol):
+    """The one seam between the sender and the network."""
+
+    async def post(self, body: bytes) -> Evidence:
+        """Exactly one POST. Raises nothing but cancellation: trouble is evidence."""
+
+    async def aclose(self) -> None: ...
+
+
+def client_factory(config: Config, url: str, credential: Credential) -> Callable[[], Client]:
+    """A maker of clients that share one TLS context. Raises ConfigError for a CA bundle that can't be read."""
+    context = tls_context(config.braze.ca_bundle)
+    proxy = httpx.Proxy(config.braze.proxy) if config.braze.proxy else None
+    return lambda: HttpxClient(url, credential, context, timeout=config.delivery.timeout, proxy=proxy)
+
+
+def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    """TLS 1.2 or later, certificates always verified, nothing taken from the environment."""
+    try:
+        context = ssl.create_default_context(cafile=ca_bundle or certifi.where())
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"braze.ca_bundle: {ca_bundle} can't be read as certificates: {error}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # SSLKEYLOGFILE is honoured by create_default_context: it would write the session's secrets to a file.
+    context.keylog_filename = None  # type: ignore[assignment]
+    return context
+
+
+class _Trace:
+    """What httpx's trace extension told of one request."""
+
+    __slots__ = ("headers", "reach", "status")
+
+    def __init__(self) -> None:
+        self.reach = Reach.NOTHING
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+
+    async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        if event == "http11.send_request_headers.started":
+            self.reach = max(self.reach, Reach.HEAD_STARTED)
+        elif event == "http11.send_request_body.complete":
+            self.reach = max(self.reach, Reach.BODY_SENT)
+        elif event == "http11.receive_response_headers.complete":
+            _, status, _, headers = info["return_value"][:4]
+            self.reach = Reach.STATUS_SEEN
+            self.status = int(status)
+            self.headers = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers
+            }
+        elif event.endswith(".connect_tcp.complete"):
+            self.reach = max(self.reach, Reach.CONNECTED)
+
+
+class HttpxClient:
+    """A client over httpx's own asynchronous transport."""
+
+    def __init__(
+        self,
+        url: str,
+        credential: Credential,
+        context: ssl.SSLContext,
+        *,
+        timeout: float,
+        proxy: httpx.Proxy | None = None,
+    ) -> None:
+        self._url = httpx.URL(url)
+        self._headers = {
+            "Host": self._url.netloc.decode("ascii"),
+            "Authorization": credential.authorization,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"bulk-sender/{__version__}",
+        }
+        self._credential = credential
+        self._context = context
+        self._timeout = timeout
+        self._limits = httpx.Limits(
+            max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S
+        )
+        self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout)).as_dict()
+        self._proxy = proxy
+        self._transport = self._fresh()
+
+    def _fresh(self) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(
+            verify=self._context,
+            trust_env=False,
+            http1=True,
+            http2=False,
+            limits=self._limits,
+            proxy=self._proxy,
+            retries=0,
+        )
+
+    async def post(self, body: bytes) -> Evidence:
+        trace = _Trace()
+        started = time.monotonic()
+        answer = bytearray()
+        error: BaseException | None = None
+        ended = False
+        with anyio.move_on_after(self._timeout) as deadline:
+            try:
+                ended = await self._exchange(body, trace, answer)
+            except Exception as caught:  # an exception of any type is evidence, never a crash
+                error = caught
+        if not ended:
+            await self._renew()
+        name = type(error).__name__ if error else "DeadlineExceeded" if deadline.cancelled_caught else ""
+        return Evidence(
+            reach=Reach.ANSWERED if ended else trace.reach,
+            status=trace.status,
+            headers=trace.headers,
+            body=self._credential.scrub(answer.decode("utf-8", "surrogateescape")).encode(
+                "utf-8", "surrogateescape"
+            ),
+            error=name,
+            cause=_cause(error),
+            elapsed_s=time.monotonic() - started,
+        )
+
+    async def _exchange(self, body: bytes, trace: _Trace, answer: bytearray) -> bool:
+        """Send, receive; True when the answer came to its end and is this request's own."""
+        request = httpx.Request(
+            "POST",
+            self._url,
+            headers=self._headers,
+            content=body,
+            extensions={"trace": trace, "timeout": self._timeouts},
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            if response.extensions.get("http_version") not in (b"HTTP/1.1", b"HTTP/1.0"):
+                return False
+            async for part in response.aiter_raw():
+                answer += part
+                if len(answer) > MAX_ANSWER_BYTES:
+                    return False
+        finally:
+            surplus = _surplus(self._transport)
+            await response.aclose()
+        if surplus:
+            # The peer said more than one answer. What it said belongs to no request of ours: hang up, so that the
+            # next request can't be answered by it.
+            await self._renew()
+        return True
+
+    async def _renew(self) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+            try:
+                await self._transport.aclose()
+            except Exception:  # closing what is broken anyway
+                self._transport = self._fresh()
+                return
+        self._transport = self._fresh()
+
+    async def aclose(self) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+            await self._transport.aclose()
+
+
+def _surplus(transport: httpx.AsyncHTTPTransport) -> bool:
+    """Whether bytes came after the answer, in the same segment.
+
+    httpcore looks at the socket before it reuses a connection, but not at what h11 has already taken from it. These
+    are private names: ``tests/delivery/test_client.py`` fails when a release moves them, and a connection whose
+    state can't be seen counts as one with surplus.
+    """
+    pool: Any = transport._pool
+    try:
+        return any(
+            bool(connection._connection._h11_state.trailing_data[0])
+            for connection in pool.connections
+            if connection._connection is not None
+        )
+    except AttributeError:
+        return True
+
+
+def _cause(error: BaseException | None) -> str:
+    """The type of the innermost exception behind ``error``."""
+    seen = 0
+    while error is not None and seen < 10:
+        inner = error.__cause__ or error.__context__
+        if inner is None:
+            return type(error).__name__
+        error, seen = inner, seen + 1
+    return ""

@@ -1,0 +1,124 @@
+"""The endpoint: where a request goes, and the JSON around its recipients. Pure.
+
+Sources: post_send_triggered_campaigns, post_send_triggered_canvases, api_basics (REST hosts).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from bulk_sender.config import Config
+from bulk_sender.errors import ConfigError
+from bulk_sender.recipients.mapping import constant_json
+
+CAMPAIGN_PATH = "/campaigns/trigger/send"
+CANVAS_PATH = "/canvas/trigger/send"
+MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
+"""Braze: canvas_entry_properties are at most 50 KB."""
+
+_KNOWN_HOST = re.compile(r"^rest\.[a-z]{2,}-\d{2}\.braze\.(com|eu)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One request is ``head + recipients + tail``; ``url`` is the whole address."""
+
+    url: str
+    head: bytes
+    tail: bytes
+
+    def body(self, recipients: bytes) -> bytes:
+        """``recipients``: 1 to 50 JSON objects joined by commas."""
+        return self.head + recipients + self.tail
+
+    @property
+    def frame_bytes(self) -> int:
+        return len(self.head) + len(self.tail)
+
+
+def endpoint(config: Config) -> Endpoint:
+    """The endpoint of a run. Raises ConfigError when the host or the target is missing or unsound."""
+    base = check_url(config.braze.endpoint)
+    if config.target is None:
+        raise ConfigError(
+            "no campaign: neither braze.campaign_id nor braze.canvas_id is set",
+            hint="give --campaign-id ID or --canvas-id ID, or set it under [braze]; --sandbox needs none",
+        )
+    head = request_head(config)
+    return Endpoint(base + (CANVAS_PATH if config.is_canvas else CAMPAIGN_PATH), head, b"]}")
+
+
+def request_head(config: Config) -> bytes:
+    """Everything before the recipients. ``broadcast`` is always sent, and always false."""
+    message = config.message
+    fields: dict[str, str] = {"canvas_id" if config.is_canvas else "campaign_id": json.dumps(config.target)}
+    if config.braze.send_id:
+        fields["send_id"] = json.dumps(config.braze.send_id)
+    fields["broadcast"] = "false"
+    if message.trigger_properties:
+        name = config.braze.canvas_properties_name if config.is_canvas else "trigger_properties"
+        text = constant_json(message.trigger_properties, f"message.{name}")
+        if config.is_canvas and len(text.encode()) > MAX_CANVAS_PROPERTIES_BYTES:
+            raise ConfigError(f"message.{name} has {len(text.encode())} bytes; a Canvas takes at most 50 KB")
+        fields[name] = text
+    if message.audience is not None:
+        fields["audience"] = constant_json(message.audience, "message.audience")
+    if message.attachments:
+        fields["attachments"] = constant_json(
+            [item.model_dump() for item in message.attachments], "message.attachments"
+        )
+    body = ",".join(f'"{name}":{text}' for name, text in fields.items())
+    return ("{" + body + ',"recipients":[').encode()
+
+
+def check_url(url: str | None) -> str:
+    """The base address without a trailing slash. https for every host but loopback; no user, query or path.
+
+    Raises ConfigError. An unknown host is allowed (new instances appear): ``is_known_host`` says whether to warn.
+    """
+    if not url:
+        raise ConfigError(
+            "no endpoint: braze.endpoint is not set",
+            hint="set BRAZE_ENDPOINT, --endpoint or [braze] endpoint to your instance's REST address, "
+            "such as https://rest.iad-01.braze.com",
+        )
+    hint = "write it like https://rest.iad-01.braze.com"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigError("braze.endpoint is not a valid address", hint=hint) from None
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError("braze.endpoint is not an http(s) address", hint=hint)
+    if "@" in parts.netloc or parts.query or parts.fragment or parts.path not in ("", "/"):
+        raise ConfigError("braze.endpoint has more than scheme and host in it", hint=hint)
+    if not re.fullmatch(r"[a-z0-9.:-]+", host) or host.endswith("."):
+        raise ConfigError(
+            f"braze.endpoint: the host {host!r} has characters that no Braze host has", hint=hint
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigError(
+            "braze.endpoint is http: the key would travel in clear",
+            hint="use https; http is for loopback only",
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_known_host(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return is_loopback(host) or bool(_KNOWN_HOST.match(host))

@@ -1,0 +1,238 @@
+"""From evidence to outcome: what one POST's end means for its batch. One pure function, ``judge``.
+
+Only three things prove that Braze did not take a batch: the request never left (no connection, or nothing
+written); a complete, documented refusal; and, noted but not acted on, a body that was never finished. Everything
+else is ``unknown``, whatever the exception's type or text: the socket accepting bytes proves nothing, and "server
+disconnected without sending a response" is also said when half an answer had come.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, Literal
+
+
+class Reach(IntEnum):
+    """How far a request is known to have got."""
+
+    NOTHING = 0
+    CONNECTED = 1
+    HEAD_STARTED = 2
+    BODY_SENT = 3
+    STATUS_SEEN = 4
+    ANSWERED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one POST.
+
+    ``error`` is the exception's type (never its text, which may quote the key); ``cause`` the type behind it.
+    ``body`` is as much of the answer as came; it counts only with ``reach`` ANSWERED.
+    """
+
+    reach: Reach
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    error: str = ""
+    cause: str = ""
+    premature: bool = False
+    """The answer began before its request was written: it belongs to something else."""
+    elapsed_s: float = 0.0
+
+
+class Verdict(StrEnum):
+    """What an attempt came to."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Nothing was sent; the same request would be refused again."""
+    TOO_LARGE = "too_large"
+    UNSENT = "unsent"
+    """Nothing was sent; worth another attempt."""
+    THROTTLED = "throttled"
+    """Nothing was sent; worth another attempt after a wait, which costs no attempt."""
+    UNKNOWN = "unknown"
+
+
+Stop = Literal["", "authorization", "target", "redirect", "certificate", "host"]
+Likely = Literal["", "accepted", "not_accepted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``stop`` names why the run can't go on; ``likely`` is a hint for people, never acted on."""
+
+    verdict: Verdict
+    code: str = ""
+    message: str = ""
+    http_status: int | None = None
+    dispatch_id: str = ""
+    stop: Stop = ""
+    likely: Likely = ""
+    reach: Reach = Reach.NOTHING
+    error: str = ""
+
+    @property
+    def may_send_again(self) -> bool:
+        """Whether it is proved that Braze did not take the batch."""
+        return self.verdict not in (Verdict.ACCEPTED, Verdict.UNKNOWN)
+
+
+_NEVER_LEFT = frozenset(
+    {"PoolTimeout", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "InvalidURL", "ProxyError"}
+)
+_ABOUT_THE_TARGET = re.compile(r"(?i)\b(campaign|canvas|send|message_variation)[_ ]?(id|identifier)?s?\b")
+_MAX_MESSAGE = 500
+_CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x1f\x7f-\x9f\u202a-\u202e]"
+)
+
+
+def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retry") -> Outcome:
+    """What ``evidence`` means. Never raises, whatever the server said."""
+    if evidence.premature:
+        return _unknown(evidence, "premature_answer", "an answer arrived before its request was written")
+    if evidence.reach is Reach.ANSWERED and evidence.status is not None:
+        return _answered(evidence, evidence.status, server_errors)
+    if evidence.error in _NEVER_LEFT and evidence.reach <= Reach.CONNECTED:
+        return _never_left(evidence)
+    return _cut_off(evidence)
+
+
+def _answered(evidence: Evidence, status: int, server_errors: str) -> Outcome:
+    answer = _object(evidence.body)
+    message = clean(answer.get("message")) if answer else ""
+    if 200 <= status < 300:
+        return _success(evidence, status, answer, message)
+    if status in (408, 425, 499):
+        return _unknown(evidence, f"http_{status}", message or "the server gave up waiting", "not_accepted")
+    if 400 <= status < 500:
+        return _client_error(evidence, status, message or f"HTTP {status} without a message")
+    if (
+        status in (500, 503)
+        and answer
+        and isinstance(answer.get("message"), str)
+        and server_errors == "retry"
+    ):
+        return _outcome(evidence, Verdict.UNSENT, f"http_{status}", message)
+    if status in (307, 308):
+        return _outcome(
+            evidence, Verdict.REFUSED, f"http_{status}", "the host redirects elsewhere", stop="redirect"
+        )
+    if 300 <= status < 400:
+        return _unknown(evidence, f"http_{status}", "the host redirects elsewhere", stop="redirect")
+    text = message or f"HTTP {status} from something that is not Braze"
+    return _unknown(evidence, f"http_{status}", text)
+
+
+def _success(evidence: Evidence, status: int, answer: dict[str, Any] | None, message: str) -> Outcome:
+    """2XX counts as taken only with the words Braze documents: ``success``, or ``queued`` during maintenance."""
+    if answer is None or message not in ("success", "queued"):
+        what = f"the message {message!r}" if message else "no message that Braze documents"
+        return _unknown(evidence, f"http_{status}_unexpected", f"HTTP {status} with {what}", "accepted")
+    dispatch_id = answer.get("dispatch_id")
+    known = isinstance(dispatch_id, str) and dispatch_id != ""
+    code, note = "", ""
+    if answer.get("errors"):
+        code, note = "accepted_with_errors", clean(json.dumps(answer["errors"], ensure_ascii=False))
+    elif message == "queued":
+        code, note = "queued", "Braze is under maintenance and has queued the request"
+    elif not known:
+        code, note = "no_dispatch_id", "Braze took the request but named no dispatch_id"
+    return Outcome(
+        Verdict.ACCEPTED,
+        code,
+        note,
+        status,
+        clean(dispatch_id, 200) if known else "",
+        reach=evidence.reach,
+    )
+
+
+def _client_error(evidence: Evidence, status: int, message: str) -> Outcome:
+    """4XX: a documented refusal of the whole request; nothing was sent."""
+    code = f"http_{status}"
+    if status == 429:
+        return _outcome(evidence, Verdict.THROTTLED, code, message)
+    if status == 413:
+        return _outcome(evidence, Verdict.TOO_LARGE, code, message)
+    if status in (401, 403):
+        return _outcome(evidence, Verdict.REFUSED, code, message, stop="authorization")
+    if status == 404 or (status == 400 and _ABOUT_THE_TARGET.search(message)):
+        return _outcome(evidence, Verdict.REFUSED, code, message, stop="target")
+    return _outcome(evidence, Verdict.REFUSED, code, message)
+
+
+def _never_left(evidence: Evidence) -> Outcome:
+    if "Certificate" in evidence.cause:
+        return _outcome(
+            evidence,
+            Verdict.UNSENT,
+            "certificate",
+            "the host's certificate can't be trusted",
+            stop="certificate",
+        )
+    if evidence.cause == "gaierror":
+        return _outcome(
+            evidence, Verdict.UNSENT, "unknown_host", "the host's name can't be resolved", stop="host"
+        )
+    return _outcome(evidence, Verdict.UNSENT, "not_connected", f"no connection ({evidence.error})")
+
+
+def _cut_off(evidence: Evidence) -> Outcome:
+    """No complete answer: in doubt. How far it got is kept for whoever has to decide."""
+    likely: Likely = ""
+    if evidence.reach is Reach.STATUS_SEEN and evidence.status is not None:
+        likely = (
+            "accepted" if 200 <= evidence.status < 300 else "not_accepted" if evidence.status >= 400 else ""
+        )
+        text = f"HTTP {evidence.status} began, but its answer never ended"
+    elif evidence.reach >= Reach.BODY_SENT:
+        text = "the request was written, but no answer came"
+    else:
+        likely = "not_accepted"
+        text = "the connection broke before the request was written to its end"
+    return _unknown(evidence, "no_answer", f"{text} ({evidence.error or 'no error'})", likely)
+
+
+def _outcome(evidence: Evidence, verdict: Verdict, code: str, message: str, *, stop: Stop = "") -> Outcome:
+    return Outcome(
+        verdict, code, message, evidence.status, stop=stop, reach=evidence.reach, error=evidence.error
+    )
+
+
+def _unknown(evidence: Evidence, code: str, message: str, likely: Likely = "", *, stop: Stop = "") -> Outcome:
+    return Outcome(
+        Verdict.UNKNOWN,
+        code,
+        message,
+        evidence.status,
+        stop=stop,
+        likely=likely,
+        reach=evidence.reach,
+        error=evidence.error,
+    )
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """The body as a JSON object, or None; deep nesting, huge numbers and bad UTF-8 are no reason to fail."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def clean(text: Any, most: int = _MAX_MESSAGE) -> str:
+    """Text from outside, fit for a terminal, a log and a table: no control characters, bounded, one line."""
+    if not isinstance(text, str):
+        return "" if text is None else clean(repr(text), most)
+    plain = _CONTROLS.sub(" ", text[: 4 * most]).encode("utf-8", "replace").decode()
+    folded = " ".join(plain.split())
+    return folded if len(folded) <= most else folded[: most - 1] + "…"

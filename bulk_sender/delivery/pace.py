@@ -1,0 +1,157 @@
+"""When the next request may leave: the asked rate, what Braze's headers say of the shared limit, and waits.
+
+aiolimiter is a leaky bucket: it lets a whole period's worth go at once. So the period is kept short: the bucket
+holds two requests, or half a percent of a second's worth, whichever is more, and the pace is smooth from the start.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import anyio
+from aiolimiter import AsyncLimiter
+
+SHORTEST_WAIT_S = 1.0
+LONGEST_WAIT_S = 3600.0
+_TRICKLE_PER_S = 0.2
+_DIGITS = re.compile(r"\d{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The workspace's limit as one answer told it: ``left_s`` by the server's own clock."""
+
+    limit: int
+    remaining: int
+    left_s: float
+
+
+def server_now(headers: Mapping[str, str], wall: float) -> float:
+    """The server's clock (epoch seconds) from its ``Date``, else ours: a skewed clock here must not matter."""
+    try:
+        return email.utils.parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return wall
+
+
+def throttle_wait(headers: Mapping[str, str], wall: float) -> float | None:
+    """Seconds to wait after a 429, clamped to one second … one hour; None when no header makes sense.
+
+    Sources: Retry-After (seconds or a date) and X-RateLimit-Reset (UTC epoch seconds).
+    """
+    now = server_now(headers, wall)
+    for name in ("retry-after", "x-ratelimit-retry-after"):
+        text = headers.get(name, "").strip()
+        if _DIGITS.fullmatch(text):
+            return _clamped(float(text))
+        try:
+            return _clamped(email.utils.parsedate_to_datetime(text).timestamp() - now)
+        except (TypeError, ValueError, OverflowError):
+            continue
+    left = _reset_in(headers, now)
+    return None if left is None else _clamped(left)
+
+
+def _clamped(seconds: float) -> float | None:
+    return max(SHORTEST_WAIT_S, seconds) if -60 <= seconds <= LONGEST_WAIT_S else None
+
+
+def _reset_in(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds until the window starts anew; None when absent, past or absurd."""
+    text = headers.get("x-ratelimit-reset", "").strip()
+    if not _DIGITS.fullmatch(text):
+        return None
+    left = float(text) - now
+    return left if 0 <= left <= LONGEST_WAIT_S else None
+
+
+def budget(headers: Mapping[str, str], wall: float) -> Budget | None:
+    """What the rate-limit headers say, when all three make sense."""
+    limit, remaining = (headers.get(f"x-ratelimit-{name}", "").strip() for name in ("limit", "remaining"))
+    left = _reset_in(headers, server_now(headers, wall))
+    if left is None or not _DIGITS.fullmatch(limit) or not _DIGITS.fullmatch(remaining) or int(limit) < 1:
+        return None
+    return Budget(int(limit), int(remaining), left)
+
+
+def backoff(failures: int, rng: random.Random, *, base: float = 1.0, cap: float = 60.0) -> float:
+    """Full jitter: between nothing and ``base · 2^(failures-1)``, at most ``cap`` seconds."""
+    return rng.uniform(0.0, min(cap, base * 2 ** min(failures - 1, 16)))
+
+
+class Pace:
+    """Gives out turns. ``rate``: requests a second asked for; ``reserve``: share of the limit left to others."""
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        reserve: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.asked = rate
+        self.current = rate
+        self.reserve = reserve
+        self.waiting_until: float | None = None
+        """On ``clock``: when the whole pool goes on, or None."""
+        self._clock, self._wall = clock, wall
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not secrets
+        self._limiter = _limiter(rate)
+        self._throttled = 0
+
+    async def turn(self) -> None:
+        """Wait until a request may leave."""
+        while True:
+            await self._pause()
+            limiter = self._limiter
+            await limiter.acquire()
+            if self.waiting_until is None and limiter is self._limiter:
+                return
+
+    async def _pause(self) -> None:
+        while self.waiting_until is not None:
+            left = self.waiting_until - self._clock()
+            if left <= 0:
+                self.waiting_until = None
+                return
+            await anyio.sleep(min(left, 1.0))
+
+    def throttled(self, headers: Mapping[str, str]) -> float:
+        """A 429 came: the whole pool waits. Returns the seconds; each 429 of one wave counts once."""
+        already = self.waiting_until is not None and self.waiting_until > self._clock()
+        if not already:
+            self._throttled += 1
+        told = throttle_wait(headers, self._wall())
+        seconds = told if told is not None else max(SHORTEST_WAIT_S, backoff(self._throttled, self._rng))
+        until = self._clock() + seconds + self._rng.uniform(0.0, 0.25)
+        self.waiting_until = max(until, self.waiting_until or 0.0) if already else until
+        return seconds
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """An answer other than 429 came: slow down early enough for what is left of the shared limit."""
+        self._throttled = 0
+        known = budget(headers, self._wall())
+        if known is None:
+            return
+        usable = known.remaining - self.reserve * known.limit
+        if usable < 1:
+            self.waiting_until = self._clock() + max(SHORTEST_WAIT_S, known.left_s)
+            return
+        self._set(min(self.asked, max(_TRICKLE_PER_S, usable / max(known.left_s, SHORTEST_WAIT_S))))
+
+    def _set(self, rate: float) -> None:
+        if abs(rate - self.current) > 0.02 * self.current:
+            self.current = rate
+            self._limiter = _limiter(rate)
+
+
+def _limiter(rate: float) -> AsyncLimiter:
+    burst = max(2.0, 0.005 * rate)
+    return AsyncLimiter(burst, burst / rate)

@@ -1,0 +1,264 @@
+"""The worker pool: take a batch, make the intent durable, POST once, judge, make the outcome durable, go on.
+
+Nothing here retries what may have been taken: whether a batch may go again is decided by ``judge`` and
+``next_step`` alone, and asserted again before each attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from bulk_sender.config import DeliveryConfig
+from bulk_sender.delivery.client import Client
+from bulk_sender.delivery.endpoint import Endpoint
+from bulk_sender.delivery.journal import Statement
+from bulk_sender.delivery.outcome import Evidence, Outcome, Reach, Verdict, judge
+from bulk_sender.delivery.pace import Pace, backoff
+from bulk_sender.delivery.policy import Action, Circuit, Step, next_step
+from bulk_sender.delivery.records import Batch, Status
+from bulk_sender.delivery.writer import JournalWriter
+from bulk_sender.errors import JournalError
+from bulk_sender.recipients.plan import BATCH_SIZE, Payload
+
+_MOST_REFUSALS = 15
+"""Refusals of one batch's parts, all alike and none accepted, after which it is the request that is refused."""
+
+_FEWEST_RETRIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A batch with the recipients of its chunk, and the hash of the body if it was ever about to be sent."""
+
+    batch: Batch
+    payload: Payload
+    body_sha256: bytes | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened in this process, for progress: requests, and recipients by outcome."""
+
+    requests: int = 0
+    retries: int = 0
+    in_flight: int = 0
+    throttled: int = 0
+    recipients: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why sending ended early. ``signal`` is 0 unless a signal did it."""
+
+    reason: str
+    signal: int = 0
+
+
+class Sender:
+    """Sends the batches of one run. ``stop`` may be called at any time, from the same event loop."""
+
+    def __init__(
+        self,
+        writer: JournalWriter,
+        endpoint: Endpoint,
+        new_client: Callable[[], Client],
+        pace: Pace,
+        config: DeliveryConfig,
+        *,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.writer = writer
+        self.endpoint = endpoint
+        self.pace = pace
+        self.config = config
+        self.tally = Tally()
+        self.stopped: Stopped | None = None
+        self.unrecorded: list[str] = []
+        """Outcomes that could not be written: the disk is full, or failed."""
+        self._new_client = new_client
+        self._circuit = Circuit(config.breaker)
+        self._probe = anyio.Lock()
+        self._waits: set[anyio.CancelScope] = set()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not secrets
+        self._next_attempt = writer.journal.next_id("attempt")
+        self._next_batch = 0
+
+    def stop(self, reason: str, signal: int = 0) -> None:
+        """Take no further batch; what is in flight is given time to end. The first reason stands."""
+        if self.stopped is None:
+            self.stopped = Stopped(reason, signal)
+            for scope in tuple(self._waits):
+                scope.cancel()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.stopped is not None
+
+    def new_batch_id(self) -> int:
+        """Numbers for batches are given out here, since splitting makes new ones under way."""
+        if not self._next_batch:
+            self._next_batch = self.writer.journal.next_id("batch")
+        self._next_batch += 1
+        return self._next_batch - 1
+
+    async def run(self, work: MemoryObjectReceiveStream[Work]) -> None:
+        """Deliver until the stream ends or the run stops."""
+        async with AsyncExitStack() as stack, anyio.create_task_group() as workers:
+            for _ in range(self.config.concurrency):
+                client = self._new_client()
+                stack.push_async_callback(client.aclose)
+                workers.start_soon(self._worker, client, work.clone())
+            work.close()
+
+    async def _worker(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
+        async with work:
+            while not self.is_stopping:
+                try:
+                    with self._until_stopped():
+                        item = await work.receive()
+                except anyio.EndOfStream:
+                    return
+                if not self.is_stopping:
+                    await self._deliver(client, item)
+
+    async def _deliver(self, client: Client, item: Work) -> None:
+        """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, breadth first."""
+        parts = deque([(item.batch, item.body_sha256)])
+        refusals: list[str] = []
+        accepted = False
+        while parts and not self.is_stopping:
+            batch, body_sha256 = parts.popleft()
+            settled = await self._settle(client, batch, item.payload, body_sha256)
+            if settled is None:
+                return
+            step, outcome, attempts = settled
+            accepted = accepted or outcome.verdict is Verdict.ACCEPTED
+            if step.action is Action.SPLIT:
+                refusals.append(outcome.message)
+                halves = batch.halves(self.new_batch_id(), self.new_batch_id(), attempts)
+                if not await self._write(*(self.writer.journal.batch_record(half) for half in halves)):
+                    return
+                parts.extend((half, None) for half in halves)
+                if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
+                    self.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
+        if refusals and not accepted:
+            self._stop_for(self._circuit.lost_one())
+
+    async def _settle(
+        self, client: Client, batch: Batch, payload: Payload, body_sha256: bytes | None
+    ) -> tuple[Step, Outcome, int] | None:
+        """POST one batch until it is settled or to be split; None when the run stopped first. With the attempts made."""
+        body = self.endpoint.body(payload.recipients(batch.first, batch.size))
+        digest = hashlib.sha256(body).digest()
+        assert 1 <= batch.size <= BATCH_SIZE
+        if body_sha256 is not None and body_sha256 != digest:
+            self.stop(f"batch {batch.id} would not be the same request as before")
+        made = counted = 0
+        while True:
+            async with self._turn():
+                if self.is_stopping:
+                    return None
+                made, counted = made + 1, counted + 1
+                found = await self._attempt(client, batch, body, digest, counted)
+            if found is None:
+                return None
+            step, outcome = found
+            if step.action is Action.AGAIN_AFTER_RESET:
+                counted -= 1  # a 429 is no failure of the batch
+            elif step.action is Action.AGAIN:
+                self.tally.retries += 1
+                with self._until_stopped():
+                    await anyio.sleep(backoff(counted, self._rng))
+            else:
+                return step, outcome, made
+
+    async def _attempt(
+        self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int
+    ) -> tuple[Step, Outcome] | None:
+        """Exactly one POST between a durable intent and a durable outcome; None when the intent can't be written."""
+        attempt = self._next_attempt
+        self._next_attempt += 1
+        if not await self._write(self.writer.journal.attempt_record(attempt, batch.id, digest)):
+            return None
+        self.tally.requests += 1
+        self.tally.in_flight += 1
+        evidence = Evidence(Reach.NOTHING, error="Cancelled")
+        outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was told to leave before an answer came")
+        step = Step(Status.UNKNOWN, Action.DONE)
+        try:
+            evidence = await client.post(body)
+            outcome = judge(evidence, server_errors=self.config.server_errors)
+            step = next_step(outcome, size=batch.size, attempts=counted, most=self.config.attempts)
+        finally:
+            # Also when cancelled, or on an exception nobody foresaw: what may have been taken is written down.
+            self.tally.in_flight -= 1
+            await self._record(attempt, batch, step, outcome, evidence)
+        self._react(batch, step, outcome, evidence)
+        return step, outcome
+
+    async def _record(
+        self, attempt: int, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence
+    ) -> None:
+        journal = self.writer.journal
+        record = journal.outcome_record(attempt, batch.id, step.status, outcome, evidence.elapsed_s)
+        if not await self._write(record):
+            # On the disk the batch stays in doubt; whoever reads the terminal knows better.
+            self.unrecorded.append(
+                f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip()
+            )
+
+    async def _write(self, *statements: Statement) -> bool:
+        try:
+            await self.writer.write(*statements)
+        except JournalError as error:
+            self.stop(f"{error}")
+            return False
+        return True
+
+    def _react(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
+        if step.action in (Action.DONE, Action.STOP):
+            self.tally.recipients[step.status] += batch.size
+        if outcome.verdict is Verdict.THROTTLED:
+            self.tally.throttled += 1
+            self.pace.throttled(evidence.headers)
+        elif evidence.reach is Reach.ANSWERED:
+            self.pace.observe(evidence.headers)
+        whole = batch.parent is None or outcome.verdict is not Verdict.REFUSED
+        self._stop_for(step.reason or (self._circuit.record(step, outcome.verdict) if whole else ""))
+        if self.tally.retries > max(_FEWEST_RETRIES, self.config.retry_budget * self.tally.requests):
+            self.stop(f"{self.tally.retries} requests had to be repeated")
+
+    def _stop_for(self, reason: str) -> None:
+        if reason:
+            self.stop(reason)
+
+    @contextmanager
+    def _until_stopped(self) -> Iterator[None]:
+        """What waits inside is cut short when the run stops. Never put a request in here."""
+        with anyio.CancelScope() as scope:
+            self._waits.add(scope)
+            try:
+                if not self.is_stopping:
+                    yield
+            finally:
+                self._waits.discard(scope)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A turn to send: by the pace, or one request at a time and after a pause while the circuit is half open."""
+        async with AsyncExitStack() as stack:
+            with self._until_stopped():
+                if self._circuit.half_open:
+                    await stack.enter_async_context(self._probe)
+                    if self._circuit.half_open:
+                        await anyio.sleep(backoff(self._circuit.failures, self._rng))
+                await self.pace.turn()
+            yield

@@ -1,0 +1,95 @@
+"""The journal's writer: one thread that commits what has gathered, so that many workers share one sync.
+
+``write`` returns when its records are durable. The event loop never waits for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import anyio
+
+from bulk_sender.delivery.journal import Journal, Statement
+
+_MOST_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    statements: Sequence[Statement]
+    done: asyncio.Future[None]
+
+
+class JournalWriter:
+    """Owns the journal while its thread runs; use as an asynchronous context manager."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    async def __aenter__(self) -> JournalWriter:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._orders.put(None)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._thread.join)
+
+    async def write(self, *statements: Statement) -> None:
+        """Add records, all or none. Raises JournalError when they are not on the disk.
+
+        Not cut short by cancellation: whoever gave an order learns whether it is on the disk.
+        """
+        order = _Order(statements, self._loop.create_future())
+        self._orders.put(order)
+        with anyio.CancelScope(shield=True):
+            await order.done
+
+    def _run(self) -> None:
+        while (first := self._orders.get()) is not None:
+            orders, last = [first], False
+            with suppress(queue.Empty):
+                while len(orders) < _MOST_AT_ONCE:
+                    order = self._orders.get_nowait()
+                    if order is None:
+                        last = True
+                        break
+                    orders.append(order)
+            self._loop.call_soon_threadsafe(_settle, orders, self._commit(orders))
+            if last:
+                return
+
+    def _commit(self, orders: list[_Order]) -> list[BaseException | None]:
+        """All orders in one transaction; should that fail, each in one of its own, so that one can't sink another."""
+        together = [statement for order in orders for statement in order.statements]
+        error = self._try(together)
+        if error is None or len(orders) == 1:
+            return [error] * len(orders)
+        return [self._try(order.statements) for order in orders]
+
+    def _try(self, statements: Sequence[Statement]) -> BaseException | None:
+        try:
+            self.journal.write(statements)
+        except (
+            BaseException
+        ) as error:  # a bug must reach the worker that waits, not end this thread in silence
+            return error
+        return None
+
+
+def _settle(orders: list[_Order], errors: list[BaseException | None]) -> None:
+    for order, error in zip(orders, errors, strict=True):
+        if order.done.done():
+            continue
+        if error is None:
+            order.done.set_result(None)
+        else:
+            order.done.set_exception(error)
