@@ -121,12 +121,13 @@ class Sender:
     async def _worker(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
         async with work:
             while not self.is_stopping:
+                item: Work | None = None
                 try:
                     with self._until_stopped():
                         item = await work.receive()
                 except anyio.EndOfStream:
                     return
-                if not self.is_stopping:
+                if item is not None and not self.is_stopping:
                     await self._deliver(client, item)
 
     async def _deliver(self, client: Client, item: Work) -> None:
@@ -245,9 +246,10 @@ class Sender:
         """What waits inside is cut short when the run stops. Never put a request in here."""
         with anyio.CancelScope() as scope:
             self._waits.add(scope)
+            if self.is_stopping:
+                scope.cancel()
             try:
-                if not self.is_stopping:
-                    yield
+                yield
             finally:
                 self._waits.discard(scope)
 

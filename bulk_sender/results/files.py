@@ -1,0 +1,119 @@
+"""The files of a run's folder that are made from its journal: replaced whole, private, and made again at any time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from bulk_sender.delivery.journal import Journal
+from bulk_sender.errors import BulkSenderError
+from bulk_sender.results.frames import RESULTS, chunk_ids, chunk_rejects, rejects, results
+
+Format = Literal["csv", "parquet", "ndjson"]
+
+
+def write_results(journal: Journal, path: Path, kind: Format, statuses: set[str] | None = None) -> None:
+    """The results file; ``statuses`` keeps only rows of those."""
+    frames = (
+        frame if statuses is None else frame.filter(pl.col("status").is_in(sorted(statuses)))
+        for frame in results(journal)
+    )
+    scan = _lazy(frames, RESULTS)
+    with replacing(path) as temporary:
+        if kind == "parquet":
+            scan.sink_parquet(temporary)
+        elif kind == "ndjson":
+            scan.sink_ndjson(temporary)
+        else:
+            scan.sink_csv(temporary)
+
+
+def write_rejects(journal: Journal, path: Path) -> None:
+    """``rejected.csv``: the rejected rows as they were, and ``error``; only its header when there are none."""
+    ids = chunk_ids(journal)
+    columns = (
+        [name for name in chunk_rejects(journal, ids[0]).columns if name not in ("\x00row", "error")]
+        if ids
+        else []
+    )
+    with replacing(path) as temporary:
+        _lazy(rejects(journal), pl.Schema({name: pl.String() for name in [*columns, "error"]})).sink_csv(
+            temporary
+        )
+
+
+def write_json(path: Path, facts: dict[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _lazy(frames: Iterator[pl.DataFrame], schema: pl.Schema) -> pl.LazyFrame:
+    """Frames made one after the other as one lazy frame, so that polars' sinks write them in flat memory."""
+
+    def generate(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for frame in frames:
+            chosen = frame if with_columns is None else frame.select(with_columns)
+            yield chosen if predicate is None else chosen.filter(predicate)
+
+    return register_io_source(generate, schema=schema)
+
+
+class replacing:
+    """A private temporary file beside ``path`` that takes its place, synced, when the block ends well.
+
+    A symbolic link at ``path`` is replaced, not followed. Raises BulkSenderError when the folder can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.new")
+
+    def __enter__(self) -> Path:
+        with suppress(FileNotFoundError):
+            self.temporary.unlink()
+        self._try(
+            lambda: os.close(
+                os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
+            )
+        )
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is not None:
+            with suppress(OSError):
+                self.temporary.unlink()
+            if isinstance(error, OSError | pl.exceptions.PolarsError):
+                raise self._refusal(error) from None
+            return
+        self._try(self._publish)
+
+    def _publish(self) -> None:
+        self.temporary.chmod(0o600)
+        with self.temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        self.temporary.replace(self.path)
+        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        with suppress(OSError):
+            os.fsync(descriptor)
+        os.close(descriptor)
+
+    def _try(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except OSError as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception) -> BulkSenderError:
+        return BulkSenderError(
+            f"{self.path} can't be written: {error}",
+            hint="the journal has everything: free the place, then bulk-sender export writes the results again",
+        )

@@ -1,0 +1,57 @@
+"""The summary of a run: the six counts and the facts around them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+State = Literal["finished", "stopped", "interrupted", "running"]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What ``summary.json`` holds. The six counts add up to ``rows``, always.
+
+    ``elapsed_s``: seconds spent in this and earlier parts of the run; ``recipients_per_s``: accepted a second.
+    """
+
+    run_id: str
+    state: State
+    rows: int
+    accepted: int
+    rejected: int
+    duplicate: int
+    failed: int
+    unknown: int
+    not_sent: int
+    batches: int
+    requests: int
+    started_at: str
+    finished_at: str | None
+    elapsed_s: float
+    recipients_per_s: float
+    reason: str | None
+    files: dict[str, str]
+    signal: int = 0
+
+    def __post_init__(self) -> None:
+        parts = self.accepted + self.rejected + self.duplicate + self.failed + self.unknown + self.not_sent
+        if parts != self.rows:
+            raise AssertionError(
+                f"the six counts of run {self.run_id} add up to {parts}, not to {self.rows} rows"
+            )
+
+    @property
+    def exit_code(self) -> int:
+        """0, 1, 3, 130 or 143, as the interface's table says."""
+        if self.state == "interrupted":
+            return 128 + (self.signal or 2)
+        if self.state == "stopped":
+            return 3
+        return 1 if self.rejected or self.failed or self.unknown or self.not_sent else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The facts as ``summary.json`` writes them."""
+        facts = asdict(self)
+        del facts["signal"]
+        return facts

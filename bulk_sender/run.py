@@ -1,0 +1,442 @@
+"""One run from input to results: the only place that knows all parts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import polars as pl
+from anyio.streams.memory import MemoryObjectSendStream
+
+from bulk_sender import __version__
+from bulk_sender.config import Config
+from bulk_sender.delivery.client import client_factory
+from bulk_sender.delivery.credential import Credential
+from bulk_sender.delivery.endpoint import Endpoint, endpoint
+from bulk_sender.delivery.journal import Journal, Statement
+from bulk_sender.delivery.pace import Pace
+from bulk_sender.delivery.records import Batch
+from bulk_sender.delivery.sender import Sender, Stopped, Tally, Work
+from bulk_sender.delivery.writer import JournalWriter
+from bulk_sender.errors import BulkSenderError, InputError, RunMismatchError
+from bulk_sender.folder import make_run_folder
+from bulk_sender.recipients.chunk import Position
+from bulk_sender.recipients.mapping import Mapping, resolve
+from bulk_sender.recipients.plan import Payload, Planned, duplicate_key, plan
+from bulk_sender.recipients.seen import Seen
+from bulk_sender.recipients.source import FileIdentity, Source
+from bulk_sender.results import frames
+from bulk_sender.results.files import Format, write_json, write_rejects, write_results
+from bulk_sender.results.summary import State, Summary
+
+_CHUNKS_AHEAD = 2
+_TICK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A moment of a run, for whoever watches. ``waiting_s``: seconds until the pool goes on, 0 when it doesn't wait."""
+
+    run_id: str
+    rows: int
+    plan_complete: bool
+    accepted: int
+    failed: int
+    unknown: int
+    requests: int
+    in_flight: int
+    retries: int
+    throttled: int
+    rate_asked: float
+    rate_now: float
+    waiting_s: float
+    waiting_for: str
+    elapsed_s: float
+
+
+class Control:
+    """The handles on a run under way: ``stop`` lets it end in order, ``abort`` leaves what is in flight in doubt."""
+
+    def __init__(self) -> None:
+        self._sender: Sender | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._early: Stopped | None = None
+
+    def attach(self, sender: Sender, scope: anyio.CancelScope) -> None:
+        self._sender, self._scope = sender, scope
+        if self._early is not None:
+            sender.stop(self._early.reason, self._early.signal)
+
+    def stop(self, reason: str, signal: int = 0) -> None:
+        self._early = self._early or Stopped(reason, signal)
+        if self._sender is not None:
+            self._sender.stop(reason, signal)
+
+    def abort(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An input laid against a configuration: everything that can be known without reading its rows."""
+
+    source: Source
+    mapping: Mapping
+    config: Config
+
+    @classmethod
+    def open(cls, inputs: Sequence[str | Path], config: Config) -> Opened:
+        """Raises InputError, ConfigError."""
+        source = Source.open(inputs, config.input)
+        return cls(source, resolve(source.schema, config), config)
+
+    def plan(self, head_bytes: int, **where: Any) -> Iterator[Planned]:
+        return plan(self.source, self.mapping, self.config, head_bytes=head_bytes, **where)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a run remembers of how it was started; frozen in its journal."""
+
+    settings: dict[str, Any]
+    delivery: dict[str, Any]
+    input: tuple[FileIdentity, ...]
+    paths: tuple[str, ...]
+    sandbox: str
+    """The weather of the embedded sandbox, empty for a real send."""
+    format: Format
+    created_at: str
+    tool: str = f"bulk-sender {__version__}"
+
+    @classmethod
+    def of(cls, journal: Journal) -> Facts:
+        names = cls.__dataclass_fields__
+        facts = {name: journal.fact(name) for name in names}
+        facts["input"] = tuple(FileIdentity(**item) for item in facts["input"])
+        facts["paths"] = tuple(facts["paths"])
+        return cls(**facts)
+
+    def config(self) -> Config:
+        """The configuration the run was started with."""
+        raw = json.loads(json.dumps(self.settings))
+        raw["delivery"] = self.delivery
+        raw["recipient"]["identifier_order"] = tuple(raw["recipient"]["identifier_order"])
+        return Config.parse(_without_nones(raw), where="the run's settings")
+
+    def difference(self, other: Facts) -> list[str]:
+        """Which settings differ, by dotted name; ``input`` when the files do."""
+        found = sorted(_differing(self.settings, other.settings))
+        mine, theirs = ([item.sha256 for item in facts.input] for facts in (self, other))
+        if mine != theirs:
+            found.insert(0, "input")
+        if bool(self.sandbox) != bool(other.sandbox):
+            found.append("sandbox")
+        return found
+
+
+def _without_nones(raw: Any) -> Any:
+    if isinstance(raw, dict):
+        return {
+            name: _without_nones(value) for name, value in raw.items() if value is not None or name == "value"
+        } | ({} if raw.get("column") is None else {})
+    return raw
+
+
+def _differing(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in one.keys() | other.keys():
+            yield from _differing(one.get(name), other.get(name), f"{prefix}{name}.")
+    elif one != other:
+        yield prefix.removesuffix(".")
+
+
+def create(folder: Path, facts: Facts) -> Journal:
+    """A new run's folder and journal. Raises BulkSenderError when the place can't be had."""
+    make_run_folder(folder)
+    return Journal.create(folder, asdict(facts))
+
+
+def check_input_unchanged(facts: Facts, *, needed: bool) -> None:
+    """Refuse to go on with an input that is not the one the run began with. Raises RunMismatchError, InputError."""
+    for identity, path in zip(facts.input, map(Path, facts.paths), strict=True):
+        if not path.exists() and not needed:
+            continue  # everything that is to be sent is in the journal
+        if not path.exists():
+            raise InputError(
+                f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume"
+            )
+        size = path.stat().st_size
+        if size != identity.size or Source.identify_one(path).sha256 != identity.sha256:
+            raise RunMismatchError(
+                f"{path} has changed since the run began (its size or SHA-256 differs)",
+                hint="restore the file, or send the new one as a run of its own",
+            )
+
+
+class Delivery:
+    """One process's part of a run: from the journal and the input to outcomes."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        facts: Facts,
+        config: Config,
+        control: Control,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.journal = journal
+        self.facts = facts
+        self.config = config
+        self.control = control
+        self.on_progress = on_progress
+        self.rows = 0
+        self.plan_complete = False
+        self.trouble: BulkSenderError | None = None
+
+    async def run(
+        self, command: str, target: Endpoint, credential: Credential, opened: Opened | None
+    ) -> Summary:
+        """Send what is not sent yet, then plan and send the rest of the input. Raises nothing expected."""
+        self._started = time.monotonic()
+        self.journal.begin_epoch(command)
+        self.plan_complete = bool(self.journal.fact("plan_complete"))
+        delivery = self.config.delivery
+        async with JournalWriter(self.journal) as writer:
+            sender = Sender(
+                writer,
+                target,
+                client_factory(self.config, target.url, credential),
+                Pace(delivery.pace.per_second, reserve=delivery.reserve),
+                delivery,
+            )
+            with anyio.CancelScope() as scope:
+                self.control.attach(sender, scope)
+                async with self._ticking(sender):
+                    await self._feed_and_send(writer, sender, target, opened)
+        return self._end(sender)
+
+    async def _feed_and_send(
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None
+    ) -> None:
+        feed, work = anyio.create_memory_object_stream[Work](self.config.delivery.concurrency)
+        async with anyio.create_task_group() as group:
+            group.start_soon(sender.run, work)
+            async with feed:
+                try:
+                    await self._feed_planned(sender, feed)
+                    if not self.plan_complete and opened is not None:
+                        await self._feed_new(writer, sender, feed, target, opened)
+                except BulkSenderError as error:
+                    self.trouble = error
+                    sender.stop(str(error))
+
+    async def _feed_planned(self, sender: Sender, feed: MemoryObjectSendStream[Work]) -> None:
+        """What an earlier process planned and nobody has sent, or what is to be sent again."""
+        with Journal.look(self.journal.folder) as reading:
+            self.rows = frames.counts(reading)["rows"]
+            for chunk in [
+                row["chunk"]
+                for row in reading.query(
+                    "SELECT DISTINCT chunk FROM state WHERE status = 'not_sent' ORDER BY chunk"
+                )
+            ]:
+                if sender.is_stopping:
+                    return
+                payload = Payload(frames.chunk_rows(reading, chunk)["recipient"])
+                pending = reading.query(
+                    "SELECT batch AS id, chunk, first, size, parent, attempts AS prior, body_sha256 FROM state"
+                    " WHERE status = 'not_sent' AND chunk = ? ORDER BY first",
+                    (chunk,),
+                )
+                for found in pending:
+                    body_sha256 = found.pop("body_sha256")
+                    await _put(feed, Work(Batch(**found), payload, body_sha256), sender)
+
+    async def _feed_new(
+        self,
+        writer: JournalWriter,
+        sender: Sender,
+        feed: MemoryObjectSendStream[Work],
+        target: Endpoint,
+        opened: Opened,
+    ) -> None:
+        """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
+        where = await anyio.to_thread.run_sync(_resume_point, self.journal.folder)
+        pieces = opened.plan(target.frame_bytes, **where)
+        number = self.journal.next_id("chunk")
+        while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+            batches = _number(piece, number, sender)
+            record = await anyio.to_thread.run_sync(_chunk_record, piece, number)
+            await writer.write(record, *(self.journal.batch_record(batch) for batch in batches))
+            self.rows += len(piece.rows)
+            if not sender.is_stopping:
+                payload = Payload(piece.rows["recipient"])
+                for batch in batches:
+                    await _put(feed, Work(batch, payload), sender)
+            number += 1
+        await writer.write(("run", ("plan_complete", "true")))
+        self.plan_complete = True
+
+    @asynccontextmanager
+    async def _ticking(self, sender: Sender) -> AsyncIterator[None]:
+        if self.on_progress is None:
+            yield
+            return
+        on_progress = self.on_progress
+
+        async def tick() -> None:
+            while True:
+                on_progress(self._progress(sender))
+                await anyio.sleep(_TICK_S)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(tick)
+            yield
+            group.cancel_scope.cancel()
+        on_progress(self._progress(sender))
+
+    def _progress(self, sender: Sender) -> Progress:
+        tally: Tally = sender.tally
+        waiting = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
+        return Progress(
+            run_id=self.journal.folder.name,
+            rows=self.rows,
+            plan_complete=self.plan_complete,
+            accepted=tally.recipients["accepted"],
+            failed=tally.recipients["failed"],
+            unknown=tally.recipients["unknown"],
+            requests=tally.requests,
+            in_flight=tally.in_flight,
+            retries=tally.retries,
+            throttled=tally.throttled,
+            rate_asked=sender.pace.asked,
+            rate_now=sender.pace.current,
+            waiting_s=waiting,
+            waiting_for="Braze's rate limit to start anew" if waiting else "",
+            elapsed_s=time.monotonic() - self._started,
+        )
+
+    def _end(self, sender: Sender) -> Summary:
+        """Close the account of this process: state, results, rejects, summary."""
+        stopped = sender.stopped
+        counted = frames.counts(self.journal)
+        left = counted["not_sent"] or not self.plan_complete
+        state: State = "finished"
+        if left:
+            state = "interrupted" if stopped is not None and stopped.signal else "stopped"
+        reason = stopped.reason if stopped is not None and left else None
+        if left and reason is None:
+            reason = "the process was told to leave at once"
+        if not self.plan_complete and reason is not None:
+            reason += "; the input was not read to its end, later rows are not counted"
+        for line in sender.unrecorded:
+            reason = f"{reason or ''}; not recorded: {line}".removeprefix("; ")
+        elapsed = time.monotonic() - self._started
+        try:
+            self.journal.end_epoch(state, reason or "", elapsed)
+        except BulkSenderError as error:
+            reason = f"{reason or ''}; {error}".removeprefix("; ")
+        signal = stopped.signal if stopped is not None else 0
+        return replace(write_files(self.journal, self.facts.format, state, reason), signal=signal)
+
+
+def write_files(journal: Journal, kind: Format, state: State, reason: str | None) -> Summary:
+    """Results, rejects and summary, made from the journal alone."""
+    folder = journal.folder
+    results = folder / f"results.{kind}"
+    files = {
+        "results": str(results),
+        "rejected": str(folder / "rejected.csv"),
+        "journal": str(folder / "journal.sqlite"),
+    }
+    write_results(journal, results, kind)
+    write_rejects(journal, folder / "rejected.csv")
+    summary = summarize(journal, state, reason, files | {"summary": str(folder / "summary.json")})
+    write_json(folder / "summary.json", summary.to_dict())
+    return summary
+
+
+def summarize(journal: Journal, state: State, reason: str | None, files: dict[str, str]) -> Summary:
+    """The account as the journal has it now."""
+    [sums] = journal.query(
+        "SELECT (SELECT count(*) FROM state) AS batches, (SELECT count(*) FROM attempt) AS requests,"
+        " (SELECT min(at) FROM epoch) AS started_at, (SELECT max(at) FROM ending) AS finished_at,"
+        " (SELECT coalesce(sum(elapsed_s), 0) FROM ending) AS elapsed_s"
+    )
+    counted = frames.counts(journal)
+    elapsed = sums["elapsed_s"]
+    return Summary(
+        run_id=journal.folder.name,
+        state=state,
+        **counted,
+        batches=sums["batches"],
+        requests=sums["requests"],
+        started_at=sums["started_at"],
+        finished_at=sums["finished_at"] if state != "running" else None,
+        elapsed_s=round(elapsed, 3),
+        recipients_per_s=round(counted["accepted"] / elapsed, 1) if elapsed else 0.0,
+        reason=reason,
+        files=files,
+    )
+
+
+async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:
+    """Hand a batch over; when the run has stopped it stays where it is, not sent."""
+    if sender.is_stopping:
+        return
+    try:
+        await feed.send(work)
+    except anyio.BrokenResourceError:
+        return
+
+
+def _number(piece: Planned, chunk: int, sender: Sender) -> list[Batch]:
+    batches, first = [], 0
+    for size in piece.sizes:
+        batches.append(Batch(sender.new_batch_id(), chunk, first, size))
+        first += size
+    return batches
+
+
+def _chunk_record(piece: Planned, number: int) -> Statement:
+    rows, rejects = frames.pack(piece)
+    verdicts = dict(piece.rows["verdict"].value_counts().iter_rows())
+    return "chunk", (
+        number,
+        int(piece.rows["row"][0]),
+        int(piece.rows["row"][-1]),
+        len(piece.rows),
+        verdicts.get("valid", 0),
+        verdicts.get("rejected", 0),
+        verdicts.get("duplicate", 0),
+        json.dumps(asdict(piece.resume)),
+        rows,
+        rejects,
+    )
+
+
+def _resume_point(folder: Path) -> dict[str, Any]:
+    """Where planning goes on, with the identifiers met so far; the beginning for a new run."""
+    with Journal.look(folder) as journal:
+        last = journal.query("SELECT last_row, resume FROM chunk ORDER BY id DESC LIMIT 1")
+        if not last:
+            return {}
+        seen = Seen()
+        already = 0
+        for chunk in frames.chunk_ids(journal):
+            rows = frames.chunk_rows(journal, chunk)
+            already += len(rows)
+            seen.repeated(rows.filter(pl.col("verdict") == "valid").select(duplicate_key()).to_series())
+        return {
+            "start": Position(**json.loads(last[0]["resume"])),
+            "after_row": last[0]["last_row"],
+            "already": already,
+            "seen": seen,
+        }
