@@ -23,7 +23,6 @@ from tests.sample_reading import (
     types_in_names,
 )
 
-
 READ: dict[str, Callable[[str], object]] = {
     "float": float,
     "integer": int,
