@@ -1,3 +1,98 @@
-"""bulk-sender: send large recipient files to Braze, with an account of every row."""
+"""bulk-sender: send large recipient files to Braze, with an account of every row.
+
+    import bulk_sender as bs
+
+    summary = bs.send("recipients.parquet", config="job.toml")
+    print(summary.accepted, summary.unknown, summary.exit_code)
+
+Names are imported when first used, so that ``import bulk_sender`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from bulk_sender.api import (
+        Preview,
+        check,
+        explain,
+        resolve,
+        resume,
+        resume_async,
+        retry,
+        retry_async,
+        runs,
+        send,
+        send_async,
+        status,
+    )
+    from bulk_sender.check import CheckReport
+    from bulk_sender.config import Config
+    from bulk_sender.errors import (
+        BulkSenderError,
+        ConfigError,
+        CredentialError,
+        GuardrailError,
+        InputError,
+        JournalError,
+        RunHeldError,
+        RunMismatchError,
+        RunNotFoundError,
+    )
+    from bulk_sender.results.summary import Summary
+    from bulk_sender.run import Control, Progress
+
+_HOMES = {
+    "bulk_sender.api": "Preview check explain resolve resume resume_async retry retry_async runs send send_async status",
+    "bulk_sender.check": "CheckReport",
+    "bulk_sender.config": "Config",
+    "bulk_sender.errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError JournalError "
+    "RunHeldError RunMismatchError RunNotFoundError",
+    "bulk_sender.results.summary": "Summary",
+    "bulk_sender.run": "Control Progress",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "BulkSenderError",
+    "CheckReport",
+    "Config",
+    "ConfigError",
+    "Control",
+    "CredentialError",
+    "GuardrailError",
+    "InputError",
+    "JournalError",
+    "Preview",
+    "Progress",
+    "RunHeldError",
+    "RunMismatchError",
+    "RunNotFoundError",
+    "Summary",
+    "__version__",
+    "check",
+    "explain",
+    "resolve",
+    "resume",
+    "resume_async",
+    "retry",
+    "retry_async",
+    "runs",
+    "send",
+    "send_async",
+    "status",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'bulk_sender' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,6 +6,7 @@ Later sources win: defaults < file < environment < flags. The model is frozen, h
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import json
 import re
@@ -27,7 +28,6 @@ from pydantic import (
 
 from bulk_sender.errors import ConfigError, CredentialError
 
-JsonObject = dict[str, Any]
 FieldType = Literal["string", "integer", "float", "boolean", "datetime", "date", "json", "list"]
 
 IDENTIFIERS = ("external_user_id", "email", "user_alias", "braze_id")
@@ -46,6 +46,21 @@ _SECONDS = {
 _KEY_NAMES = re.compile(r"(?i)^(rest_?)?(braze_?)?api_?-?key$|^(secret|token|password|authorization)$")
 
 
+def _plain(raw: Any) -> Any:
+    """TOML's dates and times as the ISO 8601 strings that Braze reads; the rest as it is."""
+    if isinstance(raw, dt.datetime) and raw.tzinfo is None:
+        raise ValueError(f"{raw} needs an offset here, such as {raw.isoformat()}Z")
+    if isinstance(raw, dt.datetime | dt.date | dt.time):
+        return raw.isoformat()
+    if isinstance(raw, dict):
+        return {name: _plain(value) for name, value in raw.items()}
+    return [_plain(value) for value in raw] if isinstance(raw, list) else raw
+
+
+Constant = Annotated[Any, BeforeValidator(_plain)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_plain)]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
@@ -54,7 +69,7 @@ class Source(_Model):
     """Where one field comes from: a ``column``, or a constant ``value``; ``type`` and ``format`` convert it."""
 
     column: str | None = None
-    value: Any = None
+    value: Constant = None
     type: FieldType | None = None
     format: str | None = None
     """A strptime pattern for ``date`` and ``datetime``, for files that don't use ISO 8601."""
@@ -195,9 +210,7 @@ def _check_audience(node: Any, where: str) -> None:
         for index, child in enumerate(inner):
             _check_audience(child, f"{where}.{name}[{index}]")
     elif not isinstance(inner, dict) or not inner:
-        raise ValueError(
-            f"{where}.{name}: a filter's value is a table, such as {{ comparison = …, value = … }}"
-        )
+        raise ValueError(f"{where}.{name}: a filter's value is a table, such as {{ comparison = …, value = … }}")
 
 
 class InputConfig(_Model):
@@ -228,9 +241,7 @@ class InputConfig(_Model):
         try:
             ZoneInfo(value)
         except Exception:
-            raise ValueError(
-                f"{value!r} is no time zone of the IANA database, such as Europe/Paris"
-            ) from None
+            raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/Paris") from None
         return value
 
 
@@ -249,9 +260,7 @@ class Rate(_Model):
         """``"250000/hour"`` → Rate. Raises ValueError naming the form wanted."""
         match = _RATE.match(text)
         if not match or float(match[1].replace("_", "")) <= 0:
-            raise ValueError(
-                f"{text!r} is no rate: write N/second, N/minute, N/hour or N/day, such as 250000/hour"
-            )
+            raise ValueError(f"{text!r} is no rate: write N/second, N/minute, N/hour or N/day, such as 250000/hour")
         return cls(count=float(match[1].replace("_", "")), seconds=_SECONDS[match[2]])
 
 
@@ -322,9 +331,7 @@ class Config(_Model):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            raise ConfigError(
-                _explain(error, where), hint="mend the configuration and run the command again"
-            ) from None
+            raise ConfigError(_explain(error, where), hint="mend the configuration and run the command again") from None
 
     @property
     def is_canvas(self) -> bool:
@@ -352,9 +359,7 @@ def read_toml(path: Path) -> JsonObject:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(
-            f"configuration file not found: {path}", hint="check the path given to --config"
-        ) from None
+        raise ConfigError(f"configuration file not found: {path}", hint="check the path given to --config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration file {path} can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -38,9 +37,7 @@ def make_run_folder(folder: Path) -> None:
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
-        os.chmod(
-            folder, 0o700, follow_symlinks=False
-        ) if os.chmod in os.supports_follow_symlinks else folder.chmod(0o700)
+        folder.chmod(0o700)  # whatever the umask
     except FileExistsError:
         raise BulkSenderError(
             f"{folder} already exists, but holds no run", hint="choose another --run-id or remove it"

@@ -18,7 +18,7 @@ from bulk_sender import __version__
 from bulk_sender.config import Config
 from bulk_sender.delivery.client import client_factory
 from bulk_sender.delivery.credential import Credential
-from bulk_sender.delivery.endpoint import Endpoint, endpoint
+from bulk_sender.delivery.endpoint import Endpoint
 from bulk_sender.delivery.journal import Journal, Statement
 from bulk_sender.delivery.pace import Pace
 from bulk_sender.delivery.records import Batch
@@ -106,7 +106,7 @@ class Facts:
     """What a run remembers of how it was started; frozen in its journal."""
 
     settings: dict[str, Any]
-    delivery: dict[str, Any]
+    config: str
     input: tuple[FileIdentity, ...]
     paths: tuple[str, ...]
     sandbox: str
@@ -123,12 +123,9 @@ class Facts:
         facts["paths"] = tuple(facts["paths"])
         return cls(**facts)
 
-    def config(self) -> Config:
+    def revived(self) -> Config:
         """The configuration the run was started with."""
-        raw = json.loads(json.dumps(self.settings))
-        raw["delivery"] = self.delivery
-        raw["recipient"]["identifier_order"] = tuple(raw["recipient"]["identifier_order"])
-        return Config.parse(_without_nones(raw), where="the run's settings")
+        return Config.model_validate_json(self.config)
 
     def difference(self, other: Facts) -> list[str]:
         """Which settings differ, by dotted name; ``input`` when the files do."""
@@ -139,14 +136,6 @@ class Facts:
         if bool(self.sandbox) != bool(other.sandbox):
             found.append("sandbox")
         return found
-
-
-def _without_nones(raw: Any) -> Any:
-    if isinstance(raw, dict):
-        return {
-            name: _without_nones(value) for name, value in raw.items() if value is not None or name == "value"
-        } | ({} if raw.get("column") is None else {})
-    return raw
 
 
 def _differing(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
@@ -169,9 +158,7 @@ def check_input_unchanged(facts: Facts, *, needed: bool) -> None:
         if not path.exists() and not needed:
             continue  # everything that is to be sent is in the journal
         if not path.exists():
-            raise InputError(
-                f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume"
-            )
+            raise InputError(f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume")
         size = path.stat().st_size
         if size != identity.size or Source.identify_one(path).sha256 != identity.sha256:
             raise RunMismatchError(
@@ -200,9 +187,7 @@ class Delivery:
         self.plan_complete = False
         self.trouble: BulkSenderError | None = None
 
-    async def run(
-        self, command: str, target: Endpoint, credential: Credential, opened: Opened | None
-    ) -> Summary:
+    async def run(self, command: str, target: Endpoint, credential: Credential, opened: Opened | None) -> Summary:
         """Send what is not sent yet, then plan and send the rest of the input. Raises nothing expected."""
         self._started = time.monotonic()
         self.journal.begin_epoch(command)
@@ -243,9 +228,7 @@ class Delivery:
             self.rows = frames.counts(reading)["rows"]
             for chunk in [
                 row["chunk"]
-                for row in reading.query(
-                    "SELECT DISTINCT chunk FROM state WHERE status = 'not_sent' ORDER BY chunk"
-                )
+                for row in reading.query("SELECT DISTINCT chunk FROM state WHERE status = 'not_sent' ORDER BY chunk")
             ]:
                 if sender.is_stopping:
                     return

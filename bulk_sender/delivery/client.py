@@ -75,9 +75,7 @@ class _Trace:
             _, status, _, headers = info["return_value"][:4]
             self.reach = Reach.STATUS_SEEN
             self.status = int(status)
-            self.headers = {
-                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers
-            }
+            self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
         elif event.endswith(".connect_tcp.complete"):
             self.reach = max(self.reach, Reach.CONNECTED)
 
@@ -106,9 +104,7 @@ class HttpxClient:
         self._credential = credential
         self._context = context
         self._timeout = timeout
-        self._limits = httpx.Limits(
-            max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S
-        )
+        self._limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S)
         self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout)).as_dict()
         self._proxy = proxy
         self._transport = self._fresh()
@@ -142,9 +138,7 @@ class HttpxClient:
             reach=Reach.ANSWERED if ended else trace.reach,
             status=trace.status,
             headers=trace.headers,
-            body=self._credential.scrub(answer.decode("utf-8", "surrogateescape")).encode(
-                "utf-8", "surrogateescape"
-            ),
+            body=self._credential.scrub(answer.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
             error=name,
             cause=_cause(error),
             elapsed_s=time.monotonic() - started,

@@ -59,9 +59,7 @@ def _read_private(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise CredentialError(
-            f"BRAZE_API_KEY_FILE: {path} can't be read: {error.strerror}", hint=_HINT
-        ) from None
+        raise CredentialError(f"BRAZE_API_KEY_FILE: {path} can't be read: {error.strerror}", hint=_HINT) from None
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

@@ -98,9 +98,7 @@ def check_url(url: str | None) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment or parts.path not in ("", "/"):
         raise ConfigError("braze.endpoint has more than scheme and host in it", hint=hint)
     if not re.fullmatch(r"[a-z0-9.:-]+", host) or host.endswith("."):
-        raise ConfigError(
-            f"braze.endpoint: the host {host!r} has characters that no Braze host has", hint=hint
-        )
+        raise ConfigError(f"braze.endpoint: the host {host!r} has characters that no Braze host has", hint=hint)
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
             "braze.endpoint is http: the key would travel in clear",

@@ -64,9 +64,7 @@ class Journal:
         """A new run's journal with its frozen ``facts``. Raises RunHeldError, JournalError."""
         lock = _take_lock(folder)
         try:
-            descriptor = os.open(
-                folder / JOURNAL, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600
-            )
+            descriptor = os.open(folder / JOURNAL, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
             os.fchmod(descriptor, 0o600)
             os.close(descriptor)
             connection = _connect(folder / JOURNAL)
@@ -105,9 +103,7 @@ class Journal:
         """Open a run to read it. Raises RunNotFoundError, JournalError."""
         _must_exist(folder)
         try:
-            connection = sqlite3.connect(
-                f"file:{folder / JOURNAL}?mode=ro", uri=True, isolation_level=None, timeout=10
-            )
+            connection = sqlite3.connect(f"file:{folder / JOURNAL}?mode=ro", uri=True, isolation_level=None, timeout=10)
             connection.execute("SELECT count(*) FROM run")
             return cls(folder, connection, None)
         except sqlite3.Error as error:
@@ -206,9 +202,7 @@ class Journal:
         """The intent: it has to be durable before the first byte of its request leaves."""
         return "attempt", (attempt, batch, self.epoch, body_sha256, now())
 
-    def outcome_record(
-        self, attempt: int, batch: int, status: str, outcome: Outcome, elapsed_s: float
-    ) -> Statement:
+    def outcome_record(self, attempt: int, batch: int, status: str, outcome: Outcome, elapsed_s: float) -> Statement:
         return "outcome", (
             attempt,
             batch,
@@ -250,7 +244,7 @@ class Journal:
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def next_id(self, table: str) -> int:
-        return self._scalar(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")  # noqa: S608 - own names
+        return self._scalar(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")
 
     def _scalar(self, sql: str) -> int:
         value = self._connection.execute(sql).fetchone()[0]
@@ -262,11 +256,9 @@ class Journal:
         if answer != "ok":
             raise _damaged(self.folder, answer)
         for table in TABLES:
-            for *values, found in self._connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - own names
+            for *values, found in self._connection.execute(f"SELECT * FROM {table}"):
                 if seal(table, tuple(values)) != found:
-                    raise _damaged(
-                        self.folder, f"a record of {table} ({str(values[0])[:20]}) fails its checksum"
-                    )
+                    raise _damaged(self.folder, f"a record of {table} ({str(values[0])[:20]}) fails its checksum")
         if self.fact("run_id") != self.folder.name:
             raise JournalError(
                 f"{self.folder / JOURNAL} belongs to run {self.fact('run_id')!r}, not to {self.folder.name!r}",
@@ -282,7 +274,7 @@ def _check_references(connection: sqlite3.Connection, folder: Path) -> None:
     if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
         raise _damaged(folder, "a record points at one that is gone")
     for table in ("epoch", "chunk", "batch", "attempt", "decision"):
-        count, last = connection.execute(f"SELECT count(*), coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608
+        count, last = connection.execute(f"SELECT count(*), coalesce(max(id), 0) FROM {table}").fetchone()
         if count != last:
             raise _damaged(folder, f"records of {table} are missing")
 

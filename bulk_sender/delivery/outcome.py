@@ -89,9 +89,7 @@ _NEVER_LEFT = frozenset(
 )
 _ABOUT_THE_TARGET = re.compile(r"(?i)\b(campaign|canvas|send|message_variation)[_ ]?(id|identifier)?s?\b")
 _MAX_MESSAGE = 500
-_CONTROLS = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x1f\x7f-\x9f\u202a-\u202e]"
-)
+_CONTROLS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
 def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retry") -> Outcome:
@@ -114,17 +112,10 @@ def _answered(evidence: Evidence, status: int, server_errors: str) -> Outcome:
         return _unknown(evidence, f"http_{status}", message or "the server gave up waiting", "not_accepted")
     if 400 <= status < 500:
         return _client_error(evidence, status, message or f"HTTP {status} without a message")
-    if (
-        status in (500, 503)
-        and answer
-        and isinstance(answer.get("message"), str)
-        and server_errors == "retry"
-    ):
+    if status in (500, 503) and answer and isinstance(answer.get("message"), str) and server_errors == "retry":
         return _outcome(evidence, Verdict.UNSENT, f"http_{status}", message)
     if status in (307, 308):
-        return _outcome(
-            evidence, Verdict.REFUSED, f"http_{status}", "the host redirects elsewhere", stop="redirect"
-        )
+        return _outcome(evidence, Verdict.REFUSED, f"http_{status}", "the host redirects elsewhere", stop="redirect")
     if 300 <= status < 400:
         return _unknown(evidence, f"http_{status}", "the host redirects elsewhere", stop="redirect")
     text = message or f"HTTP {status} from something that is not Braze"
@@ -179,9 +170,7 @@ def _never_left(evidence: Evidence) -> Outcome:
             stop="certificate",
         )
     if evidence.cause == "gaierror":
-        return _outcome(
-            evidence, Verdict.UNSENT, "unknown_host", "the host's name can't be resolved", stop="host"
-        )
+        return _outcome(evidence, Verdict.UNSENT, "unknown_host", "the host's name can't be resolved", stop="host")
     return _outcome(evidence, Verdict.UNSENT, "not_connected", f"no connection ({evidence.error})")
 
 
@@ -189,9 +178,7 @@ def _cut_off(evidence: Evidence) -> Outcome:
     """No complete answer: in doubt. How far it got is kept for whoever has to decide."""
     likely: Likely = ""
     if evidence.reach is Reach.STATUS_SEEN and evidence.status is not None:
-        likely = (
-            "accepted" if 200 <= evidence.status < 300 else "not_accepted" if evidence.status >= 400 else ""
-        )
+        likely = "accepted" if 200 <= evidence.status < 300 else "not_accepted" if evidence.status >= 400 else ""
         text = f"HTTP {evidence.status} began, but its answer never ended"
     elif evidence.reach >= Reach.BODY_SENT:
         text = "the request was written, but no answer came"
@@ -202,9 +189,7 @@ def _cut_off(evidence: Evidence) -> Outcome:
 
 
 def _outcome(evidence: Evidence, verdict: Verdict, code: str, message: str, *, stop: Stop = "") -> Outcome:
-    return Outcome(
-        verdict, code, message, evidence.status, stop=stop, reach=evidence.reach, error=evidence.error
-    )
+    return Outcome(verdict, code, message, evidence.status, stop=stop, reach=evidence.reach, error=evidence.error)
 
 
 def _unknown(evidence: Evidence, code: str, message: str, likely: Likely = "", *, stop: Stop = "") -> Outcome:

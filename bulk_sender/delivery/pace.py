@@ -102,7 +102,7 @@ class Pace:
         self.waiting_until: float | None = None
         """On ``clock``: when the whole pool goes on, or None."""
         self._clock, self._wall = clock, wall
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not secrets
+        self._rng = rng or random.Random()
         self._limiter = _limiter(rate)
         self._throttled = 0
 

@@ -100,8 +100,4 @@ class Circuit:
     def lost_one(self) -> str:
         """One more batch failed or stayed unknown. Returns the reason to stop, or an empty string."""
         self.lost += 1
-        return (
-            f"{self.lost} requests in a row failed or stayed without an answer"
-            if self.lost >= self.most
-            else ""
-        )
+        return f"{self.lost} requests in a row failed or stayed without an answer" if self.lost >= self.most else ""

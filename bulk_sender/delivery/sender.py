@@ -87,7 +87,7 @@ class Sender:
         self._circuit = Circuit(config.breaker)
         self._probe = anyio.Lock()
         self._waits: set[anyio.CancelScope] = set()
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not secrets
+        self._rng = rng or random.Random()
         self._next_attempt = writer.journal.next_id("attempt")
         self._next_batch = 0
 
@@ -156,7 +156,7 @@ class Sender:
     async def _settle(
         self, client: Client, batch: Batch, payload: Payload, body_sha256: bytes | None
     ) -> tuple[Step, Outcome, int] | None:
-        """POST one batch until it is settled or to be split; None when the run stopped first. With the attempts made."""
+        """POST one batch until it is settled or to be split. Gives the attempts made too; None when the run stopped."""
         body = self.endpoint.body(payload.recipients(batch.first, batch.size))
         digest = hashlib.sha256(body).digest()
         assert 1 <= batch.size <= BATCH_SIZE
@@ -205,16 +205,12 @@ class Sender:
         self._react(batch, step, outcome, evidence)
         return step, outcome
 
-    async def _record(
-        self, attempt: int, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence
-    ) -> None:
+    async def _record(self, attempt: int, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
         journal = self.writer.journal
         record = journal.outcome_record(attempt, batch.id, step.status, outcome, evidence.elapsed_s)
         if not await self._write(record):
             # On the disk the batch stays in doubt; whoever reads the terminal knows better.
-            self.unrecorded.append(
-                f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip()
-            )
+            self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
 
     async def _write(self, *statements: Statement) -> bool:
         try:

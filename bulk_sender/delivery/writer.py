@@ -78,9 +78,7 @@ class JournalWriter:
     def _try(self, statements: Sequence[Statement]) -> BaseException | None:
         try:
             self.journal.write(statements)
-        except (
-            BaseException
-        ) as error:  # a bug must reach the worker that waits, not end this thread in silence
+        except BaseException as error:  # a bug must reach the worker that waits, not end this thread in silence
             return error
         return None
 

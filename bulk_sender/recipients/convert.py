@@ -72,9 +72,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
         text = pl.when(text.str.strip_chars().str.len_bytes() > 0).then(text)
     json = _FROM_TEXT[wanted](text, by)
     bad = None if wanted == "string" else text.is_not_null() & json.is_null()
-    return Converted(
-        json, bad, _EXPECTED[wanted] if by.format is None else f"a {wanted} of the form {by.format}"
-    )
+    return Converted(json, bad, _EXPECTED[wanted] if by.format is None else f"a {wanted} of the form {by.format}")
 
 
 def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
@@ -215,9 +213,7 @@ def _datetime(text: pl.Expr, by: Convention) -> pl.Expr:
         return pl.lit('"') + parsed.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z") + pl.lit('"')
     # The local time and the offset are kept as they were written: only their spelling is made uniform.
     day = bare.str.extract(_ISO_DATETIME, 1)
-    clock = bare.str.extract(_ISO_DATETIME, 2).fill_null("00:00") + bare.str.extract(
-        _ISO_DATETIME, 3
-    ).fill_null(":00")
+    clock = bare.str.extract(_ISO_DATETIME, 2).fill_null("00:00") + bare.str.extract(_ISO_DATETIME, 3).fill_null(":00")
     fraction = bare.str.extract(_ISO_DATETIME, 4).str.replace(",", ".", literal=True).fill_null("")
     offset = _offset(bare.str.extract(_ISO_DATETIME, 5))
     local = day + "T" + clock
@@ -229,9 +225,7 @@ def _datetime(text: pl.Expr, by: Convention) -> pl.Expr:
 
 def _offset(text: pl.Expr) -> pl.Expr:
     """``Z``, ``+02``, ``+0200``, ``+02:00`` → ``+02:00``; beyond a day's clock it is no offset: null parts follow."""
-    plain = (
-        text.str.to_uppercase().str.replace("Z", "+00:00", literal=True).str.replace(":", "", literal=True)
-    )
+    plain = text.str.to_uppercase().str.replace("Z", "+00:00", literal=True).str.replace(":", "", literal=True)
     return (
         plain.str.slice(0, 3)
         + ":"

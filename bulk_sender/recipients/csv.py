@@ -57,9 +57,7 @@ class CsvReader:
             for block in _blocks(stream, limit, self.dialect.delimiter, self.source.name, start.source_row):
                 frame, faults = self._parse(block, position)
                 offset += len(block.data)
-                end = Position(
-                    start.file, offset, position.source_row + len(frame), position.row + len(frame)
-                )
+                end = Position(start.file, offset, position.source_row + len(frame), position.row + len(frame))
                 if len(frame):
                     yield Chunk(frame, self.source.name, position, end, faults)
                 position = end
@@ -77,9 +75,7 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
     with source.open(0) as stream:
         head = stream.read(1 << 20)
     if not head.strip():
-        raise InputError(
-            f"{source.name} is empty", hint="give a file with a header line and at least one row"
-        )
+        raise InputError(f"{source.name} is empty", hint="give a file with a header line and at least one row")
     if head.count(b"\x00") > len(head) // 8:
         raise InputError(
             f"{source.name} is binary, not text: its first {len(head)} bytes are full of NULs",
@@ -227,9 +223,7 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
     if frame[_EXTRA].null_count() != len(frame):
         return None
     frame = frame.drop(_EXTRA)
-    blank = (
-        frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if len(dialect.columns) > 1 else None
-    )
+    blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if len(dialect.columns) > 1 else None
     if blank is not None and blank.any():
         return None  # blank lines and rows of delimiters alone: the careful way tells them apart
     delimiters = block.count(dialect.delimiter.encode())
@@ -256,9 +250,7 @@ def _parse_carefully(
                 continue
             if len(record) > width and any(record[width:]):
                 extra = dialect.delimiter.join(record[width:])[:80]
-                faults[index] = (
-                    f"the row has {len(record)} fields, the header {width}; beyond the last: {extra!r}"
-                )
+                faults[index] = f"the row has {len(record)} fields, the header {width}; beyond the last: {extra!r}"
             elif len(record) < width:
                 faults[index] = f"the row has {len(record)} fields, the header {width}"
             for column, cell in zip(columns, record[:width] + [""] * (width - len(record)), strict=True):

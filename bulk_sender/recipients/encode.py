@@ -73,9 +73,7 @@ def _with_reasons(
         "identifier_type",
         "identifier",
         recipient=pl.when(~bad).then(pl.col("recipient")),
-        error_code=pl.lit(reasons["error_code"]).gather(position)
-        if len(facts)
-        else pl.lit(None, dtype=pl.String),
+        error_code=pl.lit(reasons["error_code"]).gather(position) if len(facts) else pl.lit(None, dtype=pl.String),
         error=pl.lit(reasons["error"]).gather(position) if len(facts) else pl.lit(None, dtype=pl.String),
     )
 
@@ -93,9 +91,9 @@ def _as_text(series: pl.Series) -> pl.Series:
 
 
 def _kind(identifiers: Iterable[Identifier]) -> pl.Expr:
-    return pl.coalesce(
-        [pl.when(item.text.is_not_null()).then(pl.lit(item.kind)) for item in identifiers]
-    ).alias("identifier_type")
+    return pl.coalesce([pl.when(item.text.is_not_null()).then(pl.lit(item.kind)) for item in identifiers]).alias(
+        "identifier_type"
+    )
 
 
 def _identifier(identifiers: Iterable[Identifier]) -> pl.Expr:
@@ -194,9 +192,9 @@ def _attributes(tree: _Tree, groups: _Tree, send_nulls: bool) -> pl.Expr:
     members = _members(tree, send_nulls)
     if groups:
         entries = [
-            (
-                pl.lit(f',{{"subscription_group_id":{_key(name)},"subscription_state":') + state + pl.lit("}")
-            ).fill_null("")
+            (pl.lit(f',{{"subscription_group_id":{_key(name)},"subscription_state":') + state + pl.lit("}")).fill_null(
+                ""
+            )
             for name, state in groups.items()
             if isinstance(state, pl.Expr)
         ]

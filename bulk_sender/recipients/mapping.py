@@ -6,12 +6,12 @@ Pure: ``resolve`` looks at names and types only. What it gives is a ``Mapping`` 
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, get_args
 
 import polars as pl
@@ -89,17 +89,21 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
             hint="name a column external_user_id, email, braze_id or user_alias.alias_name, "
             "or map one under [recipient] (bulk-sender init INPUT writes a configuration to start from)",
         )
-    properties_name = config.braze.canvas_properties_name if config.is_canvas else "trigger_properties"
+    existing_only = resolver.existing_only(recipient.send_to_existing_only)
+    prioritization = resolver.prioritization(recipient.prioritization)
+    properties = resolver.fields("trigger_properties", recipient.trigger_properties)
+    attributes = resolver.fields("attributes", recipient.attributes)
+    groups = resolver.fields("subscription_groups", recipient.subscription_groups, nest=False)
     if not config.recipient.is_empty:
         unused = tuple(name for name in schema if name not in resolver.used)
     return Mapping(
         identifiers=identifiers,
-        prioritization=resolver.prioritization(recipient.prioritization),
-        existing_only=resolver.existing_only(recipient.send_to_existing_only),
-        properties_name=properties_name,
-        properties=resolver.fields("trigger_properties", recipient.trigger_properties),
-        attributes=resolver.fields("attributes", recipient.attributes),
-        subscription_groups=resolver.fields("subscription_groups", recipient.subscription_groups, nest=False),
+        prioritization=prioritization,
+        existing_only=existing_only,
+        properties_name=config.braze.canvas_properties_name if config.is_canvas else "trigger_properties",
+        properties=properties,
+        attributes=attributes,
+        subscription_groups=groups,
         send_nulls=config.input.nulls == "send",
         profile_fields=config.input.profile_fields,
         unused=unused,
@@ -140,9 +144,9 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
                 f"an alias needs two columns; user_alias.{part} is missing",
                 hint=f"add a column user_alias.{part}, or map a constant under [recipient] user_alias",
             )
-    return RecipientConfig.model_validate(
-        plain | {name: group for name, group in groups.items() if group}
-    ), tuple(unused)
+    return RecipientConfig.model_validate(plain | {name: group for name, group in groups.items() if group}), tuple(
+        unused
+    )
 
 
 def _add_once(group: dict[str, Any], name: str, source: Any, column: str) -> None:
@@ -273,9 +277,7 @@ class _Resolver:
                     where,
                 )
             return
-        convention = Convention(
-            self.config.input.timezone, self.config.input.decimal, source.format, source.separator
-        )
+        convention = Convention(self.config.input.timezone, self.config.input.decimal, source.format, source.separator)
         try:
             yield Field(path, column, value, convert(value, dtype, source.type, convention))
         except ConfigError as error:
@@ -283,24 +285,16 @@ class _Resolver:
 
 
 def constant_json(value: Any, where: str) -> str:
-    """A constant of the configuration → JSON text; TOML's dates become ISO 8601 strings. Raises ConfigError."""
+    """A constant of the configuration → JSON text. Raises ConfigError."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_iso)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {value!r} can't be sent as JSON: {error}") from None
 
 
-def _iso(value: Any) -> str:
-    if isinstance(value, dt.datetime) and value.tzinfo is None:
-        raise TypeError("a date and time needs an offset here, such as 2026-02-28T10:00:00Z")
-    if isinstance(value, dt.datetime | dt.date | dt.time):
-        return value.isoformat()
-    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
-
-
 def _refuse_overlaps(group: str, fields: list[Field]) -> None:
     paths = sorted(field.path for field in fields)
-    for shorter, longer in zip(paths, paths[1:], strict=False):
+    for shorter, longer in pairwise(paths):
         if longer[: len(shorter)] == shorter:
             raise ConfigError(
                 f"recipient.{group}: {'.'.join(shorter)!r} and {'.'.join(longer)!r} claim the same place",

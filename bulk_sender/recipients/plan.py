@@ -125,9 +125,7 @@ def _judge(chunk: Chunk, mapping: Mapping, config: Config, most: int, after_row:
     rows = encode(chunk.frame, mapping, max_bytes=most).select(
         row=pl.int_range(chunk.start.row + 1, chunk.start.row + height + 1, dtype=pl.UInt64),
         source=pl.lit(chunk.source),
-        source_row=pl.int_range(
-            chunk.start.source_row + 1, chunk.start.source_row + height + 1, dtype=pl.UInt64
-        ),
+        source_row=pl.int_range(chunk.start.source_row + 1, chunk.start.source_row + height + 1, dtype=pl.UInt64),
         identifier_type="identifier_type",
         identifier="identifier",
         verdict=pl.when(pl.col("error_code").is_null()).then(pl.lit("valid")).otherwise(pl.lit("rejected")),
@@ -139,9 +137,7 @@ def _judge(chunk: Chunk, mapping: Mapping, config: Config, most: int, after_row:
         rows = _with_faults(rows, chunk)
     keep = _selected(chunk.frame, config.input.filter) & (rows["row"] > after_row)
     rejected = (rows["verdict"] == "rejected") & keep
-    rejects = chunk.frame.filter(rejected).select(
-        _as_text(name, dtype) for name, dtype in chunk.frame.schema.items()
-    )
+    rejects = chunk.frame.filter(rejected).select(_as_text(name, dtype) for name, dtype in chunk.frame.schema.items())
     rejects = rejects.insert_column(0, rows["row"].filter(rejected).alias("\x00row"))
     return _Piece(rows if keep.all() else rows.filter(keep), rejects)
 
@@ -150,9 +146,7 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     faults = pl.DataFrame(
         {
             "row": [chunk.start.row + index + 1 for index in chunk.faults],
-            "fault": [
-                f"{chunk.source}, row {chunk.start.source_row + i + 1}: {t}" for i, t in chunk.faults.items()
-            ],
+            "fault": [f"{chunk.source}, row {chunk.start.source_row + i + 1}: {t}" for i, t in chunk.faults.items()],
         },
         schema={"row": pl.UInt64, "fault": pl.String},
     )

@@ -108,9 +108,7 @@ def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     )
 
 
-_MISSING_PRIORITIZATION = (
-    "a recipient named by e-mail needs a prioritization, such as identified|most_recently_updated"
-)
+_MISSING_PRIORITIZATION = "a recipient named by e-mail needs a prioritization, such as identified|most_recently_updated"
 
 
 def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:

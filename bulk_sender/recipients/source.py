@@ -72,9 +72,7 @@ class Source:
         for index in range(start.file, len(self._readers)):
             position = start if index == start.file else Position(file=index, row=start.row)
             for chunk in self._readers[index].read(position):
-                yield (
-                    replace(chunk, frame=chunk.frame.select(names)) if chunk.frame.columns != names else chunk
-                )
+                yield (replace(chunk, frame=chunk.frame.select(names)) if chunk.frame.columns != names else chunk)
                 start = replace(start, row=chunk.end.row)
 
     def _reader(self, path: Path) -> Reader:
@@ -99,9 +97,7 @@ class Source:
                 )
             for name, dtype in first.items():
                 if other[name] != dtype:
-                    raise InputError(
-                        f"{path}: column {name!r} is {other[name]}, but {dtype} in {self.paths[0]}"
-                    )
+                    raise InputError(f"{path}: column {name!r} is {other[name]}, but {dtype} in {self.paths[0]}")
         return first
 
 
@@ -111,21 +107,17 @@ def expand(inputs: Sequence[str | Path]) -> list[Path]:
     for given in inputs:
         path = Path(given)
         if path.is_dir():
-            found = sorted(
-                file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_"))
-            )
+            found = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
             readable = [file for file in found if file.suffix.lower() in _FORMATS]
             if not readable:
                 raise InputError(f"folder {path} holds no input file", hint="expected " + ", ".join(_FORMATS))
             paths.extend(readable)
         elif path.exists():
             if not path.is_file():
-                raise InputError(
-                    f"{path} is not a regular file", hint="give a file, a folder, a glob, or - for stdin"
-                )
+                raise InputError(f"{path} is not a regular file", hint="give a file, a folder, a glob, or - for stdin")
             paths.append(path)
         elif glob.has_magic(str(given)):
-            matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]
+            matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207 - may be absolute
             if not (files := [match for match in matches if match.is_file()]):
                 raise InputError(f"no file matches {given}")
             paths.extend(files)
@@ -150,9 +142,7 @@ def detect_format(path: Path) -> str:
     if not head:
         raise InputError(f"{path} is empty", hint="give a file with a header line and at least one row")
     if by_name in ("parquet", "arrow"):
-        raise InputError(
-            f"{path} is no {by_name} file: its first bytes say otherwise", hint="is it complete?"
-        )
+        raise InputError(f"{path} is no {by_name} file: its first bytes say otherwise", hint="is it complete?")
     return by_name or "csv"
 
 

@@ -39,14 +39,10 @@ def write_rejects(journal: Journal, path: Path) -> None:
     """``rejected.csv``: the rejected rows as they were, and ``error``; only its header when there are none."""
     ids = chunk_ids(journal)
     columns = (
-        [name for name in chunk_rejects(journal, ids[0]).columns if name not in ("\x00row", "error")]
-        if ids
-        else []
+        [name for name in chunk_rejects(journal, ids[0]).columns if name not in ("\x00row", "error")] if ids else []
     )
     with replacing(path) as temporary:
-        _lazy(rejects(journal), pl.Schema({name: pl.String() for name in [*columns, "error"]})).sink_csv(
-            temporary
-        )
+        _lazy(rejects(journal), pl.Schema({name: pl.String() for name in [*columns, "error"]})).sink_csv(temporary)
 
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
@@ -81,9 +77,7 @@ class replacing:
         with suppress(FileNotFoundError):
             self.temporary.unlink()
         self._try(
-            lambda: os.close(
-                os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
-            )
+            lambda: os.close(os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
         )
         return self.temporary
 

@@ -88,7 +88,7 @@ def results(journal: Journal) -> Iterator[pl.DataFrame]:
 
 def _batches(journal: Journal, chunk: int) -> pl.DataFrame:
     names = ", ".join(_BATCH)
-    found = journal.query(f"SELECT {names} FROM state WHERE chunk = ? ORDER BY first", (chunk,))  # noqa: S608
+    found = journal.query(f"SELECT {names} FROM state WHERE chunk = ? ORDER BY first", (chunk,))
     return pl.DataFrame(found, schema=_BATCH)
 
 
@@ -107,9 +107,7 @@ def _chunk_results(rows: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
         code=_explained("code"),
         error=_reason(),
     )
-    laid = (
-        {name: pl.lit(sent[name]).gather(position) for name in sent.columns} if len(sent) else _nothing(sent)
-    )
+    laid = {name: pl.lit(sent[name]).gather(position) for name in sent.columns} if len(sent) else _nothing(sent)
     return rows.select(
         "row",
         "source",
@@ -159,9 +157,7 @@ def rejects(journal: Journal) -> Iterator[pl.DataFrame]:
     for chunk in chunk_ids(journal):
         own = chunk_rejects(journal, chunk)
         reasons = (
-            chunk_rows(journal, chunk)
-            .filter(verdict="rejected")
-            .select("row", reason=_safe_cell(pl.col("error")))
+            chunk_rows(journal, chunk).filter(verdict="rejected").select("row", reason=_safe_cell(pl.col("error")))
         )
         joined = own.join(reasons, left_on="\x00row", right_on="row", how="left", maintain_order="left")
         yield joined.drop("\x00row", "error", strict=False).rename({"reason": "error"})

@@ -37,9 +37,7 @@ class Summary:
     def __post_init__(self) -> None:
         parts = self.accepted + self.rejected + self.duplicate + self.failed + self.unknown + self.not_sent
         if parts != self.rows:
-            raise AssertionError(
-                f"the six counts of run {self.run_id} add up to {parts}, not to {self.rows} rows"
-            )
+            raise AssertionError(f"the six counts of run {self.run_id} add up to {parts}, not to {self.rows} rows")
 
     @property
     def exit_code(self) -> int:
