@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -22,7 +23,8 @@ from bulk_sender.recipients.mapping import Field, Identifier, Mapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
 _NAMES = Names()
-_Tree = dict[str, "pl.Expr | _Tree"]
+_Tree = dict[str, "str | _Tree"]
+"""Member name → the laid-out column of its JSON text, or the members of a nested object."""
 
 SCHEMA = pl.Schema(
     {
@@ -37,13 +39,16 @@ SCHEMA = pl.Schema(
 
 def encode(frame: pl.DataFrame, mapping: Mapping, *, max_bytes: int) -> pl.DataFrame:
     """Encode ``frame`` (the input's columns) by ``mapping``; a recipient over ``max_bytes`` bytes is rejected."""
-    facts = frame.select(
+    laid = frame.select(
         _kind(mapping.identifiers),
         _identifier(mapping.identifiers),
         *_named(mapping),
-        *_layout(mapping),
+        *(field.converted.json.alias(_NAMES.json(index)) for index, field in enumerate(mapping.fields)),
     )
-    facts = facts.with_columns(recipient=_recipient(mapping)).with_columns(
+    flags = pl.concat([laid, frame], how="horizontal").select(_failures(mapping)) if _failures(mapping) else None
+    facts = laid if flags is None else pl.concat([laid, flags], how="horizontal")
+    full = frozenset(name for name in laid.columns if laid[name].null_count() == 0)
+    facts = facts.with_columns(recipient=_recipient(mapping, full)).with_columns(
         pl.col("recipient").str.len_bytes().alias(_NAMES.recipient_bytes)
     )
     broken = list(rules(mapping, _NAMES, max_bytes))
@@ -61,7 +66,7 @@ def _with_reasons(
     quoted = [
         _shown_text(field.raw).alias(_NAMES.raw(index))
         for index, field in enumerate(mapping.fields)
-        if field.converted.bad is not None
+        if field.converted.can_fail
     ]
     rejected = pl.concat([facts.filter(bad), frame.filter(bad).select(quoted)], how="horizontal")
     reasons = rejected.select(
@@ -129,27 +134,30 @@ def _named(mapping: Mapping) -> list[pl.Expr]:
     return named
 
 
-def _layout(mapping: Mapping) -> list[pl.Expr]:
-    exprs: list[pl.Expr] = []
-    for index, field in enumerate(mapping.fields):
-        exprs.append(field.converted.json.alias(_NAMES.json(index)))
-        if field.converted.bad is not None:
-            exprs.append(field.converted.bad.fill_null(False).alias(_NAMES.bad(index)))
-    return exprs
+def _failures(mapping: Mapping) -> list[pl.Expr]:
+    return [
+        field.converted.failed(pl.col(_NAMES.json(index))).alias(_NAMES.bad(index))
+        for index, field in enumerate(mapping.fields)
+        if field.converted.can_fail
+    ]
 
 
-def _recipient(mapping: Mapping) -> pl.Expr:
-    """Put the laid-out parts together: head, then each group that has a member."""
+def _recipient(mapping: Mapping, full: frozenset[str]) -> pl.Expr:
+    """Put the laid-out parts together: head, then each group that has a member.
+
+    ``full`` names the columns without a null: what is made of those alone needs no care for missing members.
+    """
     index = 0
     parts: list[pl.Expr] = [pl.lit("{"), pl.col("_head")]
     if mapping.existing_only is not None:
-        parts.append(_member("send_to_existing_only", pl.col(_NAMES.json(0)), send_nulls=False))
+        parts.append(_optional("send_to_existing_only", pl.col(_NAMES.json(0))))
         index = 1
     tree, index = _tree(mapping.properties, index)
-    parts.append(_object(mapping.properties_name, tree, mapping.send_nulls))
+    parts.extend(_Renderer(full, mapping.send_nulls).group(mapping.properties_name, tree))
     tree, index = _tree(mapping.attributes, index)
     groups, index = _tree(mapping.subscription_groups, index)
-    parts.append(_attributes(tree, groups, mapping.send_nulls))
+    more = [_subscriptions(groups)] if groups else []
+    parts.extend(_Renderer(full, mapping.send_nulls).group("attributes", tree, *more))
     return pl.concat_str([*parts, pl.lit("}")])
 
 
@@ -161,58 +169,75 @@ def _tree(fields: tuple[Field, ...], index: int) -> tuple[_Tree, int]:
             inner = node.setdefault(part, {})
             assert isinstance(inner, dict)  # overlapping paths were refused when the mapping was resolved
             node = inner
-        node[field.path[-1]] = pl.col(_NAMES.json(index))
+        node[field.path[-1]] = _NAMES.json(index)
         index += 1
     return tree, index
 
 
-def _members(tree: _Tree, send_nulls: bool) -> list[pl.Expr]:
-    return [
-        _object(name, node, send_nulls) if isinstance(node, dict) else _member(name, node, send_nulls)
-        for name, node in tree.items()
-    ]
+@dataclass(frozen=True, slots=True)
+class _Renderer:
+    """A tree of members → the parts of a JSON object, to be put together by one ``concat_str``."""
+
+    full: frozenset[str]
+    send_nulls: bool
+
+    def group(self, name: str, tree: _Tree, *more: pl.Expr) -> list[pl.Expr]:
+        """``,"name":{…}``, or nothing where no member has a value. ``more``: members, or empty text where none."""
+        if self._is_full(tree) and tree:
+            return [pl.lit(f",{_key(name)}:{{"), *self._members(tree), *more, pl.lit("}")]
+        if not tree and not more:
+            return []
+        body = pl.concat_str([*self._loose(tree), *more])
+        wrapped = pl.lit(f",{_key(name)}:{{") + body.str.slice(1) + pl.lit("}")
+        return [pl.when(body.str.len_bytes() > 0).then(wrapped).otherwise(pl.lit(""))]
+
+    def _is_full(self, tree: _Tree) -> bool:
+        return self.send_nulls or all(
+            self._is_full(node) and bool(node) if isinstance(node, dict) else node in self.full
+            for node in tree.values()
+        )
+
+    def _members(self, tree: _Tree) -> list[pl.Expr]:
+        """The members of an object in which nothing is missing."""
+        parts: list[pl.Expr] = []
+        for number, (name, node) in enumerate(tree.items()):
+            start = f"{',' if number else ''}{_key(name)}:"
+            if isinstance(node, dict):
+                parts.extend([pl.lit(start + "{"), *self._members(node), pl.lit("}")])
+            else:
+                parts.extend([pl.lit(start), pl.col(node).fill_null("null") if self.send_nulls else pl.col(node)])
+        return parts
+
+    def _loose(self, tree: _Tree) -> list[pl.Expr]:
+        """The members of an object in which some may be missing, each with a comma before it."""
+        parts: list[pl.Expr] = []
+        for name, node in tree.items():
+            if isinstance(node, dict):
+                parts.extend(self.group(name, node))
+            elif node in self.full:
+                parts.extend([pl.lit(f",{_key(name)}:"), pl.col(node)])
+            else:
+                parts.append(_optional(name, pl.col(node)))
+        return parts
 
 
-def _member(name: str, value: pl.Expr, send_nulls: bool) -> pl.Expr:
-    """``,"name":value``, or nothing where there is no value (``null`` when nulls are to be sent)."""
-    if send_nulls:
-        return pl.lit(f",{_key(name)}:") + value.fill_null("null")
+def _optional(name: str, value: pl.Expr) -> pl.Expr:
+    """``,"name":value``, or nothing where there is no value."""
     return (pl.lit(f",{_key(name)}:") + value).fill_null("")
 
 
-def _object(name: str, tree: _Tree, send_nulls: bool) -> pl.Expr:
-    """``,"name":{…}``, or nothing where no member has a value."""
-    if not tree:
-        return pl.lit("")
-    return _wrapped(name, pl.concat_str(_members(tree, send_nulls)))
-
-
-def _attributes(tree: _Tree, groups: _Tree, send_nulls: bool) -> pl.Expr:
-    """The attributes, with flat subscription-group columns as the list of objects that Braze wants."""
-    members = _members(tree, send_nulls)
-    if groups:
-        entries = [
-            (pl.lit(f',{{"subscription_group_id":{_key(name)},"subscription_state":') + state + pl.lit("}")).fill_null(
-                ""
-            )
-            for name, state in groups.items()
-            if isinstance(state, pl.Expr)
-        ]
-        body = pl.concat_str(entries)
-        members.append(
-            pl.when(body.str.len_bytes() > 0)
-            .then(pl.lit(',"subscription_groups":[') + body.str.slice(1) + pl.lit("]"))
-            .otherwise(pl.lit(""))
-        )
-    return _wrapped("attributes", pl.concat_str(members)) if members else pl.lit("")
-
-
-def _wrapped(name: str, members: pl.Expr) -> pl.Expr:
-    return (
-        pl.when(members.str.len_bytes() > 0)
-        .then(pl.lit(f",{_key(name)}:{{") + members.str.slice(1) + pl.lit("}"))
-        .otherwise(pl.lit(""))
-    )
+def _subscriptions(groups: _Tree) -> pl.Expr:
+    """Flat subscription-group columns as the list of objects that Braze wants."""
+    entries = [
+        (
+            pl.lit(f',{{"subscription_group_id":{_key(name)},"subscription_state":') + pl.col(column) + pl.lit("}")
+        ).fill_null("")
+        for name, column in groups.items()
+        if isinstance(column, str)
+    ]
+    body = pl.concat_str(entries)
+    listed = pl.lit(',"subscription_groups":[') + body.str.slice(1) + pl.lit("]")
+    return pl.when(body.str.len_bytes() > 0).then(listed).otherwise(pl.lit(""))
 
 
 def _key(name: str) -> str:

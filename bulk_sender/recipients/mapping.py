@@ -255,7 +255,7 @@ class _Resolver:
     def field(self, path: Path, source: Source, where: str) -> Iterator[Field]:
         if source.is_constant:
             text = pl.lit(constant_json(source.value, where), dtype=pl.String)
-            yield Field(path, "", text, Converted(text, None, ""))
+            yield Field(path, "", text, Converted(text))
             return
         assert source.column is not None
         value, dtype = self.column(source.column, where)

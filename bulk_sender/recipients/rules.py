@@ -71,7 +71,7 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
         ),
     )
     for index, field in enumerate(mapping.fields):
-        if field.converted.bad is not None:
+        if field.converted.can_fail:
             yield Rule("invalid_value", pl.col(names.bad(index)), _bad_value(field, pl.col(names.raw(index))))
     if mapping.existing_only is not None:
         yield from _existing_only_rules(mapping, names)
