@@ -279,6 +279,8 @@ class DeliveryConfig(_Model):
     """The run stops after this many requests in a row that failed or stayed unknown."""
     retry_budget: float = Field(default=0.2, ge=0.0, le=10.0)
     """Retries of a run, as a share of its requests (and at least 100), before it stops."""
+    transport: Literal["auto", "httpx", "wire"] = "auto"
+    """How requests travel: httpx's own transport, or the faster one of the extra ``fast`` (auto: if installed)."""
     window: str | None = None
     """Hours in which sending is allowed, such as ``"09:00-20:00 Europe/Paris"``."""
 

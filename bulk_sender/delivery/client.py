@@ -7,25 +7,18 @@ redirects, cookies, environment and retries are exactly what must not happen her
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import anyio
-import certifi
 import httpx
 
 from bulk_sender import __version__
 from bulk_sender.config import Config
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.outcome import Evidence, Reach
-from bulk_sender.errors import ConfigError
-
-MAX_ANSWER_BYTES = 1 << 20
-CONNECT_TIMEOUT_S = 10.0
-KEEPALIVE_S = 4.0
-"""Below the five seconds after which common servers close an idle connection: reuse must not race that."""
+from bulk_sender.delivery.transport import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, Transport, transport_factory
 
 
 class Client(Protocol):
@@ -39,21 +32,8 @@ class Client(Protocol):
 
 def client_factory(config: Config, url: str, credential: Credential) -> Callable[[], Client]:
     """A maker of clients that share one TLS context. Raises ConfigError for a CA bundle that can't be read."""
-    context = tls_context(config.braze.ca_bundle)
-    proxy = httpx.Proxy(config.braze.proxy) if config.braze.proxy else None
-    return lambda: HttpxClient(url, credential, context, timeout=config.delivery.timeout, proxy=proxy)
-
-
-def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
-    """TLS 1.2 or later, certificates always verified, nothing taken from the environment."""
-    try:
-        context = ssl.create_default_context(cafile=ca_bundle or certifi.where())
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"braze.ca_bundle: {ca_bundle} can't be read as certificates: {error}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # SSLKEYLOGFILE is honoured by create_default_context: it would write the session's secrets to a file.
-    context.keylog_filename = None  # type: ignore[assignment]
-    return context
+    new_transport = transport_factory(config)
+    return lambda: HttpxClient(url, credential, new_transport, timeout=config.delivery.timeout)
 
 
 class _Trace:
@@ -81,44 +61,27 @@ class _Trace:
 
 
 class HttpxClient:
-    """A client over httpx's own asynchronous transport."""
+    """A client over one of httpx's asynchronous transports."""
 
     def __init__(
-        self,
-        url: str,
-        credential: Credential,
-        context: ssl.SSLContext,
-        *,
-        timeout: float,
-        proxy: httpx.Proxy | None = None,
+        self, url: str, credential: Credential, new_transport: Callable[[], Transport], *, timeout: float
     ) -> None:
         self._url = httpx.URL(url)
-        self._headers = {
-            "Host": self._url.netloc.decode("ascii"),
-            "Authorization": credential.authorization,
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": f"bulk-sender/{__version__}",
-        }
-        self._credential = credential
-        self._context = context
-        self._timeout = timeout
-        self._limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S)
-        self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout)).as_dict()
-        self._proxy = proxy
-        self._transport = self._fresh()
-
-    def _fresh(self) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=self._context,
-            trust_env=False,
-            http1=True,
-            http2=False,
-            limits=self._limits,
-            proxy=self._proxy,
-            retries=0,
+        self._headers = httpx.Headers(
+            {
+                "Host": self._url.netloc.decode("ascii"),
+                "Authorization": credential.authorization,
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"bulk-sender/{__version__}",
+            }
         )
+        self._credential = credential
+        self._timeout = timeout
+        self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout)).as_dict()
+        self._new_transport = new_transport
+        self._transport = new_transport()
 
     async def post(self, body: bytes) -> Evidence:
         trace = _Trace()
@@ -162,7 +125,7 @@ class HttpxClient:
                 if len(answer) > MAX_ANSWER_BYTES:
                     return False
         finally:
-            surplus = _surplus(self._transport)
+            surplus = self._transport.surplus()
             await response.aclose()
         if surplus:
             # The peer said more than one answer. What it said belongs to no request of ours: hang up, so that the
@@ -175,31 +138,13 @@ class HttpxClient:
             try:
                 await self._transport.aclose()
             except Exception:  # closing what is broken anyway
-                self._transport = self._fresh()
+                self._transport = self._new_transport()
                 return
-        self._transport = self._fresh()
+        self._transport = self._new_transport()
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
             await self._transport.aclose()
-
-
-def _surplus(transport: httpx.AsyncHTTPTransport) -> bool:
-    """Whether bytes came after the answer, in the same segment.
-
-    httpcore looks at the socket before it reuses a connection, but not at what h11 has already taken from it. These
-    are private names: ``tests/delivery/test_client.py`` fails when a release moves them, and a connection whose
-    state can't be seen counts as one with surplus.
-    """
-    pool: Any = transport._pool
-    try:
-        return any(
-            bool(connection._connection._h11_state.trailing_data[0])
-            for connection in pool.connections
-            if connection._connection is not None
-        )
-    except AttributeError:
-        return True
 
 
 def _cause(error: BaseException | None) -> str:
