@@ -1,0 +1,19 @@
+"""A faithful local Braze on loopback, for rehearsals and tests.
+
+It enforces Braze's documented rules and rate limits with code of its own, keeps a ledger of what it
+accepted, and can be given a bad day (:data:`WEATHERS`). It shares no code with the sender, so each checks
+the other.
+
+::
+
+    async with Sandbox(weather="lost-answers") as sandbox:
+        ...  # send to sandbox.url
+        assert not sandbox.ledger.twice()
+"""
+
+from bulk_sender.sandbox.ledger import Acceptance, Ledger, read_ledger
+from bulk_sender.sandbox.server import Sandbox
+from bulk_sender.sandbox.thread import RunningSandbox, run_in_thread
+from bulk_sender.sandbox.weather import WEATHERS
+
+__all__ = ["WEATHERS", "Acceptance", "Ledger", "RunningSandbox", "Sandbox", "read_ledger", "run_in_thread"]

@@ -1,0 +1,68 @@
+"""``python -m bulk_sender.sandbox``: serve until SIGINT or SIGTERM; the first line printed is the URL."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from bulk_sender.sandbox import WEATHERS, Sandbox
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bulk_sender.sandbox", description="A local Braze on loopback.")
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free port")
+    parser.add_argument("--weather", choices=WEATHERS, default="calm")
+    parser.add_argument("--seed", type=int, default=1, help="decides the weather's order of events")
+    parser.add_argument("--campaign", action="append", dest="campaigns", metavar="ID", help="the only valid ids")
+    parser.add_argument("--limit", type=int, default=250_000, help="requests with recipients per window")
+    parser.add_argument("--window-s", type=float, default=3600.0, help="length of the window in seconds")
+    parser.add_argument("--latency-s", type=float, help="a fixed delay of every answer in seconds")
+    parser.add_argument("--ledger-file", type=Path, help="append accepted requests here, as NDJSON")
+    parser.add_argument(
+        "--counts-only", action="store_true", help="keep no recipients in memory, for long or fast runs"
+    )
+    return parser.parse_args()
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    sandbox = Sandbox(
+        port=arguments.port,
+        weather=arguments.weather,
+        seed=arguments.seed,
+        campaigns=arguments.campaigns,
+        limit=arguments.limit,
+        window_s=arguments.window_s,
+        latency_s=arguments.latency_s,
+        ledger_file=arguments.ledger_file,
+        keep_recipients=not arguments.counts_only,
+    )
+    serving = asyncio.create_task(sandbox.serve_forever(lambda running: print(running.url, flush=True)))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    await asyncio.wait([serving])
+    if not serving.cancelled():
+        serving.result()
+    facts = sandbox.ledger.facts()
+    print(
+        f"{facts['requests']} requests, {facts['accepted_requests']} accepted with "
+        f"{facts['accepted_recipients']} recipients",
+        file=sys.stderr,
+    )
+
+
+def main() -> int:
+    arguments = _arguments()
+    try:
+        asyncio.run(_serve(arguments))
+    except (OSError, ValueError) as error:
+        print(f"the sandbox can't start: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

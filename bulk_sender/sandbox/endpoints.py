@@ -1,0 +1,174 @@
+"""What Braze answers: request in, answer out, the ledger written in between. No sockets, no waiting.
+
+In the order in which Braze would most likely look: path (404), method (405), key (401), syntax (400), rate
+limit (429), rules (400), campaign (400). Every answer carries the rate limit headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from bulk_sender.sandbox.body import BadSyntaxError, parse
+from bulk_sender.sandbox.export import export
+from bulk_sender.sandbox.ledger import Acceptance, Ledger, user_key
+from bulk_sender.sandbox.ratelimit import Allowance, Clock, RateLimit
+from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS, IDENTIFIERS, Trigger, Violation, violations
+from bulk_sender.sandbox.weather import NOT_TAKEN, Fate
+from bulk_sender.sandbox.wire import Answer, Request
+
+EXPORT_PATH = "/users/export/ids"
+LEDGER_PATH = "/_sandbox/ledger"
+TRIGGERS = {trigger.path: trigger for trigger in (CAMPAIGN, CANVAS)}
+_METHODS = dict.fromkeys((*TRIGGERS, EXPORT_PATH), "POST") | {LEDGER_PATH: "GET"}
+_MAX_ERRORS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The workspace's three rate limits."""
+
+    sends: RateLimit
+    broadcasts: RateLimit
+    exports: RateLimit
+
+
+class Endpoints:
+    """The paths of the sandbox.
+
+    ``keys`` and ``campaigns`` (campaign or Canvas ids), when given, are the only valid ones.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        limits: Limits,
+        clock: Clock,
+        keys: Collection[str] | None,
+        campaigns: Collection[str] | None,
+    ) -> None:
+        self._ledger = ledger
+        self._limits = limits
+        self._clock = clock
+        self._keys = None if keys is None else frozenset(keys)
+        self._campaigns = None if campaigns is None else frozenset(campaigns)
+
+    def early(self, request: Request) -> Answer | None:
+        """The refusal that needs no look at the body, if there is one."""
+        method = _METHODS.get(request.path)
+        limit = self._limits.exports if request.path == EXPORT_PATH else self._limits.sends
+        headers = limit.look().headers()
+        if method is None:
+            return Answer.of(404, {"message": "Not Found"}, headers)
+        if request.method != method:
+            return Answer.of(405, {"message": "Method Not Allowed"}, [*headers, (b"allow", method.encode())])
+        if request.path == LEDGER_PATH:
+            return None
+        scheme, _, key = request.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            return Answer.of(401, {"message": "Missing API key"}, headers)
+        if self._keys is not None and key not in self._keys:
+            # Braze has been seen to quote the key; so a sender that doesn't scrub answers is caught here.
+            return Answer.of(401, {"message": f"Invalid API key: {key}"}, headers)
+        content_type = request.headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        if content_type != b"application/json":
+            return Answer.of(415, {"message": "Content-Type must be application/json"}, headers)
+        return None
+
+    def too_large(self) -> Answer:
+        return Answer.of(413, {"message": "Request Entity Too Large"}, self._limits.sends.look().headers())
+
+    def answer(self, request: Request, body: bytes, fate: Fate = Fate.ANSWERED) -> Answer:
+        """The answer to a request that :meth:`early` let pass."""
+        if request.path == LEDGER_PATH:
+            return Answer.of(200, self._ledger.facts(), self._limits.sends.look().headers())
+        try:
+            content = parse(body)
+        except BadSyntaxError as error:
+            return Answer.of(400, {"message": f"Bad syntax: {error}"}, self._limits.sends.look().headers())
+        if request.path == EXPORT_PATH:
+            return self._export(content)
+        return self._trigger(TRIGGERS[request.path], content, body, fate)
+
+    def _trigger(self, trigger: Trigger, content: Any, body: bytes, fate: Fate) -> Answer:
+        by_recipients = isinstance(content, dict) and "recipients" in content
+        limit = self._limits.sends if by_recipients else self._limits.broadcasts
+        if fate is Fate.EMPTIED:
+            limit.empty()
+        allowance = limit.take()
+        if not allowance.granted:
+            return Answer.of(429, {"message": "Rate Limited"}, allowance.headers())
+        if fate in NOT_TAKEN:
+            return _in_bad_weather(fate, allowance)
+        found = violations(content, trigger)
+        if found:
+            return _refusal(found, allowance)
+        if self._campaigns is not None and content[trigger.target] not in self._campaigns:
+            return Answer.of(400, {"message": f"Invalid {trigger.target}"}, allowance.headers())
+        acceptance = _acceptance(self._clock(), trigger, content, body)
+        try:
+            self._ledger.accept(acceptance)
+        except OSError:
+            return Answer.of(500, {"message": "Internal Server Error"}, allowance.headers())
+        if fate is Fate.GATEWAY_TIMEOUT:
+            return _in_bad_weather(fate, allowance)
+        return Answer.of(201, {"dispatch_id": acceptance.dispatch_id, "message": "success"}, allowance.headers())
+
+    def _export(self, content: Any) -> Answer:
+        allowance = self._limits.exports.take()
+        if not allowance.granted:
+            return Answer.of(429, {"message": "Rate Limited"}, allowance.headers())
+        status, answer = export(content, self._ledger)
+        return Answer.of(status, answer, allowance.headers())
+
+
+def _acceptance(at: float, trigger: Trigger, content: dict[str, Any], body: bytes) -> Acceptance:
+    recipients = content.get("recipients", ())
+    # Braze sends one message to a person who stands in a request twice.
+    distinct = dict.fromkeys(_key(recipient) for recipient in recipients)
+    return Acceptance(
+        at=at,
+        target=trigger.target,
+        target_id=content[trigger.target],
+        dispatch_id=secrets.token_hex(16),
+        recipients=tuple(distinct),
+        collapsed=len(recipients) - len(distinct),
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        send_id=content.get("send_id"),
+        broadcast=content.get("broadcast", False),
+    )
+
+
+def _key(recipient: dict[str, Any]) -> str:
+    for identifier in IDENTIFIERS:
+        if identifier in recipient:
+            return user_key(identifier, recipient[identifier])
+    raise AssertionError("the rules let a recipient without an identifier pass")
+
+
+def _refusal(found: list[Violation], allowance: Allowance) -> Answer:
+    """400 with what is wrong.
+
+    ``errors`` has the shape that ``/users/track`` answers with: Braze documents none for these endpoints.
+    """
+    errors = [
+        {"type": violation.sentence}
+        if violation.index is None
+        else {"type": violation.sentence, "input_array": "recipients", "index": violation.index}
+        for violation in found[:_MAX_ERRORS]
+    ]
+    return Answer.of(400, {"message": found[0].sentence, "errors": errors}, allowance.headers())
+
+
+def _in_bad_weather(fate: Fate, allowance: Allowance) -> Answer:
+    """Braze's own 5xx is JSON with a message; a gateway's is a page of HTML, and without Braze's headers."""
+    if fate is Fate.ERROR:
+        return Answer.of(500, {"message": "Internal Server Error"}, allowance.headers())
+    if fate is Fate.UNAVAILABLE:
+        return Answer.of(503, {"message": "Service Unavailable"}, allowance.headers())
+    status, title = (502, "502 Bad Gateway") if fate is Fate.BAD_GATEWAY else (504, "504 Gateway Time-out")
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\r\n"
+    return Answer(status, page.encode(), content_type=b"text/html")

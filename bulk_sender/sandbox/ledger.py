@@ -1,0 +1,253 @@
+"""What the sandbox accepted: the truth that a sender's own account is checked against.
+
+A ledger with a file appends one line for each accepted request, in one write, before the answer leaves. So
+whatever a sender was told is in the file, also when the process is killed the moment after. (The line is in
+the system's page cache by then: it survives the process, not the machine.) A ledger opened on an existing
+file goes on where that one ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+_LINE_START = b'{"at":"'
+
+
+def user_key(identifier: str, value: Any) -> str:
+    """One string for one person: ``external_user_id:u1``, ``email:a@example.com``, ``user_alias:LABEL:NAME``.
+
+    A colon in an alias label is escaped, so two aliases never share a key. The same person under two kinds
+    of identifier has two keys: only Braze could know better.
+    """
+    if identifier == "user_alias":
+        label = value["alias_label"].replace("\\", "\\\\").replace(":", "\\:")
+        return f"user_alias:{label}:{value['alias_name']}"
+    return f"{identifier}:{value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """One accepted request. ``recipients`` are the distinct keys (:func:`user_key`) in the order of the
+    request; ``collapsed`` counts the recipients that named somebody again within it; a broadcast has
+    neither.
+    """
+
+    at: float
+    """When, in seconds since the epoch."""
+    target: str
+    """``campaign_id`` or ``canvas_id``."""
+    target_id: str
+    dispatch_id: str
+    recipients: tuple[str, ...]
+    collapsed: int
+    body_sha256: str
+    send_id: str | None = None
+    broadcast: bool = False
+
+    def line(self) -> bytes:
+        """The ledger file's line: a JSON object, ended by a newline."""
+        record: dict[str, Any] = {
+            "at": iso_time(self.at),
+            self.target: self.target_id,
+            "dispatch_id": self.dispatch_id,
+            "send_id": self.send_id,
+            "broadcast": self.broadcast,
+            "recipients": self.recipients,
+            "collapsed": self.collapsed,
+            "body_sha256": self.body_sha256,
+        }
+        return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Acceptance:
+        """The inverse of :meth:`line`. Raises :class:`ValueError` when it isn't one."""
+        try:
+            record = json.loads(line)
+            target = "canvas_id" if "canvas_id" in record else "campaign_id"
+            return cls(
+                at=datetime.fromisoformat(record["at"]).timestamp(),
+                target=target,
+                target_id=record[target],
+                dispatch_id=record["dispatch_id"],
+                recipients=tuple(record["recipients"]),
+                collapsed=record["collapsed"],
+                body_sha256=record["body_sha256"],
+                send_id=record["send_id"],
+                broadcast=record["broadcast"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError("not a line of a ledger") from error
+
+
+def iso_time(at: float) -> str:
+    """UTC, ISO 8601, milliseconds, ``Z``."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_ledger(path: str | Path) -> Iterator[Acceptance]:
+    """The acceptances in a ledger file. A last line without its end is left out: its answer never left.
+
+    Raises :class:`ValueError` where the file isn't a ledger.
+    """
+    with Path(path).open("rb") as lines:
+        for line in lines:
+            if line.endswith(b"\n"):
+                yield Acceptance.from_line(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How often one person was sent one campaign or Canvas, and when last (seconds since the epoch)."""
+
+    times: int
+    last: float
+
+
+class Ledger:
+    """Counts and acceptances; safe to read from another thread while the sandbox serves.
+
+    With ``keep_recipients=False`` only counts are kept in memory (the file, if any, is written all the same).
+    What was accepted includes what the file held before; ``requests`` and ``outcomes`` don't: it doesn't say.
+    """
+
+    def __init__(self, file: str | Path | None = None, *, keep_recipients: bool = True) -> None:
+        self.keep_recipients = keep_recipients
+        self.requests = 0
+        """Requests to the two endpoints that send, whatever became of them."""
+        self.accepted_requests = 0
+        self.accepted_recipients = 0
+        """Messages: distinct recipients of each accepted request, added up."""
+        self.collapsed = 0
+        """Recipients that named somebody again within one accepted request."""
+        self.broadcasts = 0
+        self._outcomes: Counter[str] = Counter()
+        self._dispatches: dict[str, int] = {}
+        self._receipts: dict[str, dict[str, Receipt]] = {}
+        self._lock = threading.Lock()
+        self._descriptor = None if file is None else self._open(Path(file))
+
+    def accept(self, acceptance: Acceptance) -> None:
+        """Record it, in the file first. Raises :class:`OSError` when that fails: then it wasn't accepted."""
+        with self._lock:
+            if self._descriptor is not None:
+                _append(self._descriptor, acceptance.line())
+            self._count(acceptance)
+
+    def arrive(self) -> None:
+        """A request to an endpoint that sends has arrived."""
+        with self._lock:
+            self.requests += 1
+
+    def end(self, outcome: str) -> None:
+        """What became of a request: its status, or what the weather did to its answer."""
+        with self._lock:
+            self._outcomes[outcome] += 1
+
+    def close(self) -> None:
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    @property
+    def recipients(self) -> dict[str, int]:
+        """How many messages each person was sent, over all campaigns, by :func:`user_key`."""
+        with self._lock:
+            totals: Counter[str] = Counter()
+            for receipts in self._receipts.values():
+                totals.update({key: receipt.times for key, receipt in receipts.items()})
+            return dict(totals)
+
+    @property
+    def dispatches(self) -> dict[str, int]:
+        """Dispatch id → recipients of that request, in the order of acceptance."""
+        with self._lock:
+            return dict(self._dispatches)
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many requests ended how: ``"201"``, ``"429"``, ``"taken, reset without an answer"``, …"""
+        with self._lock:
+            return dict(self._outcomes)
+
+    def twice(self) -> dict[str, int]:
+        """Who was sent the same campaign or Canvas more than once, and how often."""
+        with self._lock:
+            repeated: dict[str, int] = {}
+            for receipts in self._receipts.values():
+                for key, receipt in receipts.items():
+                    if receipt.times > 1:
+                        repeated[key] = max(receipt.times, repeated.get(key, 0))
+            return repeated
+
+    def received(self, key: str) -> list[tuple[str, Receipt]]:
+        """What the person of ``key`` was sent: ``("campaign_id:ID", receipt)``."""
+        with self._lock:
+            return [(target, receipts[key]) for target, receipts in self._receipts.items() if key in receipts]
+
+    def facts(self) -> dict[str, Any]:
+        """The ledger as one JSON object, for ``GET /_sandbox/ledger``."""
+        known = self.keep_recipients
+        return {
+            "requests": self.requests,
+            "accepted_requests": self.accepted_requests,
+            "accepted_recipients": self.accepted_recipients,
+            "distinct_recipients": len(self.recipients) if known else None,
+            "accepted_more_than_once": self.twice() if known else None,
+            "collapsed": self.collapsed,
+            "broadcasts": self.broadcasts,
+            "outcomes": self.outcomes,
+        }
+
+    def _count(self, acceptance: Acceptance) -> None:
+        self.accepted_requests += 1
+        self.accepted_recipients += len(acceptance.recipients)
+        self.collapsed += acceptance.collapsed
+        self.broadcasts += acceptance.broadcast
+        if not self.keep_recipients:
+            return
+        self._dispatches[acceptance.dispatch_id] = len(acceptance.recipients)
+        receipts = self._receipts.setdefault(f"{acceptance.target}:{acceptance.target_id}", {})
+        first = Receipt(1, acceptance.at)
+        for key in acceptance.recipients:
+            before = receipts.get(key)
+            receipts[key] = first if before is None else Receipt(before.times + 1, acceptance.at)
+
+    def _open(self, path: Path) -> int:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            whole = 0
+            with path.open("rb") as lines:
+                for line in lines:
+                    if line.endswith(b"\n"):
+                        self._count(Acceptance.from_line(line))
+                        whole += len(line)
+                    elif not line.startswith(_LINE_START) and not _LINE_START.startswith(line):
+                        raise ValueError("not a ledger")
+            os.ftruncate(descriptor, whole)  # a line torn by a crash: its answer never left
+        except BaseException as error:
+            os.close(descriptor)
+            if isinstance(error, ValueError):
+                raise ValueError(f"{path} is not a ledger file: it is left as it is") from error
+            raise
+        return descriptor
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    """All of ``line`` or, after an error such as a full disk, none of it."""
+    before = os.fstat(descriptor).st_size
+    try:
+        written = 0
+        while written < len(line):
+            written += os.write(descriptor, line[written:])
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise

@@ -1,0 +1,201 @@
+"""The sandbox itself: a listening socket on loopback, the connections, and the weather over them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bulk_sender.sandbox.endpoints import TRIGGERS, Endpoints, Limits
+from bulk_sender.sandbox.ledger import Ledger
+from bulk_sender.sandbox.ratelimit import Clock, RateLimit
+from bulk_sender.sandbox.weather import LOST, Event, Fate, Weather
+from bulk_sender.sandbox.wire import Answer, BadRequestError, Connection, Request, TooLargeError
+
+HOST = "127.0.0.1"
+NEVER_WHOLE = "its body never arrived whole"
+_UNTOLD = frozenset({*LOST, Fate.DARK})
+
+
+class Sandbox:
+    """A local Braze, served while the ``async with`` block runs.
+
+    ``port``            0 takes a free one; see :attr:`url`
+    ``weather``         a name of :data:`~bulk_sender.sandbox.WEATHERS`, in the order that ``seed`` decides
+    ``keys``            the only valid API keys; None takes any that is not empty
+    ``campaigns``       the only valid campaign or Canvas ids; None takes any
+    ``limit``           requests with recipients per ``window_s`` seconds; some weathers have a narrower one
+    ``ledger_file``     where accepted requests are appended (NDJSON), and read from when it exists
+    ``keep_recipients`` False keeps only counts in memory, for long or fast runs
+    ``latency_s``       a fixed delay of every answer, instead of the weather's
+    ``clock``           seconds since the epoch, for windows and times in answers
+    ``body_cap``        bytes of the largest body taken; Braze documents none
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        weather: str = "calm",
+        seed: int = 1,
+        keys: Collection[str] | None = None,
+        campaigns: Collection[str] | None = None,
+        limit: int = 250_000,
+        window_s: float = 3600,
+        ledger_file: str | Path | None = None,
+        keep_recipients: bool = True,
+        latency_s: float | None = None,
+        clock: Clock = time.time,
+        broadcast_limit: int = 250,
+        export_limit: int = 250,
+        body_cap: int = 4 * 1024 * 1024,
+    ) -> None:
+        self._weather = Weather(weather, seed, latency_s)
+        climate = self._weather.climate
+        self._limits = Limits(
+            sends=RateLimit(min(limit, climate.limit or limit), min(window_s, climate.window_s or window_s), clock),
+            broadcasts=RateLimit(broadcast_limit, 60, clock),
+            exports=RateLimit(export_limit, 60, clock),
+        )
+        self._port = port
+        self._clock = clock
+        self._body_cap = body_cap
+        self.ledger = Ledger(ledger_file, keep_recipients=keep_recipients)
+        self._endpoints = Endpoints(self.ledger, self._limits, clock, keys, campaigns)
+        self._server: asyncio.Server | None = None
+        self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._bound: socket.socket | None = None
+        self._dawn: asyncio.Task[None] | None = None  # the end of an outage, while one lasts
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:PORT``, what a sender takes as its endpoint."""
+        return f"http://{HOST}:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._bound = _bound_socket(self._port)
+            self._port = self._bound.getsockname()[1]
+            await self._listen()
+        except BaseException:
+            self._close_files()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        tasks = [*self._connections, *([self._dawn] if self._dawn else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._close_files()
+
+    async def serve_forever(self, started: Callable[[Sandbox], object] = lambda sandbox: None) -> None:
+        """Serve until this task is cancelled. ``started`` is called once, when connections are taken."""
+        async with self:
+            started(self)
+            await asyncio.Event().wait()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._connected, sock=self._bound, backlog=1024)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(reader, writer, self._body_cap)
+        if self._dawn is not None:  # accepted in the last moment before an outage
+            connection.reset()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = connection
+        try:
+            while (request := await connection.next_request()) is not None:
+                await self._serve(connection, request)
+        except (BadRequestError, ConnectionError, asyncio.CancelledError):
+            pass  # it isn't HTTP, the client went, an outage began or the sandbox closes: no one to answer
+        finally:
+            del self._connections[task]
+            connection.close()
+
+    async def _serve(self, connection: Connection, request: Request) -> None:
+        if request.path not in TRIGGERS or request.method != "POST":
+            await connection.send(await self._answer(connection, request, Fate.ANSWERED), self._clock())
+            return
+        event = self._weather.next()
+        self.ledger.arrive()
+        if event.fate is Fate.UNREAD:
+            self.ledger.end(event.fate)
+            connection.reset()
+            return
+        try:
+            answer = await self._answer(connection, request, event.fate)
+        except (BadRequestError, ConnectionError):
+            self.ledger.end(NEVER_WHOLE)
+            raise
+        untold = answer.status == 201 and event.fate in _UNTOLD
+        self.ledger.end(event.fate if untold else str(answer.status))
+        if event.latency_s:
+            await asyncio.sleep(event.latency_s)
+        await self._deliver(connection, answer, event)
+
+    async def _answer(self, connection: Connection, request: Request, fate: Fate) -> Answer:
+        try:
+            body = await connection.body(request)
+        except TooLargeError:
+            return self._endpoints.too_large()
+        return self._endpoints.early(request) or self._endpoints.answer(request, body, fate)
+
+    async def _deliver(self, connection: Connection, answer: Answer, event: Event) -> None:
+        match event.fate:
+            case Fate.CLOSED:
+                connection.close()
+            case Fate.RESET:
+                connection.reset()
+            case Fate.CUT_IN_HEAD:
+                await connection.send_half_head(answer, self._clock())
+            case Fate.CUT_IN_BODY:
+                await connection.send_half_body(answer, self._clock())
+            case Fate.DARK:
+                self._go_dark(event.dark_s)
+            case _:
+                await connection.send(answer, self._clock())
+
+    def _go_dark(self, seconds: float) -> None:
+        """Reset every connection and refuse new ones for ``seconds``.
+
+        The port stays taken meanwhile: a socket that is bound and doesn't listen refuses.
+        """
+        assert self._server is not None
+        self._server.close()
+        self._bound = _bound_socket(self._port)
+        self._dawn = asyncio.create_task(self._wait_for_dawn(seconds))
+        for connection in self._connections.values():
+            connection.reset()
+
+    async def _wait_for_dawn(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._dawn = None
+        await self._listen()
+
+    def _close_files(self) -> None:
+        if self._bound is not None:
+            self._bound.close()
+        self.ledger.close()
+
+
+def _bound_socket(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setblocking(False)
+        bound.bind((HOST, port))
+    except BaseException:
+        bound.close()
+        raise
+    return bound

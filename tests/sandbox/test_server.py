@@ -1,0 +1,258 @@
+"""The answers, over real connections on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from bulk_sender.sandbox import Sandbox
+
+from .samples import (
+    CAMPAIGN_PATH,
+    CANVAS_PATH,
+    HEADERS,
+    SetClock,
+    campaign,
+    canvas,
+    compact,
+    loopback_client,
+    users,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+def client_of(sandbox: Sandbox, **headers: str) -> httpx.AsyncClient:
+    return loopback_client(base_url=sandbox.url, headers=HEADERS | headers)
+
+
+async def post(sandbox: Sandbox, body: Any, path: str = CAMPAIGN_PATH, **headers: str) -> httpx.Response:
+    async with client_of(sandbox, **headers) as client:
+        return await client.post(path, json=body)
+
+
+async def test_accepts_a_campaign_and_a_canvas_with_a_dispatch_id_each() -> None:
+    async with Sandbox() as sandbox:
+        answers = [await post(sandbox, campaign()), await post(sandbox, canvas(), CANVAS_PATH)]
+    for answer in answers:
+        assert answer.status_code == 201
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["message"] == "success"
+        assert re.fullmatch("[0-9a-f]{32}", answer.json()["dispatch_id"])
+    assert list(sandbox.ledger.dispatches) == [answer.json()["dispatch_id"] for answer in answers]
+
+
+async def test_sends_one_message_to_a_person_who_stands_in_a_request_twice() -> None:
+    async with Sandbox() as sandbox:
+        await post(sandbox, campaign(*users(3), *users(2)))
+        assert sandbox.ledger.recipients == {f"external_user_id:u{number}": 1 for number in range(3)}
+        assert (sandbox.ledger.accepted_recipients, sandbox.ledger.collapsed) == (3, 2)
+        assert sandbox.ledger.twice() == {}
+        await post(sandbox, campaign(*users(1)))
+        assert sandbox.ledger.twice() == {"external_user_id:u0": 2}
+
+
+async def test_a_refused_request_names_the_recipient_and_sends_nothing() -> None:
+    async with Sandbox() as sandbox:
+        answer = await post(sandbox, campaign(*users(7), {"email": "ann@example.com"}, *users(1)))
+    assert answer.status_code == 400
+    sentence = "recipients[7].prioritization is required when using email"
+    assert answer.json() == {
+        "message": sentence,
+        "errors": [{"type": sentence, "input_array": "recipients", "index": 7}],
+    }
+    assert sandbox.ledger.accepted_requests == 0
+    assert sandbox.ledger.recipients == {}
+    assert sandbox.ledger.outcomes == {"400": 1}
+
+
+async def test_a_fault_of_the_request_itself_has_no_index() -> None:
+    async with Sandbox() as sandbox:
+        answer = await post(sandbox, campaign(*users(51)))
+    sentence = "The max number of external_ids and aliases per request was exceeded"
+    assert answer.json() == {"message": sentence, "errors": [{"type": sentence}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"campaign_id":', "Bad syntax: "),
+        (b'{"campaign_id":"a","campaign_id":"b"}', "Bad syntax: the key 'campaign_id' stands twice"),
+        (b'{"campaign_id":"a","recipients":[{"x":NaN}]}', "Bad syntax: NaN is not JSON"),
+        (b"[]", "the body must be an object"),
+        (b"null", "the body must be an object"),
+        (b"", "Bad syntax: "),
+    ],
+)
+async def test_a_body_that_is_no_request_is_refused(body: bytes, message: str) -> None:
+    async with Sandbox() as sandbox, client_of(sandbox) as client:
+        answer = await client.post(CAMPAIGN_PATH, content=body)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(message)
+
+
+async def test_takes_any_key_but_an_empty_one_unless_told_which() -> None:
+    async with Sandbox() as sandbox:
+        assert (await post(sandbox, campaign())).status_code == 201
+        for authorization in ("", "Bearer", "Basic c2FuZGJveA=="):
+            answer = await post(sandbox, campaign(), authorization=authorization)
+            assert (answer.status_code, answer.json()) == (401, {"message": "Missing API key"})
+    async with Sandbox(keys=["right"]) as sandbox:
+        assert (await post(sandbox, campaign(), authorization="Bearer right")).status_code == 201
+        answer = await post(sandbox, campaign(), authorization="Bearer wrong")
+        assert (answer.status_code, answer.json()) == (401, {"message": "Invalid API key: wrong"})
+        assert sandbox.ledger.accepted_requests == 1
+
+
+async def test_takes_any_campaign_unless_told_which() -> None:
+    async with Sandbox(campaigns=["known"]) as sandbox:
+        assert (await post(sandbox, campaign(campaign_id="known"))).status_code == 201
+        answer = await post(sandbox, campaign(campaign_id="other"))
+        assert (answer.status_code, answer.json()) == (400, {"message": "Invalid campaign_id"})
+        answer = await post(sandbox, canvas(canvas_id="other"), CANVAS_PATH)
+        assert (answer.status_code, answer.json()) == (400, {"message": "Invalid canvas_id"})
+
+
+async def test_other_paths_methods_and_content_types() -> None:
+    async with Sandbox() as sandbox, client_of(sandbox) as client:
+        unknown = await client.post("/messages/send", json=campaign())
+        wrong_method = await client.get(CAMPAIGN_PATH)
+        head = await client.head(CAMPAIGN_PATH)
+        form = await client.post(CAMPAIGN_PATH, content=b"a=b", headers={"content-type": "text/plain"})
+        utf8 = await client.post(
+            CAMPAIGN_PATH,
+            content=compact(campaign()),
+            headers={"content-type": "application/JSON; charset=utf-8"},
+        )
+        query = await client.post(CAMPAIGN_PATH + "?x=1", json=campaign())
+    assert (unknown.status_code, unknown.json()) == (404, {"message": "Not Found"})
+    assert (wrong_method.status_code, wrong_method.headers["allow"]) == (405, "POST")
+    assert (head.status_code, head.content) == (405, b"")
+    assert form.status_code == 415
+    assert (utf8.status_code, query.status_code) == (201, 201)
+
+
+async def test_every_answer_carries_the_rate_limit_in_lower_case_names() -> None:
+    clock = SetClock(1_800_000_000.0)
+    async with Sandbox(limit=10, clock=clock, keys=["sandbox-key"]) as sandbox, client_of(sandbox) as client:
+        answers = [
+            await client.post(CAMPAIGN_PATH, json=campaign()),
+            await client.post(CAMPAIGN_PATH, json=campaign(campaign_id=1)),
+            await client.post(CAMPAIGN_PATH, content=b"{"),
+            await client.post(CAMPAIGN_PATH, json=campaign(), headers={"authorization": "Bearer no"}),
+            await client.get("/nowhere"),
+            await client.get("/_sandbox/ledger"),
+        ]
+    assert [answer.status_code for answer in answers] == [201, 400, 400, 401, 404, 200]
+    for answer in answers:
+        names = [name for name, _ in answer.headers.raw]
+        assert {b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset"} <= set(names)
+        assert answer.headers["x-ratelimit-limit"] == "10"
+        assert answer.headers["x-ratelimit-reset"] == "1800003600"
+        assert answer.headers["date"] == "Fri, 15 Jan 2027 08:00:00 GMT"
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["9", "8", "8", "8", "8", "8"]
+
+
+async def test_campaigns_and_canvases_share_a_limit_and_broadcasts_have_their_own() -> None:
+    broadcast = {"campaign_id": "c", "broadcast": True}
+    clock = SetClock(1_800_000_000.0)
+    async with Sandbox(limit=2, window_s=10, broadcast_limit=1, clock=clock) as sandbox:
+        assert (await post(sandbox, campaign())).status_code == 201
+        assert (await post(sandbox, canvas(), CANVAS_PATH)).status_code == 201
+        refused = await post(sandbox, campaign())
+        assert (refused.status_code, refused.json()) == (429, {"message": "Rate Limited"})
+        assert refused.headers["retry-after"] == "10"
+        first, second = await post(sandbox, broadcast), await post(sandbox, broadcast)
+        assert [first.status_code, second.status_code] == [201, 429]
+        assert second.headers["retry-after"] == "60"
+        clock.now += 10
+        assert (await post(sandbox, campaign())).status_code == 201
+        assert (sandbox.ledger.broadcasts, sandbox.ledger.accepted_recipients) == (1, 3)
+
+
+async def test_the_ledger_answers_with_facts() -> None:
+    async with Sandbox() as sandbox:
+        await post(sandbox, campaign(*users(2), *users(1)))
+        await post(sandbox, campaign(*users(1)))
+        await post(sandbox, {"campaign_id": "c", "broadcast": True})
+        await post(sandbox, {})
+        async with loopback_client() as client:
+            answer = await client.get(f"{sandbox.url}/_sandbox/ledger")
+    assert answer.json() == {
+        "requests": 4,
+        "accepted_requests": 3,
+        "accepted_recipients": 3,
+        "distinct_recipients": 2,
+        "accepted_more_than_once": {"external_user_id:u0": 2},
+        "collapsed": 1,
+        "broadcasts": 1,
+        "outcomes": {"201": 3, "400": 1},
+    }
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_over_the_cap_gets_413_even_though_it_is_not_read(chunked: bool) -> None:
+    size = 3_000_000
+
+    async def chunks() -> Any:
+        for _ in range(size // 1000):
+            yield b"x" * 1000
+
+    async with Sandbox(body_cap=100_000) as sandbox, client_of(sandbox) as client:
+        answer = await client.post(CAMPAIGN_PATH, content=chunks() if chunked else b"x" * size)
+        assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
+        assert (await client.post(CAMPAIGN_PATH, json=campaign())).status_code == 201
+    assert sandbox.ledger.outcomes == {"413": 1, "201": 1}
+
+
+async def test_many_clients_at_once_are_all_accounted_for() -> None:
+    async with Sandbox() as sandbox:
+        dispatches: list[str] = []
+
+        async def send(worker: int) -> None:
+            async with client_of(sandbox) as client:
+                for number in range(10):
+                    body = campaign(*users(20, f"w{worker}-{number}-"))
+                    answer = await client.post(CAMPAIGN_PATH, content=compact(body))
+                    dispatches.append(answer.json()["dispatch_id"])
+
+        await asyncio.gather(*(send(worker) for worker in range(25)))
+    assert sandbox.ledger.accepted_requests == 250
+    assert len(sandbox.ledger.recipients) == 250 * 20
+    assert set(sandbox.ledger.recipients.values()) == {1}
+    assert sorted(sandbox.ledger.dispatches) == sorted(dispatches)
+
+
+async def test_leaving_the_block_ends_open_connections_and_frees_the_port() -> None:
+    taken = asyncio.Event()
+
+    def clock() -> float:  # read when a request is taken: its answer is a minute away
+        taken.set()
+        return 1_800_000_000.0
+
+    async with Sandbox(latency_s=60, clock=clock) as sandbox, client_of(sandbox) as client:
+        waiting = asyncio.create_task(client.post(CAMPAIGN_PATH, json=campaign()))
+        await taken.wait()
+        await sandbox.__aexit__(None, None, None)
+        with pytest.raises(httpx.TransportError):
+            await waiting
+        port = int(sandbox.url.rpartition(":")[2])
+        async with Sandbox(port=port) as again:
+            assert (await post(again, campaign())).status_code == 201
+
+
+async def test_serves_until_cancelled() -> None:
+    started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    sandbox = Sandbox()
+    serving = asyncio.create_task(sandbox.serve_forever(lambda running: started.set_result(running.url)))
+    async with loopback_client() as client:
+        assert (await client.get(await started + "/_sandbox/ledger")).status_code == 200
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        with pytest.raises(httpx.TransportError):
+            await client.get(sandbox.url)
