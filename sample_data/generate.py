@@ -76,9 +76,7 @@ def main(arguments: list[str]) -> None:
     """The command line; see the module's docstring."""
     parser = argparse.ArgumentParser(description="Makes sample files of recipients.")
     parser.add_argument("--rows", type=int, metavar="N", help="rows to write")
-    parser.add_argument(
-        "--seed", type=int, metavar="S", help=f"another seed makes other rows (default {SEED})"
-    )
+    parser.add_argument("--seed", type=int, metavar="S", help=f"another seed makes other rows (default {SEED})")
     parser.add_argument("--output", type=Path, metavar="FILE", help="a name that ends with .csv or .parquet")
     parser.add_argument("--clean", action="store_true", help="nine columns, nothing invalid, no duplicates")
     options = parser.parse_args(arguments)

@@ -72,9 +72,7 @@ def csv_rows(rows: Rows, seed: int, *, clean: bool = False) -> pl.DataFrame:
     }
     if clean:
         return pl.DataFrame(cells).select(CLEAN_COLUMNS)
-    cells["trigger_properties.message"] = absent(
-        _message(draws, locale, number), draws.chance("no message", 20)
-    )
+    cells["trigger_properties.message"] = absent(_message(draws, locale, number), draws.chance("no message", 20))
     cells["trigger_properties.next_visit:datetime"] = absent(_visit(draws), draws.chance("no visit", 30))
     frame = pl.DataFrame(cells).select(
         *CLEAN_COLUMNS[:3],
@@ -234,9 +232,9 @@ def _day(draws: Draws) -> pl.Series:
 
 def _visits(draws: Draws) -> pl.DataFrame:
     """A day of two years, between 9 and 18 o'clock, on the quarter."""
-    return pl.DataFrame(
-        {"day": draws.number("visit day", 730), "quarter": draws.number("visit quarter", 36)}
-    ).select((pl.lit(FIRST_VISIT) + pl.duration(days="day", minutes=pl.col("quarter") * 15)).alias("visit"))
+    return pl.DataFrame({"day": draws.number("visit day", 730), "quarter": draws.number("visit quarter", 36)}).select(
+        (pl.lit(FIRST_VISIT) + pl.duration(days="day", minutes=pl.col("quarter") * 15)).alias("visit")
+    )
 
 
 def _visit(draws: Draws) -> pl.Series:
@@ -261,9 +259,7 @@ def _interests(draws: Draws) -> pl.Series:
     """None to three different ones: a list may be empty, or absent."""
     first = draws.number("interest", len(INTERESTS))
     words = pl.Series(list(INTERESTS))
-    frame = pl.DataFrame(
-        [words.gather((first + step * 3) % len(INTERESTS)).alias(f"{step}") for step in range(3)]
-    )
+    frame = pl.DataFrame([words.gather((first + step * 3) % len(INTERESTS)).alias(f"{step}") for step in range(3)])
     return _first_of_each(frame, draws.number("interests", 4))
 
 

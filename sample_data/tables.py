@@ -32,18 +32,13 @@ class Table:
 
 def _customers(draws: Draws, owner: Draws) -> dict[str, pl.Series]:
     locale = draws.number("locale", len(LATIN))
-    basket = [
-        f'[{{"sku": "{sku}", "quantity": {n}, "price": {price}}}]'
-        for n, (sku, price) in enumerate(PRODUCTS, 1)
-    ]
+    basket = [f'[{{"sku": "{sku}", "quantity": {n}, "price": {price}}}]' for n, (sku, price) in enumerate(PRODUCTS, 1)]
     visit = _moment(draws, "appointment").dt.strftime("%Y-%m-%dT%H:%M:%S")
     no_visit = pl.Series(draws.chance("no appointment", 30))
     return {
         "Customer no": _numbered(owner, "", 6),
         "First name": draws.word_of_group("name", [one.first_names for one in LATIN], locale),
-        "City": absent(
-            draws.word_of_group("city", [one.cities for one in LATIN], locale), draws.chance("no city", 8)
-        ),
+        "City": absent(draws.word_of_group("city", [one.cities for one in LATIN], locale), draws.chance("no city", 8)),
         "Country": owner.word("country", COUNTRIES),
         "Status": owner.word("status", ("active",) * 9 + ("closed",)),
         "Tier": draws.word("tier", TIERS),
@@ -67,9 +62,7 @@ def _mails(draws: Draws, owner: Draws) -> dict[str, pl.Series]:
         "voucher": _numbered(draws, "SPRING-", 6),
         "voucher_value": _price(draws),
         "valid_until": _moment(draws, "valid until").dt.strftime("%Y-%m-%d"),
-        "favourite_shop": absent(
-            draws.word("shop", ("Nord", "Rive gauche", "Südring")), draws.chance("no shop", 15)
-        ),
+        "favourite_shop": absent(draws.word("shop", ("Nord", "Rive gauche", "Südring")), draws.chance("no shop", 15)),
         "visits": pl.Series(draws.number("visits", 60)).cast(pl.String),
     }
 

@@ -151,9 +151,7 @@ def claimed_invalid(file: str) -> Invalid:
 
 
 def claimed_repeats(file: str) -> list[tuple[int, int]]:
-    return [
-        (int(row), int(earlier)) for name, row, earlier in readme_table("| file | row | same") if name == file
-    ]
+    return [(int(row), int(earlier)) for name, row, earlier in readme_table("| file | row | same") if name == file]
 
 
 def run(*arguments: str, folder: Path = SAMPLES) -> subprocess.CompletedProcess[str]:

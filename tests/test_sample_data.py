@@ -69,9 +69,7 @@ def test_recipients_csv_has_the_invalid_and_duplicate_rows_of_the_readme_and_no_
 
 
 @pytest.mark.parametrize(("file", "config"), CONFIGURED.items())
-def test_each_configured_sample_has_the_invalid_and_duplicate_rows_of_the_readme(
-    file: str, config: str
-) -> None:
+def test_each_configured_sample_has_the_invalid_and_duplicate_rows_of_the_readme(file: str, config: str) -> None:
     rows = read(SAMPLES / file)
     mapped = configuration(config)
     assert set(mapped.types) <= set(rows[0]), "the configuration names columns that the sample has"
@@ -123,9 +121,7 @@ def test_recipients_parquet_has_the_schema_of_the_readme() -> None:
 def test_recipients_parquet_has_the_flaws_and_the_gaps_of_the_readme() -> None:
     frame = pl.read_parquet(SAMPLES / "recipients.parquet")
     scores = frame["attributes"].struct.field("score").to_list()
-    assert [number for number, score in enumerate(scores, 1) if score is not None and math.isnan(score)] == [
-        334
-    ]
+    assert [number for number, score in enumerate(scores, 1) if score is not None and math.isnan(score)] == [334]
     assert claimed_invalid("recipients.parquet") == [(334, "attributes.score", "NaN")]
     identifiers = frame["external_user_id"].to_list()
     assert all(identifiers)

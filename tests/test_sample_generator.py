@@ -135,9 +135,7 @@ def test_clean_parquet_holds_the_same_rows_as_clean_csv_with_types(tmp_path: Pat
         ("--clean",),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused_and_write_nothing(
-    arguments: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_arguments_that_make_no_sense_are_refused_and_write_nothing(arguments: tuple[str, ...], tmp_path: Path) -> None:
     for module in SAMPLES.glob("*.py"):
         shutil.copy(module, tmp_path)
     before = sorted(tmp_path.iterdir())

@@ -1,0 +1,91 @@
+"""One rate for all runs of a workspace on this machine: a schedule in a small file that processes take turns from.
+
+The file holds one number: when, on the machine's monotonic clock, the next request of anybody may leave (the
+"theoretical arrival time" of the generic cell rate algorithm). Whoever wants to send moves it on by one interval
+and waits until its own turn. A turn costs a lock and sixteen bytes; turns are taken a few at a time when they are
+shorter than a few milliseconds, so that the lock stays cheap at any rate.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import math
+import os
+import stat
+import struct
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bulk_sender.errors import BulkSenderError
+
+_FORM = struct.Struct("<8sd")
+_MARK = b"bsrate01"
+_AT_ONCE_S = 0.02
+"""Turns worth this much time are taken together."""
+_HORIZON_S = 7200.0
+"""A schedule further ahead than this is left over from before the machine started: it is begun anew."""
+
+
+class SharedRate:
+    """The turns of one workspace. ``take`` gives the seconds to wait before the next request may leave."""
+
+    def __init__(self, path: Path, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._interval = 1.0 / rate
+        self._turns: list[float] = []
+        self._file = _open_private(path)
+
+    def take(self) -> float:
+        """Reserve one request. Returns how long to wait, in seconds, 0.0 when it may leave at once."""
+        if not self._turns:
+            count = max(1, math.floor(_AT_ONCE_S / self._interval))
+            first = self._reserve(count)
+            self._turns = [first + number * self._interval for number in reversed(range(count))]
+        return max(0.0, self._turns.pop() - self._clock())
+
+    def set_rate(self, rate: float) -> None:
+        """From now on turns are ``1/rate`` seconds apart; turns taken already are kept."""
+        self._interval = 1.0 / rate
+
+    def _reserve(self, count: int) -> float:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            now = self._clock()
+            raw = os.pread(self._file, _FORM.size, 0)
+            mark, next_free = _FORM.unpack(raw) if len(raw) == _FORM.size else (b"", 0.0)
+            if mark != _MARK or not now - _HORIZON_S < next_free < now + _HORIZON_S:
+                next_free = now
+            first = max(now, float(next_free))
+            os.pwrite(self._file, _FORM.pack(_MARK, first + count * self._interval), 0)
+            return first
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def shared_rate_path(endpoint: str, authorization: str) -> Path:
+    """The file of a workspace: one for each endpoint and key, in a folder of this user's own.
+
+    The key itself can't be read back from the name: it is a short part of a digest.
+    """
+    name = hashlib.sha256(f"{endpoint}\n{authorization}".encode()).hexdigest()[:16]
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    return base / f"bulk-sender-{os.getuid()}" / f"{name}.rate"
+
+
+def _open_private(path: Path) -> int:
+    """Open or make the file, in a folder that only this user can write. Raises BulkSenderError."""
+    hint = "remove it, or set [delivery] share_rate = false"
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        folder = path.parent.lstat()
+        if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.getuid() or folder.st_mode & 0o022:
+            raise BulkSenderError(f"{path.parent} is not a private folder of this user", hint=hint)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BulkSenderError(f"{path} can't be used to share the rate: {error.strerror}", hint=hint) from None
