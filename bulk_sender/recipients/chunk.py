@@ -46,6 +46,6 @@ class Reader(Protocol):
         """The chunks from ``start`` on; InputError when the file is broken beyond its rows."""
 
 
-def chunk_rows(columns: int, *, most: int = 50_000) -> int:
+def chunk_rows(columns: int, *, most: int = 25_000) -> int:
     """Rows in a chunk of a table with ``columns`` columns."""
     return max(50, min(most, CHUNK_CELLS // max(1, columns)))
