@@ -409,9 +409,9 @@ def _resume_point(folder: Path) -> dict[str, Any]:
     """Where planning goes on, with the identifiers met so far; the beginning for a new run."""
     with Journal.look(folder) as journal:
         last = journal.query("SELECT last_row, resume FROM chunk ORDER BY id DESC LIMIT 1")
+        seen = Seen(folder)
         if not last:
-            return {}
-        seen = Seen()
+            return {"seen": seen}
         already = 0
         for chunk in frames.chunk_ids(journal):
             rows = frames.chunk_rows(journal, chunk)

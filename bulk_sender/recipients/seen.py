@@ -1,33 +1,62 @@
-"""Which identifiers were already met: sorted runs of 128-bit fingerprints, merged as they grow.
+"""Which identifiers were already met, in memory that does not grow with the input.
 
-Sixteen bytes a recipient, and as much again for a moment while runs merge. Two identifiers with one fingerprint
-are not to be expected (for 50 million, a chance of about 1 in 10²³), so no row is taken for a duplicate wrongly.
+An identifier is remembered as a 128-bit fingerprint: two different ones with the same are not to be expected (for
+50 million, a chance of about 1 in 10²³), so no row is taken for a duplicate wrongly. The latest million fingerprints
+are in memory; older ones lie sorted in temporary files of the run (16 bytes each), behind a Bloom filter of 32 MB
+that spares nearly every row a look into them.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-_Hashes = npt.NDArray[np.uint64]
+Hashes = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+
+SPILL = 1 << 20
+"""Fingerprints kept in memory before they go to a file."""
+FANOUT = 8
+"""Files of one size that are merged into one of the next."""
+
+_BLOCK = 512
+_FILTER_BITS = 1 << 28
+_PROBES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Fingerprints sorted by their first half."""
+    """Fingerprints in memory, sorted by their first half."""
 
-    first: _Hashes
-    second: _Hashes
+    first: Hashes
+    second: Hashes
+
+    def holds(self, first: Hashes, second: Hashes) -> Flags:
+        at = np.minimum(np.searchsorted(self.first, first), len(self.first) - 1)
+        found: Flags = (self.first[at] == first) & (self.second[at] == second)
+        return found
 
 
 class Seen:
-    """A set of identifiers that is asked and grown one chunk at a time."""
+    """A set of identifiers that is asked and grown one chunk at a time.
 
-    def __init__(self) -> None:
+    ``folder``: where temporary files go (they have no name there, and end with the process).
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self._runs: list[_Run] = []
+        self._levels: list[list[_File]] = []
+        self._filter: _Filter | None = None
 
     def repeated(self, identifiers: pl.Series) -> pl.Series:
         """True for each identifier that was met before, in an earlier call or earlier in this one; adds the rest.
@@ -37,23 +66,130 @@ class Seen:
         first, second = (identifiers.hash(seed).to_numpy() for seed in (1, 2))
         repeated = (~identifiers.is_first_distinct()).to_numpy().copy()
         for run in self._runs:
-            at = np.minimum(np.searchsorted(run.first, first), len(run.first) - 1)
-            repeated |= (run.first[at] == first) & (run.second[at] == second)
-        new = ~repeated
-        self._add(first[new], second[new])
+            repeated |= run.holds(first, second)
+        if self._filter is not None:
+            asked = np.flatnonzero(self._filter.may_hold(first, second) & ~repeated)
+            for file in (file for level in self._levels for file in level):
+                repeated[asked] |= file.holds(first[asked], second[asked])
+        self._add(first[~repeated], second[~repeated])
         return pl.Series(repeated)
 
-    def _add(self, first: _Hashes, second: _Hashes) -> None:
+    def _add(self, first: Hashes, second: Hashes) -> None:
         if not len(first):
             return
         order = np.argsort(first)
         self._runs.append(_Run(first[order], second[order]))
         while len(self._runs) > 1 and len(self._runs[-2].first) < 2 * len(self._runs[-1].first):
             newer, older = self._runs.pop(), self._runs.pop()
-            self._runs.append(_merge(older, newer))
+            self._runs.append(_merge([older, newer]))
+        if sum(len(run.first) for run in self._runs) >= SPILL:
+            self._spill()
+
+    def _spill(self) -> None:
+        run = _merge(self._runs)
+        self._runs.clear()
+        self._filter = self._filter or _Filter()
+        self._filter.add(run.first, run.second)
+        files = [_File.write(iter([run]), self._folder)]
+        for level in self._levels:
+            level.extend(files)
+            if len(level) < FANOUT:
+                return
+            files = [_File.write(_merged(level), self._folder)]
+            level.clear()
+        self._levels.append(files)
 
 
-def _merge(one: _Run, other: _Run) -> _Run:
-    first = np.concatenate([one.first, other.first])
-    order = np.argsort(first, kind="stable")  # finds the two sorted runs and merges them
-    return _Run(first[order], np.concatenate([one.second, other.second])[order])
+def _merge(runs: list[_Run]) -> _Run:
+    first = np.concatenate([run.first for run in runs])
+    order = np.argsort(first, kind="stable")  # finds the sorted stretches and merges them
+    return _Run(first[order], np.concatenate([run.second for run in runs])[order])
+
+
+class _Filter:
+    """A Bloom filter: says no for certain, and yes for few that it was never given."""
+
+    def __init__(self) -> None:
+        self._bits = np.zeros(_FILTER_BITS // 8, dtype=np.uint8)
+
+    def add(self, first: Hashes, second: Hashes) -> None:
+        for at in self._places(first, second):
+            np.bitwise_or.at(self._bits, at >> np.uint64(3), np.uint8(1) << (at & np.uint64(7)).astype(np.uint8))
+
+    def may_hold(self, first: Hashes, second: Hashes) -> Flags:
+        found = np.ones(len(first), dtype=np.bool_)
+        for at in self._places(first, second):
+            found &= (self._bits[at >> np.uint64(3)] >> (at & np.uint64(7)).astype(np.uint8)) & np.uint8(1) == 1
+        return found
+
+    @staticmethod
+    def _places(first: Hashes, second: Hashes) -> Iterator[Hashes]:
+        for probe in range(_PROBES):
+            yield (first + np.uint64(probe) * (second | np.uint64(1))) & np.uint64(_FILTER_BITS - 1)
+
+
+class _File:
+    """A sorted run on disk: all first halves, then all second halves; each 512th first half is kept in memory."""
+
+    def __init__(self, file: IO[bytes], count: int) -> None:
+        self._file, self.count = file, count
+        self._index = np.concatenate([self._read(at, 1) for at in range(0, count, _BLOCK)])
+
+    @classmethod
+    def write(cls, runs: Iterator[_Run], folder: Path | None) -> _File:
+        """``runs``: stretches in ascending order."""
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as the run
+        count = 0
+        with tempfile.TemporaryFile(dir=folder) as seconds:
+            for run in runs:
+                file.write(run.first.tobytes())
+                seconds.write(run.second.tobytes())
+                count += len(run.first)
+            seconds.seek(0)
+            while part := seconds.read(1 << 20):
+                file.write(part)
+        file.flush()
+        return cls(file, count)
+
+    def _read(self, at: int, count: int, *, second: bool = False) -> Hashes:
+        offset = 8 * (at + (self.count if second else 0))
+        return np.frombuffer(os.pread(self._file.fileno(), 8 * count, offset), dtype=np.uint64)
+
+    def holds(self, first: Hashes, second: Hashes) -> Flags:
+        """Reads only the blocks in which one of ``first`` could be."""
+        found = np.zeros(len(first), dtype=np.bool_)
+        blocks = np.searchsorted(self._index, first, side="right") - 1
+        order = np.argsort(blocks, kind="stable")
+        edges = np.flatnonzero(np.diff(blocks[order])) + 1
+        for group in np.split(order, edges):
+            if not len(group) or blocks[group[0]] < 0:
+                continue
+            start = int(blocks[group[0]]) * _BLOCK
+            keys = self._read(start, min(_BLOCK, self.count - start))
+            at = np.minimum(np.searchsorted(keys, first[group]), len(keys) - 1)
+            for query, place in zip(group[keys[at] == first[group]], at[keys[at] == first[group]], strict=True):
+                found[query] = self._read(start + int(place), 1, second=True)[0] == second[query]
+        return found
+
+    def stretch(self, low: int, high: int) -> _Run:
+        """The fingerprints whose first half is in ``low`` … ``high`` (excluded)."""
+        begin, end = self._place(low), self._place(high)
+        return _Run(self._read(begin, end - begin), self._read(begin, end - begin, second=True))
+
+    def _place(self, bound: int) -> int:
+        if bound >= 1 << 64:
+            return self.count
+        block = int(np.searchsorted(self._index, np.uint64(bound), side="left")) - 1
+        if block < 0:
+            return 0
+        start = block * _BLOCK
+        keys = self._read(start, min(_BLOCK, self.count - start))
+        return start + int(np.searchsorted(keys, np.uint64(bound), side="left"))
+
+
+def _merged(files: list[_File]) -> Iterator[_Run]:
+    """The runs of several files as one, a stretch of about ``SPILL`` fingerprints at a time."""
+    stretches = max(1, sum(file.count for file in files) // SPILL)
+    bounds = [number * (1 << 64) // stretches for number in range(stretches + 1)]
+    for low, high in pairwise(bounds):
+        yield _merge([file.stretch(low, high) for file in files])
