@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from bulk_sender.delivery.window import Window
 from bulk_sender.errors import ConfigError, CredentialError
 
 FieldType = Literal["string", "integer", "float", "boolean", "datetime", "date", "json", "list"]
@@ -282,7 +283,9 @@ class DeliveryConfig(_Model):
     transport: Literal["auto", "httpx", "wire"] = "auto"
     """How requests travel: httpx's own transport, or the faster one of the extra ``fast`` (auto: if installed)."""
     window: str | None = None
-    """Hours in which sending is allowed, such as ``"09:00-20:00 Europe/Paris"``."""
+    """Hours in which sending is allowed, such as ``"09:00-20:00 Europe/Paris"``; outside them the run waits."""
+    share_rate: bool = True
+    """Whether runs of one workspace on this machine share one rate."""
 
     @field_validator("timeout", "reserve", "retry_budget", mode="before")
     @classmethod
@@ -293,6 +296,13 @@ class DeliveryConfig(_Model):
     @classmethod
     def _is_a_rate(cls, value: str) -> str:
         Rate.parse(value)
+        return value
+
+    @field_validator("window")
+    @classmethod
+    def _is_a_window(cls, value: str | None) -> str | None:
+        if value is not None:
+            Window.parse(value)
         return value
 
     @property
