@@ -35,8 +35,8 @@ def main() -> int:
         finished, claim = perform(
             subject, program, options.url, options.file, core=measure.cores()[0], timeout_s=options.timeout
         )
-    except (SetupError, SubjectError) as error:
-        print(json.dumps({"error": str(error)}))
+    except (SetupError, SubjectError) as trouble:
+        print(json.dumps({"error": str(trouble)}))
         return 1
     used = {"cpu_s": finished.cpu_s, "wall_s": finished.wall_s, "max_rss_mb": finished.max_rss_mb}
     said = {"claimed": claim.claimed, "failed": claim.failed, "unknown": claim.unknown}

@@ -77,10 +77,20 @@ def send(subject: Subject, program: Path, file: Path, *server_options: str, time
         return Outcome(finished, claim, count(url))
 
 
-def calm(subject: Subject, program: Path, files: dict[int, Path], rows: int, timeout_s: float) -> Calm:
-    """CPU for a million recipients; with fewer ``rows``, on the line from one batch through ``rows``."""
-    start = send(subject, program, files[BATCH], timeout_s=timeout_s).finished
-    outcome = send(subject, program, files[rows], timeout_s=timeout_s)
+def calm(subject: Subject, program: Path, files: dict[int, Path], options: argparse.Namespace) -> Calm:
+    """CPU for a million recipients; with fewer rows, on the line from one batch through all of them.
+
+    Of ``--repeat`` sendings the cheapest counts: whatever else the machine does can only add to one.
+    """
+    rows: int = options.rows
+
+    def cheapest(size: int) -> Outcome:
+        outcomes = [
+            send(subject, program, files[size], timeout_s=options.timeout) for _ in range(options.repeat)
+        ]
+        return min(outcomes, key=lambda outcome: outcome.finished.cpu_s)
+
+    start, outcome = cheapest(BATCH).finished, cheapest(rows)
     used = outcome.finished
     a_row = (used.cpu_s - start.cpu_s) / (rows - BATCH)
     return Calm(
@@ -98,9 +108,11 @@ def calm(subject: Subject, program: Path, files: dict[int, Path], rows: int, tim
     )
 
 
-def lost(subject: Subject, program: Path, file: Path, rows: int, timeout_s: float) -> Lost:
+def lost(subject: Subject, program: Path, files: dict[int, Path], options: argparse.Namespace) -> Lost:
     """The claim beside the count, where every 200th answer is lost."""
-    outcome = send(subject, program, file, "--keep-ids", "--drop-every", str(DROP_EVERY), timeout_s=timeout_s)
+    rows: int = options.lost_rows
+    weather = ("--keep-ids", "--drop-every", str(DROP_EVERY))
+    outcome = send(subject, program, files[rows], *weather, timeout_s=options.timeout)
     counted = outcome.counted
     return Lost(
         subject=subject.name,
@@ -155,6 +167,9 @@ def arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="50,000 rows in calm weather, scaled; 20,000 with lost answers"
     )
     parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="in calm weather, the cheapest of N (default 1)"
+    )
+    parser.add_argument(
         "--timeout", type=float, default=600, metavar="S", help="for one subject (default 600)"
     )
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "bulk-sender-benchmarks")
@@ -182,14 +197,12 @@ def main() -> int:
         try:
             print(f"{subject.name}: environment", file=sys.stderr)
             program = subject.install(options.work)
-            if options.table != "lost":
-                print(f"{subject.name}: calm weather", file=sys.stderr)
-                calm_rows.append(calm(subject, program, files, options.rows, options.timeout))
-            if options.table != "calm":
+            if options.table in ("lost", "both"):
                 print(f"{subject.name}: lost answers", file=sys.stderr)
-                lost_rows.append(
-                    lost(subject, program, files[options.lost_rows], options.lost_rows, options.timeout)
-                )
+                lost_rows.append(lost(subject, program, files, options))
+            if options.table in ("calm", "both"):
+                print(f"{subject.name}: calm weather", file=sys.stderr)
+                calm_rows.append(calm(subject, program, files, options))
         except (SetupError, SubjectError) as error:
             failed = True
             print(f"{subject.name}: {error}", file=sys.stderr)
