@@ -18,13 +18,9 @@ from subjects import SUBJECTS, SubjectError, perform
 
 def main() -> int:
     subjects = {subject.name: subject for subject in SUBJECTS}
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", choices=subjects)
-    parser.add_argument(
-        "--url", required=True, help="scheme, host and port; the path is the subject's business"
-    )
+    parser.add_argument("--url", required=True, help="scheme, host and port; the path is the subject's business")
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--timeout", type=float, default=600, metavar="S")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "bulk-sender-benchmarks")

@@ -82,6 +82,4 @@ def _call(command: list[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise SetupError(f"{command[0]} took more than {SETUP_S} s") from error
     if done.returncode:
-        raise SetupError(
-            f"{' '.join(command[:4])} … ended with {done.returncode}: {done.stderr.strip()[-400:]}"
-        )
+        raise SetupError(f"{' '.join(command[:4])} … ended with {done.returncode}: {done.stderr.strip()[-400:]}")

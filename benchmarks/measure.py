@@ -25,9 +25,7 @@ class Finished:
     max_rss_mb: float
 
 
-def run(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, core: int | None, timeout_s: float
-) -> Finished:
+def run(command: Sequence[str], *, env: Mapping[str, str], cwd: Path, core: int | None, timeout_s: float) -> Finished:
     """Run ``command`` to its end on ``core``; past ``timeout_s`` the whole tree is killed (exit code -9).
 
     CPU time and memory come from ``wait4``: the kernel adds up every descendant that was waited for. Memory

@@ -85,9 +85,7 @@ def calm(subject: Subject, program: Path, files: dict[int, Path], options: argpa
     rows: int = options.rows
 
     def cheapest(size: int) -> Outcome:
-        outcomes = [
-            send(subject, program, files[size], timeout_s=options.timeout) for _ in range(options.repeat)
-        ]
+        outcomes = [send(subject, program, files[size], timeout_s=options.timeout) for _ in range(options.repeat)]
         return min(outcomes, key=lambda outcome: outcome.finished.cpu_s)
 
     start, outcome = cheapest(BATCH).finished, cheapest(rows)
@@ -151,27 +149,19 @@ def inputs(work: Path, sizes: set[int]) -> dict[int, Path]:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [subject.name for subject in SUBJECTS]
-    parser.add_argument(
-        "--only", default=",".join(names), metavar="A,B", help=f"subjects: {', '.join(names)}"
-    )
+    parser.add_argument("--only", default=",".join(names), metavar="A,B", help=f"subjects: {', '.join(names)}")
     parser.add_argument("--table", choices=("calm", "lost", "both"), default="both")
     parser.add_argument("--rows", type=int, default=MILLION, help="rows in calm weather (default 1,000,000)")
-    parser.add_argument(
-        "--lost-rows", type=int, default=100_000, help="rows with lost answers (default 100,000)"
-    )
+    parser.add_argument("--lost-rows", type=int, default=100_000, help="rows with lost answers (default 100,000)")
     parser.add_argument(
         "--quick", action="store_true", help="50,000 rows in calm weather, scaled; 20,000 with lost answers"
     )
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="in calm weather, the cheapest of N (default 1)"
     )
-    parser.add_argument(
-        "--timeout", type=float, default=600, metavar="S", help="for one subject (default 600)"
-    )
+    parser.add_argument("--timeout", type=float, default=600, metavar="S", help="for one subject (default 600)")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "bulk-sender-benchmarks")
     parser.add_argument("--output", type=Path, default=HERE / "results.json")
     options = parser.parse_args()

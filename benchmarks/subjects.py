@@ -100,9 +100,7 @@ def printed(finished: Finished) -> Claim:
 
 def _script(script: Path) -> Callable[[Path, Job], Launch]:
     """A script of this folder, started as ``SCRIPT URL FILE`` with ``rows`` within its reach."""
-    return lambda program, job: Launch(
-        [str(program), str(script), job.url, str(job.file)], {"PYTHONPATH": str(HERE)}
-    )
+    return lambda program, job: Launch([str(program), str(script), job.url, str(job.file)], {"PYTHONPATH": str(HERE)})
 
 
 def _python(name: str, requirements: Path) -> Callable[[Path], Path]:
@@ -117,9 +115,7 @@ def _launch_curl(program: Path, job: Job) -> Launch:
     transfers = []
     for number, batch in enumerate(batches(job.file), 1):
         body = job.folder / f"{number:06d}.json"
-        body.write_text(
-            json.dumps(message(batch), separators=(",", ":"), ensure_ascii=False), encoding="utf-8"
-        )
+        body.write_text(json.dumps(message(batch), separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
         transfers.append(
             f'url = "{job.url}{PATH}"\ndata-binary = "@{body.name}"\noutput = "{os.devnull}"\n'
             f'header = "Content-Type: application/json"\nheader = "Authorization: Bearer {KEY}"\n'

@@ -20,9 +20,7 @@ BATCH = b'{"recipients": [{"external_user_id": "a"}, {"external_user_id" : "b"}]
 
 @contextmanager
 def counting_server(*options: str) -> Iterator[int]:
-    with subprocess.Popen(
-        [sys.executable, str(BENCHMARKS / "server.py"), *options], stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, str(BENCHMARKS / "server.py"), *options], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             yield json.loads(process.stdout.readline())["port"]
@@ -127,9 +125,7 @@ burnt = run([sys.executable, "-c", f"import subprocess; subprocess.run({{burn!r}
 killed = run([sys.executable, "-c", "import threading; threading.Event().wait()"], 0.2)
 print(json.dumps([burnt.cpu_s, burnt.exit_code, killed.exit_code]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=ENVIRONMENT, check=True, timeout=60, capture_output=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, check=True, timeout=60, capture_output=True)
     cpu_s, exit_code, killed = json.loads(done.stdout)
     assert cpu_s >= 0.3
     assert (exit_code, killed) == (0, -9)

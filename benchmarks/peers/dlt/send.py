@@ -58,11 +58,7 @@ def main(url: str, path: Path) -> None:
     pipeline = dlt.pipeline("bench", destination=braze(url=url), pipelines_dir=str(Path.home() / "pipelines"))
     info = pipeline.run(recipients(path))
     loaded = pipeline.last_trace.last_normalize_info.row_counts["recipients"]
-    print(
-        json.dumps(
-            {"claimed": 0, "failed": loaded} if info.has_failed_jobs else {"claimed": loaded, "failed": 0}
-        )
-    )
+    print(json.dumps({"claimed": 0, "failed": loaded} if info.has_failed_jobs else {"claimed": loaded, "failed": 0}))
 
 
 if __name__ == "__main__":

@@ -33,11 +33,7 @@ def send(url: str, batch: list[dict[str, Any]]) -> tuple[int, int]:
 def main(url: str, path: Path) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         claims = list(pool.map(lambda batch: send(url, batch), batches(path)))
-    print(
-        json.dumps(
-            {"claimed": sum(sent for sent, _ in claims), "failed": sum(failed for _, failed in claims)}
-        )
-    )
+    print(json.dumps({"claimed": sum(sent for sent, _ in claims), "failed": sum(failed for _, failed in claims)}))
 
 
 if __name__ == "__main__":
