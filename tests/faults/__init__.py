@@ -1,11 +1,22 @@
-"""A server that fails on purpose, a ledger of what it truly took, and tools that kill a sender at a chosen
-moment.
+"""A server that fails on purpose, a ledger of what it truly took, and tools that kill a sender in time.
 
 ::
 
     with FaultServer(nth(3, "rst_after_read"), ledger_file=tmp_path / "ledger.ndjson") as server:
         ...  # send to server.url
     assert max(server.ledger.accepted_ids().values()) == 1
+
+What to play: ``FAULTS`` by name (``transport.py``, ``statuses.py``), composed with the scripts; ``tls=``
+takes a name of ``TLS_MODES``; ``refusing_port``, ``black_hole`` and ``unresolvable`` are addresses where
+nobody is. ``server.go_dark()`` and ``server.listen()`` take the network away and bring it back.
+
+What is true: ``server.ledger``, or ``read_ledger(file)`` from elsewhere. Two faults break the promise that a
+batch is never sent twice through no fault of the sender: ``accepted_json_500`` and ``accepted_json_503`` take
+the batch and answer what Braze documents as "nothing was sent". Leave them out of properties over duplicates,
+unless ``server_errors = "hold"``.
+
+When to kill: ``kill_when(command, request_read(server, 3))``, or at ``connected``, ``bytes_read``,
+``status_line_sent``, ``failpoint``, ``after``; ``under_strace(command, killed_at("fdatasync", 3))``.
 """
 
 from . import statuses, transport  # noqa: F401 - they fill FAULTS
@@ -21,7 +32,7 @@ from .kill import (
     failpoint,
     kill_when,
     request_read,
-    run,
+    run_command,
     status_line_sent,
 )
 from .ledger import Connection, Entry, Ledger, Seen, count_ids, read_ledger
@@ -89,7 +100,7 @@ __all__ = [
     "read_ledger",
     "refusing_port",
     "request_read",
-    "run",
+    "run_command",
     "sequence",
     "status_line_sent",
     "success",

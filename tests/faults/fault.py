@@ -141,11 +141,17 @@ class Turn:
         self._answered += len(data)
         self.note(answered=self._answered)
 
-    def answer(self, raw: bytes) -> None:
-        """Send a complete answer; the connection stays open unless a side asked to close it."""
+    def answer(self, raw: bytes, *, slice_size: int = 0, delay: float = 0.0) -> None:
+        """Send a complete answer; the connection stays open unless a side asked to close it.
+
+        With a ``slice_size``, in bytes, it goes out slice by slice, ``delay`` seconds apart.
+        """
         head = raw.partition(b"\r\n\r\n")[0].lower()
         closing = b"connection: close" in head or self.head.headers.get("connection", "").lower() == "close"
-        self.send(raw)
+        for start in range(0, len(raw), slice_size or len(raw)):
+            self.send(raw[start : start + (slice_size or len(raw))])
+            if delay:
+                self.wire.hang(delay)
         self.keep_alive = not closing
 
 

@@ -21,9 +21,7 @@ from .server import FaultServer
 
 @dataclass(frozen=True)
 class Condition:
-    """``holds(since, wait)`` waits at most ``wait`` seconds; ``since`` is the monotonic time the waiting
-    began.
-    """
+    """``holds(since, wait)`` waits at most ``wait`` seconds; the waiting as a whole began at ``since``."""
 
     name: str
     holds: Callable[[float, float], bool]
@@ -61,10 +59,10 @@ def kill_when(
     command that ends by itself first is no error: look at ``struck``. ``StillRunning`` after ``timeout``
     seconds.
     """
-    return run(command, [(condition, signal), *then], timeout=timeout, env=env, cwd=cwd)
+    return run_command(command, [(condition, signal), *then], timeout=timeout, env=env, cwd=cwd)
 
 
-def run(
+def run_command(
     command: Sequence[str | Path],
     blows: Sequence[tuple[Condition, int]] = (),
     *,

@@ -22,9 +22,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """One accepted request. ``time`` is in epoch seconds; numbers start at 1; ``request`` counts over the
-    server.
-    """
+    """One accepted request. ``time`` is in epoch seconds; ``request`` counts over the server, from 1."""
 
     time: float
     connection: int
@@ -195,9 +193,7 @@ class Ledger:
 
 
 def read_ledger(file: Path) -> list[Entry]:
-    """The entries of a ledger's file, from any process. A torn last line (the server was killed) is left
-    out.
-    """
+    """The entries of a ledger's file, from any process. A last line torn by a kill is left out."""
     text = Path(file).read_text(encoding="utf-8")
     whole, _, _torn = text.rpartition("\n")
     return [Entry.from_line(line) for line in whole.splitlines()]

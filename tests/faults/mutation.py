@@ -40,11 +40,11 @@ _INSERTS = [
 
 
 def mutate(answer: bytes, rng: random.Random, *, keep_status_line: bool = False) -> bytes:
-    """A spoilt copy of an answer: one to three flips, deletions, insertions, duplications, cuts or spliced
-    headers.
+    """A spoilt copy of an answer.
 
-    Always differs from ``answer``. With ``keep_status_line`` the first line survives: a status that turned
-    into another valid status is a lie that no client can see through, so a property over verdicts leaves it
+    One to three of: a flipped bit, a deletion, an insertion, a duplication, a cut, a spliced header. Always
+    differs from ``answer``. With ``keep_status_line`` the first line survives: a status that turned into
+    another valid status is a lie that no client can see through, so a property over verdicts leaves it
     alone.
     """
     kept = answer.index(b"\r\n") + 2 if keep_status_line and b"\r\n" in answer else 0

@@ -55,10 +55,11 @@ async def post(
     headers: dict[str, str] | None = None,
     raw: bool = False,
 ) -> Evidence:
-    """POST once. ``patience`` bounds each wait for the pool, a write or a read, ``connect`` TCP and TLS (both
-    httpx's), ``deadline`` the whole (asyncio's), all in seconds.
+    """POST once.
 
-    ``raw`` reads the body without decoding its Content-Encoding.
+    In seconds, ``patience`` bounds each wait for the pool, a write or a read, and ``connect`` TCP and TLS
+    (both are httpx's); ``deadline`` bounds the whole (asyncio's). ``raw`` reads the body without decoding
+    its Content-Encoding.
     """
     seen = Evidence()
 

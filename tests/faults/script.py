@@ -89,10 +89,9 @@ def until(
     count: int | None = None,
     then: Plan = "ok",
 ) -> Script:
-    """``fault`` until the event is set, so many seconds passed since the first request, or ``count``
-    requests came.
+    """``fault`` until the first of the bounds given, then ``then``.
 
-    With more than one bound, the first one reached ends it.
+    ``event`` is set, ``seconds`` passed since the first request, or ``count`` requests came.
     """
     if event is None and seconds is None and count is None:
         raise ValueError("until what?")
@@ -132,9 +131,7 @@ def by_head(predicate: Callable[[Head], bool], fault: Plan, otherwise: Plan = "o
 
 
 def poison(*names: str, fault: Plan = "status_400", otherwise: Plan = "ok") -> Script:
-    """``fault`` for every request that holds one of these ``external_user_id``: the rows that spoil their
-    batch.
-    """
+    """``fault`` for every request with one of these ``external_user_id``: rows that spoil their batch."""
     spoilt = frozenset(names)
 
     def holds(body: Any) -> bool:
@@ -145,9 +142,7 @@ def poison(*names: str, fault: Plan = "status_400", otherwise: Plan = "ok") -> S
 
 
 def random_mix(seed: int, weights: Mapping[str, float]) -> Script:
-    """A fault drawn by weight for each request. The n-th request of the same seed always gets the same
-    fault.
-    """
+    """A fault drawn by weight for each request; seed and number alone decide, never the timing."""
     plans = [script_of(name) for name in weights]
 
     def decide(turn: Turn) -> Fault:

@@ -38,9 +38,7 @@ def answering(
     headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
     chunked: bool = False,
 ) -> Fault:
-    """A fault that reads the request, takes it or not, and gives this answer. ``body`` may depend on the
-    dispatch id.
-    """
+    """A fault that reads the request, takes it or not, and answers. ``body`` may ask for the dispatch id."""
 
     def play(turn: Turn) -> None:
         turn.read_whole()
@@ -213,9 +211,7 @@ def _early_413(turn: Turn) -> None:
 
 @fault("F38", stage="write", expect="refused", also=["unknown"])
 def early_413_fin(turn: Turn) -> None:
-    """Answer 413 after the head, and drain the body unread by anyone: a small batch always gets to see the
-    413.
-    """
+    """Answer 413 after the head and throw the body away: a small batch always gets to see the 413."""
     _early_413(turn)
     turn.wire.finish()
 
@@ -269,9 +265,7 @@ def bare_429(turn: Turn) -> None:
 
 @fault("F40", stage="answer", expect="throttled")
 def reset_with_skewed_date_429(turn: Turn, *, skew: float = 3600.0, wait: float = 1.0) -> None:
-    """429 from a server whose clock is ``skew`` seconds ahead; its own ``Date`` shows that ``wait`` is
-    meant.
-    """
+    """429 from a server whose clock is ``skew`` seconds ahead: by its own ``Date``, ``wait`` is meant."""
     turn.read_whole()
     there = time.time() + skew
     headers = {"Date": formatdate(there, usegmt=True), **_reset(str(int(there + wait)))}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .kill import Ended, run
+from .kill import Ended, run_command
 
 
 @functools.cache
@@ -58,7 +58,7 @@ def under_strace(
     injections = [inject] if isinstance(inject, str) else list(inject)
     options = [part for one in injections for part in ("-e", f"inject={one}")]
     traced = ",".join(one.partition(":")[0] for one in injections)
-    return run(
+    return run_command(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={traced}", *options, *_only(path), *command],
         timeout=timeout,
         env=env,
@@ -77,7 +77,7 @@ def count_syscalls(
 ) -> int:
     """How often a command makes this call: the range to sweep ``n`` over."""
     with tempfile.NamedTemporaryFile("r") as log:
-        run(
+        run_command(
             ["strace", "-f", "-qq", "-o", log.name, "-e", f"trace={syscall}", *_only(path), *command],
             timeout=timeout,
             env=env,

@@ -24,7 +24,7 @@ from tests.faults import (
     killed_at,
     needs_strace,
     request_read,
-    run,
+    run_command,
     sequence,
     status_line_sent,
     under_strace,
@@ -131,7 +131,7 @@ def test_a_command_that_never_ends_is_ended_with_its_children() -> None:
     )
     began = time.monotonic()
     with pytest.raises(StillRunning) as caught:
-        run(python(program), timeout=1)
+        run_command(python(program), timeout=1)
     assert time.monotonic() - began < 5
     child = int(str(caught.value).rpartition("said: ('")[2].partition("\\n")[0])
     assert _gone(child)

@@ -32,9 +32,7 @@ def fin_on_accept(turn: Turn) -> None:
 
 @fault("F09", stage="accept", expect="unknown")
 def half_close_on_accept(turn: Turn) -> None:
-    """FIN as soon as the connection is up, and the request runs into a buffer that nobody looks at: never
-    an RST.
-    """
+    """FIN as soon as the connection is up; what the client sends is thrown away, without an RST."""
     turn.note()
     turn.wire.finish()
 
@@ -79,9 +77,7 @@ def fin_mid_body(turn: Turn, *, size: int = 200) -> None:
 
 @fault("F55", stage="write", expect="unknown")
 def stall_mid_body(turn: Turn, *, size: int = 200, seconds: float | None = None) -> None:
-    """Read exactly ``size`` bytes of the body and no more: the moment to kill a client in the middle of
-    writing.
-    """
+    """Read exactly ``size`` bytes of the body: the moment to kill a client in the middle of writing."""
     turn.read_body(size)
     turn.wire.hang(seconds)
     turn.wire.reset()
@@ -136,8 +132,7 @@ def answer_after_deadline(turn: Turn, *, delay: float = 2.0) -> None:
 
 @fault("F22", stage="await", accepts=True, expect="unknown", also=["accepted"])
 def keepalive_close_race(turn: Turn) -> None:
-    """Serve the connection's first request; close on the next, read and taken, as if the idle time had just
-    run out.
+    """Serve the connection's first request; take the next, and close as if the idle time had run out.
 
     ``also``: the first request of a connection is an ordinary one.
     """
@@ -164,18 +159,15 @@ def keepalive_close_race_unread(turn: Turn) -> None:
 @fault("F17", stage="read", accepts=True, expect="unknown")
 def drip_answer(turn: Turn, *, delay: float = 0.05) -> None:
     """Take the batch and answer 201 one byte every ``delay`` seconds: no read time-out ever fires."""
-    for byte in http_answer(201, success(turn.accept())):
-        turn.send(bytes([byte]))
-        turn.wire.hang(delay)
-    turn.wire.finish()
+    turn.answer(http_answer(201, success(turn.accept())), slice_size=1, delay=delay)
 
 
 @fault("F28", stage="answer", accepts=True, expect="accepted")
-def one_byte_slices_201(turn: Turn) -> None:
-    """A good 201 in slices of one byte, fast enough for any deadline."""
-    for byte in http_answer(201, success(turn.accept())):
-        turn.send(bytes([byte]))
-    turn.wire.finish()
+def slow_link_201(turn: Turn, *, latency: float = 0.05, slice_size: int = 1, delay: float = 0.0) -> None:
+    """A good 201 over a poor link: after ``latency``, in slices with ``delay`` between them."""
+    answer = http_answer(201, success(turn.accept()))
+    turn.wire.hang(latency)
+    turn.answer(answer, slice_size=slice_size, delay=delay)
 
 
 @fault("F18", stage="read", accepts=True, expect="unknown")
@@ -206,9 +198,7 @@ def half_headers(turn: Turn) -> None:
 
 @fault("F57", stage="read", accepts=True, expect="unknown")
 def stall_after_status_line(turn: Turn, *, seconds: float | None = None) -> None:
-    """Take the batch, send the head of a 201 and no body: the moment to kill a client between head and
-    body.
-    """
+    """Take the batch, send the head of a 201 and no body: the moment to kill a client in between."""
     answer = http_answer(201, success(turn.accept()))
     turn.send(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
     turn.wire.hang(seconds)
@@ -228,9 +218,7 @@ def half_body_fin(turn: Turn) -> None:
 
 @fault("F20", stage="read", accepts=True, expect="unknown")
 def half_body_rst(turn: Turn, *, delay: float = 0.1) -> None:
-    """Take the batch, answer 201 with 10 bytes of the body missing, RST once the client had time to read
-    them.
-    """
+    """Take the batch, answer 201 with 10 bytes of the body missing, RST after ``delay`` seconds."""
     _half_body(turn)
     turn.wire.hang(delay)
     turn.wire.reset()
@@ -254,9 +242,7 @@ def half_body_400_fin(turn: Turn) -> None:
 
 @fault("F21", stage="read", accepts=True, expect="unknown")
 def read_to_close_truncated(turn: Turn) -> None:
-    """Take the batch; a 201 with no length whose body ends too early, at a bare FIN: no client library
-    complains.
-    """
+    """Take the batch; a 201 with no length, cut by a bare FIN: no client library complains."""
     answer = http_answer(201, success(turn.accept()), length=False)
     turn.send(answer[: answer.index(b"dispatch") + len("dispatch")])
     turn.wire.finish()
@@ -287,9 +273,7 @@ def chunked_unfinished(turn: Turn) -> None:
 
 @fault("F24", stage="answer", expect="throttled")
 def desync_429_201(turn: Turn) -> None:
-    """Refuse with 429, and in the same segment a stray 201, which the next batch on this connection will
-    find.
-    """
+    """Refuse with 429, and in the same segment a stray 201, for the connection's next batch to find."""
     turn.read_whole()
     stray = http_answer(201, success(f"{turn.index:032x}"))
     turn.answer(http_answer(429, {"message": "Rate limit exceeded"}) + stray)

@@ -9,9 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 @contextmanager
 def refusing_port() -> Iterator[str]:
-    """The URL of a port that refuses every connection: bound, so that nobody else gets it, but not
-    listening.
-    """
+    """The URL of a port that refuses every connection: bound, so that it stays free, but not listening."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{holder.getsockname()[1]}"
@@ -19,9 +17,7 @@ def refusing_port() -> Iterator[str]:
 
 @contextmanager
 def black_hole() -> Iterator[str]:
-    """The URL of a port whose queue is full, so that connecting never ends: the kernel drops what comes
-    (Linux).
-    """
+    """The URL of a port whose queue is full: connecting never ends, as Linux drops what comes."""
     with ExitStack() as held:
         listener = held.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -40,9 +36,7 @@ def black_hole() -> Iterator[str]:
 
 @contextmanager
 def unresolvable() -> Iterator[str]:
-    """A URL whose host has no address. No resolver is asked: names under ``.invalid`` fail in the process
-    itself.
-    """
+    """A URL whose host has no address. No resolver is asked: ``.invalid`` fails in this process itself."""
     asked = socket.getaddrinfo
 
     def getaddrinfo(host: object, *rest: object, **more: object) -> object:

@@ -21,9 +21,7 @@ class PeerGone(Exception):
 
 
 class Wire:
-    """``stop`` is a socket that turns readable when the server stops; ``patience`` bounds each wait, in
-    seconds.
-    """
+    """``stop`` turns readable when the server stops; ``patience`` bounds each wait, in seconds."""
 
     sock: socket.socket
 
