@@ -150,9 +150,7 @@ def bytes_read(server: FaultServer, size: int, *, request: int = 1) -> Condition
 
 def request_read(server: FaultServer, n: int = 1) -> Condition:
     """The server has read ``n`` requests to their last byte (F56)."""
-    return _in_ledger(
-        f"request_read({n})", server, lambda ledger: _requests(ledger, lambda seen: seen.complete) >= n
-    )
+    return _in_ledger(f"request_read({n})", server, lambda ledger: _requests(ledger, lambda seen: seen.complete) >= n)
 
 
 def status_line_sent(server: FaultServer, n: int = 1) -> Condition:

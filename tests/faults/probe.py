@@ -39,9 +39,7 @@ class Evidence:
 def transport(tls: ssl.SSLContext | None = None, **more: Any) -> httpx.AsyncHTTPTransport:
     """HTTP/1.1 only, no retries, no environment, no proxy."""
     verify: ssl.SSLContext | bool = False if tls is None else tls
-    return httpx.AsyncHTTPTransport(
-        verify=verify, http1=True, http2=False, retries=0, trust_env=False, **more
-    )
+    return httpx.AsyncHTTPTransport(verify=verify, http1=True, http2=False, retries=0, trust_env=False, **more)
 
 
 async def post(

@@ -60,9 +60,7 @@ def nth(n: int, fault: Plan, otherwise: Plan = "ok") -> Script:
 def nth_on_connection(n: int, fault: Plan, otherwise: Plan = "ok") -> Script:
     """``fault`` on the n-th request of each connection (from 1), ``otherwise`` on the others."""
     struck, rest = script_of(fault), script_of(otherwise)
-    return Script(
-        f"nth_on_connection({n}, {struck.name})", lambda turn: (struck if turn.nth == n else rest)(turn)
-    )
+    return Script(f"nth_on_connection({n}, {struck.name})", lambda turn: (struck if turn.nth == n else rest)(turn))
 
 
 def every(n: int, fault: Plan, otherwise: Plan = "ok") -> Script:

@@ -44,9 +44,7 @@ def answering(
         turn.read_whole()
         dispatch_id = turn.accept() if accepts else None
         content = body(dispatch_id) if callable(body) else body
-        turn.answer(
-            http_answer(status, content, headers() if callable(headers) else headers, chunked=chunked)
-        )
+        turn.answer(http_answer(status, content, headers() if callable(headers) else headers, chunked=chunked))
 
     return register(Fault(name, id, "answer", accepts, expect, play, frozenset(also)))
 
@@ -57,9 +55,7 @@ ok = answering("ok", "F29", 201, success, accepts=True, expect="accepted")
 answering("ok_200", "F35", 200, success, accepts=True, expect="accepted")
 answering("ok_chunked", "F29", 201, success, accepts=True, expect="accepted", chunked=True)
 answering("ok_closing", "F29", 201, success, accepts=True, expect="accepted", headers={"Connection": "close"})
-answering(
-    "ok_with_errors", "F30", 201, lambda id: success(id, errors=[MINOR]), accepts=True, expect="accepted"
-)
+answering("ok_with_errors", "F30", 201, lambda id: success(id, errors=[MINOR]), accepts=True, expect="accepted")
 answering(
     "ok_with_indexed_errors",
     "F30",
@@ -68,9 +64,7 @@ answering(
     accepts=True,
     expect="accepted",
 )
-answering(
-    "ok_with_text_errors", "F30", 201, lambda id: success(id, errors="none"), accepts=True, expect="accepted"
-)
+answering("ok_with_text_errors", "F30", 201, lambda id: success(id, errors="none"), accepts=True, expect="accepted")
 answering(
     "ok_with_ansi_errors",
     "F30",
@@ -169,9 +163,7 @@ def gzip_bomb(turn: Turn, *, megabytes: int = 64) -> None:
 # --- refused: documented as "nothing was sent" ----------------------------------------------------
 
 
-def _refusal(
-    status: int, message: str, *, expect: Expect = "refused", name: str = "", id: str = "F47"
-) -> Fault:
+def _refusal(status: int, message: str, *, expect: Expect = "refused", name: str = "", id: str = "F47") -> Fault:
     return answering(name or f"status_{status}", id, status, {"message": message}, expect=expect)
 
 
@@ -238,9 +230,7 @@ def _reset(value: str) -> Mapping[str, str]:
 answering("html_429", "F41", 429, HTML, expect="throttled")
 _throttled("status_429", lambda: _reset(str(int(time.time()) + 1)), id="F40")
 _throttled("retry_after_seconds_429", lambda: {"Retry-After": "1"}, id="F40")
-_throttled(
-    "retry_after_date_429", lambda: {"Retry-After": formatdate(time.time() + 1, usegmt=True)}, id="F40"
-)
+_throttled("retry_after_date_429", lambda: {"Retry-After": formatdate(time.time() + 1, usegmt=True)}, id="F40")
 _throttled("retry_after_absurd_429", lambda: {"Retry-After": "999999999"})
 _throttled("retry_after_negative_429", lambda: {"Retry-After": "-1"})
 _throttled("retry_after_text_429", lambda: {"Retry-After": "soon"})

@@ -23,9 +23,7 @@ def strace_works() -> bool:
     """Whether strace is there and may trace (some containers forbid it)."""
     if shutil.which("strace") is None:
         return False
-    tried = subprocess.run(
-        ["strace", "-o", "/dev/null", "true"], capture_output=True, timeout=10, check=False
-    )
+    tried = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, timeout=10, check=False)
     return tried.returncode == 0
 
 

@@ -90,9 +90,7 @@ def judged(seen: Evidence) -> str:
 
 @pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_each_fault_takes_what_it_says_and_looks_as_it_says(
-    fault: Fault, tls: str | None, tmp_path: Path
-) -> None:
+def test_each_fault_takes_what_it_says_and_looks_as_it_says(fault: Fault, tls: str | None, tmp_path: Path) -> None:
     file = tmp_path / "ledger.ndjson"
     played, patience, deadline = quick(fault)
     with FaultServer(played, tls=tls, ledger_file=file) as server:

@@ -54,9 +54,7 @@ class Row:
         return "-".join([name, "large" if self.body is LARGE else "small", "tls" if self.tls else "plain"])
 
 
-def both(
-    fault: str, raised: str, body_complete: bool | None, accepted: bool, status: int | None = None
-) -> list[Row]:
+def both(fault: str, raised: str, body_complete: bool | None, accepted: bool, status: int | None = None) -> list[Row]:
     return [Row(fault, raised, body_complete, accepted, tls=tls, status=status) for tls in (None, "good")]
 
 
@@ -144,9 +142,7 @@ def test_an_early_413_followed_by_a_reset_is_lost_on_a_large_body() -> None:
         pytest.param(black_hole, "ConnectTimeout", marks=only_linux),
     ],
 )
-def test_without_a_connection_no_header_starts(
-    nowhere: Callable[[], AbstractContextManager[str]], raised: str
-) -> None:
+def test_without_a_connection_no_header_starts(nowhere: Callable[[], AbstractContextManager[str]], raised: str) -> None:
     with nowhere() as url:
         seen = post_once(url, connect=0.4 if raised == "ConnectTimeout" else 10)
     assert seen.raised == raised
@@ -222,9 +218,7 @@ def test_a_proxy_that_refuses_connect_shows_headers_started_though_no_request_le
 # --- time-outs are for each read, not for the whole ----------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "fault", [FAULTS["drip_answer"], FAULTS["endless_100_continue"]], ids=lambda fault: fault.name
-)
+@pytest.mark.parametrize("fault", [FAULTS["drip_answer"], FAULTS["endless_100_continue"]], ids=lambda fault: fault.name)
 def test_only_a_deadline_of_ones_own_ends_a_dripping_answer(fault: Plan) -> None:
     with FaultServer(fault) as server:
         seen = post_once(server.url, patience=0.2, deadline=0.8)

@@ -14,9 +14,7 @@ from tests.faults.probe import Evidence, post, transport
 
 
 @given(st.binary(min_size=1, max_size=300), st.integers(), st.booleans())
-def test_a_mutation_always_differs_and_a_seed_always_brings_the_same(
-    answer: bytes, seed: int, keep: bool
-) -> None:
+def test_a_mutation_always_differs_and_a_seed_always_brings_the_same(answer: bytes, seed: int, keep: bool) -> None:
     once = mutate(answer, random.Random(seed), keep_status_line=keep)
     assert once != answer
     assert once == mutate(answer, random.Random(seed), keep_status_line=keep)

@@ -17,9 +17,7 @@ import trustme
 
 from .wire import Wire
 
-NO_APPLICATION_PROTOCOL = (
-    b"\x15\x03\x03\x00\x02\x02\x78"  # a fatal alert, as Go's and nginx's servers send it
-)
+NO_APPLICATION_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"  # a fatal alert, as Go's and nginx's servers send it
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,7 @@ def _good() -> ssl.SSLContext:
 @functools.cache
 def _expired() -> ssl.SSLContext:
     now = datetime.now(UTC)
-    leaf = authority().issue_cert(
-        "127.0.0.1", not_before=now - timedelta(days=30), not_after=now - timedelta(days=1)
-    )
+    leaf = authority().issue_cert("127.0.0.1", not_before=now - timedelta(days=30), not_after=now - timedelta(days=1))
     return _with_leaf(leaf)
 
 

@@ -310,9 +310,9 @@ def tls_alert_bytes(turn: Turn) -> None:
     turn.wire.finish()
 
 
-@fault("F26", stage="read", accepts=True, expect="unknown")
+@fault("F26", stage="read", accepts=True, expect="unknown", also=["accepted"])
 def header_bomb(turn: Turn, *, size: int = 300_000) -> None:
-    """Take the batch and answer 201 with one header of ``size`` bytes."""
+    """Take the batch and answer 201 with one header of ``size`` bytes. ``also``: it is HTTP all the same."""
     padding = "x" * size
     answer = http_answer(201, success(turn.accept()), {"X-Padding": padding})
     try:
