@@ -59,7 +59,7 @@ def quick(fault: Fault) -> tuple[Fault, float, float]:
         return quicker, PATIENCE if "delay" in QUICKER[fault.name] else 5, 5
     if fault.name in SLOW:
         return fault, PATIENCE, 5
-    return fault, 5, 3 * PATIENCE if fault.name in DRIPPING else 10
+    return fault, 5, 2 * PATIENCE if fault.name in DRIPPING else 10
 
 
 # --- the catalogue -------------------------------------------------------------------------------
@@ -88,8 +88,16 @@ def judged(seen: Evidence) -> str:
     return "refused" if 400 <= status < 500 and status != 408 else "unknown"
 
 
-@pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "tls"),
+    [
+        pytest.param(fault, tls, id=f"{name}-{tls or 'plain'}")
+        for name, fault in FAULTS.items()
+        for tls in (None, "good")
+        # those that last go over plain TCP only: waiting is the same, and the suite has to stay short
+        if tls is None or name not in SLOW | DRIPPING
+    ],
+)
 def test_each_fault_takes_what_it_says_and_looks_as_it_says(fault: Fault, tls: str | None, tmp_path: Path) -> None:
     file = tmp_path / "ledger.ndjson"
     played, patience, deadline = quick(fault)

@@ -110,7 +110,7 @@ def test_a_post_that_was_begun_shows_this_and_no_more(row: Row) -> None:
     with FaultServer(row.fault, tls=row.tls) as server:
         client = server.client_context() if row.tls else None
         # short only where the row is about running out of time, so that a busy machine changes no verdict
-        seen = post_once(server.url, row.body, tls=client, patience=0.4 if "Timeout" in row.raised else 10)
+        seen = post_once(server.url, row.body, tls=client, patience=0.25 if "Timeout" in row.raised else 10)
         server.ledger.wait(lambda ledger: bool(ledger.accepted), 2 * row.accepted)
     assert bool(server.ledger.accepted) == row.accepted
     assert len(server.ledger.requests) == 1, "nothing is ever sent again on HTTP/1.1"
@@ -144,7 +144,7 @@ def test_an_early_413_followed_by_a_reset_is_lost_on_a_large_body() -> None:
 )
 def test_without_a_connection_no_header_starts(nowhere: Callable[[], AbstractContextManager[str]], raised: str) -> None:
     with nowhere() as url:
-        seen = post_once(url, connect=0.4 if raised == "ConnectTimeout" else 10)
+        seen = post_once(url, connect=0.25 if raised == "ConnectTimeout" else 10)
     assert seen.raised == raised
     assert not seen.headers_started
     assert not seen.body_complete
@@ -166,7 +166,7 @@ def test_without_a_connection_no_header_starts(nowhere: Callable[[], AbstractCon
 )
 def test_without_a_handshake_no_header_starts(tls: str, raised: str) -> None:
     with FaultServer("ok", tls=tls) as server:
-        connect = 0.4 if raised == "ConnectTimeout" else 10
+        connect = 0.25 if raised == "ConnectTimeout" else 10
         seen = post_once(server.url, tls=server.client_context(), connect=connect)
     assert seen.raised == raised
     assert not seen.headers_started
@@ -221,7 +221,7 @@ def test_a_proxy_that_refuses_connect_shows_headers_started_though_no_request_le
 @pytest.mark.parametrize("fault", [FAULTS["drip_answer"], FAULTS["endless_100_continue"]], ids=lambda fault: fault.name)
 def test_only_a_deadline_of_ones_own_ends_a_dripping_answer(fault: Plan) -> None:
     with FaultServer(fault) as server:
-        seen = post_once(server.url, patience=0.2, deadline=0.8)
+        seen = post_once(server.url, patience=0.15, deadline=0.5)
     assert seen.raised == "TimeoutError", "asyncio's own: httpx's read time-out never fired"
     assert len(server.ledger.accepted) == 1
 
@@ -289,14 +289,14 @@ def test_a_kept_connection_closed_without_reading_looks_alike_and_took_nothing()
 
 def test_a_connection_that_was_closed_while_idle_is_replaced_beforehand() -> None:
     with FaultServer("ok", idle=0.05) as server:
-        seen = in_a_row(server, 3, pause=0.2)
+        seen = in_a_row(server, 3, pause=0.1)
     assert [one.status for one in seen] == [201, 201, 201]
     assert len(server.ledger.connections) == 3
 
 
 def test_a_stray_answer_that_arrives_while_idle_costs_the_connection() -> None:
     with FaultServer("stray_201_while_idle") as server:
-        seen = in_a_row(server, 3, pause=0.2)
+        seen = in_a_row(server, 3, pause=0.1)
         taken = [entry.dispatch_id for entry in server.ledger.accepted]
     assert [httpx.Response(201, content=one.content).json()["dispatch_id"] for one in seen] == taken
     assert len(server.ledger.connections) == 3
