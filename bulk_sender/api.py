@@ -60,6 +60,7 @@ class Preview:
 
     A new run has a ``report`` on its whole input; one that goes on has ``standing``, what came of it so far, and
     ``again``, the rows by status that a retry would send again, with the ``doubts`` about the unknown ones.
+    ``recipients`` is how many there are to send, None when the input of a stopped run was not read to its end.
     """
 
     run_id: str
@@ -72,6 +73,7 @@ class Preview:
     """The weather of the embedded sandbox, empty for a real send."""
     rate: str
     server_errors: str
+    recipients: int | None
     report: CheckReport | None = None
     standing: Summary | None = None
     again: Mapping[str, int] = field(default_factory=dict)
@@ -200,7 +202,7 @@ async def send_async(
         return await _reattach(folder, facts, settings, credential, watch)
     if max_recipients is not None or confirm is not None:
         report = await anyio.to_thread.run_sync(_count, opened, settings, source, max_recipients, on_rows)
-        await watch.agree(replace(_preview(folder, facts, settings), report=report))
+        await watch.agree(_preview(folder, facts, settings, recipients=report.valid, report=report))
     else:
         await anyio.to_thread.run_sync(_refuse_empty, opened, source)
     with create(folder, facts) as journal:
@@ -235,7 +237,7 @@ def _count(
     return report
 
 
-def _preview(folder: Path, facts: Facts, settings: Config) -> Preview:
+def _preview(folder: Path, facts: Facts, settings: Config, **found: Any) -> Preview:
     url = settings.braze.endpoint or ""
     return Preview(
         run_id=folder.name,
@@ -246,6 +248,23 @@ def _preview(folder: Path, facts: Facts, settings: Config) -> Preview:
         sandbox=facts.sandbox,
         rate=settings.delivery.rate,
         server_errors=settings.delivery.server_errors,
+        **found,
+    )
+
+
+def _preview_of_rest(
+    journal: Journal, facts: Facts, settings: Config, again: Mapping[str, int] | None = None
+) -> Preview:
+    standing, again = _standing(journal), again or {}
+    is_known = bool(journal.fact("plan_complete"))
+    return _preview(
+        journal.folder,
+        facts,
+        settings,
+        recipients=standing.not_sent + sum(again.values()) if is_known else None,
+        standing=standing,
+        again=again,
+        doubts=doubts(journal) if "unknown" in again else (),
     )
 
 
@@ -286,7 +305,7 @@ async def _reattach(
         if ended is not None and ended.state == "finished":
             return ended
         opened = await _open_again(journal, earlier, settings)
-        await watch.agree(replace(_preview(folder, earlier, settings), standing=_standing(journal)))
+        await watch.agree(_preview_of_rest(journal, earlier, settings))
         return await _deliver(journal, earlier, settings, credential, opened, "send", watch)
 
 
@@ -387,14 +406,7 @@ async def _go_on(
         raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
     credential = _credential(bool(facts.sandbox), os.environ if environment is None else environment)
     opened = await _open_again(journal, facts, settings)
-    await watch.agree(
-        replace(
-            _preview(journal.folder, facts, settings),
-            standing=_standing(journal),
-            again=again or {},
-            doubts=doubts(journal) if again and "unknown" in again else (),
-        )
-    )
+    await watch.agree(_preview_of_rest(journal, facts, settings, again))
     if again:
         _decide(journal, list(again), RESEND, why or command)
     return await _deliver(journal, facts, settings, credential, opened, command, watch)
