@@ -8,9 +8,9 @@ ends up in the ``Summary``: its ``state``, ``reason`` and ``exit_code``.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,17 @@ from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import Endpoint, endpoint, is_known_host, request_head
 from bulk_sender.delivery.journal import JOURNAL, Journal, holder, now
 from bulk_sender.delivery.records import RESEND
-from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError, InputError, RunMismatchError
+from bulk_sender.errors import (
+    BulkSenderError,
+    ConfigError,
+    GuardrailError,
+    InputError,
+    RunHeldError,
+    RunMismatchError,
+)
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
 from bulk_sender.results import frames
+from bulk_sender.results.doubts import Doubt, doubts
 from bulk_sender.results.files import Format
 from bulk_sender.results.summary import State, Summary
 from bulk_sender.run import (
@@ -48,15 +56,44 @@ SANDBOX_KEY = "sandbox-key"  # no secret: the sandbox takes any key
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a send is about to do, for the question before its first POST."""
+    """What is about to be sent, for the question before the first POST.
 
-    target: str
+    A new run has a ``report`` on its whole input; one that goes on has ``standing``, what came of it so far, and
+    ``again``, the rows by status that a retry would send again, with the ``doubts`` about the unknown ones.
+    ``recipients`` is how many there are to send, None when the input of a stopped run was not read to its end.
+    """
+
+    run_id: str
     kind: str
+    """``campaign`` or ``Canvas``."""
+    target: str
     endpoint: str
     known_host: bool
-    report: CheckReport
+    sandbox: str
+    """The weather of the embedded sandbox, empty for a real send."""
     rate: str
     server_errors: str
+    recipients: int | None
+    report: CheckReport | None = None
+    standing: Summary | None = None
+    again: Mapping[str, int] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Supervision:
+    """What the caller holds in hand while a run is under way."""
+
+    confirm: Callable[[Preview], bool] | None = None
+    control: Control | None = None
+    on_progress: Callable[[Progress], None] | None = None
+    hold_after: int | None = None
+    on_hold: Callable[[Progress], Awaitable[bool]] | None = None
+
+    async def agree(self, preview: Preview) -> None:
+        """Ask, in a thread: whoever answers may take their time. Raises GuardrailError for a no."""
+        if self.confirm is not None and not await anyio.to_thread.run_sync(self.confirm, preview):
+            raise GuardrailError("not confirmed: nothing was sent")
 
 
 def load_config(config: ConfigLike, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -128,20 +165,28 @@ async def send_async(
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_rows: Callable[[int], None] | None = None,
+    hold_after: int | None = None,
+    on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
 ) -> Summary:
     """Send an input, or go on with (or just report) the run named ``run_id`` when it exists.
 
-    ``confirm`` is asked before the first POST, with a full count of the input; without it nothing is asked.
+    ``confirm`` is asked before the first POST, with a full count of the input; without it nothing is asked. Like
+    ``on_rows``, which is told how many rows were counted, it is called in a thread; ``on_progress`` isn't.
+    ``hold_after``: when this many rows are settled, ``on_hold`` is asked whether the rest goes out, too; without it,
+    or after a no, the run stops there and ``resume_async`` goes on with it.
     Raises BulkSenderError for whatever stands in the way before anything is sent.
     """
+    watch = _Supervision(confirm, control, on_progress, hold_after, on_hold)
     environment = os.environ if environment is None else environment
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     overrides = {"braze.endpoint": environment.get("BRAZE_ENDPOINT")} | given
     settings = load_config(config, overrides)
     if sandbox:
-        settings = _for_sandbox(settings)
+        settings = _for_sandbox(settings, weather)
     credential = _credential(sandbox, environment)
     target = endpoint(settings) if not sandbox else None
+    folder = run_folder(Path(runs_dir), run_id or new_run_id())
+    _refuse_held(folder)
     opened = await anyio.to_thread.run_sync(Opened.open, _paths(source), settings)
     identity = await anyio.to_thread.run_sync(opened.source.identify)
     facts = Facts(
@@ -153,47 +198,73 @@ async def send_async(
         format=result_format,
         created_at=now(),
     )
-    folder = run_folder(Path(runs_dir), run_id or new_run_id())
     if (folder / JOURNAL).exists():
-        return await _reattach(folder, facts, settings, credential, confirm, control, on_progress)
+        return await _reattach(folder, facts, settings, credential, watch)
     if max_recipients is not None or confirm is not None:
-        await anyio.to_thread.run_sync(_guard, opened, settings, max_recipients, confirm, on_rows)
+        report = await anyio.to_thread.run_sync(_count, opened, settings, source, max_recipients, on_rows)
+        await watch.agree(_preview(folder, facts, settings, recipients=report.valid, report=report))
     else:
         await anyio.to_thread.run_sync(_refuse_empty, opened, source)
     with create(folder, facts) as journal:
-        return await _deliver(journal, facts, settings, credential, opened, "send", control, on_progress, target)
+        return await _deliver(journal, facts, settings, credential, opened, "send", watch, target)
 
 
-def _guard(
+def _refuse_held(folder: Path) -> None:
+    """Tell at once that another process is on it, before a large input is read. ``Journal.hold`` decides."""
+    held_by = holder(folder)
+    if held_by is not None:
+        raise RunHeldError(
+            f"run {folder.name!r} is held by {held_by}", hint="wait for it to end, or stop it, then run this again"
+        )
+
+
+def _count(
     opened: Opened,
     settings: Config,
+    source: Input,
     max_recipients: int | None,
-    confirm: Callable[[Preview], bool] | None,
     on_rows: Callable[[int], None] | None,
-) -> None:
+) -> CheckReport:
     """Count before sending, for whoever has to agree."""
     report = _examined(opened, settings, on_rows)
     if not report.rows:
-        raise InputError("the input has no data row", hint="a header alone sends nothing")
+        raise InputError(f"{_named(source)} has no data row", hint="a header alone sends nothing")
     if max_recipients is not None and report.valid > max_recipients:
         raise GuardrailError(
             f"{report.valid} recipients are more than --max-recipients {max_recipients}",
             hint="check the file, or raise the limit",
         )
-    if confirm is not None and not confirm(_preview(settings, report)):
-        raise GuardrailError("not confirmed: nothing was sent")
+    return report
 
 
-def _preview(settings: Config, report: CheckReport) -> Preview:
+def _preview(folder: Path, facts: Facts, settings: Config, **found: Any) -> Preview:
     url = settings.braze.endpoint or ""
     return Preview(
-        settings.target or "",
-        "Canvas" if settings.is_canvas else "campaign",
-        url,
-        is_known_host(url),
-        report,
-        settings.delivery.rate,
-        settings.delivery.server_errors,
+        run_id=folder.name,
+        kind="Canvas" if settings.is_canvas else "campaign",
+        target=settings.target or "",
+        endpoint=url,
+        known_host=is_known_host(url),
+        sandbox=facts.sandbox,
+        rate=settings.delivery.rate,
+        server_errors=settings.delivery.server_errors,
+        **found,
+    )
+
+
+def _preview_of_rest(
+    journal: Journal, facts: Facts, settings: Config, again: Mapping[str, int] | None = None
+) -> Preview:
+    standing, again = _standing(journal), again or {}
+    is_known = bool(journal.fact("plan_complete"))
+    return _preview(
+        journal.folder,
+        facts,
+        settings,
+        recipients=standing.not_sent + sum(again.values()) if is_known else None,
+        standing=standing,
+        again=again,
+        doubts=doubts(journal) if "unknown" in again else (),
     )
 
 
@@ -206,7 +277,11 @@ def _credential(sandbox: bool, environment: Mapping[str, str]) -> Credential:
     return Credential.check(SANDBOX_KEY) if sandbox else Credential.from_environment(environment)
 
 
-def _for_sandbox(settings: Config) -> Config:
+def _for_sandbox(settings: Config, weather: str) -> Config:
+    from bulk_sender.sandbox import WEATHERS
+
+    if weather not in WEATHERS:
+        raise ConfigError(f"no weather of the sandbox is called {weather!r}", hint="there are " + ", ".join(WEATHERS))
     target = {} if settings.target else {"braze.campaign_id": SANDBOX_TARGET}
     return load_config(settings, {"braze.endpoint": "http://127.0.0.1", **target})
 
@@ -216,9 +291,7 @@ async def _reattach(
     facts: Facts,
     settings: Config,
     credential: Credential,
-    confirm: Callable[[Preview], bool] | None,
-    control: Control | None,
-    on_progress: Callable[[Progress], None] | None,
+    watch: _Supervision,
 ) -> Summary:
     """A run of that name exists: the same input and configuration make this a repetition, anything else a mistake."""
     with Journal.hold(folder) as journal:
@@ -232,7 +305,13 @@ async def _reattach(
         if ended is not None and ended.state == "finished":
             return ended
         opened = await _open_again(journal, earlier, settings)
-        return await _deliver(journal, earlier, settings, credential, opened, "send", control, on_progress)
+        await watch.agree(_preview_of_rest(journal, earlier, settings))
+        return await _deliver(journal, earlier, settings, credential, opened, "send", watch)
+
+
+def _standing(journal: Journal) -> Summary:
+    """What came of a run that nobody is sending."""
+    return summarize(journal, *last_state(journal), _files(journal))
 
 
 def _ended(journal: Journal) -> Summary | None:
@@ -268,23 +347,17 @@ async def resume_async(
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
-    command: str = "resume",
+    confirm: Callable[[Preview], bool] | None = None,
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Go on with a stopped run. ``overrides`` may change how it is delivered, never what."""
-    environment = os.environ if environment is None else environment
+    watch = _Supervision(confirm, control, on_progress)
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        facts = Facts.of(journal)
-        settings = load_config(facts.revived(), overrides)
-        if different := facts.difference(replace(facts, settings=settings.frozen_settings())):
-            raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
         ended = _ended(journal)
         if ended is not None and ended.state == "finished":
             return ended
-        credential = _credential(bool(facts.sandbox), environment)
-        opened = await _open_again(journal, facts, settings)
-        return await _deliver(journal, facts, settings, credential, opened, command, control, on_progress)
+        return await _go_on(journal, "resume", overrides, environment, watch)
 
 
 async def retry_async(
@@ -294,34 +367,82 @@ async def retry_async(
     unknown: bool = False,
     why: str = "",
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
-    **rest: Any,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    confirm: Callable[[Preview], bool] | None = None,
+    control: Control | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
-    """Decide to send failed or unknown rows again, and send them, as a further pass of the same run."""
-    statuses = [name for name, wanted in (("failed", failed), ("unknown", unknown)) if wanted]
-    if not statuses:
+    """Decide to send failed or unknown rows again, and send them, as a further pass of the same run.
+
+    Rows that are not sent yet go out too. Without any row of the wanted statuses nothing is done.
+    """
+    wanted = [name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
+    if not wanted:
         raise ConfigError("nothing to retry: give --failed, --unknown, or both")
-    decide(run, statuses, RESEND, why or "retry", runs_dir=runs_dir)
-    return await resume_async(run, runs_dir=runs_dir, command="retry", **rest)
+    watch = _Supervision(confirm, control, on_progress)
+    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
+        counted = frames.counts(journal)
+        again = {name: counted[name] for name in wanted if counted[name]}
+        if not again:
+            return _standing(journal)
+        return await _go_on(journal, "retry", overrides, environment, watch, again=again, why=why)
 
 
-def decide(
-    run: str, statuses: Sequence[str], verdict: str, why: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR
-) -> int:
+async def _go_on(
+    journal: Journal,
+    command: str,
+    overrides: Mapping[str, Any] | None,
+    environment: Mapping[str, str] | None,
+    watch: _Supervision,
+    *,
+    again: Mapping[str, int] | None = None,
+    why: str = "",
+) -> Summary:
+    """Deliver what a run has left, and rows to send ``again`` (by status); decided on only when all else is sound."""
+    facts = Facts.of(journal)
+    settings = load_config(facts.revived(), overrides)
+    if different := facts.difference(replace(facts, settings=settings.frozen_settings())):
+        raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
+    credential = _credential(bool(facts.sandbox), os.environ if environment is None else environment)
+    opened = await _open_again(journal, facts, settings)
+    await watch.agree(_preview_of_rest(journal, facts, settings, again))
+    if again:
+        _decide(journal, list(again), RESEND, why or command)
+    return await _deliver(journal, facts, settings, credential, opened, command, watch)
+
+
+def _decide(journal: Journal, statuses: Sequence[str], verdict: str, why: str) -> int:
     """Append a decision on every batch of ``statuses``. Returns the number of rows it concerns."""
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        marks = ",".join("?" * len(statuses))
-        found = journal.query(
-            f"SELECT batch, attempt, size FROM state WHERE attempt IS NOT NULL AND status IN ({marks})",
-            tuple(statuses),
-        )
-        journal.decide([(row["batch"], row["attempt"]) for row in found], verdict, why)
-        return sum(row["size"] for row in found)
+    marks = ",".join("?" * len(statuses))
+    found = journal.query(
+        f"SELECT batch, attempt, size FROM state WHERE attempt IS NOT NULL AND status IN ({marks})",
+        tuple(statuses),
+    )
+    journal.decide([(row["batch"], row["attempt"]) for row in found], verdict, why)
+    return sum(row["size"] for row in found)
 
 
-def resolve(run: str, *, verdict: str, why: str = "", runs_dir: str | Path = DEFAULT_RUNS_DIR) -> tuple[int, Summary]:
-    """Record the operator's verdict (``accepted`` or ``failed``) on the unknown rows, without sending."""
-    count = decide(run, ["unknown"], verdict, why or "resolve", runs_dir=runs_dir)
+def resolve(
+    run: str,
+    *,
+    verdict: str,
+    why: str = "",
+    runs_dir: str | Path = DEFAULT_RUNS_DIR,
+    confirm: Callable[[tuple[Doubt, ...]], bool] | None = None,
+) -> tuple[int, Summary]:
+    """Record the operator's verdict (``accepted`` or ``failed``) on the unknown rows, without sending.
+
+    Returns how many rows it concerned, and the run's summary. ``confirm`` is asked with the evidence, when there is
+    anything to decide. Raises GuardrailError for a no.
+    """
+    if verdict not in ("accepted", "failed"):
+        raise ConfigError(f"{verdict!r} is no verdict", hint="unknown rows become accepted or failed")
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
+        evidence = doubts(journal)
+        if evidence and confirm is not None and not confirm(evidence):
+            raise GuardrailError("not confirmed: nothing was decided")
+        count = _decide(journal, ["unknown"], verdict, why or "resolve") if evidence else 0
         state, reason = last_state(journal)
         return count, write_files(journal, journal.fact("format"), state, reason)
 
@@ -349,7 +470,7 @@ def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
         held_by = holder(folder)
         if held_by is not None:
             return summarize(journal, "running", held_by, _files(journal))
-        return summarize(journal, *last_state(journal), _files(journal))
+        return _standing(journal)
 
 
 def explain(run: str, row: int, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> dict[str, Any]:
@@ -368,11 +489,18 @@ async def _deliver(
     credential: Credential,
     opened: Opened | None,
     command: str,
-    control: Control | None,
-    on_progress: Callable[[Progress], None] | None,
+    watch: _Supervision,
     target: Endpoint | None = None,
 ) -> Summary:
-    delivery = Delivery(journal, facts, settings, control or Control(), on_progress)
+    delivery = Delivery(
+        journal,
+        facts,
+        settings,
+        watch.control or Control(),
+        watch.on_progress,
+        hold_after=watch.hold_after,
+        on_hold=watch.on_hold,
+    )
     async with _place(facts, settings, target) as place:
         return await delivery.run(command, place, credential, opened)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -177,12 +177,22 @@ class Delivery:
         config: Config,
         control: Control,
         on_progress: Callable[[Progress], None] | None = None,
+        *,
+        hold_after: int | None = None,
+        on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
     ) -> None:
+        """``hold_after``: once this many rows of the run are settled, ``on_hold`` decides whether the rest goes out.
+
+        Without ``on_hold``, or when it says False, the run stops there and can be resumed.
+        """
         self.journal = journal
         self.facts = facts
         self.config = config
         self.control = control
         self.on_progress = on_progress
+        self.hold_after = hold_after
+        self.on_hold = on_hold
+        self._held = False
         self.rows = 0
         self.plan_complete = False
         self.trouble: BulkSenderError | None = None
@@ -204,65 +214,96 @@ class Delivery:
             with anyio.CancelScope() as scope:
                 self.control.attach(sender, scope)
                 async with self._ticking(sender):
-                    await self._feed_and_send(writer, sender, target, opened)
+                    await self._send_all(writer, sender, target, opened)
         return self._end(sender)
 
-    async def _feed_and_send(
-        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None
-    ) -> None:
-        feed, work = anyio.create_memory_object_stream[Work](self.config.delivery.concurrency)
+    async def _send_all(self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None) -> None:
+        """Everything there is to send; when the run is to be held under way, the rest after a word only."""
+        async with aclosing(self._work(writer, sender, target, opened)) as work:
+            while await self._send_until_held(sender, work):
+                await self._hold(sender)
+
+    async def _send_until_held(self, sender: Sender, work: AsyncGenerator[Work | None]) -> bool:
+        """Deliver work and wait for its outcomes. True when there may be more, behind a hold."""
+        feed, queue = anyio.create_memory_object_stream[Work](self.config.delivery.concurrency)
         async with anyio.create_task_group() as group:
-            group.start_soon(sender.run, work)
+            group.start_soon(sender.run, queue)
             async with feed:
                 try:
-                    await self._feed_planned(sender, feed)
-                    if not self.plan_complete and opened is not None:
-                        await self._feed_new(writer, sender, feed, target, opened)
+                    async for item in work:
+                        if item is None:
+                            return True
+                        await _put(feed, item, sender)
                 except BulkSenderError as error:
                     self.trouble = error
                     sender.stop(str(error))
+        return False
 
-    async def _feed_planned(self, sender: Sender, feed: MemoryObjectSendStream[Work]) -> None:
+    async def _hold(self, sender: Sender) -> None:
+        if sender.is_stopping:
+            return
+        if self.on_hold is None or not await self.on_hold(self._progress(sender)):
+            sender.stop("held after the first " + ("row" if self.hold_after == 1 else f"{self.hold_after} rows"))
+
+    async def _work(
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None
+    ) -> AsyncGenerator[Work | None]:
+        """The batches in the order of their rows; None where the run is to be held."""
+        async with aclosing(self._planned_work(sender)) as planned:
+            async for item in planned:
+                yield item
+        if not self.plan_complete and opened is not None:
+            async with aclosing(self._new_work(writer, sender, target, opened)) as new:
+                async for item in new:
+                    yield item
+
+    def _is_to_hold(self, rows_before: int) -> bool:
+        if self._held or self.hold_after is None or rows_before < self.hold_after:
+            return False
+        self._held = True
+        return True
+
+    async def _planned_work(self, sender: Sender) -> AsyncGenerator[Work | None]:
         """What an earlier process planned and nobody has sent, or what is to be sent again."""
         with Journal.look(self.journal.folder) as reading:
             self.rows = frames.counts(reading)["rows"]
-            for chunk in [
-                row["chunk"]
-                for row in reading.query("SELECT DISTINCT chunk FROM state WHERE status = 'not_sent' ORDER BY chunk")
-            ]:
+            chunks = reading.query(
+                "SELECT id, (SELECT coalesce(sum(rows), 0) FROM chunk AS earlier WHERE earlier.id < chunk.id) AS before"
+                " FROM chunk WHERE id IN (SELECT chunk FROM state WHERE status = 'not_sent') ORDER BY id"
+            )
+            for chunk in chunks:
+                if self._is_to_hold(chunk["before"]):
+                    yield None
                 if sender.is_stopping:
                     return
-                payload = Payload(frames.chunk_rows(reading, chunk)["recipient"])
+                payload = Payload(frames.chunk_rows(reading, chunk["id"])["recipient"])
                 pending = reading.query(
                     "SELECT batch AS id, chunk, first, size, parent, attempts AS prior, body_sha256 FROM state"
                     " WHERE status = 'not_sent' AND chunk = ? ORDER BY first",
-                    (chunk,),
+                    (chunk["id"],),
                 )
                 for found in pending:
                     body_sha256 = found.pop("body_sha256")
-                    await _put(feed, Work(Batch(**found), payload, body_sha256), sender)
+                    yield Work(Batch(**found), payload, body_sha256)
 
-    async def _feed_new(
-        self,
-        writer: JournalWriter,
-        sender: Sender,
-        feed: MemoryObjectSendStream[Work],
-        target: Endpoint,
-        opened: Opened,
-    ) -> None:
+    async def _new_work(
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened
+    ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
         where = await anyio.to_thread.run_sync(_resume_point, self.journal.folder)
-        pieces = opened.plan(target.frame_bytes, **where)
+        pieces = opened.plan(target.frame_bytes, cut_after=self.hold_after, **where)
         number = self.journal.next_id("chunk")
         while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
             batches = _number(piece, number, sender)
             record = await anyio.to_thread.run_sync(_chunk_record, piece, number)
             await writer.write(record, *(self.journal.batch_record(batch) for batch in batches))
-            self.rows += len(piece.rows)
+            before, self.rows = self.rows, self.rows + len(piece.rows)
+            if self._is_to_hold(before):
+                yield None
             if not sender.is_stopping:
                 payload = Payload(piece.rows["recipient"])
                 for batch in batches:
-                    await _put(feed, Work(batch, payload), sender)
+                    yield Work(batch, payload)
             number += 1
         await writer.write(("run", ("plan_complete", "true")))
         self.plan_complete = True

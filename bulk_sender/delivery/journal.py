@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ from bulk_sender.errors import JournalError, RunHeldError, RunNotFoundError
 
 JOURNAL = "journal.sqlite"
 LOCK = "lock"
+_TRIES = 4
+_BETWEEN_TRIES_S = 0.05
 
 Statement = tuple[str, tuple[Value, ...]]
 """A table's name and the values of one record, seal excluded."""
@@ -304,9 +307,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _take_lock(folder: Path) -> int:
     descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _locked(descriptor):
         holder = os.pread(descriptor, 400, 0).decode("utf-8", "replace").strip() or "another process"
         os.close(descriptor)
         raise RunHeldError(
@@ -317,6 +318,17 @@ def _take_lock(folder: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, text, 0)
     return descriptor
+
+
+def _locked(descriptor: int) -> bool:
+    """Try for a moment: ``holder`` takes the lock for an instant to see whether it is free."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(_BETWEEN_TRIES_S)
+    return False
 
 
 def _release(lock: int) -> None:

@@ -87,7 +87,8 @@ def seal(table: str, values: tuple[Value, ...]) -> bytes:
         if isinstance(value, bytes):
             digest.update(b"b" + hashlib.sha256(value).digest())
         else:
-            digest.update(repr(value).encode("utf-8", "surrogatepass"))
+            plain = str(value) if isinstance(value, str) else value  # an enum's member comes back as plain text
+            digest.update(repr(plain).encode("utf-8", "surrogatepass"))
         digest.update(b"\x1f")
     return digest.digest()
 

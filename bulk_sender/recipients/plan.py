@@ -73,11 +73,13 @@ def plan(
     start: Position | None = None,
     after_row: int = 0,
     already: int = 0,
+    cut_after: int | None = None,
 ) -> Iterator[Planned]:
     """Plan the input from ``start`` on, leaving out rows up to ``after_row`` (a resumed run planned them).
 
     ``head_bytes``: size of a request without its recipients, for the cap. ``already``: rows planned before, for
-    ``limit``. Raises InputError when the input breaks off.
+    ``limit``. ``cut_after``: a piece ends with this many rows of the run, so that they can go out before any other.
+    Raises InputError when the input breaks off.
     """
     most = config.delivery.max_body_kb * 1024 - head_bytes
     if most < 1024:
@@ -94,8 +96,17 @@ def plan(
         if config.input.limit is not None:
             room = config.input.limit - already
             fresh = _up_to(fresh, room)
-        already += len(fresh.rows)
         fresh = _mark_duplicates(fresh, seen, config)
+        if cut_after is not None and 0 < cut_after - already <= len(fresh.rows):
+            first, behind = _split(fresh, cut_after - already)
+            piece = _join(waiting, first) if waiting is not None else first
+            waiting = None
+            # Whoever goes on behind the cut reads this chunk again: its rows up to here are left out then.
+            sizes = batch_sizes(piece.rows["recipient"].drop_nulls(), most)
+            yield Planned(piece.rows, piece.rejects, sizes, chunk.start)
+            already += len(first.rows)
+            fresh = behind
+        already += len(fresh.rows)
         piece = _join(waiting, fresh) if waiting is not None else fresh
         sizes = batch_sizes(piece.rows["recipient"].drop_nulls(), most)
         done = config.input.limit is not None and already >= config.input.limit
@@ -190,9 +201,17 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _up_to(piece: _Piece, count: int) -> _Piece:
-    rows = piece.rows.head(max(0, count))
-    last = rows["row"][-1] if len(rows) else 0
-    return _Piece(rows, piece.rejects.filter(pl.col("\x00row") <= last))
+    return _split(piece, max(0, count))[0]
+
+
+def _split(piece: _Piece, count: int) -> tuple[_Piece, _Piece]:
+    """The first ``count`` rows, and those behind them."""
+    rows = piece.rows.head(count)
+    before = pl.col("\x00row") <= (rows["row"][-1] if len(rows) else 0)
+    return (
+        _Piece(rows, piece.rejects.filter(before)),
+        _Piece(piece.rows.slice(count), piece.rejects.filter(~before)),
+    )
 
 
 def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:

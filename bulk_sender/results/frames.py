@@ -194,6 +194,8 @@ def explain(journal: Journal, row: int) -> dict[str, Any] | None:
     if not len(own):
         return None
     [facts] = own.to_dicts()
+    [result] = _chunk_results(rows, _batches(journal, chunk)).filter(pl.col("row") == row).to_dicts()
+    facts |= {name: result[name] for name in ("status", "error_code", "error")}
     facts["recipient"] = None if facts["recipient"] is None else json.loads(facts["recipient"])
     facts["batches"] = []
     if facts["verdict"] == "valid":
