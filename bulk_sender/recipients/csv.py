@@ -1,20 +1,23 @@
 """CSV: blocks of whole records, parsed by polars; a block that polars could misread is read record by record.
 
 Reading in blocks keeps memory flat, gives every row its number, and lets a resumed run start in the middle. The
-fast way is taken only when the block is provably plain: every quote opens or closes a field, and no record has
-more or fewer fields than the header. Otherwise Python's ``csv`` module reads that block, a ragged record becomes a
-malformed row, and the next block is read the fast way again.
+fast way is taken only when the block is provably plain: every quote opens or closes a field, lines end with LF or
+CRLF, and no record has more or fewer fields than the header. Otherwise Python's ``csv`` module reads that block, a
+ragged record or one with broken quotes becomes a malformed row, and the next block is read the fast way again.
+Both ways give the same rows, so that it does not matter where the blocks are cut. A blank line is no row; an empty
+cell is null, quoted or not.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bulk_sender.errors import InputError
@@ -25,9 +28,9 @@ BLOCK_BYTES = 4 << 20
 MAX_RECORD_BYTES = 32 << 20
 """A record longer than this means an unclosed quote, not a row."""
 
-_EXTRA = "\x00extra"
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _DELIMITERS = (",", ";", "\t", "|")
+_HEAD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class CsvReader:
                 position = end
 
     def _parse(self, block: _Block, position: Position) -> tuple[pl.DataFrame, dict[int, str]]:
-        if block.data.isspace():
+        if not block.data.strip(b"\r\n"):
             return pl.DataFrame(schema=self.schema()), {}
         frame = _parse_plain(block.data, self.dialect) if block.plain else None
         if frame is None:
@@ -73,7 +76,7 @@ class CsvReader:
 
 def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
     with source.open(0) as stream:
-        head = stream.read(1 << 20)
+        head = stream.read(_HEAD_BYTES)
     if not head.strip():
         raise InputError(f"{source.name} is empty", hint="give a file with a header line and at least one row")
     if head.count(b"\x00") > len(head) // 8:
@@ -82,32 +85,22 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
             hint="give its format or encoding under [input] if it is one that bulk-sender reads",
         )
     skipped = len(head) - len(head.lstrip(b"\r\n"))
-    line = _first_record(head[skipped:], source.name)
-    text = line.decode("utf-8")
-    found = delimiter or _likeliest_delimiter(text)
-    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=found))
-    if not header:
-        return Dialect(found, tuple(f"column_{n}" for n in range(1, len(names) + 1)), skipped)
-    return Dialect(found, _column_names(names, source.name), skipped + len(line))
-
-
-def _first_record(head: bytes, name: str) -> bytes:
-    """The header's bytes, its line end included; line breaks inside quotes belong to it."""
-    at = -1
-    while (at := head.find(b"\n", at + 1)) >= 0:
-        if head.count(b'"', 0, at) % 2 == 0:
-            return head[: at + 1]
-    if len(head) >= 1 << 20:
+    text = codecs.getincrementaldecoder("utf-8")().decode(head[skipped:])
+    found, names, line = max(
+        ((each, *next(_records(text, each))) for each in ((delimiter,) if delimiter else _DELIMITERS)),
+        key=lambda read: len(read[1]),
+    )
+    size = len(line.encode())
+    if size >= _HEAD_BYTES - skipped or (broken := _broken_quotes(line, found)):
         raise InputError(
-            f"{name}: the header line does not end within a megabyte",
+            f"{source.name}: the first line does not end within a megabyte"
+            if size >= _HEAD_BYTES - skipped
+            else f"{source.name}: the quotes of the first line are broken: {broken}",
             hint="is this a CSV file, with closed quotes?",
         )
-    return head
-
-
-def _likeliest_delimiter(line: str) -> str:
-    bare = re.sub(r'"[^"]*"', "", line)
-    return max(_DELIMITERS, key=bare.count)
+    if not header:
+        return Dialect(found, tuple(f"column_{n}" for n in range(1, len(names) + 1)), skipped)
+    return Dialect(found, _column_names(names, source.name), skipped + size)
 
 
 def _column_names(names: list[str], source: str) -> tuple[str, ...]:
@@ -171,28 +164,53 @@ def _last_record_end(block: bytes) -> int:
 
 def _last_careful_end(block: bytes, delimiter: str) -> int:
     """Just behind the last record but one as the ``csv`` module sees it, or 0: the last may go on."""
-    consumed = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal consumed
-        for line in io.BytesIO(block):
-            consumed += len(line)
-            yield line.decode("utf-8", "replace")
-
-    csv.field_size_limit(2 * MAX_RECORD_BYTES)
+    text = block.decode("utf-8", "surrogateescape")  # the block may end inside a character
     last = before_last = 0
-    for _ in csv.reader(lines(), delimiter=delimiter):
-        before_last, last = last, consumed
+    for _, raw in _records(text, delimiter):
+        before_last, last = last, last + len(raw.encode("utf-8", "surrogateescape"))
     return before_last
 
 
+def _records(text: str, delimiter: str) -> Iterator[tuple[list[str], str]]:
+    """Each record, as the ``csv`` module reads it, with its own text; a blank line is a record without fields."""
+    lines: list[str] = []
+
+    def feed() -> Iterator[str]:
+        for line in io.StringIO(text, newline=""):  # a line may end with LF, CRLF, or CR alone
+            lines.append(line)
+            yield line
+
+    csv.field_size_limit(2 * MAX_RECORD_BYTES)
+    for record in csv.reader(feed(), delimiter=delimiter):
+        yield record, "".join(lines)
+        lines.clear()
+
+
+def _broken_quotes(record: str, delimiter: str) -> str:
+    """What is wrong with the quotes of a record's text, empty when nothing is.
+
+    The ``csv`` module makes something of every text. Where a quote is never closed, or closed in the middle of a
+    field, that something may hold the rows that follow: no value to be sent.
+    """
+    if '"' not in record:
+        return ""
+    try:
+        list(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return "a quote is never closed" if "end of data" in str(error) else "text follows a closing quote"
+    return ""
+
+
 def _is_plain(block: bytes, delimiter: str, *, whole: bool) -> bool:
-    """Whether each quote opens a field, closes one, or is doubled inside one (RFC 4180).
+    """Whether each quote opens a field, closes one, or is doubled inside one (RFC 4180), and lines end with LF.
 
     ``whole``: the block ends with its last record, so that no quote may stay open.
     """
+    if block.startswith(codecs.BOM_UTF8):
+        return False  # polars would take a block's first character for a byte-order mark
+    lone_returns = block.count(b"\r") - block.count(b"\r\n") - (not whole and block.endswith(b"\r"))
     if b'"' not in block:
-        return True
+        return not lone_returns
     data = np.frombuffer(block, dtype=np.uint8)
     at = np.flatnonzero(data == _QUOTE)
     if whole and len(at) % 2:
@@ -203,56 +221,59 @@ def _is_plain(block: bytes, delimiter: str, *, whole: bool) -> bool:
     after = data[closing[closing < len(data) - 1] + 1]
     opens = (before == comma) | (before == _NEWLINE) | (before == _QUOTE)
     closes = (after == comma) | (after == _NEWLINE) | (after == _QUOTE) | (after == _RETURN)
-    return bool(opens.all() and closes.all())
+    if not (opens.all() and closes.all()):
+        return False
+    return not lone_returns or not _ends_lines_with_returns(data, at)
+
+
+def _ends_lines_with_returns(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp]) -> bool:
+    """Whether a CR without its LF stands outside quotes, where the ``csv`` module takes it for a line's end."""
+    returns = np.flatnonzero(data[:-1] == _RETURN)
+    lone = returns[data[returns + 1] != _NEWLINE]
+    if data[-1] == _RETURN:
+        lone = np.append(lone, len(data) - 1)
+    return bool((np.searchsorted(quotes, lone) % 2 == 0).any())
 
 
 def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
     """The block as columns of text, or None when a record has more or fewer fields than the header."""
-    schema: dict[str, pl.DataType] = dict.fromkeys((*dialect.columns, _EXTRA), pl.String())
     try:
         frame = pl.read_csv(
             block,
             has_header=False,
             separator=dialect.delimiter,
-            schema=schema,
-            missing_columns="insert",
-            extra_columns="ignore",
+            schema=dict.fromkeys(dialect.columns, pl.String()),
         )
     except pl.exceptions.PolarsError:
-        return None
-    if frame[_EXTRA].null_count() != len(frame):
-        return None
-    frame = frame.drop(_EXTRA)
-    blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if len(dialect.columns) > 1 else None
-    if blank is not None and blank.any():
+        return None  # a record has more fields than the header
+    if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return None  # blank lines and rows of delimiters alone: the careful way tells them apart
     delimiters = block.count(dialect.delimiter.encode())
     if b'"' in block:
         delimiters -= frame.select(
             pl.sum_horizontal(pl.all().str.count_matches(dialect.delimiter, literal=True)).sum()
         ).item()
-    return frame if delimiters == len(frame) * (len(dialect.columns) - 1) else None
+    if delimiters != len(frame) * (len(dialect.columns) - 1):
+        return None
+    if b'""' in block:
+        frame = frame.with_columns(pl.all().replace("", None))
+    return frame
 
 
 def _parse_carefully(
     block: bytes, dialect: Dialect, name: str, position: Position
 ) -> tuple[pl.DataFrame, dict[int, str]]:
-    """Record by record, for blocks with ragged records, blank lines or stray quotes."""
+    """Record by record, for blocks with ragged records, blank lines, stray quotes or lone CRs."""
     width = len(dialect.columns)
     columns: list[list[str | None]] = [[] for _ in range(width)]
     faults: dict[int, str] = {}
-    csv.field_size_limit(2 * MAX_RECORD_BYTES)
-    reader = csv.reader(io.StringIO(block.decode("utf-8"), newline=""), delimiter=dialect.delimiter)
     index = 0
     try:
-        for record in reader:
+        for record, raw in _records(block.decode("utf-8"), dialect.delimiter):
             if not record:
                 continue
-            if len(record) > width and any(record[width:]):
-                extra = dialect.delimiter.join(record[width:])[:80]
-                faults[index] = f"the row has {len(record)} fields, the header {width}; beyond the last: {extra!r}"
-            elif len(record) < width:
-                faults[index] = f"the row has {len(record)} fields, the header {width}"
+            if fault := _fault(record, raw, dialect):
+                faults[index] = fault
             for column, cell in zip(columns, record[:width] + [""] * (width - len(record)), strict=True):
                 column.append(cell or None)
             index += 1
@@ -263,3 +284,15 @@ def _parse_carefully(
         ) from None
     schema = dict.fromkeys(dialect.columns, pl.String())
     return pl.DataFrame(dict(zip(dialect.columns, columns, strict=True)), schema=schema), faults
+
+
+def _fault(record: list[str], raw: str, dialect: Dialect) -> str:
+    """Why a record can't be a row, empty when it can."""
+    width = len(dialect.columns)
+    if broken := _broken_quotes(raw, dialect.delimiter):
+        lines = len(raw.splitlines())
+        return f"its quotes are broken: {broken}" + (f" ({lines} lines were read as this row)" if lines > 1 else "")
+    if len(record) > width and any(record[width:]):
+        extra = dialect.delimiter.join(record[width:])[:80]
+        return f"the row has {len(record)} fields, the header {width}; beyond the last: {extra!r}"
+    return f"the row has {len(record)} fields, the header {width}" if len(record) < width else ""
