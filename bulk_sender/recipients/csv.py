@@ -31,6 +31,7 @@ MAX_RECORD_BYTES = 32 << 20
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _DELIMITERS = (",", ";", "\t", "|")
 _HEAD_BYTES = 1 << 20
+_OPEN = "a quote is never closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,26 @@ class CsvReader:
     def read(self, start: Position) -> Iterator[Chunk]:
         limit = min(BLOCK_BYTES, chunk_rows(len(self.dialect.columns)) * 400)
         position = start
-        with self.source.open(max(start.offset, self.dialect.body)) as stream:
-            offset = max(start.offset, self.dialect.body)
-            for block in _blocks(stream, limit, self.dialect.delimiter, self.source.name, start.source_row):
+        offset = max(start.offset, self.dialect.body)
+        with self.source.open(offset) as stream:
+            blocks = _blocks(stream, limit, self.dialect.delimiter)
+            while (block := self._next(blocks, position)) is not None:
                 frame, faults = self._parse(block, position)
                 offset += len(block.data)
                 end = Position(start.file, offset, position.source_row + len(frame), position.row + len(frame))
                 if len(frame):
                     yield Chunk(frame, self.source.name, position, end, faults)
                 position = end
+
+    def _next(self, blocks: Iterator[_Block], position: Position) -> _Block | None:
+        try:
+            return next(blocks, None)
+        except _EndlessRecordError:
+            raise InputError(
+                f"{self.source.name}: a record after row {position.source_row} runs on for more than "
+                f"{MAX_RECORD_BYTES >> 20} MB",
+                hint="look for a quote that is never closed, or give the right delimiter under [input]",
+            ) from None
 
     def _parse(self, block: _Block, position: Position) -> tuple[pl.DataFrame, dict[int, str]]:
         if not block.data.strip(b"\r\n"):
@@ -85,22 +97,30 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
             hint="give its format or encoding under [input] if it is one that bulk-sender reads",
         )
     skipped = len(head) - len(head.lstrip(b"\r\n"))
+    # The head may end inside a character.
     text = codecs.getincrementaldecoder("utf-8")().decode(head[skipped:])
-    found, names, line = max(
-        ((each, *next(_records(text, each))) for each in ((delimiter,) if delimiter else _DELIMITERS)),
-        key=lambda read: len(read[1]),
-    )
+    first = {each: next(_records(text, each)) for each in ((delimiter,) if delimiter else _DELIMITERS)}
+    found = max(first, key=lambda each: _likelihood(*first[each], each))
+    names, line = first[found]
     size = len(line.encode())
-    if size >= _HEAD_BYTES - skipped or (broken := _broken_quotes(line, found)):
+    if skipped + size >= _HEAD_BYTES:
         raise InputError(
-            f"{source.name}: the first line does not end within a megabyte"
-            if size >= _HEAD_BYTES - skipped
-            else f"{source.name}: the quotes of the first line are broken: {broken}",
+            f"{source.name}: the header line does not end within a megabyte",
             hint="is this a CSV file, with closed quotes?",
+        )
+    if broken := _broken_quotes(line, found):
+        raise InputError(
+            f"{source.name}: the header line can't be read: {broken}",
+            hint="mend its quotes, or give the right delimiter under [input]",
         )
     if not header:
         return Dialect(found, tuple(f"column_{n}" for n in range(1, len(names) + 1)), skipped)
     return Dialect(found, _column_names(names, source.name), skipped + size)
+
+
+def _likelihood(fields: list[str], raw: str, delimiter: str) -> tuple[bool, int]:
+    """How likely a header read with this delimiter is meant so: several fields in sound quotes, and many."""
+    return len(fields) > 1 and not _broken_quotes(raw, delimiter), len(fields)
 
 
 def _column_names(names: list[str], source: str) -> tuple[str, ...]:
@@ -125,11 +145,16 @@ class _Block:
     plain: bool
 
 
-def _blocks(stream: Decoded, limit: int, delimiter: str, name: str, rows_before: int) -> Iterator[_Block]:
-    """Cut the stream after whole records, about ``limit`` bytes each."""
+class _EndlessRecordError(Exception):
+    """A record is longer than any row."""
+
+
+def _blocks(stream: Decoded, limit: int, delimiter: str) -> Iterator[_Block]:
+    """Cut the stream after whole records, about ``limit`` bytes each. Raises _EndlessRecordError."""
     rest = b""
     while True:
-        data = stream.read(limit)
+        # What is left over from a long record grows twofold, so that looking for its end stays linear.
+        data = stream.read(max(limit, len(rest)))
         block = rest + data
         plain = _is_plain(block, delimiter, whole=not data)
         if not data:
@@ -138,10 +163,7 @@ def _blocks(stream: Decoded, limit: int, delimiter: str, name: str, rows_before:
             return
         cut = _last_record_end(block) if plain else _last_careful_end(block, delimiter)
         if cut == 0 and len(block) > MAX_RECORD_BYTES:
-            raise InputError(
-                f"{name}: a record after row {rows_before} runs on for more than {MAX_RECORD_BYTES >> 20} MB",
-                hint="look for a quote that is never closed, or give the right delimiter under [input]",
-            )
+            raise _EndlessRecordError
         if cut:
             yield _Block(block[:cut], plain)
         rest = block[cut:]
@@ -186,18 +208,22 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[list[str], str]]:
         lines.clear()
 
 
-def _broken_quotes(record: str, delimiter: str) -> str:
+def _broken_quotes(raw: str, delimiter: str) -> str:
     """What is wrong with the quotes of a record's text, empty when nothing is.
 
     The ``csv`` module makes something of every text. Where a quote is never closed, or closed in the middle of a
     field, that something may hold the rows that follow: no value to be sent.
     """
-    if '"' not in record:
+    if '"' not in raw:
         return ""
     try:
-        list(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, strict=True))
+        list(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
-        return "a quote is never closed" if "end of data" in str(error) else "text follows a closing quote"
+        if "end of data" in str(error):
+            return _OPEN
+        lines = len(list(io.StringIO(raw, newline="")))
+        read = f" ({lines} lines were read as this row)" if lines > 1 else ""
+        return f"its quotes are broken: text follows a closing quote{read}"
     return ""
 
 
@@ -244,7 +270,7 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
             separator=dialect.delimiter,
             schema=dict.fromkeys(dialect.columns, pl.String()),
         )
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None  # a record has more fields than the header
     if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return None  # blank lines and rows of delimiters alone: the careful way tells them apart
@@ -272,7 +298,13 @@ def _parse_carefully(
         for record, raw in _records(block.decode("utf-8"), dialect.delimiter):
             if not record:
                 continue
-            if fault := _fault(record, raw, dialect):
+            broken = _broken_quotes(raw, dialect.delimiter)
+            if broken == _OPEN:  # only at the file's end: one cell has swallowed every row behind it
+                raise InputError(
+                    f"{name}: a quote opened in row {position.source_row + index + 1} is never closed",
+                    hint="close it, or give the right delimiter under [input]; the rows behind it would be lost",
+                )
+            if fault := broken or _raggedness(record, dialect):
                 faults[index] = fault
             for column, cell in zip(columns, record[:width] + [""] * (width - len(record)), strict=True):
                 column.append(cell or None)
@@ -286,12 +318,9 @@ def _parse_carefully(
     return pl.DataFrame(dict(zip(dialect.columns, columns, strict=True)), schema=schema), faults
 
 
-def _fault(record: list[str], raw: str, dialect: Dialect) -> str:
-    """Why a record can't be a row, empty when it can."""
+def _raggedness(record: list[str], dialect: Dialect) -> str:
+    """Why a record has not the header's fields, empty when it has; empty fields beyond the last are none."""
     width = len(dialect.columns)
-    if broken := _broken_quotes(raw, dialect.delimiter):
-        lines = len(raw.splitlines())
-        return f"its quotes are broken: {broken}" + (f" ({lines} lines were read as this row)" if lines > 1 else "")
     if len(record) > width and any(record[width:]):
         extra = dialect.delimiter.join(record[width:])[:80]
         return f"the row has {len(record)} fields, the header {width}; beyond the last: {extra!r}"
