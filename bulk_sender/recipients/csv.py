@@ -216,13 +216,13 @@ def _broken_quotes(raw: str, delimiter: str) -> str:
     """
     if '"' not in raw:
         return ""
+    lines = list(io.StringIO(raw, newline=""))
+    if len(list(csv.reader([*lines, "\n", "next"], delimiter=delimiter))) == 1:
+        return _OPEN  # whatever comes next would be a part of it
     try:
-        list(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        if "end of data" in str(error):
-            return _OPEN
-        lines = len(list(io.StringIO(raw, newline="")))
-        read = f" ({lines} lines were read as this row)" if lines > 1 else ""
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        read = f" ({len(lines)} lines were read as this row)" if len(lines) > 1 else ""
         return f"its quotes are broken: text follows a closing quote{read}"
     return ""
 
