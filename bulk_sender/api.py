@@ -18,7 +18,7 @@ import anyio
 import polars as pl
 
 from bulk_sender.check import CheckReport, examine
-from bulk_sender.config import Config
+from bulk_sender.config import Config, overlaid
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import Endpoint, endpoint, is_known_host, request_head
 from bulk_sender.delivery.journal import JOURNAL, Journal, holder, now
@@ -99,21 +99,13 @@ class _Supervision:
 
 def load_config(config: ConfigLike, overrides: Mapping[str, Any] | None = None) -> Config:
     """Whatever a caller gave, as a ``Config`` with ``overrides`` (dotted key → value) laid over it."""
+    where = "the configuration"
     if isinstance(config, Config):
         raw = config.model_dump(exclude_unset=True)
-        return Config.parse(_overlaid(raw, overrides), where="the configuration") if overrides else config
+        return Config.parse(overlaid(raw, overrides, where=where), where=where) if overrides else config
     if isinstance(config, Mapping):
-        return Config.parse(_overlaid(dict(config), overrides), where="the configuration")
+        return Config.parse(overlaid(config, overrides, where=where), where=where)
     return Config.load(config, overrides)
-
-
-def _overlaid(raw: dict[str, Any], overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-    laid = {table: dict(values) for table, values in raw.items()}
-    for dotted, value in (overrides or {}).items():
-        if value is not None:
-            table, name = dotted.split(".")
-            laid.setdefault(table, {})[name] = value
-    return laid
 
 
 def check(

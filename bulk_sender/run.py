@@ -28,7 +28,7 @@ from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMi
 from bulk_sender.folder import make_run_folder
 from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.mapping import Mapping, resolve
-from bulk_sender.recipients.plan import Payload, Planned, duplicate_key, plan
+from bulk_sender.recipients.plan import Payload, Planned, check_filter, duplicate_keys, plan
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import FileIdentity, Source
 from bulk_sender.results import frames
@@ -95,6 +95,7 @@ class Opened:
     def open(cls, inputs: Sequence[str | Path], config: Config) -> Opened:
         """Raises InputError, ConfigError."""
         source = Source.open(inputs, config.input)
+        check_filter(config.input.filter, source.schema)
         return cls(source, resolve(source.schema, config), config)
 
     def plan(self, head_bytes: int, **where: Any) -> Iterator[Planned]:
@@ -509,7 +510,7 @@ def _resume_point(folder: Path) -> dict[str, Any]:
         for chunk in frames.chunk_ids(journal):
             rows = frames.chunk_rows(journal, chunk)
             already += len(rows)
-            seen.repeated(rows.filter(pl.col("verdict") == "valid").select(duplicate_key()).to_series())
+            seen.repeated(duplicate_keys(rows.filter(pl.col("verdict") == "valid")))
         return {
             "start": Position(**json.loads(last[0]["resume"])),
             "after_row": last[0]["last_row"],

@@ -7,6 +7,7 @@ that only the last batch of a run is short (or one that the cap on a request's s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,6 +26,12 @@ BATCH_SIZE = 50
 """Most recipients of one request (Braze: post_send_triggered_campaigns)."""
 
 _MOST_WAITING = 50_000
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_ALIAS = rf'^\{{("user_alias":\{{"alias_name":{_TEXT},"alias_label":{_TEXT}\}})'
+
+_AGGREGATE = re.compile(
+    r"(?i)\b(avg|count|first|last|max|median|min|quantile_cont|quantile_disc|stddev\w*|sum|var\w*)\s*\(|\bover\s*\("
+)
 
 ROWS = pl.Schema(
     {
@@ -174,6 +181,18 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     )
 
 
+def check_filter(condition: str | None, schema: pl.Schema) -> None:
+    """Raises ConfigError for a filter that can't be applied to the input's columns, or that looks beyond the row."""
+    if condition is None:
+        return
+    if found := _AGGREGATE.search(re.sub(r"'[^']*'|\"[^\"]*\"", "", condition)):
+        raise ConfigError(
+            f"input.filter: {condition!r} looks at several rows ({found[0]}…)",
+            hint="a filter decides on each row by itself; prepare the input if it has to know the others",
+        )
+    _selected(pl.DataFrame(schema=schema), condition)
+
+
 def _selected(frame: pl.DataFrame, condition: str | None) -> pl.Series:
     if condition is None:
         return pl.repeat(True, len(frame), eager=True)
@@ -218,8 +237,7 @@ def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:
     if config.input.duplicates == "allow":
         return piece
     valid = piece.rows["verdict"] == "valid"
-    keys = piece.rows.filter(valid).select(duplicate_key()).to_series()
-    repeated = seen.repeated(keys)
+    repeated = seen.repeated(duplicate_keys(piece.rows.filter(valid)))
     if not repeated.any():
         return piece
     position = pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1)
@@ -241,9 +259,16 @@ def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:
     )
 
 
-def duplicate_key() -> pl.Expr:
-    """What makes two rows the same recipient: the identifier with its type."""
-    return pl.col("identifier_type") + ":" + pl.col("identifier")
+def duplicate_keys(rows: pl.DataFrame) -> pl.Series:
+    """What makes two rows the same recipient: the identifier with its type; of an alias both parts.
+
+    ``rows``: valid ones. An alias' ``label:name`` does not tell where a label with a colon ends; its JSON does.
+    """
+    key = pl.col("identifier_type") + ":" + pl.col("identifier")
+    is_alias = pl.col("identifier_type") == "user_alias"
+    if rows.select(is_alias.any()).item():
+        key = pl.when(is_alias).then(pl.col("recipient").str.extract(_ALIAS)).otherwise(key)
+    return rows.select(key).to_series()
 
 
 def _join(one: _Piece, other: _Piece) -> _Piece:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bulk_sender.recipients.mapping import Field, Mapping
+from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_WORDS, Field, Mapping
 
 MAX_IDENTIFIER_BYTES = 997
 """Longest identifier sent. Braze's pages name no single limit; this is the longest of those its SDKs state."""
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
-_PRIORITIZATION = r"^((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)$"
 _SUBSCRIPTION = ["opted_in", "subscribed", "unsubscribed"]
 _SHOWN = 80
 
@@ -32,21 +31,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names under which ``encode`` has laid out the facts of a row."""
+    """The names under which ``encode`` has laid out the facts of a row.
+
+    Those that stand beside the input's columns begin with a NUL, as no column does.
+    """
 
     kind: str = "identifier_type"
     identifier: str = "identifier"
-    prioritization: str = "_prioritization"
-    recipient_bytes: str = "_bytes"
+    head: str = "\x00head"
+    prioritization: str = "\x00prioritization"
+    recipient_bytes: str = "\x00bytes"
 
     def bad(self, index: int) -> str:
-        return f"_bad{index}"
+        return f"\x00bad{index}"
 
     def raw(self, index: int) -> str:
-        return f"_raw{index}"
+        return f"\x00raw{index}"
 
     def json(self, index: int) -> str:
-        return f"_json{index}"
+        return f"\x00json{index}"
 
 
 def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
@@ -99,12 +102,8 @@ def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     yield Rule("missing_prioritization", is_email & given.is_null(), pl.lit(_MISSING_PRIORITIZATION))
     yield Rule(
         "invalid_prioritization",
-        is_email & ~given.str.contains(_PRIORITIZATION),
-        pl.format(
-            "{} is no prioritization: identified or unidentified, then most_recently_updated or "
-            "least_recently_updated, joined by |",
-            shown(given),
-        ),
+        is_email & ~given.str.contains(f"^{PRIORITIZATION}$"),
+        shown(given) + pl.lit(f" is no prioritization: {PRIORITIZATION_WORDS}"),
     )
 
 
@@ -121,7 +120,7 @@ def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     )
     first = 1 + len(mapping.properties)
     last = first + len(mapping.attributes) + len(mapping.subscription_groups)
-    present = [pl.lit(mapping.send_nulls)] if last > first else [pl.lit(False)]
+    present = [pl.lit(mapping.send_nulls and bool(mapping.attributes))]
     present += [pl.col(names.json(index)).is_not_null() for index in range(first, last)]
     yield Rule(
         "existing_only_without_attributes",
@@ -131,9 +130,7 @@ def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
 
 
 def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
-    return pl.format(
-        f"column {_braces(repr(field.column))}: {{}} is not {_braces(field.converted.expected)}", shown(raw)
-    )
+    return pl.lit(f"column {field.column!r}: ") + shown(raw) + pl.lit(f" is not {field.converted.expected}")
 
 
 def shown(value: pl.Expr) -> pl.Expr:
@@ -141,7 +138,3 @@ def shown(value: pl.Expr) -> pl.Expr:
     text = value.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", "\u2423")
     long = text.str.len_chars() > _SHOWN
     return pl.lit("'") + pl.when(long).then(text.str.slice(0, _SHOWN) + "…").otherwise(text) + pl.lit("'")
-
-
-def _braces(text: str) -> str:
-    return text.replace("{", "(").replace("}", ")")
