@@ -64,6 +64,10 @@ def build(folder: Path, records: Sequence[Statement], key: bytes) -> None:
         connection.executescript(f"BEGIN; {SCHEMA}")
         insert(connection, records, key)
         connection.execute("COMMIT")
+        # Now, not when it is opened under its name: a process killed while the mode changes would leave a file that
+        # can't be read without being written to.
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            raise sqlite3.OperationalError("write-ahead logging is not possible here")
     Mark.create(folder, key, len(records)).close()
     failpoints.reach("before_publishing")
     path.rename(folder / JOURNAL)

@@ -6,6 +6,7 @@ Each is a process of its own with its own memory, threads, locks and event loop;
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
+_PR_SET_PTRACER = 0x59616D61
 ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """For children: small inputs need no pool, and a pool can't be forked."""
 
@@ -105,11 +107,27 @@ class Nursery:
         self._folder.cleanup()
 
     def start(
-        self, arguments: Sequence[object], env: Mapping[str, str] | None = None, *, largest_file: int = 0
+        self,
+        arguments: Sequence[object],
+        env: Mapping[str, str] | None = None,
+        *,
+        largest_file: int = 0,
+        traced: Sequence[str] = (),
     ) -> Child:
-        """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none."""
-        order = {"arguments": [str(part) for part in arguments], "env": dict(env or {}), "largest_file": largest_file}
-        return Child(self.ask(order)["pid"], self)
+        """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none.
+
+        ``traced``: injections of strace's, as ``killed_at`` and ``failing_at`` write them.
+        """
+        order = {
+            "arguments": [str(part) for part in arguments],
+            "env": dict(env or {}),
+            "largest_file": largest_file,
+            "stop": bool(traced),
+        }
+        child = Child(self.ask(order)["pid"], self)
+        if traced:
+            attach(child.pid, traced)
+        return child
 
     def run(
         self,
@@ -117,9 +135,10 @@ class Nursery:
         env: Mapping[str, str] | None = None,
         *,
         largest_file: int = 0,
+        traced: Sequence[str] = (),
         timeout: float = 30.0,
     ) -> Ended:
-        return self.start(arguments, env, largest_file=largest_file).wait(timeout)
+        return self.start(arguments, env, largest_file=largest_file, traced=traced).wait(timeout)
 
     def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -132,6 +151,36 @@ class Nursery:
         line = self._process.stdout.readline()
         assert line, "the nursery ended"
         return json.loads(line)
+
+
+def attach(pid: int, injections: Sequence[str]) -> None:
+    """Put strace on a child that has stopped itself, and let the child go on. strace ends with it."""
+    _until(lambda: _field(pid, "State").startswith("T"))
+    calls = ",".join(one.partition(":")[0] for one in injections)
+    inject = [part for one in injections for part in ("-e", f"inject={one}")]
+    command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", *inject, "-p", str(pid)]
+    threading.Thread(target=subprocess.run, args=(command,), kwargs={"check": False}, daemon=True).start()
+    _until(lambda: _field(pid, "TracerPid") != "0")
+    os.kill(pid, signal.SIGCONT)
+
+
+def _field(pid: int, name: str) -> str:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:"))
+
+
+def _until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def _wait_for_tracer() -> None:
+    # a tracer that is no ancestor needs to be let in where the system restricts tracing
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _parent(folder: str) -> None:
@@ -166,6 +215,8 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
         os.environ.update(order["env"])
         if order["largest_file"]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
+        if order["stop"]:
+            _wait_for_tracer()
         from bulk_sender.delivery import failpoints
 
         importlib.reload(failpoints)  # armed by the environment, as in a process of its own

@@ -71,14 +71,13 @@ class Scene:
             return ["send", *self.inputs, "--config", self.config, "--run-id", self.run_id, *common, *more]
         return [name, self.run_id, *common, *more]
 
-    def start(self, name: str, *more: object, failpoint: str = "", largest_file: int = 0) -> Child:
+    def start(self, name: str, *more: object, failpoint: str = "", **limits: Any) -> Child:
+        """``limits``: what ``Nursery.start`` takes besides."""
         env = self.env | ({VARIABLE: failpoint} if failpoint else {})
-        return self.nursery.start(self.command(name, *more), env, largest_file=largest_file)
+        return self.nursery.start(self.command(name, *more), env, **limits)
 
-    def run(
-        self, name: str, *more: object, failpoint: str = "", largest_file: int = 0, timeout: float = 30.0
-    ) -> Ended:
-        return self.start(name, *more, failpoint=failpoint, largest_file=largest_file).wait(timeout)
+    def run(self, name: str, *more: object, failpoint: str = "", timeout: float = 30.0, **limits: Any) -> Ended:
+        return self.start(name, *more, failpoint=failpoint, **limits).wait(timeout)
 
     def finish(self, *, most: int = 20) -> Ended:
         """The same command again until it has nothing left to send."""
