@@ -44,6 +44,7 @@ from bulk_sender.run import (
     Progress,
     check_input_unchanged,
     create,
+    file_names,
     refresh_files,
     summarize,
     write_files,
@@ -318,14 +319,7 @@ def _ended(journal: Journal) -> Summary | None:
 
 
 def _files(journal: Journal) -> dict[str, str]:
-    kind = journal.fact("format")
-    names = {
-        "results": f"results.{kind}",
-        "rejected": "rejected.csv",
-        "journal": JOURNAL,
-        "summary": "summary.json",
-    }
-    return {name: str(journal.folder / file) for name, file in names.items()}
+    return file_names(journal.folder, journal.fact("format"))
 
 
 async def _open_again(journal: Journal, facts: Facts, settings: Config) -> Opened | None:
