@@ -44,6 +44,7 @@ from bulk_sender.run import (
     Progress,
     check_input_unchanged,
     create,
+    refresh_files,
     summarize,
     write_files,
 )
@@ -295,7 +296,7 @@ async def _reattach(
             )
         ended = _ended(journal)
         if ended is not None and ended.state == "finished":
-            return ended
+            return refresh_files(journal, ended)
         opened = await _open_again(journal, earlier, settings)
         await watch.agree(_preview_of_rest(journal, earlier, settings))
         return await _deliver(journal, earlier, settings, credential, opened, "send", watch)
@@ -348,7 +349,7 @@ async def resume_async(
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
         ended = _ended(journal)
         if ended is not None and ended.state == "finished":
-            return ended
+            return refresh_files(journal, ended)
         return await _go_on(journal, "resume", overrides, environment, watch)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from bulk_sender.config import Config
 from bulk_sender.delivery.client import client_factory
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import Endpoint
-from bulk_sender.delivery.journal import Journal, Statement
+from bulk_sender.delivery.journal import JOURNAL, Journal, Statement
 from bulk_sender.delivery.pace import Pace
 from bulk_sender.delivery.records import Batch
 from bulk_sender.delivery.sender import Sender, Stopped, Tally, Work
 from bulk_sender.delivery.writer import JournalWriter
-from bulk_sender.errors import BulkSenderError, InputError, RunMismatchError
+from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMismatchError
 from bulk_sender.folder import make_run_folder
 from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.mapping import Mapping, resolve
@@ -197,25 +197,37 @@ class Delivery:
         self.rows = 0
         self.plan_complete = False
         self.trouble: BulkSenderError | None = None
+        self.bug: InternalError | None = None
+        """What nobody foresaw, with the exception as its ``__cause__``."""
 
     async def run(self, command: str, target: Endpoint, credential: Credential, opened: Opened | None) -> Summary:
-        """Send what is not sent yet, then plan and send the rest of the input. Raises nothing expected."""
+        """Send what is not sent yet, then plan and send the rest of the input.
+
+        Raises BulkSenderError for what stands in the way before the first request. From then on trouble, also an
+        unforeseen one, is told by the summary: however sending ends, the account is closed.
+        """
         self._started = time.monotonic()
+        delivery = self.config.delivery
+        new_client = client_factory(self.config, target.url, credential)
+        refuse_unwritable(self.journal.folder, self.facts.format)
         self.journal.begin_epoch(command)
         self.plan_complete = bool(self.journal.fact("plan_complete"))
-        delivery = self.config.delivery
-        async with JournalWriter(self.journal) as writer:
-            sender = Sender(
-                writer,
-                target,
-                client_factory(self.config, target.url, credential),
-                Pace(delivery.pace.per_second, reserve=delivery.reserve),
-                delivery,
-            )
-            with anyio.CancelScope() as scope:
-                self.control.attach(sender, scope)
-                async with self._ticking(sender):
-                    await self._send_all(writer, sender, target, opened)
+        writer = JournalWriter(self.journal)
+        pace = Pace(delivery.pace.per_second, reserve=delivery.reserve)
+        sender = Sender(writer, target, new_client, pace, delivery)
+        try:
+            async with writer:
+                with anyio.CancelScope() as scope:
+                    self.control.attach(sender, scope)
+                    async with self._ticking(sender):
+                        await self._send_all(writer, sender, target, opened)
+        except Exception as error:
+            self.bug = InternalError.of(error)
+            sender.stop(str(self.bug))
+        except BaseException:  # whoever ends the event loop itself has the account closed all the same
+            with suppress(Exception):
+                self._end(sender)
+            raise
         return self._end(sender)
 
     async def _send_all(self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None) -> None:
@@ -350,36 +362,76 @@ class Delivery:
 
     def _end(self, sender: Sender) -> Summary:
         """Close the account of this process: state, results, rejects, summary."""
+        try:
+            return self._close_account(sender)
+        except BulkSenderError as error:  # not even the journal can be read any more
+            error.exit_code = 3
+            raise
+
+    def _close_account(self, sender: Sender) -> Summary:
         stopped = sender.stopped
-        counted = frames.counts(self.journal)
-        left = counted["not_sent"] or not self.plan_complete
+        left = frames.counts(self.journal)["not_sent"] or not self.plan_complete
         state: State = "finished"
         if left:
             state = "interrupted" if stopped is not None and stopped.signal else "stopped"
-        reason = stopped.reason if stopped is not None and left else None
-        if left and reason is None:
-            reason = "the process was told to leave at once"
-        if not self.plan_complete and reason is not None:
-            reason += "; the input was not read to its end, later rows are not counted"
-        for line in sender.unrecorded:
-            reason = f"{reason or ''}; not recorded: {line}".removeprefix("; ")
-        elapsed = time.monotonic() - self._started
+        reasons = [stopped.reason if stopped is not None else "the process was told to leave at once"] if left else []
+        if self.bug is not None and str(self.bug) not in reasons:
+            reasons.append(str(self.bug))
+        if not self.plan_complete:
+            reasons.append("the input was not read to its end, later rows are not counted")
+        reasons += [f"not recorded: {line}" for line in sender.unrecorded]
         try:
-            self.journal.end_epoch(state, reason or "", elapsed)
+            self.journal.end_epoch(state, "; ".join(reasons), time.monotonic() - self._started)
         except BulkSenderError as error:
-            reason = f"{reason or ''}; {error}".removeprefix("; ")
-        signal = stopped.signal if stopped is not None else 0
-        return replace(write_files(self.journal, self.facts.format, state, reason), signal=signal)
+            reasons += [str(error)] if str(error) not in reasons else []
+        summary = close_files(self.journal, self.facts.format, state, reasons)
+        return replace(summary, signal=stopped.signal if stopped is not None else 0)
+
+
+def close_files(journal: Journal, kind: Format, state: State, reasons: Sequence[str] = ()) -> Summary:
+    """Write the files of a run that has ended; one that can't be written makes it ``stopped``, to be resumed."""
+    try:
+        return write_files(journal, kind, state, "; ".join(reasons) or None)
+    except BulkSenderError as error:
+        files = {"journal": str(journal.folder / JOURNAL)}
+        state = "stopped" if state == "finished" else state
+        return summarize(journal, state, "; ".join([*reasons, str(error)]), files)
+
+
+def refresh_files(journal: Journal, ended: Summary) -> Summary:
+    """Write the files of a finished run again if a crash, or a full disk, came between.
+
+    The summary is written last: when it is what the journal says, and the others are there, they are whole.
+    """
+    try:
+        known = json.loads((journal.folder / "summary.json").read_bytes())
+    except (OSError, ValueError):
+        known = None
+    if known == ended.to_dict() and all(Path(path).is_file() for path in ended.files.values()):
+        return ended
+    refuse_unwritable(journal.folder, journal.fact("format"))
+    return close_files(journal, journal.fact("format"), ended.state, [ended.reason] if ended.reason else [])
+
+
+def refuse_unwritable(folder: Path, kind: Format) -> None:
+    """Before anything is sent: the files written at the end must have a place. Raises BulkSenderError.
+
+    A symbolic link there is no hindrance: it is replaced, and never followed.
+    """
+    for name in (f"results.{kind}", "rejected.csv", "summary.json"):
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            raise BulkSenderError(f"{path} is a folder, where a file is to be written", hint="move it away")
 
 
 def write_files(journal: Journal, kind: Format, state: State, reason: str | None) -> Summary:
-    """Results, rejects and summary, made from the journal alone."""
+    """Results, rejects and summary, made from the journal alone. Raises BulkSenderError."""
     folder = journal.folder
     results = folder / f"results.{kind}"
     files = {
         "results": str(results),
         "rejected": str(folder / "rejected.csv"),
-        "journal": str(folder / "journal.sqlite"),
+        "journal": str(folder / JOURNAL),
     }
     write_results(journal, results, kind)
     write_rejects(journal, folder / "rejected.csv")
