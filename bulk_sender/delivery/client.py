@@ -101,7 +101,7 @@ class HttpxClient:
             reach=Reach.ANSWERED if ended else trace.reach,
             status=trace.status,
             headers=trace.headers,
-            body=self._credential.scrub(answer.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+            body=self._credential.scrub_json(bytes(answer)),
             error=name,
             cause=_cause(error),
             elapsed_s=time.monotonic() - started,
