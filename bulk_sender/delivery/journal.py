@@ -219,6 +219,10 @@ class Journal:
             now(),
         )
 
+    def doubt_record(self, decision: int, batch: int, attempt: int, why: str) -> Statement:
+        """What the program itself takes back: an accepted batch becomes unknown."""
+        return "decision", (decision, batch, attempt, "unknown", now(), "bulk-sender", why)
+
     def decide(self, batches: Iterable[tuple[int, int]], status: str, why: str) -> int:
         """Record the operator's verdict on (batch, attempt) pairs. Returns how many."""
         first = self.next_id("decision")
@@ -242,6 +246,13 @@ class Journal:
         cursor = self._connection.execute(sql, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def dispatched(self) -> dict[str, tuple[int, int]]:
+        """Each dispatch_id so far, with the (batch, attempt) that was first accepted under it."""
+        rows = self._connection.execute(
+            "SELECT dispatch_id, batch, attempt FROM outcome WHERE dispatch_id <> '' ORDER BY attempt DESC"
+        )
+        return {dispatch_id: (batch, attempt) for dispatch_id, batch, attempt in rows}
 
     def next_id(self, table: str) -> int:
         return self._scalar(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")
