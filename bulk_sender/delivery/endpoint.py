@@ -20,7 +20,9 @@ CANVAS_PATH = "/canvas/trigger/send"
 MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
 """Braze: canvas_entry_properties are at most 50 KB."""
 
-_KNOWN_HOST = re.compile(r"^rest\.[a-z]{2,}-\d{2}\.braze\.(com|eu)$")
+_KNOWN_HOST = re.compile(r"rest\.[a-z]{2,}-[0-9]{2}\.braze\.(?:com|eu)")
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,10 @@ def check_url(url: str | None) -> str:
             "such as https://rest.iad-01.braze.com",
         )
     hint = "write it like https://rest.iad-01.braze.com"
+    url = url.strip()
+    # Some of these urlsplit drops without a word, and one (the Kelvin sign) it turns into an ASCII letter.
+    if not url.isascii() or re.search(r"[\s\\\x00-\x1f\x7f]", url):
+        raise ConfigError("braze.endpoint has characters that no address has", hint=hint)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -95,9 +101,9 @@ def check_url(url: str | None) -> str:
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError("braze.endpoint is not an http(s) address", hint=hint)
-    if "@" in parts.netloc or parts.query or parts.fragment or parts.path not in ("", "/"):
+    if "@" in parts.netloc or "?" in url or "#" in url or parts.path not in ("", "/"):
         raise ConfigError("braze.endpoint has more than scheme and host in it", hint=hint)
-    if not re.fullmatch(r"[a-z0-9.:-]+", host) or host.endswith("."):
+    if not (_HOST_NAME.fullmatch(host) or _is_address(host)):
         raise ConfigError(f"braze.endpoint: the host {host!r} has characters that no Braze host has", hint=hint)
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
@@ -109,14 +115,18 @@ def check_url(url: str | None) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host) is not None and "%" not in host
     except ValueError:
         return False
 
 
 def is_known_host(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return is_loopback(host) or bool(_KNOWN_HOST.match(host))
+    """Whether ``url``, as ``check_url`` gave it, is one of Braze's REST hosts at its own port, or loopback."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return is_loopback(host) or (parts.port in (None, 443) and _KNOWN_HOST.fullmatch(host) is not None)
