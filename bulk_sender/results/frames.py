@@ -183,6 +183,11 @@ def counts(journal: Journal) -> dict[str, int]:
     return found
 
 
+def has_unsent(journal: Journal) -> bool:
+    """Whether a planned batch waits to be sent, for the first time or again."""
+    return bool(journal.query("SELECT 1 FROM state WHERE status = 'not_sent' LIMIT 1"))
+
+
 def explain(journal: Journal, row: int) -> dict[str, Any] | None:
     """One row's whole story, or None when the run has no such row."""
     found = journal.query("SELECT id FROM chunk WHERE first_row <= ? AND last_row >= ?", (row, row))
