@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import polars as pl
 
+from bulk_sender.broadcasting import broadcast, broadcast_async, preview_broadcast
 from bulk_sender.check import CheckReport, examine
 from bulk_sender.config import Config
 from bulk_sender.delivery.credential import Credential
@@ -38,15 +39,18 @@ from bulk_sender.results.files import Format
 from bulk_sender.results.summary import Summary
 from bulk_sender.run import Control, Delivery, Facts, Opened, Progress, check_input_unchanged, create, summarize
 from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, load_config, place
-from bulk_sender.verdicts import decide, ended, files, last_state, resolve, standing
+from bulk_sender.verdicts import decide, ended, files, last_state, refuse_broadcast, resolve, standing
 
 __all__ = [
     "Input",
     "Preview",
+    "broadcast",
+    "broadcast_async",
     "check",
     "explain",
     "last_state",
     "load_config",
+    "preview_broadcast",
     "resolve",
     "resume",
     "resume_async",
@@ -303,6 +307,7 @@ async def resume_async(
         summary = ended(journal)
         if summary is not None and summary.state == "finished":
             return summary
+        refuse_broadcast(journal)
         return await _go_on(journal, "resume", overrides, environment, watch)
 
 
@@ -328,6 +333,7 @@ async def retry_async(
         raise ConfigError("nothing to retry: give --failed, --unknown, or both")
     watch = _Supervision(confirm, control, on_progress)
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
+        refuse_broadcast(journal)
         counted = frames.counts(journal)
         again = {name: counted[name] for name in wanted if counted[name]}
         if not again:

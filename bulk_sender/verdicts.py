@@ -48,6 +48,17 @@ def resolve(
         return count, rewritten(journal)
 
 
+def refuse_broadcast(journal: Journal) -> None:
+    """Raises GuardrailError for a broadcast: it is gone on with by its own command only, and never sent again."""
+    if journal.fact("broadcast"):
+        name = journal.folder.name
+        raise GuardrailError(
+            f"run {name!r} is a broadcast, which is neither resumed nor retried",
+            hint=f"bulk-sender broadcast --run-id {name} sends it if it was proved unsent, after its confirmation; "
+            "resolve records what you know of an unknown one",
+        )
+
+
 def rewritten(journal: Journal) -> Summary:
     """The run's files written again, after a decision."""
     return write_files(journal, journal.fact("format"), *last_state(journal))

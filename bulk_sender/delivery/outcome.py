@@ -132,6 +132,9 @@ def _success(evidence: Evidence, status: int, answer: dict[str, Any] | None, mes
     code, note = "", ""
     if answer.get("errors"):
         code, note = "accepted_with_errors", clean(json.dumps(answer["errors"], ensure_ascii=False))
+    elif answer.get("notice"):
+        # A paused or archived Canvas answers 201 like any other, and sends nothing: post_send_triggered_canvases.
+        code, note = "accepted_with_notice", clean(answer["notice"])
     elif message == "queued":
         code, note = "queued", "Braze is under maintenance and has queued the request"
     elif not known:

@@ -159,7 +159,7 @@ class Sender:
         """POST one batch until it is settled or to be split. Gives the attempts made too; None when the run stopped."""
         body = self.endpoint.body(payload.recipients(batch.first, batch.size))
         digest = hashlib.sha256(body).digest()
-        assert 1 <= batch.size <= BATCH_SIZE
+        assert batch.size == 0 if self.endpoint.broadcast else 1 <= batch.size <= BATCH_SIZE
         if body_sha256 is not None and body_sha256 != digest:
             self.stop(f"batch {batch.id} would not be the same request as before")
         made = counted = 0

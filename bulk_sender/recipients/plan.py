@@ -316,6 +316,8 @@ class Payload:
 
     def recipients(self, first: int, count: int) -> bytes:
         """``count`` recipient objects from the ``first`` on, joined by commas."""
+        if not count:
+            return b""
         start = int(self._ends[first - 1]) if first else 0
         return self._bytes[start : int(self._ends[first + count - 1]) - 1]
 
