@@ -33,6 +33,7 @@ from bulk_sender.errors import (
     RunMismatchError,
 )
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
+from bulk_sender.reconciliation import Reconciliation, reconcile, reconcile_async
 from bulk_sender.results import frames
 from bulk_sender.results.doubts import Doubt, doubts
 from bulk_sender.results.files import Format
@@ -44,6 +45,7 @@ from bulk_sender.verdicts import decide, ended, files, last_state, refuse_broadc
 __all__ = [
     "Input",
     "Preview",
+    "Reconciliation",
     "broadcast",
     "broadcast_async",
     "check",
@@ -51,6 +53,8 @@ __all__ = [
     "last_state",
     "load_config",
     "preview_broadcast",
+    "reconcile",
+    "reconcile_async",
     "resolve",
     "resume",
     "resume_async",
