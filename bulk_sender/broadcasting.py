@@ -24,7 +24,7 @@ from bulk_sender.errors import GuardrailError, RunMismatchError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder
 from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.plan import ROWS, Planned
-from bulk_sender.results.frames import pack
+from bulk_sender.results import frames
 from bulk_sender.results.summary import Summary
 from bulk_sender.run import Control, Delivery, Facts, Progress, create
 from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, place
@@ -60,8 +60,8 @@ async def broadcast_async(
     """Send one request to the campaign's whole segment, or to those in it who match ``message.audience``.
 
     ``confirm_campaign`` has to be the campaign's (or Canvas') id. ``confirm`` is asked before the POST, in a thread;
-    without it nothing is asked. A run of that ``run_id`` which has come to an outcome, be it unknown, is only reported; one
-    that was proved unsent is gone on with. What became of the request is the summary's ``broadcast``.
+    without it nothing is asked. A run of that ``run_id`` which has come to an outcome, be it unknown, is only
+    reported; one that was proved unsent is gone on with. What became of the request is the summary's ``broadcast``.
 
     Raises BulkSenderError for whatever stands in the way before anything is sent.
     """
@@ -96,7 +96,8 @@ async def broadcast_async(
         finished = ended(journal)
         if finished is not None and finished.state == "finished":
             return finished
-        await _ask(confirm, shown)
+        if frames.has_unsent(journal) or not journal.fact("plan_complete"):
+            await _ask(confirm, shown)
         return await _deliver(journal, earlier, settings, credential, control, on_progress)
 
 
@@ -129,6 +130,6 @@ async def _deliver(
 def _plan() -> Iterator[Statement]:
     """The run's only batch: nobody of no rows."""
     nothing = Planned(pl.DataFrame(schema=ROWS), pl.DataFrame(schema={"\x00row": pl.UInt64}), [0], Position())
-    yield "chunk", (1, 0, 0, 0, 0, 0, 0, "{}", *pack(nothing))
+    yield "chunk", (1, 0, 0, 0, 0, 0, 0, "{}", *frames.pack(nothing))
     yield Journal.batch_record(Batch(1, chunk=1, first=0, size=0))
     yield "run", ("plan_complete", "true")

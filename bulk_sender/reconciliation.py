@@ -36,7 +36,7 @@ from bulk_sender.folder import DEFAULT_RUNS_DIR, run_folder, run_ids
 from bulk_sender.results import frames
 from bulk_sender.results.summary import Summary
 from bulk_sender.run import Facts
-from bulk_sender.settings import credential, load_config
+from bulk_sender.settings import credential_for, load_config
 from bulk_sender.verdicts import rewritten
 
 SETTLE_S = 600.0
@@ -143,7 +143,7 @@ async def reconcile_async(
         settled = [suspect for suspect in suspects if suspect.last_sent <= settled_before]
         inquiry = Inquiry()
         if settled:
-            key = credential(bool(facts.sandbox), environment)
+            key = credential_for(facts.sandbox, environment)
             inquiry = await _ask(settings, key, settled, rate, on_progress)
         shared = _sent_elsewhere(journal, settings, settled)
         rows = tuple(_row(suspect, inquiry, shared, settled_before) for suspect in suspects)
