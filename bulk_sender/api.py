@@ -33,6 +33,7 @@ from bulk_sender.errors import (
     RunMismatchError,
 )
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
+from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.reconciliation import Reconciliation, reconcile, reconcile_async
 from bulk_sender.results import frames
 from bulk_sender.results.doubts import Doubt, doubts
@@ -130,7 +131,11 @@ def check(
 def _examined(opened: Opened, settings: Config, on_rows: Callable[[int], None] | None = None) -> CheckReport:
     head = request_head(settings)
     target = Endpoint("", head, b"]}")
-    return examine(opened.plan(target.frame_bytes), opened.mapping, settings, target.body, on_rows)
+    odd = OddValues(opened.mapping)
+    planned = opened.plan(target.frame_bytes, watch=odd)
+    report = examine(planned, opened.mapping, settings, target.body, on_rows)
+    report.warnings.extend(odd.sentences())
+    return report
 
 
 def _paths(source: Input) -> list[str | Path]:

@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 from bulk_sender.config import Config, Rate
 from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.mapping import constant_json
+from bulk_sender.recipients.rules import MAX_CANVAS_PROPERTIES_BYTES
 
 CAMPAIGN_PATH = "/campaigns/trigger/send"
 CANVAS_PATH = "/canvas/trigger/send"
-MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
-"""Braze: canvas_entry_properties are at most 50 KB."""
 
 BROADCAST_RATE = Rate.parse("250/minute")
 """Braze's limit for requests without recipients. One with recipients and an ``audience`` counts as any other."""

@@ -29,7 +29,6 @@ _NAMED = re.compile(
     rf"|subscription_groups)\.(?P<name>.+?))(?::(?P<type>{_TYPES}))?$",
     re.DOTALL,
 )
-_IDENTITY = {"external_id": "external_user_id", "user_alias": "user_alias", "braze_id": "braze_id"}
 _LONGEST_NAME = 255
 _PROPERTIES = ("trigger_properties", "canvas_entry_properties", "context")
 _IDENTITIES = ("external_id", "user_alias", "braze_id")
@@ -343,11 +342,6 @@ def _refuse_overlaps(group: str, fields: list[Field]) -> None:
 def _refuse_names(attributes: tuple[Field, ...], groups: tuple[Field, ...]) -> None:
     """Names that have no place among attributes. Sources: user_attributes_object, nested_custom_attribute_support."""
     for name in (field.path[0] for field in attributes if field.path):
-        if name in _IDENTITY:
-            raise ConfigError(
-                f"recipient.attributes: {name!r} has no place here, the recipient itself says who it is",
-                hint=f"map it as recipient.{_IDENTITY[name]}, or leave it out",
-            )
         if name == "subscription_groups" and groups:
             raise ConfigError(
                 "recipient.attributes.subscription_groups and recipient.subscription_groups are two ways to say one "
