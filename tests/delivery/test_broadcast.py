@@ -23,6 +23,7 @@ from bulk_sender.delivery.endpoint import BROADCAST_RATE, Endpoint, broadcast_en
 from bulk_sender.delivery.journal import Journal
 from bulk_sender.errors import ConfigError, GuardrailError, InputError, RunMismatchError
 from bulk_sender.results.summary import Summary
+from bulk_sender.run import Progress
 from bulk_sender.sandbox import run_in_thread
 from tests.delivery.scripted import Answer, scripted
 
@@ -310,6 +311,14 @@ def test_a_broadcast_keeps_to_its_own_limit_and_a_request_with_recipients_to_the
     assert broadcast_endpoint(config).rate(ordinary) == BROADCAST_RATE == Rate.parse("250/minute")
     assert broadcast_endpoint(config).rate(slow) == slow
     assert endpoint(config).rate(ordinary) == ordinary
+
+
+def test_the_narrow_limit_is_kept_without_being_asked(bench: Bench) -> None:
+    seen: list[Progress] = []
+    with scripted(lambda *_: TAKEN) as braze:
+        bench.broadcast(braze.url, on_progress=seen.append)
+    assert {progress.rate_asked for progress in seen} == {BROADCAST_RATE.per_second}
+    assert seen[-1].requests == 1
 
 
 def test_a_full_window_is_waited_for_and_the_broadcast_leaves_once(bench: Bench) -> None:
