@@ -42,6 +42,9 @@ from bulk_sender.verdicts import rewritten
 SETTLE_S = 600.0
 """Seconds to let pass after a request before its receipts are asked about."""
 
+LATE = timedelta(days=1)
+"""How long after taking a request Braze may still deliver: quiet hours and a campaign's delivery speed hold it back."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowFinding:
@@ -125,7 +128,7 @@ async def reconcile_async(
 
     Not asked about are batches whose last attempt is younger than ``settle_s`` seconds. Not counted as proof are
     people whom another batch, of this run or of another run of the same campaign in ``runs_dir``, was or may have
-    been sent to since. A message of this campaign sent by other means in that time can't be told apart.
+    been sent to since, or on the day before. A message of this campaign sent by other means can't be told apart.
 
     ``rate``: questions, such as ``"2500/minute"``. ``overrides``: dotted configuration keys, such as
     ``braze.endpoint``; needed for a run in an embedded sandbox, which is gone. ``on_progress``: people left to ask
@@ -233,17 +236,17 @@ def _sent_elsewhere(journal: Journal, settings: Config, suspects: list[Suspect])
     found: set[tuple[str, str]] = set()
     if settings.input.duplicates == "allow":
         found.update(_met(journal, people, pl.col("batch") != pl.col("own")))
-    since = min(suspect.since for suspect in suspects).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    since = _iso(min(suspect.since for suspect in suspects) - LATE)
     for other in run_ids(journal.folder.parent):
         if other == journal.folder.name:
             continue
         with suppress(BulkSenderError), Journal.look(journal.folder.parent / other) as reading:
-            if _is_later_run_of(settings, reading, since):
+            if _is_run_of(settings, reading, since):
                 found.update(_met(reading, people, pl.col("sent_at") >= since))
     return found
 
 
-def _is_later_run_of(settings: Config, journal: Journal, since: str) -> bool:
+def _is_run_of(settings: Config, journal: Journal, since: str) -> bool:
     braze = (journal.fact("settings") or {}).get("braze", {})
     same = (braze.get("campaign_id"), braze.get("canvas_id")) == (settings.braze.campaign_id, settings.braze.canvas_id)
     return same and bool(journal.query("SELECT 1 FROM attempt WHERE at >= ? LIMIT 1", (since,)))

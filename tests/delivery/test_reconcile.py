@@ -253,8 +253,11 @@ def test_a_person_in_two_batches_proves_neither(bench: Bench) -> None:
     assert bench.decisions() == []
 
 
-def test_a_person_sent_to_by_a_later_run_of_the_campaign_proves_nothing(bench: Bench) -> None:
-    answers = iter([None, Answer(201, {"dispatch_id": "d", "message": "success"})])
+@pytest.mark.parametrize("other", ["before", "after"])
+def test_a_person_sent_to_by_another_run_of_the_campaign_proves_nothing(bench: Bench, other: str) -> None:
+    """Nor by an earlier one: Braze may deliver long after it took a request."""
+    taken = Answer(201, {"dispatch_id": "d", "message": "success"})
+    answers = iter([taken, None] if other == "before" else [None, taken])
 
     def script(path: str, body: dict[str, Any]) -> Answer | None:
         if path == SEND_PATH:
@@ -262,11 +265,20 @@ def test_a_person_sent_to_by_a_later_run_of_the_campaign_proves_nothing(bench: B
         return Answer(200, {"message": "success", "users": [profile("u0", datetime.now(UTC))]})
 
     with scripted(script) as braze:
-        bench.send(braze.url, people(2))
-        assert bench.send(braze.url, {"external_user_id": ["u0"]}, run="again").accepted == 1
+        runs: list[tuple[str, Columns]] = [("r", people(2)), ("other", {"external_user_id": ["u0"]})]
+        for run, columns in reversed(runs) if other == "before" else runs:
+            bench.send(braze.url, columns, run=run)
+        assert bulk.status("other", runs_dir=bench.runs).accepted == 1
         found = bench.reconcile(apply=True)
     assert [row.finding for row in found.rows] == [Finding.SHARED, Finding.NOT_FOUND]
     assert bench.decisions() == []
+
+
+def test_a_run_of_another_campaign_takes_nothing_from_a_proof(bench: Bench) -> None:
+    with scripted(losing(lambda: profile("u0", datetime.now(UTC)))) as braze:
+        bench.send(braze.url, people(1), run="other", braze={"endpoint": braze.url, "campaign_id": "another"})
+        bench.send(braze.url, people(1))
+        assert [row.finding for row in bench.reconcile().rows] == [Finding.RECEIVED]
 
 
 def test_a_canvas_step_received_without_a_new_entry_is_no_receipt() -> None:
