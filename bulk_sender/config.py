@@ -235,7 +235,8 @@ class InputConfig(_Model):
     duplicates: Literal["first", "allow"] = "first"
     nulls: Literal["omit", "send"] = "omit"
     profile_fields: Literal["reject", "warn"] = "warn"
-    """What to do with a profile field (country, language, gender, …) outside Braze's vocabulary."""
+    """What to do with an attribute that Braze would drop or misread: a profile field (country, gender, …) or a
+    subscription state outside its vocabulary, an ``inc``, ``add`` or ``remove`` of another form."""
 
     @field_validator("delimiter")
     @classmethod

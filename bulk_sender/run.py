@@ -114,6 +114,8 @@ class Facts:
     """The weather of the embedded sandbox, empty for a real send."""
     format: Format
     created_at: str
+    broadcast: bool = False
+    """Whether the run is one request to a segment or audience, without rows."""
     tool: str = f"bulk-sender {__version__}"
 
     @classmethod
@@ -122,6 +124,7 @@ class Facts:
         facts = {name: journal.fact(name) for name in names}
         facts["input"] = tuple(FileIdentity(**item) for item in facts["input"])
         facts["paths"] = tuple(facts["paths"])
+        facts["broadcast"] = bool(facts["broadcast"])
         return cls(**facts)
 
     def revived(self) -> Config:
@@ -136,6 +139,8 @@ class Facts:
             found.insert(0, "input")
         if bool(self.sandbox) != bool(other.sandbox):
             found.append("sandbox")
+        if self.broadcast != other.broadcast:
+            found.append("kind (a broadcast, or a send to recipients)")
         return found
 
 
@@ -213,7 +218,7 @@ class Delivery:
         self.journal.begin_epoch(command)
         self.plan_complete = bool(self.journal.fact("plan_complete"))
         writer = JournalWriter(self.journal)
-        pace = Pace(delivery.pace.per_second, reserve=delivery.reserve)
+        pace = Pace(target.rate(delivery.pace).per_second, reserve=delivery.reserve)
         sender = Sender(writer, target, new_client, pace, delivery)
         try:
             async with writer:
@@ -370,7 +375,7 @@ class Delivery:
 
     def _close_account(self, sender: Sender) -> Summary:
         stopped = sender.stopped
-        left = frames.counts(self.journal)["not_sent"] or not self.plan_complete
+        left = frames.has_unsent(self.journal) or not self.plan_complete
         state: State = "finished"
         if left:
             state = "interrupted" if stopped is not None and stopped.signal else "stopped"
@@ -461,6 +466,7 @@ def summarize(journal: Journal, state: State, reason: str | None, files: dict[st
         recipients_per_s=round(counted["accepted"] / elapsed, 1) if elapsed else 0.0,
         reason=reason,
         files=files,
+        broadcast=frames.broadcast(journal),
     )
 
 

@@ -19,8 +19,8 @@ class Guard:
     """Knows how many recipients were handed over to be sent, and which of them Braze has or may have."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._frame = endpoint.body(b"")
-        self._is_broadcast: bool | None = None
+        self._endpoint = endpoint
+        self._frame_is_sound: bool | None = None
         self._planned = 0
         self._exposed = 0
         self._closed: set[int] = set()
@@ -31,9 +31,9 @@ class Guard:
 
     def refuses(self, batch: Batch) -> str:
         """Why this batch must not be POSTed now; empty when it may, and then it counts as under way."""
-        if self._broadcasts():
-            return "a request without broadcast = false was about to leave"
-        if not 1 <= batch.size <= BATCH_SIZE:
+        if not self._sound_frame():
+            return "a request that does not say broadcast = false was about to leave"
+        if batch.size != 0 if self._endpoint.broadcast else not 1 <= batch.size <= BATCH_SIZE:
             return f"batch {batch.id} has {batch.size} recipients"
         if batch.id in self._closed:
             return f"batch {batch.id} was about to be sent again, though it was or may have been taken"
@@ -49,9 +49,12 @@ class Guard:
             self._exposed -= batch.size
             self._closed.discard(batch.id)
 
-    def _broadcasts(self) -> bool:
-        """Whether the JSON around the recipients, read back, says anything but ``broadcast: false``."""
-        if self._is_broadcast is None:
-            said = json.loads(self._frame)
-            self._is_broadcast = said.get("broadcast") is not False or said.get("recipients") != []
-        return self._is_broadcast
+    def _sound_frame(self) -> bool:
+        """Whether the JSON around the recipients, read back, says what this kind of request has to say."""
+        if self._frame_is_sound is None:
+            said = json.loads(self._endpoint.head + self._endpoint.tail)
+            if self._endpoint.broadcast:
+                self._frame_is_sound = said.get("broadcast") is True and "recipients" not in said
+            else:
+                self._frame_is_sound = said.get("broadcast") is False and said.get("recipients") == []
+        return self._frame_is_sound

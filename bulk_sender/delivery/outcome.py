@@ -142,6 +142,9 @@ def _success(evidence: Evidence, status: int, answer: dict[str, Any], message: s
     code, note = "", ""
     if answer.get("errors"):
         code, note = "accepted_with_errors", clean(answer["errors"])
+    elif answer.get("notice"):
+        # A paused or archived Canvas answers 201 like any other, and sends nothing: post_send_triggered_canvases.
+        code, note = "accepted_with_notice", clean(answer["notice"])
     elif queued:
         code, note = "queued", "Braze is under maintenance and has queued the request"
     elif not dispatch_id:

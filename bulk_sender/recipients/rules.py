@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from bulk_sender.recipients.attributes import bare, checked
 from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_WORDS, Field, Mapping
 
+MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
+"""Braze: a Canvas' entry properties (context) are at most 50 KB."""
 MAX_IDENTIFIER_BYTES = 997
 """Longest identifier sent. Braze's pages name no single limit; this is the longest of those its SDKs state."""
 
@@ -76,8 +79,12 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
     for index, field in enumerate(mapping.fields):
         if field.converted.can_fail:
             yield Rule("invalid_value", pl.col(names.bad(index)), _bad_value(field, pl.col(names.raw(index))))
+    if mapping.profile_fields == "reject":
+        yield from _attribute_rules(mapping, names)
     if mapping.existing_only is not None:
         yield from _existing_only_rules(mapping, names)
+    if mapping.properties_name != "trigger_properties":
+        yield _canvas_properties_rule(mapping.properties_name, names)
     yield Rule(
         "too_large",
         pl.col(names.recipient_bytes) > max_bytes,
@@ -126,6 +133,28 @@ def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
         "existing_only_without_attributes",
         (given == "false") & ~pl.any_horizontal(present),
         pl.lit("send_to_existing_only is false, but the row has no attribute to create the user with"),
+    )
+
+
+def _attribute_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+    """Values outside of what Braze documents, where they are to be rejected."""
+    for item in checked(mapping):
+        value = bare(pl.col(names.json(item.index)))
+        yield Rule(
+            "invalid_attribute",
+            ~item.documented.sound(value),
+            pl.lit(f"{item.where}: ") + shown(value) + pl.lit(f" is not {item.documented.expected}"),
+        )
+
+
+def _canvas_properties_rule(name: str, names: Names) -> Rule:
+    """A Canvas takes 50 KB of properties for each recipient. Only a recipient beyond that size needs a closer look."""
+    large = pl.when(pl.col(names.recipient_bytes) > MAX_CANVAS_PROPERTIES_BYTES).then(pl.col("recipient"))
+    size = large.str.json_path_match(f"$.{name}").str.len_bytes()
+    return Rule(
+        "properties_too_large",
+        size > MAX_CANVAS_PROPERTIES_BYTES,
+        pl.format(f"{name} has {{}} bytes; a Canvas takes at most {MAX_CANVAS_PROPERTIES_BYTES} (50 KB)", size),
     )
 
 
