@@ -106,7 +106,9 @@ class Journal:
         """Open a run to read it. Raises RunNotFoundError, JournalError."""
         _must_exist(folder)
         try:
-            connection = sqlite3.connect(f"file:{folder / JOURNAL}?mode=ro", uri=True, isolation_level=None, timeout=10)
+            address = f"file:{folder / JOURNAL}?mode=ro"
+            # Polars' sinks fetch the frames they write from a thread of theirs, one after the other.
+            connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
             connection.execute("SELECT count(*) FROM run")
             return cls(folder, connection, None)
         except sqlite3.Error as error:
