@@ -349,7 +349,9 @@ async def retry_async(
     """
     wanted = [name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
     if not wanted:
-        raise ConfigError("nothing to retry: give --failed, --unknown, or both")
+        raise ConfigError(
+            "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
+        )
     watch = _Supervision(confirm, control, on_progress)
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
         refuse_broadcast(journal)

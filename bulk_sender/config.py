@@ -406,9 +406,14 @@ def read_toml(path: Path) -> JsonObject:
     except FileNotFoundError:
         raise ConfigError(f"configuration file not found: {path}", hint="check the path given to --config") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration file {path} can't be read: {error}") from None
+        raise ConfigError(
+            f"configuration file {path} can't be read: {error}", hint="is it a text file (UTF-8) that you may read?"
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"configuration file {path} is not valid TOML: {error}") from None
+        raise ConfigError(
+            f"configuration file {path} is not valid TOML: {error}",
+            hint='mend that line: text stands in quotes, such as rate = "250000/hour"',
+        ) from None
 
 
 def _refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
