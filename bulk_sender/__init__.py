@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Preview,
         check,
         explain,
+        report,
         resolve,
         resume,
         resume_async,
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from bulk_sender.run import Control, Progress
 
 _HOMES = {
-    "bulk_sender.api": "Preview check explain resolve resume resume_async retry retry_async runs send send_async "
-    "status",
+    "bulk_sender.api": "Preview check explain report resolve resume resume_async retry retry_async runs send "
+    "send_async status",
     "bulk_sender.check": "CheckReport",
     "bulk_sender.config": "Config",
     "bulk_sender.errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError JournalError "
@@ -77,6 +78,7 @@ __all__ = [
     "__version__",
     "check",
     "explain",
+    "report",
     "resolve",
     "resume",
     "resume_async",

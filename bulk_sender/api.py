@@ -35,6 +35,7 @@ from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
 from bulk_sender.results import frames
 from bulk_sender.results.doubts import Doubt, doubts
 from bulk_sender.results.files import Format
+from bulk_sender.results.report import REPORT, write_report
 from bulk_sender.results.summary import State, Summary
 from bulk_sender.run import (
     Control,
@@ -323,6 +324,7 @@ def _files(journal: Journal) -> dict[str, str]:
         "rejected": "rejected.csv",
         "journal": JOURNAL,
         "summary": "summary.json",
+        "report": REPORT,
     }
     return {name: str(journal.folder / file) for name, file in names.items()}
 
@@ -463,6 +465,15 @@ def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
         if held_by is not None:
             return summarize(journal, "running", held_by, _files(journal))
         return _standing(journal)
+
+
+def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
+    """Write ``report.html`` again, as the journal stands now, also while the run is going on. Returns its path."""
+    summary = status(run, runs_dir=runs_dir)
+    with Journal.look(run_folder(Path(runs_dir), run)) as journal:
+        path = journal.folder / REPORT
+        write_report(journal, summary, path)
+    return path
 
 
 def explain(run: str, row: int, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bulk_sender.delivery.records import Status
@@ -20,6 +20,9 @@ ORDER = (
 """Trouble first: what may have reached people unseen, then what did not reach them, then what is well."""
 
 TROUBLE = ORDER[:4]
+
+_THINNEST = 0.8
+"""Percent of the bar."""
 
 MEANINGS = {
     Status.UNKNOWN: "Braze may or may not have taken them: the request left, but no complete answer came.",
@@ -64,7 +67,7 @@ def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", sandbox: 
 
     ``runs_dir``: where the run lives, empty for the default; ``rejects``: path of the rejects file.
     """
-    where = f" --runs-dir {shlex.quote(runs_dir)}" if runs_dir else ""
+    where = _where(runs_dir)
     found = []
     for status in ORDER:
         rows = int(getattr(summary, status))
@@ -75,22 +78,54 @@ def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", sandbox: 
     return sorted(found, key=lambda count: not (count.rows or count.steps))
 
 
+def explain_command(summary: Summary, runs_dir: str) -> str:
+    """The command that tells one row's whole story."""
+    return f"bulk-sender explain {shlex.quote(summary.run_id)} ROW{_where(runs_dir)}"
+
+
+def _where(runs_dir: str) -> str:
+    return f" --runs-dir {shlex.quote(runs_dir)}" if runs_dir else ""
+
+
 def _steps(status: Status, summary: Summary, where: str, rejects: str, sandbox: bool) -> Iterator[Step]:
     run = shlex.quote(summary.run_id)
-    if status is Status.UNKNOWN:
+    if summary.state == "running":
+        if status is Status.NOT_SENT:
+            yield Step("Their turn comes: the run is going on.")
+    elif status is Status.UNKNOWN:
         if not sandbox:
             yield Step("Ask Braze for evidence; --apply records what it proves:", f"bulk-sender reconcile {run}{where}")
-        yield Step("Send the rest again, some people perhaps twice:", f"bulk-sender retry {run} --unknown{where}")
+        yield Step("Send them again, some people perhaps twice:", f"bulk-sender retry {run} --unknown{where}")
         yield Step("Or take them for accepted, and send nothing:", f"bulk-sender resolve {run} --as accepted{where}")
     elif status is Status.FAILED:
         yield Step("Read the reasons below, mend what they name, then:", f"bulk-sender retry {run} --failed{where}")
-    elif status is Status.NOT_SENT and summary.state == "running":
-        yield Step("The run is still going on: wait for its end.")
     elif status is Status.NOT_SENT:
         yield Step("Mend what stopped the run, then go on with it:", f"bulk-sender resume {run}{where}")
     elif status is Status.REJECTED:
         again = f"bulk-sender send {shlex.quote(rejects)}" + (" --sandbox" if sandbox else "")
         yield Step("Mend the rows in the rejects file, then send it with this run's --config and options:", again)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A count's stretch of the bar over all rows, in percent of its length."""
+
+    status: Status
+    left: float
+    width: float
+
+
+def slices(counts: Sequence[Count]) -> list[Slice]:
+    """The bar over all rows, accepted first. A single unknown row among a million has to be seen: none is too thin."""
+    rows = sum(count.rows for count in counts)
+    parts = [(count.status, count.rows) for count in sorted(counts, key=lambda c: -ORDER.index(c.status)) if count.rows]
+    widths = [max(_THINNEST, 100 * part / rows) for _, part in parts]
+    scale = 100 / sum(widths) if widths else 0.0
+    found, left = [], 0.0
+    for (status, _), width in zip(parts, widths, strict=True):
+        found.append(Slice(status, round(left, 3), round(width * scale, 3)))
+        left += width * scale
+    return found
 
 
 def headline(summary: Summary) -> str:

@@ -13,12 +13,11 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bulk_sender.results.figures import duration, number
-from bulk_sender.results.timeline import GROUPS, Bucket, Timeline
+from bulk_sender.results.timeline import GROUPS, Timeline
 
 Spec = dict[str, Any]
 
@@ -54,32 +53,46 @@ def is_worth_drawing(timeline: Timeline) -> bool:
     return len(timeline.buckets) >= _FEWEST_BUCKETS and timeline.span_s >= _SHORTEST_S
 
 
+def shows_asked(timeline: Timeline, asked_per_s: float) -> bool:
+    """Far above what was reached, a line for the rate asked for would press everything else to the ground."""
+    return asked_per_s <= 2 * _fastest(timeline)
+
+
+def _fastest(timeline: Timeline) -> float:
+    return max(bucket.per_second(bucket.sent) for bucket in timeline.buckets)
+
+
+def slowest_s(timeline: Timeline) -> float:
+    """The highest 95th percentile; it decides between seconds and milliseconds."""
+    return max(bucket.p95_s or 0.0 for bucket in timeline.buckets)
+
+
 def throughput(timeline: Timeline, asked_per_s: float) -> Chart:
     """Requests a second over time, stacked by what became of them. Raises NoCharts."""
-    fastest = max(bucket.sent / bucket.width_s for bucket in timeline.buckets)
+    fastest = _fastest(timeline)
     text = (
         f"Bar chart of requests a second over {duration(timeline.span_s)} of sending: "
         f"at most {number(fastest)}, asked for {number(asked_per_s)}. The table below has the numbers."
     )
-    return Chart(*(_drawn(_throughput(timeline, asked_per_s, fastest, width), text) for width in (WIDE, NARROW)))
+    return Chart(*(_drawn(_throughput(timeline, asked_per_s, width), text) for width in (WIDE, NARROW)))
 
 
 def latency(timeline: Timeline) -> Chart:
     """The median and the 95th percentile of the time to an answer, over time. Raises NoCharts."""
-    slowest = max(bucket.p95_s or 0.0 for bucket in timeline.buckets)
+    slowest = slowest_s(timeline)
     text = (
         f"Line chart of the time to an answer over {duration(timeline.span_s)} of sending, median and 95th percentile: "
         f"at most {duration(slowest)}. The table below has the numbers."
     )
-    return Chart(*(_drawn(_latency(timeline, slowest, width), text) for width in (WIDE, NARROW)))
+    return Chart(*(_drawn(_latency(timeline, width), text) for width in (WIDE, NARROW)))
 
 
-def _throughput(timeline: Timeline, asked_per_s: float, fastest: float, width: int) -> Spec:
+def _throughput(timeline: Timeline, asked_per_s: float, width: int) -> Spec:
     bars = [
         {"from": _round(bucket.start_s), "to": _round(bucket.end_s), "group": group, "rate": _round(rate)}
         for bucket in timeline.buckets
         for group in GROUPS
-        if (rate := bucket.per_second(group)) > 0
+        if (rate := bucket.per_second(bucket.requests(group))) > 0
     ]
     layers: list[Spec] = [
         *_pauses(timeline),
@@ -100,8 +113,7 @@ def _throughput(timeline: Timeline, asked_per_s: float, fastest: float, width: i
             },
         },
     ]
-    # Far above what was reached, the line would press everything else to the ground.
-    if asked_per_s <= 2 * fastest:
+    if shows_asked(timeline, asked_per_s):
         layers.append(
             {
                 "data": {"values": [{"rate": asked_per_s}]},
@@ -112,59 +124,35 @@ def _throughput(timeline: Timeline, asked_per_s: float, fastest: float, width: i
     return _spec([*layers, *_joints(timeline)], width)
 
 
-def _latency(timeline: Timeline, slowest: float, width: int) -> Spec:
-    unit = 1000 if slowest < 1 else 1
-    points = [
+def _latency(timeline: Timeline, width: int) -> Spec:
+    unit = 1000 if slowest_s(timeline) < 1 else 1
+    spans = [
         {
-            "middle": _round(bucket.start_s + bucket.width_s / 2),
-            "stretch": stretch,
-            "p50": _round((bucket.p50_s or 0.0) * unit),
-            "p95": _round((bucket.p95_s or 0.0) * unit),
+            "from": _round(bucket.start_s),
+            "to": _round(bucket.end_s),
+            "p50": _round(bucket.p50_s * unit),
+            "p95": _round(bucket.p95_s * unit),
         }
-        for stretch, buckets in enumerate(answered(timeline.buckets))
-        for bucket in buckets
+        for bucket in timeline.buckets
+        if bucket.p50_s is not None and bucket.p95_s is not None
     ]
-    x = {"field": "middle", "type": "quantitative"} | _time_axis(timeline, width)
-    stretch = {"field": "stretch", "type": "nominal"}
-    lines = [
-        ("p95", {"strokeDash": [5, 3], "strokeWidth": 1.5}),
-        ("p50", {"strokeWidth": 2.25}),
-    ]
+    across = {"x": {"field": "from", "type": "quantitative"} | _time_axis(timeline, width), "x2": {"field": "to"}}
+    p50, p95 = ({"field": name, "type": "quantitative", "title": None} for name in ("p50", "p95"))
+    # Steps, not a curve: each value holds for its bucket, and where no answer came there is nothing to join.
     layers: list[Spec] = [
         *_pauses(timeline),
         {
-            "mark": {"type": "area", "color": COLOURS["accepted"], "opacity": 0.14},
-            "encoding": {
-                "x": x,
-                "y": {"field": "p50", "type": "quantitative", "title": None},
-                "y2": {"field": "p95"},
-                "detail": stretch,
-            },
+            "mark": {"type": "rect", "fill": COLOURS["accepted"], "opacity": 0.18},
+            "encoding": across | {"y": p50, "y2": {"field": "p95"}},
         },
-        *(
-            {
-                "mark": {"type": "line", "stroke": COLOURS["accepted"], "strokeCap": "butt"} | look,
-                "encoding": {
-                    "x": x,
-                    "y": {"field": name, "type": "quantitative", "title": None},
-                    "detail": stretch,
-                },
-            }
-            for name, look in lines
-        ),
+        {"mark": _stroke(1), "encoding": across | {"y": p95}},
+        {"mark": _stroke(2.5), "encoding": across | {"y": p50}},
     ]
-    return _spec([*layers, *_joints(timeline)], width) | {"data": {"values": points}}
+    return _spec([*layers, *_joints(timeline)], width) | {"data": {"values": spans}}
 
 
-def answered(buckets: Sequence[Bucket]) -> list[list[Bucket]]:
-    """Neighbours that have latencies: a line must not cross a time in which no answer came."""
-    stretches: list[list[Bucket]] = [[]]
-    for bucket in buckets:
-        if bucket.p50_s is None:
-            stretches.append([])
-        else:
-            stretches[-1].append(bucket)
-    return [stretch for stretch in stretches if stretch]
+def _stroke(width: float) -> Spec:
+    return {"type": "rule", "stroke": COLOURS["accepted"], "strokeWidth": width}
 
 
 def _pauses(timeline: Timeline) -> list[Spec]:
@@ -205,7 +193,7 @@ def _time_axis(timeline: Timeline, width: int) -> Spec:
             "values": list(words),
             "labelExpr": f"{list(words.values())}[indexof({list(words)}, datum.value)]",
             "grid": False,
-            "ticks": True,
+            "zindex": 1,
         },
     }
 
@@ -243,7 +231,14 @@ def _spec(layers: list[Spec], width: int) -> Spec:
                 "labelFontSize": 12,
                 "tickSize": 4,
             },
-            "axisY": {"domain": False, "ticks": False, "tickCount": 4, "labelPadding": 6, "format": ",~f"},
+            "axisY": {
+                "domain": False,
+                "ticks": False,
+                "tickCount": 4,
+                "labelPadding": 6,
+                "format": ",~f",
+                "minExtent": 36,
+            },
         },
     }
 
@@ -252,13 +247,17 @@ def _drawn(spec: Spec, text: str) -> str:
     try:
         import vl_convert
     except ImportError:
-        raise NoCharts("Charts need the extra “report”: pip install 'bulk-sender[report]', then write it again.") from None
+        raise NoCharts(
+            "Charts need the extra “report”: pip install 'bulk-sender[report]', then write it again."
+        ) from None
     try:
         svg = vl_convert.vegalite_to_svg(spec)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic in its Rust is no Exception, and must not take the run's end along
-        raise NoCharts(f"The charts could not be drawn ({type(error).__name__}); the tables have the numbers.") from None
+        raise NoCharts(
+            f"The charts could not be drawn ({type(error).__name__}); the tables have the numbers."
+        ) from None
     return _plain(svg, text)
 
 

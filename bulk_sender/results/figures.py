@@ -15,7 +15,7 @@ def duration(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     whole = round(seconds)
     for unit, name, small, smaller in (
         (86400, "d", 3600, "h"),
@@ -25,3 +25,13 @@ def duration(seconds: float) -> str:
         if whole >= unit:
             return f"{whole // unit} {name} {whole % unit // small:02d} {smaller}"
     return f"{whole} s"
+
+
+def share(part: int, whole: int) -> str:
+    """A share in percent, never rounded to nothing or to all: ``<0.1 %``, ``12.5 %``, ``>99.9 %``."""
+    if not whole or not part or part == whole:
+        return "100 %" if part and part == whole else "0 %"
+    percent = 100 * part / whole
+    if percent < 0.1:
+        return "<0.1 %"
+    return ">99.9 %" if percent > 99.9 else f"{percent:.1f} %"

@@ -12,10 +12,11 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,31 +32,45 @@ _NICE_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800,
 _SHORTEST_PAUSE_S = 2.0
 _LONGEST_PAUSES = 10
 
-GROUPS = ("accepted", "throttled", "refused", "unknown")
-"""What became of a request, as the charts draw it, from the bottom of a stack to its top."""
+GROUPS = {
+    "accepted": "accepted",
+    "throttled": "429",
+    "refused": "refused or unsent",
+    "unknown": "unknown",
+}
+"""What became of a request, as the charts tell it apart, from the bottom of a stack to its top, with words for it."""
 
-_GROUP = {
+_GROUP: dict[str, str] = {
     Verdict.ACCEPTED: "accepted",
     Verdict.THROTTLED: "throttled",
     Verdict.REFUSED: "refused",
     Verdict.TOO_LARGE: "refused",
     Verdict.UNSENT: "refused",
     Verdict.UNKNOWN: "unknown",
+    "open": "unknown",
 }
+
+
+class Answer(NamedTuple):
+    """What a request came to, in the journal's words; verdict ``open`` while nothing is recorded."""
+
+    verdict: str
+    http_status: int | None
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """``width_s`` seconds of a part, from ``start_s`` of the timeline on, which was ``at`` by the clock (UTC).
 
-    ``requests``: those that left in it, by group; ``recipients``: those of them that Braze took. ``p50_s`` and
-    ``p95_s``: seconds from a request's start to the end of its answer, 429s apart; None where no answer came.
+    ``answers``: the requests that left in it, by what they came to; ``recipients``: those that Braze took. ``p50_s``
+    and ``p95_s``: seconds from a request's start to the end of its answer, 429s apart; None where no answer came.
     """
 
     start_s: float
     width_s: float
     at: datetime
-    requests: dict[str, int]
+    answers: Counter[Answer]
     recipients: int
     p50_s: float | None
     p95_s: float | None
@@ -67,10 +82,14 @@ class Bucket:
     @property
     def sent(self) -> int:
         """Requests that left in this bucket."""
-        return sum(self.requests.values())
+        return self.answers.total()
 
-    def per_second(self, group: str) -> float:
-        return self.requests[group] / self.width_s
+    def requests(self, group: str) -> int:
+        """How many of them fall in one of ``GROUPS``."""
+        return sum(count for answer, count in self.answers.items() if _GROUP[answer.verdict] == group)
+
+    def per_second(self, count: float) -> float:
+        return count / self.width_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +132,11 @@ class Timeline:
     @property
     def span_s(self) -> float:
         return sum(part.span_s for part in self.parts)
+
+    @property
+    def answers(self) -> Counter[Answer]:
+        """All requests of the run by what they came to."""
+        return sum((bucket.answers for bucket in self.buckets), Counter())
 
     @property
     def paused_s(self) -> float:
@@ -191,22 +215,21 @@ def _buckets(journal: Journal, part: Part, width_s: float) -> Iterator[Bucket]:
         if end_s == borders[-1]:
             after = part.last + 1
         counted = journal.query(
-            "SELECT verdict, count(*) AS requests, sum(CASE WHEN status = 'accepted' THEN"
+            "SELECT verdict, http_status, code, count(*) AS requests, sum(CASE WHEN status = 'accepted' THEN"
             " (SELECT size FROM batch WHERE batch.id = outcome.batch) ELSE 0 END) AS recipients"
-            " FROM outcome WHERE attempt >= ? AND attempt < ? GROUP BY verdict",
+            " FROM outcome WHERE attempt >= ? AND attempt < ? GROUP BY verdict, http_status, code",
             (first, after),
         )
-        requests = dict.fromkeys(GROUPS, 0)
-        for row in counted:
-            requests[_GROUP[row["verdict"]]] += row["requests"]
+        answers = Counter({Answer(row["verdict"], row["http_status"], row["code"]): row["requests"] for row in counted})
         [sent] = journal.column("SELECT count(*) FROM attempt WHERE id >= ? AND id < ?", (first, after))
-        requests["unknown"] += sent - sum(requests.values())  # still without an outcome
+        if sent > answers.total():
+            answers[Answer("open", None, "")] = sent - answers.total()
         p50_s, p95_s = _latencies(journal, first, after)
         yield Bucket(
             part.start_s + start_s,
             end_s - start_s,
             part.at + timedelta(seconds=start_s),
-            requests,
+            answers,
             sum(row["recipients"] for row in counted),
             p50_s,
             p95_s,
