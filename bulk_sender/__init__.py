@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         preview_broadcast,
         reconcile,
         reconcile_async,
+        report,
         resolve,
         resume,
         resume_async,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "bulk_sender.api": "Preview Reconciliation broadcast broadcast_async check explain preview_broadcast reconcile "
-    "reconcile_async resolve resume resume_async retry retry_async runs send send_async status",
+    "reconcile_async report resolve resume resume_async retry retry_async runs send send_async status",
     "bulk_sender.check": "CheckReport",
     "bulk_sender.config": "Config",
     "bulk_sender.errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError JournalError "
@@ -89,6 +90,7 @@ __all__ = [
     "preview_broadcast",
     "reconcile",
     "reconcile_async",
+    "report",
     "resolve",
     "resume",
     "resume_async",

@@ -38,6 +38,7 @@ from bulk_sender.reconciliation import Reconciliation, reconcile, reconcile_asyn
 from bulk_sender.results import frames
 from bulk_sender.results.doubts import Doubt, doubts
 from bulk_sender.results.files import Format
+from bulk_sender.results.report import REPORT, write_report
 from bulk_sender.results.summary import Summary
 from bulk_sender.run import (
     Control,
@@ -66,6 +67,7 @@ __all__ = [
     "preview_broadcast",
     "reconcile",
     "reconcile_async",
+    "report",
     "resolve",
     "resume",
     "resume_async",
@@ -400,6 +402,15 @@ def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
         if held_by is not None:
             return summarize(journal, "running", held_by, files(journal))
         return standing(journal)
+
+
+def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
+    """Write ``report.html`` again, as the journal stands now, also while the run is going on. Returns its path."""
+    summary = status(run, runs_dir=runs_dir)
+    with Journal.look(run_folder(Path(runs_dir), run)) as journal:
+        path = journal.folder / REPORT
+        write_report(journal, summary, path)
+    return path
 
 
 def explain(run: str, row: int, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import FileIdentity, Source
 from bulk_sender.results import frames
 from bulk_sender.results.files import Format, write_json, write_rejects, write_results
+from bulk_sender.results.report import REPORT, write_report
 from bulk_sender.results.summary import State, Summary
 
 _CHUNKS_AHEAD = 2
@@ -430,7 +431,7 @@ def refuse_unwritable(folder: Path, kind: Format) -> None:
 
 
 def write_files(journal: Journal, kind: Format, state: State, reason: str | None) -> Summary:
-    """Results, rejects and summary, made from the journal alone. Raises BulkSenderError."""
+    """Results, rejects, summary and report, made from the journal alone. Raises BulkSenderError."""
     folder = journal.folder
     results = folder / f"results.{kind}"
     files = {
@@ -440,8 +441,10 @@ def write_files(journal: Journal, kind: Format, state: State, reason: str | None
     }
     write_results(journal, results, kind)
     write_rejects(journal, folder / "rejected.csv")
-    summary = summarize(journal, state, reason, files | {"summary": str(folder / "summary.json")})
+    files |= {"summary": str(folder / "summary.json"), "report": str(folder / REPORT)}
+    summary = summarize(journal, state, reason, files)
     write_json(folder / "summary.json", summary.to_dict())
+    write_report(journal, summary, folder / REPORT)
     return summary
 
 

@@ -10,6 +10,7 @@ from bulk_sender.errors import ConfigError, GuardrailError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, run_folder
 from bulk_sender.results import frames
 from bulk_sender.results.doubts import Doubt, doubts
+from bulk_sender.results.report import REPORT
 from bulk_sender.results.summary import State, Summary
 from bulk_sender.run import summarize, write_files
 
@@ -95,5 +96,6 @@ def files(journal: Journal) -> dict[str, str]:
         "rejected": "rejected.csv",
         "journal": JOURNAL,
         "summary": "summary.json",
+        "report": REPORT,
     }
     return {name: str(journal.folder / file) for name, file in names.items()}

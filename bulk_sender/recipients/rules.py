@@ -20,7 +20,8 @@ MAX_IDENTIFIER_BYTES = 997
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
 _SUBSCRIPTION = ["opted_in", "subscribed", "unsubscribed"]
-_SHOWN = 80
+SHOWN = 80
+"""Characters of a value that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +166,5 @@ def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
 def shown(value: pl.Expr) -> pl.Expr:
     """A value as an error quotes it: at most 80 characters, control characters made visible."""
     text = value.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", "\u2423")
-    long = text.str.len_chars() > _SHOWN
-    return pl.lit("'") + pl.when(long).then(text.str.slice(0, _SHOWN) + "…").otherwise(text) + pl.lit("'")
+    long = text.str.len_chars() > SHOWN
+    return pl.lit("'") + pl.when(long).then(text.str.slice(0, SHOWN) + "…").otherwise(text) + pl.lit("'")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,10 +70,10 @@ def chunk_ids(journal: Journal) -> list[int]:
     return [row["id"] for row in journal.query("SELECT id FROM chunk ORDER BY id")]
 
 
-def chunk_rows(journal: Journal, chunk: int) -> pl.DataFrame:
-    """The planned rows of a chunk, with the columns of ``ROWS``."""
+def chunk_rows(journal: Journal, chunk: int, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:
+    """The planned rows of a chunk, with the columns of ``ROWS`` or those of them that are asked for."""
     [found] = journal.query("SELECT frame FROM chunk WHERE id = ?", (chunk,))
-    return pl.read_ipc(found["frame"], columns=list(ROWS))
+    return pl.read_ipc(found["frame"], columns=list(columns))
 
 
 def chunk_rejects(journal: Journal, chunk: int) -> pl.DataFrame:
