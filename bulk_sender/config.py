@@ -127,8 +127,8 @@ class RecipientConfig(_Model):
     def _remember_order(cls, raw: Any) -> Any:
         if isinstance(raw, dict):
             raw = _canvas_name(raw, ("canvas_entry_properties", "context"))
-            if "identifier_order" not in raw:
-                raw = raw | {"identifier_order": tuple(name for name in raw if name in IDENTIFIERS)}
+            written = raw.get("identifier_order", raw)  # given when a run's configuration comes back from its journal
+            raw = raw | {"identifier_order": tuple(name for name in written if name in IDENTIFIERS and name in raw)}
         return raw
 
     @property
