@@ -128,9 +128,8 @@ class RecipientConfig(_Model):
     def _remember_order(cls, raw: Any) -> Any:
         if isinstance(raw, dict):
             raw = _canvas_name(raw, ("canvas_entry_properties", "context"))
-            order = raw.get("identifier_order", [name for name in raw if name in IDENTIFIERS])
-            # A list when it comes back from a journal, which strict models don't take for a tuple.
-            raw = raw | {"identifier_order": tuple(order) if isinstance(order, list) else order}
+            written = raw.get("identifier_order", raw)  # given when a run's configuration comes back from its journal
+            raw = raw | {"identifier_order": tuple(name for name in written if name in IDENTIFIERS and name in raw)}
         return raw
 
     @property

@@ -280,7 +280,7 @@ class _Resolver:
     def _typed(
         self, path: Path, column: str, value: pl.Expr, dtype: pl.DataType, source: Source, where: str
     ) -> Iterator[Field]:
-        if isinstance(dtype, pl.Struct) and source.type is None and dtype.fields:
+        if isinstance(dtype, pl.Struct) and source.type is None and (dtype.fields or not path):
             # A struct is laid out field by field, so that its nulls are left out like any other column's.
             for inner in dtype.fields:
                 inner_type = inner.dtype if isinstance(inner.dtype, pl.DataType) else inner.dtype()

@@ -203,6 +203,8 @@ def _selected(frame: pl.DataFrame, condition: str | None) -> pl.Series:
         return pl.repeat(True, len(frame), eager=True)
     try:
         chosen = frame.select(pl.sql_expr(condition).alias("chosen")).to_series()
+        if chosen.dtype not in (pl.Boolean, pl.Null):
+            raise pl.exceptions.SchemaError(f"it gives {chosen.dtype}, not true or false")
         chosen = pl.repeat(chosen[0], len(frame), eager=True) if len(chosen) == 1 else chosen
         return chosen.cast(pl.Boolean).fill_null(False)
     except pl.exceptions.PolarsError as error:

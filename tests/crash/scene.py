@@ -92,4 +92,3 @@ class Scene:
         """The results file."""
         with (self.folder / "results.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
-

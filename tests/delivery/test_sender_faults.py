@@ -6,6 +6,7 @@ refused or not sent that it did.
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -356,7 +357,7 @@ def test_a_429_pauses_the_whole_pool_once(tmp_path: Path) -> None:
     timed = Fault("timed", "F29", "answer", True, "accepted", take)
     run, _ = sent(tmp_path, until(throttle, count=4, then=timed), 1000, attempts=1, concurrency=4)
     assert run.summary.exit_code == 0
-    gaps = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert sum(gap > 0.5 for gap in gaps) == 1, "one pause for the whole wave"
     assert 0.9 < max(gaps) < 2.5
 
