@@ -59,9 +59,8 @@ def test_the_verdict_is_the_same_when_nearly_all_lies_on_disk(
 ) -> None:
     monkeypatch.setattr(room, "SPILL", 1500)
     monkeypatch.setattr(room, "FANOUT", fanout)
-    chunks = [
-        [f"id-{(number * 7919) % 23_000}" for number in range(start, start + 997)] for start in range(0, 40_000, 997)
-    ]
+    identifiers = [f"id-{(number * 7919) % 23_000}" for number in range(40_000)]
+    chunks = [identifiers[start : start + 997] for start in range(0, 40_000, 997)]
     seen = Seen(tmp_path)
     assert [flag for chunk in chunks for flag in seen.repeated(pl.Series(chunk)).to_list()] == by_a_set(identifiers)
     assert list(tmp_path.iterdir()) == []
