@@ -135,7 +135,7 @@ class Sender:
                     await self._deliver(client, item)
 
     async def _deliver(self, client: Client, item: Work) -> None:
-        """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, breadth first."""
+        """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, in the order of the rows."""
         self._guard.planned(item.batch)
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
@@ -152,7 +152,7 @@ class Sender:
                 halves = batch.halves(self.new_batch_id(), self.new_batch_id(), attempts)
                 if not await self._write(*(self.writer.journal.batch_record(half) for half in halves)):
                     return
-                parts.extend((half, None) for half in halves)
+                parts.extendleft((half, None) for half in reversed(halves))
                 if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
                     self.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
         if refusals and not accepted:
