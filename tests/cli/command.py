@@ -16,10 +16,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
+from bulk_sender.cli.app import run
+from bulk_sender.cli.terminal import terminal
+
 REPOSITORY = Path(__file__).parents[2]
 KEY = "0123abcd-4567-89ef-0123-456789abcdef"
 CAMPAIGN = "campaign-1"
 _LONGEST_S = 60.0
+_UNWANTED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONDONTWRITEBYTECODE")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -28,7 +34,7 @@ def environment(**more: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("BRAZE_", "BULK_SENDER_")) and name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")
+        if not name.startswith(("BRAZE_", "BULK_SENDER_")) and name not in _UNWANTED
     }
     return inherited | {"PYTHONPATH": str(REPOSITORY), "TERM": "xterm"} | more
 
@@ -86,6 +92,35 @@ class Place:
     def summary(self, run: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.runs / run / "summary.json").read_text(encoding="utf-8"))
         return found
+
+
+class Here:
+    """``bulk-sender`` called inside this process, where it need not be one of its own: that costs half a second."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self._capture, self._patch = capture, patch
+
+    def run(self, place: Place, *arguments: str | Path) -> Outcome:
+        self._patch.chdir(place.folder)
+        for name in [name for name in os.environ if name.startswith(("BRAZE_", "BULK_SENDER_"))]:
+            self._patch.delenv(name)
+        for name, value in place.variables.items():
+            self._patch.setenv(name, value)
+        self._patch.setattr(sys, "argv", ["bulk-sender"])
+        for console in ("err", "out"):
+            terminal.__dict__.pop(console, None)  # they hold the streams of the test before
+        terminal.set_up()
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        try:
+            code = run([*map(str, arguments)])
+        finally:
+            for number, action in before.items():
+                signal.signal(number, action)
+        out, err = self._capture.readouterr()
+        return Outcome(code, out, err)
+
+    def send(self, place: Place, path: Path, *arguments: str | Path) -> Outcome:
+        return self.run(place, "send", path, "--campaign-id", CAMPAIGN, "--yes", *arguments)
 
 
 class Outcome:

@@ -7,7 +7,7 @@ import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
 
-from .command import CAMPAIGN, KEY, Place
+from .command import CAMPAIGN, KEY, Here, Place
 
 
 @pytest.fixture
@@ -21,3 +21,8 @@ def braze() -> Iterator[RunningSandbox]:
 def place(tmp_path: Path, braze: RunningSandbox) -> Place:
     """A working directory whose environment names the key and the endpoint."""
     return Place(tmp_path, braze.url)
+
+
+@pytest.fixture
+def here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Here:
+    return Here(capfd, monkeypatch)

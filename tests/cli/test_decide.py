@@ -7,7 +7,7 @@ import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
 
-from .command import CAMPAIGN, OnTerminal, Place, end, until
+from .command import CAMPAIGN, Here, OnTerminal, Place, end, until
 
 _ONE_BAD = "external_user_id,attributes.country\nanna,FR\nben,Nowhere\ncarl,DE\n"
 
@@ -26,7 +26,7 @@ def doubtful(tmp_path: Path) -> tuple[Place, int]:
 
 
 def test_what_was_under_way_when_a_process_died_stays_in_doubt_until_it_is_resolved(
-    doubtful: tuple[Place, int],
+    doubtful: tuple[Place, int], here: Here
 ) -> None:
     place, port = doubtful
     with run_in_thread(port=port) as braze:
@@ -40,11 +40,11 @@ def test_what_was_under_way_when_a_process_died_stays_in_doubt_until_it_is_resol
     assert done.json == place.summary("r")
     assert "100 rows recorded as accepted." in done.err
     assert "the process ended before an answer was recorded" in done.err
-    story = place.run("explain", "r", "1", "--json").json
+    story = here.run(place, "explain", "r", "1", "--json").json
     assert [decision["why"] for decision in story["batches"][0]["decisions"]] == ["seen in Braze"]
 
 
-def test_retry_of_unknown_rows_shows_the_evidence_and_asks(doubtful: tuple[Place, int]) -> None:
+def test_retry_of_unknown_rows_shows_the_evidence_and_asks(doubtful: tuple[Place, int], here: Here) -> None:
     place, port = doubtful
     with run_in_thread(port=port) as braze:
         with OnTerminal(place, "retry", "r", "--unknown") as terminal:
@@ -55,23 +55,23 @@ def test_retry_of_unknown_rows_shows_the_evidence_and_asks(doubtful: tuple[Place
             terminal.type("n\n")
             assert terminal.end() == 2
         assert braze.ledger.requests == 0
-        assert place.run("status", "r", "--json").json["unknown"] == 100
+        assert here.run(place, "status", "r", "--json").json["unknown"] == 100
         done = place.run("retry", "r", "--unknown", "--yes")
         assert done.code == 0
         assert braze.ledger.accepted_recipients == 200
 
 
-def test_resolve_asks_with_the_evidence_and_a_no_changes_nothing(doubtful: tuple[Place, int]) -> None:
+def test_resolve_asks_with_the_evidence_and_a_no_changes_nothing(doubtful: tuple[Place, int], here: Here) -> None:
     place, _ = doubtful
     with OnTerminal(place, "resolve", "r", "--as", "failed") as terminal:
         assert "the process ended" in terminal.see("Record 100 rows as failed?")
         terminal.type("\n")
         assert terminal.end() == 2
         assert "nothing was decided" in terminal.shown
-    assert place.run("status", "r", "--json").json["unknown"] == 100
+    assert here.run(place, "status", "r", "--json").json["unknown"] == 100
 
 
-def test_failed_rows_are_isolated_and_can_be_retried(place: Place, braze: RunningSandbox) -> None:
+def test_failed_rows_are_isolated_and_can_be_retried(place: Place, braze: RunningSandbox, here: Here) -> None:
     done = place.send(place.write("people.csv", _ONE_BAD), "--run-id", "r")
     assert done.code == 1
     assert "retry r --failed" in done.err
@@ -80,7 +80,7 @@ def test_failed_rows_are_isolated_and_can_be_retried(place: Place, braze: Runnin
     assert again.code == 1
     assert braze.ledger.requests == requests + 1
     assert braze.ledger.twice() == {}
-    story = place.run("explain", "r", "2")
+    story = here.run(place, "explain", "r", "2")
     assert story.out.startswith("Row 2: failed\n")
     assert "resend (mended in Braze)" in story.out
     assert "HTTP 400" in story.out

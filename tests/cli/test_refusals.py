@@ -12,7 +12,7 @@ import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
 
-from .command import CAMPAIGN, KEY, Outcome, Place
+from .command import CAMPAIGN, KEY, Here, Outcome, Place
 
 SECRET = "s3cr3t-s3cr3t-s3cr3t"
 
@@ -83,28 +83,32 @@ REFUSALS = {
         _configured(f'[braze]\napi_key = "{SECRET}"\n'),
     ),
     "a key as an option": Refusal(("send", "people.csv", "--api-key", SECRET), ("BRAZE_API_KEY",), _PEOPLE),
-    "a key glued to an option": Refusal(("send", "people.csv", f"--api-key={SECRET}"), ("BRAZE_API_KEY",), _PEOPLE),
-    "a key in an option's name": Refusal(("send", "people.csv", f"--key-{SECRET}"), ("BRAZE_API_KEY",), _PEOPLE),
     "no key": Refusal(_SEND, ("no API key is set", "BRAZE_API_KEY_FILE"), _PEOPLE, {"BRAZE_API_KEY": ""}),
     "a key with a line break": Refusal(
         _SEND, ("does not hold a key",), _PEOPLE, {"BRAZE_API_KEY": f"{SECRET}\n{SECRET}"}
     ),
     "no campaign": Refusal(("send", "people.csv", "--yes"), ("no campaign", "--campaign-id"), _PEOPLE),
-    "campaign and Canvas": Refusal((*_SEND, "--canvas-id", "c"), ("--campaign-id and --canvas-id",), _PEOPLE),
     "no endpoint": Refusal(_SEND, ("no endpoint", "BRAZE_ENDPOINT"), _PEOPLE, {"BRAZE_ENDPOINT": ""}),
     "http": Refusal((*_SEND, "--endpoint", "http://rest.iad-01.braze.com"), ("https",), _PEOPLE),
+    "a run's name that is a path": Refusal((*_SEND, "--run-id", "../x"), ("'../x'",), _PEOPLE),
+    "resume of nothing": Refusal(("resume", "r", "--yes"), ("no run 'r'", "bulk-sender runs")),
+    "retry of nothing in particular": Refusal(("retry", "r", "--yes"), ("--failed", "--unknown")),
+}
+
+USAGE = {
+    "a key glued to an option": Refusal(("send", "people.csv", f"--api-key={SECRET}"), ("BRAZE_API_KEY",), _PEOPLE),
+    "a key in an option's name": Refusal(("send", "people.csv", f"--key-{SECRET}"), ("BRAZE_API_KEY",), _PEOPLE),
+    "campaign and Canvas": Refusal((*_SEND, "--canvas-id", "c"), ("--campaign-id and --canvas-id",), _PEOPLE),
     "a rate without a unit": Refusal((*_SEND, "--rate", "70"), ("--rate", "250000/hour"), _PEOPLE),
     "an unknown format": Refusal((*_SEND, "--format", "xml"), ("--format", "parquet"), _PEOPLE),
     "an unknown option": Refusal((*_SEND, "--fast"), ("no such option: --fast", "send --help"), _PEOPLE),
     "an unknown command": Refusal(("sned", "people.csv"), ("sned", "--help"), _PEOPLE),
-    "a run's name that is a path": Refusal((*_SEND, "--run-id", "../x"), ("'../x'",), _PEOPLE),
     "weather outside": Refusal((*_SEND, "--weather", "calm"), ("--sandbox",), _PEOPLE),
-    "resume of nothing": Refusal(("resume", "r", "--yes"), ("no run 'r'", "bulk-sender runs")),
-    "retry of nothing in particular": Refusal(("retry", "r", "--yes"), ("--failed", "--unknown")),
     "an unknown verdict": Refusal(("resolve", "r", "--as", "fine", "--yes"), ("--as", "accepted or failed")),
     "resume without a word": Refusal(("resume", "r"), ("--yes",)),
     "resolve without a word": Refusal(("resolve", "r", "--as", "failed"), ("--yes",)),
 }
+"""Refused by the command line itself, before anything else is looked at."""
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +130,23 @@ def test_is_refused_with_one_clear_message(
     name: str, outcomes: dict[str, tuple[Outcome, Path, RunningSandbox]]
 ) -> None:
     done, folder, braze = outcomes[name]
+    _check(done, REFUSALS[name], folder)
+    assert braze.ledger.requests == 0
+
+
+@pytest.mark.parametrize("name", USAGE)
+def test_a_wrong_command_line_is_refused_with_one_clear_message(name: str, here: Here, tmp_path: Path) -> None:
+    refusal = USAGE[name]
+    refusal.make(tmp_path)
+    _check(here.run(Place(tmp_path), *refusal.arguments), refusal, tmp_path)
+
+
+def _check(done: Outcome, refusal: Refusal, folder: Path) -> None:
     assert done.code == 2
     assert done.out == ""
     assert done.err.startswith("error: ")
     assert done.err.count("error: ") == 1
-    for word in REFUSALS[name].words:
+    for word in refusal.words:
         assert word in done.err
     assert SECRET not in done.err
     assert not (folder / "bulk-sender-runs").exists()
-    assert braze.ledger.requests == 0

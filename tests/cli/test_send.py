@@ -7,7 +7,7 @@ import stat
 
 from bulk_sender.sandbox import RunningSandbox
 
-from .command import CAMPAIGN, KEY, OnTerminal, Place, end, files_below, until
+from .command import CAMPAIGN, KEY, Here, OnTerminal, Place, end, files_below, until
 
 
 def test_sends_everybody_once_and_leaves_a_private_account(place: Place, braze: RunningSandbox) -> None:
@@ -30,8 +30,8 @@ def test_json_is_the_summary_alone_on_standard_output(place: Place) -> None:
     ]
 
 
-def test_quiet_prints_nothing_at_all_when_nothing_is_wrong(place: Place) -> None:
-    done = place.send(place.people(3), "--quiet")
+def test_quiet_prints_nothing_at_all_when_nothing_is_wrong(place: Place, here: Here) -> None:
+    done = here.send(place, place.people(3), "--quiet")
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
@@ -48,8 +48,8 @@ def test_rejected_rows_make_exit_code_1_and_can_be_mended_and_sent(place: Place,
     assert set(braze.ledger.recipients) == {f"external_user_id:{name}" for name in ("anna", "ben", "carl")}
 
 
-def test_a_column_that_is_not_sent_is_named_in_a_warning(place: Place) -> None:
-    done = place.send(place.write("people.csv", "external_user_id,shoe size\nanna,41\n"))
+def test_a_column_that_is_not_sent_is_named_in_a_warning(place: Place, here: Here) -> None:
+    done = here.send(place, place.write("people.csv", "external_user_id,shoe size\nanna,41\n"))
     assert done.code == 0
     assert "warning: not sent: column 'shoe size'" in done.err
 
@@ -71,8 +71,8 @@ def test_the_log_is_one_object_a_line_with_stable_names_and_nobody_in_it(place: 
     assert "anna" not in done.err
 
 
-def test_an_error_in_the_log_has_message_hint_and_exit_code(place: Place) -> None:
-    done = place.send(place.folder / "absent.csv", "--log-format", "json")
+def test_an_error_in_the_log_has_message_hint_and_exit_code(place: Place, here: Here) -> None:
+    done = here.send(place, place.folder / "absent.csv", "--log-format", "json")
     [event] = done.events
     assert (done.code, event["event"], event["exit_code"]) == (2, "error", 2)
     assert "absent.csv" in event["message"]
@@ -124,15 +124,15 @@ def test_an_unknown_host_is_warned_about_before_the_question(place: Place) -> No
         assert terminal.end() == 2
 
 
-def test_refuses_more_recipients_than_allowed(place: Place, braze: RunningSandbox) -> None:
-    done = place.send(place.people(11), "--max-recipients", "10")
+def test_refuses_more_recipients_than_allowed(place: Place, braze: RunningSandbox, here: Here) -> None:
+    done = here.send(place, place.people(11), "--max-recipients", "10")
     assert done.code == 2
     assert "11 recipients are more than --max-recipients 10" in done.err
     assert braze.ledger.requests == 0
 
 
-def test_limit_takes_the_first_rows_only(place: Place, braze: RunningSandbox) -> None:
-    assert place.send(place.people(11), "--limit", "2").code == 0
+def test_limit_takes_the_first_rows_only(place: Place, braze: RunningSandbox, here: Here) -> None:
+    assert here.send(place, place.people(11), "--limit", "2").code == 0
     assert set(braze.ledger.recipients) == {"external_user_id:user-0001", "external_user_id:user-0002"}
 
 
@@ -142,15 +142,15 @@ def test_the_sandbox_needs_no_key_endpoint_or_campaign(place: Place) -> None:
     assert (done.code, done.json["accepted"]) == (0, 70)
 
 
-def test_an_unknown_weather_is_refused_before_a_run_is_made(place: Place) -> None:
-    done = place.run("send", place.people(1), "--sandbox", "--weather", "frog", "--yes")
+def test_an_unknown_weather_is_refused_before_a_run_is_made(place: Place, here: Here) -> None:
+    done = here.run(place, "send", place.people(1), "--sandbox", "--weather", "frog", "--yes")
     assert done.code == 2
     assert "lost-answers" in done.err
     assert not place.runs.exists()
 
 
-def test_results_come_in_the_format_asked_for(place: Place) -> None:
-    assert place.send(place.people(2), "--run-id", "r", "--format", "ndjson").code == 0
+def test_results_come_in_the_format_asked_for(place: Place, here: Here) -> None:
+    assert here.send(place, place.people(2), "--run-id", "r", "--format", "ndjson").code == 0
     lines = (place.runs / "r" / "results.ndjson").read_text().splitlines()
     assert [json.loads(line)["status"] for line in lines] == ["accepted", "accepted"]
 
