@@ -341,12 +341,11 @@ def _refuse_overlaps(group: str, fields: list[Field]) -> None:
 
 def _refuse_names(attributes: tuple[Field, ...], groups: tuple[Field, ...]) -> None:
     """Names that have no place among attributes. Sources: user_attributes_object, nested_custom_attribute_support."""
-    for name in (field.path[0] for field in attributes if field.path):
-        if name == "subscription_groups" and groups:
-            raise ConfigError(
-                "recipient.attributes.subscription_groups and recipient.subscription_groups are two ways to say one "
-                "thing: keep one"
-            )
+    if groups and any(field.path[:1] == ("subscription_groups",) for field in attributes):
+        raise ConfigError(
+            "recipient.attributes.subscription_groups and recipient.subscription_groups are two ways to say one thing: "
+            "keep one"
+        )
     for field in attributes:
         for part in field.path:
             if len(part) > _LONGEST_NAME:
