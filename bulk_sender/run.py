@@ -23,6 +23,7 @@ from bulk_sender.delivery.journal import JOURNAL, Journal, Statement
 from bulk_sender.delivery.pace import Pace
 from bulk_sender.delivery.records import Batch
 from bulk_sender.delivery.sender import Sender, Stopped, Tally, Work
+from bulk_sender.delivery.shared_rate import SharedRate, shared_rate_path
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMismatchError
 from bulk_sender.folder import make_run_folder
@@ -219,7 +220,11 @@ class Delivery:
         self.journal.begin_epoch(command)
         self.plan_complete = bool(self.journal.fact("plan_complete"))
         writer = JournalWriter(self.journal)
-        pace = Pace(target.rate(delivery.pace).per_second, reserve=delivery.reserve)
+        rate = target.rate(delivery.pace).per_second
+        shared = None
+        if delivery.share_rate and not self.facts.sandbox:
+            shared = SharedRate(shared_rate_path(target.url, credential.authorization), rate)
+        pace = Pace(rate, reserve=delivery.reserve, shared=shared)
         sender = Sender(writer, target, new_client, pace, delivery)
         try:
             async with writer:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import anyio
 from aiolimiter import AsyncLimiter
 
+from bulk_sender.delivery.shared_rate import SharedRate
+
 SHORTEST_WAIT_S = 1.0
 LONGEST_WAIT_S = 3600.0
 _TRICKLE_PER_S = 0.2
@@ -91,13 +93,18 @@ def backoff(failures: int, rng: random.Random, *, base: float = 1.0, cap: float 
 
 
 class Pace:
-    """Gives out turns. ``rate``: requests a second asked for; ``reserve``: share of the limit left to others."""
+    """Gives out turns.
+
+    ``rate``: requests a second asked for; ``reserve``: share of the limit left to others; ``shared``: the turns that
+    all runs of this workspace on this machine take from.
+    """
 
     def __init__(
         self,
         rate: float,
         *,
         reserve: float = 0.0,
+        shared: SharedRate | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
@@ -105,6 +112,7 @@ class Pace:
         self.asked = rate
         self.current = rate
         self.reserve = reserve
+        self._shared = shared
         self.waiting_until: float | None = None
         """On ``clock``: when the whole pool goes on, or None."""
         self._clock, self._wall = clock, wall
@@ -125,6 +133,8 @@ class Pace:
                 await self._limiter.acquire(part)
                 if self.waiting_until is None:
                     owed -= part / price + 1e-9
+            if self._shared is not None and (wait := self._shared.take()) > 0.0:
+                await anyio.sleep(wait)
 
     async def _pause(self) -> None:
         while self.waiting_until is not None:

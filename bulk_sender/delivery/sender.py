@@ -18,6 +18,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from bulk_sender.config import DeliveryConfig
 from bulk_sender.delivery.client import Client
+from bulk_sender.delivery.concurrency import AdaptiveLimit
 from bulk_sender.delivery.endpoint import Endpoint
 from bulk_sender.delivery.guard import Guard
 from bulk_sender.delivery.journal import Statement
@@ -33,6 +34,8 @@ _MOST_REFUSALS = 15
 """Refusals of one batch's parts, all alike and none accepted, after which it is the request that is refused."""
 
 _FEWEST_RETRIES = 100
+_MOST_REMEMBERED = 65_536
+"""dispatch_ids at hand to notice a repetition: an answer that belongs to another request comes soon after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class Sender:
         """Outcomes that could not be written: the disk is full, or failed."""
         self._new_client = new_client
         self._circuit = Circuit(config.breaker)
+        self._limit = AdaptiveLimit(most=config.concurrency)
+        self._slots = anyio.CapacityLimiter(self._limit.limit)
         self._probe = anyio.Lock()
         self._waits: set[anyio.CancelScope] = set()
         self._rng = rng or random.Random()
@@ -135,7 +140,7 @@ class Sender:
                     await self._deliver(client, item)
 
     async def _deliver(self, client: Client, item: Work) -> None:
-        """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, in the order of the rows."""
+        """One batch to its end, or in parts when Braze refuses one of its rows: halves, in the order of the rows."""
         self._guard.planned(item.batch)
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
@@ -217,6 +222,7 @@ class Sender:
             self._guard.ended(batch, outcome)
             await self._record(attempt, batch, step, outcome, evidence, earlier)
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
+        self._learn(evidence, outcome)
         self._react(batch, step, outcome, evidence)
         return step, outcome
 
@@ -225,6 +231,8 @@ class Sender:
         if outcome.verdict is not Verdict.ACCEPTED or not outcome.dispatch_id:
             return None
         first = self._dispatched.setdefault(outcome.dispatch_id, (batch.id, attempt))
+        if len(self._dispatched) > _MOST_REMEMBERED:
+            self._dispatched.pop(next(iter(self._dispatched)))
         return None if first == (batch.id, attempt) else first
 
     async def _record(
@@ -254,6 +262,15 @@ class Sender:
             self.stop(f"{error}")
             return False
         return True
+
+    def _learn(self, evidence: Evidence, outcome: Outcome) -> None:
+        """Let the number of requests under way follow the answers."""
+        now = anyio.current_time()
+        if evidence.reach is Reach.ANSWERED and outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED):
+            self._limit.answered(evidence.elapsed_s, self.tally.in_flight + 1, now)
+        else:
+            self._limit.overloaded(now)
+        self._slots.total_tokens = self._limit.limit
 
     def _react(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
         if step.action in (Action.DONE, Action.STOP):
@@ -289,6 +306,7 @@ class Sender:
         """A turn to send: by the pace, or one request at a time and after a pause while the circuit is half open."""
         async with AsyncExitStack() as stack:
             with self._until_stopped():
+                await stack.enter_async_context(self._slots)
                 if self._circuit.half_open:
                     await stack.enter_async_context(self._probe)
                     if self._circuit.half_open:
