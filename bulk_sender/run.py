@@ -404,9 +404,8 @@ def close_files(journal: Journal, kind: Format, state: State, reasons: Sequence[
     try:
         return write_files(journal, kind, state, "; ".join(reasons) or None)
     except BulkSenderError as error:
-        files = {"journal": str(journal.folder / JOURNAL)}
         state = "stopped" if state == "finished" else state
-        return summarize(journal, state, "; ".join([*reasons, str(error)]), files)
+        return summarize(journal, state, "; ".join([*reasons, str(error)]), file_names(journal.folder, kind))
 
 
 def refresh_files(journal: Journal, ended: Summary) -> Summary:
@@ -429,28 +428,32 @@ def refuse_unwritable(folder: Path, kind: Format) -> None:
 
     A symbolic link there is no hindrance: it is replaced, and never followed.
     """
-    for name in (f"results.{kind}", "rejected.csv", "summary.json"):
-        path = folder / name
+    for path in map(Path, file_names(folder, kind).values()):
         if path.is_dir() and not path.is_symlink():
             raise BulkSenderError(f"{path} is a folder, where a file is to be written", hint="move it away")
 
 
 def write_files(journal: Journal, kind: Format, state: State, reason: str | None) -> Summary:
     """Results, rejects, summary and report, made from the journal alone. Raises BulkSenderError."""
-    folder = journal.folder
-    results = folder / f"results.{kind}"
-    files = {
-        "results": str(results),
-        "rejected": str(folder / "rejected.csv"),
-        "journal": str(folder / JOURNAL),
-    }
-    write_results(journal, results, kind)
-    write_rejects(journal, folder / "rejected.csv")
-    files |= {"summary": str(folder / "summary.json"), "report": str(folder / REPORT)}
+    files = file_names(journal.folder, kind)
+    write_results(journal, Path(files["results"]), kind)
+    write_rejects(journal, Path(files["rejected"]))
     summary = summarize(journal, state, reason, files)
-    write_json(folder / "summary.json", summary.to_dict())
-    write_report(journal, summary, folder / REPORT)
+    write_json(Path(files["summary"]), summary.to_dict())
+    write_report(journal, summary, Path(files["report"]))
     return summary
+
+
+def file_names(folder: Path, kind: str) -> dict[str, str]:
+    """The paths of the files in a run's folder, by what they hold."""
+    names = {
+        "results": f"results.{kind}",
+        "rejected": "rejected.csv",
+        "summary": "summary.json",
+        "report": REPORT,
+        "journal": JOURNAL,
+    }
+    return {name: str(folder / file) for name, file in names.items()}
 
 
 def summarize(journal: Journal, state: State, reason: str | None, files: dict[str, str]) -> Summary:

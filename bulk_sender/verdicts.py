@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bulk_sender.delivery.journal import JOURNAL, Journal
+from bulk_sender.delivery.journal import Journal
 from bulk_sender.errors import ConfigError, GuardrailError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, run_folder
 from bulk_sender.results import frames
 from bulk_sender.results.doubts import Doubt, doubts
-from bulk_sender.results.report import REPORT
 from bulk_sender.results.summary import State, Summary
-from bulk_sender.run import summarize, write_files
+from bulk_sender.run import file_names, summarize, write_files
 
 
 def decide(journal: Journal, statuses: Sequence[str], verdict: str, why: str) -> int:
@@ -91,11 +90,4 @@ def last_state(journal: Journal) -> tuple[State, str | None]:
 
 def files(journal: Journal) -> dict[str, str]:
     """The paths of the files in the run's folder, by what they hold."""
-    names = {
-        "results": f"results.{journal.fact('format')}",
-        "rejected": "rejected.csv",
-        "journal": JOURNAL,
-        "summary": "summary.json",
-        "report": REPORT,
-    }
-    return {name: str(journal.folder / file) for name, file in names.items()}
+    return file_names(journal.folder, journal.fact("format"))

@@ -36,7 +36,7 @@ from bulk_sender.delivery.lock import now as now
 from bulk_sender.delivery.lock import release, take_lock
 from bulk_sender.delivery.mark import Mark
 from bulk_sender.delivery.outcome import Outcome
-from bulk_sender.delivery.proof import primary_code, prove, unreadable
+from bulk_sender.delivery.proof import damaged, primary_code, prove, unreadable
 from bulk_sender.delivery.records import (
     RESEND,
     SCHEMA_VERSION,
@@ -372,6 +372,9 @@ def _must_exist(folder: Path) -> None:
             else f"{folder} has no journal: its run can't be gone on with",
             hint="bulk-sender runs lists the runs; --runs-dir says where to look",
         )
+    if not (folder / JOURNAL).stat().st_size:
+        # Not for SQLite to find out: it takes the file for a new database, and deletes a -wal file beside it.
+        raise damaged(folder, "it is empty")
 
 
 def _user() -> str:

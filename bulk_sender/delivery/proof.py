@@ -31,6 +31,10 @@ def prove(connection: sqlite3.Connection, folder: Path) -> tuple[bytes, int]:
         _prove_references(connection, folder)
     except sqlite3.Error as error:
         raise unreadable(folder, error) from None
+    except JournalError:
+        raise
+    except Exception as error:  # such as text in an error of SQLite's that is no UTF-8: what it is doesn't matter
+        raise damaged(folder, f"it can't be read ({type(error).__name__})") from None
     _prove_whole(folder, key, records)
     return key, records
 
