@@ -8,8 +8,8 @@ ends up in the ``Summary``: its ``state``, ``reason`` and ``exit_code``.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import anyio
 import polars as pl
 
+from bulk_sender.broadcasting import broadcast, broadcast_async, preview_broadcast
 from bulk_sender.check import CheckReport, examine
-from bulk_sender.config import Config, overlaid
+from bulk_sender.config import Config
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import Endpoint, endpoint, is_known_host, request_head
 from bulk_sender.delivery.journal import JOURNAL, Journal, holder, now
@@ -32,10 +33,13 @@ from bulk_sender.errors import (
     RunMismatchError,
 )
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
+from bulk_sender.recipients.attributes import OddValues
+from bulk_sender.reconciliation import Reconciliation, reconcile, reconcile_async
 from bulk_sender.results import frames
 from bulk_sender.results.doubts import Doubt, doubts
 from bulk_sender.results.files import Format
-from bulk_sender.results.summary import State, Summary
+from bulk_sender.results.report import REPORT, write_report
+from bulk_sender.results.summary import Summary
 from bulk_sender.run import (
     Control,
     Delivery,
@@ -44,16 +48,38 @@ from bulk_sender.run import (
     Progress,
     check_input_unchanged,
     create,
-    file_names,
     refresh_files,
     summarize,
-    write_files,
 )
+from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, load_config, place
+from bulk_sender.verdicts import decide, ended, files, last_state, refuse_broadcast, resolve, standing
+
+__all__ = [
+    "Input",
+    "Preview",
+    "Reconciliation",
+    "broadcast",
+    "broadcast_async",
+    "check",
+    "explain",
+    "last_state",
+    "load_config",
+    "preview_broadcast",
+    "reconcile",
+    "reconcile_async",
+    "report",
+    "resolve",
+    "resume",
+    "resume_async",
+    "retry",
+    "retry_async",
+    "runs",
+    "send",
+    "send_async",
+    "status",
+]
 
 Input = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame
-ConfigLike = str | Path | Mapping[str, Any] | Config | None
-SANDBOX_TARGET = "sandbox-campaign"
-SANDBOX_KEY = "sandbox-key"  # no secret: the sandbox takes any key
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +124,6 @@ class _Supervision:
             raise GuardrailError("not confirmed: nothing was sent")
 
 
-def load_config(config: ConfigLike, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Whatever a caller gave, as a ``Config`` with ``overrides`` (dotted key → value) laid over it."""
-    where = "the configuration"
-    if isinstance(config, Config):
-        raw = config.model_dump(exclude_unset=True)
-        return Config.parse(overlaid(raw, overrides, where=where), where=where) if overrides else config
-    if isinstance(config, Mapping):
-        return Config.parse(overlaid(config, overrides, where=where), where=where)
-    return Config.load(config, overrides)
-
-
 def check(
     source: Input,
     *,
@@ -128,7 +143,11 @@ def check(
 def _examined(opened: Opened, settings: Config, on_rows: Callable[[int], None] | None = None) -> CheckReport:
     head = request_head(settings)
     target = Endpoint("", head, b"]}")
-    return examine(opened.plan(target.frame_bytes), opened.mapping, settings, target.body, on_rows)
+    odd = OddValues(opened.mapping)
+    planned = opened.plan(target.frame_bytes, watch=odd)
+    report = examine(planned, opened.mapping, settings, target.body, on_rows)
+    report.warnings.extend(odd.sentences())
+    return report
 
 
 def _paths(source: Input) -> list[str | Path]:
@@ -172,13 +191,10 @@ async def send_async(
     """
     watch = _Supervision(confirm, control, on_progress, hold_after, on_hold)
     environment = os.environ if environment is None else environment
-    given = {name: value for name, value in (overrides or {}).items() if value is not None}
-    overrides = {"braze.endpoint": environment.get("BRAZE_ENDPOINT")} | given
-    settings = load_config(config, overrides)
-    if sandbox:
-        settings = _for_sandbox(settings, weather)
-    credential = _credential(sandbox, environment)
-    target = endpoint(settings) if not sandbox else None
+    weather = weather if sandbox else ""
+    settings = from_surroundings(config, overrides, environment, weather)
+    credential = credential_for(weather, environment)
+    endpoint(settings)  # what is wrong with it shall be said before the input is read
     folder = run_folder(Path(runs_dir), run_id or new_run_id())
     _refuse_held(folder)
     opened = await anyio.to_thread.run_sync(Opened.open, _paths(source), settings)
@@ -188,7 +204,7 @@ async def send_async(
         config=settings.model_dump_json(exclude_unset=True),
         input=identity,
         paths=tuple(str(path.absolute()) for path in opened.source.paths),
-        sandbox=weather if sandbox else "",
+        sandbox=weather,
         format=result_format,
         created_at=now(),
     )
@@ -200,7 +216,7 @@ async def send_async(
     else:
         await anyio.to_thread.run_sync(_refuse_empty, opened, source)
     with create(folder, facts) as journal:
-        return await _deliver(journal, facts, settings, credential, opened, "send", watch, target)
+        return await _deliver(journal, facts, settings, credential, opened, "send", watch)
 
 
 def _refuse_held(folder: Path) -> None:
@@ -249,14 +265,14 @@ def _preview(folder: Path, facts: Facts, settings: Config, **found: Any) -> Prev
 def _preview_of_rest(
     journal: Journal, facts: Facts, settings: Config, again: Mapping[str, int] | None = None
 ) -> Preview:
-    standing, again = _standing(journal), again or {}
+    so_far, again = standing(journal), again or {}
     is_known = bool(journal.fact("plan_complete"))
     return _preview(
         journal.folder,
         facts,
         settings,
-        recipients=standing.not_sent + sum(again.values()) if is_known else None,
-        standing=standing,
+        recipients=so_far.not_sent + sum(again.values()) if is_known else None,
+        standing=so_far,
         again=again,
         doubts=doubts(journal) if "unknown" in again else (),
     )
@@ -265,19 +281,6 @@ def _preview_of_rest(
 def _refuse_empty(opened: Opened, source: Input) -> None:
     if next(opened.source.read(), None) is None:
         raise InputError(f"{_named(source)} has no data row", hint="a header alone sends nothing")
-
-
-def _credential(sandbox: bool, environment: Mapping[str, str]) -> Credential:
-    return Credential.check(SANDBOX_KEY) if sandbox else Credential.from_environment(environment)
-
-
-def _for_sandbox(settings: Config, weather: str) -> Config:
-    from bulk_sender.sandbox import WEATHERS
-
-    if weather not in WEATHERS:
-        raise ConfigError(f"no weather of the sandbox is called {weather!r}", hint="there are " + ", ".join(WEATHERS))
-    target = {} if settings.target else {"braze.campaign_id": SANDBOX_TARGET}
-    return load_config(settings, {"braze.endpoint": "http://127.0.0.1", **target})
 
 
 async def _reattach(
@@ -295,31 +298,12 @@ async def _reattach(
                 f"run {folder.name!r} exists, with another {', '.join(different)}",
                 hint="choose another --run-id, or give what the run was started with",
             )
-        ended = _ended(journal)
-        if ended is not None and ended.state == "finished":
-            return refresh_files(journal, ended)
+        summary = ended(journal)
+        if summary is not None and summary.state == "finished":
+            return refresh_files(journal, summary)
         opened = await _open_again(journal, earlier, settings)
         await watch.agree(_preview_of_rest(journal, earlier, settings))
         return await _deliver(journal, earlier, settings, credential, opened, "send", watch)
-
-
-def _standing(journal: Journal) -> Summary:
-    """What came of a run that nobody is sending."""
-    return summarize(journal, *last_state(journal), _files(journal))
-
-
-def _ended(journal: Journal) -> Summary | None:
-    """The summary as the run last ended, or None when it never did."""
-    last = journal.query("SELECT epoch, state, reason FROM ending ORDER BY epoch DESC LIMIT 1")
-    if not last or last[0]["epoch"] != journal.query("SELECT max(id) AS id FROM epoch")[0]["id"]:
-        return None
-    if last[0]["state"] == "finished" and frames.counts(journal)["not_sent"]:
-        return None  # a later decision asked for rows to be sent again
-    return summarize(journal, last[0]["state"], last[0]["reason"] or None, _files(journal))
-
-
-def _files(journal: Journal) -> dict[str, str]:
-    return file_names(journal.folder, journal.fact("format"))
 
 
 async def _open_again(journal: Journal, facts: Facts, settings: Config) -> Opened | None:
@@ -341,9 +325,10 @@ async def resume_async(
     """Go on with a stopped run. ``overrides`` may change how it is delivered, never what."""
     watch = _Supervision(confirm, control, on_progress)
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        ended = _ended(journal)
-        if ended is not None and ended.state == "finished":
-            return refresh_files(journal, ended)
+        summary = ended(journal)
+        if summary is not None and summary.state == "finished":
+            return refresh_files(journal, summary)
+        refuse_broadcast(journal)
         return await _go_on(journal, "resume", overrides, environment, watch)
 
 
@@ -366,13 +351,16 @@ async def retry_async(
     """
     wanted = [name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
     if not wanted:
-        raise ConfigError("nothing to retry: give --failed, --unknown, or both")
+        raise ConfigError(
+            "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
+        )
     watch = _Supervision(confirm, control, on_progress)
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
+        refuse_broadcast(journal)
         counted = frames.counts(journal)
         again = {name: counted[name] for name in wanted if counted[name]}
         if not again:
-            return _standing(journal)
+            return standing(journal)
         return await _go_on(journal, "retry", overrides, environment, watch, again=again, why=why)
 
 
@@ -391,56 +379,12 @@ async def _go_on(
     settings = load_config(facts.revived(), overrides)
     if different := facts.difference(replace(facts, settings=settings.frozen_settings())):
         raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
-    credential = _credential(bool(facts.sandbox), os.environ if environment is None else environment)
+    credential = credential_for(facts.sandbox, os.environ if environment is None else environment)
     opened = await _open_again(journal, facts, settings)
     await watch.agree(_preview_of_rest(journal, facts, settings, again))
     if again:
-        _decide(journal, list(again), RESEND, why or command)
+        decide(journal, list(again), RESEND, why or command)
     return await _deliver(journal, facts, settings, credential, opened, command, watch)
-
-
-def _decide(journal: Journal, statuses: Sequence[str], verdict: str, why: str) -> int:
-    """Append a decision on every batch of ``statuses``. Returns the number of rows it concerns."""
-    marks = ",".join("?" * len(statuses))
-    found = journal.query(
-        f"SELECT batch, attempt, size FROM state WHERE attempt IS NOT NULL AND status IN ({marks})",
-        tuple(statuses),
-    )
-    journal.decide([(row["batch"], row["attempt"]) for row in found], verdict, why)
-    return sum(row["size"] for row in found)
-
-
-def resolve(
-    run: str,
-    *,
-    verdict: str,
-    why: str = "",
-    runs_dir: str | Path = DEFAULT_RUNS_DIR,
-    confirm: Callable[[tuple[Doubt, ...]], bool] | None = None,
-) -> tuple[int, Summary]:
-    """Record the operator's verdict (``accepted`` or ``failed``) on the unknown rows, without sending.
-
-    Returns how many rows it concerned, and the run's summary. ``confirm`` is asked with the evidence, when there is
-    anything to decide. Raises GuardrailError for a no.
-    """
-    if verdict not in ("accepted", "failed"):
-        raise ConfigError(f"{verdict!r} is no verdict", hint="unknown rows become accepted or failed")
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        evidence = doubts(journal)
-        if evidence and confirm is not None and not confirm(evidence):
-            raise GuardrailError("not confirmed: nothing was decided")
-        count = _decide(journal, ["unknown"], verdict, why or "resolve") if evidence else 0
-        state, reason = last_state(journal)
-        return count, write_files(journal, journal.fact("format"), state, reason)
-
-
-def last_state(journal: Journal) -> tuple[State, str | None]:
-    """How the run stands when nobody is sending it."""
-    ended = _ended(journal)
-    if ended is not None:
-        return ended.state, ended.reason
-    left = frames.counts(journal)["not_sent"] or not journal.fact("plan_complete")
-    return ("stopped", "the process ended without closing the run") if left else ("finished", None)
 
 
 def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[Summary]:
@@ -456,8 +400,17 @@ def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
     with Journal.look(folder) as journal:
         held_by = holder(folder)
         if held_by is not None:
-            return summarize(journal, "running", held_by, _files(journal))
-        return _standing(journal)
+            return summarize(journal, "running", held_by, files(journal))
+        return standing(journal)
+
+
+def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
+    """Write ``report.html`` again, as the journal stands now, also while the run is going on. Returns its path."""
+    summary = status(run, runs_dir=runs_dir)
+    with Journal.look(run_folder(Path(runs_dir), run)) as journal:
+        path = journal.folder / REPORT
+        write_report(journal, summary, path)
+    return path
 
 
 def explain(run: str, row: int, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> dict[str, Any]:
@@ -477,7 +430,6 @@ async def _deliver(
     opened: Opened | None,
     command: str,
     watch: _Supervision,
-    target: Endpoint | None = None,
 ) -> Summary:
     delivery = Delivery(
         journal,
@@ -488,20 +440,8 @@ async def _deliver(
         hold_after=watch.hold_after,
         on_hold=watch.on_hold,
     )
-    async with _place(facts, settings, target) as place:
-        return await delivery.run(command, place, credential, opened)
-
-
-@asynccontextmanager
-async def _place(facts: Facts, settings: Config, target: Endpoint | None) -> AsyncIterator[Endpoint]:
-    """Where the requests go: the configured endpoint, or a sandbox that lives as long as the run."""
-    if not facts.sandbox:
-        yield target or endpoint(settings)
-        return
-    from bulk_sender.sandbox import Sandbox
-
-    async with Sandbox(weather=facts.sandbox) as sandbox:
-        yield endpoint(load_config(settings, {"braze.endpoint": sandbox.url}))
+    async with place(settings, facts.sandbox, endpoint) as target:
+        return await delivery.run(command, target, credential, opened)
 
 
 def send(source: Input, **options: Any) -> Summary:

@@ -128,8 +128,8 @@ class RecipientConfig(_Model):
     def _remember_order(cls, raw: Any) -> Any:
         if isinstance(raw, dict):
             raw = _canvas_name(raw, ("canvas_entry_properties", "context"))
-            if "identifier_order" not in raw:
-                raw = raw | {"identifier_order": tuple(name for name in raw if name in IDENTIFIERS)}
+            written = raw.get("identifier_order", raw)  # given when a run's configuration comes back from its journal
+            raw = raw | {"identifier_order": tuple(name for name in written if name in IDENTIFIERS and name in raw)}
         return raw
 
     @property
@@ -235,7 +235,8 @@ class InputConfig(_Model):
     duplicates: Literal["first", "allow"] = "first"
     nulls: Literal["omit", "send"] = "omit"
     profile_fields: Literal["reject", "warn"] = "warn"
-    """What to do with a profile field (country, language, gender, …) outside Braze's vocabulary."""
+    """What to do with an attribute that Braze would drop or misread: a profile field (country, gender, …) or a
+    subscription state outside its vocabulary, an ``inc``, ``add`` or ``remove`` of another form."""
 
     @field_validator("delimiter")
     @classmethod
@@ -405,9 +406,14 @@ def read_toml(path: Path) -> JsonObject:
     except FileNotFoundError:
         raise ConfigError(f"configuration file not found: {path}", hint="check the path given to --config") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration file {path} can't be read: {error}") from None
+        raise ConfigError(
+            f"configuration file {path} can't be read: {error}", hint="is it a text file (UTF-8) that you may read?"
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"configuration file {path} is not valid TOML: {error}") from None
+        raise ConfigError(
+            f"configuration file {path} is not valid TOML: {error}",
+            hint='mend that line: text stands in quotes, such as rate = "250000/hour"',
+        ) from None
 
 
 def _refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:

@@ -23,6 +23,7 @@ from bulk_sender.delivery.journal import JOURNAL, Journal, Statement
 from bulk_sender.delivery.pace import Pace
 from bulk_sender.delivery.records import Batch
 from bulk_sender.delivery.sender import Sender, Stopped, Tally, Work
+from bulk_sender.delivery.shared_rate import SharedRate, shared_rate_path
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMismatchError
 from bulk_sender.folder import make_run_folder
@@ -33,6 +34,7 @@ from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import FileIdentity, Source
 from bulk_sender.results import frames
 from bulk_sender.results.files import Format, write_json, write_rejects, write_results
+from bulk_sender.results.report import REPORT, write_report
 from bulk_sender.results.summary import State, Summary
 
 _CHUNKS_AHEAD = 2
@@ -114,6 +116,8 @@ class Facts:
     """The weather of the embedded sandbox, empty for a real send."""
     format: Format
     created_at: str
+    broadcast: bool = False
+    """Whether the run is one request to a segment or audience, without rows."""
     tool: str = f"bulk-sender {__version__}"
 
     @classmethod
@@ -122,6 +126,7 @@ class Facts:
         facts = {name: journal.fact(name) for name in names}
         facts["input"] = tuple(FileIdentity(**item) for item in facts["input"])
         facts["paths"] = tuple(facts["paths"])
+        facts["broadcast"] = bool(facts["broadcast"])
         return cls(**facts)
 
     def revived(self) -> Config:
@@ -136,6 +141,8 @@ class Facts:
             found.insert(0, "input")
         if bool(self.sandbox) != bool(other.sandbox):
             found.append("sandbox")
+        if self.broadcast != other.broadcast:
+            found.append("kind (a broadcast, or a send to recipients)")
         return found
 
 
@@ -213,7 +220,11 @@ class Delivery:
         self.journal.begin_epoch(command)
         self.plan_complete = bool(self.journal.fact("plan_complete"))
         writer = JournalWriter(self.journal)
-        pace = Pace(delivery.pace.per_second, reserve=delivery.reserve)
+        rate = target.rate(delivery.pace).per_second
+        shared = None
+        if delivery.share_rate and not self.facts.sandbox:
+            shared = SharedRate(shared_rate_path(target.url, credential.authorization), rate)
+        pace = Pace(rate, reserve=delivery.reserve, shared=shared)
         sender = Sender(writer, target, new_client, pace, delivery)
         try:
             async with writer:
@@ -370,7 +381,7 @@ class Delivery:
 
     def _close_account(self, sender: Sender) -> Summary:
         stopped = sender.stopped
-        left = frames.counts(self.journal)["not_sent"] or not self.plan_complete
+        left = frames.has_unsent(self.journal) or not self.plan_complete
         state: State = "finished"
         if left:
             state = "interrupted" if stopped is not None and stopped.signal else "stopped"
@@ -423,18 +434,25 @@ def refuse_unwritable(folder: Path, kind: Format) -> None:
 
 
 def write_files(journal: Journal, kind: Format, state: State, reason: str | None) -> Summary:
-    """Results, rejects and summary, made from the journal alone. Raises BulkSenderError."""
+    """Results, rejects, summary and report, made from the journal alone. Raises BulkSenderError."""
     files = file_names(journal.folder, kind)
     write_results(journal, Path(files["results"]), kind)
     write_rejects(journal, Path(files["rejected"]))
     summary = summarize(journal, state, reason, files)
     write_json(Path(files["summary"]), summary.to_dict())
+    write_report(journal, summary, Path(files["report"]))
     return summary
 
 
 def file_names(folder: Path, kind: str) -> dict[str, str]:
     """The paths of the files in a run's folder, by what they hold."""
-    names = {"results": f"results.{kind}", "rejected": "rejected.csv", "journal": JOURNAL, "summary": "summary.json"}
+    names = {
+        "results": f"results.{kind}",
+        "rejected": "rejected.csv",
+        "summary": "summary.json",
+        "report": REPORT,
+        "journal": JOURNAL,
+    }
     return {name: str(folder / file) for name, file in names.items()}
 
 
@@ -459,6 +477,7 @@ def summarize(journal: Journal, state: State, reason: str | None, files: dict[st
         recipients_per_s=round(counted["accepted"] / elapsed, 1) if elapsed else 0.0,
         reason=reason,
         files=files,
+        broadcast=frames.broadcast(journal),
     )
 
 

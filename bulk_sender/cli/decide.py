@@ -42,16 +42,17 @@ def resume(
 
     from bulk_sender import api
     from bulk_sender.cli.key import take_environment
-    from bulk_sender.cli.watch import Watch, conclude
+    from bulk_sender.cli.watch import Watch
 
     watch = Watch(yes=yes)
-    summary = watch.run(
+    code = watch.deliver(
         lambda: api.resume_async(
             run, runs_dir=runs_dir, overrides=settings, environment=take_environment(), **watch.handles()
-        )
+        ),
+        nothing="has been finished before: nothing was sent now.",
+        as_json=as_json,
     )
-    nothing = f"Run {summary.run_id} has been finished before: nothing was sent now."
-    raise typer.Exit(conclude(summary, watch, nothing, as_json=as_json))
+    raise typer.Exit(code)
 
 
 def retry(
@@ -75,10 +76,11 @@ def retry(
 
     from bulk_sender import api
     from bulk_sender.cli.key import take_environment
-    from bulk_sender.cli.watch import Watch, conclude
+    from bulk_sender.cli.watch import Watch
 
+    wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
     watch = Watch(yes=yes)
-    summary = watch.run(
+    code = watch.deliver(
         lambda: api.retry_async(
             run,
             failed=failed,
@@ -88,11 +90,11 @@ def retry(
             overrides=settings,
             environment=take_environment(),
             **watch.handles(),
-        )
+        ),
+        nothing=f"has no {wanted} row: nothing was sent.",
+        as_json=as_json,
     )
-    wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
-    nothing = f"Run {summary.run_id} has no {wanted} row: nothing was sent."
-    raise typer.Exit(conclude(summary, watch, nothing, as_json=as_json))
+    raise typer.Exit(code)
 
 
 def _ready_to_send(command: str, yes: bool, quiet: bool, log_format: str) -> None:

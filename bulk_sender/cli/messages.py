@@ -189,7 +189,7 @@ def _advice(about: Summary, status: str, configuration: str | None) -> tuple[str
 
 def _facts(about: Summary, width: int | None) -> list[Text]:
     if about.state == "running":
-        text = f"{several(about.requests, 'request')} since {clock(about.started_at)} UTC"
+        text = f"{several(about.requests, 'request')} since {clock(about.started_at or '')} UTC"
         return [Text(line) for line in wrapped(text, width, indent="  ")]
     facts = [duration(about.elapsed_s), several(about.requests, "request")]
     if about.recipients_per_s:

@@ -9,12 +9,10 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from bulk_sender.cli.progress import Report
+from bulk_sender.cli.progress import Report, Silence
 
 if TYPE_CHECKING:
     from bulk_sender.run import Progress
-
-_Item = int | threading.Event | None
 
 
 class Narrator:
@@ -24,7 +22,7 @@ class Narrator:
         self.expected: int | None = None
         self.stopping = ""
         self._report = report
-        self._items: SimpleQueue[Progress | _Item] = SimpleQueue()
+        self._items: SimpleQueue[int | threading.Event | Progress | None] = SimpleQueue()
         self._last: Progress | None = None
         self._is_silent = False
         self._thread = threading.Thread(target=self._tell, name="narrator", daemon=True)
@@ -70,13 +68,20 @@ class Narrator:
 
     def _tell(self) -> None:
         while (item := self._items.get()) is not None:
+            try:
+                self._tell_one(item)
+            except Exception:  # a mistake in telling must not harm what is told of
+                self._report = Silence()
             if isinstance(item, threading.Event):
-                self._report.clear()
                 item.set()
-            elif self._is_silent:
-                continue
-            elif isinstance(item, int):
-                self._report.reading(item)
-            else:
-                self._report.moment(item, self.expected, self.stopping)
         self._report.clear()
+
+    def _tell_one(self, item: int | threading.Event | Progress) -> None:
+        if isinstance(item, threading.Event):
+            self._report.clear()
+        elif self._is_silent:
+            return
+        elif isinstance(item, int):
+            self._report.reading(item)
+        else:
+            self._report.moment(item, self.expected, self.stopping)

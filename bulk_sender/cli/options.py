@@ -89,5 +89,9 @@ def overrides(
     found = {key: value for key, (_, value) in given.items() if value is not None}
     for key, value in found.items():
         table, name = key.split(".")
-        Config.parse({table: {name: value}}, where=given[key][0])
+        flag = given[key][0]
+        try:
+            Config.parse({table: {name: value}}, where=flag)
+        except ConfigError as error:
+            raise ConfigError(str(error), hint=f"mend {flag} and run the command again") from None
     return found

@@ -203,10 +203,14 @@ def painting(progress: Progress, expected: int | None, speed: float, stopping: s
     ]
     lines += flow([piece for piece in pieces if piece[0]], width)
     if progress.waiting_s:
-        lines.append(Text(" " + waiting(progress), "yellow"))
+        lines += _words(waiting(progress), "yellow", width)
     if stopping:
-        lines += flow([(word, "bold yellow") for word in stopping.split(" ")], width, between=" ")
+        lines += _words(stopping, "bold yellow", width)
     return lines
+
+
+def _words(text: str, style: str, width: int) -> list[Text]:
+    return flow([(word, style) for word in text.split(" ")], width, between=" ")
 
 
 def _bar(progress: Progress, expected: int | None, width: int) -> Text:

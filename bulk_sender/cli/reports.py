@@ -86,7 +86,7 @@ def runs(found: Sequence[Summary], width: int | None) -> list[Text]:
 
 
 def _narrow_run(summary: Summary) -> list[Text]:
-    counts = f"{number(summary.accepted)} of {several(summary.rows, 'row')} accepted"
+    counts = f"{number(summary.accepted)} of {number(summary.rows)} accepted"
     return [
         Text.assemble((summary.run_id, "bold"), "  ", (summary.state, _state_style(summary))),
         Text(f"  {counts}" + (f", {number(_open(summary))} open" if _open(summary) else "")),

@@ -88,10 +88,10 @@ def send(
 
     from bulk_sender import api
     from bulk_sender.cli.key import take_environment
-    from bulk_sender.cli.watch import Watch, conclude
+    from bulk_sender.cli.watch import Watch
 
     watch = Watch(yes=yes, canary=canary)
-    summary = watch.run(
+    code = watch.deliver(
         lambda: api.send_async(
             inputs,
             config=config,
@@ -107,11 +107,12 @@ def send(
             hold_after=canary,
             on_hold=watch.on_hold,
             **watch.handles(),
-        )
+        ),
+        nothing="has been finished before, with this input: nothing was sent now.",
+        as_json=as_json,
+        configuration=str(config) if config else None,
     )
-    nothing = f"Run {summary.run_id} has been finished before, with this input: nothing was sent now."
-    configuration = str(config) if config else None
-    raise typer.Exit(conclude(summary, watch, nothing, as_json=as_json, configuration=configuration))
+    raise typer.Exit(code)
 
 
 def check(

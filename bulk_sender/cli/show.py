@@ -22,7 +22,7 @@ def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     from bulk_sender import api
     from bulk_sender.cli import reports
 
-    found = list(api.runs(runs_dir))
+    found = sorted(api.runs(runs_dir), key=lambda summary: summary.started_at or "")
     if as_json:
         terminal.json([summary.to_dict() for summary in found])
     elif found:

@@ -22,7 +22,7 @@ from bulk_sender.run import Control, Progress
 
 
 class Watch:
-    """Holds one delivery in hand. ``handles`` goes to the library's function; ``run`` runs it."""
+    """Holds one delivery in hand. ``handles`` goes to the library's function; ``deliver`` runs it."""
 
     def __init__(self, *, yes: bool, canary: int | None = None) -> None:
         self.control = Control()
@@ -43,12 +43,23 @@ class Watch:
             "on_progress": self._on_progress,
         }
 
-    def run(self, deliver: Callable[[], Awaitable[Summary]]) -> Summary:
-        """Deliver. Whatever is raised once sending has begun carries exit code 3: the run can be resumed."""
+    def deliver(
+        self,
+        begin: Callable[[], Awaitable[Summary]],
+        *,
+        nothing: str,
+        as_json: bool,
+        configuration: str | None = None,
+    ) -> int:
+        """Run a delivery and say what came of it; ``nothing``: what to say of a run that there was nothing to do for.
+
+        Returns the exit code. Whatever is raised once sending has begun carries exit code 3: the run can be resumed.
+        """
         signals.outlive_the_terminal()
         try:
             with self._narrator:
-                return anyio.run(self._run, deliver)
+                summary = anyio.run(self._run, begin)
+            return self._conclude(summary, nothing, as_json, configuration)
         except BulkSenderError as error:
             if self.has_begun:
                 error.exit_code = 3
@@ -58,13 +69,13 @@ class Watch:
                 raise
             raise InternalError.of(error, exit_code=3) from error
 
-    async def _run(self, deliver: Callable[[], Awaitable[Summary]]) -> Summary:
+    async def _run(self, begin: Callable[[], Awaitable[Summary]]) -> Summary:
         trouble: Exception | None = None
         summary: Summary | None = None
         async with anyio.create_task_group() as group:
             await group.start(signals.listen, self._first, self._second)
             try:
-                summary = await deliver()
+                summary = await begin()
             except Exception as error:  # kept out of the group, which would wrap it
                 trouble = error
             group.cancel_scope.cancel()
@@ -127,30 +138,30 @@ class Watch:
             terminal.say(messages.held(progress, self._canary or 0, terminal.width))
             return can_ask() and self._question.ask("Send the rest?")
 
+    # --- the end ------------------------------------------------------------------------------------------------
 
-def conclude(summary: Summary, watch: Watch, nothing: str, *, as_json: bool, configuration: str | None = None) -> int:
-    """Say what came of it; ``nothing``: what to say when nothing was delivered. Returns the exit code."""
-    code = summary.exit_code if watch.has_begun else standing_code(summary)
-    if not watch.has_begun:
-        terminal.say([nothing, ""])
-    terminal.say(messages.summary(summary, terminal.width, configuration=configuration))
-    if summary.state in ("stopped", "interrupted"):
-        terminal.event("stopped", run_id=summary.run_id, reason=masked(summary.reason or ""))
-        if terminal.quiet:
-            terminal.fail(messages.title(summary), messages.how_to_go_on(summary), code)
-    counts = {name: getattr(summary, name) for name in ("rows", *STYLES, "batches", "requests")}
-    terminal.event(
-        "run_finished",
-        run_id=summary.run_id,
-        state=summary.state,
-        exit_code=code,
-        **counts,
-        elapsed_s=summary.elapsed_s,
-        recipients_per_s=summary.recipients_per_s,
-    )
-    if as_json:
-        terminal.json(summary.to_dict())
-    return code
+    def _conclude(self, summary: Summary, nothing: str, as_json: bool, configuration: str | None) -> int:
+        code = summary.exit_code if self.has_begun else standing_code(summary)
+        if not self.has_begun:
+            terminal.say([f"Run {summary.run_id} {nothing}", ""])
+        terminal.say(messages.summary(summary, terminal.width, configuration=configuration))
+        if summary.state in ("stopped", "interrupted"):
+            terminal.event("stopped", run_id=summary.run_id, reason=masked(summary.reason or ""))
+            if terminal.quiet:
+                terminal.fail(messages.title(summary), messages.how_to_go_on(summary), code)
+        counts = {name: getattr(summary, name) for name in ("rows", *STYLES, "batches", "requests")}
+        terminal.event(
+            "run_finished",
+            run_id=summary.run_id,
+            state=summary.state,
+            exit_code=code,
+            **counts,
+            elapsed_s=summary.elapsed_s,
+            recipients_per_s=summary.recipients_per_s,
+        )
+        if as_json:
+            terminal.json(summary.to_dict())
+        return code
 
 
 def standing_code(summary: Summary) -> int:

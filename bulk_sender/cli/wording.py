@@ -34,7 +34,9 @@ def several(count: int, one: str, many: str = "") -> str:
 
 def duration(seconds: float) -> str:
     """``7 ms``, ``0.4 s``, ``12 s``, ``2:10 min``, ``1:02:03 h``."""
-    if 0 < seconds < 0.0995:
+    if seconds <= 0:
+        return "0 s"
+    if seconds < 0.0995:
         return f"{max(1, round(seconds * 1000))} ms"
     return f"{seconds:.1f} s" if seconds < 9.95 else roughly(seconds)
 

@@ -296,6 +296,10 @@ class Journal:
             now(),
         )
 
+    def doubt_record(self, decision: int, batch: int, attempt: int, why: str) -> Statement:
+        """What the program itself takes back: an accepted batch becomes unknown."""
+        return "decision", (decision, batch, attempt, "unknown", now(), "bulk-sender", why)
+
     def decide(self, batches: Iterable[tuple[int, int]], status: str, why: str) -> int:
         """Record the operator's verdict on (batch, attempt) pairs. Returns how many.
 
@@ -340,6 +344,17 @@ class Journal:
             return [dict(zip(names, row, strict=True)) for row in cursor]
         except sqlite3.Error as error:
             raise unreadable(self.folder, error) from None
+
+    def dispatched(self) -> dict[str, tuple[int, int]]:
+        """Each dispatch_id so far, with the (batch, attempt) that was first accepted under it."""
+        rows = self._connection.execute(
+            "SELECT dispatch_id, batch, attempt FROM outcome WHERE dispatch_id <> '' ORDER BY attempt DESC"
+        )
+        return {dispatch_id: (batch, attempt) for dispatch_id, batch, attempt in rows}
+
+    def column(self, sql: str, values: tuple[Value, ...] = ()) -> list[Any]:
+        """The first column of each row: for many rows, a third of what ``query`` costs."""
+        return [row[0] for row in self._connection.execute(sql, values)]
 
     def next_id(self, table: str) -> int:
         return self._scalar(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")

@@ -25,6 +25,8 @@ _FORM = struct.Struct("<8sd")
 _MARK = b"bsrate01"
 _AT_ONCE_S = 0.02
 """Turns worth this much time are taken together."""
+_CREDIT = 2
+"""Turns that a late sender may catch up on: less, and waking a little late would cost rate."""
 _HORIZON_S = 7200.0
 """A schedule further ahead than this is left over from before the machine started: it is begun anew."""
 
@@ -58,7 +60,7 @@ class SharedRate:
             mark, next_free = _FORM.unpack(raw) if len(raw) == _FORM.size else (b"", 0.0)
             if mark != _MARK or not now - _HORIZON_S < next_free < now + _HORIZON_S:
                 next_free = now
-            first = max(now, float(next_free))
+            first = max(now - _CREDIT * self._interval, float(next_free))
             os.pwrite(self._file, _FORM.pack(_MARK, first + count * self._interval), 0)
             return first
         finally:

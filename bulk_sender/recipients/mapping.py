@@ -29,6 +29,7 @@ _NAMED = re.compile(
     rf"|subscription_groups)\.(?P<name>.+?))(?::(?P<type>{_TYPES}))?$",
     re.DOTALL,
 )
+_LONGEST_NAME = 255
 _PROPERTIES = ("trigger_properties", "canvas_entry_properties", "context")
 _IDENTITIES = ("external_id", "user_alias", "braze_id")
 
@@ -54,6 +55,8 @@ class Field:
     column: str
     raw: pl.Expr
     converted: Converted
+    may_be_object: bool = False
+    """Whether the value can be a JSON object, as from a json or nested column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
     attributes = resolver.fields("attributes", recipient.attributes)
     _refuse_identities(attributes)
     groups = resolver.fields("subscription_groups", recipient.subscription_groups, nest=False)
+    _refuse_names(attributes, groups)
     if not config.recipient.is_empty:
         unused = tuple(name for name in schema if name not in resolver.used)
     return Mapping(
@@ -267,7 +271,7 @@ class _Resolver:
     def field(self, path: Path, source: Source, where: str) -> Iterator[Field]:
         if source.is_constant:
             text = pl.lit(constant_json(source.value, where), dtype=pl.String)
-            yield Field(path, "", text, Converted(text))
+            yield Field(path, "", text, Converted(text), isinstance(source.value, dict))
             return
         assert source.column is not None
         value, dtype = self.column(source.column, where)
@@ -276,7 +280,7 @@ class _Resolver:
     def _typed(
         self, path: Path, column: str, value: pl.Expr, dtype: pl.DataType, source: Source, where: str
     ) -> Iterator[Field]:
-        if isinstance(dtype, pl.Struct) and source.type is None and dtype.fields:
+        if isinstance(dtype, pl.Struct) and source.type is None and (dtype.fields or not path):
             # A struct is laid out field by field, so that its nulls are left out like any other column's.
             for inner in dtype.fields:
                 inner_type = inner.dtype if isinstance(inner.dtype, pl.DataType) else inner.dtype()
@@ -291,7 +295,8 @@ class _Resolver:
             return
         convention = Convention(self.config.input.timezone, self.config.input.decimal, source.format, source.separator)
         try:
-            yield Field(path, column, value, convert(value, dtype, source.type, convention))
+            converted = convert(value, dtype, source.type, convention)
+            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested())
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}") from None
 
@@ -332,6 +337,28 @@ def _refuse_overlaps(group: str, fields: list[Field]) -> None:
                 f"recipient.{group}: {'.'.join(shorter)!r} and {'.'.join(longer)!r} claim the same place",
                 hint="a name is either a value or holds further names, not both",
             )
+
+
+def _refuse_names(attributes: tuple[Field, ...], groups: tuple[Field, ...]) -> None:
+    """Names that have no place among attributes. Sources: user_attributes_object, nested_custom_attribute_support."""
+    if groups and any(field.path[:1] == ("subscription_groups",) for field in attributes):
+        raise ConfigError(
+            "recipient.attributes.subscription_groups and recipient.subscription_groups are two ways to say one thing: "
+            "keep one"
+        )
+    for field in attributes:
+        for part in field.path:
+            if len(part) > _LONGEST_NAME:
+                raise ConfigError(
+                    f"recipient.attributes: {part[:40]!r}… is longer than the {_LONGEST_NAME} characters of a name"
+                )
+        for part in field.path[1:]:
+            if part != "$time" and re.search(r"[ .$]", part):
+                raise ConfigError(
+                    f"recipient.attributes: {part!r} names a member of an object; Braze takes no space, dot or dollar "
+                    "sign in such a name",
+                    hint="rename it in the mapping; only $time, which marks a date, may bear the sign",
+                )
 
 
 def _found_columns(schema: pl.Schema) -> str:

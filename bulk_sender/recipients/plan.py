@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +81,14 @@ def plan(
     after_row: int = 0,
     already: int = 0,
     cut_after: int | None = None,
+    watch: Callable[[pl.DataFrame, pl.Series], None] | None = None,
 ) -> Iterator[Planned]:
     """Plan the input from ``start`` on, leaving out rows up to ``after_row`` (a resumed run planned them).
 
     ``head_bytes``: size of a request without its recipients, for the cap. ``already``: rows planned before, for
     ``limit``. ``cut_after``: a piece ends with this many rows of the run, so that they can go out before any other.
-    Raises InputError when the input breaks off.
+    ``watch`` is shown the input's columns of the rows that will be sent, with their numbers. Raises InputError when
+    the input breaks off.
     """
     most = config.delivery.max_body_kb * 1024 - head_bytes
     if most < 1024:
@@ -104,6 +106,9 @@ def plan(
             room = config.input.limit - already
             fresh = _up_to(fresh, room)
         fresh = _mark_duplicates(fresh, seen, config)
+        if watch is not None:
+            valid = fresh.rows.filter(verdict="valid")["row"]
+            watch(chunk.frame[valid - chunk.start.row - 1], valid)
         if cut_after is not None and 0 < cut_after - already <= len(fresh.rows):
             first, behind = _split(fresh, cut_after - already)
             piece = _join(waiting, first) if waiting is not None else first
@@ -198,6 +203,8 @@ def _selected(frame: pl.DataFrame, condition: str | None) -> pl.Series:
         return pl.repeat(True, len(frame), eager=True)
     try:
         chosen = frame.select(pl.sql_expr(condition).alias("chosen")).to_series()
+        if chosen.dtype not in (pl.Boolean, pl.Null):
+            raise pl.exceptions.SchemaError(f"it gives {chosen.dtype}, not true or false")
         chosen = pl.repeat(chosen[0], len(frame), eager=True) if len(chosen) == 1 else chosen
         return chosen.cast(pl.Boolean).fill_null(False)
     except pl.exceptions.PolarsError as error:
@@ -316,6 +323,8 @@ class Payload:
 
     def recipients(self, first: int, count: int) -> bytes:
         """``count`` recipient objects from the ``first`` on, joined by commas."""
+        if not count:
+            return b""
         start = int(self._ends[first - 1]) if first else 0
         return self._bytes[start : int(self._ends[first + count - 1]) - 1]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import polars as pl
 
 from bulk_sender.delivery.journal import Journal
 from bulk_sender.recipients.plan import ROWS, Planned
+from bulk_sender.results.summary import BroadcastResult
 
 RESULTS = pl.Schema(
     {
@@ -69,10 +70,10 @@ def chunk_ids(journal: Journal) -> list[int]:
     return [row["id"] for row in journal.query("SELECT id FROM chunk ORDER BY id")]
 
 
-def chunk_rows(journal: Journal, chunk: int) -> pl.DataFrame:
-    """The planned rows of a chunk, with the columns of ``ROWS``."""
+def chunk_rows(journal: Journal, chunk: int, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:
+    """The planned rows of a chunk, with the columns of ``ROWS`` or those of them that are asked for."""
     [found] = journal.query("SELECT frame FROM chunk WHERE id = ?", (chunk,))
-    return pl.read_ipc(found["frame"], columns=list(ROWS))
+    return pl.read_ipc(found["frame"], columns=list(columns))
 
 
 def chunk_rejects(journal: Journal, chunk: int) -> pl.DataFrame:
@@ -181,6 +182,31 @@ def counts(journal: Journal) -> dict[str, int]:
     for row in journal.query("SELECT status, sum(size) AS rows FROM state GROUP BY status"):
         found[row["status"]] += row["rows"]
     return found
+
+
+def broadcast(journal: Journal) -> BroadcastResult | None:
+    """What became of the one request of a broadcast; None for a run that has rows."""
+    if not journal.fact("broadcast"):
+        return None
+    [found] = (
+        _batches(journal, 1)
+        .select(
+            "status",
+            "attempts",
+            "http_status",
+            "sent_at",
+            dispatch_id=pl.when(pl.col("dispatch_id") != "").then("dispatch_id"),
+            error_code=_explained("code"),
+            error=_safe_cell(_reason()),
+        )
+        .to_dicts()
+    ) or [{"status": "not_sent"}]
+    return BroadcastResult(**found)
+
+
+def has_unsent(journal: Journal) -> bool:
+    """Whether a planned batch waits to be sent, for the first time or again."""
+    return bool(journal.query("SELECT 1 FROM state WHERE status = 'not_sent' LIMIT 1"))
 
 
 def explain(journal: Journal, row: int) -> dict[str, Any] | None:

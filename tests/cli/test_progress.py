@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bulk_sender.cli.narrator import Narrator
+from bulk_sender.cli.progress import EventReport, LineReport, Painter, Silence, Speed, painting, report_for
+from bulk_sender.cli.terminal import Terminal
+from bulk_sender.run import Progress
+
+_MOMENT = Progress(
+    run_id="r",
+    rows=3000,
+    plan_complete=False,
+    accepted=1500,
+    failed=0,
+    unknown=60,
+    requests=32,
+    in_flight=3,
+    retries=5,
+    throttled=1,
+    rate_asked=20.0,
+    rate_now=20.0,
+    waiting_s=0.0,
+    waiting_for="",
+    elapsed_s=12.0,
+)
+_WAITING = replace(_MOMENT, waiting_s=12.4, waiting_for="Braze's rate limit to start anew")
+
+
+class _Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _terminal(log_format: str = "text") -> tuple[Terminal, io.StringIO]:
+    terminal, written = Terminal(), io.StringIO()
+    terminal.set_up(log_format=log_format)
+    terminal.__dict__["err"] = Console(file=written, width=80, force_terminal=False, soft_wrap=True)
+    return terminal, written
+
+
+@pytest.mark.parametrize("width", [30, 40, 80, 200])
+def test_the_block_fits_its_width_and_tells_all(width: int) -> None:
+    lines = [line.plain for line in painting(_WAITING, 3000, 1000.0, "stopping: requests may end", width)]
+    assert all(len(line) <= max(width, 40) for line in lines)
+    told = " ".join(" ".join(lines).split())
+    for words in (
+        "1,560 of 3,000 recipients 52%",
+        "1,000 a second",
+        "60 unknown",
+        "5 repeated",
+        "1 throttled",
+        "3 under way",
+    ):
+        assert words in told
+    assert "waiting 12 s for Braze's rate limit" in told
+    assert "stopping: requests may end" in told
+
+
+def test_the_bar_shows_the_share_that_is_settled() -> None:
+    bar = painting(_MOMENT, 3000, 1000.0, "", 80)[0].plain
+    assert (bar.count("━"), bar.count("─")) == (31, 29)
+    assert "━" not in painting(_MOMENT, None, 1000.0, "", 80)[0].plain
+
+
+def test_time_left_takes_a_wait_into_account_and_is_not_told_when_unknown() -> None:
+    def told(moment: Progress, expected: int | None) -> str:
+        return " ".join(line.plain for line in painting(moment, expected, 100.0, "", 200))
+
+    assert "14 s left" in told(_MOMENT, 3000)
+    assert "27 s left" in told(_WAITING, 3000)
+    assert "left" not in told(_MOMENT, None)
+
+
+def test_speed_is_that_of_the_last_seconds() -> None:
+    speed = Speed()
+    for second in range(61):
+        sent = 100 * second if second <= 40 else 4000 + 10 * (second - 40)
+        found = speed.take(replace(_MOMENT, accepted=sent, unknown=0, elapsed_s=float(second)))
+    assert found == pytest.approx(10.0, abs=1.0)
+
+
+def test_a_new_picture_is_painted_over_the_last_one() -> None:
+    written = io.StringIO()
+    painter = Painter(Console(file=written, width=40, force_terminal=True, color_system=None))
+    painter.paint(painting(_MOMENT, 3000, 1000.0, "", 40))
+    height = written.getvalue().count("\n")
+    written.truncate(0)
+    written.seek(0)
+    painter.paint([])
+    assert written.getvalue() == f"\x1b[{height}A\r\x1b[J"
+    assert "\x1b[?25l" not in written.getvalue()
+
+
+def test_without_a_terminal_there_is_a_plain_line_every_ten_seconds() -> None:
+    terminal, written = _terminal()
+    clock = _Clock()
+    report = LineReport(terminal, clock)
+    for second in range(31):
+        clock.now = 100.0 + second
+        report.moment(replace(_MOMENT, elapsed_s=float(second)), 3000, "")
+    lines = written.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("1,560 of 3,000 recipients, ")
+    assert "60 unknown" in lines[0]
+
+
+def test_a_wait_and_a_stop_are_told_at_once_and_once() -> None:
+    terminal, written = _terminal()
+    report = LineReport(terminal, _Clock())
+    for moment, stopping in (
+        (_WAITING, ""),
+        (_WAITING, ""),
+        (_MOMENT, ""),
+        (_MOMENT, "stopping"),
+        (_MOMENT, "stopping"),
+    ):
+        report.moment(moment, 3000, stopping)
+    assert written.getvalue().splitlines() == ["waiting 12 s for Braze's rate limit to start anew", "stopping"]
+
+
+def test_the_log_has_stable_names() -> None:
+    terminal, written = _terminal("json")
+    clock = _Clock()
+    report = EventReport(terminal, clock)
+    for second in range(21):
+        clock.now = 100.0 + second
+        report.moment(_WAITING if second == 5 else _MOMENT, 3000, "")
+    events: list[dict[str, Any]] = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [event["event"] for event in events] == ["run_started", "waiting", "progress", "progress"]
+    assert events[1]["for"] == "Braze's rate limit to start anew"
+    assert set(events[2]) == {
+        *("at", "event", "run_id", "elapsed_s", "rows", "accepted", "failed", "unknown", "requests"),
+        *("in_flight", "retries", "throttled", "rate", "expected"),
+    }
+
+
+def test_a_dumb_terminal_gets_plain_lines_and_a_quiet_one_nothing() -> None:
+    terminal, _ = _terminal()
+    terminal.__dict__["err"] = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
+    assert isinstance(report_for(terminal), LineReport)
+    terminal.set_up(quiet=True)
+    assert isinstance(report_for(terminal), Silence)
+
+
+class _Stuck(Silence):
+    """A report whose terminal stands still until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.seen: list[Progress] = []
+
+    def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
+        self.begun.set()
+        self.go.wait(20)
+        self.seen.append(progress)
+
+
+@pytest.fixture
+def stuck() -> Iterator[_Stuck]:
+    report = _Stuck()
+    yield report
+    report.go.set()
+
+
+def test_whoever_tells_never_waits_for_a_terminal_that_stands_still(stuck: _Stuck) -> None:
+    with Narrator(stuck) as narrator:
+        narrator.moment(_MOMENT)
+        assert stuck.begun.wait(20)
+        for _ in range(1000):
+            narrator.moment(_MOMENT)
+        assert stuck.seen == []
+        stuck.go.set()
+        narrator.clear()
+        assert len(stuck.seen) == 1001
+
+
+class _Broken(Silence):
+    def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
+        raise ZeroDivisionError
+
+
+def test_a_mistake_in_telling_harms_nothing_else() -> None:
+    with Narrator(_Broken()) as narrator:
+        narrator.moment(_MOMENT)
+        narrator.clear()
+
+
+def test_nothing_is_told_while_a_question_stands(stuck: _Stuck) -> None:
+    stuck.go.set()
+    with Narrator(stuck) as narrator:
+        with narrator.silent():
+            narrator.moment(_MOMENT)
+            narrator.clear()
+        assert stuck.seen == []
+        narrator.moment(_MOMENT)
+        narrator.clear()
+    assert len(stuck.seen) == 1
