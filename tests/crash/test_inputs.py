@@ -75,7 +75,7 @@ def test_a_changed_input_is_refused(half_sent: tuple[Scene, FaultServer], change
         for command in ("send", "resume"):
             ended = scene.run(command)
             assert ended.code == 2, ended
-            if not (command == "send" and change == "emptied"):
+            if (command, change) != ("send", "emptied"):
                 assert "changed since the run began" in ended.err or "with another input" in ended.err, ended
             assert "internal error" not in ended.err
         assert len(server.ledger.requests) == requests
@@ -147,22 +147,29 @@ def test_pace_and_width_may_change_under_way(nursery: Nursery, tmp_path: Path) -
         assert not audit(scene, server.ledger).wrong
 
 
-def test_an_input_replaced_while_it_is_read_ends_the_run_with_a_true_account(nursery: Nursery, tmp_path: Path) -> None:
-    scene: Scene
-
-    def replaced(turn: Turn) -> Fault:
+@pytest.mark.parametrize("change", ["replaced", "one byte", "another link"])
+def test_an_input_changed_while_it_is_read_ends_the_run_with_a_true_account(
+    nursery: Nursery, tmp_path: Path, change: str
+) -> None:
+    def spoil(turn: Turn) -> Fault:
         if turn.index == 1:
             turn.read_whole()
-            other = write_input(tmp_path / "other.csv", ROWS, start=10_000_000)
-            other.replace(scene.inputs[0])
+            second = scene.inputs[1]
+            if change == "one byte":
+                _flip(second)
+            elif change == "replaced":
+                write_input(tmp_path / "other.csv", 300, start=10_000_000).replace(second)
+            else:
+                _replace_by_link(second)
         return FAULTS["ok"]
 
-    with FaultServer(replaced) as server:
-        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 1}).with_rows(ROWS)
-        given = {line.partition(",")[0] for line in scene.inputs[0].read_text().splitlines()}
+    with FaultServer(spoil) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 1}).with_rows(600, 300)
+        given = {line.partition(",")[0] for path in scene.inputs for line in path.read_text().splitlines()}
         ended = scene.run("send")
         assert set(server.ledger.accepted_ids()) <= given, "a recipient of the other file"
         assert ended.code == 3, ended
-        assert "changed" in ended.summary["reason"]
+        assert "the input was changed while it was read" in ended.summary["reason"]
+        assert not audit(scene, server.ledger).wrong
         again = scene.run("resume")
         assert (again.code, "has changed since the run began" in again.err) == (2, True)
