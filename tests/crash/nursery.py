@@ -75,10 +75,17 @@ class Child:
             told = self._nursery.ask({"wait": self.pid})
         finally:
             timer.cancel()
-        ended = Ended(told["code"], *(Path(told[name]).read_text(errors="replace") for name in ("out", "err")))
+        ended = Ended(told["code"], _said(told["out"]), _said(told["err"]))
         if late:
             raise AssertionError(f"still running after {timeout} s: {ended}")
         return ended
+
+
+def _said(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except FileNotFoundError:  # killed before it could open its output
+        return ""
 
 
 class Nursery:
