@@ -19,7 +19,7 @@ GENTLE, FIRM = 0.9, 0.6
 FEW = 4
 """Latency alone never brings the limit below this: so few requests at once overload nobody."""
 _WINDOW = 16
-_SLOWER, _FASTER = 0.003, 0.3
+_SLOWER, _FASTER = 0.001, 0.3
 """How fast the usual latency follows windows that are slower, and faster."""
 
 
