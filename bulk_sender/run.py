@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,11 @@ class Opened:
     source: Source
     mapping: Mapping
     config: Config
+    as_found: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
+    """What identified each file when it was opened, which is before it is hashed; looked at again while it is read."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "as_found", _stamps(self.source.paths))
 
     @classmethod
     def open(cls, inputs: Sequence[str | Path], config: Config) -> Opened:
@@ -101,7 +106,26 @@ class Opened:
         return cls(source, resolve(source.schema, config), config)
 
     def plan(self, head_bytes: int, **where: Any) -> Iterator[Planned]:
-        return plan(self.source, self.mapping, self.config, head_bytes=head_bytes, **where)
+        """Raises InputError, also when a file is no longer the one that was opened: its rows are not this input's."""
+        for piece in plan(self.source, self.mapping, self.config, head_bytes=head_bytes, **where):
+            if _stamps(self.source.paths) != self.as_found:
+                raise InputError(
+                    "the input was changed while it was read", hint="put it back as it was, then resume the run"
+                )
+            yield piece
+
+
+def _stamps(paths: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
+    """Device, inode, size (bytes) and time of change (ns) of each file; of one that is gone, nothing."""
+    found: list[tuple[int, ...]] = []
+    for path in paths:
+        try:
+            facts = path.stat()
+        except OSError:
+            found.append(())
+            continue
+        found.append((facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ from bulk_sender.delivery.records import (
 )
 from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
 
-_CLOSES_THE_ACCOUNT = frozenset({"outcome", "ending"})
+_CLOSES_THE_ACCOUNT = frozenset({"outcome", "decision", "ending"})
 """What may use the ballast of a full disk: it says what came of what had begun, and begins nothing."""
 
 
@@ -263,7 +263,7 @@ class Journal:
         self.write([("ending", (self.epoch, now(), state, reason, round(elapsed_s, 3)))])
 
     def _check_epoch(self) -> None:
-        if self.epoch and self._scalar("SELECT max(id) FROM epoch") != self.epoch:
+        if self.epoch and self._connection.execute("SELECT max(id) FROM epoch").fetchone() != (self.epoch,):
             raise JournalError(
                 "another process has taken over this run since this one started",
                 hint="leave the run to it, or stop it and resume",
@@ -320,7 +320,11 @@ class Journal:
     def _refuse_second_verdicts(self, batches: Sequence[tuple[int, int]], status: str) -> None:
         allowed = {Status.FAILED.value} if status == RESEND else set()
         for batch, attempt in batches:
-            found = self.query("SELECT status, at, user FROM decision WHERE attempt = ? ORDER BY id DESC", (attempt,))
+            found = self.query(
+                # What the program took back is a doubt, not yet a verdict.
+                "SELECT status, at, user FROM decision WHERE attempt = ? AND status <> 'unknown' ORDER BY id DESC",
+                (attempt,),
+            )
             if found and not allowed.issuperset(row["status"] for row in found):
                 raise GuardrailError(
                     "batch {}: attempt {} was decided to be {status!r} at {at} by {user}".format(
@@ -338,30 +342,32 @@ class Journal:
 
     def query(self, sql: str, values: tuple[Value, ...] = ()) -> list[dict[str, Any]]:
         """Rows as dictionaries; ``state`` is the view over batches. Raises JournalError."""
-        try:
-            cursor = self._connection.execute(sql, values)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
-        except sqlite3.Error as error:
-            raise unreadable(self.folder, error) from None
+        names, rows = self._read(sql, values)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def dispatched(self) -> dict[str, tuple[int, int]]:
         """Each dispatch_id so far, with the (batch, attempt) that was first accepted under it."""
-        rows = self._connection.execute(
+        _, rows = self._read(
             "SELECT dispatch_id, batch, attempt FROM outcome WHERE dispatch_id <> '' ORDER BY attempt DESC"
         )
         return {dispatch_id: (batch, attempt) for dispatch_id, batch, attempt in rows}
 
     def column(self, sql: str, values: tuple[Value, ...] = ()) -> list[Any]:
         """The first column of each row: for many rows, a third of what ``query`` costs."""
-        return [row[0] for row in self._connection.execute(sql, values)]
+        return [row[0] for row in self._read(sql, values)[1]]
+
+    def _read(self, sql: str, values: tuple[Value, ...] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+        try:
+            cursor = self._connection.execute(sql, values)
+            return [column[0] for column in cursor.description], cursor.fetchall()
+        except sqlite3.Error as error:
+            raise unreadable(self.folder, error) from None
 
     def next_id(self, table: str) -> int:
         return self._scalar(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")
 
     def _scalar(self, sql: str) -> int:
-        value = self._connection.execute(sql).fetchone()[0]
-        return int(value) if value is not None else 0
+        return int(self.column(sql)[0] or 0)
 
 
 def _must_exist(folder: Path) -> None:

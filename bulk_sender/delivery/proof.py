@@ -11,7 +11,7 @@ from bulk_sender.delivery.mark import MARK, read_mark
 from bulk_sender.delivery.records import SCHEMA, SCHEMA_VERSION, SEAL_KEY, TABLES, seal
 from bulk_sender.errors import JournalError
 
-_WITHOUT_GAPS = ("epoch", "chunk", "decision")
+_WITHOUT_GAPS = ("epoch", "chunk")
 """Tables whose numbers are given out one by one as they are written; others may have lost some to a failed write."""
 
 

@@ -12,6 +12,14 @@ from bulk_sender.delivery.failpoints import VARIABLE
 from tests.crash.nursery import Child, Ended, Nursery
 
 KEY = "not-a-real-key-0123456789"
+DELIVERY = {
+    "rate": "20000/second",
+    "concurrency": 4,
+    "timeout": 10,
+    "breaker": 1000,
+    "retry_budget": 10.0,
+    "share_rate": False,
+}
 REJECTED_EVERY, DUPLICATE_EVERY = 97, 89
 
 
@@ -42,8 +50,7 @@ class Scene:
     def __post_init__(self) -> None:
         self.place.mkdir(exist_ok=True)
         self.config = self.place / "job.toml"
-        delivery = {"rate": "20000/second", "concurrency": 4, "timeout": 10, "breaker": 1000, "retry_budget": 10.0}
-        lines = [f"{name} = {json.dumps(value)}" for name, value in (delivery | self.settings).items()]
+        lines = [f"{name} = {json.dumps(value)}" for name, value in (DELIVERY | self.settings).items()]
         self.config.write_text('[braze]\ncampaign_id = "c1"\n[delivery]\n' + "\n".join(lines) + "\n")
         self.runs_dir = self.place / "runs"
         self.inputs: list[Path] = []

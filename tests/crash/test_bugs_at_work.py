@@ -1,0 +1,143 @@
+"""An exception that nobody foresaw, anywhere in a delivery: the run ends, and its account is true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulk_sender import api, run
+from bulk_sender.delivery.client import Client
+from bulk_sender.delivery.outcome import Evidence
+from bulk_sender.results.summary import Summary
+from tests.crash.scene import KEY, Scene
+from tests.faults import FaultServer
+
+
+class Own(BaseException):
+    """Neither an Exception nor anything asyncio knows."""
+
+
+class BuggyClient:
+    """The real client, but its ``nth`` POST raises when its request has been answered."""
+
+    count = 0
+
+    def __init__(self, inner: Client, error: BaseException, nth: int) -> None:
+        self._inner, self._error, self._nth = inner, error, nth
+
+    async def post(self, body: bytes) -> Evidence:
+        evidence = await self._inner.post(body)
+        BuggyClient.count += 1
+        if BuggyClient.count == self._nth:
+            raise self._error
+        return evidence
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    BuggyClient.count = 0
+    return Scene(tmp_path / "scene", None, "", {"concurrency": 3}).with_rows(1000)  # type: ignore[arg-type]
+
+
+def breaking(monkeypatch: pytest.MonkeyPatch, error: BaseException, nth: int = 4) -> None:
+    make = run.client_factory
+
+    def buggy(*arguments: Any) -> Callable[[], Client]:
+        inner = make(*arguments)
+        return lambda: BuggyClient(inner(), error, nth)
+
+    monkeypatch.setattr(run, "client_factory", buggy)
+
+
+def send(scene: Scene, url: str) -> Summary:
+    environment = {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": url}
+    return api.send(scene.inputs, config=scene.config, run_id="run", runs_dir=scene.runs_dir, environment=environment)
+
+
+def the_account_is_true(scene: Scene, server: FaultServer) -> Summary:
+    """Nothing accepted is called anything but accepted or unknown; only what was in flight is in doubt."""
+    summary = api.status("run", runs_dir=scene.runs_dir)
+    assert 900 < summary.rows <= 1000, "the plan may have ended with the bug"
+    assert 50 <= summary.unknown <= 150
+    taken = sum(server.ledger.accepted_ids().values())
+    assert summary.accepted <= taken <= summary.accepted + summary.unknown
+    return summary
+
+
+def goes_on(scene: Scene, server: FaultServer) -> None:
+    """Resumed without the bug, the run comes to its end, and nobody gets it twice."""
+    summary = send(scene, server.url)
+    assert (summary.state, summary.rows) == ("finished", 1000)
+    assert server.ledger.accepted_ids().most_common(1)[0][1] == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), MemoryError(), RecursionError(), UnicodeError(f"x {KEY}")])
+def test_an_exception_in_a_worker_stops_the_run(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    with FaultServer() as server:
+        with monkeypatch.context() as patch:
+            breaking(patch, error)
+            summary = send(scene, server.url)
+        assert (summary.state, summary.exit_code) == ("stopped", 3)
+        assert f"internal error: {type(error).__name__}" in (summary.reason or "")
+        assert KEY not in (summary.reason or "")
+        assert the_account_is_true(scene, server).not_sent > 0
+        assert (scene.folder / "results.csv").exists()
+        goes_on(scene, server)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(5), Own(), asyncio.CancelledError()])
+def test_what_ends_the_event_loop_ends_the_run_with_its_account_closed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    with FaultServer() as server:
+        with monkeypatch.context() as patch:
+            breaking(patch, error)
+            try:
+                summary = send(scene, server.url)
+                assert summary.state in ("stopped", "finished")
+            except BaseException as raised:
+                assert type(raised) is type(error) or isinstance(raised, BaseExceptionGroup), raised
+        the_account_is_true(scene, server)
+        assert (scene.folder / "summary.json").exists()
+        goes_on(scene, server)
+
+
+def test_an_exception_in_the_plan_stops_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    with FaultServer() as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "_chunk_record", broken)
+            summary = send(scene, server.url)
+        assert (summary.state, summary.rows) == ("stopped", 0)
+        assert "ZeroDivisionError" in (summary.reason or "")
+        assert not server.ledger.requests
+        assert send(scene, server.url).rows == 1000
+
+
+def test_an_exception_in_whoever_watches_stops_the_run(scene: Scene) -> None:
+    def broken(_: Any) -> None:
+        raise ZeroDivisionError
+
+    with FaultServer() as server:
+        environment = {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": server.url}
+        summary = api.send(
+            scene.inputs,
+            config=scene.config,
+            run_id="run",
+            runs_dir=scene.runs_dir,
+            environment=environment,
+            on_progress=broken,
+        )
+        assert (summary.state, summary.exit_code) == ("stopped", 3)
+        goes_on(scene, server)

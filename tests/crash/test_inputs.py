@@ -1,0 +1,175 @@
+"""An input or a setting that is not what the run began with: refused before anything is sent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.crash.audit import audit
+from tests.crash.nursery import Nursery
+from tests.crash.scene import Scene, write_input
+from tests.faults import FAULTS, Fault, FaultServer, Turn
+
+ROWS = 120_000
+"""More than one chunk, so that the input has not been read to its end."""
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _append(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("one-more,1,plan 1\n")
+
+
+def _reorder(path: Path) -> None:
+    head, *rows = path.read_text().splitlines()
+    random.Random(1).shuffle(rows)
+    path.write_text("\n".join([head, *rows]) + "\n")
+
+
+def _encode(path: Path) -> None:
+    path.write_text(path.read_text(), encoding="utf-16")
+
+
+def _replace_by_link(path: Path) -> None:
+    other = write_input(path.with_name("other.csv"), 500, start=7)
+    path.unlink()
+    path.symlink_to(other)
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "one byte": _flip,
+    "appended": _append,
+    "reordered": _reorder,
+    "re-encoded": _encode,
+    "replaced by a link": _replace_by_link,
+    "emptied": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.fixture(scope="module")
+def half_sent(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> tuple[Scene, FaultServer]:
+    place = tmp_path_factory.mktemp("half") / "scene"
+    with FaultServer() as server:
+        scene = Scene(place, nursery, server.url).with_rows(ROWS)
+        assert scene.run("send", failpoint="after_outcome:3").killed
+        yield scene, server
+        found = audit(scene, server.ledger)
+        assert not found.wrong
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_input_is_refused(half_sent: tuple[Scene, FaultServer], change: str) -> None:
+    scene, server = half_sent
+    [path] = scene.inputs
+    content, requests = path.read_bytes(), len(server.ledger.requests)
+    try:
+        CHANGES[change](path)
+        for command in ("send", "resume"):
+            ended = scene.run(command)
+            assert ended.code == 2, ended
+            if (command, change) != ("send", "emptied"):
+                assert "changed since the run began" in ended.err or "with another input" in ended.err, ended
+            assert "internal error" not in ended.err
+        assert len(server.ledger.requests) == requests
+    finally:
+        path.unlink()
+        path.write_bytes(content)
+
+
+def test_a_missing_input_is_refused_while_it_is_needed(half_sent: tuple[Scene, FaultServer]) -> None:
+    scene, server = half_sent
+    [path] = scene.inputs
+    requests = len(server.ledger.requests)
+    away = path.rename(path.with_name("away.csv"))
+    try:
+        ended = scene.run("resume")
+        assert (ended.code, "is gone, but the run has not read it" in ended.err) == (2, True)
+        assert len(server.ledger.requests) == requests
+    finally:
+        away.rename(path)
+
+
+SETTINGS = {
+    "braze.campaign_id": ["--campaign-id", "c2"],
+    "braze.endpoint": ["--endpoint", "http://127.0.0.1:9"],
+    "input.limit": ["--limit", "100"],
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_changed_setting_is_named(half_sent: tuple[Scene, FaultServer], name: str) -> None:
+    scene, server = half_sent
+    requests = len(server.ledger.requests)
+    ended = scene.run("send", *SETTINGS[name])
+    assert (ended.code, f"exists, with another {name}\n" in ended.err) == (2, True), ended
+    assert len(server.ledger.requests) == requests
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('[recipient]\nexternal_user_id = "attributes.plan"\n', "recipient.external_user_id"),
+        ('[message]\ntrigger_properties = { season = "summer" }\n', "message.trigger_properties.season"),
+        ("[delivery]\nmax_body_kb = 64\n", "delivery.max_body_kb"),
+        ('[delivery]\nserver_errors = "hold"\n', "delivery.server_errors"),
+        ('[input]\nduplicates = "allow"\n', "input.duplicates"),
+    ],
+)
+def test_a_changed_configuration_names_each_field(
+    half_sent: tuple[Scene, FaultServer], tmp_path: Path, text: str, names: str
+) -> None:
+    scene, server = half_sent
+    requests = len(server.ledger.requests)
+    other = tmp_path / "other.toml"
+    other.write_text('[braze]\ncampaign_id = "c1"\n' + text)
+    command = scene.command("send")
+    command[command.index(scene.config)] = other
+    ended = scene.nursery.run(command, scene.env)
+    assert (ended.code, names in ended.err) == (2, True), ended
+    assert len(server.ledger.requests) == requests
+
+
+def test_pace_and_width_may_change_under_way(nursery: Nursery, tmp_path: Path) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(400)
+        assert scene.run("send", failpoint="before_intent").killed
+        ended = scene.run("resume", "--rate", "9000/second", "--concurrency", "1")
+        assert ended.code == 1, ended
+        assert len(server.ledger.connections) == 1
+        assert not audit(scene, server.ledger).wrong
+
+
+@pytest.mark.parametrize("change", ["replaced", "one byte", "another link"])
+def test_an_input_changed_while_it_is_read_ends_the_run_with_a_true_account(
+    nursery: Nursery, tmp_path: Path, change: str
+) -> None:
+    def spoil(turn: Turn) -> Fault:
+        if turn.index == 1:
+            turn.read_whole()
+            second = scene.inputs[1]
+            if change == "one byte":
+                _flip(second)
+            elif change == "replaced":
+                write_input(tmp_path / "other.csv", 300, start=10_000_000).replace(second)
+            else:
+                _replace_by_link(second)
+        return FAULTS["ok"]
+
+    with FaultServer(spoil) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 1}).with_rows(600, 300)
+        given = {line.partition(",")[0] for path in scene.inputs for line in path.read_text().splitlines()}
+        ended = scene.run("send")
+        assert set(server.ledger.accepted_ids()) <= given, "a recipient of the other file"
+        assert ended.code == 3, ended
+        assert "the input was changed while it was read" in ended.summary["reason"]
+        assert not audit(scene, server.ledger).wrong
+        again = scene.run("resume")
+        assert (again.code, "has changed since the run began" in again.err) == (2, True)

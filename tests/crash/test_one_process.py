@@ -1,0 +1,181 @@
+"""One process at a time on a run, and no writes from one that has slept through another's start."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bulk_sender import api
+from bulk_sender.delivery.journal import Journal, holder
+from bulk_sender.errors import JournalError, RunHeldError
+from tests.crash.audit import audit
+from tests.crash.nursery import Nursery
+from tests.crash.scene import Scene
+from tests.faults import FAULTS, Fault, FaultServer, Turn, until
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["running", "stopped by SIGSTOP"])
+def test_a_second_process_is_refused_at_once_and_told_who_holds_the_run(
+    nursery: Nursery, tmp_path: Path, frozen: bool
+) -> None:
+    go_on = threading.Event()
+    with FaultServer(until("hang_after_read", event=go_on)) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2}).with_rows(300)
+        first = scene.start("send")
+        assert server.ledger.wait(lambda ledger: len(ledger.accepted) == 2, 10)
+        if frozen:
+            first.signal(signal.SIGSTOP)
+        for command, *more in (("send",), ("resume",), ("retry", "--unknown"), ("resolve", "--as", "accepted")):
+            began = time.monotonic()
+            second = scene.run(command, *more)
+            assert second.code == 2, second
+            assert f"is held by process {first.pid} on " in second.err
+            assert time.monotonic() - began < 5, "within a second, on a machine that has one"
+        assert len(server.ledger.requests) == 2
+        assert api.status("run", runs_dir=scene.runs_dir).state == "running"
+        first.signal(signal.SIGKILL)
+        assert first.wait().killed
+        assert holder(scene.folder) is None
+        go_on.set()
+        assert scene.run("send").code == 1
+        found = audit(scene, server.ledger)
+    assert not found.wrong
+    assert found.doubt == 100
+
+
+def test_many_processes_that_start_at_once_send_each_row_once(nursery: Nursery, tmp_path: Path) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(400)
+        children = [scene.start("send") for _ in range(5)]
+        ended = [child.wait() for child in children]
+        assert {one.code for one in ended} <= {1, 2}, ended
+        assert 1 in {one.code for one in ended}
+        assert all("internal error" not in one.err for one in ended), ended
+        found = audit(scene, server.ledger)
+    assert not found.wrong
+    assert found.doubt == 0
+
+
+def test_a_process_that_was_frozen_past_its_requests_deadline_leaves_them_in_doubt(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with FaultServer(until("hang_after_read", count=2)) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2, "timeout": 0.4}).with_rows(300)
+        child = scene.start("send")
+        assert server.ledger.wait(lambda ledger: len(ledger.accepted) == 2, 10)
+        child.signal(signal.SIGSTOP)
+        time.sleep(0.6)
+        child.signal(signal.SIGCONT)
+        ended = child.wait()
+        assert (ended.code, ended.summary["unknown"]) == (1, 100)
+        assert not audit(scene, server.ledger).wrong
+
+
+def test_a_process_of_an_older_epoch_can_not_write_any_more(tmp_path: Path) -> None:
+    """As if the lock had failed: a network file system without locks, a folder restored under a running process."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with Journal.create(folder, {}) as old:
+        old.begin_epoch("send")
+        (folder / "lock").unlink()
+        with Journal.hold(folder) as new:
+            assert new.begin_epoch("resume") == 2
+            for record in (("run", ("x", "1")), old.attempt_record(1, 1, b"")):
+                with pytest.raises(JournalError, match="another process has taken over"):
+                    old.write([record])
+            new.write([("run", ("x", "2"))])
+    with Journal.look(folder) as journal:
+        assert journal.fact("x") == 2
+
+
+def test_a_look_at_the_holder_turns_no_starting_process_away(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    Journal.create(folder, {}).close()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            holder(folder)
+            time.sleep(0.001)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for _ in range(50):
+            Journal.hold(folder).close()
+    finally:
+        ended.set()
+        watcher.join()
+    with Journal.hold(folder), pytest.raises(RunHeldError):
+        Journal.hold(folder)
+
+
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_lets_requests_in_flight_end_and_the_run_goes_on_later(
+    nursery: Nursery, tmp_path: Path, number: int, code: int
+) -> None:
+    go_on = threading.Event()
+
+    def held(turn: Turn) -> Fault:
+        turn.read_whole()
+        if turn.index in (3, 4):
+            go_on.wait(10)
+        return FAULTS["ok"]
+
+    with FaultServer(held) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2}).with_rows(500)
+        child = scene.start("send")
+        assert server.ledger.wait(lambda ledger: len(ledger.bodies) == 4, 10)
+        child.signal(number)
+        time.sleep(0.2)
+        go_on.set()
+        ended = child.wait()
+        assert ended.code == code, ended
+        assert ended.summary["state"] == "interrupted"
+        assert ended.summary["unknown"] == 0
+        assert ended.summary["accepted"] == 200
+        assert len(server.ledger.accepted) == 4
+        assert scene.run("resume").code == 1
+        found = audit(scene, server.ledger)
+    assert not found.wrong
+    assert found.doubt == 0
+
+
+def test_a_second_signal_leaves_at_once_and_what_is_in_flight_in_doubt(nursery: Nursery, tmp_path: Path) -> None:
+    with FaultServer(until("hang_after_read", count=4)) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2, "timeout": 60}).with_rows(500)
+        child = scene.start("send")
+        assert server.ledger.wait(lambda ledger: len(ledger.accepted) == 2, 10)
+        child.signal(signal.SIGINT)
+        time.sleep(0.2)
+        child.signal(signal.SIGINT)
+        began = time.monotonic()
+        ended = child.wait()
+        assert time.monotonic() - began < 10, "long before the requests' own deadline"
+        assert (ended.code, ended.summary["state"]) == (130, "interrupted")
+        assert ended.summary["unknown"] == 100
+        assert ended.summary["not_sent"] > 300
+        assert scene.rows()[0]["error"].startswith("the process was told to leave")
+        found = audit(scene, server.ledger)
+    assert not found.wrong
+
+
+def test_a_third_signal_is_the_last(nursery: Nursery, tmp_path: Path) -> None:
+    with FaultServer(until("hang_after_read", count=4)) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2}).with_rows(500)
+        child = scene.start("send")
+        assert server.ledger.wait(lambda ledger: len(ledger.accepted) == 2, 10)
+        for _ in range(3):
+            child.signal(signal.SIGTERM)
+            time.sleep(0.05)
+        assert child.wait().code == 143
+        found = audit(scene, server.ledger)
+        assert (found.wrong, found.doubt) == ({}, 100)
