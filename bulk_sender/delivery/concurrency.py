@@ -1,20 +1,26 @@
 """How many requests may be under way at once: found by the answers' latency, capped by ``concurrency``.
 
 Additive increase, multiplicative decrease, as TCP does it, with latency as the signal: while answers come as fast
-as they ever did, one more request may be under way; when they come slower than ``TOLERANCE`` times the best, or the
-server says it has had enough, there will be fewer. Pure: no clock, no I/O; time comes in with each sample.
+as usual, one more request may be under way; when they come slower than ``TOLERANCE`` times the usual, or the
+server says it has had enough, there will be fewer. What is usual is a slow average, not the best ever seen: on a
+busy machine single answers are late for reasons of their own. Pure: no clock, no I/O; time comes in with each sample.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-TOLERANCE = 1.6
-"""Answers slower than this many times the baseline mean that requests queue somewhere."""
+TOLERANCE = 1.5
+"""Answers slower than this many times the usual mean that requests queue somewhere."""
+SLACK_S = 0.01
+"""Differences below this are the machine's own, not the server's."""
 GENTLE, FIRM = 0.9, 0.6
 """What is left of the limit after a slow window, and after a refusal or a time-out."""
-_FORGET = 0.02
-"""How fast the baseline follows answers that stay slower: a server may have changed for good."""
+FEW = 4
+"""Latency alone never brings the limit below this: so few requests at once overload nobody."""
+_WINDOW = 16
+_SLOWER, _FASTER = 0.001, 0.3
+"""How fast the usual latency follows windows that are slower, and faster."""
 
 
 @dataclass(slots=True)
@@ -22,7 +28,7 @@ class AdaptiveLimit:
     """``limit`` is the number allowed now, from 1 to ``most``."""
 
     most: int
-    value: float = 4.0
+    value: float = float(FEW)
     baseline_s: float = 0.0
     _sum_s: float = 0.0
     _count: int = 0
@@ -38,11 +44,10 @@ class AdaptiveLimit:
 
     def answered(self, latency_s: float, in_flight: int, now: float) -> None:
         """An answer came after ``latency_s`` seconds, with ``in_flight`` requests under way, itself included."""
-        self.baseline_s = latency_s if self.baseline_s == 0.0 else min(latency_s, self.baseline_s)
         self._sum_s += latency_s
         self._count += 1
         self._busiest = max(self._busiest, in_flight)
-        if self._count >= max(4, self.limit):
+        if self._count >= max(_WINDOW, self.limit):
             self._close_window(now)
 
     def overloaded(self, now: float) -> None:
@@ -54,11 +59,12 @@ class AdaptiveLimit:
 
     def _close_window(self, now: float) -> None:
         mean = self._sum_s / self._count
-        if mean > TOLERANCE * self.baseline_s + 0.005:
-            self.value = max(1.0, self.value * GENTLE)
-            self.baseline_s += _FORGET * (mean - self.baseline_s)
+        usual = self.baseline_s or mean
+        if mean > TOLERANCE * usual + SLACK_S:
+            self.value = max(min(self.value, float(FEW)), self.value * GENTLE)
         elif self._busiest >= self.limit and now >= self._calm_after:
             self.value = min(float(self.most), self.value + 1.0)
+        self.baseline_s = usual + (_SLOWER if mean > usual else _FASTER) * (mean - usual)
         self._start_window()
 
     def _start_window(self) -> None:

@@ -26,7 +26,7 @@ from bulk_sender.results.history import Event, history
 from bulk_sender.results.masking import mask_in, without_credentials
 from bulk_sender.results.reasons import Reasons, refusals, rejections
 from bulk_sender.results.summary import Summary
-from bulk_sender.results.timeline import GROUPS, Timeline, timeline
+from bulk_sender.results.timeline import GROUPS, Bucket, Timeline, timeline
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -57,7 +57,6 @@ class Report:
     target: str
     endpoint: str
     weather: str
-    rate: str
     files: tuple[dict[str, Any], ...]
     kind: str
     """How the results file's name ends."""
@@ -91,6 +90,12 @@ class Report:
     @property
     def latency_unit(self) -> str:
         return "milliseconds" if charts.slowest_s(self.timeline) < 1 else "seconds"
+
+    def clock_of(self, bucket: Bucket) -> str:
+        """When it began, as short as the run allows: with the date, or with tenths of a second, only where needed."""
+        days = {found.at.date() for found in self.timeline.buckets}
+        text = f"{bucket.at:%Y-%m-%d %H:%M:%S}"[0 if len(days) > 1 else 11 :]
+        return f"{text}.{bucket.at.microsecond // 100_000}" if self.timeline.width_s < 1 else text
 
     @property
     def throttled(self) -> int:
@@ -127,7 +132,6 @@ def gather(journal: Journal, summary: Summary) -> Report:
         target=config.target or "",
         endpoint=without_credentials(config.braze.endpoint or ""),
         weather=weather,
-        rate=config.delivery.rate,
         files=tuple(journal.fact("input")),
         kind=journal.fact("format"),
         explain=advice.explain_command(summary, elsewhere),
@@ -201,12 +205,11 @@ def _environment() -> Environment:
         "number": figures.number,
         "duration": figures.duration,
         "share": figures.share,
-        "clock": lambda at: _clock(at, 19),
-        "moment_to": lambda at, width_s: _clock(at, 21 if width_s < 1 else 19),
+        "clock": _clock,
     }
     return environment
 
 
-def _clock(moment: str | datetime, length: int) -> str:
-    """``2026-02-28 10:15:02``, in UTC, or more of it."""
-    return str(moment)[:length].replace("T", " ")
+def _clock(moment: str | datetime) -> str:
+    """``2026-02-28 10:15:02``, in UTC."""
+    return str(moment)[:19].replace("T", " ")

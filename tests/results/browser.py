@@ -50,13 +50,15 @@ class Page:
 
     @property
     def requested(self) -> list[str]:
-        """Addresses that the page asked for, ``data:`` ones apart."""
-        asked = [
-            event["params"]["request"]["url"]
-            for event in self._events
-            if event["method"] == "Network.requestWillBeSent"
-        ]
-        return [url for url in asked if not url.startswith("data:")]
+        """Addresses that were fetched; neither ``data:`` ones nor those that the page's policy forbade."""
+        asked = {told["requestId"]: told["request"]["url"] for told in self._told("Network.requestWillBeSent")}
+        for told in self._told("Network.loadingFailed"):
+            if told.get("blockedReason") == "csp":
+                del asked[told["requestId"]]
+        return [url for url in asked.values() if not url.startswith("data:")]
+
+    def _told(self, method: str) -> list[dict[str, Any]]:
+        return [event["params"] for event in self._events if event["method"] == method]
 
     def open(self, path: Path, *, width: int = 1200, height: int = 900, scheme: str = "light", media: str = "") -> None:
         """Load a file and wait for it. ``scheme``: light or dark; ``media``: ``print`` to see it on paper."""

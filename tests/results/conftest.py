@@ -13,7 +13,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def throttled(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Long enough for charts, with 429s and pauses."""
-    return rehearsed(tmp_path_factory.mktemp("throttled"), 5000, "throttled", "100/second")
+    return rehearsed(tmp_path_factory.mktemp("throttled"), 2000, "throttled", "100/second")
 
 
 @pytest.fixture(scope="session")
