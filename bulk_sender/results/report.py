@@ -106,7 +106,8 @@ class Report:
 def write_report(journal: Journal, summary: Summary, path: Path) -> None:
     """Make the page and put it in the place of an earlier one: private, whole or not at all. Raises BulkSenderError.
 
-    ``summary`` is the run's account as ``summary.json`` has it. About two seconds for a million attempts.
+    ``summary`` is the run's account as ``summary.json`` has it. A million attempts take about three seconds of CPU
+    (``python benchmarks/long_report.py``).
     """
     page = render(gather(journal, summary))
     with replacing(path) as temporary:

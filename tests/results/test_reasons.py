@@ -46,6 +46,16 @@ def test_rejections_are_told_by_code_and_column_with_the_first_rows(tmp_path: Pa
     assert (points.rows, points.identifier) == ("row 6", "cu…")
 
 
+def test_an_identifier_that_a_reason_quotes_is_masked_there_too(tmp_path: Path) -> None:
+    source = tmp_path / "mails.csv"
+    source.write_text("email,prioritization\nmaria.lopez,identified|most_recently_updated\n")
+    bs.send(source, run_id="run", runs_dir=tmp_path, sandbox=True)
+    with Journal.look(tmp_path / "run") as journal:
+        [reason] = rejections(journal).shown
+    assert reason.code == "invalid_email"
+    assert [example.error for example in reason.examples] == ["'ma…' does not have the shape of an e-mail address"]
+
+
 def test_the_same_reasons_are_in_the_results_file(lost: Run) -> None:
     results = pl.read_csv(lost.folder / "results.csv", infer_schema=False)
     unknown = results.filter(status="unknown").group_by("error").len().sort("error").rows()

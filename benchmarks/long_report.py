@@ -1,0 +1,136 @@
+"""How long the report of a long run takes, and how much memory.
+
+    python benchmarks/long_report.py                    # a million attempts, 50 million rows
+    python benchmarks/long_report.py --attempts 100000
+
+It writes a real journal of that many attempts over hours of sending, with pauses, unknown and refused requests, and
+rejected rows in one chunk of ``--rejects-in``; then the report is made of it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from bulk_sender.config import Config
+from bulk_sender.delivery.journal import Journal, Statement
+from bulk_sender.recipients.chunk import Position
+from bulk_sender.recipients.plan import ROWS, Planned
+from bulk_sender.results.frames import pack
+
+_START = datetime(2026, 2, 28, 10, tzinfo=UTC)
+_IN_A_CHUNK = 500
+_MEASURED = """
+import json, resource, sys, time
+from pathlib import Path
+from bulk_sender import api
+from bulk_sender.delivery.journal import Journal
+from bulk_sender.results.report import write_report
+
+folder = Path(sys.argv[1])
+started = time.process_time(), time.perf_counter()
+summary = api.status(folder.name, runs_dir=folder.parent)
+account_s = time.process_time() - started[0]
+started = time.process_time(), time.perf_counter()
+with Journal.look(folder) as journal:
+    write_report(journal, summary, folder / "report.html")
+print(json.dumps({
+    "account_cpu_s": round(account_s, 2),
+    "report_cpu_s": round(time.process_time() - started[0], 2),
+    "report_wall_s": round(time.perf_counter() - started[1], 2),
+    "max_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    "kb": (folder / "report.html").stat().st_size // 1024,
+}))
+"""
+
+
+def write_journal(folder: Path, attempts: int, rejects_in: int) -> None:
+    """A run of ``attempts`` requests with 50 recipients each, at Braze's default rate."""
+    folder.mkdir(mode=0o700)
+    config = Config.parse({"braze": {"campaign_id": "long"}}, where="the benchmark")
+    facts = {
+        "settings": config.frozen_settings(),
+        "config": config.model_dump_json(exclude_unset=True),
+        "input": [{"name": "people.parquet", "size": 1, "sha256": "00"}],
+        "sandbox": "",
+        "format": "csv",
+        "tool": "bulk-sender",
+        "plan_complete": True,
+    }
+    rng = random.Random(7)
+    now_s = 0.0
+    chunks = {bad: _chunk(rng, bad) for bad in (False, True)}
+    with Journal.create(folder, facts) as journal:
+        journal.write([("epoch", (1, "send", _at(0.0), 1, "host", "user"))])
+        for number in range(1, attempts // _IN_A_CHUNK + 1):
+            statements: list[Statement] = [("chunk", (number, *chunks[number % rejects_in == 0]))]
+            for slot in range(_IN_A_CHUNK):
+                now_s += rng.uniform(0.5, 1.5) / 69.4 + (rng.uniform(5, 60) if rng.random() < 1e-5 else 0.0)
+                statements += _request(rng, (number - 1) * _IN_A_CHUNK + slot + 1, number, slot, now_s)
+            journal.write(statements)
+        journal.write([("ending", (1, _at(now_s), "finished", "", round(now_s, 3)))])
+
+
+def _chunk(rng: random.Random, bad: bool) -> tuple[int, int, int, int, int, int, str, bytes, bytes]:
+    valid = 50 * _IN_A_CHUNK
+    rejected = 250 if bad else 0
+    rows = valid + rejected
+    wrong = [bad and row % 101 == 50 for row in range(rows)]
+    rejected = sum(wrong)
+    frame = pl.DataFrame(
+        {
+            "row": range(1, rows + 1),
+            "source": ["people.parquet"] * rows,
+            "source_row": range(1, rows + 1),
+            "identifier_type": ["external_user_id"] * rows,
+            "identifier": [f"{rng.getrandbits(128):032x}" for _ in range(rows)],
+            "verdict": ["rejected" if it else "valid" for it in wrong],
+            "error_code": ["invalid_value" if it else None for it in wrong],
+            "error": [f"column 'age': 'x{row % 37}' is not a number" if it else None for row, it in enumerate(wrong)],
+            "recipient": [None if it else "{}" for it in wrong],
+        },
+        schema=ROWS,
+    )
+    packed = pack(Planned(frame, pl.DataFrame({"\x00row": []}), [], Position()))
+    return 1, rows, rows, rows - rejected, rejected, 0, "{}", *packed
+
+
+def _request(rng: random.Random, number: int, chunk: int, slot: int, now_s: float) -> Iterator[Statement]:
+    elapsed_s, draw = round(rng.lognormvariate(-2, 0.5), 4), rng.random()
+    outcome = ("accepted", "accepted", 201, f"{number:032x}", "", "", 5)
+    if draw < 0.0005:
+        outcome = ("unknown", "unknown", None, "", "no_answer", "no answer came (ReadError)", 3)
+    elif draw < 0.002:
+        outcome = ("failed", "refused", 400, "", "http_400", f"refused for reason {number % 7}", 5)
+    yield "batch", (number, chunk, slot * 50, 50, None, 0)
+    yield "attempt", (number, number, 1, b"\0" * 32, _at(now_s))
+    yield "outcome", (number, number, 1, *outcome, "", elapsed_s, _at(now_s + elapsed_s))
+
+
+def _at(seconds: float) -> str:
+    return (_START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--attempts", type=int, default=1_000_000)
+    parser.add_argument("--rejects-in", type=int, default=100, help="one chunk of this many has rejected rows")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "long"
+        write_journal(folder, chosen.attempts, chosen.rejects_in)
+        told = subprocess.run([sys.executable, "-c", _MEASURED, str(folder)], check=True, stdout=subprocess.PIPE)
+        print(json.dumps({"attempts": chosen.attempts, "rejects_in": chosen.rejects_in} | json.loads(told.stdout)))
+
+
+if __name__ == "__main__":
+    main()
