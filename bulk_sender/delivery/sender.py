@@ -75,6 +75,7 @@ class Sender:
         config: DeliveryConfig,
         *,
         rng: random.Random | None = None,
+        on_outcome: Callable[[Batch, Step, Outcome, Evidence], None] = lambda *_: None,
     ) -> None:
         self.writer = writer
         self.endpoint = endpoint
@@ -85,6 +86,7 @@ class Sender:
         self.unrecorded: list[str] = []
         """Outcomes that could not be written: the disk is full, or failed."""
         self._new_client = new_client
+        self._on_outcome = on_outcome
         self._circuit = Circuit(config.breaker)
         self._probe = anyio.Lock()
         self._waits: set[anyio.CancelScope] = set()
@@ -135,7 +137,7 @@ class Sender:
                     await self._deliver(client, item)
 
     async def _deliver(self, client: Client, item: Work) -> None:
-        """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, in the order of the rows."""
+        """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, in the rows' order."""
         self._guard.planned(item.batch)
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
@@ -246,6 +248,7 @@ class Sender:
         if not await self._write(*records):
             # On the disk the batch stays in doubt; whoever reads the terminal knows better.
             self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
+        self._on_outcome(batch, step, outcome, evidence)
 
     async def _write(self, *statements: Statement) -> bool:
         try:
