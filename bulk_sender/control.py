@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Self
 
 import anyio
 
@@ -34,6 +36,23 @@ class Control:
             yield
         finally:
             self._loop = self._sender = self._scope = None
+
+    @contextmanager
+    def on_signals(self, *numbers: int) -> Iterator[Self]:
+        """While the block runs, these signals (SIGTERM when none is given) ``stop`` the run.
+
+        For a main thread that an orchestrator ends with a signal. Whoever handled them before does so again afterwards.
+        """
+
+        def stop(number: int, _frame: object) -> None:
+            self.stop(f"interrupted by {signal.Signals(number).name}", number)
+
+        before = {number: signal.signal(number, stop) for number in numbers or (signal.SIGTERM,)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def stop(self, reason: str, signal: int = 0) -> None:
         """Let the run end in order: requests under way may end, no further one begins, and it can be resumed.
