@@ -16,9 +16,10 @@ from bulk_sender.cli.progress import report_for
 from bulk_sender.cli.questions import Question, can_ask
 from bulk_sender.cli.terminal import masked, terminal
 from bulk_sender.cli.wording import STYLES
+from bulk_sender.control import Control
 from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Control, Progress
+from bulk_sender.run import Progress
 
 
 class Watch:

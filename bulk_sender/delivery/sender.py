@@ -78,6 +78,7 @@ class Sender:
         config: DeliveryConfig,
         *,
         rng: random.Random | None = None,
+        on_outcome: Callable[[Batch, Step, Outcome, Evidence], None] = lambda *_: None,
     ) -> None:
         self.writer = writer
         self.endpoint = endpoint
@@ -88,6 +89,7 @@ class Sender:
         self.unrecorded: list[str] = []
         """Outcomes that could not be written: the disk is full, or failed."""
         self._new_client = new_client
+        self._on_outcome = on_outcome
         self._circuit = Circuit(config.breaker)
         self._limit = AdaptiveLimit(most=config.concurrency)
         self._slots = anyio.CapacityLimiter(self._limit.limit)
@@ -254,6 +256,7 @@ class Sender:
         if not await self._write(*records):
             # On the disk the batch stays in doubt; whoever reads the terminal knows better.
             self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
+        self._on_outcome(batch, step, outcome, evidence)
 
     async def _write(self, *statements: Statement) -> bool:
         try:
