@@ -320,7 +320,11 @@ class Journal:
     def _refuse_second_verdicts(self, batches: Sequence[tuple[int, int]], status: str) -> None:
         allowed = {Status.FAILED.value} if status == RESEND else set()
         for batch, attempt in batches:
-            found = self.query("SELECT status, at, user FROM decision WHERE attempt = ? ORDER BY id DESC", (attempt,))
+            # a doubt of the program's own is no verdict: it waits for one
+            found = self.query(
+                "SELECT status, at, user FROM decision WHERE attempt = ? AND status <> 'unknown' ORDER BY id DESC",
+                (attempt,),
+            )
             if found and not allowed.issuperset(row["status"] for row in found):
                 raise GuardrailError(
                     "batch {}: attempt {} was decided to be {status!r} at {at} by {user}".format(

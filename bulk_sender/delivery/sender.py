@@ -135,11 +135,11 @@ class Sender:
                     await self._deliver(client, item)
 
     async def _deliver(self, client: Client, item: Work) -> None:
-        """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, in the order of the rows."""
+        """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, in the rows' order."""
         self._guard.planned(item.batch)
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
-        accepted = False
+        accepted = split = False
         while parts and not self.is_stopping:
             batch, body_sha256 = parts.popleft()
             settled = await self._settle(client, batch, item.payload, body_sha256)
@@ -148,14 +148,16 @@ class Sender:
             step, outcome, attempts = settled
             accepted = accepted or outcome.verdict is Verdict.ACCEPTED
             if step.action is Action.SPLIT:
-                refusals.append(outcome.message)
+                if outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become small enough
+                    refusals.append(outcome.message)
+                split = True
                 halves = batch.halves(self.new_batch_id(), self.new_batch_id(), attempts)
                 if not await self._write(*(self.writer.journal.batch_record(half) for half in halves)):
                     return
                 parts.extendleft((half, None) for half in reversed(halves))
                 if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
                     self.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
-        if refusals and not accepted:
+        if split and not accepted:
             self._stop_for(self._circuit.lost_one())
 
     async def _settle(
