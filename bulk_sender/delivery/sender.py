@@ -146,7 +146,7 @@ class Sender:
         self._guard.planned(item.batch)
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
-        accepted = False
+        accepted = split = False
         while parts and not self.is_stopping:
             batch, body_sha256 = parts.popleft()
             settled = await self._settle(client, batch, item.payload, body_sha256)
@@ -155,14 +155,16 @@ class Sender:
             step, outcome, attempts = settled
             accepted = accepted or outcome.verdict is Verdict.ACCEPTED
             if step.action is Action.SPLIT:
-                refusals.append(outcome.message)
+                if outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become small enough
+                    refusals.append(outcome.message)
+                split = True
                 halves = batch.halves(self.new_batch_id(), self.new_batch_id(), attempts)
                 if not await self._write(*(self.writer.journal.batch_record(half) for half in halves)):
                     return
                 parts.extendleft((half, None) for half in reversed(halves))
                 if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
                     self.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
-        if refusals and not accepted:
+        if split and not accepted:
             self._stop_for(self._circuit.lost_one())
 
     async def _settle(
