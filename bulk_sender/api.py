@@ -43,6 +43,7 @@ from bulk_sender.observe import Observers, observers_for
 from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.reconciliation import Reconciliation, reconcile, reconcile_async
 from bulk_sender.results import frames
+from bulk_sender.results.account import refresh_files, summarize
 from bulk_sender.results.doubts import Doubt, doubts
 from bulk_sender.results.files import Format
 from bulk_sender.results.report import REPORT, write_report
@@ -54,8 +55,6 @@ from bulk_sender.run import (
     Progress,
     check_input_unchanged,
     create,
-    refresh_files,
-    summarize,
 )
 from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, load_config, place
 from bulk_sender.verdicts import decide, ended, files, last_state, refuse_broadcast, resolve, standing

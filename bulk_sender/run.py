@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from bulk_sender.control import Control
 from bulk_sender.delivery.client import client_factory
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import Endpoint
-from bulk_sender.delivery.journal import JOURNAL, Journal, Statement
+from bulk_sender.delivery.journal import Journal, Statement
 from bulk_sender.delivery.outcome import Evidence, Outcome
 from bulk_sender.delivery.pace import Pace
 from bulk_sender.delivery.policy import Step
@@ -40,11 +40,10 @@ from bulk_sender.recipients.plan import Payload, Planned, check_filter, duplicat
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import FileIdentity, Source
 from bulk_sender.results import frames
-from bulk_sender.results.files import Format, write_json, write_rejects, write_results
-from bulk_sender.results.report import REPORT, write_report
+from bulk_sender.results.account import close_files, refuse_unwritable
+from bulk_sender.results.files import Format
 from bulk_sender.results.summary import State, Summary
 
-_CHUNKS_AHEAD = 2
 _TICK_S = 0.25
 
 
@@ -233,34 +232,36 @@ class Delivery:
         delivery = self.config.delivery
         new_client = client_factory(self.config, target.url, credential)
         refuse_unwritable(self.journal.folder, self.facts.format)
-        self.journal.begin_epoch(command)
-        self.plan_complete = bool(self.journal.fact("plan_complete"))
-        writer = JournalWriter(self.journal)
         rate = target.rate(delivery.pace).per_second
-        shared = None
-        if delivery.share_rate and not self.facts.sandbox:
-            shared = SharedRate(shared_rate_path(target.url, credential.authorization), rate)
-        pace = Pace(rate, reserve=delivery.reserve, shared=shared)
-        sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
-        self.observers.began(self._beginning(command))
-        try:
-            async with writer:
-                with anyio.CancelScope() as scope, self.control.attached(sender, scope):
-                    async with self._ticking(sender):
-                        await self._send_all(writer, sender, target, opened)
-        except Exception as error:
-            self.bug = InternalError.of(error)
-            sender.stop(str(self.bug))
-        except asyncio.CancelledError:
-            sender.stop("the task that was sending was cancelled")
-            with suppress(Exception):
-                await self._conclude(sender)
-            raise
-        except BaseException:  # whoever ends the event loop itself has the account closed all the same
-            with suppress(Exception):
-                self._end(sender)
-            raise
-        return await self._conclude(sender)
+        with ExitStack() as stack:
+            shared = None
+            if delivery.share_rate and not self.facts.sandbox:
+                shared = SharedRate(shared_rate_path(target.url, credential.authorization), rate)
+                stack.callback(shared.close)
+            self.journal.begin_epoch(command)
+            self.plan_complete = bool(self.journal.fact("plan_complete"))
+            writer = JournalWriter(self.journal)
+            pace = Pace(rate, reserve=delivery.reserve, shared=shared)
+            sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
+            self.observers.began(self._beginning(command))
+            try:
+                async with writer:
+                    with anyio.CancelScope() as scope, self.control.attached(sender, scope):
+                        async with self._ticking(sender):
+                            await self._send_all(writer, sender, target, opened)
+            except Exception as error:
+                self.bug = InternalError.of(error)
+                sender.stop(str(self.bug))
+            except asyncio.CancelledError:
+                sender.stop("the task that was sending was cancelled")
+                with suppress(Exception):
+                    await self._conclude(sender)
+                raise
+            except BaseException:  # whoever ends the event loop itself has the account closed all the same
+                with suppress(Exception):
+                    self._end(sender)
+                raise
+            return await self._conclude(sender)
 
     async def _conclude(self, sender: Sender) -> Summary:
         summary = await to_its_end(lambda: self._end(sender))
@@ -443,88 +444,6 @@ class Delivery:
             reasons += [str(error)] if str(error) not in reasons else []
         summary = close_files(self.journal, self.facts.format, state, reasons)
         return replace(summary, signal=stopped.signal if stopped is not None else 0)
-
-
-def close_files(journal: Journal, kind: Format, state: State, reasons: Sequence[str] = ()) -> Summary:
-    """Write the files of a run that has ended; one that can't be written makes it ``stopped``, to be resumed."""
-    try:
-        return write_files(journal, kind, state, "; ".join(reasons) or None)
-    except BulkSenderError as error:
-        state = "stopped" if state == "finished" else state
-        return summarize(journal, state, "; ".join([*reasons, str(error)]), file_names(journal.folder, kind))
-
-
-def refresh_files(journal: Journal, ended: Summary) -> Summary:
-    """Write the files of a finished run again if a crash, or a full disk, came between.
-
-    The summary is written last: when it is what the journal says, and the others are there, they are whole.
-    """
-    try:
-        known = json.loads((journal.folder / "summary.json").read_bytes())
-    except (OSError, ValueError):
-        known = None
-    if known == ended.to_dict() and all(Path(path).is_file() for path in ended.files.values()):
-        return ended
-    refuse_unwritable(journal.folder, journal.fact("format"))
-    return close_files(journal, journal.fact("format"), ended.state, [ended.reason] if ended.reason else [])
-
-
-def refuse_unwritable(folder: Path, kind: Format) -> None:
-    """Before anything is sent: the files written at the end must have a place. Raises BulkSenderError.
-
-    A symbolic link there is no hindrance: it is replaced, and never followed.
-    """
-    for path in map(Path, file_names(folder, kind).values()):
-        if path.is_dir() and not path.is_symlink():
-            raise BulkSenderError(f"{path} is a folder, where a file is to be written", hint="move it away")
-
-
-def write_files(journal: Journal, kind: Format, state: State, reason: str | None) -> Summary:
-    """Results, rejects, summary and report, made from the journal alone. Raises BulkSenderError."""
-    files = file_names(journal.folder, kind)
-    write_results(journal, Path(files["results"]), kind)
-    write_rejects(journal, Path(files["rejected"]))
-    summary = summarize(journal, state, reason, files)
-    write_json(Path(files["summary"]), summary.to_dict())
-    write_report(journal, summary, Path(files["report"]))
-    return summary
-
-
-def file_names(folder: Path, kind: str) -> dict[str, str]:
-    """The paths of the files in a run's folder, by what they hold."""
-    names = {
-        "results": f"results.{kind}",
-        "rejected": "rejected.csv",
-        "summary": "summary.json",
-        "report": REPORT,
-        "journal": JOURNAL,
-    }
-    return {name: str(folder / file) for name, file in names.items()}
-
-
-def summarize(journal: Journal, state: State, reason: str | None, files: dict[str, str]) -> Summary:
-    """The account as the journal has it now."""
-    [sums] = journal.query(
-        "SELECT (SELECT count(*) FROM state) AS batches, (SELECT count(*) FROM attempt) AS requests,"
-        " (SELECT min(at) FROM epoch) AS started_at, (SELECT max(at) FROM ending) AS finished_at,"
-        " (SELECT coalesce(sum(elapsed_s), 0) FROM ending) AS elapsed_s"
-    )
-    counted = frames.counts(journal)
-    elapsed = sums["elapsed_s"]
-    return Summary(
-        run_id=journal.folder.name,
-        state=state,
-        **counted,
-        batches=sums["batches"],
-        requests=sums["requests"],
-        started_at=sums["started_at"],
-        finished_at=sums["finished_at"] if state != "running" else None,
-        elapsed_s=round(elapsed, 3),
-        recipients_per_s=round(counted["accepted"] / elapsed, 1) if elapsed else 0.0,
-        reason=reason,
-        files=files,
-        broadcast=frames.broadcast(journal),
-    )
 
 
 async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:

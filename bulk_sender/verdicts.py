@@ -9,9 +9,9 @@ from bulk_sender.delivery.journal import Journal
 from bulk_sender.errors import ConfigError, GuardrailError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, run_folder
 from bulk_sender.results import frames
+from bulk_sender.results.account import file_names, summarize, write_files
 from bulk_sender.results.doubts import Doubt, doubts
 from bulk_sender.results.summary import State, Summary
-from bulk_sender.run import file_names, summarize, write_files
 
 
 def decide(journal: Journal, statuses: Sequence[str], verdict: str, why: str) -> int:

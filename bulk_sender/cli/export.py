@@ -67,7 +67,7 @@ def _again(folder: Path, kind: str | None) -> None:
     from bulk_sender.api import last_state
     from bulk_sender.cli.wording import shown
     from bulk_sender.delivery.journal import Journal
-    from bulk_sender.run import write_files
+    from bulk_sender.results.account import write_files
 
     with Journal.hold(folder) as journal:
         summary = write_files(journal, kind or _usual(journal), *last_state(journal))  # type: ignore[arg-type]
@@ -119,7 +119,8 @@ def _refuse_precious(journal: Journal, output: Path) -> None:
     """Not even --force replaces an input of the run, or what its account rests on."""
     precious = [Path(path) for path in journal.fact("paths") or ()]
     precious += [
-        journal.folder / name for name in ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "lock")
+        journal.folder / name
+        for name in ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "journal.mark", "lock")
     ]
     for path in precious:
         if path.exists() and output.exists() and output.samefile(path):

@@ -67,7 +67,7 @@ def test_a_mistake_of_its_own_is_one_line_without_anybody_s_data(tmp_path: Path)
 
 
 def test_a_mistake_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None:
-    code = _BOOM.format(more=", run", where="run.write_files")
+    code = _BOOM.format(more="\nfrom bulk_sender.results import account", where="account.write_files")
     path = Place(tmp_path).people(3)
     done = _python(code, "send", str(path), "--sandbox", "--yes", "--run-id", "r", cwd=tmp_path)
     assert done.returncode == 3
