@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from bulk_sender.delivery.pace import Pace
 from bulk_sender.delivery.policy import Step
 from bulk_sender.delivery.records import Batch
 from bulk_sender.delivery.sender import Sender, Tally, Work
+from bulk_sender.delivery.window import Window
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMismatchError
 from bulk_sender.folder import make_run_folder
@@ -178,6 +180,7 @@ class Delivery:
         *,
         hold_after: int | None = None,
         on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """``hold_after``: once this many rows of the run are settled, ``on_hold`` decides whether the rest goes out.
 
@@ -191,6 +194,7 @@ class Delivery:
         self.hold_after = hold_after
         self.on_hold = on_hold
         self._held = False
+        self._wall = wall
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = False
@@ -211,7 +215,8 @@ class Delivery:
         self.journal.begin_epoch(command)
         self.plan_complete = bool(self.journal.fact("plan_complete"))
         writer = JournalWriter(self.journal)
-        pace = Pace(target.rate(delivery.pace).per_second, reserve=delivery.reserve)
+        self._window = Window.parse(delivery.window) if delivery.window else None
+        pace = Pace(target.rate(delivery.pace).per_second, reserve=delivery.reserve, closed_for=self._closed_for)
         sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
         self.observers.began(self._beginning(command))
         try:
@@ -352,6 +357,15 @@ class Delivery:
             group.cancel_scope.cancel()
         self.observers.moment(self._progress(sender))
 
+    def _closed_for(self) -> float:
+        """Seconds until the window opens; 0.0 inside it, or without one."""
+        return self._window.wait_s(self._wall()) if self._window is not None else 0.0
+
+    def _waiting_for(self, throttled_for: float, closed_for: float) -> str:
+        if closed_for > throttled_for:
+            return f"the hours in which sending is allowed ({self.config.delivery.window})"
+        return "Braze's rate limit to start anew" if throttled_for else ""
+
     def _tell_attempt(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
         self.observers.attempted(
             Attempt(
@@ -367,7 +381,8 @@ class Delivery:
 
     def _progress(self, sender: Sender) -> Progress:
         tally: Tally = sender.tally
-        waiting = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
+        throttled_for = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
+        closed_for = self._closed_for()
         return Progress(
             run_id=self.journal.folder.name,
             rows=self.rows,
@@ -381,8 +396,8 @@ class Delivery:
             throttled=tally.throttled,
             rate_asked=sender.pace.asked,
             rate_now=sender.pace.current,
-            waiting_s=waiting,
-            waiting_for="Braze's rate limit to start anew" if waiting else "",
+            waiting_s=max(throttled_for, closed_for),
+            waiting_for=self._waiting_for(throttled_for, closed_for),
             elapsed_s=time.monotonic() - self._started,
             rejected=self.verdicts["rejected"],
             duplicate=self.verdicts["duplicate"],
