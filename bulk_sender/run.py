@@ -8,7 +8,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from bulk_sender.delivery.policy import Step
 from bulk_sender.delivery.records import Batch
 from bulk_sender.delivery.sender import Sender, Tally, Work
 from bulk_sender.delivery.shared_rate import SharedRate, shared_rate_path
+from bulk_sender.delivery.window import Window
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMismatchError
 from bulk_sender.folder import make_run_folder
@@ -202,6 +204,7 @@ class Delivery:
         *,
         hold_after: int | None = None,
         on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """``hold_after``: once this many rows of the run are settled, ``on_hold`` decides whether the rest goes out.
 
@@ -215,6 +218,7 @@ class Delivery:
         self.hold_after = hold_after
         self.on_hold = on_hold
         self._held = False
+        self._wall = wall
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = False
@@ -233,15 +237,16 @@ class Delivery:
         new_client = client_factory(self.config, target.url, credential)
         refuse_unwritable(self.journal.folder, self.facts.format)
         rate = target.rate(delivery.pace).per_second
+        self._window = Window.parse(delivery.window) if delivery.window else None
         with ExitStack() as stack:
             shared = None
-            if delivery.share_rate and not self.facts.sandbox:
+            if delivery.share_rate and not self.facts.sandbox and not target.broadcast:  # a broadcast has its own limit
                 shared = SharedRate(shared_rate_path(target.url, credential.authorization), rate)
                 stack.callback(shared.close)
             self.journal.begin_epoch(command)
             self.plan_complete = bool(self.journal.fact("plan_complete"))
             writer = JournalWriter(self.journal)
-            pace = Pace(rate, reserve=delivery.reserve, shared=shared)
+            pace = Pace(rate, reserve=delivery.reserve, shared=shared, closed_for=self._closed_for)
             sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
             self.observers.began(self._beginning(command))
             try:
@@ -382,6 +387,15 @@ class Delivery:
             group.cancel_scope.cancel()
         self.observers.moment(self._progress(sender))
 
+    def _closed_for(self) -> float:
+        """Seconds until the window opens; 0.0 inside it, or without one."""
+        return self._window.wait_s(self._wall()) if self._window is not None else 0.0
+
+    def _waiting_for(self, throttled_for: float, closed_for: float) -> str:
+        if closed_for > throttled_for:
+            return f"the hours in which sending is allowed ({self.config.delivery.window})"
+        return "Braze's rate limit to start anew" if throttled_for else ""
+
     def _tell_attempt(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
         self.observers.attempted(
             Attempt(
@@ -397,7 +411,8 @@ class Delivery:
 
     def _progress(self, sender: Sender) -> Progress:
         tally: Tally = sender.tally
-        waiting = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
+        throttled_for = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
+        closed_for = self._closed_for()
         return Progress(
             run_id=self.journal.folder.name,
             rows=self.rows,
@@ -411,8 +426,8 @@ class Delivery:
             throttled=tally.throttled,
             rate_asked=sender.pace.asked,
             rate_now=sender.pace.current,
-            waiting_s=waiting,
-            waiting_for="Braze's rate limit to start anew" if waiting else "",
+            waiting_s=max(throttled_for, closed_for),
+            waiting_for=self._waiting_for(throttled_for, closed_for),
             elapsed_s=time.monotonic() - self._started,
             rejected=self.verdicts["rejected"],
             duplicate=self.verdicts["duplicate"],

@@ -19,6 +19,8 @@ from bulk_sender.cli.options import (
     Limit,
     LogFormat,
     MaxRecipients,
+    MetricsFile,
+    NotAfter,
     Quiet,
     Rate,
     RunsDir,
@@ -42,6 +44,7 @@ def send(
     runs_dir: RunsDir = RUNS_DIR,
     limit: Limit = None,
     max_recipients: MaxRecipients = None,
+    not_after: NotAfter = None,
     rate: Rate = None,
     concurrency: Concurrency = None,
     format_: Annotated[str, typer.Option("--format", metavar="csv|parquet|ndjson", help="Of the results.")] = "csv",
@@ -60,6 +63,7 @@ def send(
     weather: Annotated[
         str | None, typer.Option("--weather", metavar="NAME", help="What kind of day the sandbox has.")
     ] = None,
+    metrics_file: MetricsFile = None,
     yes: Yes = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -99,6 +103,8 @@ def send(
             run_id=run_id,
             runs_dir=runs_dir,
             max_recipients=max_recipients,
+            not_after=not_after,
+            metrics_file=metrics_file,
             result_format=format_,  # type: ignore[arg-type]
             sandbox=sandbox,
             weather=weather or "calm",
