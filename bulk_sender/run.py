@@ -238,7 +238,7 @@ class Delivery:
         writer = JournalWriter(self.journal)
         rate = target.rate(delivery.pace).per_second
         shared = None
-        if delivery.share_rate and not self.facts.sandbox:
+        if delivery.share_rate and not self.facts.sandbox and not target.broadcast:  # a broadcast has its own limit
             shared = SharedRate(shared_rate_path(target.url, credential.authorization), rate)
         pace = Pace(rate, reserve=delivery.reserve, shared=shared)
         sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
