@@ -74,6 +74,8 @@ def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", sandbox: 
         # A run that stopped while it read its input has more to send than it has counted.
         concerns = rows > 0 or (status is Status.NOT_SENT and summary.state in ("stopped", "interrupted"))
         steps = tuple(_steps(status, summary, where, rejects, sandbox)) if concerns else ()
+        if summary.broadcast is not None:  # it has no rows to count: what there is to do is its request's
+            steps = tuple(_broadcast_steps(status, summary, where)) if status == summary.broadcast.status else ()
         found.append(Count(status, rows, MEANINGS[status], steps))
     return sorted(found, key=lambda count: not (count.rows or count.steps))
 
@@ -106,6 +108,18 @@ def _steps(status: Status, summary: Summary, where: str, rejects: str, sandbox: 
         yield Step("Mend the rows in the rejects file, then send it with this run's --config and options:", again)
 
 
+def _broadcast_steps(status: Status, summary: Summary, where: str) -> Iterator[Step]:
+    run = shlex.quote(summary.run_id)
+    if status is Status.UNKNOWN:
+        verdict = f"bulk-sender resolve {run} --as accepted{where}"
+        yield Step("Look for it in Braze, then record what you found, accepted or failed:", verdict)
+    elif status is Status.NOT_SENT and summary.state != "running":
+        again = f"bulk-sender broadcast --run-id {run} --confirm ID{where}"
+        yield Step("Mend what stopped it, then send it with the configuration it was begun with:", again)
+    elif status is Status.FAILED:
+        yield Step("Read the reason below, mend what it names, then start another broadcast.")
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A count's stretch of the bar over all rows, in percent of its length."""
@@ -130,6 +144,8 @@ def slices(counts: Sequence[Count]) -> list[Slice]:
 
 def headline(summary: Summary) -> str:
     """The run in a sentence or two, worst news first."""
+    if summary.broadcast is not None:
+        return f"The broadcast is {NAMES[Status(summary.broadcast.status)]}."
     if summary.state == "running":
         return f"The run is going on: {summary.accepted:,} of {summary.rows:,} rows are accepted so far."
     troubled = sum(int(getattr(summary, status)) for status in TROUBLE)

@@ -150,11 +150,10 @@ def _refusal(journal: Journal, found: dict[str, Any]) -> Reason:
     rows = chunk_rows(journal, found["chunk"], ["row", "source", "identifier", "verdict"])
     rows = rows.filter(verdict="valid").slice(found["first"], found["size"])
     identifiers = rows["identifier"].to_list()
-    example = Example(
-        _range(rows["row"].to_list()),
-        of=rows["source"][0],
-        identifier=masked(identifiers[0]) if len(rows) == 1 else "",
-    )
+    examples: tuple[Example, ...] = ()
+    if identifiers:  # a broadcast names nobody
+        who = masked(identifiers[0]) if len(rows) == 1 else ""
+        examples = (Example(_range(rows["row"].to_list()), of=rows["source"][0], identifier=who),)
     likely = f"; likely {found['likely'].replace('_', ' ')}" if found["likely"] else ""
     decided = f"; decided: {found['decided']}" if found["decided"] else ""
     what = mask_in(f"{found['message'] or 'no answer was recorded'}{likely}{decided}", identifiers)
@@ -165,7 +164,7 @@ def _refusal(journal: Journal, found: dict[str, Any]) -> Reason:
         found["rows"],
         found["requests"],
         found["http_status"],
-        (example,),
+        examples,
     )
 
 
