@@ -8,6 +8,7 @@ ends up in the ``Summary``: its ``state``, ``reason`` and ``exit_code``.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import polars as pl
 
 from bulk_sender.check import CheckReport, examine
 from bulk_sender.config import Config
@@ -25,6 +25,9 @@ from bulk_sender.delivery.journal import JOURNAL, Journal, holder, now
 from bulk_sender.delivery.records import RESEND
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError, InputError, RunMismatchError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
+from bulk_sender.recipients.locate import Frame, Given
+from bulk_sender.recipients.spool import FOLDER as SPOOLED
+from bulk_sender.recipients.spool import Spool
 from bulk_sender.results import frames
 from bulk_sender.results.files import Format
 from bulk_sender.results.summary import State, Summary
@@ -40,7 +43,8 @@ from bulk_sender.run import (
     write_files,
 )
 
-Input = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame
+Input = str | Path | Frame | Sequence[str | Path]
+"""Paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow."""
 ConfigLike = str | Path | Mapping[str, Any] | Config | None
 SANDBOX_TARGET = "sandbox-campaign"
 SANDBOX_KEY = "sandbox-key"  # no secret: the sandbox takes any key
@@ -87,8 +91,8 @@ def check(
 ) -> CheckReport:
     """Everything up to the first POST, with no network. Raises ConfigError, InputError."""
     settings = load_config(config, overrides)
-    opened = Opened.open(_paths(source), settings)
-    report = _examined(opened, settings, on_rows)
+    with Spool() as spool:
+        report = _examined(Opened.open(_given(source), settings, spool), settings, on_rows)
     if not report.rows:
         raise InputError(f"{_named(source)} has no data row", hint="a header alone sends nothing")
     return report
@@ -97,19 +101,19 @@ def check(
 def _examined(opened: Opened, settings: Config, on_rows: Callable[[int], None] | None = None) -> CheckReport:
     head = request_head(settings)
     target = Endpoint("", head, b"]}")
-    return examine(opened.plan(target.frame_bytes), opened.mapping, settings, target.body, on_rows)
+    report = examine(opened.plan(target.frame_bytes), opened.mapping, settings, target.body, on_rows)
+    report.warnings[:0] = opened.source.notes
+    return report
 
 
-def _paths(source: Input) -> list[str | Path]:
-    if isinstance(source, str | Path):
+def _given(source: Input) -> list[Given]:
+    if isinstance(source, str | Path) or not isinstance(source, Sequence):
         return [source]
-    if isinstance(source, pl.DataFrame | pl.LazyFrame):
-        raise InputError("frames are not read yet")
     return list(source)
 
 
 def _named(source: Input) -> str:
-    return ", ".join(map(str, _paths(source)))
+    return ", ".join(str(given) if isinstance(given, str | Path) else "the frame" for given in _given(source))
 
 
 async def send_async(
@@ -142,26 +146,34 @@ async def send_async(
         settings = _for_sandbox(settings)
     credential = _credential(sandbox, environment)
     target = endpoint(settings) if not sandbox else None
-    opened = await anyio.to_thread.run_sync(Opened.open, _paths(source), settings)
-    identity = await anyio.to_thread.run_sync(opened.source.identify)
-    facts = Facts(
-        settings=settings.frozen_settings(),
-        config=settings.model_dump_json(exclude_unset=True),
-        input=identity,
-        paths=tuple(str(path.absolute()) for path in opened.source.paths),
-        sandbox=weather if sandbox else "",
-        format=result_format,
-        created_at=now(),
-    )
     folder = run_folder(Path(runs_dir), run_id or new_run_id())
-    if (folder / JOURNAL).exists():
-        return await _reattach(folder, facts, settings, credential, confirm, control, on_progress)
-    if max_recipients is not None or confirm is not None:
-        await anyio.to_thread.run_sync(_guard, opened, settings, max_recipients, confirm, on_rows)
-    else:
-        await anyio.to_thread.run_sync(_refuse_empty, opened, source)
-    with create(folder, facts) as journal:
-        return await _deliver(journal, facts, settings, credential, opened, "send", control, on_progress, target)
+    with Spool(folder.parent) as spool:
+        opened = await anyio.to_thread.run_sync(Opened.open, _given(source), settings, spool)
+        identity = await anyio.to_thread.run_sync(opened.source.identify)
+        facts = Facts(
+            settings=settings.frozen_settings(),
+            config=settings.model_dump_json(exclude_unset=True),
+            input=identity,
+            paths=tuple(_lasting(path, spool) for path in opened.source.paths),
+            sandbox=weather if sandbox else "",
+            format=result_format,
+            created_at=now(),
+        )
+        if (folder / JOURNAL).exists():
+            return await _reattach(folder, facts, settings, credential, confirm, control, on_progress)
+        if max_recipients is not None or confirm is not None:
+            await anyio.to_thread.run_sync(_guard, opened, settings, max_recipients, confirm, on_rows)
+        else:
+            await anyio.to_thread.run_sync(_refuse_empty, opened, source)
+        with create(folder, facts) as journal:
+            if (spooled := spool.settle(folder / SPOOLED)) is not None:
+                opened.source.moved(spooled, folder / SPOOLED)
+            return await _deliver(journal, facts, settings, credential, opened, "send", control, on_progress, target)
+
+
+def _lasting(path: Path, spool: Spool) -> str:
+    """Where a file will be found by whoever resumes the run."""
+    return f"{SPOOLED}/{path.name}" if path.parent == spool.folder else str(path.absolute())
 
 
 def _guard(
@@ -258,8 +270,8 @@ def _files(journal: Journal) -> dict[str, str]:
 
 async def _open_again(journal: Journal, facts: Facts, settings: Config) -> Opened | None:
     complete = bool(journal.fact("plan_complete"))
-    await anyio.to_thread.run_sync(lambda: check_input_unchanged(facts, needed=not complete))
-    return None if complete else await anyio.to_thread.run_sync(Opened.open, list(facts.paths), settings)
+    await anyio.to_thread.run_sync(lambda: check_input_unchanged(facts, journal.folder, needed=not complete))
+    return None if complete else await anyio.to_thread.run_sync(Opened.again, facts, journal.folder, settings)
 
 
 async def resume_async(
@@ -374,7 +386,10 @@ async def _deliver(
 ) -> Summary:
     delivery = Delivery(journal, facts, settings, control or Control(), on_progress)
     async with _place(facts, settings, target) as place:
-        return await delivery.run(command, place, credential, opened)
+        summary = await delivery.run(command, place, credential, opened)
+    if delivery.plan_complete:  # every row is in the journal: people's data need not lie about twice
+        shutil.rmtree(journal.folder / SPOOLED, ignore_errors=True)
+    return summary
 
 
 @asynccontextmanager

@@ -27,10 +27,13 @@ from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import BulkSenderError, InputError, RunMismatchError
 from bulk_sender.folder import make_run_folder
 from bulk_sender.recipients.chunk import Position
+from bulk_sender.recipients.formats import InputFile
+from bulk_sender.recipients.locate import Given
 from bulk_sender.recipients.mapping import Mapping, resolve
 from bulk_sender.recipients.plan import Payload, Planned, duplicate_key, plan
 from bulk_sender.recipients.seen import Seen
-from bulk_sender.recipients.source import FileIdentity, Source
+from bulk_sender.recipients.source import FileIdentity, Source, identify
+from bulk_sender.recipients.spool import Spool
 from bulk_sender.results import frames
 from bulk_sender.results.files import Format, write_json, write_rejects, write_results
 from bulk_sender.results.summary import State, Summary
@@ -92,9 +95,16 @@ class Opened:
     config: Config
 
     @classmethod
-    def open(cls, inputs: Sequence[str | Path], config: Config) -> Opened:
-        """Raises InputError, ConfigError."""
-        source = Source.open(inputs, config.input)
+    def open(cls, inputs: Sequence[Given], config: Config, spool: Spool) -> Opened:
+        """``spool`` has to live as long as what is opened. Raises InputError, ConfigError."""
+        source = Source.open(inputs, config.input, spool)
+        return cls(source, resolve(source.schema, config), config)
+
+    @classmethod
+    def again(cls, facts: Facts, folder: Path, config: Config) -> Opened:
+        """The input of a run in ``folder``, as it was started. Raises InputError, ConfigError."""
+        files = [InputFile(item.name, path, item.format, item.partitions) for item, path in facts.located(folder)]
+        source = Source(files, config.input)
         return cls(source, resolve(source.schema, config), config)
 
     def plan(self, head_bytes: int, **where: Any) -> Iterator[Planned]:
@@ -109,6 +119,7 @@ class Facts:
     config: str
     input: tuple[FileIdentity, ...]
     paths: tuple[str, ...]
+    """Where the files are: absolute, or within the run's folder what was spooled there."""
     sandbox: str
     """The weather of the embedded sandbox, empty for a real send."""
     format: Format
@@ -122,6 +133,10 @@ class Facts:
         facts["input"] = tuple(FileIdentity(**item) for item in facts["input"])
         facts["paths"] = tuple(facts["paths"])
         return cls(**facts)
+
+    def located(self, folder: Path) -> list[tuple[FileIdentity, Path]]:
+        """Each file with its place, for a run that lives in ``folder``."""
+        return [(item, folder / path) for item, path in zip(self.input, self.paths, strict=True)]
 
     def revived(self) -> Config:
         """The configuration the run was started with."""
@@ -152,15 +167,15 @@ def create(folder: Path, facts: Facts) -> Journal:
     return Journal.create(folder, asdict(facts))
 
 
-def check_input_unchanged(facts: Facts, *, needed: bool) -> None:
+def check_input_unchanged(facts: Facts, folder: Path, *, needed: bool) -> None:
     """Refuse to go on with an input that is not the one the run began with. Raises RunMismatchError, InputError."""
-    for identity, path in zip(facts.input, map(Path, facts.paths), strict=True):
+    for identity, path in facts.located(folder):
         if not path.exists() and not needed:
             continue  # everything that is to be sent is in the journal
         if not path.exists():
             raise InputError(f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume")
         size = path.stat().st_size
-        if size != identity.size or Source.identify_one(path).sha256 != identity.sha256:
+        if size != identity.size or identify(InputFile(identity.name, path, "")).sha256 != identity.sha256:
             raise RunMismatchError(
                 f"{path} has changed since the run began (its size or SHA-256 differs)",
                 hint="restore the file, or send the new one as a run of its own",

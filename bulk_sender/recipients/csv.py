@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,7 @@ MAX_RECORD_BYTES = 32 << 20
 """A record longer than this means an unclosed quote, not a row."""
 
 _EXTRA = "\x00extra"
+_END = "\x00end"
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _DELIMITERS = (",", ";", "\t", "|")
 
@@ -48,6 +50,12 @@ class CsvReader:
 
     def schema(self) -> pl.Schema:
         return pl.Schema(dict.fromkeys(self.dialect.columns, pl.String()))
+
+    def move_to(self, path: Path) -> None:
+        self.source.path = path
+
+    def notes(self) -> list[str]:
+        return self.source.notes()
 
     def read(self, start: Position) -> Iterator[Chunk]:
         limit = min(BLOCK_BYTES, chunk_rows(len(self.dialect.columns)) * 400)
@@ -136,7 +144,8 @@ def _blocks(stream: Decoded, limit: int, delimiter: str, name: str, rows_before:
     """Cut the stream after whole records, about ``limit`` bytes each."""
     rest = b""
     while True:
-        data = stream.read(limit)
+        # What is left over from a long record grows twofold, so that looking for its end stays linear.
+        data = stream.read(max(limit, len(rest)))
         block = rest + data
         plain = _is_plain(block, delimiter, whole=not data)
         if not data:
@@ -218,7 +227,7 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
             missing_columns="insert",
             extra_columns="ignore",
         )
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
     if frame[_EXTRA].null_count() != len(frame):
         return None
@@ -242,12 +251,16 @@ def _parse_carefully(
     columns: list[list[str | None]] = [[] for _ in range(width)]
     faults: dict[int, str] = {}
     csv.field_size_limit(2 * MAX_RECORD_BYTES)
-    reader = csv.reader(io.StringIO(block.decode("utf-8"), newline=""), delimiter=dialect.delimiter)
+    reader = csv.reader(io.StringIO(block.decode("utf-8") + "\n" + _END, newline=""), delimiter=dialect.delimiter)
     index = 0
+    ended = False
     try:
         for record in reader:
             if not record:
                 continue
+            if record == [_END]:
+                ended = True
+                break
             if len(record) > width and any(record[width:]):
                 extra = dialect.delimiter.join(record[width:])[:80]
                 faults[index] = f"the row has {len(record)} fields, the header {width}; beyond the last: {extra!r}"
@@ -261,5 +274,10 @@ def _parse_carefully(
             f"{name}, row {position.source_row + index + 1}: {error}",
             hint="look for a quote that is never closed, or give the right delimiter under [input]",
         ) from None
+    if not ended:  # the file's end is inside quotes: one cell has swallowed every row behind them
+        raise InputError(
+            f"{name}: a quote opened in row {position.source_row + index} is never closed",
+            hint="close it, or give the right delimiter under [input]; the rows behind it would be lost",
+        )
     schema = dict.fromkeys(dialect.columns, pl.String())
     return pl.DataFrame(dict(zip(dialect.columns, columns, strict=True)), schema=schema), faults
