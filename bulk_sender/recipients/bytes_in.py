@@ -43,12 +43,6 @@ class ByteSource:
             self.encoding, self.guessed = found.name, found.guessed
         self._cr_only = self._ends_lines_with_cr()
 
-    def notes(self) -> list[str]:
-        """The encoding, where it was guessed."""
-        if not self.guessed:
-            return []
-        return [f"{self.name} was read as {self.encoding}, a guess: set [input] encoding when letters look wrong"]
-
     @contextmanager
     def open(self, offset: int) -> Iterator[Decoded]:
         """UTF-8 bytes from ``offset`` on. Raises InputError, also later, when bytes don't fit the encoding."""

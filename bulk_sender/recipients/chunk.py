@@ -53,8 +53,8 @@ class Reader(Protocol):
     def move_to(self, path: Path) -> None:
         """The file was moved: read it at ``path`` from now on."""
 
-    def notes(self) -> list[str]:
-        """What was guessed about the file."""
+    def guessed_encoding(self) -> str | None:
+        """The encoding, where it was told by guessing."""
 
 
 def chunk_rows(columns: int, *, most: int = 25_000) -> int:

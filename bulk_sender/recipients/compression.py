@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import struct
 import sys
 import zipfile
 import zlib
@@ -31,7 +32,21 @@ MAX_BYTES = 256 << 30
 
 SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd", ".zip": "zip"}
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"PK\x03\x04", "zip"))
-_BROKEN = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstd.ZstdError)
+DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zstd.ZstdError,
+)
+"""What unpacking raises over a damaged file."""
+UNSUPPORTED = (NotImplementedError, RuntimeError)
+"""What zipfile raises over an encrypted member, or one packed in a way it doesn't know."""
+
 _OPEN: dict[str, Callable[[BinaryIO], BinaryIO]] = {
     "gzip": lambda raw: cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")),
     "bz2": lambda raw: cast(BinaryIO, bz2.BZ2File(raw)),
@@ -60,9 +75,9 @@ def unpacked(path: Path, name: str) -> Iterator[BinaryIO]:
                 inner = cast(BinaryIO, stack.enter_context(archive.open(only_member(archive, name))))
             else:
                 inner = stack.enter_context(_OPEN[kind](raw))
-        except _BROKEN as error:
+        except DAMAGED as error:
             raise _damaged(name, error) from None
-        except (NotImplementedError, RuntimeError) as error:  # encrypted, or packed in a way zipfile doesn't know
+        except UNSUPPORTED as error:
             raise InputError(f"{name} can't be unpacked: {error}", hint="unpack it, then give what is in it") from None
         yield cast(BinaryIO, _Bounded(inner, raw, name, kind))
 
@@ -89,7 +104,7 @@ class _Bounded:
     def read(self, size: int = -1, /) -> bytes:
         try:
             data = self._inner.read(size)
-        except _BROKEN as error:
+        except DAMAGED as error:
             raise _damaged(self._name, error) from None
         self._out += len(data)
         if self._out > min(MAX_BYTES, FREE_BYTES + MAX_RATIO * self._raw.tell()):

@@ -7,6 +7,7 @@ guess among the encodings that spreadsheets and databases write. A guess is name
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 
 import charset_normalizer
@@ -21,7 +22,10 @@ _BOMS = (
 _WESTERN = "cp1252"
 _GUESSES = [_WESTERN, "cp1250", "cp1251", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "cp949", "mac_roman"]
 _GUESSED_BYTES = 256 << 10
-_LATIN_LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽžŸ€£°§«»’‘“”–—…·ºª¿¡")
+_LEADS = re.compile(rb"[\x81-\x84\x86-\x90\x95\x98\x9a\x9b\x9d-\x9f][\x40-\x7e\x80-\xfc]")
+"""First bytes of two that are, in cp1252, neither quotes, dashes, dots nor the œ of French."""
+_RUNS = re.compile(rb"[\x80-\xff]{3,}")
+_LATIN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽžŸ€£°§«»’‘“”–—…·ºª¿¡")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +69,31 @@ def _utf16_without_mark(sample: bytes) -> str | None:
 
 
 def _guess(part: bytes) -> Encoding | None:
-    """Western text is tried first: short samples of it look like half a dozen other code pages to statistics."""
-    try:
-        text = part.decode(_WESTERN)
-    except UnicodeDecodeError:
-        text = ""
-    beyond_ascii = [letter for letter in text if letter > "\x7f"]
-    if beyond_ascii and sum(letter in _LATIN_LETTERS for letter in beyond_ascii) >= 0.9 * len(beyond_ascii):
-        asian = _as_east_asian(part)
-        return Encoding(asian or _WESTERN, guessed=True)
+    """Shift-JIS and Western text are told by hand: short samples of them look like many code pages to statistics."""
+    if _is_shift_jis(part):
+        return Encoding("cp932", guessed=True)
+    if _is_western(part):
+        return Encoding(_WESTERN, guessed=True)
     found = charset_normalizer.from_bytes(part, cp_isolation=_GUESSES, threshold=0.5).best()
     found = found or charset_normalizer.from_bytes(part).best()
     return Encoding(codecs.lookup(found.encoding).name, guessed=True) if found else None
 
 
-def _as_east_asian(part: bytes) -> str | None:
-    """Bytes that are valid Shift-JIS and mostly kana or kanji in it are not Western, whatever they spell there."""
+def _is_western(part: bytes) -> bool:
+    """Accented letters of Western Europe, one or two between ASCII: other alphabets come in runs."""
     try:
-        text = part.decode("cp932")
+        letters = [letter for letter in part.decode(_WESTERN) if letter > "\x7f"]
     except UnicodeDecodeError:
-        return None
-    beyond_ascii = [letter for letter in text if letter > "\x7f"]
-    kana = sum("\u3040" <= letter <= "\u30ff" for letter in beyond_ascii)
-    return "cp932" if kana > 0.3 * len(beyond_ascii) else None
+        return False
+    in_runs = sum(map(len, _RUNS.findall(part)))
+    return in_runs <= 0.3 * len(letters) and sum(letter in _LATIN for letter in letters) >= 0.9 * len(letters)
+
+
+def _is_shift_jis(part: bytes) -> bool:
+    """Valid, and full of bytes that begin its characters; in Western code pages they are rare signs."""
+    try:
+        part.decode("cp932")
+    except UnicodeDecodeError:
+        return False
+    beyond_ascii = sum(byte > 0x7F for byte in part)
+    return len(_LEADS.findall(part)) > 0.15 * beyond_ascii

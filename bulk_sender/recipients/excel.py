@@ -19,6 +19,7 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.recipients.chunk import Chunk, Position, chunk_rows
+from bulk_sender.recipients.compression import DAMAGED, UNSUPPORTED
 from bulk_sender.recipients.engine import broken, reading
 
 MAX_UNPACKED_BYTES = 2 << 30
@@ -47,8 +48,8 @@ class ExcelReader:
     def move_to(self, path: Path) -> None:
         self.path = path
 
-    def notes(self) -> list[str]:
-        return []
+    def guessed_encoding(self) -> str | None:
+        return None
 
     def read(self, start: Position) -> Iterator[Chunk]:
         rows = chunk_rows(len(self._frame.columns))
@@ -145,7 +146,7 @@ def _guard(path: Path, name: str) -> None:
             for info in archive.infolist():
                 # Reading to the end proves the declared size: zipfile gives no byte more.
                 _guard_member(archive, info, name)
-    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, *UNSUPPORTED) as error:
         raise broken(name, "an Excel workbook", error) from None
 
 

@@ -11,7 +11,7 @@ from bulk_sender.config import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.recipients.bytes_in import ByteSource
 from bulk_sender.recipients.chunk import Reader
-from bulk_sender.recipients.compression import SUFFIXES, compression, only_member, unpacked
+from bulk_sender.recipients.compression import DAMAGED, SUFFIXES, UNSUPPORTED, compression, only_member, unpacked
 from bulk_sender.recipients.csv import CsvReader
 from bulk_sender.recipients.excel import ExcelReader
 from bulk_sender.recipients.ndjson import NdjsonReader
@@ -96,7 +96,7 @@ def _format_in_zip(path: Path, name: str) -> str | None:
             if "[Content_Types].xml" in archive.namelist():
                 return "excel"
             inside = format_of_name(only_member(archive, name).filename)
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, *UNSUPPORTED) as error:
         raise InputError(f"{name} can't be unpacked: {error}", hint="is the file complete?") from None
     if inside is not None and inside not in TEXTS:
         raise InputError(f"{name} holds a {inside} file", hint="unpack it, then give what is in it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -180,7 +181,8 @@ def _as_lazy(frame: Frame) -> pl.LazyFrame:
 def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
     """A frame as an Arrow IPC file, written in batches. Raises InputError."""
     path = spool.place(".arrow")
-    with reading(name, "a table"):
+    with reading(name, "a table"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # that a reader of Iceberg might be faster
         for column, dtype in frame.collect_schema().items():
             if dtype == pl.Object:
                 raise InputError(f"{name}: column {column!r} holds Python objects", hint="give it a type of its own")

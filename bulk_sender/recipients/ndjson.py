@@ -39,8 +39,8 @@ class NdjsonReader:
     def move_to(self, path: Path) -> None:
         self.source.path = path
 
-    def notes(self) -> list[str]:
-        return self.source.notes()
+    def guessed_encoding(self) -> str | None:
+        return self.source.encoding if self.source.guessed else None
 
     def read(self, start: Position) -> Iterator[Chunk]:
         limit = min(BLOCK_BYTES, chunk_rows(len(self._schema)) * 400)

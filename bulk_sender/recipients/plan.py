@@ -17,6 +17,7 @@ from bulk_sender.config import Config
 from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.chunk import Chunk, Position
 from bulk_sender.recipients.encode import encode
+from bulk_sender.recipients.engine import reading
 from bulk_sender.recipients.mapping import Mapping
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import Source
@@ -90,7 +91,8 @@ def plan(
     waiting: _Piece | None = None
     resume = start or Position()
     for chunk in source.read(start):
-        fresh = _judge(chunk, mapping, config, most, after_row)
+        with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
+            fresh = _judge(chunk, mapping, config, most, after_row)
         if config.input.limit is not None:
             room = config.input.limit - already
             fresh = _up_to(fresh, room)

@@ -55,7 +55,16 @@ class Source:
     @property
     def notes(self) -> list[str]:
         """What was guessed about the files, for whoever checks them."""
-        return [note for reader in self._readers for note in reader.notes()]
+        return [
+            f"{file.name} was read as {encoding}, a guess: set [input] encoding when letters look wrong"
+            for file, reader in zip(self.files, self._readers, strict=True)
+            if (encoding := reader.guessed_encoding())
+        ]
+
+    @property
+    def guessed_encodings(self) -> list[str]:
+        """The encodings that were told by guessing, of the files in order."""
+        return [name for reader in self._readers if (name := reader.guessed_encoding())]
 
     def identify(self) -> tuple[FileIdentity, ...]:
         """Size and SHA-256 of each file, read once from one descriptor (about 1.5 GB a second)."""

@@ -38,8 +38,8 @@ class ScanReader:
         with reading(self.name, self.kind):
             self._lazy = self._scan(path)
 
-    def notes(self) -> list[str]:
-        return []
+    def guessed_encoding(self) -> str | None:
+        return None
 
     def read(self, start: Position) -> Iterator[Chunk]:
         rows = chunk_rows(len(self._schema))
