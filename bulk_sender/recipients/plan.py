@@ -18,6 +18,7 @@ from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.chunk import Chunk, Position
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.engine import reading
+from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import Mapping
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import Source
@@ -87,12 +88,13 @@ def plan(
             f"delivery.max_body_kb is {config.delivery.max_body_kb}",
             hint="shorten the request-level trigger_properties or raise delivery.max_body_kb",
         )
+    chosen = Filter.of(config.input, source.schema)
     seen = seen if seen is not None else Seen()
     waiting: _Piece | None = None
     resume = start or Position()
     for chunk in source.read(start):
         with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
-            fresh = _judge(chunk, mapping, config, most, after_row)
+            fresh = _judge(chunk, mapping, chosen, most, after_row)
         if config.input.limit is not None:
             room = config.input.limit - already
             fresh = _up_to(fresh, room)
@@ -121,7 +123,7 @@ def plan(
         yield Planned(piece.rows, piece.rejects, sizes, chunk.end)
 
 
-def _judge(chunk: Chunk, mapping: Mapping, config: Config, most: int, after_row: int) -> _Piece:
+def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, most: int, after_row: int) -> _Piece:
     """Encode a chunk and lay provenance beside it; malformed rows are rejected before any other rule."""
     height = len(chunk.frame)
     rows = encode(chunk.frame, mapping, max_bytes=most).select(
@@ -137,7 +139,9 @@ def _judge(chunk: Chunk, mapping: Mapping, config: Config, most: int, after_row:
     )
     if chunk.faults:
         rows = _with_faults(rows, chunk)
-    keep = _selected(chunk.frame, config.input.filter) & (rows["row"] > after_row)
+    # A malformed row has no cells that a condition could be asked about: it stays in the account.
+    meant = chosen.select(chunk.frame) | (rows["error_code"] == "malformed_row").fill_null(False)
+    keep = meant & (rows["row"] > after_row)
     rejected = (rows["verdict"] == "rejected") & keep
     rejects = chunk.frame.filter(rejected).select(_as_text(name, dtype) for name, dtype in chunk.frame.schema.items())
     rejects = rejects.insert_column(0, rows["row"].filter(rejected).alias("\x00row"))
@@ -163,21 +167,6 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
         )
         .drop("fault")
     )
-
-
-def _selected(frame: pl.DataFrame, condition: str | None) -> pl.Series:
-    if condition is None:
-        return pl.repeat(True, len(frame), eager=True)
-    try:
-        chosen = frame.select(pl.sql_expr(condition).alias("chosen")).to_series()
-        chosen = pl.repeat(chosen[0], len(frame), eager=True) if len(chosen) == 1 else chosen
-        return chosen.cast(pl.Boolean).fill_null(False)
-    except pl.exceptions.PolarsError as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"input.filter: {condition!r} can't be applied: {first}",
-            hint="a CSV's columns are text: compare them with quoted text, such as opted_in = 'true'",
-        ) from None
 
 
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
