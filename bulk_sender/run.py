@@ -27,6 +27,7 @@ from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import BulkSenderError, InputError, RunMismatchError
 from bulk_sender.folder import make_run_folder
 from bulk_sender.recipients.chunk import Position
+from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.formats import InputFile
 from bulk_sender.recipients.locate import Given
 from bulk_sender.recipients.mapping import Mapping, resolve
@@ -106,6 +107,13 @@ class Opened:
         files = [InputFile(item.name, path, item.format, item.partitions) for item, path in facts.located(folder)]
         source = Source(files, config.input)
         return cls(source, resolve(source.schema, config), config)
+
+    def sample(self) -> pl.DataFrame:
+        """The first rows that are meant, as they are in the input."""
+        first = next(self.source.read(), None)
+        if first is None:
+            return pl.DataFrame(schema=self.source.schema)
+        return first.frame.filter(Filter.of(self.config.input, self.source.schema).select(first.frame))
 
     def plan(self, head_bytes: int, **where: Any) -> Iterator[Planned]:
         return plan(self.source, self.mapping, self.config, head_bytes=head_bytes, **where)
