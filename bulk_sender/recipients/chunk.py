@@ -60,3 +60,8 @@ class Reader(Protocol):
 def chunk_rows(columns: int, *, most: int = 25_000) -> int:
     """Rows in a chunk of a table with ``columns`` columns."""
     return max(50, min(most, CHUNK_CELLS // max(1, columns)))
+
+
+def chunk_bytes(columns: int, *, most: int) -> int:
+    """Bytes of text in a chunk of a table with ``columns`` columns, at 8 bytes a cell and 400 a row."""
+    return min(most, chunk_rows(columns) * max(400, 8 * columns))

@@ -23,9 +23,9 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.recipients.bytes_in import ByteSource, Decoded
-from bulk_sender.recipients.chunk import Chunk, Position, chunk_rows
+from bulk_sender.recipients.chunk import Chunk, Position, chunk_bytes
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 MAX_RECORD_BYTES = 32 << 20
 """A record longer than this means an unclosed quote, not a row."""
 
@@ -61,7 +61,7 @@ class CsvReader:
         return self.source.encoding if self.source.guessed else None
 
     def read(self, start: Position) -> Iterator[Chunk]:
-        limit = min(BLOCK_BYTES, chunk_rows(len(self.dialect.columns)) * 400)
+        limit = chunk_bytes(len(self.dialect.columns), most=BLOCK_BYTES)
         position = start
         offset = max(start.offset, self.dialect.body)
         with self.source.open(offset) as stream:

@@ -47,12 +47,21 @@ def detect(sample: bytes) -> Encoding | None:
         codecs.getincrementaldecoder("utf-8")().decode(sample)
         return Encoding("utf-8")
     except UnicodeDecodeError as error:
+        if _is_damaged_utf8(sample):
+            return Encoding("utf-8")
         at = max(0, error.start - _GUESSED_BYTES // 4)
     # Whole lines around the first byte that is not UTF-8, so that no character of several bytes is cut.
     start = sample.rfind(b"\n", 0, at) + 1
     part = sample[start : start + _GUESSED_BYTES]
     part = part[: part.rfind(b"\n") + 1] or part
     return _guess(part)
+
+
+def _is_damaged_utf8(sample: bytes) -> bool:
+    """Other encodings hardly ever make a valid character of several bytes: many of them, and it was UTF-8."""
+    text = sample.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    return sum(letter > "\x7f" for letter in text) - bad > 10 * bad
 
 
 def _utf16_without_mark(sample: bytes) -> str | None:

@@ -10,6 +10,8 @@ from bulk_sender.recipients.mapping import Field, Identifier, Mapping
 from bulk_sender.recipients.words import is_code
 
 _MOST = 0.9
+_MOST_FIELDS = 200
+"""A check looks no further, so that it costs little for a file of thousands of columns."""
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _SCIENTIFIC = r"^[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}$"
 _DATE = r"^([0-9]{1,2})([/.\-])([0-9]{1,2})[/.\-]([0-9]{4})\b"
@@ -22,8 +24,9 @@ def insights(sample: pl.DataFrame, mapping: Mapping) -> list[str]:
     if not len(sample):
         return []
     found = [text for identifier in mapping.identifiers for text in _about_identifier(sample, identifier)]
-    fields = [field for field in mapping.fields if field.column]
-    return found + [text for field in fields for text in _about_field(sample, field)]
+    fields = [field for field in mapping.fields if field.column][:_MOST_FIELDS]
+    raws = sample.select(field.raw.alias(str(index)) for index, field in enumerate(fields))
+    return found + [text for field, raw in zip(fields, raws, strict=True) for text in _about_field(raw, field)]
 
 
 def _about_identifier(sample: pl.DataFrame, identifier: Identifier) -> Iterator[str]:
@@ -38,13 +41,13 @@ def _about_identifier(sample: pl.DataFrame, identifier: Identifier) -> Iterator[
     if spaced := int((texts != texts.str.strip_chars()).sum()):
         yield f"{column}: {_rows(spaced)} with white space around the {identifier.kind}; it is sent with it"
     if damaged := int(texts.str.contains(_SCIENTIFIC).sum()):
-        yield f"{column}: {_rows(damaged)} with a number such as {_example(texts, _SCIENTIFIC)}: a spreadsheet cut its digits"
+        shown = _example(texts, _SCIENTIFIC)
+        yield f"{column}: {_rows(damaged)} with a number such as {shown}: a spreadsheet cut its digits"
     if lost := _lost_zeros(texts):
         yield f"{column}: {lost}"
 
 
-def _about_field(sample: pl.DataFrame, field: Field) -> Iterator[str]:
-    raw = sample.select(field.raw.alias("raw")).to_series()
+def _about_field(raw: pl.Series, field: Field) -> Iterator[str]:
     column, name = f"column {field.column!r}", ".".join(field.path) or field.column
     empty = raw.is_null()
     if raw.dtype == pl.String:
@@ -71,7 +74,8 @@ def _about_text(texts: pl.Series, column: str, code: bool) -> Iterator[str]:
     if code and (lost := _lost_zeros(texts)):
         yield f"{column}: {lost}"
     if garbled := int(texts.str.contains(_MOJIBAKE).sum()):
-        yield f"{column}: {_rows(garbled)} with garbled letters, such as {_example(texts, _MOJIBAKE)}: see [input] encoding"
+        shown = _example(texts, _MOJIBAKE)
+        yield f"{column}: {_rows(garbled)} with garbled letters, such as {shown}: see [input] encoding"
 
 
 def _lost_zeros(texts: pl.Series) -> str:

@@ -8,6 +8,7 @@ row; only a block that holds one is read line by line.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from polars._typing import PolarsDataType
 
 from bulk_sender.errors import InputError
 from bulk_sender.recipients.bytes_in import ByteSource, Decoded
-from bulk_sender.recipients.chunk import Chunk, Position, chunk_rows
+from bulk_sender.recipients.chunk import Chunk, Position, chunk_bytes
 from bulk_sender.recipients.engine import TROUBLE
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 MAX_LINE_BYTES = 32 << 20
 MAX_DEPTH = 32
 """Objects and lists nested deeper than this make a line malformed: their type would be as deep."""
@@ -43,7 +44,7 @@ class NdjsonReader:
         return self.source.encoding if self.source.guessed else None
 
     def read(self, start: Position) -> Iterator[Chunk]:
-        limit = min(BLOCK_BYTES, chunk_rows(len(self._schema)) * 400)
+        limit = chunk_bytes(len(self._schema), most=BLOCK_BYTES)
         position = start
         with self.source.open(start.offset) as stream:
             for block in _blocks(stream, limit, self.source.name, start.line):
@@ -166,19 +167,51 @@ def _inner(dtype: pl.DataType) -> list[pl.DataType]:
 
 def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataFrame, dict[int, str]]:
     try:
-        if not _is_suspicious(block):
-            return pl.read_ndjson(block, schema=schema), {}
+        if not _is_suspicious(block) and not _swallows_shapes(frame := pl.read_ndjson(block, schema=schema)):
+            return frame, {}
     except TROUBLE:
         pass
     numbered = [(number, line) for number, line in enumerate(block.split(b"\n"), lines_before + 1) if line.strip()]
     lines = [line for _, line in numbered]
     sound = _sound(lines)
     frame, misfits = _fitted([line if ok else b"{}" for line, ok in zip(lines, sound, strict=True)], schema)
+    misfits += [index for index in _swallowed(frame, lines) if sound[index]]
+    frame = _without(frame, misfits)
     faults = dict.fromkeys(misfits, "does not have the shape of the lines before it")
     faults |= {index: "is not a JSON object" for index, ok in enumerate(sound) if not ok}
     return frame, {
         index: f"line {numbered[index][0]} {what}: {_shown(lines[index])}" for index, what in sorted(faults.items())
     }
+
+
+def _swallows_shapes(frame: pl.DataFrame) -> bool:
+    """Whether a cell of text may have been an object or a list: polars takes them for text there."""
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    return bool(texts) and bool(frame.select(pl.any_horizontal(_opens(texts)).any()).item())
+
+
+def _opens(texts: list[str]) -> list[pl.Expr]:
+    return [pl.col(name).str.starts_with("{") | pl.col(name).str.starts_with("[") for name in texts]
+
+
+def _swallowed(frame: pl.DataFrame, lines: list[bytes]) -> list[int]:
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    if not texts:
+        return []
+    suspects = frame.select(pl.arg_where(pl.any_horizontal(_opens(texts)))).to_series().to_list()
+    return [index for index in suspects if _has_shape(lines[index], texts)]
+
+
+def _has_shape(line: bytes, texts: list[str]) -> bool:
+    found = json.loads(line)  # sound by the strict parser before
+    return any(isinstance(found.get(name), dict | list) for name in texts)
+
+
+def _without(frame: pl.DataFrame, misfits: list[int]) -> pl.DataFrame:
+    if not misfits:
+        return frame
+    kept = ~pl.int_range(pl.len()).is_in(misfits)
+    return frame.with_columns(pl.when(kept).then(pl.all()))
 
 
 def _is_suspicious(block: bytes) -> bool:

@@ -51,9 +51,11 @@ PROPERTIES: dict[str, str] = {
 PROFILE_FIELDS = ("first_name", "last_name", "country", "language", "home_city", "gender", "dob", "phone")
 """Names that are Braze's own attributes of a profile (Braze: user attributes object)."""
 
-_CODES = frozenset(
-    ["zip", "postal", "postcode", "postleitzahl", "plz", "code", "codigo", "cp", "phone", "tel", "telephone", "telefon", "telefono", "telefone", "mobile", "cell", "handy", "no", "nr", "num", "number", "numero", "nummer", "sku", "ean", "isbn", "iban", "siret", "reference", "ref", "id", "郵便番号", "番号", "電話番号", "コード"]
+_CODE_WORDS = (
+    "zip postal postcode postleitzahl plz code codigo cp phone tel telephone telefon telefono telefone mobile cell "
+    "handy no nr num number numero nummer sku ean isbn iban siret reference ref id 郵便番号 番号 電話番号 コード"
 )
+_CODES = frozenset(_CODE_WORDS.split())
 
 
 def plain(name: str) -> str:
