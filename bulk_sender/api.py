@@ -25,7 +25,7 @@ from bulk_sender.delivery.journal import JOURNAL, Journal, holder, now
 from bulk_sender.delivery.records import RESEND
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError, InputError, RunMismatchError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
-from bulk_sender.recipients.insights import insights
+from bulk_sender.recipients.insights import INSIGHT_ROWS, insights
 from bulk_sender.recipients.locate import Frame, Given
 from bulk_sender.recipients.spool import FOLDER as SPOOLED
 from bulk_sender.recipients.spool import Spool
@@ -103,7 +103,7 @@ def _examined(opened: Opened, settings: Config, on_rows: Callable[[int], None] |
     head = request_head(settings)
     target = Endpoint("", head, b"]}")
     report = examine(opened.plan(target.frame_bytes), opened.mapping, settings, target.body, on_rows)
-    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(), opened.mapping)]
+    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
     return report
 
 

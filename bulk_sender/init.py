@@ -35,11 +35,10 @@ def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
     given = [inputs] if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence) else list(inputs)
     with Spool() as spool:
         source = Source.open(given, config.input, spool)
-        first = next(source.read(), None)
-        if first is None:
-            raise InputError(f"{source.files[0].name} has no data row", hint="a guess needs rows to look at")
-        sound = [index for index in range(min(SAMPLE_ROWS, len(first.frame))) if index not in first.faults]
-        return compose(first.frame[sound], config, encodings=source.guessed_encodings)
+        sample = source.head(SAMPLE_ROWS)
+        if not len(sample):
+            raise InputError(f"{source.files[0].name} has no sound data row", hint="a guess needs rows to look at")
+        return compose(sample, config, encodings=source.guessed_encodings)
 
 
 def write(path: Path, text: str) -> None:

@@ -108,12 +108,10 @@ class Opened:
         source = Source(files, config.input)
         return cls(source, resolve(source.schema, config), config)
 
-    def sample(self) -> pl.DataFrame:
-        """The first rows that are meant, as they are in the input."""
-        first = next(self.source.read(), None)
-        if first is None:
-            return pl.DataFrame(schema=self.source.schema)
-        return first.frame.filter(Filter.of(self.config.input, self.source.schema).select(first.frame))
+    def sample(self, rows: int) -> pl.DataFrame:
+        """Of the first ``rows`` rows those that are meant, as they are in the input."""
+        found = self.source.head(rows)
+        return found.filter(Filter.of(self.config.input, self.source.schema).select(found))
 
     def plan(self, head_bytes: int, **where: Any) -> Iterator[Planned]:
         return plan(self.source, self.mapping, self.config, head_bytes=head_bytes, **where)

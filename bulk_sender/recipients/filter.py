@@ -22,6 +22,8 @@ from bulk_sender.recipients.convert import truth
 from bulk_sender.recipients.engine import TROUBLE
 
 _QUOTED = re.compile(r"'[^']*'")
+_DECIMAL = re.compile(r"""('[^']*'|"[^"]*")|\b([0-9]+)\.[0-9]+""")
+_TO_DATE = re.compile(r"(\bas|::)\s*(date|time|datetime|timestamp)\b", re.IGNORECASE)
 _AGGREGATE = re.compile(
     r"\b(count|sum|min|max|avg|mean|median|mode|stddev|variance|corr|covar|first|last|rank|dense_rank|row_number|lag"
     r"|lead|quantile_cont|quantile_disc|array_agg|string_agg)\s*\(|\bover\s*\(|\bselect\b",
@@ -53,13 +55,14 @@ class Filter:
             raise _refused(config.filter, f"the input has no column {unknown[0]!r}", schema)
         if _AGGREGATE.search(_QUOTED.sub("''", config.filter)):
             raise _refused(config.filter, "it speaks of all rows at once; it has to hold for each row alone", schema)
+        # polars compares text with 1.5 letter by letter, but refuses to compare it with 1.
+        probe = pl.sql_expr(_DECIMAL.sub(lambda found: found[1] or found[2], config.filter))
         texts = [name for name in named if schema[name] == pl.String]
         reasons = []
         for cell in ("x", None):  # text that is no number and no date, else none at all
             for readings in _readings(texts, config):
-                found = cls(condition, readings)
-                if not (reason := found._trouble(schema, cell)):
-                    return found
+                if not (reason := cls(probe, readings)._trouble(schema, cell)):
+                    return cls(condition, readings)
                 reasons.append(reason)
         raise _refused(config.filter, reasons[0], schema)
 
@@ -75,7 +78,7 @@ class Filter:
         except TROUBLE as error:
             raise ConfigError(
                 f"input.filter can't be applied to every row: {_first_line(error)}",
-                hint="TRY_CAST gives null, where CAST stops",
+                hint="dates as 2026-02-28 can be compared as text: day >= '2026-02-28'",
             ) from None
         if len(chosen) != len(frame):  # it names no column
             chosen = pl.repeat(chosen[0], len(frame), dtype=pl.Boolean, eager=True)
@@ -99,8 +102,13 @@ class Filter:
 def _readings(texts: list[str], config: InputConfig) -> Iterator[dict[str, pl.Expr]]:
     """Columns of text as they are, then ever more of them as numbers or as true and false."""
     number = partial(_number, decimal=config.decimal)
+    condition = config.filter or ""
     kinds: list[list[Callable[[pl.Expr], pl.Expr] | None]] = [
-        [None, truth, number] if _is_negated(name, config.filter or "") else [None, number, truth]
+        [None, truth]
+        if _TO_DATE.search(condition)  # a number would become a day after 1970
+        else [None, truth, number]
+        if _is_negated(name, condition)
+        else [None, number, truth]
         for name in (texts if len(texts) <= _MOST_COLUMNS else [])
     ]
     for chosen in sorted(product(*kinds), key=lambda each: len(each) - each.count(None)):

@@ -9,6 +9,7 @@ import polars as pl
 from bulk_sender.recipients.mapping import Field, Identifier, Mapping
 from bulk_sender.recipients.words import is_code
 
+INSIGHT_ROWS = 20_000
 _MOST = 0.9
 _MOST_FIELDS = 200
 """A check looks no further, so that it costs little for a file of thousands of columns."""

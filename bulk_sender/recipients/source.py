@@ -100,6 +100,15 @@ class Source:
                     hint="let its writer finish, then start anew",
                 )
 
+    def head(self, rows: int) -> pl.DataFrame:
+        """The first ``rows`` sound rows, or all there are."""
+        found = pl.DataFrame(schema=self.schema)
+        chunks = self.read()
+        while len(found) < rows and (chunk := next(chunks, None)) is not None:
+            sound = chunk.frame.filter(~pl.int_range(pl.len()).is_in(list(chunk.faults)))
+            found = pl.concat([found, sound.head(rows - len(found))])
+        return found
+
     def _laid_out(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
         partitions = self.files[index].partitions.items()
         frame = frame.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in partitions)

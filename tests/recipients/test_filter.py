@@ -42,7 +42,9 @@ def _chosen(condition: str, frame: pl.DataFrame = TEXT, decimal: str = ".") -> l
         ("country LIKE 'F%'", [0, 2, 3]),
         ("\"First name\" = 'Zoé'", [0]),
         ("day >= '2026-02-01'", [1, 2]),
-        ("CAST(day AS DATE) >= DATE '2026-02-01'", [1, 2]),
+        ("DATE(day) >= DATE '2026-02-01'", [1, 2]),
+        ("age > 7.5", [0, 3]),
+        ("age = 18.0 AND country <> '1.5'", [0]),
         ("1 = 1", [0, 1, 2, 3, 4]),
         ("1 = 0", []),
     ],
@@ -131,3 +133,9 @@ def test_a_repeated_identifier_goes_once_unless_allowed(
         put(tmp_path, "people.csv", "external_user_id\nu1\nu1\n"), overrides={"input.duplicates": duplicates}
     )
     assert (report.valid, report.duplicate) == counts
+
+
+def test_a_cell_that_stops_the_condition_is_an_error_in_words() -> None:
+    chosen = Filter.of(InputConfig(filter="DATE(day) > DATE '2026-01-01'"), TEXT.schema)
+    with pytest.raises(ConfigError, match="can't be applied to every row"):
+        chosen.select(TEXT.with_columns(day=pl.lit("soon")))

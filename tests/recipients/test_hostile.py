@@ -166,3 +166,10 @@ def test_a_parquet_with_a_damaged_page_is_an_error(tmp_path: Path) -> None:
         assert "people.parquet" in str(error)
     else:
         assert report.rows == report.valid + report.rejected + report.duplicate
+
+
+def test_a_property_nested_40_deep_costs_no_more_than_its_columns(tmp_path: Path) -> None:
+    name = "attributes." + ".".join("abcdefghij" * 4)
+    report = check(put(tmp_path, "deep.csv", f"external_user_id,{name}\n1,x\n2,\n"))
+    assert json.dumps(report.samples[0]).count("{") == 41
+    assert report.samples[1] == {"external_user_id": "2"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_sender.errors import InputError
@@ -99,6 +99,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 _SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries({"id": st.text(max_size=5)}, optional={"tags": st.lists(_SCALARS, max_size=3)}),
