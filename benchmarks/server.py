@@ -16,6 +16,7 @@ import json
 import re
 import selectors
 import socket
+import struct
 import sys
 import time
 from collections import Counter, deque
@@ -171,7 +172,10 @@ def _answer(status: bytes, payload: bytes, *, close: bool) -> bytes:
 class Server:
     """Answers until the process is ended."""
 
-    def __init__(self, listener: socket.socket, ledger: Ledger, *, drop_every: int, latency_s: float) -> None:
+    def __init__(
+        self, listener: socket.socket, ledger: Ledger, *, drop_every: int, latency_s: float, arrivals: str | None = None
+    ) -> None:
+        self._arrivals = open(arrivals, "wb", buffering=1 << 12) if arrivals else None  # noqa: SIM115, PTH123
         self._listener = listener
         self._ledger = ledger
         self._drop_every = drop_every
@@ -198,12 +202,18 @@ class Server:
         if request.head.startswith(b"POST "):
             self._take(connection, request)
         elif request.head.startswith(b"GET /count "):
+            if self._arrivals is not None:
+                self._arrivals.flush()
             facts = json.dumps(self._ledger.facts()).encode()
             connection.send(_answer(b"200 OK", facts, close=True), close=True)
         else:
             connection.send(_answer(b"404 Not Found", b'{"message":"no such path"}', close=True), close=True)
 
     def _take(self, connection: Connection, request: Request) -> None:
+        if self._arrivals is not None:
+            self._arrivals.write(struct.pack("<d", time.monotonic()))
+            if self._ledger.requests < 10:
+                self._arrivals.flush()
         self._ledger.take(request.body)
         number = self._ledger.requests
         if self._drop_every and number % self._drop_every == 0:
@@ -224,6 +234,7 @@ def main() -> None:
     parser.add_argument("--keep-ids", action="store_true", help="remember external ids: distinct and doubled")
     parser.add_argument("--drop-every", type=int, default=0, metavar="N", help="take every Nth batch without an answer")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="answer this much later")
+    parser.add_argument("--arrivals", metavar="FILE", help="write when each request came: doubles, monotonic seconds")
     options = parser.parse_args()
     with socket.create_server((HOST, options.port), backlog=1024) as listener:
         print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
@@ -233,6 +244,7 @@ def main() -> None:
                 Ledger(keep_ids=options.keep_ids),
                 drop_every=options.drop_every,
                 latency_s=options.latency_ms / 1000,
+                arrivals=options.arrivals,
             ).serve_forever()
         except KeyboardInterrupt:
             sys.exit(130)

@@ -18,8 +18,15 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bulk_sender.api import (
         Preview,
+        Reconciliation,
+        broadcast,
+        broadcast_async,
         check,
         explain,
+        preview_broadcast,
+        reconcile,
+        reconcile_async,
+        report,
         resolve,
         resume,
         resume_async,
@@ -47,8 +54,8 @@ if TYPE_CHECKING:
     from bulk_sender.run import Control, Progress
 
 _HOMES = {
-    "bulk_sender.api": "Preview check explain resolve resume resume_async retry retry_async runs send send_async "
-    "status",
+    "bulk_sender.api": "Preview Reconciliation broadcast broadcast_async check explain preview_broadcast reconcile "
+    "reconcile_async report resolve resume resume_async retry retry_async runs send send_async status",
     "bulk_sender.check": "CheckReport",
     "bulk_sender.config": "Config",
     "bulk_sender.errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError JournalError "
@@ -70,13 +77,20 @@ __all__ = [
     "JournalError",
     "Preview",
     "Progress",
+    "Reconciliation",
     "RunHeldError",
     "RunMismatchError",
     "RunNotFoundError",
     "Summary",
     "__version__",
+    "broadcast",
+    "broadcast_async",
     "check",
     "explain",
+    "preview_broadcast",
+    "reconcile",
+    "reconcile_async",
+    "report",
     "resolve",
     "resume",
     "resume_async",

@@ -9,29 +9,41 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 
+from bulk_sender.broadcasting import broadcast, broadcast_async, preview_broadcast
 from bulk_sender.check import CheckReport, examine
 from bulk_sender.config import Config
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import Endpoint, endpoint, is_known_host, request_head
 from bulk_sender.delivery.journal import JOURNAL, Journal, holder, now
 from bulk_sender.delivery.records import RESEND
-from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError, InputError, RunMismatchError
+from bulk_sender.errors import (
+    BulkSenderError,
+    ConfigError,
+    GuardrailError,
+    InputError,
+    RunHeldError,
+    RunMismatchError,
+)
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
+from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.recipients.insights import INSIGHT_ROWS, insights
 from bulk_sender.recipients.locate import Frame, Given
 from bulk_sender.recipients.spool import FOLDER as SPOOLED
 from bulk_sender.recipients.spool import Spool
+from bulk_sender.reconciliation import Reconciliation, reconcile, reconcile_async
 from bulk_sender.results import frames
+from bulk_sender.results.doubts import Doubt, doubts
 from bulk_sender.results.files import Format
-from bulk_sender.results.summary import State, Summary
+from bulk_sender.results.report import REPORT, write_report
+from bulk_sender.results.summary import Summary
 from bulk_sender.run import (
     Control,
     Delivery,
@@ -40,47 +52,81 @@ from bulk_sender.run import (
     Progress,
     check_input_unchanged,
     create,
+    refresh_files,
     summarize,
-    write_files,
 )
+from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, load_config, place
+from bulk_sender.verdicts import decide, ended, files, last_state, refuse_broadcast, resolve, standing
+
+__all__ = [
+    "Input",
+    "Preview",
+    "Reconciliation",
+    "broadcast",
+    "broadcast_async",
+    "check",
+    "explain",
+    "last_state",
+    "load_config",
+    "preview_broadcast",
+    "reconcile",
+    "reconcile_async",
+    "report",
+    "resolve",
+    "resume",
+    "resume_async",
+    "retry",
+    "retry_async",
+    "runs",
+    "send",
+    "send_async",
+    "status",
+]
 
 Input = str | Path | Frame | Sequence[str | Path]
 """Paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow."""
-ConfigLike = str | Path | Mapping[str, Any] | Config | None
-SANDBOX_TARGET = "sandbox-campaign"
-SANDBOX_KEY = "sandbox-key"  # no secret: the sandbox takes any key
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a send is about to do, for the question before its first POST."""
+    """What is about to be sent, for the question before the first POST.
 
-    target: str
+    A new run has a ``report`` on its whole input; one that goes on has ``standing``, what came of it so far, and
+    ``again``, the rows by status that a retry would send again, with the ``doubts`` about the unknown ones.
+    ``recipients`` is how many there are to send, None when the input of a stopped run was not read to its end.
+    """
+
+    run_id: str
     kind: str
+    """``campaign`` or ``Canvas``."""
+    target: str
     endpoint: str
     known_host: bool
-    report: CheckReport
+    sandbox: str
+    """The weather of the embedded sandbox, empty for a real send."""
     rate: str
     server_errors: str
+    recipients: int | None
+    report: CheckReport | None = None
+    standing: Summary | None = None
+    again: Mapping[str, int] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
 
 
-def load_config(config: ConfigLike, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Whatever a caller gave, as a ``Config`` with ``overrides`` (dotted key → value) laid over it."""
-    if isinstance(config, Config):
-        raw = config.model_dump(exclude_unset=True)
-        return Config.parse(_overlaid(raw, overrides), where="the configuration") if overrides else config
-    if isinstance(config, Mapping):
-        return Config.parse(_overlaid(dict(config), overrides), where="the configuration")
-    return Config.load(config, overrides)
+@dataclass(frozen=True, slots=True)
+class _Supervision:
+    """What the caller holds in hand while a run is under way."""
 
+    confirm: Callable[[Preview], bool] | None = None
+    control: Control | None = None
+    on_progress: Callable[[Progress], None] | None = None
+    hold_after: int | None = None
+    on_hold: Callable[[Progress], Awaitable[bool]] | None = None
 
-def _overlaid(raw: dict[str, Any], overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-    laid = {table: dict(values) for table, values in raw.items()}
-    for dotted, value in (overrides or {}).items():
-        if value is not None:
-            table, name = dotted.split(".")
-            laid.setdefault(table, {})[name] = value
-    return laid
+    async def agree(self, preview: Preview) -> None:
+        """Ask, in a thread: whoever answers may take their time. Raises GuardrailError for a no."""
+        if self.confirm is not None and not await anyio.to_thread.run_sync(self.confirm, preview):
+            raise GuardrailError("not confirmed: nothing was sent")
 
 
 def check(
@@ -102,8 +148,11 @@ def check(
 def _examined(opened: Opened, settings: Config, on_rows: Callable[[int], None] | None = None) -> CheckReport:
     head = request_head(settings)
     target = Endpoint("", head, b"]}")
-    report = examine(opened.plan(target.frame_bytes), opened.mapping, settings, target.body, on_rows)
+    odd = OddValues(opened.mapping)
+    planned = opened.plan(target.frame_bytes, watch=odd)
+    report = examine(planned, opened.mapping, settings, target.body, on_rows)
     report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
+    report.warnings.extend(odd.sentences())
     return report
 
 
@@ -133,21 +182,25 @@ async def send_async(
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_rows: Callable[[int], None] | None = None,
+    hold_after: int | None = None,
+    on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
 ) -> Summary:
     """Send an input, or go on with (or just report) the run named ``run_id`` when it exists.
 
-    ``confirm`` is asked before the first POST, with a full count of the input; without it nothing is asked.
+    ``confirm`` is asked before the first POST, with a full count of the input; without it nothing is asked. Like
+    ``on_rows``, which is told how many rows were counted, it is called in a thread; ``on_progress`` isn't.
+    ``hold_after``: when this many rows are settled, ``on_hold`` is asked whether the rest goes out, too; without it,
+    or after a no, the run stops there and ``resume_async`` goes on with it.
     Raises BulkSenderError for whatever stands in the way before anything is sent.
     """
+    watch = _Supervision(confirm, control, on_progress, hold_after, on_hold)
     environment = os.environ if environment is None else environment
-    given = {name: value for name, value in (overrides or {}).items() if value is not None}
-    overrides = {"braze.endpoint": environment.get("BRAZE_ENDPOINT")} | given
-    settings = load_config(config, overrides)
-    if sandbox:
-        settings = _for_sandbox(settings)
-    credential = _credential(sandbox, environment)
-    target = endpoint(settings) if not sandbox else None
+    weather = weather if sandbox else ""
+    settings = from_surroundings(config, overrides, environment, weather)
+    credential = credential_for(weather, environment)
+    endpoint(settings)  # what is wrong with it shall be said before the input is read
     folder = run_folder(Path(runs_dir), run_id or new_run_id())
+    _refuse_held(folder)
     with Spool(folder.parent) as spool:
         opened = await anyio.to_thread.run_sync(Opened.open, _given(source), settings, spool)
         identity = await anyio.to_thread.run_sync(opened.source.identify)
@@ -156,20 +209,21 @@ async def send_async(
             config=settings.model_dump_json(exclude_unset=True),
             input=identity,
             paths=tuple(_lasting(path, spool) for path in opened.source.paths),
-            sandbox=weather if sandbox else "",
+            sandbox=weather,
             format=result_format,
             created_at=now(),
         )
         if (folder / JOURNAL).exists():
-            return await _reattach(folder, facts, settings, credential, confirm, control, on_progress)
+            return await _reattach(folder, facts, settings, credential, watch)
         if max_recipients is not None or confirm is not None:
-            await anyio.to_thread.run_sync(_guard, opened, settings, max_recipients, confirm, on_rows)
+            report = await anyio.to_thread.run_sync(_count, opened, settings, source, max_recipients, on_rows)
+            await watch.agree(_preview(folder, facts, settings, recipients=report.valid, report=report))
         else:
             await anyio.to_thread.run_sync(_refuse_empty, opened, source)
         with create(folder, facts) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:
                 opened.source.moved(spooled, folder / SPOOLED)
-            return await _deliver(journal, facts, settings, credential, opened, "send", control, on_progress, target)
+            return await _deliver(journal, facts, settings, credential, opened, "send", watch)
 
 
 def _lasting(path: Path, spool: Spool) -> str:
@@ -177,36 +231,62 @@ def _lasting(path: Path, spool: Spool) -> str:
     return f"{SPOOLED}/{path.name}" if path.parent == spool.folder else str(path.absolute())
 
 
-def _guard(
+def _refuse_held(folder: Path) -> None:
+    """Tell at once that another process is on it, before a large input is read. ``Journal.hold`` decides."""
+    held_by = holder(folder)
+    if held_by is not None:
+        raise RunHeldError(
+            f"run {folder.name!r} is held by {held_by}", hint="wait for it to end, or stop it, then run this again"
+        )
+
+
+def _count(
     opened: Opened,
     settings: Config,
+    source: Input,
     max_recipients: int | None,
-    confirm: Callable[[Preview], bool] | None,
     on_rows: Callable[[int], None] | None,
-) -> None:
+) -> CheckReport:
     """Count before sending, for whoever has to agree."""
     report = _examined(opened, settings, on_rows)
     if not report.rows:
-        raise InputError("the input has no data row", hint="a header alone sends nothing")
+        raise InputError(f"{_named(source)} has no data row", hint="a header alone sends nothing")
     if max_recipients is not None and report.valid > max_recipients:
         raise GuardrailError(
             f"{report.valid} recipients are more than --max-recipients {max_recipients}",
             hint="check the file, or raise the limit",
         )
-    if confirm is not None and not confirm(_preview(settings, report)):
-        raise GuardrailError("not confirmed: nothing was sent")
+    return report
 
 
-def _preview(settings: Config, report: CheckReport) -> Preview:
+def _preview(folder: Path, facts: Facts, settings: Config, **found: Any) -> Preview:
     url = settings.braze.endpoint or ""
     return Preview(
-        settings.target or "",
-        "Canvas" if settings.is_canvas else "campaign",
-        url,
-        is_known_host(url),
-        report,
-        settings.delivery.rate,
-        settings.delivery.server_errors,
+        run_id=folder.name,
+        kind="Canvas" if settings.is_canvas else "campaign",
+        target=settings.target or "",
+        endpoint=url,
+        known_host=is_known_host(url),
+        sandbox=facts.sandbox,
+        rate=settings.delivery.rate,
+        server_errors=settings.delivery.server_errors,
+        **found,
+    )
+
+
+def _preview_of_rest(
+    journal: Journal, facts: Facts, settings: Config, again: Mapping[str, int] | None = None
+) -> Preview:
+    so_far, again = standing(journal), again or {}
+    is_known = bool(journal.fact("plan_complete"))
+    return _preview(
+        journal.folder,
+        facts,
+        settings,
+        recipients=so_far.not_sent + sum(again.values()) if is_known else None,
+        standing=so_far,
+        again=again,
+        doubts=doubts(journal) if "unknown" in again else (),
     )
 
 
@@ -215,23 +295,12 @@ def _refuse_empty(opened: Opened, source: Input) -> None:
         raise InputError(f"{_named(source)} has no data row", hint="a header alone sends nothing")
 
 
-def _credential(sandbox: bool, environment: Mapping[str, str]) -> Credential:
-    return Credential.check(SANDBOX_KEY) if sandbox else Credential.from_environment(environment)
-
-
-def _for_sandbox(settings: Config) -> Config:
-    target = {} if settings.target else {"braze.campaign_id": SANDBOX_TARGET}
-    return load_config(settings, {"braze.endpoint": "http://127.0.0.1", **target})
-
-
 async def _reattach(
     folder: Path,
     facts: Facts,
     settings: Config,
     credential: Credential,
-    confirm: Callable[[Preview], bool] | None,
-    control: Control | None,
-    on_progress: Callable[[Progress], None] | None,
+    watch: _Supervision,
 ) -> Summary:
     """A run of that name exists: the same input and configuration make this a repetition, anything else a mistake."""
     with Journal.hold(folder) as journal:
@@ -241,32 +310,12 @@ async def _reattach(
                 f"run {folder.name!r} exists, with another {', '.join(different)}",
                 hint="choose another --run-id, or give what the run was started with",
             )
-        ended = _ended(journal)
-        if ended is not None and ended.state == "finished":
-            return ended
+        summary = ended(journal)
+        if summary is not None and summary.state == "finished":
+            return refresh_files(journal, summary)
         opened = await _open_again(journal, earlier, settings)
-        return await _deliver(journal, earlier, settings, credential, opened, "send", control, on_progress)
-
-
-def _ended(journal: Journal) -> Summary | None:
-    """The summary as the run last ended, or None when it never did."""
-    last = journal.query("SELECT epoch, state, reason FROM ending ORDER BY epoch DESC LIMIT 1")
-    if not last or last[0]["epoch"] != journal.query("SELECT max(id) AS id FROM epoch")[0]["id"]:
-        return None
-    if last[0]["state"] == "finished" and frames.counts(journal)["not_sent"]:
-        return None  # a later decision asked for rows to be sent again
-    return summarize(journal, last[0]["state"], last[0]["reason"] or None, _files(journal))
-
-
-def _files(journal: Journal) -> dict[str, str]:
-    kind = journal.fact("format")
-    names = {
-        "results": f"results.{kind}",
-        "rejected": "rejected.csv",
-        "journal": JOURNAL,
-        "summary": "summary.json",
-    }
-    return {name: str(journal.folder / file) for name, file in names.items()}
+        await watch.agree(_preview_of_rest(journal, earlier, settings))
+        return await _deliver(journal, earlier, settings, credential, opened, "send", watch)
 
 
 async def _open_again(journal: Journal, facts: Facts, settings: Config) -> Opened | None:
@@ -281,23 +330,18 @@ async def resume_async(
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
-    command: str = "resume",
+    confirm: Callable[[Preview], bool] | None = None,
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Go on with a stopped run. ``overrides`` may change how it is delivered, never what."""
-    environment = os.environ if environment is None else environment
+    watch = _Supervision(confirm, control, on_progress)
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        facts = Facts.of(journal)
-        settings = load_config(facts.revived(), overrides)
-        if different := facts.difference(replace(facts, settings=settings.frozen_settings())):
-            raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
-        ended = _ended(journal)
-        if ended is not None and ended.state == "finished":
-            return ended
-        credential = _credential(bool(facts.sandbox), environment)
-        opened = await _open_again(journal, facts, settings)
-        return await _deliver(journal, facts, settings, credential, opened, command, control, on_progress)
+        summary = ended(journal)
+        if summary is not None and summary.state == "finished":
+            return refresh_files(journal, summary)
+        refuse_broadcast(journal)
+        return await _go_on(journal, "resume", overrides, environment, watch)
 
 
 async def retry_async(
@@ -307,45 +351,52 @@ async def retry_async(
     unknown: bool = False,
     why: str = "",
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
-    **rest: Any,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    confirm: Callable[[Preview], bool] | None = None,
+    control: Control | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
-    """Decide to send failed or unknown rows again, and send them, as a further pass of the same run."""
-    statuses = [name for name, wanted in (("failed", failed), ("unknown", unknown)) if wanted]
-    if not statuses:
-        raise ConfigError("nothing to retry: give --failed, --unknown, or both")
-    decide(run, statuses, RESEND, why or "retry", runs_dir=runs_dir)
-    return await resume_async(run, runs_dir=runs_dir, command="retry", **rest)
+    """Decide to send failed or unknown rows again, and send them, as a further pass of the same run.
 
-
-def decide(
-    run: str, statuses: Sequence[str], verdict: str, why: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR
-) -> int:
-    """Append a decision on every batch of ``statuses``. Returns the number of rows it concerns."""
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        marks = ",".join("?" * len(statuses))
-        found = journal.query(
-            f"SELECT batch, attempt, size FROM state WHERE attempt IS NOT NULL AND status IN ({marks})",
-            tuple(statuses),
+    Rows that are not sent yet go out too. Without any row of the wanted statuses nothing is done.
+    """
+    wanted = [name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
+    if not wanted:
+        raise ConfigError(
+            "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
         )
-        journal.decide([(row["batch"], row["attempt"]) for row in found], verdict, why)
-        return sum(row["size"] for row in found)
-
-
-def resolve(run: str, *, verdict: str, why: str = "", runs_dir: str | Path = DEFAULT_RUNS_DIR) -> tuple[int, Summary]:
-    """Record the operator's verdict (``accepted`` or ``failed``) on the unknown rows, without sending."""
-    count = decide(run, ["unknown"], verdict, why or "resolve", runs_dir=runs_dir)
+    watch = _Supervision(confirm, control, on_progress)
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        state, reason = last_state(journal)
-        return count, write_files(journal, journal.fact("format"), state, reason)
+        refuse_broadcast(journal)
+        counted = frames.counts(journal)
+        again = {name: counted[name] for name in wanted if counted[name]}
+        if not again:
+            return standing(journal)
+        return await _go_on(journal, "retry", overrides, environment, watch, again=again, why=why)
 
 
-def last_state(journal: Journal) -> tuple[State, str | None]:
-    """How the run stands when nobody is sending it."""
-    ended = _ended(journal)
-    if ended is not None:
-        return ended.state, ended.reason
-    left = frames.counts(journal)["not_sent"] or not journal.fact("plan_complete")
-    return ("stopped", "the process ended without closing the run") if left else ("finished", None)
+async def _go_on(
+    journal: Journal,
+    command: str,
+    overrides: Mapping[str, Any] | None,
+    environment: Mapping[str, str] | None,
+    watch: _Supervision,
+    *,
+    again: Mapping[str, int] | None = None,
+    why: str = "",
+) -> Summary:
+    """Deliver what a run has left, and rows to send ``again`` (by status); decided on only when all else is sound."""
+    facts = Facts.of(journal)
+    settings = load_config(facts.revived(), overrides)
+    if different := facts.difference(replace(facts, settings=settings.frozen_settings())):
+        raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
+    credential = credential_for(facts.sandbox, os.environ if environment is None else environment)
+    opened = await _open_again(journal, facts, settings)
+    await watch.agree(_preview_of_rest(journal, facts, settings, again))
+    if again:
+        decide(journal, list(again), RESEND, why or command)
+    return await _deliver(journal, facts, settings, credential, opened, command, watch)
 
 
 def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[Summary]:
@@ -361,8 +412,17 @@ def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
     with Journal.look(folder) as journal:
         held_by = holder(folder)
         if held_by is not None:
-            return summarize(journal, "running", held_by, _files(journal))
-        return summarize(journal, *last_state(journal), _files(journal))
+            return summarize(journal, "running", held_by, files(journal))
+        return standing(journal)
+
+
+def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
+    """Write ``report.html`` again, as the journal stands now, also while the run is going on. Returns its path."""
+    summary = status(run, runs_dir=runs_dir)
+    with Journal.look(run_folder(Path(runs_dir), run)) as journal:
+        path = journal.folder / REPORT
+        write_report(journal, summary, path)
+    return path
 
 
 def explain(run: str, row: int, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> dict[str, Any]:
@@ -381,28 +441,22 @@ async def _deliver(
     credential: Credential,
     opened: Opened | None,
     command: str,
-    control: Control | None,
-    on_progress: Callable[[Progress], None] | None,
-    target: Endpoint | None = None,
+    watch: _Supervision,
 ) -> Summary:
-    delivery = Delivery(journal, facts, settings, control or Control(), on_progress)
-    async with _place(facts, settings, target) as place:
-        summary = await delivery.run(command, place, credential, opened)
+    delivery = Delivery(
+        journal,
+        facts,
+        settings,
+        watch.control or Control(),
+        watch.on_progress,
+        hold_after=watch.hold_after,
+        on_hold=watch.on_hold,
+    )
+    async with place(settings, facts.sandbox, endpoint) as target:
+        summary = await delivery.run(command, target, credential, opened)
     if delivery.plan_complete:  # every row is in the journal: people's data need not lie about twice
         shutil.rmtree(journal.folder / SPOOLED, ignore_errors=True)
     return summary
-
-
-@asynccontextmanager
-async def _place(facts: Facts, settings: Config, target: Endpoint | None) -> AsyncIterator[Endpoint]:
-    """Where the requests go: the configured endpoint, or a sandbox that lives as long as the run."""
-    if not facts.sandbox:
-        yield target or endpoint(settings)
-        return
-    from bulk_sender.sandbox import Sandbox
-
-    async with Sandbox(weather=facts.sandbox) as sandbox:
-        yield endpoint(load_config(settings, {"braze.endpoint": sandbox.url}))
 
 
 def send(source: Input, **options: Any) -> Summary:

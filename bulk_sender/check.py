@@ -102,6 +102,9 @@ def _warnings(report: CheckReport, mapping: Mapping) -> list[str]:
         named = ", ".join(repr(name) for name in mapping.unused[:10])
         more = f" and {len(mapping.unused) - 10} more" if len(mapping.unused) > 10 else ""
         warnings.append(f"not sent: column {named}{more} fits no field of a recipient")
+    grouped = mapping.subscription_groups or any(item.path[0] == "subscription_groups" for item in mapping.attributes)
+    if grouped and mapping.properties_name != "trigger_properties":
+        warnings.append("a Canvas does not change subscription_groups, unless Braze has allowed it for your company")
     if report.rows and not report.valid:
         warnings.append("no row could be sent")
     return warnings

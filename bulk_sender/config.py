@@ -7,14 +7,12 @@ Later sources win: defaults < file < environment < flags. The model is frozen, h
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
@@ -28,6 +26,7 @@ from pydantic import (
 
 from bulk_sender.delivery.window import Window
 from bulk_sender.errors import ConfigError, CredentialError
+from bulk_sender.validation import explain
 
 FieldType = Literal["string", "integer", "float", "boolean", "datetime", "date", "json", "list"]
 
@@ -74,13 +73,15 @@ class Source(_Model):
     type: FieldType | None = None
     format: str | None = None
     """A strptime pattern for ``date`` and ``datetime``, for files that don't use ISO 8601."""
-    separator: str = "|"
+    separator: str = Field(default="|", min_length=1)
     """What stands between the values of a ``list``."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.column is None) == ("value" not in self.model_fields_set):
             raise ValueError("give either column or value")
+        if self.format is not None and self.type not in ("date", "datetime"):
+            raise ValueError("a format belongs to type date or datetime")
         return self
 
     @property
@@ -127,8 +128,8 @@ class RecipientConfig(_Model):
     def _remember_order(cls, raw: Any) -> Any:
         if isinstance(raw, dict):
             raw = _canvas_name(raw, ("canvas_entry_properties", "context"))
-            if "identifier_order" not in raw:
-                raw = raw | {"identifier_order": tuple(name for name in raw if name in IDENTIFIERS)}
+            written = raw.get("identifier_order", raw)  # given when a run's configuration comes back from its journal
+            raw = raw | {"identifier_order": tuple(name for name in written if name in IDENTIFIERS and name in raw)}
         return raw
 
     @property
@@ -234,16 +235,33 @@ class InputConfig(_Model):
     duplicates: Literal["first", "allow"] = "first"
     nulls: Literal["omit", "send"] = "omit"
     profile_fields: Literal["reject", "warn"] = "warn"
-    """What to do with a profile field (country, language, gender, …) outside Braze's vocabulary."""
+    """What to do with an attribute that Braze would drop or misread: a profile field (country, gender, …) or a
+    subscription state outside its vocabulary, an ``inc``, ``add`` or ``remove`` of another form."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_byte(cls, value: str | None) -> str | None:
+        if value is not None and (not value.isascii() or value in '"\r\n\x00'):
+            raise ValueError(f"{value!r} can't separate a CSV's fields: use one ASCII character, such as , ; or a tab")
+        return value
 
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except Exception:
-            raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/Paris") from None
+        if value != "UTC" and not _is_timezone(value):
+            raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/Paris")
         return value
+
+
+def _is_timezone(name: str) -> bool:
+    """Whether polars, which will read the datetimes, knows it: its database is not the system's."""
+    import polars as pl
+
+    try:
+        pl.select(pl.lit(dt.datetime(2026, 1, 1)).dt.replace_time_zone(name))
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 class Rate(_Model):
@@ -325,16 +343,9 @@ class Config(_Model):
 
         Raises ConfigError naming the file and the key; CredentialError when the file holds a key.
         """
+        where = str(path) if path is not None else "the options"
         raw = read_toml(Path(path)) if path is not None else {}
-        for dotted, value in (overrides or {}).items():
-            if value is not None:
-                table, key = dotted.split(".")
-                raw.setdefault(table, {})[key] = value
-                if dotted == "braze.campaign_id":
-                    raw["braze"].pop("canvas_id", None)
-                elif dotted == "braze.canvas_id":
-                    raw["braze"].pop("campaign_id", None)
-        return cls.parse(raw, where=str(path) if path is not None else "the options")
+        return cls.parse(overlaid(raw, overrides, where=where), where=where)
 
     @classmethod
     def parse(cls, raw: JsonObject, *, where: str) -> Self:
@@ -343,7 +354,9 @@ class Config(_Model):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            raise ConfigError(_explain(error, where), hint="mend the configuration and run the command again") from None
+            raise ConfigError(
+                f"{where}: {explain(error, cls)}", hint="mend the configuration and run the command again"
+            ) from None
 
     @property
     def is_canvas(self) -> bool:
@@ -366,6 +379,26 @@ class Config(_Model):
         return settings
 
 
+_OTHER_TARGET = {"campaign_id": "canvas_id", "canvas_id": "campaign_id"}
+
+
+def overlaid(raw: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, where: str) -> JsonObject:
+    """``raw`` with ``overrides`` (dotted key → value, None is skipped) laid over it. Raises ConfigError.
+
+    A campaign given later takes the place of a Canvas given earlier, and the other way round.
+    """
+    laid: JsonObject = dict(raw)
+    for dotted, value in (overrides or {}).items():
+        if value is None:
+            continue
+        table, key = dotted.split(".")
+        under = laid.get(table, {})
+        if not isinstance(under, Mapping):
+            raise ConfigError(f"{where}: {table} is a table, [{table}]", hint="mend the configuration")
+        laid[table] = {name: old for name, old in under.items() if name != _OTHER_TARGET.get(key)} | {key: value}
+    return laid
+
+
 def read_toml(path: Path) -> JsonObject:
     """Parse a TOML file. Raises ConfigError with the line."""
     try:
@@ -373,9 +406,14 @@ def read_toml(path: Path) -> JsonObject:
     except FileNotFoundError:
         raise ConfigError(f"configuration file not found: {path}", hint="check the path given to --config") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration file {path} can't be read: {error}") from None
+        raise ConfigError(
+            f"configuration file {path} can't be read: {error}", hint="is it a text file (UTF-8) that you may read?"
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"configuration file {path} is not valid TOML: {error}") from None
+        raise ConfigError(
+            f"configuration file {path} is not valid TOML: {error}",
+            hint='mend that line: text stands in quotes, such as rate = "250000/hour"',
+        ) from None
 
 
 def _refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
@@ -388,36 +426,3 @@ def _refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
             )
         if isinstance(value, dict) and not prefix:
             _refuse_keys(value, where, f"{name}.")
-
-
-def _explain(error: ValidationError, where: str) -> str:
-    return f"{where}: " + "; ".join(_explain_one(detail) for detail in error.errors(include_url=False))
-
-
-def _explain_one(detail: Any) -> str:
-    path = [part for part in detail["loc"] if not str(part).startswith("function-")]
-    key = ".".join(str(part) for part in path)
-    if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(path[-1]), _known_keys(path[:-1]), n=1, cutoff=0.5)
-        return f"unknown key {key}" + (f" (did you mean {near[0]}?)" if near else "")
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message
-
-
-def _known_keys(path: list[Any]) -> list[str]:
-    model: Any = Config
-    for part in path:
-        field = model.model_fields.get(part)
-        found = next(_models_in(field.annotation), None) if field else None
-        if found is None:
-            break
-        model = found
-    names = [name for name in model.model_fields if name != "identifier_order"]
-    return [*names, "canvas_entry_properties"] if "trigger_properties" in names else names
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in getattr(annotation, "__args__", ()):
-        yield from _models_in(inner)

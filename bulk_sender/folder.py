@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bulk_sender.delivery.journal import JOURNAL
+from bulk_sender.delivery.database import JOURNAL, UNFINISHED
 from bulk_sender.errors import BulkSenderError, ConfigError
 
 DEFAULT_RUNS_DIR = "bulk-sender-runs"
@@ -33,20 +34,35 @@ def run_folder(runs_dir: Path, run_id: str) -> Path:
 
 
 def make_run_folder(folder: Path) -> None:
-    """Create the folder, readable by its owner only. Raises BulkSenderError when it can't be, or already is."""
+    """Create the folder, readable by its owner only. Raises BulkSenderError when it can't be, or already is.
+
+    One that is empty, or in which a process died before its journal was whole, has never sent anything: it is used.
+    """
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        if not _is_unused(folder):
+            raise BulkSenderError(
+                f"{folder} already exists, but holds no run", hint="choose another --run-id or remove it"
+            )
         folder.chmod(0o700)  # whatever the umask
     except FileExistsError:
         raise BulkSenderError(
-            f"{folder} already exists, but holds no run", hint="choose another --run-id or remove it"
+            f"{folder.parent} is no folder", hint="choose another place for the runs with --runs-dir"
         ) from None
     except OSError as error:
         raise BulkSenderError(
             f"the run's folder {folder} can't be created: {error.strerror}",
             hint="choose another place with --runs-dir",
         ) from None
+
+
+def _is_unused(folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or (UNFINISHED in names and JOURNAL not in names)
 
 
 def run_ids(runs_dir: Path) -> Iterator[str]:

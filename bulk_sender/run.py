@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,25 @@ from bulk_sender.config import Config
 from bulk_sender.delivery.client import client_factory
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import Endpoint
-from bulk_sender.delivery.journal import Journal, Statement
+from bulk_sender.delivery.journal import JOURNAL, Journal, Statement
 from bulk_sender.delivery.pace import Pace
 from bulk_sender.delivery.records import Batch
 from bulk_sender.delivery.sender import Sender, Stopped, Tally, Work
 from bulk_sender.delivery.writer import JournalWriter
-from bulk_sender.errors import BulkSenderError, InputError, RunMismatchError
+from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMismatchError
 from bulk_sender.folder import make_run_folder
 from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.formats import InputFile
 from bulk_sender.recipients.locate import Given
 from bulk_sender.recipients.mapping import Mapping, resolve
-from bulk_sender.recipients.plan import Payload, Planned, duplicate_key, plan
+from bulk_sender.recipients.plan import Payload, Planned, duplicate_keys, plan
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import FileIdentity, Source, identify
 from bulk_sender.recipients.spool import Spool
 from bulk_sender.results import frames
 from bulk_sender.results.files import Format, write_json, write_rejects, write_results
+from bulk_sender.results.report import REPORT, write_report
 from bulk_sender.results.summary import State, Summary
 
 _CHUNKS_AHEAD = 2
@@ -99,6 +100,7 @@ class Opened:
     def open(cls, inputs: Sequence[Given], config: Config, spool: Spool) -> Opened:
         """``spool`` has to live as long as what is opened. Raises InputError, ConfigError."""
         source = Source.open(inputs, config.input, spool)
+        Filter.of(config.input, source.schema)  # a condition that can't be applied is refused before any row is read
         return cls(source, resolve(source.schema, config), config)
 
     @classmethod
@@ -130,6 +132,8 @@ class Facts:
     """The weather of the embedded sandbox, empty for a real send."""
     format: Format
     created_at: str
+    broadcast: bool = False
+    """Whether the run is one request to a segment or audience, without rows."""
     tool: str = f"bulk-sender {__version__}"
 
     @classmethod
@@ -138,6 +142,7 @@ class Facts:
         facts = {name: journal.fact(name) for name in names}
         facts["input"] = tuple(FileIdentity(**item) for item in facts["input"])
         facts["paths"] = tuple(facts["paths"])
+        facts["broadcast"] = bool(facts["broadcast"])
         return cls(**facts)
 
     def located(self, folder: Path) -> list[tuple[FileIdentity, Path]]:
@@ -156,6 +161,8 @@ class Facts:
             found.insert(0, "input")
         if bool(self.sandbox) != bool(other.sandbox):
             found.append("sandbox")
+        if self.broadcast != other.broadcast:
+            found.append("kind (a broadcast, or a send to recipients)")
         return found
 
 
@@ -198,92 +205,145 @@ class Delivery:
         config: Config,
         control: Control,
         on_progress: Callable[[Progress], None] | None = None,
+        *,
+        hold_after: int | None = None,
+        on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
     ) -> None:
+        """``hold_after``: once this many rows of the run are settled, ``on_hold`` decides whether the rest goes out.
+
+        Without ``on_hold``, or when it says False, the run stops there and can be resumed.
+        """
         self.journal = journal
         self.facts = facts
         self.config = config
         self.control = control
         self.on_progress = on_progress
+        self.hold_after = hold_after
+        self.on_hold = on_hold
+        self._held = False
         self.rows = 0
         self.plan_complete = False
         self.trouble: BulkSenderError | None = None
+        self.bug: InternalError | None = None
+        """What nobody foresaw, with the exception as its ``__cause__``."""
 
     async def run(self, command: str, target: Endpoint, credential: Credential, opened: Opened | None) -> Summary:
-        """Send what is not sent yet, then plan and send the rest of the input. Raises nothing expected."""
+        """Send what is not sent yet, then plan and send the rest of the input.
+
+        Raises BulkSenderError for what stands in the way before the first request. From then on trouble, also an
+        unforeseen one, is told by the summary: however sending ends, the account is closed.
+        """
         self._started = time.monotonic()
+        delivery = self.config.delivery
+        new_client = client_factory(self.config, target.url, credential)
+        refuse_unwritable(self.journal.folder, self.facts.format)
         self.journal.begin_epoch(command)
         self.plan_complete = bool(self.journal.fact("plan_complete"))
-        delivery = self.config.delivery
-        async with JournalWriter(self.journal) as writer:
-            sender = Sender(
-                writer,
-                target,
-                client_factory(self.config, target.url, credential),
-                Pace(delivery.pace.per_second, reserve=delivery.reserve),
-                delivery,
-            )
-            with anyio.CancelScope() as scope:
-                self.control.attach(sender, scope)
-                async with self._ticking(sender):
-                    await self._feed_and_send(writer, sender, target, opened)
+        writer = JournalWriter(self.journal)
+        pace = Pace(target.rate(delivery.pace).per_second, reserve=delivery.reserve)
+        sender = Sender(writer, target, new_client, pace, delivery)
+        try:
+            async with writer:
+                with anyio.CancelScope() as scope:
+                    self.control.attach(sender, scope)
+                    async with self._ticking(sender):
+                        await self._send_all(writer, sender, target, opened)
+        except Exception as error:
+            self.bug = InternalError.of(error)
+            sender.stop(str(self.bug))
+        except BaseException:  # whoever ends the event loop itself has the account closed all the same
+            with suppress(Exception):
+                self._end(sender)
+            raise
         return self._end(sender)
 
-    async def _feed_and_send(
-        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None
-    ) -> None:
-        feed, work = anyio.create_memory_object_stream[Work](self.config.delivery.concurrency)
+    async def _send_all(self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None) -> None:
+        """Everything there is to send; when the run is to be held under way, the rest after a word only."""
+        async with aclosing(self._work(writer, sender, target, opened)) as work:
+            while await self._send_until_held(sender, work):
+                await self._hold(sender)
+
+    async def _send_until_held(self, sender: Sender, work: AsyncGenerator[Work | None]) -> bool:
+        """Deliver work and wait for its outcomes. True when there may be more, behind a hold."""
+        feed, queue = anyio.create_memory_object_stream[Work](self.config.delivery.concurrency)
         async with anyio.create_task_group() as group:
-            group.start_soon(sender.run, work)
+            group.start_soon(sender.run, queue)
             async with feed:
                 try:
-                    await self._feed_planned(sender, feed)
-                    if not self.plan_complete and opened is not None:
-                        await self._feed_new(writer, sender, feed, target, opened)
+                    async for item in work:
+                        if item is None:
+                            return True
+                        await _put(feed, item, sender)
                 except BulkSenderError as error:
                     self.trouble = error
                     sender.stop(str(error))
+        return False
 
-    async def _feed_planned(self, sender: Sender, feed: MemoryObjectSendStream[Work]) -> None:
+    async def _hold(self, sender: Sender) -> None:
+        if sender.is_stopping:
+            return
+        if self.on_hold is None or not await self.on_hold(self._progress(sender)):
+            sender.stop("held after the first " + ("row" if self.hold_after == 1 else f"{self.hold_after} rows"))
+
+    async def _work(
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None
+    ) -> AsyncGenerator[Work | None]:
+        """The batches in the order of their rows; None where the run is to be held."""
+        async with aclosing(self._planned_work(sender)) as planned:
+            async for item in planned:
+                yield item
+        if not self.plan_complete and opened is not None:
+            async with aclosing(self._new_work(writer, sender, target, opened)) as new:
+                async for item in new:
+                    yield item
+
+    def _is_to_hold(self, rows_before: int) -> bool:
+        if self._held or self.hold_after is None or rows_before < self.hold_after:
+            return False
+        self._held = True
+        return True
+
+    async def _planned_work(self, sender: Sender) -> AsyncGenerator[Work | None]:
         """What an earlier process planned and nobody has sent, or what is to be sent again."""
         with Journal.look(self.journal.folder) as reading:
             self.rows = frames.counts(reading)["rows"]
-            for chunk in [
-                row["chunk"]
-                for row in reading.query("SELECT DISTINCT chunk FROM state WHERE status = 'not_sent' ORDER BY chunk")
-            ]:
+            chunks = reading.query(
+                "SELECT id, (SELECT coalesce(sum(rows), 0) FROM chunk AS earlier WHERE earlier.id < chunk.id) AS before"
+                " FROM chunk WHERE id IN (SELECT chunk FROM state WHERE status = 'not_sent') ORDER BY id"
+            )
+            for chunk in chunks:
+                if self._is_to_hold(chunk["before"]):
+                    yield None
                 if sender.is_stopping:
                     return
-                payload = Payload(frames.chunk_rows(reading, chunk)["recipient"])
+                payload = Payload(frames.chunk_rows(reading, chunk["id"])["recipient"])
                 pending = reading.query(
                     "SELECT batch AS id, chunk, first, size, parent, attempts AS prior, body_sha256 FROM state"
                     " WHERE status = 'not_sent' AND chunk = ? ORDER BY first",
-                    (chunk,),
+                    (chunk["id"],),
                 )
                 for found in pending:
                     body_sha256 = found.pop("body_sha256")
-                    await _put(feed, Work(Batch(**found), payload, body_sha256), sender)
+                    yield Work(Batch(**found), payload, body_sha256)
 
-    async def _feed_new(
-        self,
-        writer: JournalWriter,
-        sender: Sender,
-        feed: MemoryObjectSendStream[Work],
-        target: Endpoint,
-        opened: Opened,
-    ) -> None:
+    async def _new_work(
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened
+    ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
         where = await anyio.to_thread.run_sync(_resume_point, self.journal.folder)
-        pieces = opened.plan(target.frame_bytes, **where)
+        pieces = opened.plan(target.frame_bytes, cut_after=self.hold_after, **where)
         number = self.journal.next_id("chunk")
         while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
             batches = _number(piece, number, sender)
             record = await anyio.to_thread.run_sync(_chunk_record, piece, number)
             await writer.write(record, *(self.journal.batch_record(batch) for batch in batches))
-            self.rows += len(piece.rows)
+            before, self.rows = self.rows, self.rows + len(piece.rows)
+            if self._is_to_hold(before):
+                yield None
             if not sender.is_stopping:
                 payload = Payload(piece.rows["recipient"])
                 for batch in batches:
-                    await _put(feed, Work(batch, payload), sender)
+                    yield Work(batch, payload)
             number += 1
         await writer.write(("run", ("plan_complete", "true")))
         self.plan_complete = True
@@ -329,41 +389,83 @@ class Delivery:
 
     def _end(self, sender: Sender) -> Summary:
         """Close the account of this process: state, results, rejects, summary."""
+        try:
+            return self._close_account(sender)
+        except BulkSenderError as error:  # not even the journal can be read any more
+            error.exit_code = 3
+            raise
+
+    def _close_account(self, sender: Sender) -> Summary:
         stopped = sender.stopped
-        counted = frames.counts(self.journal)
-        left = counted["not_sent"] or not self.plan_complete
+        left = frames.has_unsent(self.journal) or not self.plan_complete
         state: State = "finished"
         if left:
             state = "interrupted" if stopped is not None and stopped.signal else "stopped"
-        reason = stopped.reason if stopped is not None and left else None
-        if left and reason is None:
-            reason = "the process was told to leave at once"
-        if not self.plan_complete and reason is not None:
-            reason += "; the input was not read to its end, later rows are not counted"
-        for line in sender.unrecorded:
-            reason = f"{reason or ''}; not recorded: {line}".removeprefix("; ")
-        elapsed = time.monotonic() - self._started
+        reasons = [stopped.reason if stopped is not None else "the process was told to leave at once"] if left else []
+        if self.bug is not None and str(self.bug) not in reasons:
+            reasons.append(str(self.bug))
+        if not self.plan_complete:
+            reasons.append("the input was not read to its end, later rows are not counted")
+        reasons += [f"not recorded: {line}" for line in sender.unrecorded]
         try:
-            self.journal.end_epoch(state, reason or "", elapsed)
+            self.journal.end_epoch(state, "; ".join(reasons), time.monotonic() - self._started)
         except BulkSenderError as error:
-            reason = f"{reason or ''}; {error}".removeprefix("; ")
-        signal = stopped.signal if stopped is not None else 0
-        return replace(write_files(self.journal, self.facts.format, state, reason), signal=signal)
+            reasons += [str(error)] if str(error) not in reasons else []
+        summary = close_files(self.journal, self.facts.format, state, reasons)
+        return replace(summary, signal=stopped.signal if stopped is not None else 0)
+
+
+def close_files(journal: Journal, kind: Format, state: State, reasons: Sequence[str] = ()) -> Summary:
+    """Write the files of a run that has ended; one that can't be written makes it ``stopped``, to be resumed."""
+    try:
+        return write_files(journal, kind, state, "; ".join(reasons) or None)
+    except BulkSenderError as error:
+        files = {"journal": str(journal.folder / JOURNAL)}
+        state = "stopped" if state == "finished" else state
+        return summarize(journal, state, "; ".join([*reasons, str(error)]), files)
+
+
+def refresh_files(journal: Journal, ended: Summary) -> Summary:
+    """Write the files of a finished run again if a crash, or a full disk, came between.
+
+    The summary is written last: when it is what the journal says, and the others are there, they are whole.
+    """
+    try:
+        known = json.loads((journal.folder / "summary.json").read_bytes())
+    except (OSError, ValueError):
+        known = None
+    if known == ended.to_dict() and all(Path(path).is_file() for path in ended.files.values()):
+        return ended
+    refuse_unwritable(journal.folder, journal.fact("format"))
+    return close_files(journal, journal.fact("format"), ended.state, [ended.reason] if ended.reason else [])
+
+
+def refuse_unwritable(folder: Path, kind: Format) -> None:
+    """Before anything is sent: the files written at the end must have a place. Raises BulkSenderError.
+
+    A symbolic link there is no hindrance: it is replaced, and never followed.
+    """
+    for name in (f"results.{kind}", "rejected.csv", "summary.json"):
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            raise BulkSenderError(f"{path} is a folder, where a file is to be written", hint="move it away")
 
 
 def write_files(journal: Journal, kind: Format, state: State, reason: str | None) -> Summary:
-    """Results, rejects and summary, made from the journal alone."""
+    """Results, rejects, summary and report, made from the journal alone. Raises BulkSenderError."""
     folder = journal.folder
     results = folder / f"results.{kind}"
     files = {
         "results": str(results),
         "rejected": str(folder / "rejected.csv"),
-        "journal": str(folder / "journal.sqlite"),
+        "journal": str(folder / JOURNAL),
     }
     write_results(journal, results, kind)
     write_rejects(journal, folder / "rejected.csv")
-    summary = summarize(journal, state, reason, files | {"summary": str(folder / "summary.json")})
+    files |= {"summary": str(folder / "summary.json"), "report": str(folder / REPORT)}
+    summary = summarize(journal, state, reason, files)
     write_json(folder / "summary.json", summary.to_dict())
+    write_report(journal, summary, folder / REPORT)
     return summary
 
 
@@ -388,6 +490,7 @@ def summarize(journal: Journal, state: State, reason: str | None, files: dict[st
         recipients_per_s=round(counted["accepted"] / elapsed, 1) if elapsed else 0.0,
         reason=reason,
         files=files,
+        broadcast=frames.broadcast(journal),
     )
 
 
@@ -437,7 +540,7 @@ def _resume_point(folder: Path) -> dict[str, Any]:
         for chunk in frames.chunk_ids(journal):
             rows = frames.chunk_rows(journal, chunk)
             already += len(rows)
-            seen.repeated(rows.filter(pl.col("verdict") == "valid").select(duplicate_key()).to_series())
+            seen.repeated(duplicate_keys(rows.filter(pl.col("verdict") == "valid")))
         return {
             "start": Position(**json.loads(last[0]["resume"])),
             "after_row": last[0]["last_row"],

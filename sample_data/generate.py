@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from draws import Rows
 from polars.io.plugins import register_io_source
+
+from draws import Rows
 from recipients import clean_parquet_rows, csv_rows, parquet_rows
 from tables import LENGTH, TABLES
 

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import polars as pl
+
 from draws import Draws, Mask, Numbers, Rows, absent
 from faults import Fault, Flaws, rows_with
 from words import INTERESTS, LOCALES, ODD_MESSAGES, PRODUCTS, STORES, TIERS

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
+
 from draws import Draws, Rows, absent
 from faults import Fault, Flaws
 from words import COUNTRIES, INTERESTS, LOCALES, PLANS, PRODUCTS, TIERS

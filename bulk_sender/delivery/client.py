@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import anyio
@@ -37,27 +38,37 @@ def client_factory(config: Config, url: str, credential: Credential) -> Callable
 
 
 class _Trace:
-    """What httpx's trace extension told of one request."""
+    """What httpx's trace extension told of one request. A proxy's CONNECT is no request of ours."""
 
-    __slots__ = ("headers", "reach", "status")
+    __slots__ = ("_tunnel", "headers", "premature", "reach", "status")
 
     def __init__(self) -> None:
         self.reach = Reach.NOTHING
         self.status: int | None = None
         self.headers: dict[str, str] = {}
+        self.premature = False
+        self._tunnel = False
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         if event == "http11.send_request_headers.started":
-            self.reach = max(self.reach, Reach.HEAD_STARTED)
+            self._tunnel = getattr(info.get("request"), "method", b"POST") == b"CONNECT"
+            self._reached(Reach.CONNECTED if self._tunnel else Reach.HEAD_STARTED)
+        elif event.endswith(".connect_tcp.complete"):
+            self._reached(Reach.CONNECTED)
+        elif self._tunnel:
+            return
         elif event == "http11.send_request_body.complete":
-            self.reach = max(self.reach, Reach.BODY_SENT)
+            self._reached(Reach.BODY_SENT)
         elif event == "http11.receive_response_headers.complete":
             _, status, _, headers = info["return_value"][:4]
-            self.reach = Reach.STATUS_SEEN
             self.status = int(status)
+            # A refusal may come early (413); nothing else can speak of a request that was not yet written.
+            self.premature = self.reach < Reach.BODY_SENT and self.status < 400
+            self._reached(Reach.STATUS_SEEN)
             self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
-        elif event.endswith(".connect_tcp.complete"):
-            self.reach = max(self.reach, Reach.CONNECTED)
+
+    def _reached(self, reach: Reach) -> None:
+        self.reach = max(self.reach, reach)
 
 
 class HttpxClient:
@@ -79,7 +90,8 @@ class HttpxClient:
         )
         self._credential = credential
         self._timeout = timeout
-        self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout)).as_dict()
+        # Connecting gets the smaller part: when it is what takes too long, that must be told from a lost answer.
+        self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout / 2)).as_dict()
         self._new_transport = new_transport
         self._transport = new_transport()
 
@@ -101,9 +113,10 @@ class HttpxClient:
             reach=Reach.ANSWERED if ended else trace.reach,
             status=trace.status,
             headers=trace.headers,
-            body=self._credential.scrub(answer.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+            body=self._credential.scrub_json(bytes(answer)),
             error=name,
             cause=_cause(error),
+            premature=trace.premature,
             elapsed_s=time.monotonic() - started,
         )
 
@@ -134,17 +147,12 @@ class HttpxClient:
         return True
 
     async def _renew(self) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
-            try:
-                await self._transport.aclose()
-            except Exception:  # closing what is broken anyway
-                self._transport = self._new_transport()
-                return
+        await self.aclose()
         self._transport = self._new_transport()
 
     async def aclose(self) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
-            await self._transport.aclose()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0), suppress(Exception):
+            await self._transport.aclose()  # of what is broken too
 
 
 def _cause(error: BaseException | None) -> str:

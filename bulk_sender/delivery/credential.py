@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from bulk_sender.errors import CredentialError
 
@@ -34,13 +36,27 @@ class Credential:
         """``text`` without the key, should a server have quoted it."""
         return text.replace(self._key, "***")
 
+    def scrub_json(self, body: bytes) -> bytes:
+        """An answer's body without the key, even where JSON writes it otherwise (``\\/``, ``\\u002f``)."""
+        if b"\\" in body:
+            try:
+                plain = json.dumps(json.loads(body.decode())).encode()
+            except (ValueError, RecursionError):
+                plain = b""
+            if self._key.encode() in plain:
+                body = plain
+        return body.replace(self._key.encode(), b"***")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not to be pickled")
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Credential:
         """Raises CredentialError when no key is set, or it can't be one. Never quotes what it found."""
-        raw, origin = environment.get("BRAZE_API_KEY"), "BRAZE_API_KEY"
-        if raw is None and (path := environment.get("BRAZE_API_KEY_FILE")):
+        raw, origin = environment.get("BRAZE_API_KEY", ""), "BRAZE_API_KEY"
+        if not raw.strip() and (path := environment.get("BRAZE_API_KEY_FILE")):
             raw, origin = _read_private(Path(path)), f"BRAZE_API_KEY_FILE ({path})"
-        if raw is None or not raw.strip():
+        if not raw.strip():
             raise CredentialError("no API key is set", hint=_HINT)
         return cls.check(raw, origin)
 
@@ -57,11 +73,13 @@ class Credential:
 
 def _read_private(path: Path) -> str:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise CredentialError(f"BRAZE_API_KEY_FILE: {path} can't be read: {error.strerror}", hint=_HINT) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+        # not blocking: a pipe with no writer would hold the program for ever
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no path"
+        raise CredentialError(f"BRAZE_API_KEY_FILE: {path} can't be read: {why}", hint=_HINT) from None
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise CredentialError(f"BRAZE_API_KEY_FILE: {path} is not a regular file", hint=_HINT)
         if status.st_mode & 0o077:
@@ -69,4 +87,6 @@ def _read_private(path: Path) -> str:
                 f"BRAZE_API_KEY_FILE: {path} can be read by others (mode {status.st_mode & 0o777:04o})",
                 hint=f"chmod 600 {path}",
             )
-        return file.read(4096).decode("utf-8", "replace")
+        return os.read(descriptor, 4096).decode("utf-8", "replace")
+    finally:
+        os.close(descriptor)

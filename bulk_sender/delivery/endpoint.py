@@ -1,6 +1,6 @@
 """The endpoint: where a request goes, and the JSON around its recipients. Pure.
 
-Sources: post_send_triggered_campaigns, post_send_triggered_canvases, api_basics (REST hosts).
+Sources: post_send_triggered_campaigns, post_send_triggered_canvases, api_basics (REST hosts), api_limits.
 """
 
 from __future__ import annotations
@@ -11,54 +11,94 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bulk_sender.config import Config
+from bulk_sender.config import Config, Rate
 from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.mapping import constant_json
+from bulk_sender.recipients.rules import MAX_CANVAS_PROPERTIES_BYTES
 
 CAMPAIGN_PATH = "/campaigns/trigger/send"
 CANVAS_PATH = "/canvas/trigger/send"
-MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
-"""Braze: canvas_entry_properties are at most 50 KB."""
 
-_KNOWN_HOST = re.compile(r"^rest\.[a-z]{2,}-\d{2}\.braze\.(com|eu)$")
+BROADCAST_RATE = Rate.parse("250/minute")
+"""Braze's limit for requests without recipients. One with recipients and an ``audience`` counts as any other."""
+
+_KNOWN_HOST = re.compile(r"rest\.[a-z]{2,}-[0-9]{2}\.braze\.(?:com|eu)")
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One request is ``head + recipients + tail``; ``url`` is the whole address."""
+    """One request is ``head + recipients + tail``; ``url`` is the whole address.
+
+    Every body is made by ``body``. With ``broadcast`` the head says ``"broadcast":true`` and nobody is named.
+    """
 
     url: str
     head: bytes
     tail: bytes
+    broadcast: bool = False
 
     def body(self, recipients: bytes) -> bytes:
-        """``recipients``: 1 to 50 JSON objects joined by commas."""
+        """``recipients``: 1 to 50 JSON objects joined by commas; empty for a broadcast, and for nothing else."""
+        assert bool(recipients) is not self.broadcast, "recipients and a broadcast exclude each other"
         return self.head + recipients + self.tail
 
     @property
     def frame_bytes(self) -> int:
         return len(self.head) + len(self.tail)
 
+    def rate(self, asked: Rate) -> Rate:
+        """The rate for this kind of request: what was asked for, within the narrow limit of broadcasts."""
+        return min(asked, BROADCAST_RATE, key=lambda rate: rate.per_second) if self.broadcast else asked
+
 
 def endpoint(config: Config) -> Endpoint:
     """The endpoint of a run. Raises ConfigError when the host or the target is missing or unsound."""
+    return Endpoint(_url(config), request_head(config), b"]}")
+
+
+def broadcast_endpoint(config: Config) -> Endpoint:
+    """The endpoint of a broadcast: to everybody in the campaign's segment who also matches the ``audience``, if any.
+
+    Raises ConfigError, also for what can't go with a broadcast: recipients and attachments.
+    """
+    if not config.recipient.is_empty:
+        raise ConfigError(
+            "[recipient] maps columns, but a broadcast names no recipients",
+            hint="remove [recipient] from the configuration, or use send",
+        )
+    if config.message.attachments:
+        raise ConfigError("message.attachments can't go with a broadcast", hint="remove them, or use send")
+    return Endpoint(_url(config), _open_object(_fields(config, broadcast=True)), b"}", broadcast=True)
+
+
+def _url(config: Config) -> str:
     base = check_url(config.braze.endpoint)
     if config.target is None:
         raise ConfigError(
             "no campaign: neither braze.campaign_id nor braze.canvas_id is set",
             hint="give --campaign-id ID or --canvas-id ID, or set it under [braze]; --sandbox needs none",
         )
-    head = request_head(config)
-    return Endpoint(base + (CANVAS_PATH if config.is_canvas else CAMPAIGN_PATH), head, b"]}")
+    return base + (CANVAS_PATH if config.is_canvas else CAMPAIGN_PATH)
 
 
 def request_head(config: Config) -> bytes:
-    """Everything before the recipients. ``broadcast`` is always sent, and always false."""
+    """Everything before the recipients. ``broadcast`` is always sent, and false."""
+    return _open_object(_fields(config, broadcast=False)) + b',"recipients":['
+
+
+def _open_object(fields: dict[str, str]) -> bytes:
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in fields.items())).encode()
+
+
+def _fields(config: Config, *, broadcast: bool) -> dict[str, str]:
+    """The request's fields but for its recipients: name → JSON text."""
     message = config.message
     fields: dict[str, str] = {"canvas_id" if config.is_canvas else "campaign_id": json.dumps(config.target)}
     if config.braze.send_id:
         fields["send_id"] = json.dumps(config.braze.send_id)
-    fields["broadcast"] = "false"
+    fields["broadcast"] = json.dumps(broadcast)
     if message.trigger_properties:
         name = config.braze.canvas_properties_name if config.is_canvas else "trigger_properties"
         text = constant_json(message.trigger_properties, f"message.{name}")
@@ -68,11 +108,12 @@ def request_head(config: Config) -> bytes:
     if message.audience is not None:
         fields["audience"] = constant_json(message.audience, "message.audience")
     if message.attachments:
+        if config.is_canvas:
+            raise ConfigError("message.attachments belong to campaigns, not to a Canvas")
         fields["attachments"] = constant_json(
             [item.model_dump() for item in message.attachments], "message.attachments"
         )
-    body = ",".join(f'"{name}":{text}' for name, text in fields.items())
-    return ("{" + body + ',"recipients":[').encode()
+    return fields
 
 
 def check_url(url: str | None) -> str:
@@ -87,6 +128,10 @@ def check_url(url: str | None) -> str:
             "such as https://rest.iad-01.braze.com",
         )
     hint = "write it like https://rest.iad-01.braze.com"
+    url = url.strip()
+    # Some of these urlsplit drops without a word, and one (the Kelvin sign) it turns into an ASCII letter.
+    if not url.isascii() or re.search(r"[\s\\\x00-\x1f\x7f]", url):
+        raise ConfigError("braze.endpoint has characters that no address has", hint=hint)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -95,9 +140,9 @@ def check_url(url: str | None) -> str:
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError("braze.endpoint is not an http(s) address", hint=hint)
-    if "@" in parts.netloc or parts.query or parts.fragment or parts.path not in ("", "/"):
+    if "@" in parts.netloc or "?" in url or "#" in url or parts.path not in ("", "/"):
         raise ConfigError("braze.endpoint has more than scheme and host in it", hint=hint)
-    if not re.fullmatch(r"[a-z0-9.:-]+", host) or host.endswith("."):
+    if not (_HOST_NAME.fullmatch(host) or _is_address(host)):
         raise ConfigError(f"braze.endpoint: the host {host!r} has characters that no Braze host has", hint=hint)
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
@@ -109,14 +154,18 @@ def check_url(url: str | None) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host) is not None and "%" not in host
     except ValueError:
         return False
 
 
 def is_known_host(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return is_loopback(host) or bool(_KNOWN_HOST.match(host))
+    """Whether ``url``, as ``check_url`` gave it, is one of Braze's REST hosts at its own port, or loopback."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return is_loopback(host) or (parts.port in (None, 443) and _KNOWN_HOST.fullmatch(host) is not None)

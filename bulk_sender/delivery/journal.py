@@ -7,40 +7,49 @@ an older epoch are refused, so that a process which slept through another's star
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import json
 import os
+import secrets
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from bulk_sender.delivery.outcome import Outcome
-from bulk_sender.delivery.records import (
-    SCHEMA,
-    SCHEMA_VERSION,
-    STATE_VIEW,
-    TABLES,
-    Batch,
-    Value,
-    seal,
+from bulk_sender.delivery import failpoints
+from bulk_sender.delivery.ballast import SIZE as BALLAST_BYTES
+from bulk_sender.delivery.ballast import Ballast
+from bulk_sender.delivery.database import JOURNAL as JOURNAL
+from bulk_sender.delivery.database import (
+    UNFINISHED,
+    build,
+    connect,
+    connect_to_read,
+    insert,
+    plainly,
 )
-from bulk_sender.errors import JournalError, RunHeldError, RunNotFoundError
+from bulk_sender.delivery.database import Statement as Statement
+from bulk_sender.delivery.lock import holder as holder
+from bulk_sender.delivery.lock import now as now
+from bulk_sender.delivery.lock import release, take_lock
+from bulk_sender.delivery.mark import Mark
+from bulk_sender.delivery.outcome import Outcome
+from bulk_sender.delivery.proof import primary_code, prove, unreadable
+from bulk_sender.delivery.records import (
+    RESEND,
+    SCHEMA_VERSION,
+    SEAL_KEY,
+    STATE_VIEW,
+    Batch,
+    Status,
+    Value,
+)
+from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
 
-JOURNAL = "journal.sqlite"
-LOCK = "lock"
-
-Statement = tuple[str, tuple[Value, ...]]
-"""A table's name and the values of one record, seal excluded."""
-
-
-def now() -> str:
-    """The time as the journal writes it: UTC, ISO 8601, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+_CLOSES_THE_ACCOUNT = frozenset({"outcome", "ending"})
+"""What may use the ballast of a full disk: it says what came of what had begun, and begins nothing."""
 
 
 class Journal:
@@ -50,70 +59,101 @@ class Journal:
     process is sending).
     """
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: int | None) -> None:
+    def __init__(
+        self, folder: Path, connection: sqlite3.Connection, lock: int | None = None, key: bytes = b"", records: int = 0
+    ) -> None:
         self.folder = folder
         self.epoch = 0
         self._connection = connection
         self._lock = lock
+        self._key = key
+        self._records = records
+        self._mark = Mark.open(folder, key) if lock is not None else None
+        self._ballast = Ballast(folder)
+        self._refusal = ""
+        """Why nothing more is taken: the disk failed, and what it says of later writes can't be trusted."""
+        self._ballast_spent = False
         connection.executescript(STATE_VIEW)
 
     # --- opening ------------------------------------------------------------------------------------------------
 
     @classmethod
     def create(cls, folder: Path, facts: dict[str, Any]) -> Journal:
-        """A new run's journal with its frozen ``facts``. Raises RunHeldError, JournalError."""
-        lock = _take_lock(folder)
+        """A new run's journal with its frozen ``facts``: whole under its name, or not there at all.
+
+        Raises RunHeldError, JournalError.
+        """
+        with suppress(OSError):  # before the lock: its presence says that no journal has been here yet
+            if not (folder / JOURNAL).exists():
+                (folder / UNFINISHED).touch(mode=0o600)
+        lock = take_lock(folder)
         try:
-            descriptor = os.open(folder / JOURNAL, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
-            os.fchmod(descriptor, 0o600)
-            os.close(descriptor)
-            connection = _connect(folder / JOURNAL)
-            connection.executescript(SCHEMA)
-            journal = cls(folder, connection, lock)
-            facts = {"version": SCHEMA_VERSION, "run_id": folder.name, **facts}
-            journal.write([("run", (name, json.dumps(value))) for name, value in facts.items()])
-            _sync_folder(folder)
-            return journal
+            if (folder / JOURNAL).exists():
+                raise JournalError(f"run {folder.name!r} has been started meanwhile", hint="run this command again")
+            key = secrets.token_bytes(16)
+            facts = {"version": SCHEMA_VERSION, "run_id": folder.name, SEAL_KEY: key.hex(), **facts}
+            records = [("run", (name, json.dumps(value))) for name, value in facts.items()]
+            build(folder, records, key)
+            return cls(folder, connect(folder / JOURNAL), lock, key, len(records))
         except (OSError, sqlite3.Error) as error:
-            _release(lock)
+            release(lock)
             raise JournalError(f"the journal in {folder} can't be created: {error}") from None
+        except BaseException:
+            release(lock)
+            raise
 
     @classmethod
     def hold(cls, folder: Path) -> Journal:
-        """Open a run to go on with it: lock it, prove it sound, and note what a dead process left in doubt.
+        """Open a run to go on with it: lock it, and prove it sound before anything in it is touched.
 
         Raises RunNotFoundError, RunHeldError, and JournalError when a record is damaged or the journal is another
         run's.
         """
         _must_exist(folder)
-        lock = _take_lock(folder)
+        lock = take_lock(folder)
         try:
-            journal = cls(folder, _connect(folder / JOURNAL), lock)
-            journal.verify()
+            with closing(connect_to_read(folder / JOURNAL)) as reading:
+                key, records = prove(reading, folder)
+            journal = cls(folder, connect(folder / JOURNAL), lock, key, records)
+            journal._note_records()
             return journal
         except sqlite3.Error as error:
-            _release(lock)
-            raise _damaged(folder, str(error)) from None
+            release(lock)
+            raise unreadable(folder, error) from None
+        except OSError as error:
+            release(lock)
+            raise JournalError(f"the journal in {folder} can't be opened: {error}") from None
         except BaseException:
-            _release(lock)
+            release(lock)
             raise
 
     @classmethod
     def look(cls, folder: Path) -> Journal:
-        """Open a run to read it. Raises RunNotFoundError, JournalError."""
+        """Open a run to read it. Proved sound first, unless a process holds it: that one has proved it.
+
+        Raises RunNotFoundError, JournalError.
+        """
         _must_exist(folder)
         try:
-            connection = sqlite3.connect(f"file:{folder / JOURNAL}?mode=ro", uri=True, isolation_level=None, timeout=10)
-            connection.execute("SELECT count(*) FROM run")
-            return cls(folder, connection, None)
+            connection = connect_to_read(folder / JOURNAL)
+            try:
+                if holder(folder) is None:
+                    prove(connection, folder)
+                return cls(folder, connection)
+            except BaseException:
+                connection.close()
+                raise
         except sqlite3.Error as error:
-            raise _damaged(folder, str(error)) from None
+            raise unreadable(folder, error) from None
 
     def close(self) -> None:
         with suppress(sqlite3.Error):
             self._connection.close()
+        if self._mark is not None:
+            self._mark.close()
         if self._lock is not None:
-            _release(self._lock)
+            self._ballast.free()
+            release(self._lock)
             self._lock = None
 
     def __enter__(self) -> Journal:
@@ -125,30 +165,65 @@ class Journal:
     # --- writing ------------------------------------------------------------------------------------------------
 
     def write(self, statements: Iterable[Statement]) -> None:
-        """Add records, all or none; durable on return. Raises JournalError (the disk is full, or failed)."""
+        """Add records, all or none; durable on return. Raises JournalError (the disk is full, or failed).
+
+        On a full disk outcomes and endings get the ballast's space, and from then on nothing else is taken.
+        """
+        records = tuple(statements)
+        closing_the_account = all(table in _CLOSES_THE_ACCOUNT for table, _ in records)
+        if self._refusal or (self._ballast_spent and not closing_the_account):
+            raise self._refused(self._refusal or "the disk is full")
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._check_epoch()
-                for table, values in statements:
-                    marks = ",".join("?" * (len(values) + 1))
-                    self._connection.execute(
-                        f"INSERT INTO {table} VALUES ({marks})",
-                        (*values, seal(table, values)),
-                    )
-                self._connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
+                self._commit(records)
+            except sqlite3.Error as error:
+                is_full = primary_code(error) == sqlite3.SQLITE_FULL
+                if not (is_full and closing_the_account and self._ballast.free()):
+                    raise
+                self._ballast_spent = True
+                self._commit(records)
         except sqlite3.Error as error:
-            raise JournalError(
-                f"the journal {self.folder / JOURNAL} can't be written: {error}",
-                hint="free some disk space, then resume the run; nothing is sent without its record",
-            ) from None
+            if primary_code(error) == sqlite3.SQLITE_IOERR:
+                # After a failed sync the system may have dropped the pages: a later sync that succeeds proves nothing.
+                self._refusal = f"the disk failed ({error})"
+            raise self._refused(plainly(error)) from None
+
+    def _commit(self, records: Sequence[Statement]) -> None:
+        tables = [table for table, _ in records]
+        failpoints.reach_records("before", tables)
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._check_epoch()
+            insert(self._connection, records, self._key)
+            failpoints.reach_records("inside", tables)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+        self._records += len(records)
+        self._note_records()
+        failpoints.reach_records("after", tables)
+
+    def _note_records(self) -> None:
+        if self._mark is not None:
+            self._mark.set(self._records)
+
+    def _refused(self, why: str) -> JournalError:
+        return JournalError(
+            f"the journal {self.folder / JOURNAL} can't be written: {why}",
+            hint="free some disk space, then resume the run; nothing is sent without its record",
+        )
 
     def begin_epoch(self, command: str) -> int:
-        """Start an epoch and, before anything else in it, record as unknown what an earlier one left open."""
+        """Start an epoch and, before anything else in it, record as unknown what an earlier one left open.
+
+        Raises JournalError, also when the disk has no room left to work with.
+        """
+        try:
+            self._ballast.lay()
+        except OSError as error:
+            raise self._refused(f"no room for the {BALLAST_BYTES >> 20} MB set aside ({error.strerror})") from None
         self.epoch = 0
         epoch = self._scalar("SELECT coalesce(max(id), 0) + 1 FROM epoch")
         record = (epoch, command, now(), os.getpid(), socket.gethostname(), _user())
@@ -183,6 +258,8 @@ class Journal:
             )
 
     def end_epoch(self, state: str, reason: str, elapsed_s: float) -> None:
+        """Close this process's part; the ballast's space is given back for the results."""
+        self._ballast.free()
         self.write([("ending", (self.epoch, now(), state, reason, round(elapsed_s, 3)))])
 
     def _check_epoch(self) -> None:
@@ -219,8 +296,18 @@ class Journal:
             now(),
         )
 
+    def doubt_record(self, decision: int, batch: int, attempt: int, why: str) -> Statement:
+        """What the program itself takes back: an accepted batch becomes unknown."""
+        return "decision", (decision, batch, attempt, "unknown", now(), "bulk-sender", why)
+
     def decide(self, batches: Iterable[tuple[int, int]], status: str, why: str) -> int:
-        """Record the operator's verdict on (batch, attempt) pairs. Returns how many."""
+        """Record the operator's verdict on (batch, attempt) pairs. Returns how many.
+
+        ``status``: accepted, failed, or resend. Raises GuardrailError for a second verdict on one attempt; only what
+        was decided to have failed may still be sent again.
+        """
+        batches = list(batches)
+        self._refuse_second_verdicts(batches, status)
         first = self.next_id("decision")
         user, at = _user(), now()
         records: list[Statement] = [
@@ -230,18 +317,44 @@ class Journal:
         self.write(records)
         return len(records)
 
+    def _refuse_second_verdicts(self, batches: Sequence[tuple[int, int]], status: str) -> None:
+        allowed = {Status.FAILED.value} if status == RESEND else set()
+        for batch, attempt in batches:
+            found = self.query("SELECT status, at, user FROM decision WHERE attempt = ? ORDER BY id DESC", (attempt,))
+            if found and not allowed.issuperset(row["status"] for row in found):
+                raise GuardrailError(
+                    "batch {}: attempt {} was decided to be {status!r} at {at} by {user}".format(
+                        batch, attempt, **found[0]
+                    ),
+                    hint="decisions are final; bulk-sender explain shows them",
+                )
+
     # --- reading ------------------------------------------------------------------------------------------------
 
     def fact(self, name: str) -> Any:
         """One of the run's frozen facts, None when it was never noted."""
-        row = self._connection.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        rows = self.query("SELECT value FROM run WHERE name = ?", (name,))
+        return json.loads(rows[0]["value"]) if rows else None
 
     def query(self, sql: str, values: tuple[Value, ...] = ()) -> list[dict[str, Any]]:
-        """Rows as dictionaries; ``state`` is the view over batches."""
-        cursor = self._connection.execute(sql, values)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        """Rows as dictionaries; ``state`` is the view over batches. Raises JournalError."""
+        try:
+            cursor = self._connection.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+        except sqlite3.Error as error:
+            raise unreadable(self.folder, error) from None
+
+    def dispatched(self) -> dict[str, tuple[int, int]]:
+        """Each dispatch_id so far, with the (batch, attempt) that was first accepted under it."""
+        rows = self._connection.execute(
+            "SELECT dispatch_id, batch, attempt FROM outcome WHERE dispatch_id <> '' ORDER BY attempt DESC"
+        )
+        return {dispatch_id: (batch, attempt) for dispatch_id, batch, attempt in rows}
+
+    def column(self, sql: str, values: tuple[Value, ...] = ()) -> list[Any]:
+        """The first column of each row: for many rows, a third of what ``query`` costs."""
+        return [row[0] for row in self._connection.execute(sql, values)]
 
     def next_id(self, table: str) -> int:
         return self._scalar(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")
@@ -249,41 +362,6 @@ class Journal:
     def _scalar(self, sql: str) -> int:
         value = self._connection.execute(sql).fetchone()[0]
         return int(value) if value is not None else 0
-
-    def verify(self) -> None:
-        """Prove every page and record sound, and the journal this folder's. Raises JournalError."""
-        [(answer,)] = self._connection.execute("PRAGMA quick_check(1)").fetchall()
-        if answer != "ok":
-            raise _damaged(self.folder, answer)
-        for table in TABLES:
-            for *values, found in self._connection.execute(f"SELECT * FROM {table}"):
-                if seal(table, tuple(values)) != found:
-                    raise _damaged(self.folder, f"a record of {table} ({str(values[0])[:20]}) fails its checksum")
-        if self.fact("run_id") != self.folder.name:
-            raise JournalError(
-                f"{self.folder / JOURNAL} belongs to run {self.fact('run_id')!r}, not to {self.folder.name!r}",
-                hint="put the folder back under its own name",
-            )
-        if self.fact("version") != SCHEMA_VERSION:
-            raise JournalError(f"{self.folder / JOURNAL} was written by another version of bulk-sender")
-        _check_references(self._connection, self.folder)
-
-
-def _check_references(connection: sqlite3.Connection, folder: Path) -> None:
-    """A record that vanished whole leaves others pointing at nothing, or a gap in the numbers."""
-    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
-        raise _damaged(folder, "a record points at one that is gone")
-    for table in ("epoch", "chunk", "batch", "attempt", "decision"):
-        count, last = connection.execute(f"SELECT count(*), coalesce(max(id), 0) FROM {table}").fetchone()
-        if count != last:
-            raise _damaged(folder, f"records of {table} are missing")
-
-
-def _damaged(folder: Path, what: str) -> JournalError:
-    return JournalError(
-        f"the journal {folder / JOURNAL} is damaged: {what}",
-        hint="nothing will be sent from it; keep a copy, and restore the folder from a backup if there is one",
-    )
 
 
 def _must_exist(folder: Path) -> None:
@@ -294,58 +372,6 @@ def _must_exist(folder: Path) -> None:
             else f"{folder} has no journal: its run can't be gone on with",
             hint="bulk-sender runs lists the runs; --runs-dir says where to look",
         )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
-    return connection
-
-
-def _take_lock(folder: Path) -> int:
-    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(descriptor, 400, 0).decode("utf-8", "replace").strip() or "another process"
-        os.close(descriptor)
-        raise RunHeldError(
-            f"run {folder.name!r} is held by {holder}",
-            hint="wait for it to end, or stop it, then run this again",
-        ) from None
-    text = f"process {os.getpid()} on {socket.gethostname()} since {now()}\n".encode()
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text, 0)
-    return descriptor
-
-
-def _release(lock: int) -> None:
-    with suppress(OSError):
-        os.ftruncate(lock, 0)
-        os.close(lock)
-
-
-def holder(folder: Path) -> str | None:
-    """Who holds the run now (in words), or None."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return None
-    except OSError:
-        return os.pread(descriptor, 400, 0).decode("utf-8", "replace").strip() or "another process"
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    for path in (folder, folder.parent):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        with suppress(OSError):
-            os.fsync(descriptor)
-        os.close(descriptor)
 
 
 def _user() -> str:

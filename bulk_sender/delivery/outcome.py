@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
 
@@ -42,7 +42,8 @@ class Evidence:
     error: str = ""
     cause: str = ""
     premature: bool = False
-    """The answer began before its request was written: it belongs to something else."""
+    """The answer began before its request was written to the end, and is no refusal: whatever it says, it can't
+    speak of the whole request."""
     elapsed_s: float = 0.0
 
 
@@ -60,7 +61,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-Stop = Literal["", "authorization", "target", "redirect", "certificate", "host"]
+Stop = Literal["", "authorization", "target", "redirect", "certificate", "host", "repeated"]
 Likely = Literal["", "accepted", "not_accepted"]
 
 
@@ -87,9 +88,17 @@ class Outcome:
 _NEVER_LEFT = frozenset(
     {"PoolTimeout", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "InvalidURL", "ProxyError"}
 )
-_ABOUT_THE_TARGET = re.compile(r"(?i)\b(campaign|canvas|send|message_variation)[_ ]?(id|identifier)?s?\b")
+_ABOUT_THE_TARGET = re.compile(
+    r"(?i)\b(?:campaign|canvas|message[_ ]variation)(?:[_ ]?(?:api[_ ])?(?:id|identifier))?s?\b"
+    r"|\bsend[_ ]?(?:id|identifier)s?\b"
+)
+_CERTIFICATE_ERRORS = frozenset({"SSLCertVerificationError", "CertificateError"})
 _MAX_MESSAGE = 500
-_CONTROLS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x1f\x7f-\x9f\u202a-\u202e]")
+_CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x1f\x7f-\x9f]"
+    # what turns or hides text: zero-width and direction marks, and the byte-order mark
+    r"|[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 
 
 def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retry") -> Outcome:
@@ -105,14 +114,15 @@ def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retr
 
 def _answered(evidence: Evidence, status: int, server_errors: str) -> Outcome:
     answer = _object(evidence.body)
-    message = clean(answer.get("message")) if answer else ""
+    said = answer.get("message") if answer else None
+    message = clean(said)
     if 200 <= status < 300:
-        return _success(evidence, status, answer, message)
+        return _success(evidence, status, answer or {}, message)
     if status in (408, 425, 499):
         return _unknown(evidence, f"http_{status}", message or "the server gave up waiting", "not_accepted")
     if 400 <= status < 500:
         return _client_error(evidence, status, message or f"HTTP {status} without a message")
-    if status in (500, 503) and answer and isinstance(answer.get("message"), str) and server_errors == "retry":
+    if status in (500, 503) and isinstance(said, str) and server_errors == "retry":
         return _outcome(evidence, Verdict.UNSENT, f"http_{status}", message)
     if status in (307, 308):
         return _outcome(evidence, Verdict.REFUSED, f"http_{status}", "the host redirects elsewhere", stop="redirect")
@@ -122,27 +132,36 @@ def _answered(evidence: Evidence, status: int, server_errors: str) -> Outcome:
     return _unknown(evidence, f"http_{status}", text)
 
 
-def _success(evidence: Evidence, status: int, answer: dict[str, Any] | None, message: str) -> Outcome:
-    """2XX counts as taken only with the words Braze documents: ``success``, or ``queued`` during maintenance."""
-    if answer is None or message not in ("success", "queued"):
+def _success(evidence: Evidence, status: int, answer: dict[str, Any], message: str) -> Outcome:
+    """2XX counts as taken only with the words Braze documents: ``success``, or 202 ``queued`` during maintenance."""
+    queued = status == 202 and answer.get("message") == "queued"
+    if not queued and answer.get("message") != "success":
         what = f"the message {message!r}" if message else "no message that Braze documents"
         return _unknown(evidence, f"http_{status}_unexpected", f"HTTP {status} with {what}", "accepted")
-    dispatch_id = answer.get("dispatch_id")
-    known = isinstance(dispatch_id, str) and dispatch_id != ""
+    dispatch_id = clean(answer["dispatch_id"], 200) if isinstance(answer.get("dispatch_id"), str) else ""
     code, note = "", ""
     if answer.get("errors"):
-        code, note = "accepted_with_errors", clean(json.dumps(answer["errors"], ensure_ascii=False))
-    elif message == "queued":
+        code, note = "accepted_with_errors", clean(answer["errors"])
+    elif answer.get("notice"):
+        # A paused or archived Canvas answers 201 like any other, and sends nothing: post_send_triggered_canvases.
+        code, note = "accepted_with_notice", clean(answer["notice"])
+    elif queued:
         code, note = "queued", "Braze is under maintenance and has queued the request"
-    elif not known:
+    elif not dispatch_id:
         code, note = "no_dispatch_id", "Braze took the request but named no dispatch_id"
-    return Outcome(
-        Verdict.ACCEPTED,
-        code,
-        note,
-        status,
-        clean(dispatch_id, 200) if known else "",
-        reach=evidence.reach,
+    return Outcome(Verdict.ACCEPTED, code, note, status, dispatch_id, reach=evidence.reach)
+
+
+def repeated(outcome: Outcome, earlier: int) -> Outcome:
+    """What an acceptance becomes when its dispatch_id was already given to batch ``earlier``: one of the two
+    answers is not the answer to its request, and nobody can tell which."""
+    return replace(
+        outcome,
+        verdict=Verdict.UNKNOWN,
+        code="repeated_dispatch_id",
+        message=f"the dispatch_id was already given to batch {earlier}",
+        stop="repeated",
+        likely="accepted",
     )
 
 
@@ -161,7 +180,7 @@ def _client_error(evidence: Evidence, status: int, message: str) -> Outcome:
 
 
 def _never_left(evidence: Evidence) -> Outcome:
-    if "Certificate" in evidence.cause:
+    if evidence.cause in _CERTIFICATE_ERRORS:
         return _outcome(
             evidence,
             Verdict.UNSENT,
@@ -206,18 +225,37 @@ def _unknown(evidence: Evidence, code: str, message: str, likely: Likely = "", *
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
-    """The body as a JSON object, or None; deep nesting, huge numbers and bad UTF-8 are no reason to fail."""
+    """The body as a JSON object, or None; deep nesting, huge numbers and bad UTF-8 are no reason to fail.
+
+    An object that says one thing twice is None too: readers differ on which one counts.
+    """
     try:
-        parsed = json.loads(body)
+        parsed = json.loads(body.decode(), object_pairs_hook=_unambiguous)
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 
 
-def clean(text: Any, most: int = _MAX_MESSAGE) -> str:
-    """Text from outside, fit for a terminal, a log and a table: no control characters, bounded, one line."""
-    if not isinstance(text, str):
-        return "" if text is None else clean(repr(text), most)
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def clean(said: Any, most: int = _MAX_MESSAGE) -> str:
+    """What came from outside, fit for a terminal, a log and a table: no control characters, bounded, one line.
+
+    Anything but a string is shown as JSON; None is nothing.
+    """
+    text = said if isinstance(said, str) else "" if said is None else _as_json(said)
     plain = _CONTROLS.sub(" ", text[: 4 * most]).encode("utf-8", "replace").decode()
     folded = " ".join(plain.split())
     return folded if len(folded) <= most else folded[: most - 1] + "…"
+
+
+def _as_json(said: Any) -> str:
+    try:
+        return json.dumps(said, ensure_ascii=False)
+    except (ValueError, TypeError, RecursionError):
+        return f"an unreadable {type(said).__name__}"

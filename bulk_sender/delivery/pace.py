@@ -2,6 +2,8 @@
 
 aiolimiter is a leaky bucket: it lets a whole period's worth go at once. So the period is kept short: the bucket
 holds two requests, or half a percent of a second's worth, whichever is more, and the pace is smooth from the start.
+There is one bucket for the whole run, filled at the asked rate: to go slower, a request costs more of it. A new
+bucket for each new rate would start empty, and headers that change with each answer would undo the limit.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from aiolimiter import AsyncLimiter
 SHORTEST_WAIT_S = 1.0
 LONGEST_WAIT_S = 3600.0
 _TRICKLE_PER_S = 0.2
-_DIGITS = re.compile(r"\d{1,12}")
+_DIGITS = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,16 @@ class Budget:
 
 def server_now(headers: Mapping[str, str], wall: float) -> float:
     """The server's clock (epoch seconds) from its ``Date``, else ours: a skewed clock here must not matter."""
+    told = _epoch(headers.get("date", ""))
+    return wall if told is None else told
+
+
+def _epoch(date: str) -> float | None:
+    """An HTTP date as epoch seconds; None for anything else."""
     try:
-        return email.utils.parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return wall
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except Exception:  # the parser has raised a dozen types over the years, on text that a stranger chose
+        return None
 
 
 def throttle_wait(headers: Mapping[str, str], wall: float) -> float | None:
@@ -47,12 +55,10 @@ def throttle_wait(headers: Mapping[str, str], wall: float) -> float | None:
     now = server_now(headers, wall)
     for name in ("retry-after", "x-ratelimit-retry-after"):
         text = headers.get(name, "").strip()
-        if _DIGITS.fullmatch(text):
-            return _clamped(float(text))
-        try:
-            return _clamped(email.utils.parsedate_to_datetime(text).timestamp() - now)
-        except (TypeError, ValueError, OverflowError):
-            continue
+        until = None if _DIGITS.fullmatch(text) else _epoch(text)
+        told = float(text) if _DIGITS.fullmatch(text) else None if until is None else until - now
+        if told is not None and (wait := _clamped(told)) is not None:
+            return wait
     left = _reset_in(headers, now)
     return None if left is None else _clamped(left)
 
@@ -103,17 +109,22 @@ class Pace:
         """On ``clock``: when the whole pool goes on, or None."""
         self._clock, self._wall = clock, wall
         self._rng = rng or random.Random()
-        self._limiter = _limiter(rate)
+        burst = max(2.0, 0.005 * rate)
+        self._limiter = AsyncLimiter(burst, burst / rate)
+        self._queue = anyio.Lock()
         self._throttled = 0
 
     async def turn(self) -> None:
         """Wait until a request may leave."""
-        while True:
-            await self._pause()
-            limiter = self._limiter
-            await limiter.acquire()
-            if self.waiting_until is None and limiter is self._limiter:
-                return
+        owed = 1.0
+        async with self._queue:  # one after the other, or those who pay in parts would all leave at once
+            while owed > 0:
+                await self._pause()
+                price = max(1.0, self.asked / self.current)
+                part = min(owed * price, self._limiter.max_rate)
+                await self._limiter.acquire(part)
+                if self.waiting_until is None:
+                    owed -= part / price + 1e-9
 
     async def _pause(self) -> None:
         while self.waiting_until is not None:
@@ -131,7 +142,7 @@ class Pace:
         told = throttle_wait(headers, self._wall())
         seconds = told if told is not None else max(SHORTEST_WAIT_S, backoff(self._throttled, self._rng))
         until = self._clock() + seconds + self._rng.uniform(0.0, 0.25)
-        self.waiting_until = max(until, self.waiting_until or 0.0) if already else until
+        self._wait_until(until)
         return seconds
 
     def observe(self, headers: Mapping[str, str]) -> None:
@@ -142,16 +153,10 @@ class Pace:
             return
         usable = known.remaining - self.reserve * known.limit
         if usable < 1:
-            self.waiting_until = self._clock() + max(SHORTEST_WAIT_S, known.left_s)
+            self._wait_until(self._clock() + max(SHORTEST_WAIT_S, known.left_s))
             return
-        self._set(min(self.asked, max(_TRICKLE_PER_S, usable / max(known.left_s, SHORTEST_WAIT_S))))
+        self.current = min(self.asked, max(_TRICKLE_PER_S, usable / max(known.left_s, SHORTEST_WAIT_S)))
 
-    def _set(self, rate: float) -> None:
-        if abs(rate - self.current) > 0.02 * self.current:
-            self.current = rate
-            self._limiter = _limiter(rate)
-
-
-def _limiter(rate: float) -> AsyncLimiter:
-    burst = max(2.0, 0.005 * rate)
-    return AsyncLimiter(burst, burst / rate)
+    def _wait_until(self, until: float) -> None:
+        """Never shorter than what was told before."""
+        self.waiting_until = until if self.waiting_until is None else max(until, self.waiting_until)

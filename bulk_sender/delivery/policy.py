@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,6 +15,7 @@ _STOPS = {
     "redirect": "the endpoint redirects elsewhere; it is not a Braze REST host",
     "certificate": "the endpoint's certificate can't be trusted",
     "host": "the endpoint's name can't be resolved",
+    "repeated": "Braze named one dispatch_id for two batches ({message}); both are unknown",
 }
 
 
@@ -37,9 +39,14 @@ class Step:
     reason: str = ""
 
 
-def next_step(outcome: Outcome, *, size: int, attempts: int, most: int) -> Step:
-    """``size``: recipients in the batch; ``attempts``: made in this process, this one included; ``most`` allowed."""
+def next_step(outcome: Outcome, *, size: int, attempts: int, most: int, reached: bool = False) -> Step:
+    """``size``: recipients in the batch; ``attempts``: made in this process, this one included; ``most`` allowed.
+
+    ``reached``: the host has been connected to before, so that a name which no longer resolves is an outage.
+    """
     reason = _STOPS[outcome.stop].format(message=outcome.message) if outcome.stop else ""
+    if outcome.stop == "host" and reached:
+        reason = ""
     match outcome.verdict:
         case Verdict.ACCEPTED:
             return Step(Status.ACCEPTED, Action.DONE)
@@ -64,13 +71,15 @@ def next_step(outcome: Outcome, *, size: int, attempts: int, most: int) -> Step:
 
 
 class Circuit:
-    """Counts trouble in a row, so that an outage never turns a whole file into ``unknown``.
+    """Counts trouble, so that an outage never turns a whole file into ``unknown``.
 
     After ``PROBE_AFTER`` troubled requests in a row, one request at a time goes out until one succeeds
-    (half open). After ``most`` unknown or failed batches in a row the run stops.
+    (half open). After ``most`` unknown or failed batches in a row the run stops, and also when half of the last
+    ``WINDOW`` batches were lost: trouble with a success now and then is trouble all the same.
     """
 
     PROBE_AFTER = 3
+    WINDOW = 40
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -78,10 +87,11 @@ class Circuit:
         """Unknown or failed batches in a row."""
         self.unsent = 0
         """Proved-unsent requests in a row."""
+        self._recent: deque[bool] = deque(maxlen=self.WINDOW)
 
     @property
     def half_open(self) -> bool:
-        return self.lost + self.unsent >= self.PROBE_AFTER or self.lost >= max(1, self.most - 2)
+        return self.failures >= self.PROBE_AFTER or self.lost >= max(1, self.most - 2)
 
     @property
     def failures(self) -> int:
@@ -91,6 +101,7 @@ class Circuit:
         """Take one step into account. Returns the reason to stop, or an empty string."""
         if verdict is Verdict.ACCEPTED:
             self.lost = self.unsent = 0
+            self._recent.append(False)
         elif step.status in (Status.UNKNOWN, Status.FAILED):
             return self.lost_one()
         elif step.action is Action.AGAIN:
@@ -100,4 +111,9 @@ class Circuit:
     def lost_one(self) -> str:
         """One more batch failed or stayed unknown. Returns the reason to stop, or an empty string."""
         self.lost += 1
-        return f"{self.lost} requests in a row failed or stayed without an answer" if self.lost >= self.most else ""
+        self._recent.append(True)
+        if self.lost >= self.most:
+            return f"{self.lost} requests in a row failed or stayed without an answer"
+        if 2 * sum(self._recent) >= self.WINDOW:
+            return f"{sum(self._recent)} of the last {len(self._recent)} requests failed or stayed without an answer"
+        return ""

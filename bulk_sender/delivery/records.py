@@ -53,6 +53,7 @@ SELECT b.id AS batch, b.chunk, b.first, b.size, b.parent,
        CASE WHEN d.status = 'resend' THEN 'not_sent'
             WHEN d.status IS NOT NULL THEN d.status
             WHEN a.id IS NULL THEN 'not_sent'
+            WHEN o.status = 'split' THEN 'not_sent'
             ELSE coalesce(o.status, 'unknown') END AS status
 FROM batch b
 LEFT JOIN attempt a ON a.id = (SELECT max(id) FROM attempt WHERE attempt.batch = b.id)
@@ -60,7 +61,11 @@ LEFT JOIN outcome o ON o.attempt = a.id
 LEFT JOIN decision d ON d.id = (SELECT max(id) FROM decision WHERE decision.attempt = a.id)
 WHERE NOT EXISTS (SELECT 1 FROM batch child WHERE child.parent = b.id)
 """
-"""What holds for each batch that has not been split: its last attempt, that one's outcome, and a decision over it."""
+"""What holds for each batch that has not been split: its last attempt, that one's outcome, and a decision over it.
+
+A batch that was to be split but has no halves (the process ended between the two records) was refused as a whole:
+it is not sent, and will be refused and split again.
+"""
 
 
 class Status(StrEnum):
@@ -80,14 +85,19 @@ RESEND = "resend"
 Value = str | int | float | bytes | None
 
 
-def seal(table: str, values: tuple[Value, ...]) -> bytes:
-    """Eight bytes over a record's table and values; large blobs go in by their own digest."""
-    digest = hashlib.blake2b(table.encode(), digest_size=8)
+SEAL_KEY = "seal_key"
+"""The fact that holds a run's key: drawn for each run, so that a record of another run's journal never fits."""
+
+
+def seal(table: str, values: tuple[Value, ...], key: bytes = b"") -> bytes:
+    """Eight bytes over a record's table and values; large blobs go in by their own digest. No secret is in ``key``."""
+    digest = hashlib.blake2b(table.encode(), digest_size=8, key=key)
     for value in values:
         if isinstance(value, bytes):
             digest.update(b"b" + hashlib.sha256(value).digest())
         else:
-            digest.update(repr(value).encode("utf-8", "surrogatepass"))
+            plain = str(value) if isinstance(value, str) else value  # an enum's member comes back as plain text
+            digest.update(repr(plain).encode("utf-8", "surrogatepass"))
         digest.update(b"\x1f")
     return digest.digest()
 

@@ -19,14 +19,15 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from bulk_sender.config import DeliveryConfig
 from bulk_sender.delivery.client import Client
 from bulk_sender.delivery.endpoint import Endpoint
+from bulk_sender.delivery.guard import Guard
 from bulk_sender.delivery.journal import Statement
-from bulk_sender.delivery.outcome import Evidence, Outcome, Reach, Verdict, judge
+from bulk_sender.delivery.outcome import Evidence, Outcome, Reach, Verdict, judge, repeated
 from bulk_sender.delivery.pace import Pace, backoff
 from bulk_sender.delivery.policy import Action, Circuit, Step, next_step
 from bulk_sender.delivery.records import Batch, Status
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import JournalError
-from bulk_sender.recipients.plan import BATCH_SIZE, Payload
+from bulk_sender.recipients.plan import Payload
 
 _MOST_REFUSALS = 15
 """Refusals of one batch's parts, all alike and none accepted, after which it is the request that is refused."""
@@ -88,8 +89,13 @@ class Sender:
         self._probe = anyio.Lock()
         self._waits: set[anyio.CancelScope] = set()
         self._rng = rng or random.Random()
+        # Read once, now: from here on the journal belongs to the writer's thread.
         self._next_attempt = writer.journal.next_id("attempt")
-        self._next_batch = 0
+        self._next_batch = writer.journal.next_id("batch")
+        self._next_decision = writer.journal.next_id("decision")
+        self._dispatched = writer.journal.dispatched()
+        self._guard = Guard(endpoint)
+        self._reached = False
 
     def stop(self, reason: str, signal: int = 0) -> None:
         """Take no further batch; what is in flight is given time to end. The first reason stands."""
@@ -104,8 +110,6 @@ class Sender:
 
     def new_batch_id(self) -> int:
         """Numbers for batches are given out here, since splitting makes new ones under way."""
-        if not self._next_batch:
-            self._next_batch = self.writer.journal.next_id("batch")
         self._next_batch += 1
         return self._next_batch - 1
 
@@ -132,6 +136,7 @@ class Sender:
 
     async def _deliver(self, client: Client, item: Work) -> None:
         """One batch to its end, or in parts when one of its rows is what Braze refuses: halves, breadth first."""
+        self._guard.planned(item.batch)
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
         accepted = False
@@ -159,7 +164,6 @@ class Sender:
         """POST one batch until it is settled or to be split. Gives the attempts made too; None when the run stopped."""
         body = self.endpoint.body(payload.recipients(batch.first, batch.size))
         digest = hashlib.sha256(body).digest()
-        assert 1 <= batch.size <= BATCH_SIZE
         if body_sha256 is not None and body_sha256 != digest:
             self.stop(f"batch {batch.id} would not be the same request as before")
         made = counted = 0
@@ -185,6 +189,9 @@ class Sender:
         self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int
     ) -> tuple[Step, Outcome] | None:
         """Exactly one POST between a durable intent and a durable outcome; None when the intent can't be written."""
+        if refusal := self._guard.refuses(batch):
+            self.stop(f"stopped by a guard: {refusal}")
+            return None
         attempt = self._next_attempt
         self._next_attempt += 1
         if not await self._write(self.writer.journal.attempt_record(attempt, batch.id, digest)):
@@ -194,21 +201,49 @@ class Sender:
         evidence = Evidence(Reach.NOTHING, error="Cancelled")
         outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was told to leave before an answer came")
         step = Step(Status.UNKNOWN, Action.DONE)
+        earlier: tuple[int, int] | None = None
         try:
             evidence = await client.post(body)
             outcome = judge(evidence, server_errors=self.config.server_errors)
-            step = next_step(outcome, size=batch.size, attempts=counted, most=self.config.attempts)
+            earlier = self._named_before(outcome, batch, attempt)
+            if earlier is not None:
+                outcome = repeated(outcome, earlier[0])
+            step = next_step(
+                outcome, size=batch.size, attempts=counted, most=self.config.attempts, reached=self._reached
+            )
         finally:
             # Also when cancelled, or on an exception nobody foresaw: what may have been taken is written down.
             self.tally.in_flight -= 1
-            await self._record(attempt, batch, step, outcome, evidence)
+            self._guard.ended(batch, outcome)
+            await self._record(attempt, batch, step, outcome, evidence, earlier)
+        self._reached = self._reached or evidence.reach >= Reach.CONNECTED
         self._react(batch, step, outcome, evidence)
         return step, outcome
 
-    async def _record(self, attempt: int, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
+    def _named_before(self, outcome: Outcome, batch: Batch, attempt: int) -> tuple[int, int] | None:
+        """The (batch, attempt) that was accepted under the same dispatch_id; None when it is new, or none."""
+        if outcome.verdict is not Verdict.ACCEPTED or not outcome.dispatch_id:
+            return None
+        first = self._dispatched.setdefault(outcome.dispatch_id, (batch.id, attempt))
+        return None if first == (batch.id, attempt) else first
+
+    async def _record(
+        self,
+        attempt: int,
+        batch: Batch,
+        step: Step,
+        outcome: Outcome,
+        evidence: Evidence,
+        earlier: tuple[int, int] | None,
+    ) -> None:
         journal = self.writer.journal
-        record = journal.outcome_record(attempt, batch.id, step.status, outcome, evidence.elapsed_s)
-        if not await self._write(record):
+        records = [journal.outcome_record(attempt, batch.id, step.status, outcome, evidence.elapsed_s)]
+        if earlier is not None:
+            # What was accepted before under the same dispatch_id is taken back, by a record of its own.
+            why = f"its dispatch_id was given to batch {batch.id} too"
+            records.append(journal.doubt_record(self._next_decision, *earlier, why))
+            self._next_decision += 1
+        if not await self._write(*records):
             # On the disk the batch stays in doubt; whoever reads the terminal knows better.
             self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
 

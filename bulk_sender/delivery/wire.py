@@ -20,73 +20,82 @@ from bulk_sender.delivery.transport import KEEPALIVE_S, MAX_ANSWER_BYTES
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
+MAX_HEAD_BYTES = 100 * 1024
+"""As much as h11 takes of an answer whose head does not end; 1xx answers count into it."""
+_LOOK_AGAIN_S = 0.005
+"""How often it is looked whether the kernel has taken the rest of a body larger than its buffer."""
+
 
 class _Connection(asyncio.Protocol):
-    """One socket and the answer that is being read from it."""
+    """One socket and the answer that is being read from it.
+
+    ``transport`` is what is written to; ``_raw`` the socket's own, below TLS, whose buffer counts as unsent too.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._raw: asyncio.Transport | None = None
         self.transport: asyncio.Transport | None = None
         self.usable = True
-        self.surplus = False
-        self.last_used = self._loop.time()
+        self._last_used = self._loop.time()
         self._parser: httptools.HttpResponseParser | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._drained: asyncio.Future[None] | None = None
+        self._over: asyncio.Future[None] | None = None
+        """Done when the answer has come to its end, or never will: then ``error`` says why."""
         self._reset()
 
     def _reset(self) -> None:
         self.error: Exception | None = None
         self.status = 0
+        self.version = b"HTTP/1.1"
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = bytearray()
-        self.head_seen = self.complete = self.keep = self.length_known = False
+        self.written = False
+        """The kernel has taken every byte of the request."""
+        self.early = False
+        """The answer began before that."""
+        self.head_seen = self.complete = self._keep = self._length_known = False
+        self._received = 0
 
     # --- asyncio's side -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = self._raw = transport
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:
-            self.surplus = True  # nobody has asked: whatever this is, it answers no request of ours
-            self.close()
+            self.close()  # nobody has asked: whatever this is, it answers no request of ours
             return
+        if not self.written:
+            self._look()
+            self.early = not self.written
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except Exception as error:  # HttpParserError, HttpParserUpgrade, and whatever its callbacks raise
             self._fail(httpx.RemoteProtocolError(type(error).__name__))
+        if not self.head_seen and self._received > MAX_HEAD_BYTES:
+            self._fail(httpx.RemoteProtocolError("the answer's head is too large"))
+        elif self._received > MAX_HEAD_BYTES + MAX_ANSWER_BYTES:
+            self._fail(httpx.ReadError("the answer is too large"))
 
     def eof_received(self) -> bool:
         self._ended()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.usable = False
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_exception(httpx.WriteError(type(exc).__name__ if exc else "closed"))
         if exc is None:
             self._ended()
         else:
             self._fail(httpx.ReadError(type(exc).__name__))
 
-    def pause_writing(self) -> None:
-        self._drained = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-        self._drained = None
-
     # --- the parser's side --------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         if self.complete:
-            self.surplus = True
-            self.usable = False
-        self.status = 0
-        self.headers = [] if not self.complete else self.headers
+            self.close()  # a second answer to one request
+        else:
+            self.status, self.headers = 0, []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.complete:
@@ -96,8 +105,9 @@ class _Connection(asyncio.Protocol):
         if self.complete or self._parser is None:
             return
         self.status = self._parser.get_status_code()
+        self.version = b"HTTP/" + self._parser.get_http_version().encode()
         self.head_seen = self.status >= 200
-        self.length_known = any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+        self._length_known = any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
 
     def on_body(self, body: bytes) -> None:
         if not self.complete:
@@ -106,43 +116,59 @@ class _Connection(asyncio.Protocol):
                 self._fail(httpx.ReadError("the answer is too large"))
 
     def on_message_complete(self) -> None:
-        if self.complete or self._parser is None or not self.head_seen:
+        if self.complete or self.error is not None or self._parser is None or not self.head_seen:
             return
-        self.complete = True
-        self.keep = self._parser.should_keep_alive() and self.length_known
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._keep = self._parser.should_keep_alive() and self._length_known
+        self._finish()
 
     # --- the transport's side -----------------------------------------------------------------------------------
 
+    async def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """TLS, with the socket's own transport kept in hand. Raises OSError."""
+        assert self._raw is not None
+        try:
+            self.transport = await self._loop.start_tls(self._raw, self, context, server_hostname=host)
+        except BaseException:
+            self._raw.abort()
+            raise
+        if self.transport is None:  # as typed; asyncio gives one, or raises
+            raise ConnectionResetError
+
     def fresh(self) -> bool:
         """Whether a request may go out on this connection: young enough, and silent since its last answer."""
-        if not self.usable or self._loop.time() - self.last_used >= KEEPALIVE_S:
-            return False
-        assert self.transport is not None
-        readable, _, _ = select.select([self.transport.get_extra_info("socket")], [], [], 0)
-        return not readable
+        return self.usable and self._loop.time() - self._last_used < KEEPALIVE_S and not self.readable()
 
-    def begin(self) -> None:
-        """Get ready for the answer to the request that is about to be written."""
-        self._parser = httptools.HttpResponseParser(self)
-        self._waiter = self._loop.create_future()
+    def readable(self) -> bool:
+        """Whether bytes, or an end, lie in the kernel's buffer. Not ``select``: it fails from descriptor 1024 on."""
+        assert self._raw is not None
+        poll = select.poll()
+        poll.register(self._raw.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    async def exchange(self, request: bytes) -> None:
+        """Write a request and wait for the end of its answer. Raises httpx's errors.
+
+        Whoever calls has to ``end`` it, however this ends. An answer that ends before the request was written to
+        its end (an early 413) ends the writing.
+        """
+        assert self.transport is not None
         self._reset()
+        self._parser = httptools.HttpResponseParser(self)
+        self._over = self._loop.create_future()
+        self.transport.write(request)
+        self._look()
+        while not self.written and not self._over.done():
+            await asyncio.wait([self._over], timeout=_LOOK_AGAIN_S)
+            self._look()
+        await self._over
+        if self.error is not None:
+            raise self.error
 
-    async def write(self, data: bytes) -> None:
-        """Hand everything to the kernel; WriteError when the connection broke before."""
-        assert self.transport is not None
-        self.transport.write(data)
-        while self._drained is not None:
-            await self._drained
-
-    async def answer(self) -> None:
-        """Wait for the end of the answer."""
-        assert self._waiter is not None
-        await self._waiter
-        self._parser, self._waiter = None, None
-        self.last_used = self._loop.time()
-        if not self.keep or self.surplus:
+    def end(self) -> None:
+        """Leave the connection ready for the next request, or closed."""
+        self._parser = None
+        self._last_used = self._loop.time()
+        if not (self.complete and self._keep and self.written and not self.early):
             self.close()
 
     def close(self) -> None:
@@ -150,21 +176,31 @@ class _Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def _look(self) -> None:
+        """The request is written when nothing of it is left on this side of the kernel, and nothing was dropped."""
+        assert self.transport is not None
+        assert self._raw is not None
+        left = self.transport.get_write_buffer_size() + self._raw.get_write_buffer_size()
+        self.written = self.written or (left == 0 and not self.transport.is_closing() and self.error is None)
+
     def _ended(self) -> None:
         """The peer closed: the end of an answer without a length, or the loss of one."""
-        self.usable = False
-        if self._waiter is None or self._waiter.done():
-            return
-        if self.head_seen and not self.length_known:
-            self.complete = True
-            self._waiter.set_result(None)
+        if self.complete:
+            self.usable = False
+        elif self.head_seen and not self._length_known and self.error is None:
+            self._finish()
         else:
             self._fail(httpx.RemoteProtocolError("closed before the answer was complete"))
 
+    def _finish(self) -> None:
+        self.complete = True
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
     def _fail(self, error: Exception) -> None:
-        self.error = error
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+        self.error = self.error or error
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
         self.close()
 
 
@@ -179,32 +215,28 @@ class WireTransport(httpx.AsyncBaseTransport):
         trace: Trace = request.extensions["trace"]
         timeouts: dict[str, float] = request.extensions["timeout"]
         connection = await self._connected(request.url, timeouts["connect"], trace)
-        connection.begin()
-        head = _head(request)
-        body = request.content
         await trace("http11.send_request_headers.started", {})
         try:
-            async with asyncio.timeout(timeouts["write"]):
-                await connection.write(head + body)
-            await trace("http11.send_request_body.complete", {})
             async with asyncio.timeout(timeouts["read"]):
-                await connection.answer()
+                await connection.exchange(_head(request) + request.content)
         except TimeoutError:
-            raise httpx.ReadTimeout("") from None
+            raise (httpx.ReadTimeout("") if connection.written else httpx.WriteTimeout("")) from None
         finally:
+            connection.end()
+            if connection.written and not connection.early:
+                await trace("http11.send_request_body.complete", {})
             if connection.head_seen:
-                told = (b"HTTP/1.1", connection.status, b"", connection.headers)
+                told = (connection.version, connection.status, b"", connection.headers)
                 await trace("http11.receive_response_headers.complete", {"return_value": told})
-            if not connection.complete:
-                connection.close()
         return httpx.Response(
             connection.status,
             headers=connection.headers,
             stream=_Body(bytes(connection.body)),
-            extensions={"http_version": b"HTTP/1.1"},
+            extensions={"http_version": connection.version},
         )
 
     async def _connected(self, url: httpx.URL, connect_s: float, trace: Trace) -> _Connection:
+        """The connection kept, or a new one on which nothing has happened yet."""
         known = self._connection
         if known is not None and known.fresh():
             return known
@@ -213,18 +245,18 @@ class WireTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(connect_s):
-                _, connection = await loop.create_connection(
-                    _Connection,
-                    url.host,
-                    url.port or (443 if tls else 80),
-                    ssl=self._context if tls else None,
-                    server_hostname=url.host if tls else None,
-                )
+                _, connection = await loop.create_connection(_Connection, url.host, url.port or (443 if tls else 80))
+                if tls:
+                    await connection.secure(self._context, url.host)
         except TimeoutError:
             raise httpx.ConnectTimeout("") from None
         except OSError as error:  # ssl.SSLError among them
             raise httpx.ConnectError("") from error
         await trace("connection.connect_tcp.complete", {})
+        if not connection.usable or (not tls and connection.readable()):
+            # Closed at once, or speaking unasked. (Over TLS session tickets may lie there.) Nothing was written.
+            connection.close()
+            raise httpx.ConnectError("")
         self._connection = connection
         return connection
 

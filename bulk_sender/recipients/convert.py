@@ -10,18 +10,18 @@ Why not polars' own ``struct.json_encode`` for everything: it writes a datetime 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from bulk_sender.config import FieldType
 from bulk_sender.errors import ConfigError
 
-_INTEGER = r"^[+-]?[0-9]+(\.0+)?$"
+_INTEGER = {".": r"^[+-]?[0-9]+(\.0+)?$", ",": r"^[+-]?[0-9]+(,0+)?$"}
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _ISO_DATETIME = (
-    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?([.,][0-9]{1,9})?)?"
-    r" ?([Zz]|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})?$"
+    r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]([0-9]{2}:[0-9]{2})(:[0-5][0-9])?([.,][0-9]{1,9})?)?"
+    r" ?([Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?$"
 )
 _ISO_DATE = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$"
 _TRUE = ["true", "t", "yes", "y", "1", "on"]
@@ -81,17 +81,29 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
 
     Raises ConfigError when the column can't hold such values at all.
     """
+    if wanted == "date" and isinstance(dtype, pl.Datetime):
+        value, dtype = value.dt.date(), pl.Date()
+    bad = unsendable(value, dtype, by)
     if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and dtype.is_nested()):
-        return Converted(json_text(value, dtype, by), bad=non_finite(value, dtype), expected=_EXPECTED["float"])
+        return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
     if dtype.is_nested() or dtype == pl.Binary:
         raise ConfigError(f"a column of type {dtype} can't be sent as {wanted}")
+    if dtype != pl.String:
+        by = replace(by, decimal=".")  # what follows reads polars' spelling, not the file's
     text = scalar_text(value, dtype, by)
     if wanted == "string":
-        return Converted(quote(text))
-    # An empty cell is no wrong number: it is no number.
-    text = pl.when(text.str.strip_chars().str.len_bytes() > 0).then(text)
+        return Converted(quote(text), bad=bad, expected=_native_expected(dtype))
+    # An empty cell is no wrong number: it is no number. JSON's null is as much a value as an empty cell is.
+    bare = text.str.strip_chars()
+    text = pl.when((bare != "null") & (bare != "") if wanted == "json" else bare != "").then(text)
     expected = _EXPECTED[wanted] if by.format is None else f"a {wanted} of the form {by.format}"
-    return Converted(_FROM_TEXT[wanted](text, by), present=text.is_not_null(), expected=expected)
+    return Converted(_FROM_TEXT[wanted](text, by), bad=bad, present=text.is_not_null(), expected=expected)
+
+
+def _native_expected(dtype: pl.DataType) -> str:
+    if dtype.is_nested():
+        return "made of finite numbers and of times that exist"
+    return "a time that exists: the clocks skip it" if dtype.is_temporal() else _EXPECTED["float"]
 
 
 def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
@@ -118,7 +130,7 @@ def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     if isinstance(dtype, pl.Datetime):
         zoned = value if dtype.time_zone else _zoned(value, by.timezone)
         return zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z")
-    if dtype == pl.Duration:
+    if dtype in (pl.Duration, pl.Time):
         return value.dt.to_string("iso")
     return value.cast(pl.String)
 
@@ -155,16 +167,18 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     return quote(scalar_text(value, dtype, by))
 
 
-def non_finite(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
-    """True where a NaN or an infinity stands, at any depth; None when the type can't hold one."""
+def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | None:
+    """True where a NaN, an infinity, or a time that never was stands, at any depth; None when there can't be one."""
     if dtype.is_float():
         return ~value.is_finite()
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and by.timezone != "UTC":
+        return value.is_not_null() & _zoned(value, by.timezone).is_null()
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
-        inner = non_finite(pl.element(), _inner(dtype))
+        inner = unsendable(pl.element(), _inner(dtype), by)
         return None if inner is None else items.list.eval(inner.fill_null(False)).list.any()
     if isinstance(dtype, pl.Struct):
-        found = [non_finite(value.struct.field(field.name), _dtype(field)) for field in dtype.fields]
+        found = [unsendable(value.struct.field(field.name), _dtype(field), by) for field in dtype.fields]
         flags = [flag.fill_null(False) for flag in found if flag is not None]
         return pl.any_horizontal(flags) if flags else None
     return None
@@ -198,16 +212,16 @@ def _by_shape(shape: str, plain: _Conversion, general: _Conversion) -> _Conversi
     return conversion
 
 
-def _integer(text: pl.Expr, _: Convention) -> pl.Expr:
+def _integer(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
-    digits = pl.when(bare.str.contains(_INTEGER)).then(bare.str.replace(r"\.0+$", ""))
+    digits = pl.when(bare.str.contains(_INTEGER[by.decimal])).then(bare.str.replace(r"[.,]0+$", ""))
     return digits.cast(pl.Int64, strict=False).cast(pl.String)
 
 
 def _any_float(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
-    if by.decimal == ",":
-        bare = bare.str.replace(",", ".", literal=True)
+    if by.decimal == ",":  # where a comma is the decimal mark, a point separates thousands: 1.500 is no 1.5
+        bare = pl.when(~bare.str.contains(".", literal=True)).then(bare.str.replace(",", ".", literal=True))
     number = pl.when(bare.str.contains(_NUMBER) & bare.cast(pl.Float64, strict=False).is_finite()).then(bare)
     # The digits stay as they were written; only what JSON's grammar forbids goes: +5, 007, .5, 5.
     return (
@@ -218,8 +232,8 @@ def _any_float(text: pl.Expr, by: Convention) -> pl.Expr:
     )
 
 
-def _plain_float(text: pl.Expr, _: Convention) -> pl.Expr:
-    return text
+def _plain_float(text: pl.Expr, by: Convention) -> pl.Expr:
+    return text if by.decimal == "." else _any_float(text, by)
 
 
 def _boolean(text: pl.Expr, _: Convention) -> pl.Expr:
@@ -270,7 +284,7 @@ def _plain_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
 
 
 def _offset(text: pl.Expr) -> pl.Expr:
-    """``Z``, ``+02``, ``+0200``, ``+02:00`` → ``+02:00``; beyond a day's clock it is no offset: null parts follow."""
+    """``Z``, ``+02``, ``+0200``, ``+02:00`` → ``+02:00``."""
     plain = text.str.to_uppercase().str.replace("Z", "+00:00", literal=True).str.replace(":", "", literal=True)
     return (
         plain.str.slice(0, 3)
@@ -298,7 +312,7 @@ _FROM_TEXT: dict[FieldType, _Conversion] = {
     "float": _by_shape(r"^-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,60})?$", _plain_float, _any_float),
     "boolean": _boolean,
     "date": _date,
-    "datetime": _by_shape(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$", _plain_datetime, _any_datetime),
+    "datetime": _by_shape(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]$", _plain_datetime, _any_datetime),
     "json": _json,
     "list": _list,
 }

@@ -223,13 +223,13 @@ def _broken_quotes(raw: str, delimiter: str) -> str:
     """
     if '"' not in raw:
         return ""
+    lines = list(io.StringIO(raw, newline=""))
+    if len(list(csv.reader([*lines, "\n", "next"], delimiter=delimiter))) == 1:
+        return _OPEN  # whatever comes next would be a part of it
     try:
-        list(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        if "end of data" in str(error):
-            return _OPEN
-        lines = len(list(io.StringIO(raw, newline="")))
-        read = f" ({lines} lines were read as this row)" if lines > 1 else ""
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        read = f" ({len(lines)} lines were read as this row)" if len(lines) > 1 else ""
         return f"its quotes are broken: text follows a closing quote{read}"
     return ""
 
@@ -241,7 +241,9 @@ def _is_plain(block: bytes, delimiter: str, *, whole: bool) -> bool:
     """
     if block.startswith(codecs.BOM_UTF8):
         return False  # polars would take a block's first character for a byte-order mark
-    lone_returns = block.count(b"\r") - block.count(b"\r\n") - (not whole and block.endswith(b"\r"))
+    lone_returns = 0
+    if b"\r" in block:
+        lone_returns = block.count(b"\r") - block.count(b"\r\n") - (not whole and block.endswith(b"\r"))
     if b'"' not in block:
         return not lone_returns
     data = np.frombuffer(block, dtype=np.uint8)
@@ -282,15 +284,14 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
     if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return None  # blank lines and rows of delimiters alone: the careful way tells them apart
     delimiters = block.count(dialect.delimiter.encode())
-    if b'"' in block:
+    has_quotes = b'"' in block
+    if has_quotes:
         delimiters -= frame.select(
             pl.sum_horizontal(pl.all().str.count_matches(dialect.delimiter, literal=True)).sum()
         ).item()
     if delimiters != len(frame) * (len(dialect.columns) - 1):
         return None
-    if b'""' in block:
-        frame = frame.with_columns(pl.all().replace("", None))
-    return frame
+    return frame.with_columns(pl.all().replace("", None)) if has_quotes else frame
 
 
 def _parse_carefully(

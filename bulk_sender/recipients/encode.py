@@ -45,8 +45,11 @@ def encode(frame: pl.DataFrame, mapping: Mapping, *, max_bytes: int) -> pl.DataF
         *_named(mapping),
         *(field.converted.json.alias(_NAMES.json(index)) for index, field in enumerate(mapping.fields)),
     )
-    flags = pl.concat([laid, frame], how="horizontal").select(_failures(mapping)) if _failures(mapping) else None
-    facts = laid if flags is None else pl.concat([laid, flags], how="horizontal")
+    facts = laid
+    if failures := _failures(mapping):
+        beside = laid.select(_NAMES.json(index) for index, _ in enumerate(mapping.fields))
+        flags = pl.concat([beside, frame], how="horizontal").select(failures)
+        facts = pl.concat([laid, flags], how="horizontal")
     full = frozenset(name for name in laid.columns if laid[name].null_count() == 0)
     facts = facts.with_columns(recipient=_recipient(mapping, full)).with_columns(
         pl.col("recipient").str.len_bytes().alias(_NAMES.recipient_bytes)
@@ -128,7 +131,7 @@ def _named(mapping: Mapping) -> list[pl.Expr]:
             values = mapping.prioritization.str.replace_all("|", '","', literal=True)
             head = head + pl.lit(',"prioritization":["') + values + pl.lit('"]')
         chain = pl.when(item.text.is_not_null()).then(head).otherwise(chain)
-    named = [chain.alias("_head")]
+    named = [chain.alias(_NAMES.head)]
     if mapping.prioritization is not None:
         named.append(mapping.prioritization.alias(_NAMES.prioritization))
     return named
@@ -148,7 +151,7 @@ def _recipient(mapping: Mapping, full: frozenset[str]) -> pl.Expr:
     ``full`` names the columns without a null: what is made of those alone needs no care for missing members.
     """
     index = 0
-    parts: list[pl.Expr] = [pl.lit("{"), pl.col("_head")]
+    parts: list[pl.Expr] = [pl.lit("{"), pl.col(_NAMES.head)]
     if mapping.existing_only is not None:
         parts.append(_optional("send_to_existing_only", pl.col(_NAMES.json(0))))
         index = 1

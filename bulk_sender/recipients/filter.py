@@ -21,15 +21,12 @@ from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.convert import truth
 from bulk_sender.recipients.engine import TROUBLE
 
-_QUOTED = re.compile(r"'[^']*'")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _DECIMAL = re.compile(r"""('[^']*'|"[^"]*")|\b([0-9]+)\.[0-9]+""")
 _TO_DATE = re.compile(r"(\bas|::)\s*(date|time|datetime|timestamp)\b", re.IGNORECASE)
 _AGGREGATE = re.compile(
-    r"\b(count|sum|min|max|avg|mean|median|mode|stddev|variance|corr|covar|first|last|rank|dense_rank|row_number|lag"
-    r"|lead|quantile_cont|quantile_disc|array_agg|string_agg)\s*\(|\bover\s*\(|\bselect\b",
-    re.IGNORECASE,
+    r"(?i)\b(avg|count|first|last|max|median|min|quantile_cont|quantile_disc|stddev\w*|sum|var\w*)\s*\(|\bover\s*\("
 )
-"""What would look at several rows: their number depends on how the input is cut into chunks."""
 _MOST_COLUMNS = 6
 """Text columns of one condition that are tried as three types each."""
 
@@ -53,8 +50,11 @@ class Filter:
             raise _refused(config.filter, _first_line(error), schema) from None
         if unknown := [name for name in named if name not in schema]:
             raise _refused(config.filter, f"the input has no column {unknown[0]!r}", schema)
-        if _AGGREGATE.search(_QUOTED.sub("''", config.filter)):
-            raise _refused(config.filter, "it speaks of all rows at once; it has to hold for each row alone", schema)
+        if found := _AGGREGATE.search(_QUOTED.sub("''", config.filter)):
+            raise ConfigError(
+                f"input.filter: {config.filter!r} looks at several rows ({found[0]}…)",
+                hint="a filter decides on each row by itself; prepare the input if it has to know the others",
+            )
         # polars compares text with 1.5 letter by letter, but refuses to compare it with 1.
         probe = pl.sql_expr(_DECIMAL.sub(lambda found: found[1] or found[2], config.filter))
         texts = [name for name in named if schema[name] == pl.String]

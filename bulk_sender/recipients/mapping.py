@@ -17,7 +17,7 @@ from typing import Any, get_args
 import polars as pl
 
 from bulk_sender.config import Config, FieldType, RecipientConfig, Source
-from bulk_sender.errors import ConfigError
+from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
 
 Path = tuple[str, ...]
@@ -29,7 +29,12 @@ _NAMED = re.compile(
     rf"|subscription_groups)\.(?P<name>.+?))(?::(?P<type>{_TYPES}))?$",
     re.DOTALL,
 )
+_LONGEST_NAME = 255
 _PROPERTIES = ("trigger_properties", "canvas_entry_properties", "context")
+_IDENTITIES = ("external_id", "user_alias", "braze_id")
+
+PRIORITIZATION = r"((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)"
+PRIORITIZATION_WORDS = "identified or unidentified, then most_recently_updated or least_recently_updated, joined by |"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Field:
     column: str
     raw: pl.Expr
     converted: Converted
+    may_be_object: bool = False
+    """Whether the value can be a JSON object, as from a json or nested column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +85,9 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
     """Lay the configured mapping (or, without one, the columns' names) over the input's schema.
 
     Raises ConfigError for a column that isn't there (naming the nearest one), for a type that can't be had, for
-    two fields in one place, and when nothing identifies a recipient.
+    two fields in one place, and when nothing identifies a recipient; InputError for a column that can't be named.
     """
+    _refuse_patterns(schema)
     recipient, unused = (config.recipient, ()) if not config.recipient.is_empty else by_names(schema)
     resolver = _Resolver(schema, config)
     identifiers = tuple(resolver.identifiers(recipient))
@@ -93,7 +101,9 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
     prioritization = resolver.prioritization(recipient.prioritization)
     properties = resolver.fields("trigger_properties", recipient.trigger_properties)
     attributes = resolver.fields("attributes", recipient.attributes)
+    _refuse_identities(attributes)
     groups = resolver.fields("subscription_groups", recipient.subscription_groups, nest=False)
+    _refuse_names(attributes, groups)
     if not config.recipient.is_empty:
         unused = tuple(name for name in schema if name not in resolver.used)
     return Mapping(
@@ -127,14 +137,15 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
             group = "trigger_properties" if match["group"] in _PROPERTIES else match["group"]
             _add_once(groups[group], match["name"], source, column)
         elif match and match["field"].startswith("user_alias."):
-            alias[match["field"].removeprefix("user_alias.")] = source
+            _add_once(alias, match["field"].removeprefix("user_alias."), source, column)
             plain.setdefault("user_alias", alias)
         elif match:
             _add_once(plain, match["field"], source, column)
         elif isinstance(dtype, pl.Struct) and column in (*_PROPERTIES, "attributes"):
-            groups["attributes" if column == "attributes" else "trigger_properties"][""] = source
+            _add_once(groups["attributes" if column == "attributes" else "trigger_properties"], "", source, column)
         elif isinstance(dtype, pl.Struct) and column == "user_alias":
-            alias |= {part: {"column": f"user_alias.{part}"} for part in ("alias_name", "alias_label")}
+            for part in ("alias_name", "alias_label"):
+                _add_once(alias, part, {"column": f"user_alias.{part}"}, column)
             plain.setdefault("user_alias", alias)
         else:
             unused.append(column)
@@ -151,7 +162,8 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
 
 def _add_once(group: dict[str, Any], name: str, source: Any, column: str) -> None:
     if name in group:
-        raise ConfigError(f"columns {group[name]['column']!r} and {column!r} both mean {name}: keep one")
+        meant = name or "the object of that name"
+        raise ConfigError(f"columns {group[name]['column']!r} and {column!r} both mean {meant}: keep one")
     group[name] = source
 
 
@@ -225,10 +237,14 @@ class _Resolver:
         if source is None:
             return None
         if source.is_constant:
-            value = source.value
-            return pl.lit("|".join(map(str, value)) if isinstance(value, list) else str(value))
+            words = "|".join(map(str, source.value)) if isinstance(source.value, list) else str(source.value)
+            if not re.fullmatch(PRIORITIZATION, words):
+                raise ConfigError(f"recipient.prioritization: {words!r} is no prioritization: {PRIORITIZATION_WORDS}")
+            return pl.lit(words)
         assert source.column is not None
         value, dtype = self.column(source.column, "recipient.prioritization")
+        if dtype not in (pl.String, pl.List(pl.String), pl.Categorical, pl.Enum, pl.Null):
+            raise ConfigError(f"recipient.prioritization: column {source.column!r} holds {dtype}, not text")
         text = value.list.join("|") if isinstance(dtype, pl.List) else value.cast(pl.String)
         stripped = text.str.replace_all(" ", "", literal=True)
         return pl.when(stripped.str.len_bytes() > 0).then(stripped)
@@ -255,7 +271,7 @@ class _Resolver:
     def field(self, path: Path, source: Source, where: str) -> Iterator[Field]:
         if source.is_constant:
             text = pl.lit(constant_json(source.value, where), dtype=pl.String)
-            yield Field(path, "", text, Converted(text))
+            yield Field(path, "", text, Converted(text), isinstance(source.value, dict))
             return
         assert source.column is not None
         value, dtype = self.column(source.column, where)
@@ -264,7 +280,7 @@ class _Resolver:
     def _typed(
         self, path: Path, column: str, value: pl.Expr, dtype: pl.DataType, source: Source, where: str
     ) -> Iterator[Field]:
-        if isinstance(dtype, pl.Struct) and source.type is None and dtype.fields:
+        if isinstance(dtype, pl.Struct) and source.type is None and (dtype.fields or not path):
             # A struct is laid out field by field, so that its nulls are left out like any other column's.
             for inner in dtype.fields:
                 inner_type = inner.dtype if isinstance(inner.dtype, pl.DataType) else inner.dtype()
@@ -279,7 +295,8 @@ class _Resolver:
             return
         convention = Convention(self.config.input.timezone, self.config.input.decimal, source.format, source.separator)
         try:
-            yield Field(path, column, value, convert(value, dtype, source.type, convention))
+            converted = convert(value, dtype, source.type, convention)
+            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested())
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}") from None
 
@@ -292,6 +309,26 @@ def constant_json(value: Any, where: str) -> str:
         raise ConfigError(f"{where}: {value!r} can't be sent as JSON: {error}") from None
 
 
+def _refuse_patterns(schema: pl.Schema) -> None:
+    for name in schema:
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise InputError(
+                f"the input has a column {name!r}, which polars takes for a pattern over all columns' names",
+                hint="rename it",
+            )
+
+
+def _refuse_identities(attributes: tuple[Field, ...]) -> None:
+    """Whom a recipient's attributes belong to is said by the recipient (Braze: user_attributes_object)."""
+    for field in attributes:
+        if field.path[:1] and field.path[0] in _IDENTITIES:
+            raise ConfigError(
+                f"recipient.attributes: {field.path[0]!r} has no place among the attributes: "
+                "the recipient's identifier says whose they are",
+                hint="leave the column out, or send it under another name",
+            )
+
+
 def _refuse_overlaps(group: str, fields: list[Field]) -> None:
     paths = sorted(field.path for field in fields)
     for shorter, longer in pairwise(paths):
@@ -300,6 +337,29 @@ def _refuse_overlaps(group: str, fields: list[Field]) -> None:
                 f"recipient.{group}: {'.'.join(shorter)!r} and {'.'.join(longer)!r} claim the same place",
                 hint="a name is either a value or holds further names, not both",
             )
+
+
+def _refuse_names(attributes: tuple[Field, ...], groups: tuple[Field, ...]) -> None:
+    """Names that have no place among attributes. Sources: user_attributes_object, nested_custom_attribute_support."""
+    for name in (field.path[0] for field in attributes if field.path):
+        if name == "subscription_groups" and groups:
+            raise ConfigError(
+                "recipient.attributes.subscription_groups and recipient.subscription_groups are two ways to say one "
+                "thing: keep one"
+            )
+    for field in attributes:
+        for part in field.path:
+            if len(part) > _LONGEST_NAME:
+                raise ConfigError(
+                    f"recipient.attributes: {part[:40]!r}… is longer than the {_LONGEST_NAME} characters of a name"
+                )
+        for part in field.path[1:]:
+            if part != "$time" and re.search(r"[ .$]", part):
+                raise ConfigError(
+                    f"recipient.attributes: {part!r} names a member of an object; Braze takes no space, dot or dollar "
+                    "sign in such a name",
+                    hint="rename it in the mapping; only $time, which marks a date, may bear the sign",
+                )
 
 
 def _found_columns(schema: pl.Schema) -> str:

@@ -7,7 +7,7 @@ that only the last batch of a run is short (or one that the cap on a request's s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,8 @@ BATCH_SIZE = 50
 """Most recipients of one request (Braze: post_send_triggered_campaigns)."""
 
 _MOST_WAITING = 50_000
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_ALIAS = rf'^\{{("user_alias":\{{"alias_name":{_TEXT},"alias_label":{_TEXT}\}})'
 
 ROWS = pl.Schema(
     {
@@ -75,11 +77,15 @@ def plan(
     start: Position | None = None,
     after_row: int = 0,
     already: int = 0,
+    cut_after: int | None = None,
+    watch: Callable[[pl.DataFrame, pl.Series], None] | None = None,
 ) -> Iterator[Planned]:
     """Plan the input from ``start`` on, leaving out rows up to ``after_row`` (a resumed run planned them).
 
     ``head_bytes``: size of a request without its recipients, for the cap. ``already``: rows planned before, for
-    ``limit``. Raises InputError when the input breaks off.
+    ``limit``. ``cut_after``: a piece ends with this many rows of the run, so that they can go out before any other.
+    ``watch`` is shown the input's columns of the rows that will be sent, with their numbers. Raises InputError when
+    the input breaks off.
     """
     most = config.delivery.max_body_kb * 1024 - head_bytes
     if most < 1024:
@@ -98,8 +104,20 @@ def plan(
         if config.input.limit is not None:
             room = config.input.limit - already
             fresh = _up_to(fresh, room)
-        already += len(fresh.rows)
         fresh = _mark_duplicates(fresh, seen, config)
+        if watch is not None:
+            valid = fresh.rows.filter(verdict="valid")["row"]
+            watch(chunk.frame[valid - chunk.start.row - 1], valid)
+        if cut_after is not None and 0 < cut_after - already <= len(fresh.rows):
+            first, behind = _split(fresh, cut_after - already)
+            piece = _join(waiting, first) if waiting is not None else first
+            waiting = None
+            # Whoever goes on behind the cut reads this chunk again: its rows up to here are left out then.
+            sizes = batch_sizes(piece.rows["recipient"].drop_nulls(), most)
+            yield Planned(piece.rows, piece.rejects, sizes, chunk.start)
+            already += len(first.rows)
+            fresh = behind
+        already += len(fresh.rows)
         piece = _join(waiting, fresh) if waiting is not None else fresh
         sizes = batch_sizes(piece.rows["recipient"].drop_nulls(), most)
         done = config.input.limit is not None and already >= config.input.limit
@@ -181,17 +199,24 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _up_to(piece: _Piece, count: int) -> _Piece:
-    rows = piece.rows.head(max(0, count))
-    last = rows["row"][-1] if len(rows) else 0
-    return _Piece(rows, piece.rejects.filter(pl.col("\x00row") <= last))
+    return _split(piece, max(0, count))[0]
+
+
+def _split(piece: _Piece, count: int) -> tuple[_Piece, _Piece]:
+    """The first ``count`` rows, and those behind them."""
+    rows = piece.rows.head(count)
+    before = pl.col("\x00row") <= (rows["row"][-1] if len(rows) else 0)
+    return (
+        _Piece(rows, piece.rejects.filter(before)),
+        _Piece(piece.rows.slice(count), piece.rejects.filter(~before)),
+    )
 
 
 def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:
     if config.input.duplicates == "allow":
         return piece
     valid = piece.rows["verdict"] == "valid"
-    keys = piece.rows.filter(valid).select(duplicate_key()).to_series()
-    repeated = seen.repeated(keys)
+    repeated = seen.repeated(duplicate_keys(piece.rows.filter(valid)))
     if not repeated.any():
         return piece
     position = pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1)
@@ -213,9 +238,16 @@ def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:
     )
 
 
-def duplicate_key() -> pl.Expr:
-    """What makes two rows the same recipient: the identifier with its type."""
-    return pl.col("identifier_type") + ":" + pl.col("identifier")
+def duplicate_keys(rows: pl.DataFrame) -> pl.Series:
+    """What makes two rows the same recipient: the identifier with its type; of an alias both parts.
+
+    ``rows``: valid ones. An alias' ``label:name`` does not tell where a label with a colon ends; its JSON does.
+    """
+    key = pl.col("identifier_type") + ":" + pl.col("identifier")
+    is_alias = pl.col("identifier_type") == "user_alias"
+    if rows.select(is_alias.any()).item():
+        key = pl.when(is_alias).then(pl.col("recipient").str.extract(_ALIAS)).otherwise(key)
+    return rows.select(key).to_series()
 
 
 def _join(one: _Piece, other: _Piece) -> _Piece:
@@ -263,6 +295,8 @@ class Payload:
 
     def recipients(self, first: int, count: int) -> bytes:
         """``count`` recipient objects from the ``first`` on, joined by commas."""
+        if not count:
+            return b""
         start = int(self._ends[first - 1]) if first else 0
         return self._bytes[start : int(self._ends[first + count - 1]) - 1]
 

@@ -54,14 +54,16 @@ def fetch(url: str, name: str, kind: str | None, spool: Spool) -> Path | pl.Lazy
 
 
 def _download(url: str, name: str, spool: Spool) -> Path:
-    _refuse_open_road(url, name)
+    def look(request: httpx.Request) -> None:  # before each request, so that no redirect leads astray
+        _refuse_open_road(str(request.url), name)
+
     path = spool.place(".bytes")
     try:
         with (
-            httpx.stream("GET", url, follow_redirects=True, timeout=_TIMEOUT) as answer,
+            httpx.Client(follow_redirects=True, timeout=_TIMEOUT, event_hooks={"request": [look]}) as client,
+            client.stream("GET", url) as answer,
             path.open("wb") as file,
         ):
-            _refuse_open_road(str(answer.url), name)
             if answer.status_code != 200:
                 raise InputError(f"{name} can't be fetched: the server answered {answer.status_code}")
             # Content-Encoding is the transport's; a .csv.gz comes with none, or with one and is unpacked here.

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bulk_sender.recipients.mapping import Field, Mapping
+from bulk_sender.recipients.attributes import bare, checked
+from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_WORDS, Field, Mapping
 
+MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
+"""Braze: a Canvas' entry properties (context) are at most 50 KB."""
 MAX_IDENTIFIER_BYTES = 997
 """Longest identifier sent. Braze's pages name no single limit; this is the longest of those its SDKs state."""
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
-_PRIORITIZATION = r"^((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)$"
 _SUBSCRIPTION = ["opted_in", "subscribed", "unsubscribed"]
-_SHOWN = 80
+SHOWN = 80
+"""Characters of a value that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +35,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names under which ``encode`` has laid out the facts of a row."""
+    """The names under which ``encode`` has laid out the facts of a row.
+
+    Those that stand beside the input's columns begin with a NUL, as no column does.
+    """
 
     kind: str = "identifier_type"
     identifier: str = "identifier"
-    prioritization: str = "_prioritization"
-    recipient_bytes: str = "_bytes"
+    head: str = "\x00head"
+    prioritization: str = "\x00prioritization"
+    recipient_bytes: str = "\x00bytes"
 
     def bad(self, index: int) -> str:
-        return f"_bad{index}"
+        return f"\x00bad{index}"
 
     def raw(self, index: int) -> str:
-        return f"_raw{index}"
+        return f"\x00raw{index}"
 
     def json(self, index: int) -> str:
-        return f"_json{index}"
+        return f"\x00json{index}"
 
 
 def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
@@ -73,8 +80,12 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
     for index, field in enumerate(mapping.fields):
         if field.converted.can_fail:
             yield Rule("invalid_value", pl.col(names.bad(index)), _bad_value(field, pl.col(names.raw(index))))
+    if mapping.profile_fields == "reject":
+        yield from _attribute_rules(mapping, names)
     if mapping.existing_only is not None:
         yield from _existing_only_rules(mapping, names)
+    if mapping.properties_name != "trigger_properties":
+        yield _canvas_properties_rule(mapping.properties_name, names)
     yield Rule(
         "too_large",
         pl.col(names.recipient_bytes) > max_bytes,
@@ -99,12 +110,8 @@ def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     yield Rule("missing_prioritization", is_email & given.is_null(), pl.lit(_MISSING_PRIORITIZATION))
     yield Rule(
         "invalid_prioritization",
-        is_email & ~given.str.contains(_PRIORITIZATION),
-        pl.format(
-            "{} is no prioritization: identified or unidentified, then most_recently_updated or "
-            "least_recently_updated, joined by |",
-            shown(given),
-        ),
+        is_email & ~given.str.contains(f"^{PRIORITIZATION}$"),
+        shown(given) + pl.lit(f" is no prioritization: {PRIORITIZATION_WORDS}"),
     )
 
 
@@ -121,7 +128,7 @@ def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     )
     first = 1 + len(mapping.properties)
     last = first + len(mapping.attributes) + len(mapping.subscription_groups)
-    present = [pl.lit(mapping.send_nulls)] if last > first else [pl.lit(False)]
+    present = [pl.lit(mapping.send_nulls and bool(mapping.attributes))]
     present += [pl.col(names.json(index)).is_not_null() for index in range(first, last)]
     yield Rule(
         "existing_only_without_attributes",
@@ -130,18 +137,34 @@ def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     )
 
 
-def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
-    return pl.format(
-        f"column {_braces(repr(field.column))}: {{}} is not {_braces(field.converted.expected)}", shown(raw)
+def _attribute_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+    """Values outside of what Braze documents, where they are to be rejected."""
+    for item in checked(mapping):
+        value = bare(pl.col(names.json(item.index)))
+        yield Rule(
+            "invalid_attribute",
+            ~item.documented.sound(value),
+            pl.lit(f"{item.where}: ") + shown(value) + pl.lit(f" is not {item.documented.expected}"),
+        )
+
+
+def _canvas_properties_rule(name: str, names: Names) -> Rule:
+    """A Canvas takes 50 KB of properties for each recipient. Only a recipient beyond that size needs a closer look."""
+    large = pl.when(pl.col(names.recipient_bytes) > MAX_CANVAS_PROPERTIES_BYTES).then(pl.col("recipient"))
+    size = large.str.json_path_match(f"$.{name}").str.len_bytes()
+    return Rule(
+        "properties_too_large",
+        size > MAX_CANVAS_PROPERTIES_BYTES,
+        pl.format(f"{name} has {{}} bytes; a Canvas takes at most {MAX_CANVAS_PROPERTIES_BYTES} (50 KB)", size),
     )
+
+
+def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
+    return pl.lit(f"column {field.column!r}: ") + shown(raw) + pl.lit(f" is not {field.converted.expected}")
 
 
 def shown(value: pl.Expr) -> pl.Expr:
     """A value as an error quotes it: at most 80 characters, control characters made visible."""
     text = value.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", "\u2423")
-    long = text.str.len_chars() > _SHOWN
-    return pl.lit("'") + pl.when(long).then(text.str.slice(0, _SHOWN) + "…").otherwise(text) + pl.lit("'")
-
-
-def _braces(text: str) -> str:
-    return text.replace("{", "(").replace("}", ")")
+    long = text.str.len_chars() > SHOWN
+    return pl.lit("'") + pl.when(long).then(text.str.slice(0, SHOWN) + "…").otherwise(text) + pl.lit("'")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from bulk_sender.delivery import failpoints
 from bulk_sender.delivery.journal import Journal
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.results.frames import RESULTS, chunk_ids, chunk_rejects, rejects, results
@@ -57,6 +58,7 @@ def _lazy(frames: Iterator[pl.DataFrame], schema: pl.Schema) -> pl.LazyFrame:
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         for frame in frames:
+            failpoints.reach("mid_results")
             chosen = frame if with_columns is None else frame.select(with_columns)
             yield chosen if predicate is None else chosen.filter(predicate)
 
@@ -74,6 +76,7 @@ class replacing:
         self.temporary = path.with_name(f".{path.name}.new")
 
     def __enter__(self) -> Path:
+        failpoints.reach("before_results")
         with suppress(FileNotFoundError):
             self.temporary.unlink()
         self._try(
@@ -94,7 +97,9 @@ class replacing:
         self.temporary.chmod(0o600)
         with self.temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        failpoints.reach("before_rename")
         self.temporary.replace(self.path)
+        failpoints.reach("after_rename")
         descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         with suppress(OSError):
             os.fsync(descriptor)

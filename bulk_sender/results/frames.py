@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import polars as pl
 
 from bulk_sender.delivery.journal import Journal
 from bulk_sender.recipients.plan import ROWS, Planned
+from bulk_sender.results.summary import BroadcastResult
 
 RESULTS = pl.Schema(
     {
@@ -69,10 +70,10 @@ def chunk_ids(journal: Journal) -> list[int]:
     return [row["id"] for row in journal.query("SELECT id FROM chunk ORDER BY id")]
 
 
-def chunk_rows(journal: Journal, chunk: int) -> pl.DataFrame:
-    """The planned rows of a chunk, with the columns of ``ROWS``."""
+def chunk_rows(journal: Journal, chunk: int, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:
+    """The planned rows of a chunk, with the columns of ``ROWS`` or those of them that are asked for."""
     [found] = journal.query("SELECT frame FROM chunk WHERE id = ?", (chunk,))
-    return pl.read_ipc(found["frame"], columns=list(ROWS))
+    return pl.read_ipc(found["frame"], columns=list(columns))
 
 
 def chunk_rejects(journal: Journal, chunk: int) -> pl.DataFrame:
@@ -183,6 +184,31 @@ def counts(journal: Journal) -> dict[str, int]:
     return found
 
 
+def broadcast(journal: Journal) -> BroadcastResult | None:
+    """What became of the one request of a broadcast; None for a run that has rows."""
+    if not journal.fact("broadcast"):
+        return None
+    [found] = (
+        _batches(journal, 1)
+        .select(
+            "status",
+            "attempts",
+            "http_status",
+            "sent_at",
+            dispatch_id=pl.when(pl.col("dispatch_id") != "").then("dispatch_id"),
+            error_code=_explained("code"),
+            error=_safe_cell(_reason()),
+        )
+        .to_dicts()
+    ) or [{"status": "not_sent"}]
+    return BroadcastResult(**found)
+
+
+def has_unsent(journal: Journal) -> bool:
+    """Whether a planned batch waits to be sent, for the first time or again."""
+    return bool(journal.query("SELECT 1 FROM state WHERE status = 'not_sent' LIMIT 1"))
+
+
 def explain(journal: Journal, row: int) -> dict[str, Any] | None:
     """One row's whole story, or None when the run has no such row."""
     found = journal.query("SELECT id FROM chunk WHERE first_row <= ? AND last_row >= ?", (row, row))
@@ -194,6 +220,8 @@ def explain(journal: Journal, row: int) -> dict[str, Any] | None:
     if not len(own):
         return None
     [facts] = own.to_dicts()
+    [result] = _chunk_results(rows, _batches(journal, chunk)).filter(pl.col("row") == row).to_dicts()
+    facts |= {name: result[name] for name in ("status", "error_code", "error")}
     facts["recipient"] = None if facts["recipient"] is None else json.loads(facts["recipient"])
     facts["batches"] = []
     if facts["verdict"] == "valid":

@@ -9,6 +9,19 @@ State = Literal["finished", "stopped", "interrupted", "running"]
 
 
 @dataclass(frozen=True, slots=True)
+class BroadcastResult:
+    """What became of a broadcast's one request; the fields mean what a row's do in the results."""
+
+    status: str
+    dispatch_id: str | None = None
+    attempts: int = 0
+    http_status: int | None = None
+    error_code: str | None = None
+    error: str | None = None
+    sent_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What ``summary.json`` holds. The six counts add up to ``rows``, always.
 
@@ -33,6 +46,8 @@ class Summary:
     reason: str | None
     files: dict[str, str]
     signal: int = 0
+    broadcast: BroadcastResult | None = None
+    """Only of a broadcast, which has no rows: all its counts are 0."""
 
     def __post_init__(self) -> None:
         parts = self.accepted + self.rejected + self.duplicate + self.failed + self.unknown + self.not_sent
@@ -46,10 +61,13 @@ class Summary:
             return 128 + (self.signal or 2)
         if self.state == "stopped":
             return 3
-        return 1 if self.rejected or self.failed or self.unknown or self.not_sent else 0
+        unsettled = self.broadcast is not None and self.broadcast.status != "accepted"
+        return 1 if unsettled or self.rejected or self.failed or self.unknown or self.not_sent else 0
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as ``summary.json`` writes them."""
         facts = asdict(self)
         del facts["signal"]
+        if self.broadcast is None:
+            del facts["broadcast"]
         return facts

@@ -1,0 +1,249 @@
+"""The figures of bulk-sender itself: ``python benchmarks/figures.py`` prints them as a table in Markdown.
+
+Whole processes, journal with full sync, results written, nine columns, a counting server on another core. What
+depends on the machine's speed is given beside something measured in the same run: the naive script, or the server's
+own limit as wrk finds it (where wrk is installed). ``--only`` picks figures, ``--large`` sets the rows of the large
+files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import measure
+from run import count, counting_server
+from subjects import HERE, KEY
+
+MILLION = 1_000_000
+OPEN = "1000000/second"
+
+
+@dataclass
+class Bench:
+    """Where the files are, and what has been measured."""
+
+    work: Path
+    large: int
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def note(self, figure: str, value: str, goal: str) -> None:
+        self.rows.append((figure, value, goal))
+        print(f"| {figure} | {value} | {goal} |", flush=True)
+
+    def input(self, rows: int, ending: str) -> Path:
+        path = self.work / f"clean-{rows}.{ending}"
+        if not path.exists():
+            generator = HERE.parent / "sample_data" / "generate.py"
+            command = [sys.executable, str(generator), "--rows", str(rows), "--clean", "--output", str(path)]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return path
+
+    def run(self, *arguments: str, timeout_s: float = 1800) -> measure.Finished:
+        core, _ = measure.cores()
+        return measure.run(
+            [sys.executable, "-m", "bulk_sender", *arguments],
+            env=_environment(),
+            cwd=self.work,
+            core=core,
+            timeout_s=timeout_s,
+        )
+
+    def send(self, path: Path, url: str, run_id: str, *more: str) -> measure.Finished:
+        return self.run(*_send(path, url, self.work, run_id), *more)
+
+    def forget(self, run_id: str) -> None:
+        shutil.rmtree(self.work / "runs" / run_id, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return known | {"BRAZE_API_KEY": KEY, "PYTHONPATH": str(HERE.parent)}
+
+
+def _send(path: Path, url: str, work: Path, run_id: str) -> list[str]:
+    place = ["--endpoint", url, "--campaign-id", "bench", "--runs-dir", str(work / "runs"), "--run-id", run_id]
+    return ["send", str(path), *place, "--yes", "--json", "--quiet"]
+
+
+def arrivals(path: Path) -> list[float]:
+    data = path.read_bytes()
+    return [moment for (moment,) in struct.iter_unpack("<d", data[: len(data) // 8 * 8])]
+
+
+@contextmanager
+def server(*options: str) -> Iterator[str]:
+    with counting_server(measure.cores()[1], *options) as url:
+        yield url
+
+
+def cost(bench: Bench) -> None:
+    """CPU for a million recipients, beside the naive script; and requests a second with the limiter open."""
+    path = bench.input(MILLION, "csv")
+    bench.forget("cost")
+    with server() as url:
+        ours = bench.send(path, url, "cost", "--rate", OPEN)
+    summary = json.loads(ours.stdout)
+    with server() as url:
+        core, _ = measure.cores()
+        command = [sys.executable, str(HERE / "naive.py"), url, str(path)]
+        naive = measure.run(command, env=_environment(), cwd=bench.work, core=core, timeout_s=1800)
+    reached = summary["requests"] / summary["elapsed_s"]
+    bench.note("CPU seconds for a million recipients", f"{ours.cpu_s:.1f}", "at most 10")
+    bench.note(
+        "the naive script's CPU, in units of ours",
+        f"{naive.cpu_s / ours.cpu_s:.1f} ({naive.cpu_s:.1f} s)",
+        "at least 4",
+    )
+    limit = _wrk_limit()
+    share = f"; {100 * reached / limit:.0f} % of wrk's {limit:,.0f}" if limit else ""
+    bench.note("requests a second, limiter open", f"{reached:,.0f}{share}", "at least 2,500")
+    bench.note("peak memory, 1 M rows of CSV, sent", f"{ours.max_rss_mb:.0f} MB", "at most 300 MB")
+
+
+def _wrk_limit() -> float:
+    if shutil.which("wrk") is None:
+        return 0.0
+    script = 'wrk.method="POST"; wrk.body=string.rep("x", 11000); wrk.headers["Content-Type"]="application/json"'
+    with server() as url, tempfile.NamedTemporaryFile("w", suffix=".lua") as lua:
+        lua.write(script)
+        lua.flush()
+        command = ["wrk", "-t1", "-c16", "-d3s", "-s", lua.name, f"{url}/campaigns/trigger/send"]
+        core, _ = measure.cores()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=lambda: measure.pin(core))
+        return count(url)["requests"] / 3
+
+
+def share(bench: Bench) -> None:
+    """Of one core, at Braze's default rate, start and results included."""
+    rows = 70 * 60 * 50
+    path = bench.input(rows, "csv")
+    bench.forget("share")
+    with server() as url:
+        ours = bench.send(path, url, "share", "--rate", "250000/hour")
+    bench.note(
+        "share of a core at 69.4 requests a second, over a minute",
+        f"{100 * ours.cpu_s / ours.wall_s:.1f} %",
+        "at most 5 %",
+    )
+
+
+def pace(bench: Bench) -> None:
+    """The rate reached, and the most in any second, at three rates."""
+    for rate in (250_000 / 3600, 500.0, 1000.0):
+        rows = int(rate * 50 * 20)
+        path = bench.input(rows, "csv")
+        bench.forget("pace")
+        log = bench.work / "arrivals"
+        with server("--arrivals", str(log)) as url:
+            bench.send(path, url, "pace", "--rate", f"{round(rate * 3600)}/hour", "--concurrency", "64")
+            count(url)
+        moments = arrivals(log)
+        reached = (len(moments) - 1) / (moments[-1] - moments[0])
+        most = _most_in_a_second(moments)
+        value = f"{reached:.1f} ({100 * (reached / rate - 1):+.1f} %), at most {most} in any second"
+        bench.note(f"pace asked {rate:.1f} a second, 20 s", value, "within 1 %, one second's worth")
+
+
+def _most_in_a_second(moments: list[float]) -> int:
+    most = first = 0
+    for last, moment in enumerate(moments):
+        while moments[first] <= moment - 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def memory(bench: Bench) -> None:
+    """Peak memory of sending the large files."""
+    for ending in ("csv", "parquet"):
+        path = bench.input(bench.large, ending)
+        log = bench.work / "arrivals"
+        bench.forget("memory")
+        with server("--arrivals", str(log)) as url:
+            started = time.monotonic()
+            ours = bench.send(path, url, "memory", "--rate", OPEN)
+            count(url)
+        millions = bench.large / MILLION
+        bench.note(f"peak memory, {millions:g} M rows of {ending}, sent", f"{ours.max_rss_mb:.0f} MB", "at most 300 MB")
+        goal = "under 3 s" if ending == "parquet" else "under 8 s"
+        bench.note(f"first request, {millions:g} M rows of {ending}", f"{arrivals(log)[0] - started:.1f} s", goal)
+    written = bench.run("export", "memory", "--runs-dir", str(bench.work / "runs"), "--output", str(_fresh(bench)))
+    value = f"{written.wall_s:.1f} s, {written.max_rss_mb:.0f} MB"
+    bench.note(f"results of {bench.large / MILLION:g} M rows", value, "at most 30 s, flat")
+    bench.forget("memory")
+
+
+def _fresh(bench: Bench) -> Path:
+    path = bench.work / "export.csv"
+    path.unlink(missing_ok=True)
+    return path
+
+
+def resume(bench: Bench) -> None:
+    """A large run interrupted at nine tenths: how long until its next request."""
+    path = bench.input(bench.large, "csv")
+    log = bench.work / "arrivals"
+    bench.forget("resume")
+    core, _ = measure.cores()
+    with server() as url:
+        command = [sys.executable, "-m", "bulk_sender", *_send(path, url, bench.work, "resume"), "--rate", OPEN]
+        process = subprocess.Popen(
+            command,
+            env=_environment(),
+            cwd=bench.work,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: measure.pin(core),
+        )
+        deadline = time.monotonic() + 1200
+        while count(url)["recipients"] < 0.9 * bench.large and time.monotonic() < deadline:
+            time.sleep(0.5)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        port = url.rsplit(":", 1)[1]
+    with server("--port", port, "--arrivals", str(log)) as url:
+        started = time.monotonic()
+        bench.run("resume", "resume", "--runs-dir", str(bench.work / "runs"), "--yes", "--quiet", "--json")
+        count(url)
+    value = f"{arrivals(log)[0] - started:.1f} s"
+    bench.note(f"first request of a {bench.large / MILLION:g} M-row run resumed at 90 %", value, "within 5 s")
+    bench.forget("resume")
+
+
+FIGURES: dict[str, Callable[[Bench], None]] = {
+    "cost": cost,
+    "share": share,
+    "pace": pace,
+    "memory": memory,
+    "resume": resume,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(FIGURES), help="figures, joined by commas")
+    parser.add_argument("--large", type=int, default=10 * MILLION, metavar="ROWS")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "bulk-sender-figures")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    bench = Bench(options.work.resolve(), options.large)
+    print("| figure | measured | goal |\n| --- | --- | --- |")
+    for name in options.only.split(","):
+        FIGURES[name](bench)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""The key on its way from the environment into the library, and out of everybody else's sight."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+
+def take_environment() -> dict[str, str]:
+    """The environment for the library, with the key in it; this process's own no longer has it.
+
+    No process started later inherits the key, and the memory that holds it is not written to a core file.
+    """
+    environment = dict(os.environ)
+    os.environ.pop("BRAZE_API_KEY", None)
+    if environment.get("BRAZE_API_KEY") or environment.get("BRAZE_API_KEY_FILE"):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return environment

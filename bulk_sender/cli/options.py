@@ -1,0 +1,97 @@
+"""Options that several commands share, and flags as settings of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bulk_sender.errors import ConfigError
+
+RUNS_DIR = Path("bulk-sender-runs")
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT", help="Files, folders or globs; - for standard input.", show_default=False),
+]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or the path of its folder.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration file (TOML).", show_default=False)
+]
+CampaignId = Annotated[str | None, typer.Option("--campaign-id", metavar="ID", help="API-triggered campaign.")]
+CanvasId = Annotated[str | None, typer.Option("--canvas-id", metavar="ID", help="API-triggered Canvas.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint", metavar="URL", help="The instance's REST address, such as https://rest.iad-01.braze.com."
+    ),
+]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where the runs' folders are.")]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="The first N rows only.")]
+MaxRecipients = Annotated[
+    int | None,
+    typer.Option("--max-recipients", metavar="N", min=0, help="Refuse to start with more recipients than N."),
+]
+Rate = Annotated[
+    str | None,
+    typer.Option("--rate", metavar="N/UNIT", help="Requests per second, minute, hour or day, such as 250000/hour."),
+]
+Concurrency = Annotated[
+    int | None, typer.Option("--concurrency", metavar="N", min=1, help="Requests under way at once, at most.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, alone on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors on standard error.")]
+LogFormat = Annotated[
+    str,
+    typer.Option("--log-format", metavar="text|json", help="Standard error for people, or as one JSON object a line."),
+]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="A reason, kept in the journal.", show_default=False)]
+
+FORMATS = ("csv", "parquet", "ndjson")
+
+
+def one_of(value: str, allowed: tuple[str, ...], option: str) -> str:
+    """``value``, when it is allowed. Raises ConfigError."""
+    if value not in allowed:
+        raise ConfigError(
+            f"{option}: {value!r} is not known", hint="give " + ", ".join(allowed[:-1]) + f" or {allowed[-1]}"
+        )
+    return value
+
+
+def overrides(
+    *,
+    campaign_id: str | None = None,
+    canvas_id: str | None = None,
+    endpoint: str | None = None,
+    limit: int | None = None,
+    rate: str | None = None,
+    concurrency: int | None = None,
+) -> dict[str, Any]:
+    """Flags by the configuration's dotted keys; each is validated by itself, so that an error names the flag.
+
+    Raises ConfigError.
+    """
+    from bulk_sender.config import Config
+
+    given = {
+        "braze.campaign_id": ("--campaign-id", campaign_id),
+        "braze.canvas_id": ("--canvas-id", canvas_id),
+        "braze.endpoint": ("--endpoint", endpoint),
+        "input.limit": ("--limit", limit),
+        "delivery.rate": ("--rate", rate),
+        "delivery.concurrency": ("--concurrency", concurrency),
+    }
+    if campaign_id is not None and canvas_id is not None:
+        raise ConfigError("--campaign-id and --canvas-id are both given", hint="a run triggers one of them")
+    found = {key: value for key, (_, value) in given.items() if value is not None}
+    for key, value in found.items():
+        table, name = key.split(".")
+        flag = given[key][0]
+        try:
+            Config.parse({table: {name: value}}, where=flag)
+        except ConfigError as error:
+            raise ConfigError(str(error), hint=f"mend {flag} and run the command again") from None
+    return found

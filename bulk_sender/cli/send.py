@@ -1,0 +1,155 @@
+"""``send`` and ``check``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bulk_sender.cli.options import (
+    FORMATS,
+    RUNS_DIR,
+    AsJson,
+    CampaignId,
+    CanvasId,
+    Concurrency,
+    ConfigFile,
+    Endpoint,
+    Inputs,
+    Limit,
+    LogFormat,
+    MaxRecipients,
+    Quiet,
+    Rate,
+    RunsDir,
+    Yes,
+    one_of,
+    overrides,
+)
+from bulk_sender.cli.terminal import terminal
+
+
+def send(
+    inputs: Inputs,
+    config: ConfigFile = None,
+    campaign_id: CampaignId = None,
+    canvas_id: CanvasId = None,
+    endpoint: Endpoint = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run-id", metavar="ID", help="Name the run; the same command again goes on with it."),
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    limit: Limit = None,
+    max_recipients: MaxRecipients = None,
+    rate: Rate = None,
+    concurrency: Concurrency = None,
+    format_: Annotated[str, typer.Option("--format", metavar="csv|parquet|ndjson", help="Of the results.")] = "csv",
+    canary: Annotated[
+        int | None,
+        typer.Option(
+            "--canary",
+            metavar="N",
+            min=1,
+            help="Send the first N rows, then ask; without a terminal, stop there, to be resumed.",
+        ),
+    ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Send to a Braze of its own inside this process; needs no key.")
+    ] = False,
+    weather: Annotated[
+        str | None, typer.Option("--weather", metavar="NAME", help="What kind of day the sandbox has.")
+    ] = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    log_format: LogFormat = "text",
+) -> None:
+    """Validate the input, show what is about to be sent, ask, send, and write the results.
+
+    With --run-id, the same command can be repeated safely: a finished run is only reported, a stopped one goes on.
+    """
+    from bulk_sender.cli.questions import must_be_able_to_ask
+    from bulk_sender.errors import ConfigError
+
+    terminal.set_up(quiet=quiet, log_format=one_of(log_format, ("text", "json"), "--log-format"))
+    must_be_able_to_ask(yes, "send")
+    one_of(format_, FORMATS, "--format")
+    if weather is not None and not sandbox:
+        raise ConfigError("--weather is the sandbox's", hint="give --sandbox too")
+    settings = overrides(
+        campaign_id=campaign_id,
+        canvas_id=canvas_id,
+        endpoint=endpoint,
+        limit=limit,
+        rate=rate,
+        concurrency=concurrency,
+    )
+
+    from bulk_sender import api
+    from bulk_sender.cli.key import take_environment
+    from bulk_sender.cli.watch import Watch, conclude
+
+    watch = Watch(yes=yes, canary=canary)
+    summary = watch.run(
+        lambda: api.send_async(
+            inputs,
+            config=config,
+            overrides=settings,
+            run_id=run_id,
+            runs_dir=runs_dir,
+            max_recipients=max_recipients,
+            result_format=format_,  # type: ignore[arg-type]
+            sandbox=sandbox,
+            weather=weather or "calm",
+            environment=take_environment(),
+            on_rows=watch.on_rows,
+            hold_after=canary,
+            on_hold=watch.on_hold,
+            **watch.handles(),
+        )
+    )
+    nothing = f"Run {summary.run_id} has been finished before, with this input: nothing was sent now."
+    configuration = str(config) if config else None
+    raise typer.Exit(conclude(summary, watch, nothing, as_json=as_json, configuration=configuration))
+
+
+def check(
+    inputs: Inputs,
+    config: ConfigFile = None,
+    campaign_id: CampaignId = None,
+    canvas_id: CanvasId = None,
+    endpoint: Endpoint = None,
+    limit: Limit = None,
+    max_recipients: MaxRecipients = None,
+    rate: Rate = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Everything up to the first request, without a network: counts, reasons, a sample request, the time needed.
+
+    Needs no key, endpoint or campaign. Exits with 0 when every row could go, 1 when some would be rejected.
+    """
+    terminal.set_up(quiet=quiet)
+    settings = overrides(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
+
+    from bulk_sender import api
+    from bulk_sender.cli import reports
+    from bulk_sender.cli.narrator import Narrator
+    from bulk_sender.cli.progress import report_for
+    from bulk_sender.errors import GuardrailError
+
+    with Narrator(report_for(terminal)) as narrator:
+        report = api.check(inputs, config=config, overrides=settings, on_rows=narrator.reading)
+    if as_json:
+        terminal.json(report.to_dict())
+    else:
+        terminal.show(reports.check(report, terminal.out_width))
+    for warning in report.warnings:
+        terminal.warn(warning)
+    if max_recipients is not None and report.valid > max_recipients:
+        raise GuardrailError(
+            f"{report.valid} recipients are more than --max-recipients {max_recipients}",
+            hint="check the file, or raise the limit",
+        )
+    raise typer.Exit(report.exit_code)

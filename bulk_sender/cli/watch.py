@@ -1,0 +1,158 @@
+"""A delivery under the eyes of a terminal: questions, progress, signals, and what is said at its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+from bulk_sender.api import Preview
+from bulk_sender.cli import messages, signals
+from bulk_sender.cli.narrator import Narrator
+from bulk_sender.cli.progress import report_for
+from bulk_sender.cli.questions import Question, can_ask
+from bulk_sender.cli.terminal import masked, terminal
+from bulk_sender.cli.wording import STYLES
+from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
+from bulk_sender.results.summary import Summary
+from bulk_sender.run import Control, Progress
+
+
+class Watch:
+    """Holds one delivery in hand. ``handles`` goes to the library's function; ``run`` runs it."""
+
+    def __init__(self, *, yes: bool, canary: int | None = None) -> None:
+        self.control = Control()
+        self.has_begun = False
+        """Whether the run has begun to deliver: requests may have left."""
+        self._yes = yes
+        self._canary = canary
+        self._signal = 0
+        self._question = Question()
+        self._narrator = Narrator(report_for(terminal))
+
+    def handles(self) -> dict[str, Any]:
+        """What ``send_async``, ``resume_async`` and ``retry_async`` take alike."""
+        return {
+            "control": self.control,
+            # Nobody to ask and nothing to show: then a new run's input need not be counted before it is sent.
+            "confirm": None if self._yes and terminal.quiet else self._confirm,
+            "on_progress": self._on_progress,
+        }
+
+    def run(self, deliver: Callable[[], Awaitable[Summary]]) -> Summary:
+        """Deliver. Whatever is raised once sending has begun carries exit code 3: the run can be resumed."""
+        signals.outlive_the_terminal()
+        try:
+            with self._narrator:
+                return anyio.run(self._run, deliver)
+        except BulkSenderError as error:
+            if self.has_begun:
+                error.exit_code = 3
+            raise
+        except Exception as error:
+            if not self.has_begun:
+                raise
+            raise InternalError.of(error, exit_code=3) from error
+
+    async def _run(self, deliver: Callable[[], Awaitable[Summary]]) -> Summary:
+        trouble: Exception | None = None
+        summary: Summary | None = None
+        async with anyio.create_task_group() as group:
+            await group.start(signals.listen, self._first, self._second)
+            try:
+                summary = await deliver()
+            except Exception as error:  # kept out of the group, which would wrap it
+                trouble = error
+            group.cancel_scope.cancel()
+        if trouble is not None:
+            raise trouble
+        assert summary is not None
+        return summary
+
+    # --- signals ------------------------------------------------------------------------------------------------
+
+    def _first(self, number: int) -> None:
+        self._signal = number
+        self._question.cut_short()
+        name = signal.Signals(number).name
+        self.control.stop(name, number)
+        self._narrator.stop("stopping: requests under way may end; once more to leave them in doubt")
+
+    def _second(self, number: int) -> None:
+        if not self.has_begun:
+            os._exit(128 + number)  # reading can't be cut short, and nothing was sent
+        self._narrator.stop("leaving at once")
+        self.control.abort()
+
+    def _refuse_if_interrupted(self) -> None:
+        if self._signal:
+            error = Interrupted("interrupted: nothing was sent")
+            error.exit_code = 128 + self._signal
+            raise error
+
+    # --- what the library calls ---------------------------------------------------------------------------------
+
+    def on_rows(self, rows: int) -> None:
+        """In a thread: rows are counted. A signal ends that here."""
+        self._refuse_if_interrupted()
+        self._narrator.reading(rows)
+
+    def _confirm(self, about: Preview) -> bool:
+        """In a thread: show what is about to be sent, and ask."""
+        self._narrator.clear()
+        self._narrator.expected = about.recipients
+        asks = not self._yes and about.recipients != 0
+        terminal.say(messages.preview(about, terminal.width, canary=self._canary), always=asks)
+        for warning in messages.warnings(about):
+            terminal.warn(warning)
+        terminal.say([""], always=asks)
+        agreed = not asks or self._question.ask(messages.question(about))
+        self._refuse_if_interrupted()
+        return agreed
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.has_begun = True
+        self._narrator.moment(progress)
+
+    async def on_hold(self, progress: Progress) -> bool:
+        """The canary is out: ask whether the rest may follow."""
+        return await anyio.to_thread.run_sync(self._ask_about_the_rest, progress)
+
+    def _ask_about_the_rest(self, progress: Progress) -> bool:
+        with self._narrator.silent():
+            terminal.say(messages.held(progress, self._canary or 0, terminal.width))
+            return can_ask() and self._question.ask("Send the rest?")
+
+
+def conclude(summary: Summary, watch: Watch, nothing: str, *, as_json: bool, configuration: str | None = None) -> int:
+    """Say what came of it; ``nothing``: what to say when nothing was delivered. Returns the exit code."""
+    code = summary.exit_code if watch.has_begun else standing_code(summary)
+    if not watch.has_begun:
+        terminal.say([nothing, ""])
+    terminal.say(messages.summary(summary, terminal.width, configuration=configuration))
+    if summary.state in ("stopped", "interrupted"):
+        terminal.event("stopped", run_id=summary.run_id, reason=masked(summary.reason or ""))
+        if terminal.quiet:
+            terminal.fail(messages.title(summary), messages.how_to_go_on(summary), code)
+    counts = {name: getattr(summary, name) for name in ("rows", *STYLES, "batches", "requests")}
+    terminal.event(
+        "run_finished",
+        run_id=summary.run_id,
+        state=summary.state,
+        exit_code=code,
+        **counts,
+        elapsed_s=summary.elapsed_s,
+        recipients_per_s=summary.recipients_per_s,
+    )
+    if as_json:
+        terminal.json(summary.to_dict())
+    return code
+
+
+def standing_code(summary: Summary) -> int:
+    """The exit code for a run as it stands, when it was not this process that stopped it: 0, 1 or 3."""
+    return 3 if summary.state in ("stopped", "interrupted") else summary.exit_code

@@ -1,0 +1,91 @@
+"""Places at which a test can have the process killed, to prove that a run survives it there.
+
+``BULK_SENDER_FAILPOINT=before_outcome:3`` sends SIGKILL to the own process when it comes to ``before_outcome`` for the
+third time; without ``:n``, the first. Nothing is cleaned up and no handler runs: a power switch for one process.
+Without the variable, ``reach`` is one comparison.
+
+=====================  ===============================================================================================
+``before_KIND``        a transaction with a record of that kind is about to begin
+``inside_KIND``        its records are inserted, but not committed
+``after_KIND``         it is durable; nobody has acted on it yet
+``before_publishing``  a new run's journal is whole, but not yet under its name
+``before_results``     the results' temporary file is about to be made (likewise ``rejected.csv`` and ``summary.json``)
+``mid_results``        a part of the results is written
+``before_rename``      a temporary file is whole and synced
+``after_rename``       it has taken the old file's place, the folder isn't synced
+=====================  ===============================================================================================
+
+KIND is ``intent`` (an attempt), ``outcome``, ``chunk``, ``split`` (a batch's halves), ``epoch``, ``ending`` (of an
+epoch), ``decision`` or ``fact``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterable
+
+VARIABLE = "BULK_SENDER_FAILPOINT"
+
+_KINDS = {
+    "attempt": "intent",
+    "outcome": "outcome",
+    "chunk": "chunk",
+    "batch": "split",
+    "epoch": "epoch",
+    "ending": "ending",
+    "decision": "decision",
+    "run": "fact",
+}
+"""A journal's table → the kind of its records."""
+
+KINDS = tuple(_KINDS.values())
+PLACES = (
+    *(f"{moment}_{kind}" for kind in KINDS for moment in ("before", "inside", "after")),
+    "before_publishing",
+    "before_results",
+    "mid_results",
+    "before_rename",
+    "after_rename",
+)
+"""All names."""
+
+
+class Failpoint:
+    """An armed place; ``reach`` comes from the event loop and from the journal's thread."""
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError for a name that is no place: a test that can't strike must not pass."""
+        self.name, _, nth = text.partition(":")
+        if self.name not in PLACES:
+            raise ValueError(f"{VARIABLE}: no place is called {self.name!r}")
+        self._left = int(nth or 1)
+        self._lock = threading.Lock()
+
+    def reach(self, name: str) -> None:
+        if name != self.name:
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+_armed = Failpoint(text) if (text := os.environ.get(VARIABLE)) else None
+
+
+def reach(name: str) -> None:
+    """Say that the process has come to the place ``name``."""
+    if _armed is not None:
+        _armed.reach(name)
+
+
+def reach_records(moment: str, tables: Iterable[str]) -> None:
+    """The same for a transaction's ``moment`` (before, inside, after), once for each kind of record in it."""
+    if _armed is not None:
+        tables = set(tables)
+        if "chunk" in tables:
+            tables.discard("batch")  # planned together, not split
+        for table in tables:
+            _armed.reach(f"{moment}_{_KINDS[table]}")

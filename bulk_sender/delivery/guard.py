@@ -1,0 +1,60 @@
+"""The last look before a request leaves: what must hold for every POST, counted anew and apart from all planning.
+
+A guard that says no stops the run. It is better to stop than to go on wrong.
+"""
+
+from __future__ import annotations
+
+import json
+
+from bulk_sender.delivery.endpoint import Endpoint
+from bulk_sender.delivery.outcome import Outcome, Verdict
+from bulk_sender.delivery.records import Batch
+from bulk_sender.recipients.plan import BATCH_SIZE
+
+_TAKEN = frozenset({Verdict.ACCEPTED, Verdict.UNKNOWN})
+
+
+class Guard:
+    """Knows how many recipients were handed over to be sent, and which of them Braze has or may have."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._frame_is_sound: bool | None = None
+        self._planned = 0
+        self._exposed = 0
+        self._closed: set[int] = set()
+
+    def planned(self, batch: Batch) -> None:
+        """A batch was handed over to be sent."""
+        self._planned += batch.size
+
+    def refuses(self, batch: Batch) -> str:
+        """Why this batch must not be POSTed now; empty when it may, and then it counts as under way."""
+        if not self._sound_frame():
+            return "a request that does not say broadcast = false was about to leave"
+        if batch.size != 0 if self._endpoint.broadcast else not 1 <= batch.size <= BATCH_SIZE:
+            return f"batch {batch.id} has {batch.size} recipients"
+        if batch.id in self._closed:
+            return f"batch {batch.id} was about to be sent again, though it was or may have been taken"
+        if self._exposed + batch.size > self._planned:
+            return f"more recipients than the {self._planned} planned were about to be sent"
+        self._exposed += batch.size
+        self._closed.add(batch.id)
+        return ""
+
+    def ended(self, batch: Batch, outcome: Outcome) -> None:
+        """The attempt is over: what it proved not taken may go again."""
+        if outcome.verdict not in _TAKEN:
+            self._exposed -= batch.size
+            self._closed.discard(batch.id)
+
+    def _sound_frame(self) -> bool:
+        """Whether the JSON around the recipients, read back, says what this kind of request has to say."""
+        if self._frame_is_sound is None:
+            said = json.loads(self._endpoint.head + self._endpoint.tail)
+            if self._endpoint.broadcast:
+                self._frame_is_sound = said.get("broadcast") is True and "recipients" not in said
+            else:
+                self._frame_is_sound = said.get("broadcast") is False and said.get("recipients") == []
+        return self._frame_is_sound

@@ -1,0 +1,63 @@
+"""What a call is given besides its input: configuration and key, and the place they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bulk_sender.config import Config, overlaid
+from bulk_sender.delivery.credential import Credential
+from bulk_sender.delivery.endpoint import Endpoint
+from bulk_sender.errors import ConfigError
+
+ConfigLike = str | Path | Mapping[str, Any] | Config | None
+SANDBOX_TARGET = "sandbox-campaign"
+SANDBOX_KEY = "sandbox-key"  # no secret: the sandbox takes any key
+
+
+def load_config(config: ConfigLike, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Whatever a caller gave, as a ``Config`` with ``overrides`` (dotted key → value) laid over it."""
+    where = "the configuration"
+    if isinstance(config, Config):
+        raw = config.model_dump(exclude_unset=True)
+        return Config.parse(overlaid(raw, overrides, where=where), where=where) if overrides else config
+    if isinstance(config, Mapping):
+        return Config.parse(overlaid(config, overrides, where=where), where=where)
+    return Config.load(config, overrides)
+
+
+def from_surroundings(
+    config: ConfigLike, overrides: Mapping[str, Any] | None, environment: Mapping[str, str], weather: str
+) -> Config:
+    """The configuration with the environment and then ``overrides`` over it; in a ``weather``, for its sandbox."""
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    settings = load_config(config, {"braze.endpoint": environment.get("BRAZE_ENDPOINT")} | given)
+    return _for_sandbox(settings, weather) if weather else settings
+
+
+def _for_sandbox(settings: Config, weather: str) -> Config:
+    from bulk_sender.sandbox import WEATHERS
+
+    if weather not in WEATHERS:
+        raise ConfigError(f"no weather of the sandbox is called {weather!r}", hint="there are " + ", ".join(WEATHERS))
+    target = {} if settings.target else {"braze.campaign_id": SANDBOX_TARGET}
+    return load_config(settings, {"braze.endpoint": "http://127.0.0.1", **target})
+
+
+def credential_for(weather: str, environment: Mapping[str, str]) -> Credential:
+    """The key, in a ``weather`` the sandbox's. Raises CredentialError when there is none, or none that could be one."""
+    return Credential.check(SANDBOX_KEY) if weather else Credential.from_environment(environment)
+
+
+@asynccontextmanager
+async def place(settings: Config, weather: str, make: Callable[[Config], Endpoint]) -> AsyncIterator[Endpoint]:
+    """Where requests go: the configured endpoint or, in a ``weather``, a sandbox that lives as long as the block."""
+    if not weather:
+        yield make(settings)
+        return
+    from bulk_sender.sandbox import Sandbox
+
+    async with Sandbox(weather=weather) as sandbox:
+        yield make(load_config(settings, {"braze.endpoint": sandbox.url}))

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bulk_sender.sandbox import RunningSandbox, run_in_thread
+
+from .command import CAMPAIGN, KEY, Place
+
+
+@pytest.fixture
+def braze() -> Iterator[RunningSandbox]:
+    """A Braze that knows one key and one campaign."""
+    with run_in_thread(keys=[KEY], campaigns=[CAMPAIGN]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def place(tmp_path: Path, braze: RunningSandbox) -> Place:
+    """A working directory whose environment names the key and the endpoint."""
+    return Place(tmp_path, braze.url)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulk_sender import __version__
+
+from .command import Place, environment
+
+_BOOM = """
+import sys
+from bulk_sender import api{more}
+def boom(*args, **options):
+    raise RuntimeError("about anna@example.com")
+{where} = boom
+from bulk_sender.cli import main
+main()
+"""
+
+
+def _python(code: str, *arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_import_nothing_heavy(tmp_path: Path, option: str) -> None:
+    code = (
+        "import sys\n"
+        "from bulk_sender.cli.app import run\n"
+        f"code = run([{option!r}])\n"
+        "print(code, sorted({'polars', 'pydantic', 'httpx', 'anyio', 'numpy'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = _python(code, cwd=tmp_path)
+    assert done.stderr == "0 []\n"
+    assert (__version__ if option == "--version" else "explain") in done.stdout
+
+
+def test_without_a_command_it_shows_the_help(tmp_path: Path) -> None:
+    done = Place(tmp_path).run()
+    assert done.code == 2
+    assert "Commands" in done.out + done.err or "explain" in done.out + done.err
+
+
+def test_a_mistake_of_its_own_is_one_line_without_anybody_s_data(tmp_path: Path) -> None:
+    code = _BOOM.format(more="", where="api.check")
+    done = _python(code, "check", "x.csv", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: internal error: RuntimeError in bulk_sender.cli.send, line ")
+    assert "please report" in done.stderr
+    assert "anna" not in done.stderr
+    assert "Traceback" not in done.stderr
+    debugged = _python(code, "check", "x.csv", cwd=tmp_path, BULK_SENDER_DEBUG="1")
+    assert "Traceback" in debugged.stderr
+    assert "boom" in debugged.stderr
+
+
+def test_a_mistake_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None:
+    code = _BOOM.format(more=", run", where="run.write_files")
+    path = Place(tmp_path).people(3)
+    done = _python(code, "send", str(path), "--sandbox", "--yes", "--run-id", "r", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "internal error: RuntimeError" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_disk_that_is_full_when_the_results_are_written_is_exit_code_3(tmp_path: Path) -> None:
+    code = (
+        "from bulk_sender import run\n"
+        "from bulk_sender.errors import BulkSenderError\n"
+        "def full(*args):\n"
+        "    raise BulkSenderError('results.csv can not be written: no space', hint='free some')\n"
+        "run.write_files = full\n"
+        "from bulk_sender.cli import main\n"
+        "main()\n"
+    )
+    path = Place(tmp_path).people(3)
+    done = _python(code, "send", str(path), "--sandbox", "--yes", "--run-id", "r", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "no space" in done.stderr

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from bulk_sender.sandbox import RunningSandbox, run_in_thread
+
+from .command import CAMPAIGN, OnTerminal, Place, end, until
+
+_ONE_BAD = "external_user_id,attributes.country\nanna,FR\nben,Nowhere\ncarl,DE\n"
+
+
+@pytest.fixture
+def doubtful(tmp_path: Path) -> tuple[Place, int]:
+    """A run ``r`` of 200 people whose process was killed with two batches under way, and the port it sent to."""
+    with run_in_thread(latency_s=20) as braze:
+        place = Place(tmp_path, braze.url)
+        process = place.start(
+            *("send", place.people(200), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--concurrency", "2")
+        )
+        until(lambda: braze.ledger.accepted_requests == 2)
+        end(process, signal.SIGKILL)
+        return place, int(braze.url.rpartition(":")[2])
+
+
+def test_what_was_under_way_when_a_process_died_stays_in_doubt_until_it_is_resolved(
+    doubtful: tuple[Place, int],
+) -> None:
+    place, port = doubtful
+    with run_in_thread(port=port) as braze:
+        resumed = place.run("resume", "r", "--yes")
+        assert resumed.code == 1
+        assert braze.ledger.accepted_recipients == 100
+    assert "unknown: Braze may have taken them, or not" in resumed.err
+    done = place.run("resolve", "r", "--as", "accepted", "--why", "seen in Braze", "--yes", "--json")
+    assert done.code == 0
+    assert (done.json["accepted"], done.json["unknown"]) == (200, 0)
+    assert done.json == place.summary("r")
+    assert "100 rows recorded as accepted." in done.err
+    assert "the process ended before an answer was recorded" in done.err
+    story = place.run("explain", "r", "1", "--json").json
+    assert [decision["why"] for decision in story["batches"][0]["decisions"]] == ["seen in Braze"]
+
+
+def test_retry_of_unknown_rows_shows_the_evidence_and_asks(doubtful: tuple[Place, int]) -> None:
+    place, port = doubtful
+    with run_in_thread(port=port) as braze:
+        with OnTerminal(place, "retry", "r", "--unknown") as terminal:
+            shown = " ".join(terminal.see("Send to").split())
+            assert "100 unknown rows" in shown
+            assert "the process ended before an answer was recorded" in shown
+            assert "gets it once more" in shown
+            terminal.type("n\n")
+            assert terminal.end() == 2
+        assert braze.ledger.requests == 0
+        assert place.run("status", "r", "--json").json["unknown"] == 100
+        done = place.run("retry", "r", "--unknown", "--yes")
+        assert done.code == 0
+        assert braze.ledger.accepted_recipients == 200
+
+
+def test_resolve_asks_with_the_evidence_and_a_no_changes_nothing(doubtful: tuple[Place, int]) -> None:
+    place, _ = doubtful
+    with OnTerminal(place, "resolve", "r", "--as", "failed") as terminal:
+        assert "the process ended" in terminal.see("Record 100 rows as failed?")
+        terminal.type("\n")
+        assert terminal.end() == 2
+        assert "nothing was decided" in terminal.shown
+    assert place.run("status", "r", "--json").json["unknown"] == 100
+
+
+def test_failed_rows_are_isolated_and_can_be_retried(place: Place, braze: RunningSandbox) -> None:
+    done = place.send(place.write("people.csv", _ONE_BAD), "--run-id", "r")
+    assert done.code == 1
+    assert "retry r --failed" in done.err
+    requests = braze.ledger.requests
+    again = place.run("retry", "r", "--failed", "--yes", "--why", "mended in Braze")
+    assert again.code == 1
+    assert braze.ledger.requests == requests + 1
+    assert braze.ledger.twice() == {}
+    story = place.run("explain", "r", "2")
+    assert story.out.startswith("Row 2: failed\n")
+    assert "resend (mended in Braze)" in story.out
+    assert "HTTP 400" in story.out
+
+
+def test_nothing_to_go_on_with_is_said_and_nothing_is_sent(place: Place, braze: RunningSandbox) -> None:
+    place.send(place.people(1), "--run-id", "r")
+    requests = braze.ledger.requests
+    for arguments, words in (
+        (("resume", "r", "--yes"), "has been finished before"),
+        (("retry", "r", "--failed", "--unknown", "--yes"), "has no failed or unknown row"),
+        (("resolve", "r", "--as", "failed", "--yes"), "No row is unknown"),
+    ):
+        done = place.run(*arguments)
+        assert done.code == 0
+        assert words in done.err
+    assert braze.ledger.requests == requests
+
+
+def test_a_run_that_has_begun_can_change_its_pace_but_an_input_that_changed_is_refused(
+    place: Place, braze: RunningSandbox
+) -> None:
+    path = place.people(120)
+    assert place.send(path, "--run-id", "r", "--canary", "10").code == 3
+    original = path.read_text()
+    path.write_text(original + "somebody-else\n")
+    done = place.run("retry", "r", "--failed", "--yes")
+    assert done.code == 3  # nothing failed: it stands as it stood
+    path.write_text(original)
+    assert place.run("resume", "r", "--yes", "--rate", "500/second", "--concurrency", "2").code == 0
+    assert braze.ledger.accepted_recipients == 120

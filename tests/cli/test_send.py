@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+
+from bulk_sender.sandbox import RunningSandbox
+
+from .command import CAMPAIGN, KEY, OnTerminal, Place, end, files_below, until
+
+
+def test_sends_everybody_once_and_leaves_a_private_account(place: Place, braze: RunningSandbox) -> None:
+    done = place.send(place.people(120), "--run-id", "r")
+    assert done.code == 0
+    assert done.out == ""
+    assert "Run r finished" in done.err
+    assert braze.ledger.recipients == {f"external_user_id:user-{n:04}": 1 for n in range(1, 121)}
+    folder = place.runs / "r"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files_below(folder)} == {0o600}
+    assert place.summary("r")["accepted"] == 120
+
+
+def test_json_is_the_summary_alone_on_standard_output(place: Place) -> None:
+    done = place.send(place.people(3), "--run-id", "r", "--json")
+    assert done.json == place.summary("r")
+    assert list(done.json)[:9] == [
+        *("run_id", "state", "rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
+    ]
+
+
+def test_quiet_prints_nothing_at_all_when_nothing_is_wrong(place: Place) -> None:
+    done = place.send(place.people(3), "--quiet")
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_rejected_rows_make_exit_code_1_and_can_be_mended_and_sent(place: Place, braze: RunningSandbox) -> None:
+    path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nanna,8\n,9\n")
+    done = place.send(path, "--run-id", "r")
+    assert done.code == 1
+    counts = {name: place.summary("r")[name] for name in ("accepted", "rejected", "duplicate", "rows")}
+    assert counts == {"accepted": 1, "rejected": 2, "duplicate": 1, "rows": 4}
+    assert "python -m bulk_sender send bulk-sender-runs/r/rejected.csv" in done.err
+    rejected = place.runs / "r" / "rejected.csv"
+    rejected.write_text(rejected.read_text().replace("old", "8").replace("\n,9", "\ncarl,9"))
+    assert place.send(rejected).code == 0
+    assert set(braze.ledger.recipients) == {f"external_user_id:{name}" for name in ("anna", "ben", "carl")}
+
+
+def test_a_column_that_is_not_sent_is_named_in_a_warning(place: Place) -> None:
+    done = place.send(place.write("people.csv", "external_user_id,shoe size\nanna,41\n"))
+    assert done.code == 0
+    assert "warning: not sent: column 'shoe size'" in done.err
+
+
+def test_the_log_is_one_object_a_line_with_stable_names_and_nobody_in_it(place: Place) -> None:
+    done = place.send(place.write("people.csv", "external_user_id\nanna\n"), "--run-id", "r", "--log-format", "json")
+    assert [event["event"] for event in done.events] == ["run_started", "run_finished"]
+    started, finished = done.events
+    assert started["expected"] == 1
+    assert {name: finished[name] for name in ("run_id", "state", "exit_code", "rows", "accepted", "unknown")} == {
+        "run_id": "r",
+        "state": "finished",
+        "exit_code": 0,
+        "rows": 1,
+        "accepted": 1,
+        "unknown": 0,
+    }
+    assert all(event["at"].endswith("Z") for event in done.events)
+    assert "anna" not in done.err
+
+
+def test_an_error_in_the_log_has_message_hint_and_exit_code(place: Place) -> None:
+    done = place.send(place.folder / "absent.csv", "--log-format", "json")
+    [event] = done.events
+    assert (done.code, event["event"], event["exit_code"]) == (2, "error", 2)
+    assert "absent.csv" in event["message"]
+    assert event["hint"]
+
+
+def test_without_a_word_and_without_a_terminal_nothing_is_even_read(place: Place, braze: RunningSandbox) -> None:
+    os.mkfifo(place.folder / "endless.csv")  # reading it would wait forever
+    done = place.run("send", place.folder / "endless.csv", "--campaign-id", CAMPAIGN)
+    assert done.code == 2
+    assert "--yes" in done.err
+    assert braze.ledger.requests == 0
+
+
+def test_on_a_terminal_it_shows_what_it_is_about_to_do_and_takes_no_for_an_answer(
+    place: Place, braze: RunningSandbox
+) -> None:
+    path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nanna,8\n")
+    with OnTerminal(place, "send", path, "--campaign-id", CAMPAIGN) as terminal:
+        shown = terminal.see("Send to 1 recipient? [y/N]")
+        for text in (CAMPAIGN, braze.url, "1  of 3 rows", "1  1 invalid_value", "duplicates", "requests", "5XX"):
+            assert text in shown
+        terminal.type("n\n")
+        assert terminal.end() == 2
+        assert "nothing was sent" in terminal.shown
+    assert braze.ledger.requests == 0
+    assert not place.runs.exists()
+
+
+def test_on_a_terminal_a_yes_sends_and_the_end_of_input_does_not(place: Place, braze: RunningSandbox) -> None:
+    path = place.people(60)
+    with OnTerminal(place, "send", path, "--campaign-id", CAMPAIGN) as terminal:
+        terminal.see("[y/N]")
+        terminal.type("\x04")
+        assert terminal.end() == 2
+    assert braze.ledger.requests == 0
+    with OnTerminal(place, "send", path, "--campaign-id", CAMPAIGN) as terminal:
+        terminal.see("[y/N]")
+        terminal.type("yes\n")
+        assert terminal.end() == 0
+    assert braze.ledger.accepted_recipients == 60
+
+
+def test_an_unknown_host_is_warned_about_before_the_question(place: Place) -> None:
+    elsewhere = "https://rest.iad-01.braze.example"
+    with OnTerminal(place, "send", place.people(1), "--campaign-id", "c", "--endpoint", elsewhere) as terminal:
+        assert "is not among the known Braze instances" in " ".join(terminal.see("[y/N]").split())
+        terminal.type("n\n")
+        assert terminal.end() == 2
+
+
+def test_refuses_more_recipients_than_allowed(place: Place, braze: RunningSandbox) -> None:
+    done = place.send(place.people(11), "--max-recipients", "10")
+    assert done.code == 2
+    assert "11 recipients are more than --max-recipients 10" in done.err
+    assert braze.ledger.requests == 0
+
+
+def test_limit_takes_the_first_rows_only(place: Place, braze: RunningSandbox) -> None:
+    assert place.send(place.people(11), "--limit", "2").code == 0
+    assert set(braze.ledger.recipients) == {"external_user_id:user-0001", "external_user_id:user-0002"}
+
+
+def test_the_sandbox_needs_no_key_endpoint_or_campaign(place: Place) -> None:
+    place.variables = {}
+    done = place.run("send", place.people(70), "--sandbox", "--weather", "calm", "--yes", "--json")
+    assert (done.code, done.json["accepted"]) == (0, 70)
+
+
+def test_an_unknown_weather_is_refused_before_a_run_is_made(place: Place) -> None:
+    done = place.run("send", place.people(1), "--sandbox", "--weather", "frog", "--yes")
+    assert done.code == 2
+    assert "lost-answers" in done.err
+    assert not place.runs.exists()
+
+
+def test_results_come_in_the_format_asked_for(place: Place) -> None:
+    assert place.send(place.people(2), "--run-id", "r", "--format", "ndjson").code == 0
+    lines = (place.runs / "r" / "results.ndjson").read_text().splitlines()
+    assert [json.loads(line)["status"] for line in lines] == ["accepted", "accepted"]
+
+
+# --- the canary -----------------------------------------------------------------------------------------------------
+
+
+def test_a_canary_without_a_terminal_stops_after_exactly_its_rows_until_it_is_resumed(
+    place: Place, braze: RunningSandbox
+) -> None:
+    path = place.people(200)
+    arguments = ("--run-id", "r", "--canary", "70")
+    done = place.send(path, *arguments)
+    assert done.code == 3
+    assert "held after the first 70 rows" in done.err
+    assert "python -m bulk_sender resume r" in done.err
+    assert braze.ledger.accepted_recipients == 70
+    assert place.summary("r")["not_sent"] == 130
+    assert place.send(path, *arguments).code == 3  # a scheduler's repetition is no word
+    assert braze.ledger.accepted_recipients == 70
+    assert place.run("resume", "r", "--yes").code == 0
+    assert braze.ledger.accepted_recipients == 200
+    assert braze.ledger.twice() == {}
+
+
+def test_a_canary_on_a_terminal_asks_before_the_rest(place: Place, braze: RunningSandbox) -> None:
+    arguments = ("--campaign-id", CAMPAIGN, "--canary", "10")
+    with OnTerminal(place, "send", place.people(100), *arguments) as terminal:
+        terminal.see("Send to 100 recipients?")
+        terminal.type("y\n")
+        terminal.see("The first 10 rows: 10 accepted, 0 failed, 0 unknown")
+        terminal.see("Send the rest?")
+        assert braze.ledger.accepted_recipients == 10
+        terminal.type("y\n")
+        assert terminal.end() == 0
+    assert braze.ledger.accepted_recipients == 100
+
+
+# --- the same run again ---------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_reported_again_with_its_own_exit_code_and_nothing_is_sent(
+    place: Place, braze: RunningSandbox
+) -> None:
+    path = place.write("people.csv", 'external_user_id\nanna\n""\n')
+    first = place.send(path, "--run-id", "r")
+    requests = braze.ledger.requests
+    again = place.send(path, "--run-id", "r", "--json")
+    assert (first.code, again.code) == (1, 1)
+    assert "nothing was sent now" in again.err
+    assert again.json == place.summary("r")
+    assert braze.ledger.requests == requests
+
+
+def test_a_run_of_that_name_with_other_input_or_another_campaign_is_a_mistake(
+    place: Place, braze: RunningSandbox
+) -> None:
+    path = place.people(2)
+    assert place.send(path, "--run-id", "r").code == 0
+    requests = braze.ledger.requests
+    other = place.run("send", path, "--campaign-id", "other", "--yes", "--run-id", "r")
+    assert other.code == 2
+    assert "braze.campaign_id" in other.err
+    place.people(3)
+    changed = place.send(path, "--run-id", "r")
+    assert changed.code == 2
+    assert "another input" in changed.err
+    assert braze.ledger.requests == requests
+
+
+def test_a_stopped_run_goes_on_when_its_command_is_repeated(place: Place, braze: RunningSandbox) -> None:
+    path = place.people(120)
+    arguments = ("send", path, "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r")
+    wrong = place.run(*arguments, BRAZE_API_KEY="f" * 36)
+    assert wrong.code == 3
+    assert "refused the key" in wrong.err
+    assert "f" * 36 not in wrong.out + wrong.err
+    assert place.summary("r")["not_sent"] == 120
+    assert place.run(*arguments).code == 0
+    assert braze.ledger.accepted_recipients == 120
+    assert braze.ledger.twice() == {}
+
+
+def test_a_second_process_on_one_run_is_told_who_holds_it(place: Place, braze: RunningSandbox) -> None:
+    path = place.people(900)
+    arguments = ("send", path, "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--rate", "1/second")
+    first = place.start(*arguments)
+    until(lambda: braze.ledger.requests > 0)
+    second = place.run(*arguments)
+    assert second.code == 2
+    assert f"held by process {first.pid}" in second.err
+    assert end(first, signal.SIGINT).code == 130
+
+
+# --- stops ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_campaign_stops_the_run_at_once(place: Place, braze: RunningSandbox) -> None:
+    done = place.run("send", place.people(500), "--campaign-id", "nobody", "--yes", "--concurrency", "2")
+    assert done.code == 3
+    assert "does not know the campaign" in done.err
+    assert braze.ledger.requests <= 3
+    assert braze.ledger.accepted_requests == 0
+
+
+def test_a_braze_that_cannot_be_reached_leaves_everything_to_be_resumed(place: Place) -> None:
+    config = place.write("job.toml", "[delivery]\nattempts = 1\n")
+    done = place.send(place.people(120), "--config", config, "--endpoint", "http://127.0.0.1:9", "--run-id", "r")
+    assert done.code == 3
+    assert "can't be reached" in done.err
+    assert place.summary("r")["not_sent"] == 120
+
+
+def test_quiet_still_says_why_it_stopped_and_how_to_go_on(place: Place) -> None:
+    done = place.run("send", place.people(1), "--campaign-id", "nobody", "--yes", "--quiet", "--run-id", "r")
+    assert done.code == 3
+    assert done.err.startswith("error: Run r stopped: Braze does not know")
+    assert "resume r" in done.err
+
+
+def test_the_log_of_a_stopped_run_says_so_without_an_address(place: Place) -> None:
+    done = place.run(
+        *("send", place.people(1), "--campaign-id", "nobody", "--yes", "--log-format", "json", "--run-id", "r")
+    )
+    assert [event["event"] for event in done.events] == ["run_started", "stopped", "run_finished"]
+    assert done.events[-1]["exit_code"] == 3
+
+
+def test_the_key_is_in_no_file_even_when_braze_quotes_it(place: Place) -> None:
+    wrong = KEY.replace("0123", "9999")
+    place.run("send", place.people(1), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", BRAZE_API_KEY=wrong)
+    place.send(place.people(1), "--run-id", "s")
+    found = [path for path in files_below(place.folder) if {wrong, KEY} & set_of_keys(path.read_bytes())]
+    assert len(files_below(place.folder)) > 8
+    assert found == []
+
+
+def set_of_keys(data: bytes) -> set[str]:
+    return {key for key in (KEY, KEY.replace("0123", "9999")) if key.encode() in data}

@@ -1,0 +1,190 @@
+"""Looking at runs, and writing their results again. One run is made for all of them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bulk_sender.sandbox import RunningSandbox, run_in_thread
+
+from .command import CAMPAIGN, KEY, OnTerminal, Outcome, Place, end, until
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Run ``r``: 60 accepted, one rejected, one duplicate; and ``s``, stopped with everything to send."""
+    with run_in_thread(keys=[KEY], campaigns=[CAMPAIGN]) as braze:
+        place = Place(tmp_path_factory.mktemp("show"), braze.url)
+        path = place.people(60)
+        path.write_text(path.read_text() + '""\nuser-0001\n')
+        assert place.send(path, "--run-id", "r").code == 1
+        assert place.run("send", path, "--campaign-id", "nobody", "--yes", "--run-id", "s").code == 3
+    return place
+
+
+def _rows(text: str) -> pl.DataFrame:
+    return pl.read_csv(text.encode())
+
+
+def test_runs_lists_all_of_them(finished: Place) -> None:
+    done = finished.run("runs")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[1].split()[:4] == ["r", "finished", "62", "60"]
+    assert lines[2].split()[:4] == ["s", "stopped", "62", "0"]
+    assert [run["run_id"] for run in finished.run("runs", "--json").json] == ["r", "s"]
+
+
+def test_no_runs_is_an_empty_list(finished: Place) -> None:
+    assert finished.run("runs", "--runs-dir", "elsewhere", "--json").json == []
+    assert "no run" in finished.run("runs", "--runs-dir", "elsewhere").err
+
+
+def test_status_is_the_summary_on_standard_output(finished: Place) -> None:
+    assert finished.run("status", "r", "--json").json == finished.summary("r")
+    done = finished.run("status", "s")
+    assert done.code == 0
+    assert "Run s stopped: Braze does not know the campaign" in done.out
+    assert "python -m bulk_sender resume s" in done.out
+
+
+def test_status_follows_a_run_on_a_terminal_to_its_end(place: Place, braze: RunningSandbox) -> None:
+    path = place.people(900)
+    process = place.start(*("send", path, "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--rate", "1/second"))
+    until(lambda: braze.ledger.requests > 0)
+    assert place.run("status", "r", "--json").json["state"] == "running"
+    with OnTerminal(place, "status", "r") as terminal:
+        assert f"by process {process.pid}" in terminal.see("is under way")
+        assert end(process, signal.SIGTERM).code == 143
+        terminal.see("Run r interrupted: SIGTERM")
+        assert terminal.end() == 0
+
+
+def test_explain_tells_every_kind_of_row(finished: Place) -> None:
+    accepted = finished.run("explain", "r", "60", "--json").json
+    assert accepted["recipient"] == {"external_user_id": "user-0060"}
+    assert accepted["status"] == "accepted"
+    [batch] = accepted["batches"]
+    assert (batch["size"], len(batch["attempts"]), batch["attempts"][0]["http_status"]) == (10, 1, 201)
+    told = finished.run("explain", "r", "60").out
+    for word in ("Row 60: accepted", "user-0060", "attempt 1", "HTTP 201", batch["attempts"][0]["dispatch_id"]):
+        assert word in told
+    assert "Row 61: rejected" in finished.run("explain", "r", "61").out
+    assert "Row 62: duplicate" in finished.run("explain", "r", "62").out
+
+
+def test_explain_of_a_row_that_is_not_there_is_refused(finished: Place) -> None:
+    done = finished.run("explain", "r", "63")
+    assert done.code == 2
+    assert "no row 63" in done.err
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+def test_export_makes_the_run_s_own_files_again(finished: Place) -> None:
+    folder = finished.runs / "r"
+    before = {name: (folder / name).read_bytes() for name in ("results.csv", "rejected.csv", "summary.json")}
+    for name in before:
+        (folder / name).unlink()
+    assert finished.run("export", "r").code == 0
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_export_of_some_statuses_goes_to_standard_output(finished: Place) -> None:
+    done = finished.run("export", "r", "--status", "rejected,duplicate")
+    assert done.err == ""
+    assert _rows(done.out)["status"].to_list() == ["rejected", "duplicate"]
+    lines = finished.run("export", "r", "--status", "rejected", "--status", "accepted", "--format", "ndjson").out
+    assert len([json.loads(line) for line in lines.splitlines()]) == 61
+
+
+def test_export_to_a_file_is_private_and_never_replaces_one_unasked(finished: Place) -> None:
+    output = finished.folder / "out.parquet"
+    assert finished.run("export", "r", "--output", output).code == 0
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    assert len(pl.read_parquet(output)) == 62
+    refused = finished.run("export", "r", "--output", output, "--status", "rejected")
+    assert refused.code == 2
+    assert "--force" in refused.err
+    assert len(pl.read_parquet(output)) == 62
+    assert finished.run("export", "r", "--output", output, "--status", "rejected", "--force").code == 0
+    assert len(pl.read_parquet(output)) == 1
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+
+
+def test_export_follows_no_link_and_spares_input_and_journal(finished: Place) -> None:
+    precious = finished.folder / "people.csv"
+    link = finished.folder / "link.csv"
+    link.symlink_to(precious)
+    before = precious.read_bytes()
+    for output in (link, precious, finished.runs / "r" / "journal.sqlite"):
+        done = finished.run("export", "r", "--output", output, "--force")
+        assert done.code == 2
+    assert precious.read_bytes() == before
+    assert finished.run("status", "r", "--json").json["rows"] == 62
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--status", "lost"), "--status"),
+        (("--status", "accepted", "--format", "parquet"), "--output FILE"),
+        (("--output", "nowhere/out.csv"), "can't be written"),
+    ],
+)
+def test_export_refuses_what_it_cannot_do(finished: Place, arguments: tuple[str, ...], words: str) -> None:
+    done: Outcome = finished.run("export", "r", *arguments)
+    assert done.code == 2
+    assert words in done.err
+
+
+def test_export_of_a_run_under_way_leaves_its_folder_alone(place: Place, braze: RunningSandbox) -> None:
+    process = place.start(
+        *("send", place.people(900), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--rate", "1/second")
+    )
+    until(lambda: braze.ledger.requests > 0)
+    refused = place.run("export", "r")
+    assert (refused.code, f"held by process {process.pid}" in refused.err) == (2, True)
+    looked = place.run("export", "r", "--output", "-")
+    assert len(_rows(looked.out)) == 900
+    end(process, signal.SIGINT)
+
+
+# --- check ----------------------------------------------------------------------------------------------------------
+
+
+def test_check_needs_nothing_but_the_input(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.variables = {}
+    path = place.write("people.csv", "external_user_id,trigger_properties.name,shoe\nanna,Anna,41\nben,Ben,42\n")
+    done = place.run("check", path)
+    assert done.code == 0
+    assert '"external_user_id": "anna"' in done.out
+    assert "'shoe'" in done.err
+    assert not place.runs.exists()
+
+
+def test_check_counts_and_gives_reasons_with_examples(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nanna,8\n")
+    done = place.run("check", path, "--json", "--rate", "1/minute")
+    assert done.code == 1
+    counts = {name: done.json[name] for name in ("rows", "valid", "rejected", "duplicate", "requests")}
+    assert counts == {"rows": 3, "valid": 1, "rejected": 1, "duplicate": 1, "requests": 1}
+    [example] = done.json["reasons"]["invalid_value"]["examples"]
+    assert (example["row"], example["identifier"]) == (2, "ben")
+    assert "row 2" in place.run("check", path).out
+
+
+def test_check_warns_of_a_guard_that_send_would_meet(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    done = place.run("check", place.people(3), "--max-recipients", "2")
+    assert done.code == 2
+    assert "3  of 3 rows" in done.out
+    assert "3 recipients are more than --max-recipients 2" in done.err

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulk_sender.sandbox import RunningSandbox, run_in_thread
+
+from .command import CAMPAIGN, KEY, OnTerminal, Place, command_line, end, environment, until
+
+_SEND = ("--campaign-id", CAMPAIGN, "--yes", "--run-id", "r")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_lets_requests_end_and_the_run_can_be_resumed(
+    place: Place, braze: RunningSandbox, number: signal.Signals, code: int
+) -> None:
+    process = place.start("send", place.people(500), *_SEND, "--rate", "20/second")
+    until(lambda: braze.ledger.accepted_requests >= 2)
+    done = end(process, number)
+    assert done.code == code
+    assert f"Run r interrupted: {number.name}" in done.err
+    assert "python -m bulk_sender resume r" in done.err
+    found = place.summary("r")
+    assert found["state"] == "interrupted"
+    assert found["unknown"] == 0
+    assert found["accepted"] == braze.ledger.accepted_recipients
+    assert found["accepted"] + found["not_sent"] == 500
+    assert place.run("resume", "r", "--yes", "--quiet").code == 0
+    assert braze.ledger.accepted_recipients == 500
+    assert braze.ledger.twice() == {}
+
+
+def test_a_second_signal_leaves_what_is_under_way_in_doubt(tmp_path: Path) -> None:
+    with run_in_thread(latency_s=20) as braze:
+        place = Place(tmp_path, braze.url)
+        process = place.start("send", place.people(500), *_SEND, "--concurrency", "3")
+        until(lambda: braze.ledger.accepted_requests == 3)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        until(lambda: "once more" in process.stderr.readline())
+        done = end(process, signal.SIGINT)
+    assert done.code == 130
+    found = place.summary("r")
+    assert (found["unknown"], found["not_sent"]) == (150, 350)
+    assert "retry r --unknown" in done.err
+
+
+def test_a_terminal_that_hangs_up_does_not_stop_a_send(place: Place, braze: RunningSandbox) -> None:
+    process = place.start("send", place.people(200), *_SEND, "--rate", "10/second")
+    until(lambda: braze.ledger.accepted_requests >= 1)
+    assert end(process, signal.SIGHUP).code == 0
+    assert braze.ledger.accepted_recipients == 200
+
+
+def test_streams_that_nobody_reads_do_not_stop_a_send(place: Place, braze: RunningSandbox) -> None:
+    process = place.start("send", place.people(200), *_SEND, "--json", "--rate", "10/second")
+    until(lambda: braze.ledger.accepted_requests >= 1)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(30) == 0
+    assert braze.ledger.accepted_recipients == 200
+    assert place.summary("r")["state"] == "finished"
+
+
+def test_streams_that_are_closed_from_the_start_are_no_files_of_the_run(place: Place, braze: RunningSandbox) -> None:
+    line = command_line("send", place.people(60), *_SEND)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- 2>&- <&-', "sh", *line],
+        cwd=place.folder,
+        env=environment(**place.variables),
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert braze.ledger.accepted_recipients == 60
+    assert place.run("status", "r", "--json").json["accepted"] == 60
+
+
+def test_a_terminal_that_stands_still_does_not_hold_up_requests(place: Place, braze: RunningSandbox) -> None:
+    """A pipe that is full blocks whoever writes to it, as a terminal does after Ctrl-S."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    while True:
+        try:
+            os.write(writing, b"x" * 65536)
+        except BlockingIOError:
+            break
+    os.set_blocking(writing, True)
+    arguments = ("send", place.people(300), *_SEND, "--rate", "60/second", "--log-format", "json")
+    process = place.start(*arguments, stdout=subprocess.DEVNULL, stderr=writing)
+    os.close(writing)
+    until(lambda: braze.ledger.accepted_recipients == 300)
+    until(lambda: (place.runs / "r" / "summary.json").exists())
+    with os.fdopen(reading, "rb") as drained:
+        told = drained.read()
+    assert process.wait(30) == 0
+    assert b'"run_finished"' in told
+
+
+def test_a_signal_at_the_question_sends_nothing(place: Place, braze: RunningSandbox) -> None:
+    with OnTerminal(place, "send", place.people(3), "--campaign-id", CAMPAIGN) as terminal:
+        terminal.see("[y/N]")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.end() == 130
+        assert "nothing was sent" in terminal.shown
+    assert braze.ledger.requests == 0
+
+
+def test_no_process_sees_the_key_after_it_was_read(place: Place, braze: RunningSandbox) -> None:
+    """What the program starts would inherit ``os.environ``, and a crash would write a core file."""
+    probe = (
+        "import os, resource, sys\n"
+        "from bulk_sender import api\n"
+        "true_send = api.send_async\n"
+        "async def send(*args, **options):\n"
+        "    assert options['environment']['BRAZE_API_KEY']\n"
+        "    assert 'BRAZE_API_KEY' not in os.environ\n"
+        "    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0\n"
+        "    return await true_send(*args, **options)\n"
+        "api.send_async = send\n"
+        "from bulk_sender.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe, "send", str(place.people(1)), *_SEND],
+        cwd=place.folder,
+        env=environment(**place.variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert KEY not in done.stderr

@@ -1,0 +1,233 @@
+"""Processes of the command line, started in milliseconds: forked from one that has imported everything and run nothing.
+
+Each is a process of its own with its own memory, threads, locks and event loop; SIGKILL ends it like any other.
+``python -m tests.crash.nursery`` is the parent; it reads one JSON object a line and forks a child for each.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ROOT = Path(__file__).parents[2]
+_PR_SET_PTRACER = 0x59616D61
+ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""For children: small inputs need no pool, and a pool can't be forked."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: ``code`` is negative for a death by signal."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def killed(self) -> bool:
+        return self.code == -signal.SIGKILL
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What ``--json`` printed."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Child:
+    """A command under way."""
+
+    pid: int
+    _nursery: Nursery
+    _started: float = field(default_factory=time.monotonic)
+
+    def signal(self, number: int = signal.SIGKILL) -> None:
+        """It can't hit another process: the parent keeps the pid until it is told to wait."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 30.0) -> Ended:
+        """Its end; after ``timeout`` seconds it is killed, and that is a failure."""
+        late: list[bool] = []
+
+        def end() -> None:
+            late.append(True)
+            self.signal()
+
+        timer = threading.Timer(timeout, end)
+        timer.start()
+        try:
+            told = self._nursery.ask({"wait": self.pid})
+        finally:
+            timer.cancel()
+        ended = Ended(told["code"], *(Path(told[name]).read_text(errors="replace") for name in ("out", "err")))
+        if late:
+            raise AssertionError(f"still running after {timeout} s: {ended}")
+        return ended
+
+
+class Nursery:
+    """The parent process; use as a context manager. One caller at a time."""
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.nursery", self._folder.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, **ONE_THREAD},
+            text=True,
+        )
+        assert self._read() == {"ready": True}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+        self._folder.cleanup()
+
+    def start(
+        self,
+        arguments: Sequence[object],
+        env: Mapping[str, str] | None = None,
+        *,
+        largest_file: int = 0,
+        traced: Sequence[str] = (),
+    ) -> Child:
+        """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none.
+
+        ``traced``: injections of strace's, as ``killed_at`` and ``failing_at`` write them.
+        """
+        order = {
+            "arguments": [str(part) for part in arguments],
+            "env": dict(env or {}),
+            "largest_file": largest_file,
+            "stop": bool(traced),
+        }
+        child = Child(self.ask(order)["pid"], self)
+        if traced:
+            attach(child.pid, traced)
+        return child
+
+    def run(
+        self,
+        arguments: Sequence[object],
+        env: Mapping[str, str] | None = None,
+        *,
+        largest_file: int = 0,
+        traced: Sequence[str] = (),
+        timeout: float = 30.0,
+    ) -> Ended:
+        return self.start(arguments, env, largest_file=largest_file, traced=traced).wait(timeout)
+
+    def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the nursery ended"
+        return json.loads(line)
+
+
+def attach(pid: int, injections: Sequence[str]) -> None:
+    """Put strace on a child that has stopped itself, and let the child go on. strace ends with it."""
+    _until(lambda: _field(pid, "State").startswith("T"))
+    calls = ",".join(one.partition(":")[0] for one in injections)
+    inject = [part for one in injections for part in ("-e", f"inject={one}")]
+    command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", *inject, "-p", str(pid)]
+    threading.Thread(target=subprocess.run, args=(command,), kwargs={"check": False}, daemon=True).start()
+    _until(lambda: _field(pid, "TracerPid") != "0")
+    os.kill(pid, signal.SIGCONT)
+
+
+def _field(pid: int, name: str) -> str:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:"))
+
+
+def _until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def _wait_for_tracer() -> None:
+    # a tracer that is no ancestor needs to be let in where the system restricts tracing
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _parent(folder: str) -> None:
+    for name in ("bulk_sender.cli.app", "bulk_sender.api", "bulk_sender.cli.watch", "anyio._backends._asyncio"):
+        importlib.import_module(name)
+    _tell({"ready": True})
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            pid = order["wait"]
+            _, status = os.waitpid(pid, 0)
+            files = {name: f"{folder}/{pid}.{name}" for name in ("out", "err")}
+            _tell({"code": os.waitstatus_to_exitcode(status), **files})
+            continue
+        pid = os.fork()
+        if not pid:
+            _child(order, folder)
+        _tell({"pid": pid})
+
+
+def _tell(answer: Mapping[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+def _child(order: Mapping[str, Any], folder: str) -> None:
+    code = 70
+    try:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{folder}/{os.getpid()}.{name}", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
+        os.environ.update(order["env"])
+        if order["largest_file"]:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
+        if order["stop"]:
+            _wait_for_tracer()
+        from bulk_sender.delivery import failpoints
+
+        importlib.reload(failpoints)  # armed by the environment, as in a process of its own
+        from bulk_sender.cli.app import run
+
+        code = run(order["arguments"])
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _parent(sys.argv[1])

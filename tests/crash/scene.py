@@ -1,0 +1,94 @@
+"""An input, a configuration, a server and a run that gets hurt."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bulk_sender.delivery.failpoints import VARIABLE
+from tests.crash.nursery import Child, Ended, Nursery
+
+KEY = "not-a-real-key-0123456789"
+REJECTED_EVERY, DUPLICATE_EVERY = 97, 89
+
+
+def write_input(path: Path, rows: int, *, start: int = 0) -> Path:
+    """A CSV of ``rows`` rows; some have no identifier, some repeat an earlier one."""
+    lines = ["external_user_id,trigger_properties.number,attributes.plan"]
+    for number in range(start, start + rows):
+        name = f"u{number}"
+        if number % REJECTED_EVERY == REJECTED_EVERY - 1:
+            name = ""
+        elif number % DUPLICATE_EVERY == DUPLICATE_EVERY - 1:
+            name = f"u{number - 1}"
+        lines.append(f"{name},{number},plan {number % 7}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@dataclass
+class Scene:
+    """``place``: a folder of the test's own. ``settings``: under ``[delivery]``."""
+
+    place: Path
+    nursery: Nursery
+    url: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    run_id: str = "run"
+
+    def __post_init__(self) -> None:
+        self.place.mkdir(exist_ok=True)
+        self.config = self.place / "job.toml"
+        delivery = {"rate": "20000/second", "concurrency": 4, "timeout": 10, "breaker": 1000, "retry_budget": 10.0}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in (delivery | self.settings).items()]
+        self.config.write_text('[braze]\ncampaign_id = "c1"\n[delivery]\n' + "\n".join(lines) + "\n")
+        self.runs_dir = self.place / "runs"
+        self.inputs: list[Path] = []
+
+    @property
+    def folder(self) -> Path:
+        return self.runs_dir / self.run_id
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": self.url}
+
+    def with_rows(self, *counts: int) -> Scene:
+        """One input file for each count."""
+        start = 0
+        for index, count in enumerate(counts):
+            self.inputs.append(write_input(self.place / f"in{index}.csv", count, start=start))
+            start += count
+        return self
+
+    def command(self, name: str, *more: object) -> list[object]:
+        """``send``, ``resume``, ``retry``, ``resolve`` with what each of them needs."""
+        common = ["--runs-dir", self.runs_dir, "--yes", "--json", "--quiet"]
+        if name == "send":
+            return ["send", *self.inputs, "--config", self.config, "--run-id", self.run_id, *common, *more]
+        return [name, self.run_id, *common, *more]
+
+    def start(self, name: str, *more: object, failpoint: str = "", **limits: Any) -> Child:
+        """``limits``: what ``Nursery.start`` takes besides."""
+        env = self.env | ({VARIABLE: failpoint} if failpoint else {})
+        return self.nursery.start(self.command(name, *more), env, **limits)
+
+    def run(self, name: str, *more: object, failpoint: str = "", timeout: float = 30.0, **limits: Any) -> Ended:
+        return self.start(name, *more, failpoint=failpoint, **limits).wait(timeout)
+
+    def finish(self, *, most: int = 20) -> Ended:
+        """The same command again until it has nothing left to send."""
+        for _ in range(most):
+            ended = self.run("send")
+            if ended.code in (0, 1):
+                return ended
+            assert ended.code == 3, ended
+        raise AssertionError(f"not finished after {most} commands: {ended}")
+
+    def rows(self) -> list[dict[str, str]]:
+        """The results file."""
+        with (self.folder / "results.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))

@@ -1,0 +1,93 @@
+"""SIGKILL at each place, and at any moment: nothing is lost, nothing is sent twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bulk_sender.delivery.failpoints import PLACES, Failpoint
+from bulk_sender.delivery.journal import JOURNAL
+from tests.crash.audit import audit, file_digest, recovered_states, results_digest
+from tests.crash.campaign import Figures, endure
+from tests.crash.nursery import Nursery
+from tests.crash.scene import Scene
+from tests.faults import FaultServer, nth, poison
+
+SEEDS = ("1", "2", "3")
+KILLS = 10
+
+
+@pytest.mark.parametrize("place", [name for name in PLACES if "decision" not in name])
+def test_a_run_killed_at_a_place_goes_on_with_the_same_command(nursery: Nursery, tmp_path: Path, place: str) -> None:
+    with FaultServer(poison("u130")) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 3}).with_rows(300, 100)
+        assert scene.run("send", failpoint=place).killed
+        if (scene.folder / JOURNAL).exists():
+            killed = audit(scene, server.ledger)
+            assert not killed.wrong
+            assert killed.doubt <= 50 * 3
+            assert recovered_states(scene, 1) == recovered_states(scene, 2)
+        ended = scene.run("send")
+        assert ended.code == 1, ended
+        found = audit(scene, server.ledger)
+    assert not found.wrong
+    assert found.rows == 400
+    assert found.doubt <= 50 * 3
+    assert file_digest(scene) == results_digest(scene)
+    assert ended.summary["state"] == "finished"
+    assert ended.summary["not_sent"] == 0
+    assert not list(scene.folder.glob(".*.new")) + list(scene.folder.glob("*.sqlite.new*"))
+    assert not (scene.folder / "ballast").exists()
+
+
+@pytest.mark.parametrize("moment", ["before", "inside", "after"])
+def test_a_retry_killed_at_its_decision_sends_the_rows_in_doubt_once(
+    nursery: Nursery, tmp_path: Path, moment: str
+) -> None:
+    with FaultServer(nth(2, "rst_after_read_not_taken")) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
+        assert scene.run("send").summary["unknown"] == 50
+        assert scene.run("retry", "--unknown", failpoint=f"{moment}_decision").killed
+        ended = scene.run("resume")
+        assert ended.summary["unknown"] == (0 if moment == "after" else 50)
+        again = scene.run("retry", "--unknown")
+        assert (again.summary["unknown"], again.summary["requests"]) == (0, 5)
+        assert not audit(scene, server.ledger).wrong
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_run_killed_again_and_again_keeps_a_true_account(nursery: Nursery, tmp_path: Path, seed: str) -> None:
+    figures = Figures()
+    endure(nursery, tmp_path / "scene", seed, figures, kills=KILLS)
+    assert figures.kills >= KILLS // 2, figures
+    assert not figures.wrong
+
+
+def test_a_resume_of_a_resume_ten_times_over_adds_no_more_doubt_than_its_own_requests(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2}).with_rows(1500)
+        doubt = 0
+        for number in range(10):
+            ended = scene.run("resume" if number else "send", failpoint="after_intent:2")
+            assert ended.killed
+            found = audit(scene, server.ledger)
+            assert not found.wrong
+            assert doubt < found.doubt <= doubt + 50 * 2
+            doubt = found.doubt
+        assert scene.run("resume").code == 1
+        found = audit(scene, server.ledger)
+    assert not found.wrong
+    assert found.doubt == doubt
+
+
+def test_the_quick_kills_are_at_least_fifty() -> None:
+    certain = sum("decision" not in name for name in PLACES) + 3 + 10
+    assert certain + len(SEEDS) * (KILLS // 2) >= 50
+
+
+def test_a_place_that_does_not_exist_is_refused_rather_than_never_reached() -> None:
+    with pytest.raises(ValueError, match="no place is called 'before_lunch'"):
+        Failpoint("before_lunch:1")

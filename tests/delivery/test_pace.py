@@ -1,0 +1,298 @@
+"""The pace: what headers are believed, how long waits get, and that the rate is held and smooth."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sender.delivery.pace import LONGEST_WAIT_S, Budget, Pace, backoff, budget, server_now, throttle_wait
+
+NOW = 1_800_000_000.0
+
+
+def reset(value: object) -> dict[str, str]:
+    return {"x-ratelimit-reset": str(value), "x-ratelimit-remaining": "0", "x-ratelimit-limit": "250000"}
+
+
+# --- 429: how long to wait (F40, F41) ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": " 7 "}, 7),
+        ({"retry-after": "0"}, 1),
+        ({"retry-after": "3600"}, 3600),
+        ({"retry-after": "3601"}, None),
+        ({"retry-after": "3601", **reset(NOW + 9)}, None),
+        ({"retry-after": "3601", **reset(int(NOW) + 9)}, 9),
+        ({"retry-after": "soon", "x-ratelimit-retry-after": "4"}, 4),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "1.5"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": formatdate(NOW + 30, usegmt=True)}, 30),
+        ({"retry-after": formatdate(NOW - 30, usegmt=True)}, 1),
+        ({"retry-after": formatdate(NOW - 90, usegmt=True)}, None),
+        ({"x-ratelimit-retry-after": "12"}, 12),
+        ({"retry-after": "3", "x-ratelimit-retry-after": "12", **reset(int(NOW) + 50)}, 3),
+        (reset(int(NOW) + 50), 50),
+        (reset(int(NOW)), 1),
+        (reset(int(NOW) + 3600), 3600),
+        (reset(int(NOW) + 3601), None),
+        (reset(int(NOW) - 1), None),
+        (reset(32503680000), None),
+        (reset(int(NOW * 1000) + 1000), None),
+        (reset(-1), None),
+        (reset("1e9"), None),
+        (reset("nan"), None),
+        (reset("inf"), None),
+        (reset(""), None),
+        (reset("9" * 400), None),
+        ({}, None),
+    ],
+)
+def test_the_wait_that_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
+    assert throttle_wait(headers, NOW) == seconds
+
+
+def test_the_servers_own_clock_counts() -> None:
+    there = NOW + 5 * 3600
+    assert throttle_wait({"date": formatdate(there, usegmt=True), **reset(int(there) + 20)}, NOW) == 20
+    assert server_now({"date": formatdate(there, usegmt=True)}, NOW) == there
+    assert server_now({"date": "yesterday"}, NOW) == NOW
+    assert server_now({}, NOW) == NOW
+
+
+HEADER = (
+    st.text(max_size=12)
+    | st.integers(-(10**13), 10**13).map(str)
+    | st.floats().map(str)
+    | st.integers(int(NOW) - 4000, int(NOW) + 4000).map(str)
+    | st.integers(0, 2**33).map(lambda at: formatdate(at, usegmt=True))
+    | st.sampled_from(
+        ["Mon, 99 Foo 2026 25:61:61 GMT", "Thu, 01 Jan 0000 00:00:00 +9999", "1 Jan 2026", ", , :: -", "0 0 0"]
+    )
+)
+READ = (
+    "retry-after",
+    "x-ratelimit-retry-after",
+    "x-ratelimit-reset",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "date",
+)
+HEADERS = st.fixed_dictionaries({}, optional=dict.fromkeys(READ, HEADER))
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@given(st.lists(st.tuples(st.sampled_from(["429", "201"]), HEADERS), max_size=6), st.integers(0, 2**32))
+def test_no_headers_make_it_wait_for_more_than_an_hour_or_not_at_all(
+    answers: list[tuple[str, dict[str, str]]], seed: int
+) -> None:
+    clock = FakeClock()
+    pace = Pace(69.4, reserve=0.1, clock=clock, wall=lambda: NOW, rng=random.Random(seed))
+    for kind, headers in answers:
+        if kind == "429":
+            assert 1.0 <= pace.throttled(headers) <= LONGEST_WAIT_S
+            assert pace.waiting_until is not None
+            assert clock.now + 1.0 <= pace.waiting_until
+        else:
+            pace.observe(headers)
+        assert pace.waiting_until is None or pace.waiting_until <= clock.now + LONGEST_WAIT_S + 0.25
+        assert 0.2 <= pace.current <= pace.asked
+
+
+def test_a_wave_of_429_is_one_pause_and_the_longest_word_counts() -> None:
+    clock = FakeClock()
+    pace = Pace(100, clock=clock, wall=lambda: NOW, rng=random.Random(1))
+    for seconds in ("5", "30", "2"):
+        pace.throttled({"retry-after": seconds})
+    assert pace.waiting_until is not None
+    assert 30 <= pace.waiting_until - clock.now <= 30.25
+
+
+def test_without_a_word_the_pauses_grow_from_wave_to_wave_and_shrink_after_a_success() -> None:
+    clock = FakeClock()
+    pace = Pace(100, clock=clock, wall=lambda: NOW, rng=random.Random(1))
+
+    def longest() -> float:
+        waits = []
+        for _ in range(12):
+            waits.append(pace.throttled({}))
+            clock.now += waits[-1] + 1
+        return max(waits)
+
+    assert 10 < longest() <= 60
+    pace.observe({})
+    assert pace.throttled({}) == 1.0
+
+
+def test_backoff_grows_with_full_jitter_up_to_a_minute() -> None:
+    rng = random.Random(1)
+    for failures, most in ((1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1000, 60)):
+        waits = [backoff(failures, rng) for _ in range(300)]
+        assert 0 <= min(waits) < 0.1 * most
+        assert 0.9 * most < max(waits) <= most
+
+
+# --- the shared limit -------------------------------------------------------------------------------------------------
+
+
+def told(limit: object, remaining: object, left: int) -> dict[str, str]:
+    return {
+        "x-ratelimit-limit": str(limit),
+        "x-ratelimit-remaining": str(remaining),
+        "x-ratelimit-reset": str(int(NOW) + left),
+    }
+
+
+def test_what_is_left_of_the_limit_is_read_when_it_makes_sense() -> None:
+    assert budget(told(250_000, 1000, 60), NOW) == Budget(250_000, 1000, 60)
+    for broken in (told(0, 1, 60), told("x", 1, 60), told(1, "-1", 60), told(1, 1, 3601), told(1, 1, -1), {}):
+        assert budget(broken, NOW) is None
+
+
+def test_it_slows_down_for_what_is_left_and_recovers() -> None:
+    pace = Pace(69.4, clock=FakeClock(), wall=lambda: NOW)
+    pace.observe(told(250_000, 600, 60))
+    assert pace.current == pytest.approx(10)
+    pace.observe({})
+    assert pace.current == pytest.approx(10), "an answer without headers says nothing"
+    pace.observe(told(250_000, 249_999, 3600))
+    assert pace.current == pytest.approx(69.4)
+
+
+def test_it_leaves_the_reserve_to_others() -> None:
+    clock = FakeClock()
+    pace = Pace(1000, reserve=0.1, clock=clock, wall=lambda: NOW)
+    pace.observe(told(1000, 700, 60))
+    assert pace.current == pytest.approx(10)
+    assert pace.waiting_until is None
+    pace.observe(told(1000, 100, 60))
+    assert pace.waiting_until == clock.now + 60
+
+
+def test_a_pause_is_never_cut_short_by_a_later_answer() -> None:
+    clock = FakeClock()
+    pace = Pace(100, clock=clock, wall=lambda: NOW)
+    pace.throttled({"retry-after": "100"})
+    pace.observe(told(1000, 0, 5))
+    assert pace.waiting_until is not None
+    assert pace.waiting_until >= clock.now + 100
+
+
+# --- in real time -----------------------------------------------------------------------------------------------------
+
+
+async def departures(
+    pace: Pace, workers: int, seconds: float, each: Callable[[int], None] | None = None
+) -> list[float]:
+    """When turns were given out, in seconds from the start, to so many workers that never rest."""
+    at: list[float] = []
+    began = time.perf_counter()
+
+    async def worker() -> None:
+        while True:
+            await pace.turn()
+            at.append(time.perf_counter() - began)
+            if each is not None:
+                each(len(at))
+
+    tasks = [asyncio.ensure_future(worker()) for _ in range(workers)]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    return at
+
+
+def busiest(at: list[float], window: float) -> int:
+    """The most departures in any half-open window of that many seconds."""
+    most = first = 0
+    for last, moment in enumerate(at):
+        while moment - at[first] >= window:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+@pytest.mark.parametrize("rate", [69.4, 500.0, 1000.0])
+def test_the_rate_is_held_and_smooth(rate: float) -> None:
+    seconds, burst = 2.4, max(2.0, 0.005 * rate)
+    at = asyncio.run(departures(Pace(rate), 32, seconds))
+    assert len(at) / seconds == pytest.approx(rate, rel=0.01, abs=1.5 * burst / seconds)
+    # a busy machine may wake a worker late, and what was due then leaves together; never more than was due
+    assert busiest(at, 1.0) <= rate + burst + 1 + 0.02 * rate
+    assert all(number <= rate * moment + burst + 1 for number, moment in enumerate(at, 1))
+
+
+def test_headers_that_change_with_each_answer_do_not_undo_the_limit() -> None:
+    pace = Pace(200.0, wall=lambda: NOW)
+    at = asyncio.run(departures(pace, 16, 1.0, lambda number: pace.observe(told(9999, 1800 + number % 7 * 50, 60))))
+    assert len(at) <= 38, "thirty to thirty-five a second, and the burst"
+    assert len(at) >= 25
+
+
+def test_a_slow_pace_gives_turns_one_by_one_and_not_to_all_at_once() -> None:
+    pace = Pace(400.0, wall=lambda: NOW)
+    pace.observe(told(9999, 600, 60))
+    at = asyncio.run(departures(pace, 32, 1.0))
+    assert 8 <= len(at) <= 12
+    assert min(later - earlier for earlier, later in itertools.pairwise(at)) > 0.05
+
+
+def test_after_a_pause_nobody_leaves_in_a_herd() -> None:
+    class Jump:
+        offset = 0.0
+
+        def __call__(self) -> float:
+            return time.monotonic() + self.offset
+
+    clock = Jump()
+    pace = Pace(100.0, clock=clock, wall=lambda: NOW, rng=random.Random(1))
+
+    async def go() -> list[float]:
+        pace.throttled({"retry-after": "60"})
+        waiting = asyncio.ensure_future(departures(pace, 32, 1.6))
+        await asyncio.sleep(0.2)
+        clock.offset = 61.0
+        return await waiting
+
+    at = asyncio.run(go())
+    assert at[0] > 0.2, "nobody left during the pause"
+    assert busiest(at, 0.1) <= 14
+
+
+def test_a_turn_that_is_given_up_blocks_nobody() -> None:
+    async def go() -> None:
+        pace = Pace(10.0)
+        await pace.turn()
+        await pace.turn()
+        stuck = [asyncio.ensure_future(pace.turn()) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+        async with asyncio.timeout(1):
+            await pace.turn()
+
+    asyncio.run(go())

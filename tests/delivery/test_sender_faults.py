@@ -1,0 +1,430 @@
+"""Whole runs against a server that fails on purpose: its ledger and the run's results, row by row.
+
+In every test: no row is lost, none taken twice, none called accepted that the server did not take, and none called
+refused or not sent that it did.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bulk_sender import api
+from bulk_sender.delivery import pace, sender
+from tests.delivery.posting import KEY
+from tests.delivery.running import Crowd, Run, compare, read_run, send
+from tests.faults import (
+    FAULTS,
+    Fault,
+    FaultServer,
+    Plan,
+    Turn,
+    always,
+    by_body,
+    every,
+    http_answer,
+    nth,
+    poison,
+    random_mix,
+    refusing_port,
+    sequence,
+    success,
+    unresolvable,
+    until,
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses are drawn as ever, but in milliseconds."""
+    drawn = sender.backoff
+    monkeypatch.setattr(sender, "backoff", lambda failures, rng: drawn(failures, rng, base=0.002, cap=0.02))
+    monkeypatch.setattr(pace, "SHORTEST_WAIT_S", 0.02)
+
+
+def sent(
+    folder: Path, plan: Plan, size: int = 200, *, tls: str | None = None, **delivery: object
+) -> tuple[Run, FaultServer]:
+    with FaultServer(plan, tls=tls) as server:
+        run = send(folder, server.url, size, **delivery)
+    compare(run, server.ledger, size)
+    return run, server
+
+
+# --- one fault in a run -----------------------------------------------------------------------------------------------
+
+DEADLINE = 0.3
+NEEDS_THE_DEADLINE = {
+    *("stop_reading", "stall_mid_body", "hang_after_read", "stall_after_status_line", "half_body_hang"),
+    *("drip_answer", "endless_100_continue", "answer_after_deadline"),
+}
+LIES = {
+    # with the connection kept, the answer comes after the request: a lie that no client can see through
+    "early_response_before_request",
+    # the vendor documents that nothing was sent: told to trust that, a sender must send again
+    *("accepted_json_500", "accepted_json_503"),
+}
+STATUS_OF = {"accepted": {"accepted"}, "throttled": {"accepted"}, "unsent": {"accepted"}, "unknown": {"unknown"}}
+STATUS_OF |= {"refused": {"accepted", "failed"}, "stop": {"not_sent", "unknown"}}
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in LIES])
+def test_one_fault_in_a_run_costs_no_more_than_its_own_batch(name: str, tmp_path: Path) -> None:
+    fault = FAULTS[name].using(delay=1.0) if name == "answer_after_deadline" else FAULTS[name]
+    fault = fault.using(megabytes=2) if name == "gzip_bomb" else fault
+    transport = "wire" if sum(name.encode()) % 2 else "httpx"
+    timeout = DEADLINE if name in NEEDS_THE_DEADLINE else 10.0
+    run, server = sent(tmp_path, nth(3, fault), concurrency=2, transport=transport, timeout=timeout)
+    struck = {seen.external_user_ids for seen in server.ledger.requests if seen.fault == fault.name}
+    rows = {status for names in struck for status in (run.rows[each]["status"] for each in names)}
+    allowed = set().union(*(STATUS_OF[word] for word in (fault.expect, *fault.also)))
+    assert rows <= allowed, run.summary
+    if fault.expect == "stop":
+        assert (run.summary.state, run.summary.exit_code) == ("stopped", 3)
+    elif fault.id != "F45":
+        assert run.summary.state == "finished"
+        assert run.summary.accepted >= 150
+
+
+@pytest.mark.parametrize("name", ["json_503", "accepted_json_503", "json_500", "accepted_json_500"])
+def test_a_documented_server_error_is_unknown_when_told_to_hold(name: str, tmp_path: Path) -> None:
+    run, server = sent(tmp_path, nth(3, name), server_errors="hold")
+    assert (run.summary.unknown, run.summary.exit_code) == (50, 1)
+    assert len(server.ledger.requests) == 4
+
+
+@pytest.mark.parametrize("name", ["json_503", "json_500"])
+def test_a_documented_server_error_is_tried_again(name: str, tmp_path: Path) -> None:
+    run, server = sent(tmp_path, nth(3, name))
+    assert (run.summary.accepted, run.summary.exit_code) == (200, 0)
+    assert len(server.ledger.requests) == 5
+    assert sorted(int(row["attempts"]) for row in run.rows.values()) == [1] * 150 + [2] * 50
+
+
+def test_a_server_error_that_stays_is_failed_after_its_attempts(tmp_path: Path) -> None:
+    run, server = sent(tmp_path, "json_503", 100, attempts=3, concurrency=1)
+    assert (run.summary.failed, run.summary.exit_code) == (100, 1)
+    assert len(server.ledger.requests) == 6
+    assert {row["http_status"] for row in run.rows.values()} == {"503"}
+
+
+# --- many faults ------------------------------------------------------------------------------------------------------
+
+NASTY = [
+    *("rst_after_read", "fin_after_read", "half_body_fin", "rst_mid_body", "malformed_201", "html_502"),
+    *("status_429", "json_503", "status_400", "desync_429_201", "accepted_html_504", "junk_status"),
+]
+
+
+@pytest.mark.parametrize("transport", ["httpx", "wire"])
+@pytest.mark.parametrize("name", NASTY)
+def test_the_same_fault_again_and_again(name: str, transport: str, tmp_path: Path) -> None:
+    sent(tmp_path, every(4, name), 600, transport=transport)
+
+
+WEIGHTS = dict.fromkeys(NASTY, 1.0) | {
+    "ok": 30.0,
+    "desync_201_201": 1.0,
+    "stray_201_while_idle": 1.0,
+    "keepalive_close_race": 1.0,
+    "keepalive_close_race_unread": 1.0,
+    "accepted_html_500": 1.0,
+    "status_413": 1.0,
+    "ok_closing": 2.0,
+    "slow_link_201": 1.0,
+    "damaged_201": 1.0,
+    "damaged_429": 1.0,
+    "no_dispatch_id_201": 1.0,
+}
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_a_storm_of_faults(number: int, tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    transport, tls = ("httpx", "wire")[number % 2], (None, "good")[number // 2 % 2]
+    sent(tmp_path, random_mix(seed, WEIGHTS), 1000, transport=transport, tls=tls, concurrency=6, breaker=8)
+
+
+def test_a_run_that_is_resumed_through_a_storm_ends_with_both_accounts_alike(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    with FaultServer(random_mix(seed, {**WEIGHTS, "ok": 6.0})) as server:
+        run = send(tmp_path, server.url, 1500, run_id="storm", breaker=2)
+        for _ in range(40):
+            compare(run, server.ledger, 1500)
+            if run.summary.state == "finished":
+                break
+            summary = api.resume("storm", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
+            run = read_run(run.folder, summary)
+        compare(run, server.ledger, 1500)
+
+
+# --- outages: the circuit ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["rst_after_read", "fin_after_read", "html_502", "empty_object_201", "malformed_201"])
+def test_an_outage_puts_few_batches_in_doubt(name: str, tmp_path: Path) -> None:
+    run, server = sent(tmp_path, name, 3000, concurrency=4, breaker=5)
+    assert (run.summary.state, run.summary.exit_code) == ("stopped", 3)
+    assert 5 * 50 <= run.summary.unknown <= (4 + 5) * 50
+    assert len(server.ledger.requests) * 50 == run.summary.unknown
+    assert "in a row failed or stayed without an answer" in (run.summary.reason or "")
+
+
+def test_trouble_with_a_success_now_and_then_stops_the_run_too(tmp_path: Path) -> None:
+    run, _ = sent(tmp_path, every(2, "rst_after_read"), 5000)
+    assert run.summary.state == "stopped"
+    assert run.summary.unknown <= 30 * 50
+    assert "of the last 40 requests" in (run.summary.reason or "")
+
+
+def test_while_the_circuit_is_half_open_one_request_at_a_time_goes_out(tmp_path: Path) -> None:
+    crowd = Crowd()
+    run, _ = sent(tmp_path, crowd.watching(FAULTS["html_502"]), 3000, concurrency=6, breaker=12)
+    assert run.summary.state == "stopped"
+    assert max(crowd.seen[:6]) > 1
+    assert set(crowd.seen[3 + 6 :]) == {1}, crowd.seen
+    assert len(crowd.seen) == 12
+
+
+def test_a_circuit_that_was_half_open_closes_after_a_success(tmp_path: Path) -> None:
+    crowd = Crowd()
+    plan = until(crowd.watching(FAULTS["json_503"]), count=12, then=crowd.watching(FAULTS["ok"]))
+    run, _ = sent(tmp_path, plan, 2000, concurrency=6)
+    assert (run.summary.accepted, run.summary.exit_code) == (2000, 0)
+    assert max(crowd.seen[-20:]) > 1
+
+
+def test_a_network_that_is_gone_for_a_while_loses_nothing(tmp_path: Path) -> None:
+    with FaultServer(FAULTS["slow_link_201"].using(latency=0.01, slice_size=1000)) as server:
+        gone = threading.Event()
+
+        def outage() -> None:
+            server.ledger.wait(lambda ledger: len(ledger.accepted) >= 8, 10)
+            server.go_dark()
+            gone.set()
+            time.sleep(0.1)
+            server.listen()
+
+        thread = threading.Thread(target=outage)
+        thread.start()
+        run = send(tmp_path, server.url, 2000, attempts=100, breaker=10)
+        thread.join()
+    compare(run, server.ledger, 2000)
+    assert gone.is_set()
+    assert run.summary.state == "finished"
+    assert run.summary.unknown <= 4 * 50
+    assert run.summary.failed == 0
+
+
+# --- refusals that concern the whole run ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", ["httpx", "wire"])
+@pytest.mark.parametrize(
+    "name", ["status_401", "status_403", "status_404", "campaign_400", "redirect_307", "redirect_308"]
+)
+def test_a_refused_key_or_campaign_stops_the_run_at_once(name: str, transport: str, tmp_path: Path) -> None:
+    run, server = sent(tmp_path, name, 3000, concurrency=4, transport=transport)
+    assert (run.summary.state, run.summary.exit_code, run.summary.not_sent) == ("stopped", 3, 3000)
+    assert len(server.ledger.requests) <= 4
+    assert run.summary.reason
+
+
+def test_a_campaign_that_goes_away_stops_the_rest(tmp_path: Path) -> None:
+    run, server = sent(tmp_path, until("ok", count=10, then="campaign_400"), 3000, concurrency=4)
+    assert (run.summary.state, run.summary.accepted) == ("stopped", 500)
+    assert len(server.ledger.requests) <= 14
+
+
+def test_a_redirect_is_not_followed_and_the_key_not_carried(tmp_path: Path) -> None:
+    for status in (301, 302, 303, 307, 308):
+        with FaultServer("ok") as elsewhere:
+            moved = FAULTS[f"redirect_{status}"].using(location=f"{elsewhere.url}/campaigns/trigger/send")
+            run, server = sent(tmp_path, moved, 500, concurrency=2)
+            assert elsewhere.ledger.connections == []
+        assert run.summary.exit_code == 3
+        assert len(server.ledger.requests) <= 2
+
+
+@pytest.mark.parametrize("transport", ["httpx", "wire"])
+def test_nobody_there_is_not_sent(transport: str, tmp_path: Path) -> None:
+    with refusing_port() as url:
+        run = send(tmp_path, url, 500, attempts=2, transport=transport)
+    assert (run.summary.exit_code, run.summary.not_sent) == (3, 500)
+    assert "can't be reached" in (run.summary.reason or "")
+
+
+def test_no_such_host_stops_at_once(tmp_path: Path) -> None:
+    with unresolvable() as url:
+        run = send(tmp_path, url.replace("http:", "https:"), 500)
+    assert (run.summary.exit_code, run.summary.not_sent) == (3, 500)
+    assert run.summary.requests <= 4
+    assert "resolved" in (run.summary.reason or "")
+
+
+@pytest.mark.parametrize("transport", ["httpx", "wire"])
+@pytest.mark.parametrize("tls", ["expired", "self_signed", "unknown_authority", "wrong_host"])
+def test_a_certificate_at_fault_stops_at_once(tls: str, transport: str, tmp_path: Path) -> None:
+    run, server = sent(tmp_path, "ok", 500, tls=tls, transport=transport)
+    assert (run.summary.exit_code, run.summary.not_sent) == (3, 500)
+    assert server.ledger.requests == []
+    assert len(server.ledger.connections) <= 4
+    assert "certificate can't be trusted" in (run.summary.reason or "")
+
+
+def test_the_environments_proxies_are_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultServer("ok") as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for transport in ("httpx", "wire"):
+            run, _ = sent(tmp_path, "ok", 100, transport=transport)
+            assert run.summary.exit_code == 0
+        assert proxy.ledger.connections == []
+
+
+# --- one row spoils a batch, or a batch is too large ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [1, 17, 25, 26, 50])
+def test_a_row_that_spoils_its_batch_is_isolated(row: int, tmp_path: Path) -> None:
+    spoilt = f"user-{row:05}"
+    run, server = sent(tmp_path, poison(spoilt), 150, concurrency=1)
+    assert run.of("failed") == {spoilt}
+    assert (run.summary.accepted, run.summary.exit_code) == (149, 1)
+    assert len(server.ledger.requests) <= 3 + 12
+    assert run.rows[spoilt]["http_status"] == "400"
+    assert run.rows[spoilt]["error"]
+
+
+def test_several_rows_that_spoil_their_batches_are_isolated(tmp_path: Path) -> None:
+    spoilt = {"user-00003", "user-00004", "user-00049", "user-00120"}
+    run, _ = sent(tmp_path, poison(*spoilt), 300)
+    assert run.of("failed") == spoilt
+    assert run.summary.accepted == 296
+
+
+def test_a_request_that_is_refused_in_all_its_parts_alike_stops_the_run(tmp_path: Path) -> None:
+    run, server = sent(tmp_path, "status_400", 3000, concurrency=2)
+    assert (run.summary.state, run.summary.accepted) == ("stopped", 0)
+    assert len(server.ledger.requests) <= 2 * 40
+
+
+@pytest.mark.parametrize("most", [1, 12, 30])
+def test_a_batch_that_is_too_large_is_halved_until_it_fits(most: int, tmp_path: Path) -> None:
+    plan = by_body(lambda body: len(body["recipients"]) > most, "status_413")
+    run, server = sent(tmp_path, plan, 100, concurrency=2, breaker=100)
+    assert (run.summary.accepted, run.summary.exit_code) == (100, 0)
+    assert max(entry.recipients for entry in server.ledger.accepted) <= most
+
+
+def test_a_single_row_that_is_too_large_is_failed(tmp_path: Path) -> None:
+    run, _ = sent(tmp_path, poison("user-00007", fault="status_413"), 100)
+    assert run.of("failed") == {"user-00007"}
+
+
+# --- 429 --------------------------------------------------------------------------------------------------------------
+
+THROTTLED = [name for name, fault in FAULTS.items() if fault.expect == "throttled" and not name.startswith("damaged")]
+
+
+@pytest.mark.parametrize("name", THROTTLED)
+def test_a_429_of_any_kind_costs_no_attempt(name: str, tmp_path: Path) -> None:
+    run, server = sent(tmp_path, sequence(name, "ok", name), 200, attempts=1)
+    assert (run.summary.accepted, run.summary.exit_code) == (200, 0)
+    assert 5 <= len(server.ledger.requests) <= 6
+
+
+def test_a_429_pauses_the_whole_pool_once(tmp_path: Path) -> None:
+    at: list[float] = []
+
+    def refuse(turn: Turn) -> None:
+        turn.read_whole()
+        at.append(time.monotonic())
+        turn.answer(http_answer(429, {"message": "Rate limit exceeded"}, {"Retry-After": "1"}))
+
+    def take(turn: Turn) -> None:
+        at.append(time.monotonic())
+        turn.answer(http_answer(201, success(turn.accept())))
+
+    throttle = Fault("throttle", "F40", "answer", False, "throttled", refuse)
+    timed = Fault("timed", "F29", "answer", True, "accepted", take)
+    run, _ = sent(tmp_path, until(throttle, count=4, then=timed), 1000, attempts=1, concurrency=4)
+    assert run.summary.exit_code == 0
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert sum(gap > 0.5 for gap in gaps) == 1, "one pause for the whole wave"
+    assert 0.9 < max(gaps) < 2.5
+
+
+def test_a_budget_for_retries_bounds_them(tmp_path: Path) -> None:
+    run, server = sent(tmp_path, "json_503", 300, attempts=100, retry_budget=0.0, concurrency=3)
+    assert (run.summary.state, run.summary.not_sent) == ("stopped", 300)
+    assert 100 <= len(server.ledger.requests) <= 110
+    assert "had to be repeated" in (run.summary.reason or "")
+
+
+# --- one dispatch_id for two batches ----------------------------------------------------------------------------------
+
+
+def test_a_repeated_dispatch_id_puts_both_batches_in_doubt_and_stops(tmp_path: Path) -> None:
+    run, server = sent(
+        tmp_path, sequence("ok", "repeated_dispatch_id", "ok", "repeated_dispatch_id"), 500, concurrency=1
+    )
+    assert (run.summary.state, run.summary.exit_code) == ("stopped", 3)
+    assert (run.summary.accepted, run.summary.unknown, run.summary.not_sent) == (100, 100, 300)
+    assert len(server.ledger.requests) == 4
+    doubtful = {
+        name for entry in server.ledger.accepted if entry.dispatch_id == "d" * 32 for name in entry.external_user_ids
+    }
+    assert run.of("unknown") == doubtful
+    assert "one dispatch_id for two batches" in (run.summary.reason or "")
+    told = api.explain("run", 51, runs_dir=run.folder.parent) if (run.folder.parent / "run").exists() else None
+    assert told is None
+
+
+def test_a_dispatch_id_is_remembered_across_a_resume(tmp_path: Path) -> None:
+    with FaultServer(sequence("repeated_dispatch_id", "status_401", "ok", "repeated_dispatch_id")) as server:
+        run = send(tmp_path, server.url, 300, run_id="again", concurrency=1)
+        assert run.summary.accepted == 50
+        summary = api.resume("again", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
+        run = read_run(run.folder, summary)
+    compare(run, server.ledger, 300)
+    assert (summary.state, summary.accepted, summary.unknown, summary.not_sent) == ("stopped", 50, 100, 150)
+
+
+# --- the key ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", ["httpx", "wire"])
+def test_the_key_is_in_no_file_and_on_no_stream(
+    transport: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    escaped = "".join(f"\\u{ord(character):04x}" for character in KEY)
+
+    def quote(turn: Turn) -> None:
+        turn.read_whole()
+        said = f'{{"message": "no such key: {KEY} {escaped}", "errors": ["{KEY}"]}}'
+        turn.answer(http_answer(400, said.encode(), {"X-Key": KEY}))
+
+    def praise(turn: Turn) -> None:
+        turn.answer(http_answer(201, success(turn.accept(), errors=[{"key": KEY}, f"Bearer {KEY}"])))
+
+    quoting = Fault("quoting", "F36", "answer", False, "refused", quote)
+    praising = Fault("praising", "F30", "answer", True, "accepted", praise)
+    for plan in (sequence(quoting, praising, "rst_after_read", "junk_status"), always("status_401"), quoting):
+        sent(tmp_path, plan, 200, transport=transport)
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert KEY.encode() not in file.read_bytes(), file
+    streams = capfd.readouterr()
+    assert KEY not in streams.out + streams.err + caplog.text
+    journals = list(tmp_path.rglob("journal.sqlite"))
+    assert len(journals) == 3
+    assert any(b"***" in file.read_bytes() for file in tmp_path.rglob("results.csv"))

@@ -1,0 +1,37 @@
+"""Conversion in tests: a column's values through ``convert``, as plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from bulk_sender.config import FieldType
+from bulk_sender.recipients.convert import Convention, convert
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A value that is refused: its row will be rejected."""
+
+
+WRONG = Wrong()
+Sent = str | Wrong | None
+"""JSON text, a refusal, or None for a value that is left out."""
+
+
+def converted(
+    values: Sequence[Any],
+    wanted: FieldType | None,
+    dtype: pl.DataType | type[pl.DataType] = pl.String,
+    by: Convention | None = None,
+) -> list[Sent]:
+    column = pl.Series("x", values, dtype=dtype)
+    conversion = convert(pl.col("x"), column.dtype, wanted, by or Convention())
+    frame = column.to_frame().with_columns(json=conversion.json)
+    if not conversion.can_fail:
+        return frame["json"].to_list()
+    frame = frame.with_columns(wrong=conversion.failed(pl.col("json")))
+    return [WRONG if wrong else json for json, wrong in frame.select("json", "wrong").rows()]

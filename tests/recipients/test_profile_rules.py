@@ -1,0 +1,351 @@
+"""Attributes that Braze would drop or misread: rejected with a reason or, as configured, sent and counted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import bulk_sender.api as bulk
+from bulk_sender.config import Config
+from bulk_sender.errors import ConfigError
+from bulk_sender.recipients.attributes import Documented, OddValues, bare, checked
+from bulk_sender.recipients.encode import encode
+from bulk_sender.recipients.mapping import Mapping, resolve
+from bulk_sender.recipients.rules import MAX_CANVAS_PROPERTIES_BYTES
+from bulk_sender.recipients.vocabulary import COUNTRIES, LANGUAGES
+from bulk_sender.sandbox.attributes import attributes as sandbox_breaches
+
+TODAY = dt.date(2026, 3, 1)
+
+
+def mapped(frame: pl.DataFrame, *, profile_fields: str = "reject", **tables: Any) -> Mapping:
+    given = {
+        "braze": {"campaign_id": "c"},
+        "recipient": {"external_user_id": "id"} | tables.pop("recipient", {}),
+        "input": {"profile_fields": profile_fields} | tables.pop("input", {}),
+    } | tables
+    return resolve(frame.schema, Config.parse(given, where="the test"))
+
+
+def people(name: str, values: Sequence[Any], dtype: Any = pl.String) -> pl.DataFrame:
+    ids = [f"u{number}" for number in range(len(values))]
+    return pl.DataFrame({"id": ids, name: pl.Series(values, dtype=dtype)})
+
+
+def verdicts(name: str, values: Sequence[Any], *, type: str = "string", dtype: Any = pl.String) -> list[str | None]:
+    """The error of each value of attribute ``name``, None where it is sound, with profile_fields = "reject"."""
+    frame = people("value", values, dtype)
+    source = {"column": "value"} | ({"type": type} if dtype == pl.String else {})
+    encoded = encode(frame, mapped(frame, recipient={"attributes": {name: source}}), max_bytes=100_000)
+    assert set(encoded["error_code"].drop_nulls()) <= {"invalid_attribute"}
+    return encoded["error"].to_list()
+
+
+# ----- profile fields
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "unsound"),
+    [
+        ("country", ["FR", "CH"], ["fr", "FRA", "France", "UK", "XK", "", " FR"]),
+        ("language", ["fr", "zu", "fil", "gsw"], ["FR", "fr-FR", "french", "xx", ""]),
+        ("gender", list("MFONP"), ["m", "female", "X", "MF", ""]),
+        ("email_subscribe", ["opted_in", "subscribed", "unsubscribed"], ["opted-in", "yes", "true", "OPTED_IN"]),
+        ("push_subscribe", ["opted_in", "subscribed", "unsubscribed"], ["no", "optedin"]),
+        ("dob", ["1980-12-21", "2000-02-29"], ["1980-2-1", "21.12.1980", "2001-02-29", "2999-01-01", "19801221"]),
+    ],
+)
+def test_a_profile_field_takes_its_vocabulary_and_nothing_else(name: str, sound: list[str], unsound: list[str]) -> None:
+    assert verdicts(name, [*sound, None]) == [None] * (len(sound) + 1)
+    found = verdicts(name, unsound)
+    assert all(found), "every one has a reason"
+    assert all(f"'{value}' is not" in (reason or "") for value, reason in zip(unsound, found, strict=True))
+    assert all("column 'value'" in (reason or "") for reason in found)
+
+
+def test_a_day_of_birth_may_be_today_wherever_that_is_and_never_later() -> None:
+    frame = people("dob", ["2026-03-01", "2026-03-02", "2026-03-03"])
+    [item] = checked(mapped(frame, recipient={"attributes": {"dob": "dob"}}), TODAY)
+    assert frame.select(item.documented.sound(pl.col("dob"))).to_series().to_list() == [True, True, False]
+
+
+def test_a_date_column_is_a_day_of_birth_and_a_moment_is_none() -> None:
+    day, moment = dt.date(1980, 12, 21), dt.datetime(1980, 12, 21, 4, 5)
+    assert verdicts("dob", [day, None], dtype=pl.Date) == [None, None]
+    assert "'1980-12-21T04:05:00+00:00' is not" in (verdicts("dob", [moment], dtype=pl.Datetime)[0] or "")
+
+
+def test_a_custom_attribute_may_be_anything() -> None:
+    assert verdicts("tier", ["", "FR", "{", "[", '{"inc": "a"}']) == [None] * 5
+
+
+def test_a_profile_fields_name_inside_an_object_is_a_custom_one() -> None:
+    assert verdicts("address.country", ["France"]) == [None]
+
+
+def test_the_lists_of_codes_are_whole() -> None:
+    assert len(COUNTRIES) == 249
+    assert {"FR", "GB", "US", "ZW", "AX", "BQ", "SS"} <= COUNTRIES and not {"UK", "EU", "XK", "AN"} & COUNTRIES
+    assert len([code for code in LANGUAGES if len(code) == 2]) >= 183
+    assert {"fr", "en", "nb", "he", "zu"} <= LANGUAGES and not {"iw", "gr", "jp"} & LANGUAGES
+
+
+# ----- objects that change a value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"inc": 5}',
+        '{"inc":-12}',
+        '{ "add" : [ "a]b", "c\\"d", 1.5, true, null ] }',
+        '{"remove": []}',
+        '{"add": ["x"], "remove": ["y"]}',
+        '{"title": "The book", "pages": {"inc": "no change: it is deeper"}}',
+        '{"published": {"$time": "1999-12-31"}}',
+        '[{"sku": "A", "count": 2}]',
+        '"inc"',
+        "17",
+    ],
+)
+def test_a_change_of_the_documented_form_and_any_other_json_are_sound(value: str) -> None:
+    assert verdicts("points", [value], type="json") == [None]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"inc": "5"}',
+        '{"inc": 1.5}',
+        '{"inc": 5, "add": ["x"]}',
+        '{"inc": null}',
+        '{"add": "x"}',
+        '{"add": [["x"]]}',
+        '{"add": [{"a": 1}]}',
+        '{"remove": ["x"], "other": 1}',
+    ],
+)
+def test_a_change_of_another_form_is_not(value: str) -> None:
+    [reason] = verdicts("points", [value], type="json")
+    assert reason is not None and "a change that Braze knows" in reason
+
+
+def test_a_struct_column_is_held_to_the_same() -> None:
+    frame = pl.DataFrame({"id": ["u0"], "points": [{"inc": 5}], "tags": [{"add": ["a"], "remove": ["b"]}]})
+    wanted = {"points": "points", "tags": "tags"}
+    encoded = encode(frame, mapped(frame, recipient={"attributes": wanted}), max_bytes=10_000)
+    assert encoded["error"].to_list() == [None]
+    assert json.loads(encoded["recipient"][0])["attributes"] == frame.select("points", "tags").to_dicts()[0]
+
+    frame = pl.DataFrame({"id": ["u0"], "points": [{"inc": 1.5}], "tags": [{"add": "a"}]})
+    encoded = encode(frame, mapped(frame, recipient={"attributes": wanted}), max_bytes=10_000)
+    assert "column 'points.inc': '1.5' is not a whole number" in encoded["error"][0]
+    encoded = encode(frame, mapped(frame, recipient={"attributes": {"tags": "tags"}}), max_bytes=10_000)
+    assert "column 'tags.add': 'a' is not a list" in encoded["error"][0]
+
+
+# ----- subscription groups
+
+
+def test_a_subscription_groups_state_is_held_to_its_two_words() -> None:
+    frame = people("news", ["subscribed", "unsubscribed", None, "opted_in"])
+    encoded = encode(frame, mapped(frame, recipient={"subscription_groups": {"g1": "news"}}), max_bytes=10_000)
+    assert encoded["error_code"].to_list() == [None, None, None, "invalid_attribute"]
+    assert "'opted_in' is not subscribed or unsubscribed" in encoded["error"][3]
+
+
+@pytest.mark.parametrize(
+    ("value", "sound"),
+    [
+        ('[{"subscription_group_id": "g1", "subscription_state": "subscribed"}]', True),
+        (
+            '[{"subscription_state": "unsubscribed", "subscription_group_id": "g,}1"}, '
+            '{"subscription_group_id":"g2","subscription_state":"subscribed"}]',
+            True,
+        ),
+        ("[]", True),
+        ('[{"subscription_group_id": "g1", "subscription_state": "opted_in"}]', False),
+        ('[{"subscription_group_id": "g1"}]', False),
+        ('[{"subscription_group_id": 1, "subscription_state": "subscribed"}]', False),
+        ('{"subscription_group_id": "g1", "subscription_state": "subscribed"}', False),
+    ],
+)
+def test_a_json_list_of_subscription_groups_is_held_to_its_form(value: str, sound: bool) -> None:
+    [reason] = verdicts("subscription_groups", [value], type="json")
+    assert (reason is None) is sound
+
+
+# ----- the sandbox's rules, written apart from these, as a second opinion
+
+_words = st.sampled_from(["FR", "fr", "DE", "xx", "M", "O", "opted_in", "subscribed", "x"]) | st.text(max_size=3)
+_days = st.dates(dt.date(1900, 1, 1), TODAY).map(str) | st.sampled_from(["1980-2-1", "1980-13-01", "21.12.1980"])
+_scalars = st.integers(-9, 9) | st.booleans() | st.none() | st.text(max_size=4)
+_changes = st.one_of(
+    st.fixed_dictionaries({"inc": st.integers(-99, 99) | st.text(max_size=2)}),
+    st.dictionaries(
+        st.sampled_from(["add", "remove"]), st.lists(_scalars, max_size=3) | st.text(max_size=2), max_size=2
+    ),
+    st.dictionaries(st.sampled_from(["title", "pages"]), _scalars, max_size=2),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(country=_words, language=_words, gender=_words, dob=_days | _words, email_subscribe=_words, points=_changes)
+@example(country="FR", language="fr", gender="M", dob="1980-12-21", email_subscribe="opted_in", points={"inc": 1})
+def test_a_row_is_rejected_when_the_sandbox_would_refuse_it(**values: Any) -> None:
+    text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    frame = pl.DataFrame({"id": ["u0"], **{name: [value] for name, value in text.items()}})
+    wanted = {name: name for name in values} | {"points": {"column": "points", "type": "json"}}
+    encoded = encode(frame, mapped(frame, recipient={"attributes": wanted}), max_bytes=100_000)
+    assert bool(encoded["error"][0]) is bool(sandbox_breaches(values, "attributes"))
+
+
+@settings(deadline=None, max_examples=60)
+@given(values=st.lists(_words, min_size=1, max_size=4), points=st.lists(_changes, min_size=1, max_size=4))
+def test_what_is_rejected_is_what_would_be_counted_as_doubtful(values: list[str], points: list[Any]) -> None:
+    rows = min(len(values), len(points))
+    frame = pl.DataFrame(
+        {"id": [f"u{n}" for n in range(rows)], "country": values[:rows], "a 'b'": list(map(json.dumps, points[:rows]))}
+    )
+    wanted = {"attributes": {"country": "country", "a 'b'": {"column": "a 'b'", "type": "json"}}}
+    rejecting, warning = (mapped(frame, profile_fields=mode, recipient=wanted) for mode in ("reject", "warn"))
+    sent = encode(frame, warning, max_bytes=100_000)
+    assert sent["error"].null_count() == rows, "sent as they are"
+    odd = OddValues(warning)
+    odd(frame, pl.Series(range(1, rows + 1), dtype=pl.UInt64))
+    counted = sum(int(sentence.split()[0]) for sentence in odd.sentences())
+    rejected = sum(
+        frame.select(~item.documented.sound(bare(item.field.converted.json))).to_series().sum()
+        for item in checked(rejecting)
+    )
+    assert counted == rejected
+    assert (encode(frame, rejecting, max_bytes=100_000)["error"].null_count() < rows) is bool(rejected)
+
+
+# ----- warnings
+
+
+def test_check_counts_what_would_be_sent_as_it_is(tmp_path: Any) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("id,land,born,news\nu1,FR,1980-12-21,subscribed\nu2,France,,yes\nu3,Spain,2999-01-01,\n")
+    config = {
+        "braze": {"campaign_id": "c"},
+        "recipient": {
+            "external_user_id": "id",
+            "attributes": {"country": "land", "dob": "born"},
+            "subscription_groups": {"g1": "news"},
+        },
+    }
+    report = bulk.check(file, config=config)
+    assert (report.valid, report.rejected, report.exit_code) == (3, 0, 0)
+    assert [warning.split(" is not")[0] for warning in report.warnings] == [
+        "2 rows, the first in row 2: column 'land'",
+        "1 row, the first in row 3: column 'born'",
+        "1 row, the first in row 2: column 'news'",
+    ]
+    strict = bulk.check(file, config=config | {"input": {"profile_fields": "reject"}})
+    assert (strict.valid, strict.rejected, strict.warnings) == (1, 2, [])
+    assert strict.reasons["invalid_attribute"]["count"] == 2
+
+
+def test_rows_that_are_not_sent_are_not_counted(tmp_path: Any) -> None:
+    file = tmp_path / "people.csv"
+    rows = ["u1,a,FR", "u1,a,France", ",a,France", "u2,b,France", "u3,a,France", "u4,a,France"]
+    file.write_text("\n".join(["id,group,land", *rows]) + "\n")
+    config = {
+        "braze": {"campaign_id": "c"},
+        "recipient": {"external_user_id": "id", "attributes": {"country": "land"}},
+        "input": {"filter": "\"group\" = 'a'", "limit": 4},
+    }
+    report = bulk.check(file, config=config)
+    assert (report.valid, report.duplicate, report.rejected) == (2, 1, 1)
+    assert [warning.split(":")[0] for warning in report.warnings if "land" in warning] == ["1 row, the first in row 5"]
+
+
+def test_check_warns_that_a_canvas_leaves_subscription_groups_alone(tmp_path: Any) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("external_user_id,subscription_groups.g1\nu1,subscribed\n")
+    assert any("a Canvas" in text for text in bulk.check(file, config={"braze": {"canvas_id": "c"}}).warnings)
+    assert bulk.check(file, config={"braze": {"campaign_id": "c"}}).warnings == []
+
+
+def test_every_documented_value_is_described_in_words() -> None:
+    frame = people("value", ["x"])
+    names = ["country", "language", "gender", "dob", "email_subscribe", "push_subscribe", "subscription_groups"]
+    wanted = dict.fromkeys(names, "value") | {"other": {"column": "value", "type": "json"}}
+    found = [item.documented for item in checked(mapped(frame, recipient={"attributes": wanted}))]
+    assert len(found) == len(names) + 1
+    assert all(isinstance(item, Documented) and item.expected for item in found)
+
+
+# ----- names and sizes
+
+
+@pytest.mark.parametrize("name", ["external_id", "user_alias.alias_name", "user_alias", "braze_id"])
+def test_an_identity_among_the_attributes_is_refused_when_mapped(name: str) -> None:
+    frame = people("value", ["x"])
+    with pytest.raises(ConfigError, match="has no place"):
+        mapped(frame, recipient={"attributes": {name: "value"}})
+
+
+def test_an_email_attribute_is_a_profile_field_and_goes_out() -> None:
+    frame = people("value", ["p@example.com"])
+    encoded = encode(frame, mapped(frame, recipient={"attributes": {"email": "value"}}), max_bytes=10_000)
+    assert json.loads(encoded["recipient"][0])["attributes"] == {"email": "p@example.com"}
+
+
+def test_an_identity_in_a_column_of_structs_is_refused_too() -> None:
+    frame = pl.DataFrame({"external_user_id": ["u0"], "attributes": [{"external_id": "u0", "tier": "gold"}]})
+    with pytest.raises(ConfigError, match="external_id"):
+        resolve(frame.schema, Config.parse({"braze": {"campaign_id": "c"}}, where="the test"))
+
+
+@pytest.mark.parametrize("member", ["first name", "$set", "a$b"])
+def test_a_name_inside_an_object_is_refused_when_braze_takes_none_such(member: str) -> None:
+    frame = people("value", ["x"])
+    with pytest.raises(ConfigError, match="member of an object"):
+        mapped(frame, recipient={"attributes": {f"address.{member}": "value"}})
+
+
+@pytest.mark.parametrize("name", ["First name", "$tier", "born.$time", "größe"])
+def test_other_names_are_taken(name: str) -> None:
+    frame = people("value", ["x"])
+    assert mapped(frame, recipient={"attributes": {name: "value"}}).attributes
+
+
+def test_a_name_of_more_than_255_characters_is_refused() -> None:
+    frame = people("value", ["x"])
+    assert mapped(frame, recipient={"attributes": {"n" * 255: "value"}}).attributes
+    with pytest.raises(ConfigError, match="longer than the 255"):
+        mapped(frame, recipient={"attributes": {"n" * 256: "value"}})
+
+
+def test_subscription_groups_are_mapped_in_one_way_only() -> None:
+    frame = people("value", ["subscribed"])
+    with pytest.raises(ConfigError, match="two ways"):
+        mapped(
+            frame,
+            recipient={
+                "attributes": {"subscription_groups": {"column": "value", "type": "json"}},
+                "subscription_groups": {"g1": "value"},
+            },
+        )
+
+
+def test_a_recipients_properties_for_a_canvas_stay_within_50_kb() -> None:
+    room = MAX_CANVAS_PROPERTIES_BYTES - len('{"text":""}')
+    frame = people("text", ["x" * room, "x" * (room + 1), "é" * (room // 2 + 1)])
+    recipient = {"trigger_properties": {"text": "text"}}
+    canvas = mapped(frame, braze={"canvas_id": "k"}, recipient=recipient)
+    encoded = encode(frame, canvas, max_bytes=200_000)
+    assert encoded["error_code"].to_list() == [None, "properties_too_large", "properties_too_large"]
+    assert "51201 bytes" in encoded["error"][1]
+    campaign = mapped(frame, recipient=recipient)
+    assert encode(frame, campaign, max_bytes=200_000)["error_code"].null_count() == 3

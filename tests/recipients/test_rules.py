@@ -1,0 +1,318 @@
+"""Braze's rules: each has a code, and a reason that names the column and the value."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sender.config import Config
+from bulk_sender.recipients.encode import encode
+from bulk_sender.recipients.mapping import resolve
+from bulk_sender.recipients.rules import MAX_IDENTIFIER_BYTES
+
+Found = tuple[str | None, str | None]
+EMAIL = {"email": "ada@example.com", "prioritization": "identified"}
+
+
+def verdicts(rows: list[dict[str, Any]], settings: dict[str, Any] | None = None, most: int = 100_000) -> list[Found]:
+    """Each row's error code and reason; asserts that a row has either those or a recipient."""
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    encoded = encode(frame, resolve(frame.schema, Config.parse(settings or {}, where="the test")), max_bytes=most)
+    assert len(encoded) == len(rows)
+    for recipient, code, reason in encoded.select("recipient", "error_code", "error").rows():
+        assert (recipient is None) == (code is not None) == (reason is not None)
+        assert recipient is None or json.loads(recipient)
+    return encoded.select("error_code", "error").rows()
+
+
+def verdict(row: dict[str, Any], settings: dict[str, Any] | None = None, most: int = 100_000) -> Found:
+    [found] = verdicts([row], settings, most)
+    return found
+
+
+SOUND: Found = (None, None)
+
+
+# ----- identifiers
+
+
+@pytest.mark.parametrize("empty", [None, "", " ", "\t"])
+def test_a_row_without_an_identifier_names_the_columns_that_could_have_had_one(empty: str | None) -> None:
+    row = {"external_user_id": empty, "braze_id": empty}
+    assert verdict({"external_user_id": "u", "braze_id": None}) == SOUND
+    frame = [row, {"external_user_id": "u", "braze_id": "b"}]
+    assert verdicts(frame)[0] == (
+        "missing_identifier",
+        "no identifier: external_user_id (column 'external_user_id') or braze_id (column 'braze_id') is empty",
+    )
+
+
+def test_a_configured_identifier_is_named_by_its_column() -> None:
+    code, reason = verdict({"Kunde": "", "x": "1"}, {"recipient": {"external_user_id": "Kunde"}})
+    assert (code, reason) == ("missing_identifier", "no identifier: external_user_id (column 'Kunde') is empty")
+
+
+def test_half_an_alias_is_none() -> None:
+    rows = [
+        {"user_alias.alias_name": "ada", "user_alias.alias_label": ""},
+        {"user_alias.alias_name": "", "user_alias.alias_label": "crm"},
+        {"user_alias.alias_name": "ada", "user_alias.alias_label": "crm"},
+    ]
+    assert verdicts(rows) == [
+        ("incomplete_alias", "an alias needs both alias_name and alias_label; one is empty"),
+        ("missing_identifier", "no identifier: user_alias (column 'user_alias.alias_name') is empty"),
+        SOUND,
+    ]
+
+
+def test_an_identifier_has_a_longest_length_in_bytes() -> None:
+    rows = [
+        {"external_user_id": "x" * MAX_IDENTIFIER_BYTES},
+        {"external_user_id": "x" * (MAX_IDENTIFIER_BYTES + 1)},
+        {"external_user_id": "é" * (MAX_IDENTIFIER_BYTES // 2 + 1)},
+    ]
+    assert verdicts(rows) == [
+        SOUND,
+        ("identifier_too_long", "the identifier has 998 bytes; at most 997 are sent"),
+        ("identifier_too_long", "the identifier has 998 bytes; at most 997 are sent"),
+    ]
+
+
+# ----- e-mail
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a@example.com",
+        "a.b+c@sub.example.co.uk",
+        "ü@example.com",
+        "a@exämple.com",
+        "o'hara@example.com",
+        "A@EXAMPLE.COM",
+    ],
+)
+def test_an_address_of_the_usual_shape_is_sound(address: str) -> None:
+    assert verdict(EMAIL | {"email": address}) == SOUND
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ada",
+        "ada@",
+        "@example.com",
+        "ada@example",
+        "ada@.com",
+        "ada@example..com",
+        "ada@example.com.",
+        "a da@example.com",
+        " ada@example.com",
+        "ada@example.com ",
+        "ada@exam ple.com",
+        "ada@a@example.com",
+        "a@example.com,b@example.com",
+        "a@example.com;b@example.com",
+        "Ada <ada@example.com>",
+        "mailto:(ada)@example.com",
+        "ada@example.com\n",
+    ],
+)
+def test_an_address_of_another_shape_is_quoted(address: str) -> None:
+    code, reason = verdict(EMAIL | {"email": address})
+    shown = address.replace("\n", "\u2423")
+    assert (code, reason) == ("invalid_email", f"'{shown}' does not have the shape of an e-mail address")
+
+
+def test_an_email_without_a_prioritization_is_refused_whether_there_is_a_column_or_not() -> None:
+    reason = "a recipient named by e-mail needs a prioritization, such as identified|most_recently_updated"
+    assert verdict({"email": "ada@example.com"}) == ("missing_prioritization", reason)
+    assert verdicts([EMAIL, EMAIL | {"prioritization": " "}]) == [SOUND, ("missing_prioritization", reason)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "identified",
+        "unidentified",
+        "most_recently_updated",
+        "least_recently_updated",
+        "identified|most_recently_updated",
+        "unidentified|least_recently_updated",
+    ],
+)
+def test_a_prioritization_of_brazes_words_is_sound(words: str) -> None:
+    assert verdict(EMAIL | {"prioritization": words}) == SOUND
+
+
+@pytest.mark.parametrize(
+    "words", ["newest", "identified|unidentified", "Identified", "identified,most_recently_updated"]
+)
+def test_a_prioritization_of_other_words_is_quoted(words: str) -> None:
+    code, reason = verdict(EMAIL | {"prioritization": words})
+    assert code == "invalid_prioritization"
+    assert str(reason).startswith(f"'{words}' is no prioritization: identified or unidentified, then")
+
+
+def test_who_is_not_named_by_email_needs_no_prioritization() -> None:
+    row = {"external_user_id": "u", "email": "no address", "prioritization": "nonsense"}
+    assert verdict(row) == SOUND
+
+
+# ----- values
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "expected"),
+    [
+        ("integer", "5.5", "a whole number of at most 64 bits"),
+        ("float", "NaN", "a finite number"),
+        ("boolean", "perhaps", "true or false"),
+        ("date", "2026-02-30", "a date, such as 2026-02-28"),
+        ("datetime", "noon", "a date and time, such as 2026-02-28T10:00:00"),
+        ("json", "{", "valid JSON"),
+        ("list", "[1", "a list"),
+    ],
+)
+def test_a_cell_of_the_wrong_type_is_named_with_its_column_and_what_was_expected(
+    kind: str, cell: str, expected: str
+) -> None:
+    column = f"attributes.a:{kind}"
+    found = verdict({"external_user_id": "u", column: cell})
+    assert found == ("invalid_value", f"column '{column}': '{cell}' is not {expected}")
+
+
+def test_a_cell_of_another_form_than_the_configured_is_named_with_the_form() -> None:
+    source = {"column": "Datum", "type": "date", "format": "%d.%m.%Y"}
+    found = verdict(
+        {"id": "u", "Datum": "2026-02-28"}, {"recipient": {"external_user_id": "id", "attributes": {"d": source}}}
+    )
+    assert found == ("invalid_value", "column 'Datum': '2026-02-28' is not a date of the form %d.%m.%Y")
+
+
+def test_a_number_that_is_none_in_a_nested_column_is_named_with_its_column() -> None:
+    found = verdict({"external_user_id": "u", "trigger_properties": {"sizes": [1.0, float("nan")]}})
+    assert found == (
+        "invalid_value",
+        "column 'trigger_properties.sizes': 'a nested value' is not made of finite numbers and of times that exist",
+    )
+
+
+def test_a_value_is_shown_short_and_in_one_line_and_braces_are_what_they_are() -> None:
+    column = "attributes.{}'\n:integer"
+    code, reason = verdict({"external_user_id": "u", column: "{}\x1b[31m\r\n" + "x" * 500})
+    assert code == "invalid_value"
+    shown = "{}\u2423[31m\u2423\u2423" + "x" * 71
+    assert reason == f"column {column!r}: '{shown}…' is not a whole number of at most 64 bits"
+
+
+def test_a_row_gets_the_first_reason_only() -> None:
+    row = {"external_user_id": "", "attributes.a:integer": "x", "attributes.b:date": "y"}
+    assert verdict(row)[0] == "missing_identifier"
+    code, reason = verdict(row | {"external_user_id": "u"})
+    assert (code, "attributes.a" in str(reason)) == ("invalid_value", True)
+
+
+# ----- send_to_existing_only
+
+
+def test_an_alias_takes_no_send_to_existing_only() -> None:
+    row = {"user_alias.alias_name": "a", "user_alias.alias_label": "b"}
+    for flag in ("true", "false"):
+        assert verdict(row | {"send_to_existing_only": flag, "attributes.a": "x"}) == (
+            "existing_only_with_alias",
+            "send_to_existing_only can't be used with a user alias",
+        )
+    assert verdict(row | {"send_to_existing_only": "", "attributes.a": "x"}) == SOUND
+
+
+WITHOUT = (
+    "existing_only_without_attributes",
+    "send_to_existing_only is false, but the row has no attribute to create the user with",
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "nulls", "found"),
+    [
+        ({"send_to_existing_only": "false"}, "omit", WITHOUT),
+        ({"send_to_existing_only": "false", "trigger_properties.a": "x"}, "omit", WITHOUT),
+        ({"send_to_existing_only": "false", "attributes.a": None}, "omit", WITHOUT),
+        ({"send_to_existing_only": "false", "attributes.a": None}, "send", SOUND),
+        ({"send_to_existing_only": "false", "attributes.a": "x"}, "omit", SOUND),
+        ({"send_to_existing_only": "false", "attributes": {"a": None, "b": 1}}, "omit", SOUND),
+        ({"send_to_existing_only": "false", "attributes": {"a": None}}, "omit", WITHOUT),
+        ({"send_to_existing_only": "false", "subscription_groups.g": "subscribed"}, "omit", SOUND),
+        ({"send_to_existing_only": "false", "subscription_groups.g": None}, "omit", WITHOUT),
+        ({"send_to_existing_only": "false", "subscription_groups.g": None}, "send", WITHOUT),
+        ({"send_to_existing_only": "true"}, "omit", SOUND),
+        ({"send_to_existing_only": None}, "omit", SOUND),
+        ({"send_to_existing_only": False, "attributes.a": "x"}, "omit", SOUND),
+        ({"send_to_existing_only": False}, "omit", WITHOUT),
+    ],
+)
+def test_users_can_be_created_only_with_attributes(row: dict[str, Any], nulls: str, found: Found) -> None:
+    schema = {name: pl.String() for name, value in row.items() if value is None}
+    rows = pl.DataFrame([{"external_user_id": "u"} | row], schema_overrides=schema)
+    encoded = encode(
+        rows, resolve(rows.schema, Config.parse({"input": {"nulls": nulls}}, where="the test")), max_bytes=10_000
+    )
+    assert encoded.select("error_code", "error").row(0) == found
+    if found == SOUND and row["send_to_existing_only"] in ("false", False):
+        assert json.loads(encoded["recipient"][0])["attributes"]
+
+
+# ----- size
+
+
+def test_a_recipient_has_a_largest_size_in_bytes() -> None:
+    size = len('{"external_user_id":"u","attributes":{"a":"é"}}'.encode())
+    row = {"external_user_id": "u", "attributes.a": "é"}
+    assert verdict(row, most=size) == SOUND
+    assert verdict(row, most=size - 1) == (
+        "too_large",
+        f"the recipient is {size} bytes long; at most {size - 1} fit a request",
+    )
+
+
+# ----- always
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.sampled_from(["", "x", "5", "true", "false", "a@example.com", "identified", "{", "NaN"]),
+    st.text(max_size=5),
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "external_user_id": CELLS,
+                "email": CELLS,
+                "prioritization": CELLS,
+                "user_alias.alias_name": CELLS,
+                "user_alias.alias_label": CELLS,
+                "send_to_existing_only": CELLS,
+                "attributes.a:integer": CELLS,
+                "trigger_properties.b:json": CELLS,
+            }
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_a_row_has_the_same_verdict_alone_and_among_others(rows: list[dict[str, Any]]) -> None:
+    typed = {name: pl.String() for name in rows[0]}
+
+    def judged(some: list[dict[str, Any]]) -> list[Any]:
+        frame = pl.DataFrame(some, schema=typed)
+        return encode(frame, resolve(frame.schema, Config()), max_bytes=10_000).rows()
+
+    assert judged(rows) == [found for row in rows for found in judged([row])]

@@ -1,0 +1,119 @@
+"""Random typed columns, nested ones included, and what their values are in JSON: computed one by one, in Python."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from hypothesis import strategies as st
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+MOMENTS = st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2090, 1, 1))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type, the values it can hold (never None), and what each is in JSON (see ``same``)."""
+
+    dtype: pl.DataType
+    values: st.SearchStrategy[Any]
+    in_json: Callable[[Any], Any]
+
+
+def exactly(text: str) -> Any:
+    """Parse JSON with numbers as their digits, so that nothing is rounded before it is compared."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=refuse)
+
+
+def _float(value: float) -> Any:
+    return Decimal(repr(value))
+
+
+def _in_utc(value: dt.datetime) -> dt.datetime:
+    return value.replace(tzinfo=dt.UTC)
+
+
+def _decimals(scale: int) -> st.SearchStrategy[Decimal]:
+    return st.integers(-(10**20), 10**20).map(lambda digits: Decimal(digits).scaleb(-scale))
+
+
+SCALARS: list[Kind] = [
+    Kind(pl.String(), TEXT, str),
+    Kind(pl.Boolean(), st.booleans(), bool),
+    Kind(pl.Int8(), st.integers(-128, 127), Decimal),
+    Kind(pl.Int64(), st.integers(-(2**63), 2**63 - 1), Decimal),
+    Kind(pl.UInt64(), st.integers(0, 2**64 - 1), Decimal),
+    Kind(pl.Int128(), st.integers(-(2**100), 2**100), Decimal),
+    Kind(pl.Float64(), st.floats(allow_nan=False, allow_infinity=False), _float),
+    Kind(pl.Decimal(38, 2), _decimals(2), Decimal),
+    Kind(pl.Decimal(38, 0), _decimals(0), Decimal),
+    Kind(pl.Date(), st.dates(), lambda day: day.isoformat()),
+    Kind(pl.Datetime("us"), MOMENTS, _in_utc),
+    Kind(pl.Datetime("ms"), MOMENTS.map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)), _in_utc),
+    Kind(
+        pl.Datetime("us", "Europe/Paris"),
+        MOMENTS.map(lambda at: at.replace(tzinfo=dt.UTC).astimezone(ZoneInfo("Europe/Paris"))),
+        lambda at: at,
+    ),
+    Kind(pl.Time(), st.times(), lambda time: time),
+    Kind(pl.Categorical(), TEXT, str),
+]
+ENUM = Kind(pl.Enum(["a", 'b"', "c\n"]), st.sampled_from(["a", 'b"', "c\n"]), str)
+
+
+def _optional(inner: Kind) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else inner.in_json(value)
+
+
+def _list(inner: Kind) -> Kind:
+    each = _optional(inner)
+    values = st.lists(inner.values | st.none(), max_size=3)
+    return Kind(pl.List(inner.dtype), values, lambda items: [each(item) for item in items])
+
+
+def _array(inner: Kind) -> Kind:
+    each = _optional(inner)
+    values = st.lists(inner.values | st.none(), min_size=2, max_size=2)
+    return Kind(pl.Array(inner.dtype, 2), values, lambda items: [each(item) for item in items])
+
+
+def _struct(inner: dict[str, Kind]) -> Kind:
+    values = st.fixed_dictionaries({name: kind.values | st.none() for name, kind in inner.items()})
+    dtype = pl.Struct({name: kind.dtype for name, kind in inner.items()})
+    return Kind(dtype, values, lambda row: {name: _optional(kind)(row[name]) for name, kind in inner.items()})
+
+
+# polars can't build arrays of arrays of an Enum, so that one stands alone.
+KINDS: st.SearchStrategy[Kind] = st.just(ENUM) | st.recursive(
+    st.sampled_from(SCALARS),
+    lambda inner: st.one_of(
+        inner.map(_list),
+        inner.map(_array),
+        st.dictionaries(st.sampled_from(["a", "b.c", 'd"', "é", "NULL"]), inner, min_size=1, max_size=3).map(_struct),
+    ),
+    max_leaves=4,
+)
+
+
+def same(expected: Any, sent: Any) -> bool:
+    """Equality that tells 1 from True and takes an instant for what it is, however many zeros are written."""
+    if isinstance(expected, dict) and isinstance(sent, dict):
+        return list(expected) == list(sent) and all(same(expected[name], sent[name]) for name in expected)
+    if isinstance(expected, list) and isinstance(sent, list):
+        return len(expected) == len(sent) and all(map(same, expected, sent))
+    if isinstance(expected, dt.datetime) and isinstance(sent, str):
+        read = dt.datetime.fromisoformat(sent)
+        return read == expected and read.utcoffset() == expected.utcoffset()
+    if isinstance(expected, dt.time) and isinstance(sent, str):
+        return dt.time.fromisoformat(sent) == expected
+    return type(expected) is type(sent) and bool(expected == sent)
