@@ -28,8 +28,9 @@ from bulk_sender.observe import Observers, observers_for
 from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.plan import ROWS, Planned
 from bulk_sender.results import frames
+from bulk_sender.results.account import refresh_files
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Delivery, Facts, Progress, create, refresh_files
+from bulk_sender.run import Delivery, Facts, Progress, create
 from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, place
 from bulk_sender.verdicts import ended
 

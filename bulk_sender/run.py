@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,14 @@ from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMi
 from bulk_sender.folder import make_run_folder
 from bulk_sender.observe import Attempt, Beginning, Observers
 from bulk_sender.recipients.chunk import Position
+from bulk_sender.recipients.filter import Filter
+from bulk_sender.recipients.formats import InputFile
+from bulk_sender.recipients.locate import Given
 from bulk_sender.recipients.mapping import Mapping, resolve
-from bulk_sender.recipients.plan import Payload, Planned, check_filter, duplicate_keys, plan
+from bulk_sender.recipients.plan import Payload, Planned, duplicate_keys, plan
 from bulk_sender.recipients.seen import Seen
-from bulk_sender.recipients.source import FileIdentity, Source
+from bulk_sender.recipients.source import FileIdentity, Source, identify
+from bulk_sender.recipients.spool import Spool
 from bulk_sender.results import frames
 from bulk_sender.results.account import close_files, refuse_unwritable
 from bulk_sender.results.files import Format
@@ -91,11 +95,23 @@ class Opened:
         object.__setattr__(self, "as_found", _stamps(self.source.paths))
 
     @classmethod
-    def open(cls, inputs: Sequence[str | Path], config: Config) -> Opened:
-        """Raises InputError, ConfigError."""
-        source = Source.open(inputs, config.input)
-        check_filter(config.input.filter, source.schema)
+    def open(cls, inputs: Sequence[Given], config: Config, spool: Spool) -> Opened:
+        """``spool`` has to live as long as what is opened. Raises InputError, ConfigError."""
+        source = Source.open(inputs, config.input, spool)
+        Filter.of(config.input, source.schema)  # a condition that can't be applied is refused before any row is read
         return cls(source, resolve(source.schema, config), config)
+
+    @classmethod
+    def again(cls, facts: Facts, folder: Path, config: Config) -> Opened:
+        """The input of a run in ``folder``, as it was started. Raises InputError, ConfigError."""
+        files = [InputFile(item.name, path, item.format, item.partitions) for item, path in facts.located(folder)]
+        source = Source(files, config.input)
+        return cls(source, resolve(source.schema, config), config)
+
+    def sample(self, rows: int) -> pl.DataFrame:
+        """Of the first ``rows`` rows those that are meant, as they are in the input."""
+        found = self.source.head(rows)
+        return found.filter(Filter.of(self.config.input, self.source.schema).select(found))
 
     def plan(self, head_bytes: int, **where: Any) -> Iterator[Planned]:
         """Raises InputError, also when a file is no longer the one that was opened: its rows are not this input's."""
@@ -128,6 +144,7 @@ class Facts:
     config: str
     input: tuple[FileIdentity, ...]
     paths: tuple[str, ...]
+    """Where the files are: absolute, or within the run's folder what was spooled there."""
     sandbox: str
     """The weather of the embedded sandbox, empty for a real send."""
     format: Format
@@ -144,6 +161,10 @@ class Facts:
         facts["paths"] = tuple(facts["paths"])
         facts["broadcast"] = bool(facts["broadcast"])
         return cls(**facts)
+
+    def located(self, folder: Path) -> list[tuple[FileIdentity, Path]]:
+        """Each file with its place, for a run that lives in ``folder``."""
+        return [(item, folder / path) for item, path in zip(self.input, self.paths, strict=True)]
 
     def revived(self) -> Config:
         """The configuration the run was started with."""
@@ -176,15 +197,15 @@ def create(folder: Path, facts: Facts) -> Journal:
     return Journal.create(folder, asdict(facts))
 
 
-def check_input_unchanged(facts: Facts, *, needed: bool) -> None:
+def check_input_unchanged(facts: Facts, folder: Path, *, needed: bool) -> None:
     """Refuse to go on with an input that is not the one the run began with. Raises RunMismatchError, InputError."""
-    for identity, path in zip(facts.input, map(Path, facts.paths), strict=True):
+    for identity, path in facts.located(folder):
         if not path.exists() and not needed:
             continue  # everything that is to be sent is in the journal
         if not path.exists():
             raise InputError(f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume")
         size = path.stat().st_size
-        if size != identity.size or Source.identify_one(path).sha256 != identity.sha256:
+        if size != identity.size or identify(InputFile(identity.name, path, "")).sha256 != identity.sha256:
             raise RunMismatchError(
                 f"{path} has changed since the run began (its size or SHA-256 differs)",
                 hint="restore the file, or send the new one as a run of its own",
