@@ -68,11 +68,14 @@ class Control:
         self._sender: Sender | None = None
         self._scope: anyio.CancelScope | None = None
         self._early: Stopped | None = None
+        self._aborted = False
 
     def attach(self, sender: Sender, scope: anyio.CancelScope) -> None:
         self._sender, self._scope = sender, scope
         if self._early is not None:
             sender.stop(self._early.reason, self._early.signal)
+        if self._aborted:
+            scope.cancel()
 
     def stop(self, reason: str, signal: int = 0) -> None:
         self._early = self._early or Stopped(reason, signal)
@@ -80,6 +83,7 @@ class Control:
             self._sender.stop(reason, signal)
 
     def abort(self) -> None:
+        self._aborted = True
         if self._scope is not None:
             self._scope.cancel()
 

@@ -141,3 +141,21 @@ def test_an_exception_in_whoever_watches_stops_the_run(scene: Scene) -> None:
         )
         assert (summary.state, summary.exit_code) == ("stopped", 3)
         goes_on(scene, server)
+
+
+def test_a_run_that_is_aborted_before_it_begins_sends_nothing(scene: Scene) -> None:
+    control = run.Control()
+    control.stop("SIGINT", 2)
+    control.abort()
+    with FaultServer() as server:
+        environment = {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": server.url}
+        summary = api.send(
+            scene.inputs,
+            config=scene.config,
+            run_id="run",
+            runs_dir=scene.runs_dir,
+            environment=environment,
+            control=control,
+        )
+        assert (summary.state, summary.exit_code) == ("interrupted", 130)
+        assert not server.ledger.requests
