@@ -37,8 +37,9 @@ if TYPE_CHECKING:
         send_async,
         status,
     )
-    from bulk_sender.check import CheckReport
+    from bulk_sender.checking import CheckReport
     from bulk_sender.config import Config
+    from bulk_sender.control import Control
     from bulk_sender.errors import (
         BulkSenderError,
         ConfigError,
@@ -50,18 +51,21 @@ if TYPE_CHECKING:
         RunMismatchError,
         RunNotFoundError,
     )
+    from bulk_sender.folder import run_id_for
     from bulk_sender.results.summary import Summary
-    from bulk_sender.run import Control, Progress
+    from bulk_sender.run import Progress
 
 _HOMES = {
     "bulk_sender.api": "Preview Reconciliation broadcast broadcast_async check explain preview_broadcast reconcile "
     "reconcile_async report resolve resume resume_async retry retry_async runs send send_async status",
-    "bulk_sender.check": "CheckReport",
+    "bulk_sender.checking": "CheckReport",
     "bulk_sender.config": "Config",
+    "bulk_sender.control": "Control",
     "bulk_sender.errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError JournalError "
     "RunHeldError RunMismatchError RunNotFoundError",
+    "bulk_sender.folder": "run_id_for",
     "bulk_sender.results.summary": "Summary",
-    "bulk_sender.run": "Control Progress",
+    "bulk_sender.run": "Progress",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -96,6 +100,7 @@ __all__ = [
     "resume_async",
     "retry",
     "retry_async",
+    "run_id_for",
     "runs",
     "send",
     "send_async",

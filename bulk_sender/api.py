@@ -11,19 +11,25 @@ import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import polars as pl
 
+from bulk_sender.bridges import blocking
 from bulk_sender.broadcasting import broadcast, broadcast_async, preview_broadcast
-from bulk_sender.check import CheckReport, examine
+from bulk_sender.checking import CheckReport, examine
 from bulk_sender.config import Config
+from bulk_sender.control import Control
+from bulk_sender.deadline import parse_deadline, refuse_late
 from bulk_sender.delivery.credential import Credential
-from bulk_sender.delivery.endpoint import Endpoint, endpoint, is_known_host, request_head
+from bulk_sender.delivery.endpoint import Endpoint, is_known_host, request_head
+from bulk_sender.delivery.endpoint import endpoint as endpoint_of
 from bulk_sender.delivery.journal import JOURNAL, Journal, holder, now
 from bulk_sender.delivery.records import RESEND
+from bulk_sender.delivery.window import Window
 from bulk_sender.errors import (
     BulkSenderError,
     ConfigError,
@@ -33,6 +39,7 @@ from bulk_sender.errors import (
     RunMismatchError,
 )
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
+from bulk_sender.observe import Observers, observers_for
 from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.reconciliation import Reconciliation, reconcile, reconcile_async
 from bulk_sender.results import frames
@@ -42,7 +49,6 @@ from bulk_sender.results.files import Format
 from bulk_sender.results.report import REPORT, write_report
 from bulk_sender.results.summary import Summary
 from bulk_sender.run import (
-    Control,
     Delivery,
     Facts,
     Opened,
@@ -79,6 +85,14 @@ __all__ = [
 ]
 
 Input = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame
+_DOTTED = {
+    "campaign_id": "braze.campaign_id",
+    "canvas_id": "braze.canvas_id",
+    "endpoint": "braze.endpoint",
+    "limit": "input.limit",
+    "rate": "delivery.rate",
+    "concurrency": "delivery.concurrency",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,20 @@ class _Supervision:
     on_progress: Callable[[Progress], None] | None = None
     hold_after: int | None = None
     on_hold: Callable[[Progress], Awaitable[bool]] | None = None
+    metrics_file: str | Path | None = None
+    not_after: datetime | None = None
+    observers: Observers = field(default_factory=Observers)
+
+    def of(self, settings: Config, environment: Mapping[str, str]) -> _Supervision:
+        """With all who are to be told. Raises ConfigError when one can't be."""
+        observers = observers_for(settings, environment, on_progress=self.on_progress, metrics_file=self.metrics_file)
+        return replace(self, observers=observers)
+
+    def refuse_late(self, settings: Config) -> None:
+        """Raises GuardrailError when the first request could leave only after ``not_after``."""
+        now, window = datetime.now(UTC), settings.delivery.window
+        wait_s = Window.parse(window).wait_s(now) if window else 0.0
+        refuse_late(self.not_after, now + timedelta(seconds=wait_s))
 
     async def agree(self, preview: Preview) -> None:
         """Ask, in a thread: whoever answers may take their time. Raises GuardrailError for a no."""
@@ -123,15 +151,32 @@ class _Supervision:
             raise GuardrailError("not confirmed: nothing was sent")
 
 
+def _plain(overrides: Mapping[str, Any] | None, **plain: Any) -> dict[str, Any]:
+    """Plain keyword arguments and ``overrides`` as one; None is skipped. Raises ConfigError."""
+    if plain.get("campaign_id") is not None and plain.get("canvas_id") is not None:
+        raise ConfigError("campaign_id and canvas_id are both given", hint="a run triggers one of them")
+    named = {_DOTTED[name]: value for name, value in plain.items()} | dict(overrides or {})
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def check(
     source: Input,
     *,
     config: ConfigLike = None,
+    campaign_id: str | None = None,
+    canvas_id: str | None = None,
+    endpoint: str | None = None,
+    limit: int | None = None,
+    rate: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> CheckReport:
-    """Everything up to the first POST, with no network. Raises ConfigError, InputError."""
-    settings = load_config(config, overrides)
+    """Everything up to the first POST, with no network, key or endpoint. Raises ConfigError, InputError.
+
+    The arguments mean the same as those of ``send_async``.
+    """
+    plain = _plain(overrides, campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
+    settings = load_config(config, plain)
     opened = Opened.open(_paths(source), settings)
     report = _examined(opened, settings, on_rows)
     if not report.rows:
@@ -165,10 +210,17 @@ async def send_async(
     source: Input,
     *,
     config: ConfigLike = None,
+    campaign_id: str | None = None,
+    canvas_id: str | None = None,
+    endpoint: str | None = None,
+    limit: int | None = None,
+    rate: str | None = None,
+    concurrency: int | None = None,
     overrides: Mapping[str, Any] | None = None,
     run_id: str | None = None,
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
     max_recipients: int | None = None,
+    not_after: datetime | str | None = None,
     result_format: Format = "csv",
     sandbox: bool = False,
     weather: str = "calm",
@@ -179,23 +231,55 @@ async def send_async(
     on_rows: Callable[[int], None] | None = None,
     hold_after: int | None = None,
     on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
+    metrics_file: str | Path | None = None,
 ) -> Summary:
     """Send an input, or go on with (or just report) the run named ``run_id`` when it exists.
 
-    ``confirm`` is asked before the first POST, with a full count of the input; without it nothing is asked. Like
-    ``on_rows``, which is told how many rows were counted, it is called in a thread; ``on_progress`` isn't.
-    ``hold_after``: when this many rows are settled, ``on_hold`` is asked whether the rest goes out, too; without it,
-    or after a no, the run stops there and ``resume_async`` goes on with it.
-    Raises BulkSenderError for whatever stands in the way before anything is sent.
+    What is sent: ``config`` (a TOML file's path, a table or a ``Config``), over it ``BRAZE_ENDPOINT`` of the
+    environment, over that the plain arguments: ``campaign_id`` or ``canvas_id``, ``endpoint`` (the instance's REST
+    address), ``limit`` (the first N rows), ``rate`` (``"250000/hour"``), ``concurrency`` (requests under way at
+    most), and in ``overrides`` any other key of the configuration, dotted: ``{"delivery.attempts": 3}``. The key
+    comes from ``BRAZE_API_KEY`` or ``BRAZE_API_KEY_FILE`` of ``environment`` (default: the process's own).
+
+    The run: ``run_id`` names it (default: a new name), so that the same call again goes on with it instead of sending
+    again; ``run_id_for`` makes one of an orchestrator's ids. Its folder is made in ``runs_dir``. ``result_format`` is
+    ``csv``, ``parquet`` or ``ndjson``. ``sandbox`` sends to a Braze of its own inside this process, with a
+    ``weather``; no key needed.
+
+    Guards: ``max_recipients``; ``not_after``, a moment (a ``datetime``, or text such as ``"18:00 Europe/Paris"``)
+    after which the run does not begin or go on; ``confirm``, asked before the first POST with a full count of the
+    input. ``hold_after``: when this many rows are settled, ``on_hold`` is asked whether the rest goes out, too;
+    without it, or after a no, the run stops there and ``resume_async`` goes on with it.
+
+    Watching: ``on_progress`` is called in the event loop, four times a second and at the end; should it raise, that
+    is logged, it isn't called again, and the run goes on. ``on_rows`` (rows counted so far) and ``confirm`` are called
+    in a thread. ``metrics_file`` is written for node_exporter. ``control`` stops the run in order.
+
+    Cancelling the task that awaits this leaves what is in flight ``unknown``, writes results and summary, and raises
+    ``CancelledError``. Raises BulkSenderError for whatever stands in the way before anything is sent; trouble after
+    that is in the summary's ``state`` and ``reason``.
     """
-    watch = _Supervision(confirm, control, on_progress, hold_after, on_hold)
     environment = os.environ if environment is None else environment
+    plain = _plain(
+        overrides,
+        campaign_id=campaign_id,
+        canvas_id=canvas_id,
+        endpoint=endpoint,
+        limit=limit,
+        rate=rate,
+        concurrency=concurrency,
+    )
     weather = weather if sandbox else ""
-    settings = from_surroundings(config, overrides, environment, weather)
+    settings = from_surroundings(config, plain, environment, weather)
     credential = credential_for(weather, environment)
-    endpoint(settings)  # what is wrong with it shall be said before the input is read
+    endpoint_of(settings)  # what is wrong with it shall be said before the input is read
+    watch = _Supervision(confirm, control, on_progress, hold_after, on_hold, metrics_file, _moment(not_after)).of(
+        settings, environment
+    )
     folder = run_folder(Path(runs_dir), run_id or new_run_id())
     _refuse_held(folder)
+    if not (folder / JOURNAL).exists():  # a finished run is only reported, at any time
+        watch.refuse_late(settings)
     opened = await anyio.to_thread.run_sync(Opened.open, _paths(source), settings)
     identity = await anyio.to_thread.run_sync(opened.source.identify)
     facts = Facts(
@@ -214,8 +298,15 @@ async def send_async(
         await watch.agree(_preview(folder, facts, settings, recipients=report.valid, report=report))
     else:
         await anyio.to_thread.run_sync(_refuse_empty, opened, source)
+    watch.refuse_late(settings)
     with create(folder, facts) as journal:
         return await _deliver(journal, facts, settings, credential, opened, "send", watch)
+
+
+def _moment(not_after: datetime | str | None) -> datetime | None:
+    if isinstance(not_after, str):
+        return parse_deadline(not_after, datetime.now().astimezone())
+    return not_after.astimezone() if not_after is not None and not_after.tzinfo is None else not_after
 
 
 def _refuse_held(folder: Path) -> None:
@@ -320,9 +411,11 @@ async def resume_async(
     confirm: Callable[[Preview], bool] | None = None,
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    metrics_file: str | Path | None = None,
+    not_after: datetime | str | None = None,
 ) -> Summary:
     """Go on with a stopped run. ``overrides`` may change how it is delivered, never what."""
-    watch = _Supervision(confirm, control, on_progress)
+    watch = _Supervision(confirm, control, on_progress, metrics_file=metrics_file, not_after=_moment(not_after))
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
         summary = ended(journal)
         if summary is not None and summary.state == "finished":
@@ -343,6 +436,8 @@ async def retry_async(
     confirm: Callable[[Preview], bool] | None = None,
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    metrics_file: str | Path | None = None,
+    not_after: datetime | str | None = None,
 ) -> Summary:
     """Decide to send failed or unknown rows again, and send them, as a further pass of the same run.
 
@@ -353,7 +448,7 @@ async def retry_async(
         raise ConfigError(
             "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
         )
-    watch = _Supervision(confirm, control, on_progress)
+    watch = _Supervision(confirm, control, on_progress, metrics_file=metrics_file, not_after=_moment(not_after))
     with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
         refuse_broadcast(journal)
         counted = frames.counts(journal)
@@ -378,7 +473,10 @@ async def _go_on(
     settings = load_config(facts.revived(), overrides)
     if different := facts.difference(replace(facts, settings=settings.frozen_settings())):
         raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
-    credential = credential_for(facts.sandbox, os.environ if environment is None else environment)
+    environment = os.environ if environment is None else environment
+    credential = credential_for(facts.sandbox, environment)
+    watch = watch.of(settings, environment)
+    watch.refuse_late(settings)
     opened = await _open_again(journal, facts, settings)
     await watch.agree(_preview_of_rest(journal, facts, settings, again))
     if again:
@@ -430,29 +528,20 @@ async def _deliver(
     command: str,
     watch: _Supervision,
 ) -> Summary:
+    watch.refuse_late(settings)  # reading and asking may have taken hours
     delivery = Delivery(
         journal,
         facts,
         settings,
         watch.control or Control(),
-        watch.on_progress,
+        watch.observers,
         hold_after=watch.hold_after,
         on_hold=watch.on_hold,
     )
-    async with place(settings, facts.sandbox, endpoint) as target:
+    async with place(settings, facts.sandbox, endpoint_of) as target:
         return await delivery.run(command, target, credential, opened)
 
 
-def send(source: Input, **options: Any) -> Summary:
-    """``send_async`` for callers without an event loop."""
-    return anyio.run(lambda: send_async(source, **options))
-
-
-def resume(run: str, **options: Any) -> Summary:
-    """``resume_async`` for callers without an event loop."""
-    return anyio.run(lambda: resume_async(run, **options))
-
-
-def retry(run: str, **options: Any) -> Summary:
-    """``retry_async`` for callers without an event loop."""
-    return anyio.run(lambda: retry_async(run, **options))
+send = blocking(send_async)
+resume = blocking(resume_async)
+retry = blocking(retry_async)

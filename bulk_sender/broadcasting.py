@@ -14,7 +14,9 @@ from typing import Any
 import anyio
 import polars as pl
 
+from bulk_sender.bridges import blocking
 from bulk_sender.config import Config
+from bulk_sender.control import Control
 from bulk_sender.delivery.broadcast import BroadcastPreview, demand_confirmation, preview
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import broadcast_endpoint
@@ -22,11 +24,12 @@ from bulk_sender.delivery.journal import JOURNAL, Journal, Statement, now
 from bulk_sender.delivery.records import Batch
 from bulk_sender.errors import GuardrailError, RunMismatchError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder
+from bulk_sender.observe import Observers, observers_for
 from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.plan import ROWS, Planned
 from bulk_sender.results import frames
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Control, Delivery, Facts, Progress, create
+from bulk_sender.run import Delivery, Facts, Progress, create
 from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, place
 from bulk_sender.verdicts import ended
 
@@ -71,6 +74,7 @@ async def broadcast_async(
     credential = credential_for(weather, environment)
     shown = preview(settings)
     demand_confirmation(settings, confirm_campaign)
+    observers = observers_for(settings, environment, on_progress=on_progress)
     facts = Facts(
         settings=settings.frozen_settings(),
         config=settings.model_dump_json(exclude_unset=True),
@@ -85,7 +89,7 @@ async def broadcast_async(
     if not (folder / JOURNAL).exists():
         await _ask(confirm, shown)
         with create(folder, facts) as journal:
-            return await _deliver(journal, facts, settings, credential, control, on_progress)
+            return await _deliver(journal, facts, settings, credential, control, observers)
     with Journal.hold(folder) as journal:
         earlier = Facts.of(journal)
         if different := earlier.difference(facts):
@@ -98,12 +102,10 @@ async def broadcast_async(
             return finished
         if frames.has_unsent(journal) or not journal.fact("plan_complete"):
             await _ask(confirm, shown)
-        return await _deliver(journal, earlier, settings, credential, control, on_progress)
+        return await _deliver(journal, earlier, settings, credential, control, observers)
 
 
-def broadcast(config: ConfigLike = None, **options: Any) -> Summary:
-    """``broadcast_async`` for callers without an event loop."""
-    return anyio.run(lambda: broadcast_async(config, **options))
+broadcast = blocking(broadcast_async)
 
 
 async def _ask(confirm: Callable[[BroadcastPreview], bool] | None, shown: BroadcastPreview) -> None:
@@ -117,12 +119,12 @@ async def _deliver(
     settings: Config,
     credential: Credential,
     control: Control | None,
-    on_progress: Callable[[Progress], None] | None,
+    observers: Observers,
 ) -> Summary:
     if not journal.fact("plan_complete"):
         journal.write(_plan())
     alone = settings.model_copy(update={"delivery": settings.delivery.model_copy(update={"concurrency": 1})})
-    delivery = Delivery(journal, facts, alone, control or Control(), on_progress)
+    delivery = Delivery(journal, facts, alone, control or Control(), observers)
     async with place(settings, facts.sandbox, broadcast_endpoint) as target:
         return await delivery.run("broadcast", target, credential, None)
 

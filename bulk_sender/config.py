@@ -328,6 +328,14 @@ class DeliveryConfig(_Model):
         return Rate.parse(self.rate)
 
 
+class NotifyConfig(_Model):
+    """Who is told how a run ends, by way of Apprise (extra ``notify``)."""
+
+    urls_env: str = Field(default="BULK_SENDER_NOTIFY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the addresses: they are secrets, and not for a file."""
+    on: list[Literal["trouble", "end"]] = Field(default=["trouble", "end"], min_length=1)
+
+
 class Config(_Model):
     """Everything that decides what a run sends, and how. The key is not part of it."""
 
@@ -336,6 +344,7 @@ class Config(_Model):
     recipient: RecipientConfig = RecipientConfig()
     input: InputConfig = InputConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    notify: NotifyConfig | None = None
 
     @classmethod
     def load(cls, path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Self:
@@ -370,7 +379,7 @@ class Config(_Model):
     def frozen_settings(self) -> JsonObject:
         """What must not change between the parts of one run: all that decides the bodies and where they go."""
         settings: JsonObject = json.loads(
-            self.model_dump_json(exclude={"delivery": True, "braze": {"ca_bundle", "proxy"}})
+            self.model_dump_json(exclude={"delivery": True, "notify": True, "braze": {"ca_bundle", "proxy"}})
         )
         settings["delivery"] = {
             "max_body_kb": self.delivery.max_body_kb,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import Iterator
@@ -19,6 +20,25 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}")
 def new_run_id() -> str:
     """A name that sorts by time: ``20260228-101500-1a2b``."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def run_id_for(*parts: object) -> str:
+    """A run's name made of whatever names one piece of work elsewhere, such as an orchestrator's task.
+
+    The same parts give the same name, so that a repetition goes on with its run instead of sending again; other parts
+    give another. Fit parts can be read in it: ``run_id_for("winter", "2026-11-24", 3)`` is ``winter.2026-11-24.3``.
+    Raises ConfigError without parts, or when all are empty.
+    """
+    texts = [str(part) for part in parts]
+    if not any(texts):
+        raise ConfigError("a run's name needs at least one part that is not empty")
+    plain = ".".join(texts)
+    if _RUN_ID.fullmatch(plain) and not any("." in text for text in texts):
+        return plain
+    # Something had to be replaced, or the dots could have come about in another way: a digest keeps names apart.
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    readable = re.sub(r"[^A-Za-z0-9._:+-]+", "-", plain)[:100].lstrip("._:+-")
+    return f"{readable}-{digest}" if readable else digest
 
 
 def run_folder(runs_dir: Path, run_id: str) -> Path:

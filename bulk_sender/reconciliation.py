@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 import polars as pl
 
+from bulk_sender.bridges import blocking
 from bulk_sender.config import Config, Rate
 from bulk_sender.delivery.client import client_factory
 from bulk_sender.delivery.credential import Credential
@@ -157,9 +157,7 @@ async def reconcile_async(
     )
 
 
-def reconcile(run: str, *, apply: bool = False, **options: Any) -> Reconciliation:
-    """``reconcile_async`` for callers without an event loop."""
-    return anyio.run(lambda: reconcile_async(run, apply=apply, **options))
+reconcile = blocking(reconcile_async)
 
 
 def _refuse_what_cannot_be_asked(journal: Journal, facts: Facts, overrides: Mapping[str, Any] | None) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -15,18 +17,23 @@ import polars as pl
 from anyio.streams.memory import MemoryObjectSendStream
 
 from bulk_sender import __version__
+from bulk_sender.bridges import to_its_end
 from bulk_sender.config import Config
+from bulk_sender.control import Control
 from bulk_sender.delivery.client import client_factory
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.endpoint import Endpoint
 from bulk_sender.delivery.journal import Journal, Statement
+from bulk_sender.delivery.outcome import Evidence, Outcome
 from bulk_sender.delivery.pace import Pace
+from bulk_sender.delivery.policy import Step
 from bulk_sender.delivery.records import Batch
-from bulk_sender.delivery.sender import Sender, Stopped, Tally, Work
+from bulk_sender.delivery.sender import Sender, Tally, Work
 from bulk_sender.delivery.shared_rate import SharedRate, shared_rate_path
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMismatchError
 from bulk_sender.folder import make_run_folder
+from bulk_sender.observe import Attempt, Beginning, Observers
 from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.mapping import Mapping, resolve
 from bulk_sender.recipients.plan import Payload, Planned, check_filter, duplicate_keys, plan
@@ -42,7 +49,12 @@ _TICK_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A moment of a run, for whoever watches. ``waiting_s``: seconds until the pool goes on, 0 when it doesn't wait."""
+    """A moment of a run, for whoever watches.
+
+    ``rows`` are those of the run read so far; the other counts are of this part of the run, since the process began.
+    ``rate_asked`` and ``rate_now`` are requests a second; ``waiting_s`` the seconds until requests go on (0 when they
+    don't wait) and ``waiting_for`` what they wait for.
+    """
 
     run_id: str
     rows: int
@@ -59,33 +71,8 @@ class Progress:
     waiting_s: float
     waiting_for: str
     elapsed_s: float
-
-
-class Control:
-    """The handles on a run under way: ``stop`` lets it end in order, ``abort`` leaves what is in flight in doubt."""
-
-    def __init__(self) -> None:
-        self._sender: Sender | None = None
-        self._scope: anyio.CancelScope | None = None
-        self._early: Stopped | None = None
-        self._aborted = False
-
-    def attach(self, sender: Sender, scope: anyio.CancelScope) -> None:
-        self._sender, self._scope = sender, scope
-        if self._early is not None:
-            sender.stop(self._early.reason, self._early.signal)
-        if self._aborted:
-            scope.cancel()
-
-    def stop(self, reason: str, signal: int = 0) -> None:
-        self._early = self._early or Stopped(reason, signal)
-        if self._sender is not None:
-            self._sender.stop(reason, signal)
-
-    def abort(self) -> None:
-        self._aborted = True
-        if self._scope is not None:
-            self._scope.cancel()
+    rejected: int = 0
+    duplicate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +198,7 @@ class Delivery:
         facts: Facts,
         config: Config,
         control: Control,
-        on_progress: Callable[[Progress], None] | None = None,
+        observers: Observers | None = None,
         *,
         hold_after: int | None = None,
         on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
@@ -224,11 +211,12 @@ class Delivery:
         self.facts = facts
         self.config = config
         self.control = control
-        self.on_progress = on_progress
+        self.observers = observers or Observers()
         self.hold_after = hold_after
         self.on_hold = on_hold
         self._held = False
         self.rows = 0
+        self.verdicts: Counter[str] = Counter()
         self.plan_complete = False
         self.trouble: BulkSenderError | None = None
         self.bug: InternalError | None = None
@@ -254,21 +242,40 @@ class Delivery:
             self.plan_complete = bool(self.journal.fact("plan_complete"))
             writer = JournalWriter(self.journal)
             pace = Pace(rate, reserve=delivery.reserve, shared=shared)
-            sender = Sender(writer, target, new_client, pace, delivery)
+            sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
+            self.observers.began(self._beginning(command))
             try:
                 async with writer:
-                    with anyio.CancelScope() as scope:
-                        self.control.attach(sender, scope)
+                    with anyio.CancelScope() as scope, self.control.attached(sender, scope):
                         async with self._ticking(sender):
                             await self._send_all(writer, sender, target, opened)
             except Exception as error:
                 self.bug = InternalError.of(error)
                 sender.stop(str(self.bug))
+            except asyncio.CancelledError:
+                sender.stop("the task that was sending was cancelled")
+                with suppress(Exception):
+                    await self._conclude(sender)
+                raise
             except BaseException:  # whoever ends the event loop itself has the account closed all the same
                 with suppress(Exception):
                     self._end(sender)
                 raise
-            return self._end(sender)
+            return await self._conclude(sender)
+
+    async def _conclude(self, sender: Sender) -> Summary:
+        summary = await to_its_end(lambda: self._end(sender))
+        await self.observers.tell_end(summary)
+        return summary
+
+    def _beginning(self, command: str) -> Beginning:
+        return Beginning(
+            run_id=self.journal.folder.name,
+            command=command,
+            kind="canvas" if self.config.is_canvas else "campaign",
+            target=self.config.target or "",
+            counts=frames.counts(self.journal),
+        )
 
     async def _send_all(self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None) -> None:
         """Everything there is to send; when the run is to be held under way, the rest after a word only."""
@@ -351,6 +358,7 @@ class Delivery:
             record = await anyio.to_thread.run_sync(_chunk_record, piece, number)
             await writer.write(record, *(self.journal.batch_record(batch) for batch in batches))
             before, self.rows = self.rows, self.rows + len(piece.rows)
+            self.verdicts.update(dict(piece.rows["verdict"].value_counts().iter_rows()))
             if self._is_to_hold(before):
                 yield None
             if not sender.is_stopping:
@@ -363,21 +371,29 @@ class Delivery:
 
     @asynccontextmanager
     async def _ticking(self, sender: Sender) -> AsyncIterator[None]:
-        if self.on_progress is None:
-            yield
-            return
-        on_progress = self.on_progress
-
         async def tick() -> None:
             while True:
-                on_progress(self._progress(sender))
+                self.observers.moment(self._progress(sender))
                 await anyio.sleep(_TICK_S)
 
         async with anyio.create_task_group() as group:
             group.start_soon(tick)
             yield
             group.cancel_scope.cancel()
-        on_progress(self._progress(sender))
+        self.observers.moment(self._progress(sender))
+
+    def _tell_attempt(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
+        self.observers.attempted(
+            Attempt(
+                batch=batch.id,
+                recipients=batch.size,
+                verdict=str(outcome.verdict),
+                status=str(step.status),
+                code=outcome.code,
+                http_status=outcome.http_status,
+                elapsed_s=evidence.elapsed_s,
+            )
+        )
 
     def _progress(self, sender: Sender) -> Progress:
         tally: Tally = sender.tally
@@ -398,6 +414,8 @@ class Delivery:
             waiting_s=waiting,
             waiting_for="Braze's rate limit to start anew" if waiting else "",
             elapsed_s=time.monotonic() - self._started,
+            rejected=self.verdicts["rejected"],
+            duplicate=self.verdicts["duplicate"],
         )
 
     def _end(self, sender: Sender) -> Summary:

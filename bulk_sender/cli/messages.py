@@ -23,7 +23,7 @@ from bulk_sender.cli.wording import (
 
 if TYPE_CHECKING:
     from bulk_sender.api import Preview
-    from bulk_sender.check import CheckReport
+    from bulk_sender.checking import CheckReport
     from bulk_sender.results.doubts import Doubt
     from bulk_sender.results.summary import Summary
     from bulk_sender.run import Progress
@@ -155,7 +155,7 @@ def _ways_out(about: Summary, width: int | None, configuration: str | None) -> l
     for status in STYLES:
         told, commands = _advice(about, status, configuration) if getattr(about, status) else ("", [])
         if not told and status == "not_sent" and about.state in ("stopped", "interrupted"):
-            told, commands = "there is more to send: go on with", [run_command("resume", _folder(about))]
+            told, commands = "the account is not complete: go on with", [run_command("resume", _folder(about))]
         if told:
             head = f"{status.replace('_', ' ')}: "
             first, *rest = wrapped(head + told, width, indent="  ")

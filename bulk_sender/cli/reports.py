@@ -21,7 +21,7 @@ from bulk_sender.cli.wording import (
 )
 
 if TYPE_CHECKING:
-    from bulk_sender.check import CheckReport
+    from bulk_sender.checking import CheckReport
     from bulk_sender.results.summary import Summary
 
 _REACHED = (

@@ -16,9 +16,10 @@ from bulk_sender.cli.progress import report_for
 from bulk_sender.cli.questions import Question, can_ask
 from bulk_sender.cli.terminal import masked, terminal
 from bulk_sender.cli.wording import STYLES
+from bulk_sender.control import Control
 from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Control, Progress
+from bulk_sender.run import Progress
 
 
 class Watch:
@@ -53,19 +54,16 @@ class Watch:
     ) -> int:
         """Run a delivery and say what came of it; ``nothing``: what to say of a run that there was nothing to do for.
 
-        Returns the exit code. Whatever is raised once sending has begun carries exit code 3: the run can be resumed.
+        Returns the exit code. A mistake of the program's own carries exit code 3 once sending has begun, as expected
+        trouble does: the run can be resumed.
         """
         signals.outlive_the_terminal()
         try:
             with self._narrator:
                 summary = anyio.run(self._run, begin)
             return self._conclude(summary, nothing, as_json, configuration)
-        except BulkSenderError as error:
-            if self.has_begun:
-                error.exit_code = 3
-            raise
         except Exception as error:
-            if not self.has_begun:
+            if not self.has_begun or isinstance(error, BulkSenderError):
                 raise
             raise InternalError.of(error, exit_code=3) from error
 

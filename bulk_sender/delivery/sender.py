@@ -78,6 +78,7 @@ class Sender:
         config: DeliveryConfig,
         *,
         rng: random.Random | None = None,
+        on_outcome: Callable[[Batch, Step, Outcome, Evidence], None] = lambda *_: None,
     ) -> None:
         self.writer = writer
         self.endpoint = endpoint
@@ -88,6 +89,7 @@ class Sender:
         self.unrecorded: list[str] = []
         """Outcomes that could not be written: the disk is full, or failed."""
         self._new_client = new_client
+        self._on_outcome = on_outcome
         self._circuit = Circuit(config.breaker)
         self._limit = AdaptiveLimit(most=config.concurrency)
         self._slots = anyio.CapacityLimiter(self._limit.limit)
@@ -144,7 +146,7 @@ class Sender:
         self._guard.planned(item.batch)
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
-        accepted = False
+        accepted = split = False
         while parts and not self.is_stopping:
             batch, body_sha256 = parts.popleft()
             settled = await self._settle(client, batch, item.payload, body_sha256)
@@ -153,14 +155,16 @@ class Sender:
             step, outcome, attempts = settled
             accepted = accepted or outcome.verdict is Verdict.ACCEPTED
             if step.action is Action.SPLIT:
-                refusals.append(outcome.message)
+                if outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become small enough
+                    refusals.append(outcome.message)
+                split = True
                 halves = batch.halves(self.new_batch_id(), self.new_batch_id(), attempts)
                 if not await self._write(*(self.writer.journal.batch_record(half) for half in halves)):
                     return
                 parts.extendleft((half, None) for half in reversed(halves))
                 if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
                     self.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
-        if refusals and not accepted:
+        if split and not accepted:
             self._stop_for(self._circuit.lost_one())
 
     async def _settle(
@@ -254,6 +258,7 @@ class Sender:
         if not await self._write(*records):
             # On the disk the batch stays in doubt; whoever reads the terminal knows better.
             self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
+        self._on_outcome(batch, step, outcome, evidence)
 
     async def _write(self, *statements: Statement) -> bool:
         try:

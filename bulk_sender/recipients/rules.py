@@ -26,7 +26,10 @@ SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``broken`` is true for a row that breaks the rule; ``reason`` says so in words that name column and value."""
+    """``broken`` is true for a row that breaks the rule; ``reason`` says so in words that name column and value.
+
+    Reasons are put together with ``+``: polars' ``format`` panics on nulls in some chunked columns.
+    """
 
     code: str
     broken: pl.Expr
@@ -72,10 +75,9 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
     yield Rule(
         "identifier_too_long",
         identifier.str.len_bytes() > MAX_IDENTIFIER_BYTES,
-        pl.format(
-            "the identifier has {} bytes; at most " + f"{MAX_IDENTIFIER_BYTES} are sent",
-            identifier.str.len_bytes(),
-        ),
+        pl.lit("the identifier has ")
+        + identifier.str.len_bytes().cast(pl.String)
+        + pl.lit(f" bytes; at most {MAX_IDENTIFIER_BYTES} are sent"),
     )
     for index, field in enumerate(mapping.fields):
         if field.converted.can_fail:
@@ -89,10 +91,9 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
     yield Rule(
         "too_large",
         pl.col(names.recipient_bytes) > max_bytes,
-        pl.format(
-            f"the recipient is {{}} bytes long; at most {max_bytes} fit a request",
-            pl.col(names.recipient_bytes),
-        ),
+        pl.lit("the recipient is ")
+        + pl.col(names.recipient_bytes).cast(pl.String)
+        + pl.lit(f" bytes long; at most {max_bytes} fit a request"),
     )
 
 
@@ -101,7 +102,7 @@ def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     yield Rule(
         "invalid_email",
         is_email & ~pl.col(names.identifier).str.contains(_EMAIL),
-        pl.format("{} does not have the shape of an e-mail address", shown(pl.col(names.identifier))),
+        shown(pl.col(names.identifier)) + pl.lit(" does not have the shape of an e-mail address"),
     )
     if mapping.prioritization is None:
         yield Rule("missing_prioritization", is_email, pl.lit(_MISSING_PRIORITIZATION))

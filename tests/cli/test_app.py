@@ -75,17 +75,17 @@ def test_a_mistake_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None
     assert "Traceback" not in done.stderr
 
 
-def test_a_disk_that_is_full_when_the_results_are_written_is_exit_code_3(tmp_path: Path) -> None:
+def test_expected_trouble_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None:
     code = (
-        "from bulk_sender.results import account\n"
+        "from bulk_sender import run\n"
         "from bulk_sender.errors import BulkSenderError\n"
         "def full(*args):\n"
-        "    raise BulkSenderError('results.csv can not be written: no space', hint='free some')\n"
-        "account.write_files = full\n"
+        "    raise BulkSenderError('no space left', hint='free some')\n"
+        "run.close_files = full\n"
         "from bulk_sender.cli import main\n"
         "main()\n"
     )
     path = Place(tmp_path).people(3)
     done = _python(code, "send", str(path), "--sandbox", "--yes", "--run-id", "r", cwd=tmp_path)
     assert done.returncode == 3
-    assert "no space" in done.stderr
+    assert done.stderr.splitlines()[-2:] == ["error: no space left", "  hint: free some"]

@@ -120,12 +120,20 @@ def test_export_to_a_file_is_private_and_never_replaces_one_unasked(finished: Pl
 
 def test_export_follows_no_link_and_spares_input_and_journal(finished: Place, here: Here) -> None:
     precious = finished.folder / "people.csv"
+    other = finished.write("other.csv", "somebody's own")
     link = finished.folder / "link.csv"
-    link.symlink_to(precious)
+    link.symlink_to(other)
     before = precious.read_bytes()
-    for output in (link, precious, finished.runs / "r" / "journal.sqlite"):
+    for output, words in (
+        (link, "is a symbolic link"),
+        (precious, "never replaced"),
+        (finished.runs / "r" / "journal.sqlite", "never replaced"),
+    ):
         done = here.run(finished, "export", "r", "--output", output, "--force")
         assert done.code == 2
+        assert words in done.err
+    assert link.is_symlink()
+    assert other.read_text() == "somebody's own"
     assert precious.read_bytes() == before
     assert here.run(finished, "status", "r", "--json").json["rows"] == 62
 

@@ -69,17 +69,17 @@ def test_streams_that_nobody_reads_do_not_stop_a_send(place: Place, braze: Runni
 
 
 def test_streams_that_are_closed_from_the_start_are_no_files_of_the_run(place: Place, braze: RunningSandbox) -> None:
-    line = command_line("send", place.people(60), *_SEND)
-    done = subprocess.run(
-        ["sh", "-c", 'exec "$@" >&- 2>&- <&-', "sh", *line],
-        cwd=place.folder,
-        env=environment(**place.variables),
-        timeout=60,
-        check=False,
+    line = command_line("send", place.people(500), *_SEND, "--rate", "5/second")
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$@" >&- 2>&- <&-', "sh", *line], cwd=place.folder, env=environment(**place.variables)
     )
-    assert done.returncode == 0
-    assert braze.ledger.accepted_recipients == 60
-    assert place.run("status", "r", "--json").json["accepted"] == 60
+    until(lambda: braze.ledger.accepted_requests >= 1)
+    streams = [Path(f"/proc/{process.pid}/fd/{number}") for number in (0, 1, 2)]
+    if streams[0].parent.exists():
+        assert [str(stream.readlink()) for stream in streams] == [os.devnull] * 3
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert place.summary("r")["accepted"] == braze.ledger.accepted_recipients
 
 
 def test_a_terminal_that_stands_still_does_not_hold_up_requests(place: Place, braze: RunningSandbox) -> None:

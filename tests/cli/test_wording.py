@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sender.api import Preview
-from bulk_sender.check import CheckReport
+from bulk_sender.checking import CheckReport
 from bulk_sender.cli import messages, reports
 from bulk_sender.cli.terminal import masked, plain
 from bulk_sender.cli.wording import STYLES, duration, notice, number, run_command, wrapped

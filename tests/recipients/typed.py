@@ -75,19 +75,19 @@ def _optional(inner: Kind) -> Callable[[Any], Any]:
     return lambda value: None if value is None else inner.in_json(value)
 
 
-def _list(inner: Kind) -> Kind:
+def lists_of(inner: Kind) -> Kind:
     each = _optional(inner)
     values = st.lists(inner.values | st.none(), max_size=3)
     return Kind(pl.List(inner.dtype), values, lambda items: [each(item) for item in items])
 
 
-def _array(inner: Kind) -> Kind:
+def arrays_of(inner: Kind) -> Kind:
     each = _optional(inner)
     values = st.lists(inner.values | st.none(), min_size=2, max_size=2)
     return Kind(pl.Array(inner.dtype, 2), values, lambda items: [each(item) for item in items])
 
 
-def _struct(inner: dict[str, Kind]) -> Kind:
+def structs_of(inner: dict[str, Kind]) -> Kind:
     values = st.fixed_dictionaries({name: kind.values | st.none() for name, kind in inner.items()})
     dtype = pl.Struct({name: kind.dtype for name, kind in inner.items()})
     return Kind(dtype, values, lambda row: {name: _optional(kind)(row[name]) for name, kind in inner.items()})
@@ -97,9 +97,11 @@ def _struct(inner: dict[str, Kind]) -> Kind:
 KINDS: st.SearchStrategy[Kind] = st.just(ENUM) | st.recursive(
     st.sampled_from(SCALARS),
     lambda inner: st.one_of(
-        inner.map(_list),
-        inner.map(_array),
-        st.dictionaries(st.sampled_from(["a", "b.c", 'd"', "é", "NULL"]), inner, min_size=1, max_size=3).map(_struct),
+        inner.map(lists_of),
+        inner.map(arrays_of),
+        st.dictionaries(st.sampled_from(["a", "b.c", 'd"', "é", "NULL"]), inner, min_size=1, max_size=3).map(
+            structs_of
+        ),
     ),
     max_leaves=4,
 )

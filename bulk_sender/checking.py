@@ -85,15 +85,15 @@ def _count(report: CheckReport, piece: Planned) -> None:
 
 
 def _sample(report: CheckReport, piece: Planned, body: Callable[[bytes], bytes]) -> None:
-    payload: Payload | None = None
+    wanted = min(_EXAMPLES - len(report.samples), sum(piece.sizes))
+    if not wanted:
+        return
+    payload = Payload(piece.rows["recipient"])
     if report.sample_request is None:
-        payload = Payload(piece.rows["recipient"])
         first = body(payload.recipients(0, piece.sizes[0]))
         report.sample_request = json.loads(first)
         report.body_bytes = len(first)
-    while len(report.samples) < _EXAMPLES and len(report.samples) < sum(piece.sizes):
-        payload = payload or Payload(piece.rows["recipient"])
-        report.samples.append(payload.recipient(len(report.samples)))
+    report.samples.extend(payload.recipient(slot) for slot in range(wanted))
 
 
 def _warnings(report: CheckReport, mapping: Mapping) -> list[str]:

@@ -1,0 +1,124 @@
+"""A word to people when a run is in trouble or at its end: e-mail, Slack, Teams, a webhook, by way of Apprise.
+
+The addresses hold secrets and therefore stay in the environment, in the variable that ``[notify] urls_env`` names:
+one or several Apprise URLs with blanks between them (https://github.com/caronc/apprise/wiki lists their forms).
+``trouble`` is told once while the run goes on, at the first rows that are failed or unknown or when all requests have
+had to wait for five minutes, and again at the end if it ended badly; ``end`` tells of every end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from bulk_sender.config import NotifyConfig
+from bulk_sender.errors import ConfigError
+from bulk_sender.observe import Beginning, Observer, log
+
+if TYPE_CHECKING:
+    from bulk_sender.results.summary import Summary
+    from bulk_sender.run import Progress
+
+LONG_WAIT_S = 300.0
+_COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
+
+Post = Callable[[str, str], bool]
+"""Title and body to whoever is to be told; True when they took it."""
+
+
+class Notification(Observer):
+    """Decides what is worth a word; ``post`` carries it."""
+
+    def __init__(
+        self, post: Post, on: tuple[str, ...] = ("trouble", "end"), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._post = post
+        self._on = on
+        self._clock = clock
+        self._run_id = ""
+        self._has_told = False
+        self._waiting_since: float | None = None
+
+    @classmethod
+    def to(cls, config: NotifyConfig, environment: Mapping[str, str]) -> Notification:
+        """Raises ConfigError when nobody could be told: better known before the run than after."""
+        urls = environment.get(config.urls_env, "")
+        if not urls.strip():
+            raise ConfigError(
+                f"[notify] wants its addresses in the environment variable {config.urls_env}, which is not set",
+                hint="set it to Apprise URLs, or remove [notify]",
+            )
+        return cls(_apprise(urls, config.urls_env), tuple(config.on))
+
+    def began(self, beginning: Beginning) -> None:
+        self._run_id = beginning.run_id
+
+    def moment(self, progress: Progress) -> None:
+        trouble = self._trouble(progress)
+        if trouble and "trouble" in self._on and not self._has_told:
+            self._has_told = True
+            body = f"{trouble}. The run goes on; bulk-sender status {self._run_id} shows how it stands."
+            threading.Thread(
+                target=self._tell, args=(f"bulk-sender: trouble in run {self._run_id}", body), daemon=True
+            ).start()
+
+    def _trouble(self, progress: Progress) -> str:
+        if progress.failed or progress.unknown:
+            return (
+                f"{progress.failed} rows failed and {progress.unknown} are unknown, {progress.accepted} were accepted"
+            )
+        if not progress.waiting_s:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = self._clock()
+        elif self._clock() - self._waiting_since >= LONG_WAIT_S:
+            return f"All requests wait for {progress.waiting_for}, for {LONG_WAIT_S / 60:.0f} minutes now"
+        return ""
+
+    def ended(self, summary: Summary) -> None:
+        is_bad = summary.state != "finished" or bool(summary.failed or summary.unknown)
+        if "end" in self._on or (is_bad and "trouble" in self._on):
+            self._tell(f"bulk-sender: run {summary.run_id} {summary.state}", account(summary))
+
+    def _tell(self, title: str, body: str) -> None:
+        try:
+            taken = self._post(title, body)
+        except Exception as error:  # its text may quote an address with its secret
+            log.warning("the notification could not be sent (%s)", type(error).__name__)
+            return
+        if not taken:
+            log.warning("the notification could not be sent: an address did not take it")
+
+
+def account(summary: Summary) -> str:
+    """The counts and the next step. Neither the reason, which may quote Braze, nor a person's data."""
+    lines = [f"{name.replace('_', ' ')}: {getattr(summary, name)}" for name in _COUNTS]
+    lines.append(f"exit code: {summary.exit_code}, after {summary.elapsed_s:.0f} s")
+    if summary.state != "finished":
+        lines.append(f"Why: bulk-sender status {summary.run_id}. To go on: bulk-sender resume {summary.run_id}")
+    elif summary.unknown:
+        lines.append(f"Look in Braze first: bulk-sender reconcile {summary.run_id}")
+    elif summary.failed:
+        lines.append(f"Once the cause is mended: bulk-sender retry {summary.run_id} --failed")
+    return "\n".join(lines)
+
+
+def _apprise(urls: str, variable: str) -> Post:
+    try:
+        from apprise import Apprise, NotifyFormat
+    except ImportError:
+        raise ConfigError(
+            "[notify] needs Apprise, which is not installed", hint="pip install 'bulk-sender[notify]'"
+        ) from None
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs addresses, and some of them hold secrets
+    receivers = Apprise()
+    for number, url in enumerate(urls.split(), start=1):
+        if not receivers.add(url):
+            raise ConfigError(
+                f"{variable}: its address {number} is no Apprise URL",
+                hint="its form is described in https://github.com/caronc/apprise/wiki",
+            )
+    return lambda title, body: bool(receivers.notify(body=body, title=title, body_format=NotifyFormat.TEXT))
