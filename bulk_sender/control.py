@@ -29,7 +29,7 @@ class Control:
 
     @contextmanager
     def attached(self, sender: Sender, scope: anyio.CancelScope) -> Iterator[None]:
-        """Hold this delivery while the block runs; a stop or an abort that came before it counts. Called in its event loop."""
+        """Hold this delivery while the block runs; a stop or an abort before it counts. Called in its event loop."""
         self._sender, self._scope, self._loop = sender, scope, asyncio.get_running_loop()
         if self._early is not None:
             sender.stop(self._early.reason, self._early.signal)
