@@ -25,13 +25,16 @@ class Control:
         self._sender: Sender | None = None
         self._scope: anyio.CancelScope | None = None
         self._early: Stopped | None = None
+        self._aborted = False
 
     @contextmanager
     def attached(self, sender: Sender, scope: anyio.CancelScope) -> Iterator[None]:
-        """Hold this delivery while the block runs; a stop that came before it counts. Called in its event loop."""
+        """Hold this delivery while the block runs; a stop or an abort before it counts. Called in its event loop."""
         self._sender, self._scope, self._loop = sender, scope, asyncio.get_running_loop()
         if self._early is not None:
             sender.stop(self._early.reason, self._early.signal)
+        if self._aborted:
+            scope.cancel()
         try:
             yield
         finally:
@@ -65,6 +68,7 @@ class Control:
 
     def abort(self) -> None:
         """Leave at once: what is in flight stays ``unknown``, the account is closed all the same."""
+        self._aborted = True
         if (scope := self._scope) is not None:
             self._call(scope.cancel)
 

@@ -125,7 +125,7 @@ def test_an_exception_in_the_plan_stops_the_run(scene: Scene, monkeypatch: pytes
         assert send(scene, server.url).rows == 1000
 
 
-def test_an_exception_in_whoever_watches_stops_the_run(scene: Scene) -> None:
+def test_an_exception_in_whoever_watches_does_the_run_no_harm(scene: Scene) -> None:
     def broken(_: Any) -> None:
         raise ZeroDivisionError
 
@@ -139,5 +139,23 @@ def test_an_exception_in_whoever_watches_stops_the_run(scene: Scene) -> None:
             environment=environment,
             on_progress=broken,
         )
-        assert (summary.state, summary.exit_code) == ("stopped", 3)
-        goes_on(scene, server)
+        assert (summary.state, summary.rows, summary.unknown) == ("finished", 1000, 0)
+        assert summary.accepted == sum(server.ledger.accepted_ids().values())
+
+
+def test_a_run_that_is_aborted_before_it_begins_sends_nothing(scene: Scene) -> None:
+    control = run.Control()
+    control.stop("SIGINT", 2)
+    control.abort()
+    with FaultServer() as server:
+        environment = {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": server.url}
+        summary = api.send(
+            scene.inputs,
+            config=scene.config,
+            run_id="run",
+            runs_dir=scene.runs_dir,
+            environment=environment,
+            control=control,
+        )
+        assert (summary.state, summary.exit_code) == ("interrupted", 130)
+        assert not server.ledger.requests

@@ -83,6 +83,28 @@ def test_a_resume_of_a_resume_ten_times_over_adds_no_more_doubt_than_its_own_req
     assert found.doubt == doubt
 
 
+def test_a_finished_run_is_told_of_and_its_files_are_made_again_only_when_one_is_missing(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
+        assert scene.run("send").code == 1
+        requests = len(server.ledger.requests)
+
+        def stamps() -> dict[str, int]:
+            return {path.name: path.stat().st_mtime_ns for path in scene.folder.glob("*.*") if path.suffix != ".mark"}
+
+        before = stamps()
+        assert scene.run("send").code == 1
+        assert scene.run("resume").code == 1
+        assert stamps() == before
+        digest = file_digest(scene)
+        (scene.folder / "results.csv").unlink()
+        assert scene.run("resume").code == 1
+        assert file_digest(scene) == digest
+        assert len(server.ledger.requests) == requests
+
+
 def test_the_quick_kills_are_at_least_fifty() -> None:
     certain = sum("decision" not in name for name in PLACES) + 3 + 10
     assert certain + len(SEEDS) * (KILLS // 2) >= 50

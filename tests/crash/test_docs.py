@@ -1,0 +1,33 @@
+"""docs/delivery.md says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bulk_sender.delivery import ballast, database, failpoints, journal, lock, mark
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_the_files_and_figures_of_the_code() -> None:
+    for name in (journal.JOURNAL, mark.MARK, lock.LOCK, ballast.BALLAST):
+        assert f"`{name}`" in PAGE
+    assert f"{ballast.SIZE >> 20} MB set aside" in PAGE
+    assert f"waited for, {database.PATIENCE_S:g} s" in PAGE
+
+
+def test_the_commands_of_the_page_exist() -> None:
+    for module in re.findall(r"python -m (tests[.\w]+)", PAGE):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+    for file in re.findall(r"pytest (?:-m soak )?(tests/[\w/]+\.py)", PAGE):
+        assert (ROOT / file).exists(), file
+
+
+def test_every_failpoint_is_explained() -> None:
+    text = failpoints.__doc__ or ""
+    for place in failpoints.PLACES:
+        moment, _, kind = place.partition("_")
+        explained = place in text or (f"{moment}_KIND" in text and f"``{kind}``" in text)
+        assert explained, place
