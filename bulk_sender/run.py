@@ -262,7 +262,9 @@ class Delivery:
         with ExitStack() as stack:
             shared = None
             if delivery.share_rate and not self.facts.sandbox and not target.broadcast:  # a broadcast has its own limit
-                shared = SharedRate(shared_rate_path(target.url, credential.authorization), rate)
+                shared = SharedRate(
+                    shared_rate_path(self.config.braze.endpoint or target.url, credential.authorization), rate
+                )
                 stack.callback(shared.close)
             self.journal.begin_epoch(command)
             self.plan_complete = bool(self.journal.fact("plan_complete"))
