@@ -74,8 +74,6 @@ def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", sandbox: 
         # A run that stopped while it read its input has more to send than it has counted.
         concerns = rows > 0 or (status is Status.NOT_SENT and summary.state in ("stopped", "interrupted"))
         steps = tuple(_steps(status, summary, where, rejects, sandbox)) if concerns else ()
-        if summary.broadcast is not None:  # it has no rows to count: what there is to do is its request's
-            steps = tuple(_broadcast_steps(status, summary, where)) if status == summary.broadcast.status else ()
         found.append(Count(status, rows, MEANINGS[status], steps))
     return sorted(found, key=lambda count: not (count.rows or count.steps))
 
@@ -108,16 +106,35 @@ def _steps(status: Status, summary: Summary, where: str, rejects: str, sandbox: 
         yield Step("Mend the rows in the rejects file, then send it with this run's --config and options:", again)
 
 
+OF_A_BROADCAST = {
+    Status.UNKNOWN: "Braze may or may not have taken the broadcast: the request left, but no complete answer came.",
+    Status.FAILED: "Braze refused the broadcast, and documents that nothing was sent.",
+    Status.NOT_SENT: "The broadcast was not sent.",
+    Status.ACCEPTED: "Braze took the broadcast. That is no proof that a message reached anyone.",
+}
+
+
+def of_broadcast(summary: Summary, *, runs_dir: str = "") -> Count:
+    """What became of a broadcast's one request, which is never sent again by itself. It has no rows."""
+    assert summary.broadcast is not None
+    status = Status(summary.broadcast.status)
+    steps = () if summary.state == "running" else tuple(_broadcast_steps(status, summary, _where(runs_dir)))
+    return Count(status, 0, OF_A_BROADCAST[status], steps)
+
+
 def _broadcast_steps(status: Status, summary: Summary, where: str) -> Iterator[Step]:
     run = shlex.quote(summary.run_id)
     if status is Status.UNKNOWN:
-        verdict = f"bulk-sender resolve {run} --as accepted{where}"
-        yield Step("Look for it in Braze, then record what you found, accepted or failed:", verdict)
-    elif status is Status.NOT_SENT and summary.state != "running":
+        yield Step(
+            "Look in Braze whether the campaign went out. If it did:", f"bulk-sender resolve {run} --as accepted{where}"
+        )
+        yield Step("If it did not:", f"bulk-sender resolve {run} --as failed{where}")
+    elif status is Status.NOT_SENT:
+        # The id is left to be typed: a confirmation that is pasted confirms nothing.
         again = f"bulk-sender broadcast --run-id {run} --confirm ID{where}"
         yield Step("Mend what stopped it, then send it with the configuration it was begun with:", again)
     elif status is Status.FAILED:
-        yield Step("Read the reason below, mend what it names, then start another broadcast.")
+        yield Step("Read the reason, mend what it names, then start another broadcast.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,9 @@ UNION SELECT a.batch FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHER
 _REFUSED = f"""
 SELECT status, http_status, coalesce(code, '') AS code, coalesce(message, '') AS message,
        coalesce(likely, '') AS likely, coalesce(decided, '') AS decided, batch, chunk, first, size
-FROM state WHERE batch IN ({_TROUBLED}) AND status IN ('failed', 'unknown')
+FROM state WHERE batch IN ({_TROUBLED}) AND status IN ('failed', 'unknown') AND size > 0
 """
+"""Not a broadcast's batch, which has no rows to give a reason for."""
 _REASON = "status, http_status, code, message, likely, decided"
 
 _COLUMN = r"""^(column (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))"""
@@ -150,10 +151,11 @@ def _refusal(journal: Journal, found: dict[str, Any]) -> Reason:
     rows = chunk_rows(journal, found["chunk"], ["row", "source", "identifier", "verdict"])
     rows = rows.filter(verdict="valid").slice(found["first"], found["size"])
     identifiers = rows["identifier"].to_list()
-    examples: tuple[Example, ...] = ()
-    if identifiers:  # a broadcast names nobody
-        who = masked(identifiers[0]) if len(rows) == 1 else ""
-        examples = (Example(_range(rows["row"].to_list()), of=rows["source"][0], identifier=who),)
+    example = Example(
+        _range(rows["row"].to_list()),
+        of=rows["source"][0],
+        identifier=masked(identifiers[0]) if len(rows) == 1 else "",
+    )
     likely = f"; likely {found['likely'].replace('_', ' ')}" if found["likely"] else ""
     decided = f"; decided: {found['decided']}" if found["decided"] else ""
     what = mask_in(f"{found['message'] or 'no answer was recorded'}{likely}{decided}", identifiers)
@@ -164,7 +166,7 @@ def _refusal(journal: Journal, found: dict[str, Any]) -> Reason:
         found["rows"],
         found["requests"],
         found["http_status"],
-        examples,
+        (example,),
     )
 
 
