@@ -90,6 +90,7 @@ __all__ = [
 
 Input = str | Path | Frame | Sequence[str | Path]
 """Paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow."""
+_SMALL_BYTES = 16 << 20
 _DOTTED = {
     "campaign_id": "braze.campaign_id",
     "canvas_id": "braze.canvas_id",
@@ -121,6 +122,8 @@ class Preview:
     server_errors: str
     recipients: int | None
     report: CheckReport | None = None
+    unused: tuple[str, ...] = ()
+    """Columns that are not sent, when there is no ``report`` to say so."""
     standing: Summary | None = None
     again: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
@@ -233,6 +236,7 @@ async def send_async(
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_rows: Callable[[int], None] | None = None,
+    count_first: bool = True,
     hold_after: int | None = None,
     on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
     metrics_file: str | Path | None = None,
@@ -252,8 +256,8 @@ async def send_async(
 
     Guards: ``max_recipients``; ``not_after``, a moment (a ``datetime``, or text such as ``"18:00 Europe/Paris"``)
     after which the run does not begin or go on; ``confirm``, asked before the first POST with a full count of the
-    input. ``hold_after``: when this many rows are settled, ``on_hold`` is asked whether the rest goes out, too;
-    without it, or after a no, the run stops there and ``resume_async`` goes on with it.
+    input (without ``count_first``: of an input of up to 16 MB; a larger one is not read twice). ``hold_after``: when
+    this many rows are settled, ``on_hold`` is asked whether the rest goes out, too; without it, or after a no, the run stops there and ``resume_async`` goes on with it.
 
     Watching: ``on_progress`` is called in the event loop, four times a second and at the end; should it raise, that
     is logged, it isn't called again, and the run goes on. ``on_rows`` (rows counted so far) and ``confirm`` are called
@@ -298,11 +302,14 @@ async def send_async(
         )
         if (folder / JOURNAL).exists():
             return await _reattach(folder, facts, settings, credential, watch)
-        if max_recipients is not None or confirm is not None:
+        is_small = sum(item.size for item in identity) <= _SMALL_BYTES
+        if max_recipients is not None or (confirm is not None and (count_first or is_small)):
             report = await anyio.to_thread.run_sync(_count, opened, settings, source, max_recipients, on_rows)
             await watch.agree(_preview(folder, facts, settings, recipients=report.valid, report=report))
         else:
             await anyio.to_thread.run_sync(_refuse_empty, opened, source)
+            unused = opened.mapping.unused
+            await watch.agree(_preview(folder, facts, settings, recipients=None, unused=unused))
         watch.refuse_late(settings)
         with create(folder, facts) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:

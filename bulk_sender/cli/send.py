@@ -110,6 +110,7 @@ def send(
             weather=weather or "calm",
             environment=take_environment(),
             on_rows=watch.on_rows,
+            count_first=not yes,
             hold_after=canary,
             on_hold=watch.on_hold,
             **watch.handles(),
