@@ -257,7 +257,8 @@ async def send_async(
     Guards: ``max_recipients``; ``not_after``, a moment (a ``datetime``, or text such as ``"18:00 Europe/Paris"``)
     after which the run does not begin or go on; ``confirm``, asked before the first POST with a full count of the
     input (without ``count_first``: of an input of up to 16 MB; a larger one is not read twice). ``hold_after``: when
-    this many rows are settled, ``on_hold`` is asked whether the rest goes out, too; without it, or after a no, the run stops there and ``resume_async`` goes on with it.
+    this many rows are settled, ``on_hold`` is asked whether the rest goes out, too; without it, or after a no, the run
+    stops there and ``resume_async`` goes on with it.
 
     Watching: ``on_progress`` is called in the event loop, four times a second and at the end; should it raise, that
     is logged, it isn't called again, and the run goes on. ``on_rows`` (rows counted so far) and ``confirm`` are called

@@ -204,7 +204,7 @@ def test_a_pause_is_never_cut_short_by_a_later_answer() -> None:
 
 
 class JumpingSelector(selectors.DefaultSelector):
-    """Waits for nothing: it moves the clock on by as long as it was told to wait. Even a turn of the loop takes a moment."""
+    """Waits for nothing: it moves the clock on by as long as it was told to wait. A turn of the loop takes a moment."""
 
     now = 0.0
 
