@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_sender.check import examine
+from bulk_sender.checking import examine
 from bulk_sender.config import Config
 from bulk_sender.recipients import csv as reading_csv
 from bulk_sender.recipients import plan as planning
