@@ -10,6 +10,7 @@ from typing import Any
 
 from bulk_sender.delivery.failpoints import VARIABLE
 from tests.crash.nursery import Child, Ended, Nursery
+from tests.faults import FaultServer
 
 KEY = "not-a-real-key-0123456789"
 DELIVERY = {
@@ -99,3 +100,9 @@ class Scene:
         """The results file."""
         with (self.folder / "results.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
+
+
+def requests_so_far(server: FaultServer) -> int:
+    """How many requests the server has met, once it has read what killed senders left on the wire."""
+    assert server.ledger.wait(lambda ledger: all(connection.closed for connection in ledger.connections), 10)
+    return len(server.ledger.requests)

@@ -29,7 +29,7 @@ from bulk_sender.delivery.journal import JOURNAL, Journal
 from bulk_sender.results import frames
 from tests.crash.audit import STATUSES, audit
 from tests.crash.nursery import Ended, Nursery
-from tests.crash.scene import Scene
+from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FAULTS, Fault, FaultServer, Turn
 
 EXAMPLES = int(os.environ.get("BULK_SENDER_ACCOUNT_STEPS", "8"))
@@ -99,7 +99,7 @@ class Account(RuleBasedStateMachine):
     @rule(verdict=st.sampled_from(["accepted", "failed"]), failpoint=st.sampled_from(["", "", "after_decision:1"]))
     def resolved_by_the_operator(self, verdict: str, failpoint: str) -> None:
         unknown = self.statuses()["unknown"]
-        requests = len(self.server.ledger.requests)
+        requests = requests_so_far(self.server)
         self.run("resolve", "--as", verdict, failpoint=failpoint)
         assert len(self.server.ledger.requests) == requests, "a verdict sends nothing"
         self.resolved.update(dict.fromkeys(unknown, verdict))
@@ -110,7 +110,7 @@ class Account(RuleBasedStateMachine):
     @rule()
     def the_input_is_changed_for_a_moment(self) -> None:
         [path] = self.scene.inputs
-        content, requests = path.read_bytes(), len(self.server.ledger.requests)
+        content, requests = path.read_bytes(), requests_so_far(self.server)
         path.write_bytes(content + b"one-more,1,x\n")
         for command in ("send", "resume"):
             ended = self.run(command)

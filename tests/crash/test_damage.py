@@ -19,7 +19,7 @@ from bulk_sender.delivery.mark import MARK
 from bulk_sender.delivery.records import TABLES
 from bulk_sender.errors import BulkSenderError, JournalError, RunNotFoundError
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene
+from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, nth
 
 WAL = f"{JOURNAL}-wal"
@@ -213,7 +213,7 @@ def test_no_command_sends_from_a_journal_that_had_an_accident(nursery: Nursery, 
         for name in ("other", "run"):
             scene.run_id = name
             assert scene.run("send", failpoint="after_intent:3").killed
-        requests = len(server.ledger.requests)
+        requests = requests_so_far(server)
         happens(scene.folder, scene.runs_dir / "other")
         for command, *more in (
             ("resume",),

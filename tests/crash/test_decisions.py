@@ -15,7 +15,7 @@ from bulk_sender.delivery.journal import Journal
 from bulk_sender.delivery.records import RESEND
 from bulk_sender.errors import GuardrailError
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene
+from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, Plan, by_body, poison, sequence
 
 
@@ -44,15 +44,15 @@ def test_a_retry_sends_exactly_the_rows_asked_for(scene: Scene) -> None:
         summary = scene.with_rows(300).run("send").summary
         assert (summary["unknown"], summary["failed"]) == (50, 1)
         by_status = {name: {row["identifier"] for row in scene.rows() if row["status"] == name} for name in summary}
-        since = len(server.ledger.requests)
+        since = requests_so_far(server)
         retried = scene.run("retry", "--unknown").summary
         assert (retried["unknown"], retried["failed"]) == (0, 1)
         assert sent_ids(server, since) == dict.fromkeys(by_status["unknown"], 1)
-        since = len(server.ledger.requests)
+        since = requests_so_far(server)
         retried = scene.run("retry", "--failed").summary
         assert retried["failed"] == 1
         assert sent_ids(server, since) == {"u120": 1}
-        since = len(server.ledger.requests)
+        since = requests_so_far(server)
         assert scene.run("resume").summary["failed"] == 1
         assert len(server.ledger.requests) == since, "a resume decides nothing"
     attempts = {row["identifier"]: int(row["attempts"]) for row in scene.rows()}
@@ -67,7 +67,7 @@ def test_a_verdict_is_recorded_with_its_reason_and_sends_nothing(scene: Scene) -
         assert scene.with_rows(200).run("send").summary["unknown"] == 50
         row = next(row for row in scene.rows() if row["status"] == "unknown")
         assert "no answer came" in row["error"], "the evidence"
-        since = len(server.ledger.requests)
+        since = requests_so_far(server)
         ended = scene.run("resolve", "--as", "accepted", "--why", "seen in the message log")
         assert ended.summary["unknown"] == 0
         assert len(server.ledger.requests) == since
@@ -85,7 +85,7 @@ def test_a_verdict_of_failed_may_be_followed_by_a_retry_and_one_of_accepted_may_
         assert scene.with_rows(100).run("send").summary["unknown"] > 50
         assert scene.run("resolve", "--as", "failed").summary["failed"] > 50
         assert scene.run("resolve", "--as", "accepted").summary["failed"] > 50, "decided rows are not in doubt"
-        since = len(server.ledger.requests)
+        since = requests_so_far(server)
         assert scene.run("retry", "--unknown").code == 1
         assert len(server.ledger.requests) == since
         assert scene.run("retry", "--failed").summary["failed"] == 0

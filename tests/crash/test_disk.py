@@ -20,7 +20,7 @@ from bulk_sender.delivery.records import Batch
 from bulk_sender.errors import JournalError
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene
+from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FAULTS, Fault, FaultServer, Turn
 
 MB = 1 << 20
@@ -214,7 +214,7 @@ def test_a_read_only_place_is_refused_before_anything_is_sent(nursery: Nursery, 
     with FaultServer() as server:
         scene = Scene(small_disk / "scene", nursery, server.url).with_rows(200)
         assert scene.run("send", failpoint="after_intent").killed
-        requests = len(server.ledger.requests)
+        requests = requests_so_far(server)
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         for command in ("send", "resume", "retry", "resolve"):
             more = {"retry": ["--unknown"], "resolve": ["--as", "failed"]}.get(command, [])
@@ -292,7 +292,7 @@ def test_results_that_can_not_be_written_at_the_end_are_told_and_made_by_a_resum
         assert ended.summary["not_sent"] == 0
         (scene.folder / "results.csv" / "full").rmdir()
         (scene.folder / "results.csv").rmdir()
-        requests = len(server.ledger.requests)
+        requests = requests_so_far(server)
         assert scene.run("resume").code == 1
         assert len(scene.rows()) == 200
         assert len(server.ledger.requests) == requests

@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene, write_input
+from tests.crash.scene import Scene, requests_so_far, write_input
 from tests.faults import FAULTS, Fault, FaultServer, Turn
 
 ROWS = 120_000
@@ -69,7 +69,7 @@ def half_sent(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> tup
 def test_a_changed_input_is_refused(half_sent: tuple[Scene, FaultServer], change: str) -> None:
     scene, server = half_sent
     [path] = scene.inputs
-    content, requests = path.read_bytes(), len(server.ledger.requests)
+    content, requests = path.read_bytes(), requests_so_far(server)
     try:
         CHANGES[change](path)
         for command in ("send", "resume"):
@@ -87,7 +87,7 @@ def test_a_changed_input_is_refused(half_sent: tuple[Scene, FaultServer], change
 def test_a_missing_input_is_refused_while_it_is_needed(half_sent: tuple[Scene, FaultServer]) -> None:
     scene, server = half_sent
     [path] = scene.inputs
-    requests = len(server.ledger.requests)
+    requests = requests_so_far(server)
     away = path.rename(path.with_name("away.csv"))
     try:
         ended = scene.run("resume")
@@ -107,7 +107,7 @@ SETTINGS = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_changed_setting_is_named(half_sent: tuple[Scene, FaultServer], name: str) -> None:
     scene, server = half_sent
-    requests = len(server.ledger.requests)
+    requests = requests_so_far(server)
     ended = scene.run("send", *SETTINGS[name])
     assert (ended.code, f"exists, with another {name}\n" in ended.err) == (2, True), ended
     assert len(server.ledger.requests) == requests
@@ -127,7 +127,7 @@ def test_a_changed_configuration_names_each_field(
     half_sent: tuple[Scene, FaultServer], tmp_path: Path, text: str, names: str
 ) -> None:
     scene, server = half_sent
-    requests = len(server.ledger.requests)
+    requests = requests_so_far(server)
     other = tmp_path / "other.toml"
     other.write_text('[braze]\ncampaign_id = "c1"\n' + text)
     command = scene.command("send")

@@ -11,7 +11,7 @@ from bulk_sender.delivery.journal import JOURNAL
 from tests.crash.audit import audit, file_digest, recovered_states, results_digest
 from tests.crash.campaign import Figures, endure
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene
+from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, nth, poison
 
 SEEDS = ("1", "2", "3")
@@ -89,7 +89,7 @@ def test_a_finished_run_is_told_of_and_its_files_are_made_again_only_when_one_is
     with FaultServer() as server:
         scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
         assert scene.run("send").code == 1
-        requests = len(server.ledger.requests)
+        requests = requests_so_far(server)
 
         def stamps() -> dict[str, int]:
             return {path.name: path.stat().st_mtime_ns for path in scene.folder.glob("*.*") if path.suffix != ".mark"}
