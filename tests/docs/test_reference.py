@@ -1,0 +1,91 @@
+"""The reference pages know every command, option, key, default and exit code of the program."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from bulk_sender import errors
+from bulk_sender.cli.app import app
+from bulk_sender.config import AliasSource, Attachment, Config, Source
+
+PAGES = Path(__file__).parents[2] / "docs" / "reference"
+PROGRAM: Any = typer.main.get_command(app)
+
+
+def section(page: str, heading: str) -> str:
+    """What stands under a heading, up to the next one."""
+    text = (PAGES / page).read_text(encoding="utf-8")
+    match = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert match, f"{page} has no section {heading!r}"
+    return match[1]
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The cells of each table row by its first cell; a bar inside of code is no border."""
+    table = (
+        re.split(r"\s*\|\s*", re.sub(r'`"\|"`', '`"¦"`', line).strip("| "))
+        for line in text.splitlines()
+        if line.startswith("| `")
+    )
+    return {cells[0]: cells[1:] for cells in table}
+
+
+def options(command: Any) -> set[str]:
+    return {name for parameter in command.params if parameter.param_type_name == "option" for name in parameter.opts}
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAM.commands))
+def test_a_command_and_its_options_are_listed_and_no_others(name: str) -> None:
+    listed = " ".join(rows(section("commands.md", name)))
+    assert set(re.findall(r"`(--?[\w-]+)`", listed)) == options(PROGRAM.commands[name])
+
+
+def test_the_programs_own_options_are_named() -> None:
+    page = (PAGES / "commands.md").read_text(encoding="utf-8")
+    assert all(f"--{name.strip('-')}" in page for name in options(PROGRAM))
+
+
+def table_of(annotation: Any) -> type[BaseModel] | None:
+    candidates = (annotation, *get_args(annotation))
+    return next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
+MODELS: dict[str, type[BaseModel]] = {"A field": Source, "An alias": AliasSource, "An attachment": Attachment}
+for _name, _field in Config.model_fields.items():
+    _table = table_of(_field.annotation)
+    assert _table is not None, f"{_name} is no table"
+    MODELS[f"[{_name}]"] = _table
+
+
+@pytest.mark.parametrize("heading", sorted(MODELS))
+def test_a_tables_keys_and_defaults_are_listed_and_no_others(heading: str) -> None:
+    listed = {name.strip("`"): cells for name, cells in rows(section("configuration.md", heading)).items()}
+    fields = MODELS[heading].model_fields
+    assert set(listed) == set(fields)
+    for name, field in fields.items():
+        if name == "identifier_order":  # filled in from the order of the others
+            continue
+        nothing = field.default in (None, PydanticUndefined)
+        assert listed[name][0].strip("`").replace("¦", "|") == ("" if nothing else json.dumps(field.default)), name
+
+
+def test_every_exit_code_is_listed() -> None:
+    listed = {
+        int(name.strip("`")) for name in rows(section("exit-codes.md", "Exit codes")) if name.strip("`").isdigit()
+    }
+    assert listed == {0, 1, 2, 3, 130, 143}
+
+
+def test_every_error_is_listed_with_its_exit_code() -> None:
+    listed = rows(section("exit-codes.md", "Exit codes"))
+    for kind in errors.BulkSenderError.__subclasses__():
+        code = "130" if kind is errors.Interrupted else str(kind.exit_code)
+        assert f"`{code}`" in listed[f"`{kind.__name__}`"][0]
