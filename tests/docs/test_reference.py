@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -15,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from bulk_sender import errors
 from bulk_sender.cli.app import app
 from bulk_sender.config import AliasSource, Attachment, Config, Source
+from bulk_sender.results.summary import State, Summary
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
 PROGRAM: Any = typer.main.get_command(app)
@@ -77,11 +80,27 @@ def test_a_tables_keys_and_defaults_are_listed_and_no_others(heading: str) -> No
         assert listed[name][0].strip("`").replace("¦", "|") == ("" if nothing else json.dumps(field.default)), name
 
 
-def test_every_exit_code_is_listed() -> None:
-    listed = {
-        int(name.strip("`")) for name in rows(section("exit-codes.md", "Exit codes")) if name.strip("`").isdigit()
-    }
-    assert listed == {0, 1, 2, 3, 130, 143}
+def ends() -> set[int]:
+    """The exit code of every end that a run can have, and of whatever is refused before it."""
+    settled = SimpleNamespace(state="finished", broadcast=None, rejected=0, failed=0, unknown=0, not_sent=0, signal=0)
+    code = Summary.exit_code.fget
+    assert code is not None
+    variants: list[dict[str, object]] = [
+        {},
+        *({status: 1} for status in ("rejected", "failed", "unknown", "not_sent")),
+        *(
+            {"state": state, "signal": number}
+            for state in get_args(State)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        ),
+    ]
+    run = {int(code(SimpleNamespace(**(vars(settled) | variant)))) for variant in variants}
+    return run | {kind.exit_code for kind in errors.BulkSenderError.__subclasses__()}
+
+
+def test_every_exit_code_is_listed_and_no_others() -> None:
+    names = (name.strip("`") for name in rows(section("exit-codes.md", "Exit codes")))
+    assert {int(name) for name in names if name.isdigit()} == ends()
 
 
 def test_every_error_is_listed_with_its_exit_code() -> None:
