@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import certifi
 import httpx
+from anyio.streams.tls import TLSStream
 
 from bulk_sender.config import Config
 from bulk_sender.errors import ConfigError
@@ -84,18 +85,28 @@ class PlainTransport(httpx.AsyncHTTPTransport):
         )
 
     def surplus(self) -> bool:
-        """Bytes behind the answer, in the same segment.
+        """Bytes behind the answer that have left the kernel already.
 
-        httpcore looks at the socket before it reuses a connection, but not at what h11 has already taken from it.
-        These are private names: ``tests/delivery/test_transport.py`` fails when a release moves them, and a
-        connection whose state can't be seen counts as one with surplus.
+        httpcore looks at the socket before it reuses a connection, but not at what was taken from it and not yet
+        asked for: by h11, by TLS (a second record of the same segment), or by anyio. These are private names:
+        ``tests/delivery/test_transport.py`` fails when a release moves them, and a connection whose state can't be
+        seen counts as one with surplus.
         """
         pool: Any = self._pool
         try:
             return any(
-                bool(connection._connection._h11_state.trailing_data[0])
+                _holds_bytes(connection._connection)
                 for connection in pool.connections
                 if connection._connection is not None
             )
         except AttributeError:
             return True
+
+
+def _holds_bytes(connection: Any) -> bool:
+    stream: Any = connection._network_stream._stream
+    held = len(connection._h11_state.trailing_data[0])
+    if isinstance(stream, TLSStream):
+        held += stream._ssl_object.pending() + stream._read_bio.pending
+        stream = stream.transport_stream
+    return held + len(stream._protocol.read_queue) > 0

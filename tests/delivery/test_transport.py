@@ -254,9 +254,11 @@ def test_a_stray_success_behind_an_answer_is_given_to_nobody(tls: str | None, ki
     def refuse_then_praise(turn: Turn) -> None:
         turn.read_whole()
         turn.answer(http_answer(429, {"message": "Rate limit exceeded"}))
-        turn.wire.hang(0.002 * (turn.index % 3))
-        turn.send(http_answer(201, success(f"{turn.index:032x}")))
-        strayed.set()
+        try:
+            turn.wire.hang(0.002 * (turn.index % 3))
+            turn.send(http_answer(201, success(f"{turn.index:032x}")))
+        finally:  # also when the client has hung up already
+            strayed.set()
 
     async def go(url: str) -> list[Evidence]:
         sender, found = client(kind, url), []
