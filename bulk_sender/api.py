@@ -8,6 +8,7 @@ ends up in the ``Summary``: its ``state``, ``reason`` and ``exit_code``.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import polars as pl
 
 from bulk_sender.bridges import blocking
 from bulk_sender.broadcasting import broadcast, broadcast_async, preview_broadcast
@@ -41,6 +41,10 @@ from bulk_sender.errors import (
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder, run_ids
 from bulk_sender.observe import Observers, observers_for
 from bulk_sender.recipients.attributes import OddValues
+from bulk_sender.recipients.insights import INSIGHT_ROWS, insights
+from bulk_sender.recipients.locate import Frame, Given
+from bulk_sender.recipients.spool import FOLDER as SPOOLED
+from bulk_sender.recipients.spool import Spool
 from bulk_sender.reconciliation import Reconciliation, reconcile, reconcile_async
 from bulk_sender.results import frames
 from bulk_sender.results.account import refresh_files, summarize
@@ -84,7 +88,9 @@ __all__ = [
     "status",
 ]
 
-Input = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame
+Input = str | Path | Frame | Sequence[str | Path]
+"""Paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow."""
+_SMALL_BYTES = 16 << 20
 _DOTTED = {
     "campaign_id": "braze.campaign_id",
     "canvas_id": "braze.canvas_id",
@@ -116,6 +122,8 @@ class Preview:
     server_errors: str
     recipients: int | None
     report: CheckReport | None = None
+    unused: tuple[str, ...] = ()
+    """Columns that are not sent, when there is no ``report`` to say so."""
     standing: Summary | None = None
     again: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
@@ -177,8 +185,8 @@ def check(
     """
     plain = _plain(overrides, campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
     settings = load_config(config, plain)
-    opened = Opened.open(_paths(source), settings)
-    report = _examined(opened, settings, on_rows)
+    with Spool() as spool:
+        report = _examined(Opened.open(_given(source), settings, spool), settings, on_rows)
     if not report.rows:
         raise InputError(f"{_named(source)} has no data row", hint="a header alone sends nothing")
     return report
@@ -190,20 +198,19 @@ def _examined(opened: Opened, settings: Config, on_rows: Callable[[int], None] |
     odd = OddValues(opened.mapping)
     planned = opened.plan(target.frame_bytes, watch=odd)
     report = examine(planned, opened.mapping, settings, target.body, on_rows)
+    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
     report.warnings.extend(odd.sentences())
     return report
 
 
-def _paths(source: Input) -> list[str | Path]:
-    if isinstance(source, str | Path):
+def _given(source: Input) -> list[Given]:
+    if isinstance(source, str | Path) or not isinstance(source, Sequence):
         return [source]
-    if isinstance(source, pl.DataFrame | pl.LazyFrame):
-        raise InputError("frames are not read yet")
     return list(source)
 
 
 def _named(source: Input) -> str:
-    return ", ".join(map(str, _paths(source)))
+    return ", ".join(str(given) if isinstance(given, str | Path) else "the frame" for given in _given(source))
 
 
 async def send_async(
@@ -229,6 +236,7 @@ async def send_async(
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_rows: Callable[[int], None] | None = None,
+    count_first: bool = True,
     hold_after: int | None = None,
     on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
     metrics_file: str | Path | None = None,
@@ -248,8 +256,9 @@ async def send_async(
 
     Guards: ``max_recipients``; ``not_after``, a moment (a ``datetime``, or text such as ``"18:00 Europe/Paris"``)
     after which the run does not begin or go on; ``confirm``, asked before the first POST with a full count of the
-    input. ``hold_after``: when this many rows are settled, ``on_hold`` is asked whether the rest goes out, too;
-    without it, or after a no, the run stops there and ``resume_async`` goes on with it.
+    input (without ``count_first``: of an input of up to 16 MB; a larger one is not read twice). ``hold_after``: when
+    this many rows are settled, ``on_hold`` is asked whether the rest goes out, too; without it, or after a no, the run
+    stops there and ``resume_async`` goes on with it.
 
     Watching: ``on_progress`` is called in the event loop, four times a second and at the end; should it raise, that
     is logged, it isn't called again, and the run goes on. ``on_rows`` (rows counted so far) and ``confirm`` are called
@@ -280,27 +289,38 @@ async def send_async(
     _refuse_held(folder)
     if not (folder / JOURNAL).exists():  # a finished run is only reported, at any time
         watch.refuse_late(settings)
-    opened = await anyio.to_thread.run_sync(Opened.open, _paths(source), settings)
-    identity = await anyio.to_thread.run_sync(opened.source.identify)
-    facts = Facts(
-        settings=settings.frozen_settings(),
-        config=settings.model_dump_json(exclude_unset=True),
-        input=identity,
-        paths=tuple(str(path.absolute()) for path in opened.source.paths),
-        sandbox=weather,
-        format=result_format,
-        created_at=now(),
-    )
-    if (folder / JOURNAL).exists():
-        return await _reattach(folder, facts, settings, credential, watch)
-    if max_recipients is not None or confirm is not None:
-        report = await anyio.to_thread.run_sync(_count, opened, settings, source, max_recipients, on_rows)
-        await watch.agree(_preview(folder, facts, settings, recipients=report.valid, report=report))
-    else:
-        await anyio.to_thread.run_sync(_refuse_empty, opened, source)
-    watch.refuse_late(settings)
-    with create(folder, facts) as journal:
-        return await _deliver(journal, facts, settings, credential, opened, "send", watch)
+    with Spool(folder.parent) as spool:
+        opened = await anyio.to_thread.run_sync(Opened.open, _given(source), settings, spool)
+        identity = await anyio.to_thread.run_sync(opened.source.identify)
+        facts = Facts(
+            settings=settings.frozen_settings(),
+            config=settings.model_dump_json(exclude_unset=True),
+            input=identity,
+            paths=tuple(_lasting(path, spool) for path in opened.source.paths),
+            sandbox=weather,
+            format=result_format,
+            created_at=now(),
+        )
+        if (folder / JOURNAL).exists():
+            return await _reattach(folder, facts, settings, credential, watch)
+        is_small = sum(item.size for item in identity) <= _SMALL_BYTES
+        if max_recipients is not None or (confirm is not None and (count_first or is_small)):
+            report = await anyio.to_thread.run_sync(_count, opened, settings, source, max_recipients, on_rows)
+            await watch.agree(_preview(folder, facts, settings, recipients=report.valid, report=report))
+        else:
+            await anyio.to_thread.run_sync(_refuse_empty, opened, source)
+            unused = opened.mapping.unused
+            await watch.agree(_preview(folder, facts, settings, recipients=None, unused=unused))
+        watch.refuse_late(settings)
+        with create(folder, facts) as journal:
+            if (spooled := spool.settle(folder / SPOOLED)) is not None:
+                opened.source.moved(spooled, folder / SPOOLED)
+            return await _deliver(journal, facts, settings, credential, opened, "send", watch)
+
+
+def _lasting(path: Path, spool: Spool) -> str:
+    """Where a file will be found by whoever resumes the run."""
+    return f"{SPOOLED}/{path.name}" if path.parent == spool.folder else str(path.absolute())
 
 
 def _moment(not_after: datetime | str | None) -> datetime | None:
@@ -398,8 +418,8 @@ async def _reattach(
 
 async def _open_again(journal: Journal, facts: Facts, settings: Config) -> Opened | None:
     complete = bool(journal.fact("plan_complete"))
-    await anyio.to_thread.run_sync(lambda: check_input_unchanged(facts, needed=not complete))
-    return None if complete else await anyio.to_thread.run_sync(Opened.open, list(facts.paths), settings)
+    await anyio.to_thread.run_sync(lambda: check_input_unchanged(facts, journal.folder, needed=not complete))
+    return None if complete else await anyio.to_thread.run_sync(Opened.again, facts, journal.folder, settings)
 
 
 async def resume_async(
@@ -539,7 +559,10 @@ async def _deliver(
         on_hold=watch.on_hold,
     )
     async with place(settings, facts.sandbox, endpoint_of) as target:
-        return await delivery.run(command, target, credential, opened)
+        summary = await delivery.run(command, target, credential, opened)
+    if delivery.plan_complete:  # every row is in the journal: people's data need not lie about twice
+        shutil.rmtree(journal.folder / SPOOLED, ignore_errors=True)
+    return summary
 
 
 send = blocking(send_async)

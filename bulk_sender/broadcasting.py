@@ -28,6 +28,7 @@ from bulk_sender.observe import Observers, observers_for
 from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.plan import ROWS, Planned
 from bulk_sender.results import frames
+from bulk_sender.results.account import refresh_files
 from bulk_sender.results.summary import Summary
 from bulk_sender.run import Delivery, Facts, Progress, create
 from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, place
@@ -99,7 +100,7 @@ async def broadcast_async(
             )
         finished = ended(journal)
         if finished is not None and finished.state == "finished":
-            return finished
+            return refresh_files(journal, finished)
         if frames.has_unsent(journal) or not journal.fact("plan_complete"):
             await _ask(confirm, shown)
         return await _deliver(journal, earlier, settings, credential, control, observers)

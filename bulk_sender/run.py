@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,20 @@ from bulk_sender.delivery.policy import Step
 from bulk_sender.delivery.records import Batch
 from bulk_sender.delivery.sender import Sender, Tally, Work
 from bulk_sender.delivery.shared_rate import SharedRate, shared_rate_path
+from bulk_sender.delivery.window import Window
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import BulkSenderError, InputError, InternalError, RunMismatchError
 from bulk_sender.folder import make_run_folder
 from bulk_sender.observe import Attempt, Beginning, Observers
 from bulk_sender.recipients.chunk import Position
+from bulk_sender.recipients.filter import Filter
+from bulk_sender.recipients.formats import InputFile
+from bulk_sender.recipients.locate import Given
 from bulk_sender.recipients.mapping import Mapping, resolve
-from bulk_sender.recipients.plan import Payload, Planned, check_filter, duplicate_keys, plan
+from bulk_sender.recipients.plan import Payload, Planned, duplicate_keys, plan
 from bulk_sender.recipients.seen import Seen
-from bulk_sender.recipients.source import FileIdentity, Source
+from bulk_sender.recipients.source import FileIdentity, Source, identify
+from bulk_sender.recipients.spool import Spool
 from bulk_sender.results import frames
 from bulk_sender.results.account import close_files, refuse_unwritable
 from bulk_sender.results.files import Format
@@ -89,11 +95,23 @@ class Opened:
         object.__setattr__(self, "as_found", _stamps(self.source.paths))
 
     @classmethod
-    def open(cls, inputs: Sequence[str | Path], config: Config) -> Opened:
-        """Raises InputError, ConfigError."""
-        source = Source.open(inputs, config.input)
-        check_filter(config.input.filter, source.schema)
+    def open(cls, inputs: Sequence[Given], config: Config, spool: Spool) -> Opened:
+        """``spool`` has to live as long as what is opened. Raises InputError, ConfigError."""
+        source = Source.open(inputs, config.input, spool)
+        Filter.of(config.input, source.schema)  # a condition that can't be applied is refused before any row is read
         return cls(source, resolve(source.schema, config), config)
+
+    @classmethod
+    def again(cls, facts: Facts, folder: Path, config: Config) -> Opened:
+        """The input of a run in ``folder``, as it was started. Raises InputError, ConfigError."""
+        files = [InputFile(item.name, path, item.format, item.partitions) for item, path in facts.located(folder)]
+        source = Source(files, config.input)
+        return cls(source, resolve(source.schema, config), config)
+
+    def sample(self, rows: int) -> pl.DataFrame:
+        """Of the first ``rows`` rows those that are meant, as they are in the input."""
+        found = self.source.head(rows)
+        return found.filter(Filter.of(self.config.input, self.source.schema).select(found))
 
     def plan(self, head_bytes: int, **where: Any) -> Iterator[Planned]:
         """Raises InputError, also when a file is no longer the one that was opened: its rows are not this input's."""
@@ -126,6 +144,7 @@ class Facts:
     config: str
     input: tuple[FileIdentity, ...]
     paths: tuple[str, ...]
+    """Where the files are: absolute, or within the run's folder what was spooled there."""
     sandbox: str
     """The weather of the embedded sandbox, empty for a real send."""
     format: Format
@@ -142,6 +161,10 @@ class Facts:
         facts["paths"] = tuple(facts["paths"])
         facts["broadcast"] = bool(facts["broadcast"])
         return cls(**facts)
+
+    def located(self, folder: Path) -> list[tuple[FileIdentity, Path]]:
+        """Each file with its place, for a run that lives in ``folder``."""
+        return [(item, folder / path) for item, path in zip(self.input, self.paths, strict=True)]
 
     def revived(self) -> Config:
         """The configuration the run was started with."""
@@ -174,15 +197,15 @@ def create(folder: Path, facts: Facts) -> Journal:
     return Journal.create(folder, asdict(facts))
 
 
-def check_input_unchanged(facts: Facts, *, needed: bool) -> None:
+def check_input_unchanged(facts: Facts, folder: Path, *, needed: bool) -> None:
     """Refuse to go on with an input that is not the one the run began with. Raises RunMismatchError, InputError."""
-    for identity, path in zip(facts.input, map(Path, facts.paths), strict=True):
+    for identity, path in facts.located(folder):
         if not path.exists() and not needed:
             continue  # everything that is to be sent is in the journal
         if not path.exists():
             raise InputError(f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume")
         size = path.stat().st_size
-        if size != identity.size or Source.identify_one(path).sha256 != identity.sha256:
+        if size != identity.size or identify(InputFile(identity.name, path, "")).sha256 != identity.sha256:
             raise RunMismatchError(
                 f"{path} has changed since the run began (its size or SHA-256 differs)",
                 hint="restore the file, or send the new one as a run of its own",
@@ -202,6 +225,7 @@ class Delivery:
         *,
         hold_after: int | None = None,
         on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """``hold_after``: once this many rows of the run are settled, ``on_hold`` decides whether the rest goes out.
 
@@ -215,6 +239,7 @@ class Delivery:
         self.hold_after = hold_after
         self.on_hold = on_hold
         self._held = False
+        self._wall = wall
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = False
@@ -233,15 +258,18 @@ class Delivery:
         new_client = client_factory(self.config, target.url, credential)
         refuse_unwritable(self.journal.folder, self.facts.format)
         rate = target.rate(delivery.pace).per_second
+        self._window = Window.parse(delivery.window) if delivery.window else None
         with ExitStack() as stack:
             shared = None
-            if delivery.share_rate and not self.facts.sandbox:
-                shared = SharedRate(shared_rate_path(target.url, credential.authorization), rate)
+            if delivery.share_rate and not self.facts.sandbox and not target.broadcast:  # a broadcast has its own limit
+                shared = SharedRate(
+                    shared_rate_path(self.config.braze.endpoint or target.url, credential.authorization), rate
+                )
                 stack.callback(shared.close)
             self.journal.begin_epoch(command)
             self.plan_complete = bool(self.journal.fact("plan_complete"))
             writer = JournalWriter(self.journal)
-            pace = Pace(rate, reserve=delivery.reserve, shared=shared)
+            pace = Pace(rate, reserve=delivery.reserve, shared=shared, closed_for=self._closed_for)
             sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
             self.observers.began(self._beginning(command))
             try:
@@ -382,6 +410,15 @@ class Delivery:
             group.cancel_scope.cancel()
         self.observers.moment(self._progress(sender))
 
+    def _closed_for(self) -> float:
+        """Seconds until the window opens; 0.0 inside it, or without one."""
+        return self._window.wait_s(self._wall()) if self._window is not None else 0.0
+
+    def _waiting_for(self, throttled_for: float, closed_for: float) -> str:
+        if closed_for > throttled_for:
+            return f"the hours in which sending is allowed ({self.config.delivery.window})"
+        return "Braze's rate limit to start anew" if throttled_for else ""
+
     def _tell_attempt(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
         self.observers.attempted(
             Attempt(
@@ -397,7 +434,8 @@ class Delivery:
 
     def _progress(self, sender: Sender) -> Progress:
         tally: Tally = sender.tally
-        waiting = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
+        throttled_for = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
+        closed_for = self._closed_for()
         return Progress(
             run_id=self.journal.folder.name,
             rows=self.rows,
@@ -411,8 +449,8 @@ class Delivery:
             throttled=tally.throttled,
             rate_asked=sender.pace.asked,
             rate_now=sender.pace.current,
-            waiting_s=waiting,
-            waiting_for="Braze's rate limit to start anew" if waiting else "",
+            waiting_s=max(throttled_for, closed_for),
+            waiting_for=self._waiting_for(throttled_for, closed_for),
             elapsed_s=time.monotonic() - self._started,
             rejected=self.verdicts["rejected"],
             duplicate=self.verdicts["duplicate"],

@@ -37,9 +37,9 @@ async def send_to_braze(source: Path, config: Path) -> bs.Summary:
 
 
 @flow
-async def winter_campaign(folder: Path, config: Path) -> dict[str, int]:
-    """Send every CSV in ``folder``, one after the other: they share one rate limit anyway."""
-    summaries = [await send_to_braze(source, config) for source in sorted(folder.glob("*.csv"))]
+async def winter_campaign(sources: list[Path], config: Path) -> dict[str, int]:
+    """Send the files one after the other: they share one rate limit anyway."""
+    summaries = [await send_to_braze(source, config) for source in sources]
     names = ("run_id", "rows", "accepted", "rejected", "failed", "unknown")
     await create_table_artifact(
         key="winter-campaign", table=[{name: getattr(summary, name) for name in names} for summary in summaries]

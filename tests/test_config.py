@@ -64,7 +64,7 @@ def test_an_unknown_key_names_the_nearest_known_one(file: Path, text: str, unkno
 
 def test_an_unknown_key_without_a_near_one_names_those_there_are(file: Path) -> None:
     found = refusal(file, "[zzz]")
-    assert "unknown key zzz (known here: braze, message, recipient, input, delivery)" in found
+    assert "unknown key zzz (known here: braze, message, recipient, input, delivery" in found
 
 
 # ----- the key

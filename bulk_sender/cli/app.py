@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from bulk_sender import __version__
-from bulk_sender.cli import decide, export, sandbox, send, show
+from bulk_sender.cli import broadcast, decide, draft, export, reconcile, sandbox, send, show
 from bulk_sender.cli.signals import Terminated, end_on_sigterm
 from bulk_sender.cli.terminal import program, terminal
 from bulk_sender.errors import BulkSenderError, InternalError
@@ -37,13 +37,22 @@ app = typer.Typer(
 )
 
 _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
-    "Send": (("check", send.check), ("send", send.send), ("resume", decide.resume), ("retry", decide.retry)),
+    "Send": (
+        ("init", draft.init),
+        ("check", send.check),
+        ("send", send.send),
+        ("resume", decide.resume),
+        ("retry", decide.retry),
+        ("broadcast", broadcast.broadcast),
+    ),
     "Look and decide": (
         ("runs", show.runs),
         ("status", show.status),
         ("explain", show.explain),
+        ("reconcile", reconcile.reconcile),
         ("resolve", decide.resolve),
         ("export", export.export),
+        ("report", show.report),
     ),
     "Rehearse": (("sandbox", sandbox.sandbox),),
 }

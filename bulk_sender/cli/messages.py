@@ -44,6 +44,8 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
         lines += labelled("to", about.endpoint, width, style="bold")
     if about.report is not None:
         lines += of_input(about.report, about.rate, width)
+    elif about.standing is None:
+        lines += labelled("rate", f"{about.rate}; a large input is counted while it is sent", width)
     if about.standing is not None:
         lines += _standing(about, width)
     policy = "tried again when" if about.server_errors == "retry" else "held as unknown even when"
@@ -62,6 +64,8 @@ def question(about: Preview) -> str:
 def warnings(about: Preview) -> list[str]:
     """What is worth a second look before saying yes."""
     found = list(about.report.warnings) if about.report is not None else []
+    if about.unused:
+        found.append("not sent: column " + ", ".join(map(repr, about.unused)) + " fits no field of a recipient")
     if not about.sandbox and not about.known_host:
         found.append(f"{about.endpoint} is not among the known Braze instances: is it spelt right?")
     return found

@@ -40,6 +40,18 @@ Rate = Annotated[
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", metavar="N", min=1, help="Requests under way at once, at most.")
 ]
+NotAfter = Annotated[
+    str | None,
+    typer.Option(
+        "--not-after",
+        metavar="TIME",
+        help="Refuse to begin later: 2026-11-24T18:00+01:00, 18:00 (today) or 18:00 Europe/Paris.",
+    ),
+]
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option("--metrics-file", metavar="PATH", help="Keep a metrics file for node_exporter.", show_default=False),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, alone on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors on standard error.")]

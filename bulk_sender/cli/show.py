@@ -1,4 +1,4 @@
-"""``runs``, ``status`` and ``explain``: looking at runs, also while they are under way."""
+"""``runs``, ``status``, ``explain`` and ``report``: looking at runs, also while they are under way."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ def status(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> N
     if found.state == "running" and terminal.out.is_terminal and not terminal.out.is_dumb_terminal:
         found = _follow(run, runs_dir, found)
     terminal.show(messages.summary(found, terminal.out_width))
+
+
+def report(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
+    """Write the HTML report again, from the journal as it stands, and say where it is."""
+    from bulk_sender import api
+
+    path = api.report(run, runs_dir=runs_dir)
+    if as_json:
+        terminal.json({"report": str(path)})
+    else:
+        terminal.data(f"{path}\n")
 
 
 def _follow(run: str, runs_dir: RunsDir, found: Summary) -> Summary:

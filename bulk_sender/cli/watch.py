@@ -123,6 +123,13 @@ class Watch:
         self._refuse_if_interrupted()
         return agreed
 
+    def ask(self, text: str) -> bool:
+        """In a thread: a question of the caller's own, which a signal cuts short."""
+        self._narrator.clear()
+        agreed = self._question.ask(text)
+        self._refuse_if_interrupted()
+        return agreed
+
     def _on_progress(self, progress: Progress) -> None:
         self.has_begun = True
         self._narrator.moment(progress)

@@ -82,7 +82,9 @@ def _read_private(path: Path) -> str:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise CredentialError(f"BRAZE_API_KEY_FILE: {path} is not a regular file", hint=_HINT)
-        if status.st_mode & 0o077:
+        # What root hands to a service's own group (a Kubernetes Secret, a systemd credential) is private, too.
+        allowed = 0o040 if status.st_uid == 0 != os.geteuid() else 0
+        if status.st_mode & 0o077 & ~allowed:
             raise CredentialError(
                 f"BRAZE_API_KEY_FILE: {path} can be read by others (mode {status.st_mode & 0o777:04o})",
                 hint=f"chmod 600 {path}",

@@ -16,10 +16,14 @@ _TAKEN = frozenset({Verdict.ACCEPTED, Verdict.UNKNOWN})
 
 
 class Guard:
-    """Knows how many recipients were handed over to be sent, and which of them Braze has or may have."""
+    """Knows how many recipients were handed over to be sent, and which of them Braze has or may have.
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    ``broadcast``: whether the run was begun as one, by its journal. The requests have to be of that kind.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, broadcast: bool = False) -> None:
+        self._frame = endpoint.head + endpoint.tail
+        self._broadcast = broadcast
         self._frame_is_sound: bool | None = None
         self._planned = 0
         self._exposed = 0
@@ -32,8 +36,8 @@ class Guard:
     def refuses(self, batch: Batch) -> str:
         """Why this batch must not be POSTed now; empty when it may, and then it counts as under way."""
         if not self._sound_frame():
-            return "a request that does not say broadcast = false was about to leave"
-        if batch.size != 0 if self._endpoint.broadcast else not 1 <= batch.size <= BATCH_SIZE:
+            return f"a request that does not say broadcast = {str(self._broadcast).lower()} was about to leave"
+        if batch.size != 0 if self._broadcast else not 1 <= batch.size <= BATCH_SIZE:
             return f"batch {batch.id} has {batch.size} recipients"
         if batch.id in self._closed:
             return f"batch {batch.id} was about to be sent again, though it was or may have been taken"
@@ -52,8 +56,8 @@ class Guard:
     def _sound_frame(self) -> bool:
         """Whether the JSON around the recipients, read back, says what this kind of request has to say."""
         if self._frame_is_sound is None:
-            said = json.loads(self._endpoint.head + self._endpoint.tail)
-            if self._endpoint.broadcast:
+            said = json.loads(self._frame)
+            if self._broadcast:
                 self._frame_is_sound = said.get("broadcast") is True and "recipients" not in said
             else:
                 self._frame_is_sound = said.get("broadcast") is False and said.get("recipients") == []

@@ -105,16 +105,19 @@ class Pace:
         *,
         reserve: float = 0.0,
         shared: SharedRate | None = None,
+        closed_for: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
     ) -> None:
+        """``closed_for``: seconds until sending is allowed again, 0 while it is."""
         self.asked = rate
         self.current = rate
         self.reserve = reserve
         self._shared = shared
         self.waiting_until: float | None = None
         """On ``clock``: when the whole pool goes on, or None."""
+        self._closed_for = closed_for
         self._clock, self._wall = clock, wall
         self._rng = rng or random.Random()
         burst = max(2.0, 0.005 * rate)
@@ -131,18 +134,21 @@ class Pace:
                 price = max(1.0, self.asked / self.current)
                 part = min(owed * price, self._limiter.max_rate)
                 await self._limiter.acquire(part)
-                if self.waiting_until is None:
+                if self.waiting_until is None and self._closed_for() <= 0:
                     owed -= part / price + 1e-9
             if self._shared is not None and (wait := self._shared.take()) > 0.0:
                 await anyio.sleep(wait)
 
     async def _pause(self) -> None:
-        while self.waiting_until is not None:
-            left = self.waiting_until - self._clock()
-            if left <= 0:
-                self.waiting_until = None
-                return
-            await anyio.sleep(min(left, 1.0))
+        while (left := self._left_s()) > 0:
+            # In short naps: meanwhile more may have to be waited, a clock may be set, the machine may sleep.
+            nap = min(left, 1.0)
+            await anyio.sleep(nap)
+        self.waiting_until = None
+
+    def _left_s(self) -> float:
+        throttled = 0.0 if self.waiting_until is None else self.waiting_until - self._clock()
+        return max(throttled, self._closed_for())
 
     def throttled(self, headers: Mapping[str, str]) -> float:
         """A 429 came: the whole pool waits. Returns the seconds; each 429 of one wave counts once."""

@@ -101,7 +101,7 @@ class Sender:
         self._next_batch = writer.journal.next_id("batch")
         self._next_decision = writer.journal.next_id("decision")
         self._dispatched = writer.journal.dispatched()
-        self._guard = Guard(endpoint)
+        self._guard = Guard(endpoint, broadcast=bool(writer.journal.fact("broadcast")))
         self._reached = False
 
     def stop(self, reason: str, signal: int = 0) -> None:

@@ -241,6 +241,11 @@ def _boolean(text: pl.Expr, _: Convention) -> pl.Expr:
     return pl.when(bare.is_in(_TRUE)).then(pl.lit("true")).when(bare.is_in(_FALSE)).then(pl.lit("false"))
 
 
+def truth(text: pl.Expr) -> pl.Expr:
+    """Text → true or false, null where it is neither."""
+    return _boolean(text, Convention()) == "true"
+
+
 def _date(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
     if by.format is None:

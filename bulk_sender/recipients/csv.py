@@ -15,6 +15,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.recipients.bytes_in import ByteSource, Decoded
-from bulk_sender.recipients.chunk import Chunk, Position, chunk_rows
+from bulk_sender.recipients.chunk import Chunk, Position, chunk_bytes
 
 BLOCK_BYTES = 2 << 20
 MAX_RECORD_BYTES = 32 << 20
@@ -53,8 +54,14 @@ class CsvReader:
     def schema(self) -> pl.Schema:
         return pl.Schema(dict.fromkeys(self.dialect.columns, pl.String()))
 
+    def move_to(self, path: Path) -> None:
+        self.source.path = path
+
+    def guessed_encoding(self) -> str | None:
+        return self.source.encoding if self.source.guessed else None
+
     def read(self, start: Position) -> Iterator[Chunk]:
-        limit = min(BLOCK_BYTES, chunk_rows(len(self.dialect.columns)) * 400)
+        limit = chunk_bytes(len(self.dialect.columns), most=BLOCK_BYTES)
         position = start
         offset = max(start.offset, self.dialect.body)
         with self.source.open(offset) as stream:

@@ -13,7 +13,7 @@ Pure and in columns. The result has one row for each row of the frame:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -190,9 +190,13 @@ class _Renderer:
             return [pl.lit(f",{_key(name)}:{{"), *self._members(tree), *more, pl.lit("}")]
         if not tree and not more:
             return []
+        # Whether anything is in it is asked of the columns: asked of the body, which would then stand here twice, an
+        # object nested n deep would become an expression of 2ⁿ parts.
+        present = [pl.col(column).is_not_null() for column in _columns(tree)]
+        present += [part.str.len_bytes() > 0 for part in more]
         body = pl.concat_str([*self._loose(tree), *more])
         wrapped = pl.lit(f",{_key(name)}:{{") + body.str.slice(1) + pl.lit("}")
-        return [pl.when(body.str.len_bytes() > 0).then(wrapped).otherwise(pl.lit(""))]
+        return [pl.when(pl.any_horizontal(present)).then(wrapped).otherwise(pl.lit(""))]
 
     def _is_full(self, tree: _Tree) -> bool:
         return self.send_nulls or all(
@@ -222,6 +226,15 @@ class _Renderer:
             else:
                 parts.append(_optional(name, pl.col(node)))
         return parts
+
+
+def _columns(tree: _Tree) -> Iterator[str]:
+    """Where the values of a tree are laid out, at any depth."""
+    for node in tree.values():
+        if isinstance(node, dict):
+            yield from _columns(node)
+        else:
+            yield node
 
 
 def _optional(name: str, value: pl.Expr) -> pl.Expr:

@@ -7,7 +7,6 @@ that only the last batch of a run is short (or one that the cap on a request's s
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +17,8 @@ from bulk_sender.config import Config
 from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.chunk import Chunk, Position
 from bulk_sender.recipients.encode import encode
+from bulk_sender.recipients.engine import reading
+from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import Mapping
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import Source
@@ -28,10 +29,6 @@ BATCH_SIZE = 50
 _MOST_WAITING = 50_000
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _ALIAS = rf'^\{{("user_alias":\{{"alias_name":{_TEXT},"alias_label":{_TEXT}\}})'
-
-_AGGREGATE = re.compile(
-    r"(?i)\b(avg|count|first|last|max|median|min|quantile_cont|quantile_disc|stddev\w*|sum|var\w*)\s*\(|\bover\s*\("
-)
 
 ROWS = pl.Schema(
     {
@@ -97,11 +94,13 @@ def plan(
             f"delivery.max_body_kb is {config.delivery.max_body_kb}",
             hint="shorten the request-level trigger_properties or raise delivery.max_body_kb",
         )
+    chosen = Filter.of(config.input, source.schema)
     seen = seen if seen is not None else Seen()
     waiting: _Piece | None = None
     resume = start or Position()
     for chunk in source.read(start):
-        fresh = _judge(chunk, mapping, config, most, after_row)
+        with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
+            fresh = _judge(chunk, mapping, chosen, most, after_row)
         if config.input.limit is not None:
             room = config.input.limit - already
             fresh = _up_to(fresh, room)
@@ -142,7 +141,7 @@ def plan(
         yield Planned(piece.rows, piece.rejects, sizes, chunk.end)
 
 
-def _judge(chunk: Chunk, mapping: Mapping, config: Config, most: int, after_row: int) -> _Piece:
+def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, most: int, after_row: int) -> _Piece:
     """Encode a chunk and lay provenance beside it; malformed rows are rejected before any other rule."""
     height = len(chunk.frame)
     rows = encode(chunk.frame, mapping, max_bytes=most).select(
@@ -158,7 +157,9 @@ def _judge(chunk: Chunk, mapping: Mapping, config: Config, most: int, after_row:
     )
     if chunk.faults:
         rows = _with_faults(rows, chunk)
-    keep = _selected(chunk.frame, config.input.filter) & (rows["row"] > after_row)
+    # A malformed row has no cells that a condition could be asked about: it stays in the account.
+    meant = chosen.select(chunk.frame) | (rows["error_code"] == "malformed_row").fill_null(False)
+    keep = meant & (rows["row"] > after_row)
     rejected = (rows["verdict"] == "rejected") & keep
     rejects = chunk.frame.filter(rejected).select(_as_text(name, dtype) for name, dtype in chunk.frame.schema.items())
     rejects = rejects.insert_column(0, rows["row"].filter(rejected).alias("\x00row"))
@@ -184,35 +185,6 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
         )
         .drop("fault")
     )
-
-
-def check_filter(condition: str | None, schema: pl.Schema) -> None:
-    """Raises ConfigError for a filter that can't be applied to the input's columns, or that looks beyond the row."""
-    if condition is None:
-        return
-    if found := _AGGREGATE.search(re.sub(r"'[^']*'|\"[^\"]*\"", "", condition)):
-        raise ConfigError(
-            f"input.filter: {condition!r} looks at several rows ({found[0]}…)",
-            hint="a filter decides on each row by itself; prepare the input if it has to know the others",
-        )
-    _selected(pl.DataFrame(schema=schema), condition)
-
-
-def _selected(frame: pl.DataFrame, condition: str | None) -> pl.Series:
-    if condition is None:
-        return pl.repeat(True, len(frame), eager=True)
-    try:
-        chosen = frame.select(pl.sql_expr(condition).alias("chosen")).to_series()
-        if chosen.dtype not in (pl.Boolean, pl.Null):
-            raise pl.exceptions.SchemaError(f"it gives {chosen.dtype}, not true or false")
-        chosen = pl.repeat(chosen[0], len(frame), eager=True) if len(chosen) == 1 else chosen
-        return chosen.cast(pl.Boolean).fill_null(False)
-    except pl.exceptions.PolarsError as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"input.filter: {condition!r} can't be applied: {first}",
-            hint="a CSV's columns are text: compare them with quoted text, such as opted_in = 'true'",
-        ) from None
 
 
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -1,177 +1,159 @@
-"""Files, folders and globs → one stream of chunks with row numbers, and what identifies the input."""
+"""The files of an input as one stream of chunks with row numbers, and what identifies the input."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from bulk_sender.config import InputConfig
 from bulk_sender.errors import InputError
-from bulk_sender.recipients.bytes_in import ByteSource
-from bulk_sender.recipients.chunk import Chunk, Position, Reader
-from bulk_sender.recipients.csv import CsvReader
-from bulk_sender.recipients.tables import ScanReader
-
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "arrow",
-    ".ipc": "arrow",
-    ".feather": "arrow",
-}
-_MAGIC = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"))
+from bulk_sender.recipients.chunk import Chunk, Position
+from bulk_sender.recipients.formats import InputFile, open_reader
+from bulk_sender.recipients.locate import Given, locate
+from bulk_sender.recipients.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What a run remembers of a file: another ``size`` (bytes) or ``sha256`` is another input."""
+    """What a run remembers of a file to open it again: another ``size`` (bytes) or ``sha256`` is another input."""
 
     name: str
     size: int
     sha256: str
+    format: str = ""
+    partitions: dict[str, str | None] = field(default_factory=dict)
 
 
 class Source:
     """All files of one input, in order. Opening it looks at heads and schemas only; ``read`` streams the rows."""
 
-    def __init__(self, paths: Sequence[Path], config: InputConfig) -> None:
-        self.paths = tuple(paths)
+    def __init__(self, files: Sequence[InputFile], config: InputConfig) -> None:
+        self.files = tuple(files)
         self.config = config
-        self._readers = [self._reader(path) for path in self.paths]
+        self._stamps = [_stamp(file) for file in self.files]
+        self._readers = [open_reader(file, config) for file in self.files]
         self.schema = self._common_schema()
 
     @classmethod
-    def open(cls, inputs: Sequence[str | Path], config: InputConfig) -> Source:
-        """Raises InputError for what is missing, empty, unreadable, or of other columns than the first file."""
-        return cls(expand(inputs), config)
+    def open(cls, inputs: Sequence[Given], config: InputConfig, spool: Spool) -> Source:
+        """Raises InputError for what is missing, empty, unreadable, or of other columns than the first file.
+
+        ``spool`` takes in what can't be read twice, and has to live as long as the source.
+        """
+        return cls(locate(inputs, config, spool), config)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(file.path for file in self.files)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was guessed about the files, for whoever checks them."""
+        return [
+            f"{file.name} was read as {encoding}, a guess: set [input] encoding when letters look wrong"
+            for file, reader in zip(self.files, self._readers, strict=True)
+            if (encoding := reader.guessed_encoding())
+        ]
+
+    @property
+    def guessed_encodings(self) -> list[str]:
+        """The encodings that were told by guessing, of the files in order."""
+        return [name for reader in self._readers if (name := reader.guessed_encoding())]
 
     def identify(self) -> tuple[FileIdentity, ...]:
         """Size and SHA-256 of each file, read once from one descriptor (about 1.5 GB a second)."""
         with ThreadPoolExecutor(max_workers=2) as pool:
-            return tuple(pool.map(self.identify_one, self.paths))
+            return tuple(pool.map(identify, self.files))
 
-    @staticmethod
-    def identify_one(path: Path) -> FileIdentity:
-        """One file's size and digest. Raises InputError when it can't be read."""
-        return _identify(path)
+    def moved(self, old: Path, new: Path) -> None:
+        """Follow a folder to its new place: files that were in ``old`` are now in ``new``."""
+        for index, file in enumerate(self.files):
+            if file.path.parent == old:
+                self._readers[index].move_to(new / file.path.name)
+                self.files = (
+                    *self.files[:index],
+                    replace(file, path=new / file.path.name),
+                    *self.files[index + 1 :],
+                )
 
     def read(self, start: Position | None = None) -> Iterator[Chunk]:
-        """The chunks from ``start`` on, with columns in the order of the first file."""
+        """The chunks from ``start`` on, with columns in the order of the first file.
+
+        Raises InputError for a file that is broken, or that was changed since it was opened.
+        """
         start = start or Position()
-        names = self.schema.names()
         for index in range(start.file, len(self._readers)):
             position = start if index == start.file else Position(file=index, row=start.row)
+            as_it_is = self._readers[index].schema() == self.schema
             for chunk in self._readers[index].read(position):
-                yield (replace(chunk, frame=chunk.frame.select(names)) if chunk.frame.columns != names else chunk)
+                yield chunk if as_it_is else replace(chunk, frame=self._laid_out(chunk.frame, index))
                 start = replace(start, row=chunk.end.row)
+            if _stamp(self.files[index]) != self._stamps[index]:
+                raise InputError(
+                    f"{self.files[index].name} was changed while it was read: some rows may be of the old file",
+                    hint="let its writer finish, then start anew",
+                )
 
-    def _reader(self, path: Path) -> Reader:
-        kind = self.config.format or detect_format(path)
-        return _READERS[kind](path, self.config)
+    def head(self, rows: int) -> pl.DataFrame:
+        """The first ``rows`` sound rows, or all there are."""
+        found = pl.DataFrame(schema=self.schema)
+        chunks = self.read()
+        while len(found) < rows and (chunk := next(chunks, None)) is not None:
+            sound = chunk.frame.filter(~pl.int_range(pl.len()).is_in(list(chunk.faults)))
+            found = pl.concat([found, sound.head(rows - len(found))])
+        return found
+
+    def _laid_out(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
+        partitions = self.files[index].partitions.items()
+        frame = frame.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in partitions)
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in self.schema.items())
 
     def _common_schema(self) -> pl.Schema:
-        first = self._readers[0].schema()
+        first = self._schema(0)
         if not first:
-            raise InputError(f"{self.paths[0]} has no columns")
-        for path, reader in zip(self.paths[1:], self._readers[1:], strict=True):
-            other = reader.schema()
-            if missing := [name for name in first if name not in other]:
-                raise InputError(
-                    f"{path} has no column {missing[0]!r}, which {self.paths[0]} has",
-                    hint="files sent together need the same columns; send them in runs of their own otherwise",
-                )
-            if extra := [name for name in other if name not in first]:
-                raise InputError(
-                    f"{path} has a column {extra[0]!r}, which {self.paths[0]} lacks",
-                    hint="files sent together need the same columns; send them in runs of their own otherwise",
-                )
-            for name, dtype in first.items():
-                if other[name] != dtype:
-                    raise InputError(f"{path}: column {name!r} is {other[name]}, but {dtype} in {self.paths[0]}")
+            raise InputError(f"{self.files[0].name} has no columns")
+        for index in range(1, len(self.files)):
+            self._compare(first, index)
         return first
 
+    def _schema(self, index: int) -> pl.Schema:
+        schema = dict(self._readers[index].schema())
+        return pl.Schema(schema | dict.fromkeys(self.files[index].partitions, pl.String()))
 
-def expand(inputs: Sequence[str | Path]) -> list[Path]:
-    """Files, folders and globs → files in a stable order. Raises InputError when one names nothing."""
-    paths: list[Path] = []
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
-            readable = [file for file in found if file.suffix.lower() in _FORMATS]
-            if not readable:
-                raise InputError(f"folder {path} holds no input file", hint="expected " + ", ".join(_FORMATS))
-            paths.extend(readable)
-        elif path.exists():
-            if not path.is_file():
-                raise InputError(f"{path} is not a regular file", hint="give a file, a folder, a glob, or - for stdin")
-            paths.append(path)
-        elif glob.has_magic(str(given)):
-            matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207 - may be absolute
-            if not (files := [match for match in matches if match.is_file()]):
-                raise InputError(f"no file matches {given}")
-            paths.extend(files)
-        else:
-            raise InputError(f"input file not found: {given}", hint="check the path")
-    if not paths:
-        raise InputError("no input was given")
-    return paths
+    def _compare(self, first: pl.Schema, index: int) -> None:
+        name, other = self.files[index].name, self._schema(index)
+        hint = "files sent together need the same columns; send them in runs of their own otherwise"
+        if missing := [column for column in first if column not in other]:
+            raise InputError(f"{name} has no column {missing[0]!r}, which {self.files[0].name} has", hint=hint)
+        if extra := [column for column in other if column not in first]:
+            raise InputError(f"{name} has a column {extra[0]!r}, which {self.files[0].name} lacks", hint=hint)
+        for column, dtype in first.items():
+            if other[column] != dtype and other[column] != pl.Null:
+                raise InputError(f"{name}: column {column!r} is {other[column]}, but {dtype} in {self.files[0].name}")
 
 
-def detect_format(path: Path) -> str:
-    """By the first bytes where they are telling, else by the name's ending, else CSV. Raises InputError."""
+def identify(file: InputFile) -> FileIdentity:
+    """One file's size and digest. Raises InputError when it can't be read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(8)
+        with file.path.open("rb", buffering=0) as raw:
+            size = os.fstat(raw.fileno()).st_size
+            digest = hashlib.file_digest(raw, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}") from None
-    by_name = _FORMATS.get(path.suffix.lower())
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return kind
-    if not head:
-        raise InputError(f"{path} is empty", hint="give a file with a header line and at least one row")
-    if by_name in ("parquet", "arrow"):
-        raise InputError(f"{path} is no {by_name} file: its first bytes say otherwise", hint="is it complete?")
-    return by_name or "csv"
+        raise InputError(f"{file.name} can't be read: {error.strerror}") from None
+    return FileIdentity(file.name, size, digest, file.format, file.partitions)
 
 
-def _csv(path: Path, config: InputConfig) -> Reader:
-    delimiter = config.delimiter or ("\t" if path.suffix.lower() == ".tsv" else None)
-    source = ByteSource(path, name=str(path), encoding=config.encoding)
-    return CsvReader(source, delimiter=delimiter, header=config.header)
-
-
-def _parquet(path: Path, _: InputConfig) -> Reader:
-    return ScanReader(pl.scan_parquet(path, glob=False), name=str(path), kind="Parquet")
-
-
-def _arrow(path: Path, _: InputConfig) -> Reader:
-    return ScanReader(pl.scan_ipc(path), name=str(path), kind="Arrow IPC")
-
-
-_READERS: dict[str, Callable[[Path, InputConfig], Reader]] = {
-    "csv": _csv,
-    "parquet": _parquet,
-    "arrow": _arrow,
-}
-
-
-def _identify(path: Path) -> FileIdentity:
+def _stamp(file: InputFile) -> tuple[int, int, int]:
+    """Size, time of change and inode. Raises InputError when the file is gone."""
     try:
-        with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file.path.stat()
     except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}") from None
-    return FileIdentity(str(path), size, digest)
+        raise InputError(f"{file.name} can't be read: {error.strerror}") from None
+    # A rename within its folder keeps all three, so that a spooled file may be moved.
+    return found.st_size, found.st_mtime_ns, found.st_ino

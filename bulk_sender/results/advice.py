@@ -106,6 +106,37 @@ def _steps(status: Status, summary: Summary, where: str, rejects: str, sandbox: 
         yield Step("Mend the rows in the rejects file, then send it with this run's --config and options:", again)
 
 
+OF_A_BROADCAST = {
+    Status.UNKNOWN: "Braze may or may not have taken the broadcast: the request left, but no complete answer came.",
+    Status.FAILED: "Braze refused the broadcast, and documents that nothing was sent.",
+    Status.NOT_SENT: "The broadcast was not sent.",
+    Status.ACCEPTED: "Braze took the broadcast. That is no proof that a message reached anyone.",
+}
+
+
+def of_broadcast(summary: Summary, *, runs_dir: str = "") -> Count:
+    """What became of a broadcast's one request, which is never sent again by itself. It has no rows."""
+    assert summary.broadcast is not None
+    status = Status(summary.broadcast.status)
+    steps = () if summary.state == "running" else tuple(_broadcast_steps(status, summary, _where(runs_dir)))
+    return Count(status, 0, OF_A_BROADCAST[status], steps)
+
+
+def _broadcast_steps(status: Status, summary: Summary, where: str) -> Iterator[Step]:
+    run = shlex.quote(summary.run_id)
+    if status is Status.UNKNOWN:
+        yield Step(
+            "Look in Braze whether the campaign went out. If it did:", f"bulk-sender resolve {run} --as accepted{where}"
+        )
+        yield Step("If it did not:", f"bulk-sender resolve {run} --as failed{where}")
+    elif status is Status.NOT_SENT:
+        # The id is left to be typed: a confirmation that is pasted confirms nothing.
+        again = f"bulk-sender broadcast --run-id {run} --confirm ID{where}"
+        yield Step("Mend what stopped it, then send it with the configuration it was begun with:", again)
+    elif status is Status.FAILED:
+        yield Step("Read the reason, mend what it names, then start another broadcast.")
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A count's stretch of the bar over all rows, in percent of its length."""
@@ -130,6 +161,8 @@ def slices(counts: Sequence[Count]) -> list[Slice]:
 
 def headline(summary: Summary) -> str:
     """The run in a sentence or two, worst news first."""
+    if summary.broadcast is not None:
+        return f"The broadcast is {NAMES[Status(summary.broadcast.status)]}."
     if summary.state == "running":
         return f"The run is going on: {summary.accepted:,} of {summary.rows:,} rows are accepted so far."
     troubled = sum(int(getattr(summary, status)) for status in TROUBLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -37,13 +38,48 @@ def write_results(journal: Journal, path: Path, kind: Format, statuses: set[str]
 
 
 def write_rejects(journal: Journal, path: Path) -> None:
-    """``rejected.csv``: the rejected rows as they were, and ``error``; only its header when there are none."""
+    """``rejected.csv``: the rejected rows as they were, and ``error``; only its header when there are none.
+
+    Written as the run's configuration reads a CSV, so that it can be sent with that configuration once it is mended.
+    """
     ids = chunk_ids(journal)
     columns = (
         [name for name in chunk_rejects(journal, ids[0]).columns if name not in ("\x00row", "error")] if ids else []
     )
+    reads = (journal.fact("settings") or {}).get("input", {})
+    encoding = reads.get("encoding")
+    frames = rejects(journal) if not encoding else (_errors_in(encoding, frame) for frame in rejects(journal))
+    schema = pl.Schema({name: pl.String() for name in [*columns, "error"]})
     with replacing(path) as temporary:
-        _lazy(rejects(journal), pl.Schema({name: pl.String() for name in [*columns, "error"]})).sink_csv(temporary)
+        _lazy(frames, schema).sink_csv(
+            temporary, separator=reads.get("delimiter") or ",", include_header=reads.get("header", True)
+        )
+        if encoding:
+            _transcode(temporary, encoding)
+
+
+def _errors_in(encoding: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The program's own words with ``?`` for what the input's encoding has no character for."""
+    words = [text.encode(encoding, "replace").decode(encoding) for text in frame["error"]]
+    return frame.with_columns(error=pl.Series(words, dtype=pl.String))
+
+
+def _transcode(path: Path, encoding: str) -> None:
+    """From UTF-8 to another encoding, unless that has no character for something: then it stays as it is."""
+    other = path.with_name(f"{path.name}.other")
+    _create_private(other)
+    try:
+        with path.open(encoding="utf-8", newline="") as known, other.open("w", encoding=encoding, newline="") as wanted:
+            shutil.copyfileobj(known, wanted)
+        other.replace(path)
+    except UnicodeEncodeError:
+        other.unlink()
+
+
+def _create_private(path: Path) -> None:
+    """An empty file that nobody else can read, in the place of whatever is there."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
 
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
@@ -77,11 +113,7 @@ class replacing:
 
     def __enter__(self) -> Path:
         failpoints.reach("before_results")
-        with suppress(FileNotFoundError):
-            self.temporary.unlink()
-        self._try(
-            lambda: os.close(os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
-        )
+        self._try(lambda: _create_private(self.temporary))
         return self.temporary
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
@@ -91,7 +123,11 @@ class replacing:
             if isinstance(error, OSError | pl.exceptions.PolarsError):
                 raise self._refusal(error) from None
             return
-        self._try(self._publish)
+        try:
+            self._try(self._publish)
+        except BulkSenderError:
+            self.temporary.unlink(missing_ok=True)
+            raise
 
     def _publish(self) -> None:
         self.temporary.chmod(0o600)

@@ -26,8 +26,9 @@ UNION SELECT a.batch FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHER
 _REFUSED = f"""
 SELECT status, http_status, coalesce(code, '') AS code, coalesce(message, '') AS message,
        coalesce(likely, '') AS likely, coalesce(decided, '') AS decided, batch, chunk, first, size
-FROM state WHERE batch IN ({_TROUBLED}) AND status IN ('failed', 'unknown')
+FROM state WHERE batch IN ({_TROUBLED}) AND status IN ('failed', 'unknown') AND size > 0
 """
+"""Not a broadcast's batch, which has no rows to give a reason for."""
 _REASON = "status, http_status, code, message, likely, decided"
 
 _COLUMN = r"""^(column (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))"""

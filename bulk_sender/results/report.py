@@ -53,6 +53,8 @@ class Report:
     reason: str
     counts: list[advice.Count]
     slices: list[advice.Slice]
+    broadcast: advice.Count | None
+    """What became of a broadcast, which has no rows to count; its facts are the summary's."""
     target_kind: str
     target: str
     endpoint: str
@@ -129,6 +131,7 @@ def gather(journal: Journal, summary: Summary) -> Report:
         reason=mask_in(clean(summary.reason)),
         counts=counts,
         slices=advice.slices(counts),
+        broadcast=advice.of_broadcast(summary, runs_dir=elsewhere) if summary.broadcast else None,
         target_kind="Canvas" if config.is_canvas else "Campaign",
         target=config.target or "",
         endpoint=without_credentials(config.braze.endpoint or ""),
@@ -206,6 +209,7 @@ def _environment() -> Environment:
         "number": figures.number,
         "duration": figures.duration,
         "share": figures.share,
+        "masked": lambda text: mask_in(clean(text)),
         "clock": _clock,
     }
     return environment

@@ -63,8 +63,9 @@ class Answer(NamedTuple):
 class Bucket:
     """``width_s`` seconds of a part, from ``start_s`` of the timeline on, which was ``at`` by the clock (UTC).
 
-    ``answers``: the requests that left in it, by what they came to; ``recipients``: those that Braze took. ``p50_s``
-    and ``p95_s``: seconds from a request's start to the end of its answer, 429s apart; None where no answer came.
+    ``answers``: the requests that left in it, by what they came to; ``recipients``: those whom these answers accepted,
+    whatever was decided later. ``p50_s`` and ``p95_s``: seconds from a request's start to the end of its answer, 429s
+    apart; None where no answer came.
     """
 
     start_s: float

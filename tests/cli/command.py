@@ -100,11 +100,11 @@ class Here:
     def __init__(self, capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
         self._capture, self._patch = capture, patch
 
-    def run(self, place: Place, *arguments: str | Path) -> Outcome:
+    def run(self, place: Place, *arguments: str | Path, **variables: str) -> Outcome:
         self._patch.chdir(place.folder)
         for name in [name for name in os.environ if name.startswith(("BRAZE_", "BULK_SENDER_"))]:
             self._patch.delenv(name)
-        for name, value in place.variables.items():
+        for name, value in (place.variables | variables).items():
             self._patch.setenv(name, value)
         self._patch.setattr(sys, "argv", ["bulk-sender"])
         for console in ("err", "out"):

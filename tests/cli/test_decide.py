@@ -72,11 +72,11 @@ def test_resolve_asks_with_the_evidence_and_a_no_changes_nothing(doubtful: tuple
 
 
 def test_failed_rows_are_isolated_and_can_be_retried(place: Place, braze: RunningSandbox, here: Here) -> None:
-    done = place.send(place.write("people.csv", _ONE_BAD), "--run-id", "r")
+    done = here.send(place, place.write("people.csv", _ONE_BAD), "--run-id", "r")
     assert done.code == 1
     assert "retry r --failed" in done.err
     requests = braze.ledger.requests
-    again = place.run("retry", "r", "--failed", "--yes", "--why", "mended in Braze")
+    again = here.run(place, "retry", "r", "--failed", "--yes", "--why", "mended in Braze")
     assert again.code == 1
     assert braze.ledger.requests == requests + 1
     assert braze.ledger.twice() == {}
@@ -86,29 +86,29 @@ def test_failed_rows_are_isolated_and_can_be_retried(place: Place, braze: Runnin
     assert "HTTP 400" in story.out
 
 
-def test_nothing_to_go_on_with_is_said_and_nothing_is_sent(place: Place, braze: RunningSandbox) -> None:
-    place.send(place.people(1), "--run-id", "r")
+def test_nothing_to_go_on_with_is_said_and_nothing_is_sent(place: Place, braze: RunningSandbox, here: Here) -> None:
+    here.send(place, place.people(1), "--run-id", "r")
     requests = braze.ledger.requests
     for arguments, words in (
         (("resume", "r", "--yes"), "has been finished before"),
         (("retry", "r", "--failed", "--unknown", "--yes"), "has no failed or unknown row"),
         (("resolve", "r", "--as", "failed", "--yes"), "No row is unknown"),
     ):
-        done = place.run(*arguments)
+        done = here.run(place, *arguments)
         assert done.code == 0
         assert words in done.err
     assert braze.ledger.requests == requests
 
 
 def test_a_run_that_has_begun_can_change_its_pace_but_an_input_that_changed_is_refused(
-    place: Place, braze: RunningSandbox
+    place: Place, braze: RunningSandbox, here: Here
 ) -> None:
     path = place.people(120)
-    assert place.send(path, "--run-id", "r", "--canary", "10").code == 3
+    assert here.send(place, path, "--run-id", "r", "--canary", "10").code == 3
     original = path.read_text()
     path.write_text(original + "somebody-else\n")
-    done = place.run("retry", "r", "--failed", "--yes")
+    done = here.run(place, "retry", "r", "--failed", "--yes")
     assert done.code == 3  # nothing failed: it stands as it stood
     path.write_text(original)
-    assert place.run("resume", "r", "--yes", "--rate", "500/second", "--concurrency", "2").code == 0
+    assert here.run(place, "resume", "r", "--yes", "--rate", "500/second", "--concurrency", "2").code == 0
     assert braze.ledger.accepted_recipients == 120

@@ -35,16 +35,18 @@ def test_quiet_prints_nothing_at_all_when_nothing_is_wrong(place: Place, here: H
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
-def test_rejected_rows_make_exit_code_1_and_can_be_mended_and_sent(place: Place, braze: RunningSandbox) -> None:
+def test_rejected_rows_make_exit_code_1_and_can_be_mended_and_sent(
+    place: Place, braze: RunningSandbox, here: Here
+) -> None:
     path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nanna,8\n,9\n")
-    done = place.send(path, "--run-id", "r")
+    done = here.send(place, path, "--run-id", "r")
     assert done.code == 1
     counts = {name: place.summary("r")[name] for name in ("accepted", "rejected", "duplicate", "rows")}
     assert counts == {"accepted": 1, "rejected": 2, "duplicate": 1, "rows": 4}
-    assert "python -m bulk_sender send bulk-sender-runs/r/rejected.csv" in done.err
+    assert "bulk-sender send bulk-sender-runs/r/rejected.csv" in done.err
     rejected = place.runs / "r" / "rejected.csv"
     rejected.write_text(rejected.read_text().replace("old", "8").replace("\n,9", "\ncarl,9"))
-    assert place.send(rejected).code == 0
+    assert here.send(place, rejected).code == 0
     assert set(braze.ledger.recipients) == {f"external_user_id:{name}" for name in ("anna", "ben", "carl")}
 
 
@@ -206,30 +208,30 @@ def test_a_finished_run_is_reported_again_with_its_own_exit_code_and_nothing_is_
 
 
 def test_a_run_of_that_name_with_other_input_or_another_campaign_is_a_mistake(
-    place: Place, braze: RunningSandbox
+    place: Place, braze: RunningSandbox, here: Here
 ) -> None:
     path = place.people(2)
-    assert place.send(path, "--run-id", "r").code == 0
+    assert here.send(place, path, "--run-id", "r").code == 0
     requests = braze.ledger.requests
-    other = place.run("send", path, "--campaign-id", "other", "--yes", "--run-id", "r")
+    other = here.run(place, "send", path, "--campaign-id", "other", "--yes", "--run-id", "r")
     assert other.code == 2
     assert "braze.campaign_id" in other.err
     place.people(3)
-    changed = place.send(path, "--run-id", "r")
+    changed = here.send(place, path, "--run-id", "r")
     assert changed.code == 2
     assert "another input" in changed.err
     assert braze.ledger.requests == requests
 
 
-def test_a_stopped_run_goes_on_when_its_command_is_repeated(place: Place, braze: RunningSandbox) -> None:
+def test_a_stopped_run_goes_on_when_its_command_is_repeated(place: Place, braze: RunningSandbox, here: Here) -> None:
     path = place.people(120)
     arguments = ("send", path, "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r")
-    wrong = place.run(*arguments, BRAZE_API_KEY="f" * 36)
+    wrong = here.run(place, *arguments, BRAZE_API_KEY="f" * 36)
     assert wrong.code == 3
     assert "refused the key" in wrong.err
     assert "f" * 36 not in wrong.out + wrong.err
     assert place.summary("r")["not_sent"] == 120
-    assert place.run(*arguments).code == 0
+    assert here.run(place, *arguments).code == 0
     assert braze.ledger.accepted_recipients == 120
     assert braze.ledger.twice() == {}
 
@@ -264,25 +266,25 @@ def test_a_braze_that_cannot_be_reached_leaves_everything_to_be_resumed(place: P
     assert place.summary("r")["not_sent"] == 120
 
 
-def test_quiet_still_says_why_it_stopped_and_how_to_go_on(place: Place) -> None:
-    done = place.run("send", place.people(1), "--campaign-id", "nobody", "--yes", "--quiet", "--run-id", "r")
+def test_quiet_still_says_why_it_stopped_and_how_to_go_on(place: Place, here: Here) -> None:
+    done = here.run(place, "send", place.people(1), "--campaign-id", "nobody", "--yes", "--quiet", "--run-id", "r")
     assert done.code == 3
     assert done.err.startswith("error: Run r stopped: Braze does not know")
     assert "resume r" in done.err
 
 
-def test_the_log_of_a_stopped_run_says_so_without_an_address(place: Place) -> None:
-    done = place.run(
-        *("send", place.people(1), "--campaign-id", "nobody", "--yes", "--log-format", "json", "--run-id", "r")
+def test_the_log_of_a_stopped_run_says_so_without_an_address(place: Place, here: Here) -> None:
+    done = here.run(
+        place, *("send", place.people(1), "--campaign-id", "nobody", "--yes", "--log-format", "json", "--run-id", "r")
     )
     assert [event["event"] for event in done.events] == ["run_started", "stopped", "run_finished"]
     assert done.events[-1]["exit_code"] == 3
 
 
-def test_the_key_is_in_no_file_even_when_braze_quotes_it(place: Place) -> None:
+def test_the_key_is_in_no_file_even_when_braze_quotes_it(place: Place, here: Here) -> None:
     wrong = KEY.replace("0123", "9999")
-    place.run("send", place.people(1), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", BRAZE_API_KEY=wrong)
-    place.send(place.people(1), "--run-id", "s")
+    here.run(place, "send", place.people(1), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", BRAZE_API_KEY=wrong)
+    here.send(place, place.people(1), "--run-id", "s")
     found = [path for path in files_below(place.folder) if {wrong, KEY} & set_of_keys(path.read_bytes())]
     assert len(files_below(place.folder)) > 8
     assert found == []

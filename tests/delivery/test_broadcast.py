@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import stat
 import subprocess
@@ -20,7 +21,10 @@ import bulk_sender.api as bulk
 from bulk_sender.config import Config, Rate
 from bulk_sender.delivery.broadcast import BroadcastPreview
 from bulk_sender.delivery.endpoint import BROADCAST_RATE, Endpoint, broadcast_endpoint, endpoint
+from bulk_sender.delivery.guard import Guard
 from bulk_sender.delivery.journal import Journal
+from bulk_sender.delivery.outcome import Outcome, Verdict
+from bulk_sender.delivery.records import Batch
 from bulk_sender.errors import ConfigError, GuardrailError, InputError, RunMismatchError
 from bulk_sender.results.summary import Summary
 from bulk_sender.run import Progress
@@ -112,6 +116,27 @@ def test_each_endpoint_says_what_it_is_in_its_body() -> None:
     assert named["broadcast"] is False and len(named["recipients"]) == 1
     alone = json.loads(broadcast_endpoint(config).body(b""))
     assert alone["broadcast"] is True and "recipients" not in alone
+
+
+def test_a_request_of_another_kind_than_its_run_never_leaves() -> None:
+    config = Config.parse({"braze": {"endpoint": "http://127.0.0.1", "campaign_id": "c1"}}, where="the test")
+    people, nobody = Batch(1, 1, 0, 2), Batch(1, 1, 0, 0)
+    guard = Guard(endpoint(config))
+    guard.planned(people)
+    assert guard.refuses(people) == ""
+    assert Guard(broadcast_endpoint(config), broadcast=True).refuses(nobody) == ""
+    assert "broadcast = false" in Guard(broadcast_endpoint(config)).refuses(nobody)
+    assert "broadcast = true" in Guard(endpoint(config), broadcast=True).refuses(people)
+    assert "0 recipients" in Guard(endpoint(config)).refuses(nobody)
+    assert "2 recipients" in Guard(broadcast_endpoint(config), broadcast=True).refuses(people)
+
+
+def test_a_broadcast_is_refused_a_second_time_by_the_guard_alone() -> None:
+    config = Config.parse({"braze": {"endpoint": "http://127.0.0.1", "campaign_id": "c1"}}, where="the test")
+    guard, batch = Guard(broadcast_endpoint(config), broadcast=True), Batch(1, 1, 0, 0)
+    assert guard.refuses(batch) == ""
+    guard.ended(batch, Outcome(Verdict.UNKNOWN))
+    assert "sent again" in guard.refuses(batch)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +291,26 @@ def test_a_paused_canvas_takes_it_with_a_notice_that_is_kept(bench: Bench) -> No
         summary = bench.broadcast(braze.url)
     assert summary.broadcast is not None
     assert (summary.broadcast.error_code, summary.broadcast.error) == ("accepted_with_notice", notice)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "next_step"),
+    [
+        (TAKEN, "accepted", ""),
+        (None, "unknown", "bulk-sender resolve b --as accepted"),
+        (Answer(400, {"message": "Bad filter"}), "failed", "start another broadcast"),
+        (Answer(401, {"message": "No such key"}), "not sent", "bulk-sender broadcast --run-id b --confirm ID"),
+    ],
+    ids=["accepted", "unknown", "failed", "not sent"],
+)
+def test_the_report_says_what_became_of_it(bench: Bench, answer: Answer | None, said: str, next_step: str) -> None:
+    with scripted(lambda *_: answer) as braze:
+        bench.broadcast(braze.url)
+    markup = (bench.runs / "b" / "report.html").read_text(encoding="utf-8")
+    page = " ".join(re.sub(r"<[^>]+>", "", markup).split())
+    assert f"The broadcast is {said}." in page
+    assert next_step in page
+    assert "All is well" not in page and "bulk-sender retry" not in page and "bulk-sender resume" not in page
 
 
 def test_another_configuration_under_the_same_run_is_refused(bench: Bench) -> None:

@@ -207,3 +207,22 @@ def test_a_key_that_a_server_quotes_escaped_is_struck_out_too(said: str) -> None
 def test_an_answer_without_the_key_is_kept_byte_for_byte() -> None:
     for said in (b'{"a":"\\u00e9","a": 1e400}', b"\xff\xfe", b"", b'{"a": ' + b"[" * 5000, b'"\\ud800"'):
         assert Credential.check(CANARY).scrub_json(said) == said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file that is root's")
+def test_a_file_of_root_may_be_readable_by_the_services_own_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So Kubernetes hands a Secret, and systemd a credential, to a process that is not root."""
+    file = tmp_path / "key"
+    file.write_text("0123abcd-0123-abcd")
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    for mode in (0o400, 0o440):
+        file.chmod(mode)
+        assert (
+            Credential.from_environment({"BRAZE_API_KEY_FILE": str(file)}).authorization == "Bearer 0123abcd-0123-abcd"
+        )
+    for mode in (0o444, 0o460, 0o404):
+        file.chmod(mode)
+        with pytest.raises(CredentialError, match="can be read by others"):
+            Credential.from_environment({"BRAZE_API_KEY_FILE": str(file)})

@@ -194,7 +194,7 @@ def test_a_campaigns_request() -> None:
         **message,
         "recipients": [{"external_user_id": "a"}, {"external_user_id": "b"}],
     }
-    assert made.frame_bytes == len(made.body(b""))
+    assert made.frame_bytes == len(made.head + made.tail)
 
 
 @pytest.mark.parametrize("name", ["canvas_entry_properties", "context"])

@@ -36,6 +36,7 @@ ANSWERS: list[tuple[str, int, Any, Verdict, str, str]] = [
     # name, status, body, verdict, stop, code
     ("F29 success", 201, GOOD, ACCEPTED, "", ""),
     ("F30 minor errors", 201, {**GOOD, "errors": [{"index": 0}]}, ACCEPTED, "", "accepted_with_errors"),
+    ("F30 a notice", 201, {**GOOD, "notice": "the campaign is paused"}, ACCEPTED, "", "accepted_with_notice"),
     ("F30 no errors after all", 201, {**GOOD, "errors": []}, ACCEPTED, "", ""),
     ("F31 another message", 201, {**GOOD, "message": "weird"}, UNKNOWN, "", "http_201_unexpected"),
     ("F31 nearly the message", 201, {**GOOD, "message": " success\x1b[0m"}, UNKNOWN, "", "http_201_unexpected"),
@@ -138,7 +139,7 @@ def test_a_whole_answer_means(name: str, status: int, body: Any, verdict: Verdic
     assert outcome.http_status == status
     assert outcome.reach is Reach.ANSWERED
     assert outcome.may_send_again is (verdict not in (ACCEPTED, UNKNOWN))
-    assert outcome.message or code == ""
+    assert bool(outcome.message) is bool(code), "what is out of the ordinary is said in words, and nothing else is"
     assert outcome.dispatch_id == ("d1" if verdict is ACCEPTED and body.get("dispatch_id") == "d1" else "")
 
 
@@ -162,6 +163,7 @@ def test_what_people_read_of_an_answer() -> None:
     assert (
         judge(answered(201, {**GOOD, "errors": [{"index": 3, "type": "é"}]})).message == '[{"index": 3, "type": "é"}]'
     )
+    assert judge(answered(201, {**GOOD, "notice": "the campaign\n is paused"})).message == "the campaign is paused"
     assert judge(answered(201, {"message": "weird"})).message == "HTTP 201 with the message 'weird'"
     assert judge(answered(201, {"message": 5})).message == "HTTP 201 with the message '5'"
     assert judge(answered(201, b"")).message == "HTTP 201 with no message that Braze documents"

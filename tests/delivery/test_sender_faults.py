@@ -60,7 +60,7 @@ def sent(
 
 # --- one fault in a run -----------------------------------------------------------------------------------------------
 
-DEADLINE = 0.3
+DEADLINE = 0.8
 NEEDS_THE_DEADLINE = {
     *("stop_reading", "stall_mid_body", "hang_after_read", "stall_after_status_line", "half_body_hang"),
     *("drip_answer", "endless_100_continue", "answer_after_deadline"),
@@ -77,7 +77,7 @@ STATUS_OF |= {"refused": {"accepted", "failed"}, "stop": {"not_sent", "unknown"}
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if name not in LIES])
 def test_one_fault_in_a_run_costs_no_more_than_its_own_batch(name: str, tmp_path: Path) -> None:
-    fault = FAULTS[name].using(delay=1.0) if name == "answer_after_deadline" else FAULTS[name]
+    fault = FAULTS[name].using(delay=4.0) if name == "answer_after_deadline" else FAULTS[name]
     fault = fault.using(megabytes=2) if name == "gzip_bomb" else fault
     transport = "wire" if sum(name.encode()) % 2 else "httpx"
     timeout = DEADLINE if name in NEEDS_THE_DEADLINE else 10.0
@@ -144,7 +144,7 @@ WEIGHTS = dict.fromkeys(NASTY, 1.0) | {
 }
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(12))
 def test_a_storm_of_faults(number: int, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")

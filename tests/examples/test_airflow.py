@@ -69,8 +69,8 @@ def test_mapped_tasks_are_runs_of_their_own_and_a_repetition_of_the_dag_run_send
     first = run_dag(stage, environment, *sources)
     assert "success" in first, first
     assert stage.accepted() == 200
-    assert len(os.listdir(stage.runs)) == 2
+    assert len(list(stage.runs.iterdir())) == 2
     again = run_dag(stage, environment, *sources)
     assert again == first
     assert stage.accepted() == 200
-    assert len(os.listdir(stage.runs)) == 2
+    assert len(list(stage.runs.iterdir())) == 2

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +31,7 @@ def example(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 def test_a_flow_sends_each_file_once_and_a_stopped_run_goes_on_in_the_tasks_retry(
     example: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.recipients("one.csv", 120)
-    stage.recipients("two.csv", 80)
+    sources = [stage.recipients("one.csv", 120), stage.recipients("two.csv", 80)]
     send, calls = bs.send_async, []
 
     async def stopped_at_first(*args: Any, **options: Any) -> bs.Summary:
@@ -47,17 +45,17 @@ def test_a_flow_sends_each_file_once_and_a_stopped_run_goes_on_in_the_tasks_retr
     monkeypatch.setattr(example.bs, "send_async", stopped_at_first, raising=False)
     flow = example.winter_campaign
     monkeypatch.setattr(example, "send_to_braze", example.send_to_braze.with_options(retry_delay_seconds=0))
-    assert asyncio.run(flow(stage.folder, stage.job)) == {"accepted": 200}
+    assert asyncio.run(flow(sources, stage.job)) == {"accepted": 200}
     assert len(calls) == 3
     assert calls[0] == calls[1] != calls[2]
     assert stage.accepted() == 200
-    assert sorted(os.listdir(stage.runs)) == sorted(set(calls))
+    assert {folder.name for folder in stage.runs.iterdir()} == set(calls)
 
 
 @pytest.mark.timeout(300)
 def test_what_a_retry_can_not_mend_is_not_tried_again(example: Any, stage: Stage) -> None:
-    stage.recipients("one.csv", 10)
+    source = stage.recipients("one.csv", 10)
     stage.job.write_text("[braze]\ncampain_id = 'a'\n")
     with pytest.raises(bs.ConfigError, match="campain_id"):
-        asyncio.run(example.winter_campaign(stage.folder, stage.job))
+        asyncio.run(example.winter_campaign([source], stage.job))
     assert stage.accepted() == 0

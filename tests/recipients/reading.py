@@ -18,6 +18,7 @@ from bulk_sender.recipients.csv import CsvReader
 from bulk_sender.recipients.mapping import resolve
 from bulk_sender.recipients.plan import Planned, plan
 from bulk_sender.recipients.source import Source
+from bulk_sender.recipients.spool import Spool
 
 Cells = tuple[str | None, ...]
 
@@ -70,7 +71,7 @@ def planned(
 ) -> Iterator[Planned]:
     """The plan of files, as a run makes it."""
     config = config or Config()
-    source = Source.open([paths] if isinstance(paths, Path) else list(paths), config.input)
+    source = Source.open([paths] if isinstance(paths, Path) else list(paths), config.input, Spool())
     return plan(source, resolve(source.schema, config), config, head_bytes=head_bytes, **where)
 
 

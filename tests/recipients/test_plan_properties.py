@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_sender.check import examine
+from bulk_sender.checking import examine
 from bulk_sender.config import Config
 from bulk_sender.recipients import csv as reading_csv
 from bulk_sender.recipients import plan as planning
@@ -20,6 +20,7 @@ from bulk_sender.recipients.mapping import resolve
 from bulk_sender.recipients.plan import BATCH_SIZE, Payload, Planned, duplicate_keys
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import Source
+from bulk_sender.recipients.spool import Spool
 from tests.recipients.reading import planned, rows_of, written
 
 HEAD_BYTES = 500
@@ -202,7 +203,7 @@ def test_the_counts_of_a_check_add_up(
     paths = write(tmp_path_factory.getbasetemp(), *made)
     expected = account(made[0], limit, allow)
     config = configured(limit, allow)
-    source = Source.open(paths, config.input)
+    source = Source.open(paths, config.input, Spool())
     with patch.object(reading_csv, "BLOCK_BYTES", block):
         pieces = list(planned(paths, config, head_bytes=HEAD_BYTES))
         report = examine(pieces, resolve(source.schema, config), config, lambda recipients: b"[" + recipients + b"]")

@@ -12,8 +12,8 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def throttled(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Long enough for charts, with 429s and pauses."""
-    return rehearsed(tmp_path_factory.mktemp("throttled"), 2000, "throttled", "100/second")
+    """Long enough for charts, with 429s and pauses: 80 requests at 60 in a window of 2 s, the first one cut short."""
+    return rehearsed(tmp_path_factory.mktemp("throttled"), 4000, "throttled", "100/second")
 
 
 @pytest.fixture(scope="session")

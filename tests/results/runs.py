@@ -83,6 +83,20 @@ def abused(folder: Path) -> Run:
     return Run(folder / "abused", summary)
 
 
+def shouted(folder: Path, campaign: str, control: bs.Control | None = None) -> Run:
+    """A broadcast to the same server; ``campaign`` is its wish: refuse, lose or take."""
+    with _hostile_braze() as url:
+        summary = bs.broadcast(
+            {"braze": {"endpoint": url, "campaign_id": campaign}, "delivery": {"attempts": 1}},
+            confirm_campaign=campaign,
+            run_id="shout",
+            runs_dir=folder,
+            environment={"BRAZE_API_KEY": KEY},
+            control=control,
+        )
+    return Run(folder / "shout", summary)
+
+
 @contextmanager
 def _hostile_braze() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Hostile)
@@ -103,15 +117,16 @@ class _Hostile(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        people = [recipient["external_user_id"] for recipient in body["recipients"]]
+        people = [recipient["external_user_id"] for recipient in body.get("recipients", [])]
+        wished = people or [body["campaign_id"]]
         key = self.headers["Authorization"]
-        refused = next((person for person in people if "refuse" in person), None)
+        refused = next((person for person in wished if "refuse" in person), None)
         if refused is not None:
             self._answer(400, {"message": f"{HOSTILE_MESSAGE} {refused} named by someone@example.com with {key}"})
-        elif any("lose" in person for person in people):
+        elif any("lose" in person for person in wished):
             self._answer(504, {"message": HOSTILE_MESSAGE})
         else:
-            self._answer(201, {"message": "success", "dispatch_id": "<b>dispatch</b>"})
+            self._answer(201, {"message": "success", "dispatch_id": f"<b>{wished[0]}</b>"})
 
     def _answer(self, status: int, told: dict[str, str]) -> None:
         body = json.dumps(told).encode()

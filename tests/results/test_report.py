@@ -18,7 +18,7 @@ from bulk_sender.results import charts
 from bulk_sender.results.report import gather, render, write_report
 from tests.results.journals import Sent, written
 from tests.results.markup import Element, read
-from tests.results.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, KEY, Run
+from tests.results.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, KEY, Run, shouted
 
 CSS = (Path(charts.__file__).parent / "report.css").read_text()
 
@@ -226,6 +226,32 @@ def test_a_stopped_run_says_why_and_how_to_go_on(tmp_path: Path) -> None:
     assert "it is late <now>" in with_id(page, "reason").words()
     assert f"bulk-sender resume run --runs-dir {tmp_path}" in page.words()
     assert "The run stopped before its end. 500 of 500 rows need you" in page.words()
+
+
+@pytest.mark.parametrize(
+    ("campaign", "status", "command"),
+    [
+        ("take", "accepted", None),
+        ("lose", "unknown", "bulk-sender resolve shout --as accepted"),
+        ("refuse", "failed", None),
+        ("stop", "not_sent", "bulk-sender broadcast --run-id shout --confirm ID"),
+    ],
+)
+def test_a_broadcast_has_no_rows_but_a_result(tmp_path: Path, campaign: str, status: str, command: str | None) -> None:
+    control = bs.Control()
+    if campaign == "stop":
+        control.stop("too late")
+    run = shouted(tmp_path, campaign, control)
+    assert run.summary.broadcast is not None and run.summary.broadcast.status == status
+    page = read(run.page)
+    assert page.all("p")[1].words() == f"The broadcast is {status.replace('_', ' ')}."
+    assert with_id(page, "broadcast").words() == "What became of the broadcast"
+    assert not [item for item in page.all("li") if "data-status" in item.attributes]
+    commands = [code.words() for code in page.all("code") if code.attributes.get("class") == "command"]
+    assert (commands[0] if commands else None) == (command and f"{command} --runs-dir {tmp_path}")
+    assert (HOSTILE_MESSAGE in page.words()) == (campaign in ("lose", "refuse"))
+    assert ("<b>take</b>" in page.words()) == (campaign == "take")
+    assert HOSTILE_MESSAGE not in run.page and KEY not in run.page
 
 
 def test_a_running_run_can_be_looked_at(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""``broadcast``: one request to a whole segment or audience. Guarded more than anything else here."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bulk_sender.cli.options import RUNS_DIR, AsJson, CampaignId, CanvasId, ConfigFile, Endpoint, Quiet, RunsDir, Yes
+from bulk_sender.cli.options import overrides as overrides_of
+from bulk_sender.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    from bulk_sender.delivery.broadcast import BroadcastPreview
+
+
+def broadcast(
+    confirm: Annotated[
+        str | None,
+        typer.Option("--confirm", metavar="CAMPAIGN_ID", help="The campaign's (or Canvas') id once more. Demanded."),
+    ] = None,
+    config: ConfigFile = None,
+    campaign_id: CampaignId = None,
+    canvas_id: CanvasId = None,
+    endpoint: Endpoint = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", metavar="ID", help="The run's name.")] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="To the embedded sandbox; no key needed.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Send one request to the campaign's whole segment, or to those in it who match the audience. No recipients.
+
+    Shows the audience, demands --confirm with the campaign's id, and asks unless --yes.
+    """
+    from bulk_sender.cli.questions import must_be_able_to_ask
+
+    terminal.set_up(quiet=quiet)
+    must_be_able_to_ask(yes, "broadcast")
+    settings = overrides_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
+
+    from bulk_sender import api
+    from bulk_sender.cli.key import take_environment
+    from bulk_sender.cli.watch import Watch
+
+    watch = Watch(yes=yes)
+    handles = watch.handles()
+
+    def agree(about: BroadcastPreview) -> bool:
+        terminal.say(_shown(about), always=not yes)
+        return yes or watch.ask("Send it?")
+
+    code = watch.deliver(
+        lambda: api.broadcast_async(
+            config,
+            confirm_campaign=confirm,
+            overrides=settings,
+            run_id=run_id,
+            runs_dir=runs_dir,
+            sandbox=sandbox,
+            environment=take_environment(),
+            confirm=agree,
+            control=handles["control"],
+            on_progress=handles["on_progress"],
+        ),
+        nothing="has come to its outcome before: nothing was sent now.",
+        as_json=as_json,
+        configuration=str(config) if config else None,
+    )
+    raise typer.Exit(code)
+
+
+def _shown(about: BroadcastPreview) -> list[str]:
+    lines = ["About to broadcast", f"  {about.kind:<11} {about.target}", f"  {'to':<11} {about.endpoint}"]
+    lines.append(f"  {'reaches':<11} {about.reach}")
+    if about.audience is not None:
+        lines += ["  audience", *("    " + line for line in json.dumps(about.audience, indent=2).splitlines())]
+    if not about.known_host:
+        lines.append(f"  {about.endpoint} is not among the known Braze instances: is it spelt right?")
+    return lines

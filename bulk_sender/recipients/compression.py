@@ -1,0 +1,126 @@
+"""Compressed files as the stream of bytes inside: gzip, bzip2, Zstandard, and a zip archive of one file.
+
+Found by their first bytes, whatever the name says. Unpacking is streamed, and bounded against files made to swell:
+at most ``MAX_BYTES`` come out, and beyond ``FREE_BYTES`` at most ``MAX_RATIO`` bytes for each byte of the file.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from bulk_sender.errors import InputError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAX_RATIO = 1000
+"""Text seldom packs better than 1:100, columns that are nearly all empty up to 1:500; deflate ends at 1:1032."""
+FREE_BYTES = 64 << 20
+MAX_BYTES = 256 << 30
+
+SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd", ".zip": "zip"}
+_MAGIC = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bz2"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+)
+DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zstd.ZstdError,
+)
+"""What unpacking raises over a damaged file."""
+UNSUPPORTED = (NotImplementedError, RuntimeError)
+"""What zipfile raises over an encrypted member, or one packed in a way it doesn't know."""
+
+_OPEN: dict[str, Callable[[BinaryIO], BinaryIO]] = {
+    "gzip": lambda raw: cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")),
+    "bz2": lambda raw: cast(BinaryIO, bz2.BZ2File(raw)),
+    "zstd": lambda raw: cast(BinaryIO, zstd.ZstdFile(raw)),
+}
+
+
+def compression(head: bytes) -> str | None:
+    """The compression that a file's first bytes (at least 4) show, or None."""
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+
+
+@contextmanager
+def unpacked(path: Path, name: str) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked where it is compressed. Raises InputError, also later, when it is damaged."""
+    with ExitStack() as stack:
+        try:
+            raw = stack.enter_context(path.open("rb"))
+            kind = compression(raw.read(4))
+            raw.seek(0)
+            if kind is None:
+                yield raw
+                return
+            if kind == "zip":
+                archive = stack.enter_context(zipfile.ZipFile(raw))
+                inner = cast(BinaryIO, stack.enter_context(archive.open(only_member(archive, name))))
+            else:
+                inner = stack.enter_context(_OPEN[kind](raw))
+        except DAMAGED as error:
+            raise _damaged(name, error) from None
+        except UNSUPPORTED as error:
+            raise InputError(f"{name} can't be unpacked: {error}", hint="unpack it, then give what is in it") from None
+        yield cast(BinaryIO, _Bounded(inner, raw, name, kind))
+
+
+def only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """The one file in a zip archive; folders and what macOS adds don't count. Raises InputError."""
+    files = [
+        info for info in archive.infolist() if not info.is_dir() and not info.filename.startswith(("__MACOSX/", "."))
+    ]
+    if len(files) != 1:
+        raise InputError(f"{name} holds {len(files)} files, not one", hint="unpack it, then give the files or folder")
+    if files[0].flag_bits & 1:
+        raise InputError(f"{name} is encrypted", hint="unpack it with its password, then give what is in it")
+    return files[0]
+
+
+class _Bounded:
+    """Counts what comes out against what went in."""
+
+    def __init__(self, inner: BinaryIO, raw: BinaryIO, name: str, kind: str) -> None:
+        self._inner, self._raw, self._name, self._kind = inner, raw, name, kind
+        self._out = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            data = self._inner.read(size)
+        except DAMAGED as error:
+            raise _damaged(self._name, error) from None
+        self._out += len(data)
+        if self._out > min(MAX_BYTES, FREE_BYTES + MAX_RATIO * self._raw.tell()):
+            raise InputError(
+                f"{self._name} swells to more than {self._out >> 20} MB when unpacked: no list of recipients does that",
+                hint=f"if it is sound, unpack it yourself; at most 1:{MAX_RATIO} and {MAX_BYTES >> 30} GB are unpacked",
+            )
+        return data
+
+
+def _damaged(name: str, error: BaseException) -> InputError:
+    words = str(error) or type(error).__name__
+    return InputError(f"{name} can't be unpacked: {words[:200]}", hint="is the file complete?")

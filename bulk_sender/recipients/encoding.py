@@ -1,0 +1,108 @@
+"""Which encoding a text file is written in, told from its first bytes.
+
+In this order: a byte-order mark; UTF-16 without one, by its NULs; UTF-8, by being valid; else charset-normalizer's
+guess among the encodings that spreadsheets and databases write. A guess is named in the report of a check.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+import charset_normalizer
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_WESTERN = "cp1252"
+_GUESSES = [_WESTERN, "cp1250", "cp1251", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "cp949", "mac_roman"]
+_GUESSED_BYTES = 256 << 10
+_LEADS = re.compile(rb"[\x81-\x84\x86-\x90\x95\x98\x9a\x9b\x9d-\x9f][\x40-\x7e\x80-\xfc]")
+"""First bytes of two that are, in cp1252, neither quotes, dashes, dots nor the œ of French."""
+_RUNS = re.compile(rb"[\x80-\xff]{3,}")
+_LATIN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽžŸ€£°§«»’‘“”–—…·ºª¿¡")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """``name``: Python's; ``guessed``: it may be another."""
+
+    name: str
+    guessed: bool = False
+
+
+def detect(sample: bytes) -> Encoding | None:
+    """The encoding of a text that begins with ``sample``, None when it can't be told."""
+    for mark, encoding in _BOMS:
+        if sample.startswith(mark):
+            return Encoding(encoding)
+    if wide := _utf16_without_mark(sample):
+        return Encoding(wide)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+        return Encoding("utf-8")
+    except UnicodeDecodeError as error:
+        if _is_damaged_utf8(sample):
+            return Encoding("utf-8")
+        at = max(0, error.start - _GUESSED_BYTES // 4)
+    # Whole lines around the first byte that is not UTF-8, so that no character of several bytes is cut.
+    start = sample.rfind(b"\n", 0, at) + 1
+    part = sample[start : start + _GUESSED_BYTES]
+    part = part[: part.rfind(b"\n") + 1] or part
+    return _guess(part)
+
+
+def _is_damaged_utf8(sample: bytes) -> bool:
+    """Other encodings hardly ever make a valid character of several bytes: many of them, and it was UTF-8."""
+    text = sample.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    return sum(letter > "\x7f" for letter in text) - bad > 10 * bad
+
+
+def _utf16_without_mark(sample: bytes) -> str | None:
+    head = sample[:4096]
+    pairs = len(head) // 2
+    if pairs < 4:
+        return None
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if odd > pairs * 0.6 and even < pairs * 0.05:
+        return "utf-16-le"
+    if even > pairs * 0.6 and odd < pairs * 0.05:
+        return "utf-16-be"
+    return None
+
+
+def _guess(part: bytes) -> Encoding | None:
+    """Shift-JIS and Western text are told by hand: short samples of them look like many code pages to statistics."""
+    if _is_shift_jis(part):
+        return Encoding("cp932", guessed=True)
+    if _is_western(part):
+        return Encoding(_WESTERN, guessed=True)
+    found = charset_normalizer.from_bytes(part, cp_isolation=_GUESSES, threshold=0.5).best()
+    found = found or charset_normalizer.from_bytes(part).best()
+    return Encoding(codecs.lookup(found.encoding).name, guessed=True) if found else None
+
+
+def _is_western(part: bytes) -> bool:
+    """Accented letters of Western Europe, one or two between ASCII: other alphabets come in runs."""
+    try:
+        letters = [letter for letter in part.decode(_WESTERN) if letter > "\x7f"]
+    except UnicodeDecodeError:
+        return False
+    in_runs = sum(map(len, _RUNS.findall(part)))
+    return in_runs <= 0.3 * len(letters) and sum(letter in _LATIN for letter in letters) >= 0.9 * len(letters)
+
+
+def _is_shift_jis(part: bytes) -> bool:
+    """Valid, and full of bytes that begin its characters; in Western code pages they are rare signs."""
+    try:
+        part.decode("cp932")
+    except UnicodeDecodeError:
+        return False
+    beyond_ascii = sum(byte > 0x7F for byte in part)
+    return len(_LEADS.findall(part)) > 0.15 * beyond_ascii

@@ -1,0 +1,37 @@
+"""The border to polars: whatever it raises over a file's content becomes an InputError that names the file.
+
+A panic of polars is a ``BaseException``, so that it would pass every ``except Exception`` and end in a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import polars as pl
+
+from bulk_sender.errors import InputError
+
+TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError, OverflowError)
+"""What polars raises over content that it can't read."""
+
+
+@contextmanager
+def reading(name: str, kind: str) -> Iterator[None]:
+    """Raises InputError for trouble with ``name`` while it is read as ``kind``."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, TROUBLE) or type(error).__name__ == "PanicException":  # each extension has its own
+            raise broken(name, kind, error) from None
+        raise
+
+
+def broken(name: str, kind: str, error: BaseException) -> InputError:
+    """The words for a file that can't be read as what it should be; only the error's first line is shown."""
+    lines = str(error).splitlines()
+    first = (lines[0][:200] if lines else "") or type(error).__name__
+    return InputError(
+        f"{name} can't be read as {kind}: {first}",
+        hint="is the file complete, and of the format its name says?",
+    )

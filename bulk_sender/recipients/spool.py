@@ -1,0 +1,87 @@
+"""A private place for what can't be read again as it was: standard input, remote objects, frames.
+
+Such an input is written down first, then read like any other file: its digest, a resumed run and positions within
+it need nothing special. Texts are kept as their bytes came; tables become an Arrow IPC file.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from bulk_sender.errors import InputError
+
+FOLDER = "input"
+"""The spool's name within a run's folder."""
+
+
+class Spool:
+    """A folder of mode 0700, made when it is first needed, in ``parent`` (None: the system's place for such).
+
+    Used in a ``with`` statement: what was not moved to where it stays is gone at its end.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        self._parent = parent
+        self._made_parent = False
+        self.folder: Path | None = None
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if self._made_parent and self._parent is not None and not any(self._parent.iterdir()):
+                self._parent.rmdir()
+
+    def place(self, ending: str) -> Path:
+        """A new empty file of mode 0600. Raises InputError when the disk refuses it."""
+        try:
+            folder = self._made()
+            self._count += 1
+            path = folder / f"{self._count:04d}{ending}"
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise unwritable(error) from None
+        return path
+
+    def copy(self, stream: BinaryIO, name: str) -> Path:
+        """The bytes of a stream, as they come. Raises InputError when it can't be read or written."""
+        path = self.place(".bytes")
+        try:
+            with path.open("wb") as file:
+                shutil.copyfileobj(stream, file, 1 << 20)
+        except OSError as error:
+            raise InputError(f"{name} can't be read to its end: {error.strerror or error}") from None
+        return path
+
+    def settle(self, folder: Path) -> Path | None:
+        """Move everything to ``folder``, which is on the same file system and doesn't exist yet.
+
+        Gives the place where it was, None when nothing was spooled.
+        """
+        old, self.folder = self.folder, None
+        if old is not None:
+            old.rename(folder)
+        return old
+
+    def _made(self) -> Path:
+        if self.folder is None:
+            if self._parent is not None and not self._parent.exists():
+                self._parent.mkdir(mode=0o700, parents=True)
+                self._made_parent = True
+            self.folder = Path(tempfile.mkdtemp(prefix=".input-", dir=self._parent))  # mkdtemp makes it 0700
+        return self.folder
+
+
+def unwritable(error: OSError) -> InputError:
+    return InputError(
+        f"the input can't be written down: {error.strerror or error}",
+        hint="is there room? choose another place with --runs-dir",
+    )

@@ -1,0 +1,82 @@
+"""What columns are called, in English, French, German, Spanish, Portuguese and Japanese, and what that means.
+
+A name is compared without case, accents and punctuation: ``E-Mail``, ``e_mail`` and ``e mail`` are one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+IDENTIFIERS: dict[str, str] = {
+    "external_user_id": "external user id|external id|customer id|customer no|customer number|customer|client id"
+    "|client no|client number|user id|userid|user|uid|member id|member no|member number|membership number|contact id"
+    "|contact|crm id|subscriber id|id"
+    "|identifiant|identifiant client|id client|numero client|numero de client|no client|code client|ref client"
+    "|kundennummer|kunden nummer|kundennr|kunden nr|kunden id|kundenid|kunde|mitgliedsnummer|nutzer id"
+    "|id cliente|id de cliente|numero cliente|numero de cliente|codigo cliente|codigo de cliente|id usuario"
+    "|id do cliente|numero do cliente|codigo do cliente|id do usuario"
+    "|顧客番号|顧客id|会員番号|会員id|お客様番号|お客様id|ユーザーid|ユーザid|利用者id",
+    "email": "email|e mail|mail|email address|e mail address|mail address"
+    "|adresse email|adresse e mail|adresse mail|adresse electronique|courriel|mel"
+    "|e mail adresse|email adresse|mailadresse|emailadresse"
+    "|correo|correo electronico|direccion de correo|endereco de email|endereco de e mail|endereco eletronico"
+    "|メール|メールアドレス|eメール|電子メール",
+    "braze_id": "braze id",
+}
+
+PROPERTIES: dict[str, str] = {
+    "first_name": "first name|firstname|given name|forename|prenom|vorname|nombre|primer nombre|primeiro nome|nome"
+    "|名|名前|お名前|氏名",
+    "last_name": "last name|lastname|surname|family name|nom|nom de famille|nachname|familienname|name|apellido"
+    "|apellidos|sobrenome|apelido|姓|苗字",
+    "country": "country|country code|pays|code pays|land|landercode|pais|codigo pais|codigo do pais|国|国名",
+    "language": "language|lang|locale|langue|sprache|idioma|lengua|lingua|言語",
+    "home_city": "city|town|ville|commune|stadt|ort|wohnort|ciudad|cidade|市|都市|市区町村",
+    "gender": "gender|sex|sexe|genre|geschlecht|anrede|sexo|genero|性別",
+    "dob": "date of birth|birth date|birthdate|birthday|dob|date de naissance|naissance|geburtsdatum|geburtstag"
+    "|fecha de nacimiento|nacimiento|data de nascimento|nascimento|生年月日|誕生日",
+    "phone": "phone|phone number|mobile|mobile number|cell|telephone|tel|portable|numero de telephone|telefon|handy"
+    "|telefonnummer|mobilnummer|telefono|movil|telefone|celular|電話|電話番号|携帯電話",
+    "opted_in": "opt in|optin|opted in|newsletter|subscribed|consent|marketing consent|consentement|abonne|inscrit"
+    "|einwilligung|angemeldet|suscrito|consentimiento|consentimento|inscrito|オプトイン|同意|配信許可|メルマガ",
+    "loyalty_tier": "loyalty|loyalty tier|tier|loyalty level|fidelite|niveau de fidelite|statut|niveau"
+    "|treuestatus|treuestufe|kundenstatus|fidelidad|nivel de fidelidad|fidelidade|nivel de fidelidade"
+    "|ランク|会員ランク",
+    "loyalty_points": "points|loyalty points|balance|points de fidelite|solde|punkte|treuepunkte|punktestand|puntos"
+    "|saldo|pontos|ポイント",
+}
+"""A property's name → what its column may be called."""
+
+PROFILE_FIELDS = ("first_name", "last_name", "country", "language", "home_city", "gender", "dob", "phone")
+"""Names that are Braze's own attributes of a profile (Braze: user attributes object)."""
+
+_CODE_WORDS = (
+    "zip postal postcode postleitzahl plz code codigo cp phone tel telephone telefon telefono telefone mobile cell "
+    "handy no nr num number numero nummer sku ean isbn iban siret reference ref id 郵便番号 番号 電話番号 コード"
+)
+_CODES = frozenset(_CODE_WORDS.split())
+
+
+def plain(name: str) -> str:
+    """A column's name without case, accents and punctuation; camel case comes apart."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name))
+    bare = "".join(
+        letter for letter in unicodedata.normalize("NFKD", apart.casefold()) if not ("\u0300" <= letter <= "\u036f")
+    )
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFC", bare).replace("_", " ")))
+
+
+def meaning(name: str, meanings: dict[str, str]) -> str | None:
+    """What a column of that name is, or None."""
+    return next((known for known, names in meanings.items() if plain(name) in names.split("|")), None)
+
+
+def is_code(name: str) -> bool:
+    """Whether digits in such a column are a name, not a number: a postcode, a telephone or an order number."""
+    return not _CODES.isdisjoint(plain(name).split())
+
+
+def slug(name: str) -> str:
+    """A property's name for an unknown column: words joined by underscores."""
+    return plain(name).replace(" ", "_") or "column"

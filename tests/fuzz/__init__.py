@@ -1,0 +1,1 @@
+"""Damaged files, thousands of them, through ``check``: see ``__main__``."""

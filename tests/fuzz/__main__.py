@@ -1,0 +1,83 @@
+"""Damage sample files, run ``check`` over each, and stop at the first that is not taken with composure.
+
+    python -m tests.fuzz --files 10000 --seed 1
+
+For every file: no exception but ``BulkSenderError``, an end within 10 seconds, and an account that adds up. A case
+is made from the seed and its number alone: ``--first N --files 1`` makes it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from bulk_sender import BulkSenderError
+from bulk_sender.api import check
+from tests.fuzz.damage import damaged
+from tests.fuzz.samples import SAMPLES
+
+LIMIT_S = 10.0
+_CONFIGS: list[dict[str, object]] = [
+    {},
+    {"recipient": {"external_user_id": "external_user_id", "attributes": {"all": "attributes.tags:list"}}},
+    {"input": {"filter": "external_user_id > '00010'", "nulls": "send"}},
+    {"input": {"encoding": "cp1252", "delimiter": ","}},
+    {"input": {"header": False}, "recipient": {"external_user_id": "column_1"}},
+]
+
+
+def one(seed: int, number: int, folder: Path) -> str:
+    """Run one case; says how it ended. Raises AssertionError, or whatever got out, when it went wrong."""
+    rng = random.Random(f"{seed}:{number}")
+    ending = rng.choice(list(SAMPLES))
+    data = damaged(SAMPLES[ending](rng), rng)
+    if rng.random() < 0.1:
+        ending = rng.choice([*SAMPLES, "txt", "tsv", "csv.gz", "zip", "json", "ndjson.zst"])
+    path = folder / f"{number}.{ending}"
+    path.write_bytes(data)
+    began = time.monotonic()
+    try:
+        report = check(path, config=rng.choice(_CONFIGS))
+    except BulkSenderError as error:
+        ended = type(error).__name__
+        assert str(error), "an error without words"
+    else:
+        ended = "reported"
+        assert report.valid + report.rejected + report.duplicate == report.rows, report
+        assert sum(report.identifiers.values()) == report.valid, report
+    took = time.monotonic() - began
+    assert took < LIMIT_S, f"took {took:.1f} s"
+    path.unlink()
+    return ended
+
+
+def run(files: int, seed: int, first: int = 0) -> Counter[str]:
+    """Run ``files`` cases from number ``first`` on; how many ended how."""
+    ends: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(first, first + files):
+            try:
+                ends[one(seed, number, Path(folder))] += 1
+            except BaseException:
+                print(f"case {number} of seed {seed}: python -m tests.fuzz --seed {seed} --first {number} --files 1")
+                raise
+    return ends
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--first", type=int, default=0)
+    options = parser.parse_args()
+    print(f"seed {options.seed}", file=sys.stderr)
+    print(dict(run(options.files, options.seed, options.first)))
+
+
+if __name__ == "__main__":
+    main()
