@@ -38,7 +38,7 @@ def test_send_async_runs_inside_an_existing_loop_and_leaves_room_for_others(tmp_
 @pytest.mark.parametrize(
     ("function", "argument"),
     [(bs.send, "recipients.csv"), (bs.resume, "a"), (bs.retry, "a")],
-    ids=lambda value: str(value),
+    ids=["send", "resume", "retry"],
 )
 def test_a_blocking_function_in_a_running_loop_names_the_one_to_await(function: object, argument: str) -> None:
     async def wrong() -> None:
