@@ -30,8 +30,8 @@ FLIPS, CUTS = 200, 60
 def run_killed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """A run that was killed: most of its journal is in the -wal file."""
     with FaultServer() as server:
-        scene = Scene(tmp_path_factory.mktemp("killed") / "scene", nursery, server.url).with_rows(600)
-        assert scene.run("send", failpoint="after_outcome:4").killed
+        scene = Scene(tmp_path_factory.mktemp("killed") / "scene", nursery, server.url, {"concurrency": 1})
+        assert scene.with_rows(600).run("send", failpoint="after_outcome:4").killed
         assert (scene.folder / WAL).stat().st_size > 10_000
     return scene
 
@@ -209,7 +209,7 @@ ACCIDENTS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
 def test_no_command_sends_from_a_journal_that_had_an_accident(nursery: Nursery, tmp_path: Path, accident: str) -> None:
     happens, told = ACCIDENTS[accident]
     with FaultServer() as server:
-        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(400)
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 1}).with_rows(400)
         for name in ("other", "run"):
             scene.run_id = name
             assert scene.run("send", failpoint="after_intent:3").killed

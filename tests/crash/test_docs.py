@@ -21,7 +21,7 @@ def test_the_page_names_the_files_and_figures_of_the_code() -> None:
 def test_the_commands_of_the_page_exist() -> None:
     for module in re.findall(r"python -m (tests[.\w]+)", PAGE):
         assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
-    for file in re.findall(r"pytest (?:-m soak )?(tests/[\w/]+\.py)", PAGE):
+    for file in re.findall(r"pytest (?:-[-\w ]+ )?(tests/[\w/]+\.py)", PAGE):
         assert (ROOT / file).exists(), file
 
 

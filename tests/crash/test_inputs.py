@@ -169,7 +169,7 @@ def test_an_input_changed_while_it_is_read_ends_the_run_with_a_true_account(
         ended = scene.run("send")
         assert set(server.ledger.accepted_ids()) <= given, "a recipient of the other file"
         assert ended.code == 3, ended
-        assert "the input was changed while it was read" in ended.summary["reason"]
+        assert "was changed while it was read" in ended.summary["reason"]
         assert not audit(scene, server.ledger).wrong
         again = scene.run("resume")
         assert (again.code, "has changed since the run began" in again.err) == (2, True)
