@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -59,7 +61,7 @@ class Watch:
         """
         signals.outlive_the_terminal()
         try:
-            with self._narrator:
+            with self._narrator, _library_warnings():
                 summary = anyio.run(self._run, begin)
             return self._conclude(summary, nothing, as_json, configuration)
         except Exception as error:
@@ -172,3 +174,22 @@ class Watch:
 def standing_code(summary: Summary) -> int:
     """The exit code for a run as it stands, when it was not this process that stopped it: 0, 1 or 3."""
     return 3 if summary.state in ("stopped", "interrupted") else summary.exit_code
+
+
+class _Warnings(logging.Handler):
+    """What the library has to say, in the form of all else on this terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        terminal.warn(record.getMessage())
+
+
+@contextmanager
+def _library_warnings() -> Iterator[None]:
+    log, handler = logging.getLogger("bulk_sender"), _Warnings(logging.WARNING)
+    log.addHandler(handler)
+    propagated, log.propagate = log.propagate, False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = propagated

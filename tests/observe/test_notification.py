@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -169,3 +171,24 @@ def test_a_post_that_raises_is_logged_by_its_kind_alone(caplog: pytest.LogCaptur
     Notification(broken).ended(ending(accepted=1))
     assert "ConnectionError" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_the_command_tells_of_it_in_its_own_form(tmp_path: Path) -> None:
+    """One JSON object a line stays one JSON object a line."""
+    pytest.importorskip("apprise")
+    (tmp_path / "job.toml").write_text("[notify]\n")
+    command = [sys.executable, "-m", "bulk_sender", "send", recipients(tmp_path), "--sandbox", "--yes"]
+    done = subprocess.run(
+        [*command, "--config", tmp_path / "job.toml", "--log-format", "json"],
+        cwd=tmp_path,
+        env={**os.environ, "BULK_SENDER_NOTIFY": "json://127.0.0.1:9/secret-path"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    [warning] = [event for event in events if event["event"] == "warning"]
+    assert "notification could not be sent" in warning["message"]
+    assert "secret-path" not in done.stderr
