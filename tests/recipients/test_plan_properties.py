@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -189,6 +190,31 @@ def test_planning_goes_on_behind_any_piece_with_the_same_rows_and_batches(
             assert [size for piece in rest for size in piece.sizes] == [
                 size for piece in pieces[done:] for size in piece.sizes
             ]
+
+
+@settings(max_examples=settings.default.max_examples // 3)
+@given(**CASES, cut=st.integers(1, 120))
+def test_a_cut_comes_after_just_so_many_rows_and_changes_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory,
+    made: tuple[list[Row], list[int]],
+    limit: int | None,
+    allow: bool,
+    block: int,
+    cut: int,
+) -> None:
+    paths = write(tmp_path_factory.getbasetemp(), *made)
+    config = configured(limit, allow)
+    with patch.object(reading_csv, "BLOCK_BYTES", block):
+        whole = list(planned(paths, config, head_bytes=HEAD_BYTES))
+        pieces = list(planned(paths, config, head_bytes=HEAD_BYTES, cut_after=cut))
+    if not whole:
+        assert not pieces
+        return
+    rows = rows_of(pieces)
+    assert rows.equals(rows_of(whole))
+    assert sum(size for piece in pieces for size in piece.sizes) == rows["recipient"].count()
+    ends = list(accumulate(len(piece.rows) for piece in pieces))
+    assert cut in ends or cut > len(rows)
 
 
 @settings(max_examples=settings.default.max_examples // 3)

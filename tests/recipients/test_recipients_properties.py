@@ -206,18 +206,28 @@ class Table:
 STORABLE = st.sampled_from([kind for kind in SCALARS if kind.dtype != pl.Int128()])
 
 
+def nested_in(names: st.SearchStrategy[str]) -> st.SearchStrategy[Kind]:
+    """Types with structs of members of these names."""
+    return st.recursive(
+        STORABLE,
+        lambda inner: inner.map(lists_of) | st.dictionaries(names, inner, min_size=1, max_size=3).map(structs_of),
+        max_leaves=4,
+    )
+
+
 NAMES = st.sampled_from(["a", "b", 'say "hi"', "é", "x.y"])
-NESTED = st.recursive(
-    STORABLE,
-    lambda inner: inner.map(lists_of) | st.dictionaries(NAMES, inner, min_size=1, max_size=3).map(structs_of),
-    max_leaves=4,
-)
+NESTED = nested_in(NAMES)
+ATTRIBUTES = nested_in(st.sampled_from(["a", '"', "é"]))  # Braze takes no blanks and dots in them
 
 
 @st.composite
 def typed_frames(draw: st.DrawFn) -> Table:
     properties = draw(st.dictionaries(NAMES, NESTED, min_size=1, max_size=3).map(structs_of))
-    kinds = {"trigger_properties": properties, "attributes.flat": draw(STORABLE), "attributes.deep.er": draw(NESTED)}
+    kinds = {
+        "trigger_properties": properties,
+        "attributes.flat": draw(STORABLE),
+        "attributes.deep.er": draw(ATTRIBUTES),
+    }
     rows = draw(
         st.lists(st.fixed_dictionaries({name: kind.values | st.none() for name, kind in kinds.items()}), max_size=6)
     )
