@@ -345,12 +345,16 @@ class Journal:
         names, rows = self._read(sql, values)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def dispatched(self) -> dict[str, tuple[int, int]]:
-        """Each dispatch_id so far, with the (batch, attempt) that was first accepted under it."""
+    def dispatched(self, most: int) -> dict[str, tuple[int, int]]:
+        """The latest ``most`` dispatch_ids, oldest first, with the (batch, attempt) first accepted under each."""
         _, rows = self._read(
-            "SELECT dispatch_id, batch, attempt FROM outcome WHERE dispatch_id <> '' ORDER BY attempt DESC"
+            "SELECT dispatch_id, batch, attempt FROM outcome WHERE dispatch_id <> '' ORDER BY attempt DESC LIMIT ?",
+            (most,),
         )
-        return {dispatch_id: (batch, attempt) for dispatch_id, batch, attempt in rows}
+        found: dict[str, tuple[int, int]] = {}
+        for dispatch_id, batch, attempt in reversed(rows):
+            found.setdefault(dispatch_id, (batch, attempt))
+        return found
 
     def column(self, sql: str, values: tuple[Value, ...] = ()) -> list[Any]:
         """The first column of each row: for many rows, a third of what ``query`` costs."""

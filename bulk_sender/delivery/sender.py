@@ -100,7 +100,7 @@ class Sender:
         self._next_attempt = writer.journal.next_id("attempt")
         self._next_batch = writer.journal.next_id("batch")
         self._next_decision = writer.journal.next_id("decision")
-        self._dispatched = writer.journal.dispatched()
+        self._dispatched = writer.journal.dispatched(_MOST_REMEMBERED)
         self._guard = Guard(endpoint, broadcast=bool(writer.journal.fact("broadcast")))
         self._reached = False
 
