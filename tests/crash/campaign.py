@@ -65,6 +65,8 @@ def endure(nursery: Nursery, place: Path, seed: str, figures: Figures, *, kills:
             figures.commands += 1
             if not ended.killed:
                 assert ended.code in (0, 1, 3), (seed, where, ended)
+                if ended.code in (0, 1):
+                    break  # the run got to its end: nothing is left to be killed
                 continue
             struck += 1
             figures.struck[where] += 1

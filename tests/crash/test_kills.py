@@ -59,7 +59,10 @@ def test_a_retry_killed_at_its_decision_sends_the_rows_in_doubt_once(
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_killed_again_and_again_keeps_a_true_account(nursery: Nursery, tmp_path: Path, seed: str) -> None:
     figures = Figures()
-    endure(nursery, tmp_path / "scene", seed, figures, kills=KILLS)
+    for again in range(8):  # on a fast machine a run may get to its end between two kills: then another
+        endure(nursery, tmp_path / f"scene{again}", f"{seed}.{again}", figures, kills=KILLS - figures.kills)
+        if figures.kills == KILLS:
+            break
     assert figures.kills >= KILLS // 2, figures
     assert not figures.wrong
 
