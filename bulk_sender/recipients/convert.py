@@ -46,6 +46,8 @@ class Convention:
     decimal: str = "."
     format: str | None = None
     separator: str = "|"
+    keeps_unsendable: bool = False
+    """For people to mend: NaN and a time that never was are written as they are, which is no JSON."""
 
 
 _Conversion = Callable[[pl.Expr, Convention], pl.Expr]
@@ -159,11 +161,16 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     if dtype.is_float():
         # A struct keeps the shortest digits that read back as the same number, which a cast doesn't promise.
         encoded = pl.struct(value.alias("_")).struct.json_encode()
-        return pl.when(value.is_not_null()).then(encoded.str.slice(5, encoded.str.len_chars() - 6))
+        digits = encoded.str.slice(5, encoded.str.len_chars() - 6)
+        if by.keeps_unsendable:
+            digits = pl.when(value.is_finite()).then(digits).otherwise(value.cast(pl.String))
+        return pl.when(value.is_not_null()).then(digits)
     if dtype == pl.Null:
         return pl.lit(None, dtype=pl.String)
     if dtype in (pl.Binary, pl.Object):
         raise ConfigError(f"a column of type {dtype} can't be sent: JSON has no word for it")
+    if by.keeps_unsendable and isinstance(dtype, pl.Datetime):
+        return pl.coalesce(quote(scalar_text(value, dtype, by)), value.dt.to_string("iso"))
     return quote(scalar_text(value, dtype, by))
 
 

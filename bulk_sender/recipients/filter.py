@@ -18,6 +18,7 @@ import polars as pl
 
 from bulk_sender.config import InputConfig
 from bulk_sender.errors import ConfigError
+from bulk_sender.recipients.columns import Columns
 from bulk_sender.recipients.convert import truth
 from bulk_sender.recipients.engine import TROUBLE
 
@@ -33,10 +34,15 @@ _MOST_COLUMNS = 6
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition laid against a schema. ``readings``: the columns that it wants as something else than they are."""
+    """A condition laid against a schema.
+
+    ``readings``: the columns that it wants as something else than they are; ``called``: those that it calls by their
+    names without the types they bear (``age`` for ``age:integer``).
+    """
 
     condition: pl.Expr | None = None
     readings: dict[str, pl.Expr] = field(default_factory=dict)
+    called: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: InputConfig, schema: pl.Schema) -> Filter:
@@ -48,6 +54,9 @@ class Filter:
             named = list(dict.fromkeys(condition.meta.root_names()))
         except TROUBLE as error:
             raise _refused(config.filter, _first_line(error), schema) from None
+        columns = Columns(schema)
+        called = {column: name for name in named if (column := columns.renamed(name)) is not None}
+        schema = pl.Schema({called.get(name, name): dtype for name, dtype in schema.items()})
         if unknown := [name for name in named if name not in schema]:
             raise _refused(config.filter, f"the input has no column {unknown[0]!r}", schema)
         if found := _AGGREGATE.search(_QUOTED.sub("''", config.filter)):
@@ -62,7 +71,7 @@ class Filter:
         for cell in ("x", None):  # text that is no number and no date, else none at all
             for readings in _readings(texts, config):
                 if not (reason := cls(probe, readings)._trouble(schema, cell)):
-                    return cls(condition, readings)
+                    return cls(condition, readings, called)
                 reasons.append(reason)
         raise _refused(config.filter, reasons[0], schema)
 
@@ -86,6 +95,7 @@ class Filter:
 
     def _over(self, frame: pl.DataFrame) -> pl.Series:
         assert self.condition is not None
+        frame = frame.rename(self.called) if self.called else frame
         read = frame.with_columns(value.alias(name) for name, value in self.readings.items())
         return read.select(self.condition.alias("chosen")).to_series()
 

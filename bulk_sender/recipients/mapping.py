@@ -6,11 +6,10 @@ Pure: ``resolve`` looks at names and types only. What it gives is a ``Mapping`` 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -18,6 +17,7 @@ import polars as pl
 
 from bulk_sender.config import Config, FieldType, RecipientConfig, Source
 from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.recipients.columns import Columns, Found, untyped
 from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
 
 Path = tuple[str, ...]
@@ -31,6 +31,8 @@ _NAMED = re.compile(
 )
 _LONGEST_NAME = 255
 _PROPERTIES = ("trigger_properties", "canvas_entry_properties", "context")
+GROUPS = (*_PROPERTIES, "attributes", "user_alias")
+"""Columns of these names are objects of the recipient when they are structs."""
 _IDENTITIES = ("external_id", "user_alias", "braze_id")
 
 PRIORITIZATION = r"((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)"
@@ -93,7 +95,7 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
     identifiers = tuple(resolver.identifiers(recipient))
     if not identifiers:
         raise ConfigError(
-            "no column identifies a recipient: " + _found_columns(schema),
+            "no column identifies a recipient: " + Columns(schema).shown(),
             hint="name a column external_user_id, email, braze_id or user_alias.alias_name, "
             "or map one under [recipient] (bulk-sender init INPUT writes a configuration to start from)",
         )
@@ -105,7 +107,7 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
     groups = resolver.fields("subscription_groups", recipient.subscription_groups, nest=False)
     _refuse_names(attributes, groups)
     if not config.recipient.is_empty:
-        unused = tuple(name for name in schema if name not in resolver.used)
+        unused = tuple(name for name in schema if name not in resolver.columns.used)
     return Mapping(
         identifiers=identifiers,
         prioritization=prioritization,
@@ -169,46 +171,24 @@ def _add_once(group: dict[str, Any], name: str, source: Any, column: str) -> Non
 
 class _Resolver:
     def __init__(self, schema: pl.Schema, config: Config) -> None:
-        self.schema = schema
+        self.columns = Columns(schema)
         self.config = config
-        self.used: set[str] = set()
 
-    def column(self, name: str, where: str) -> tuple[pl.Expr, pl.DataType]:
-        """A column, or a field of a struct column by its dotted name; configured null values become null."""
-        value, dtype = self._find(name, where)
+    def column(self, name: str, where: str) -> Found:
+        """The column that is meant by a name; configured null values become null."""
+        found = self.columns.find(name, where)
         nothing = self.config.input.null_values
-        if nothing and dtype == pl.String:
-            value = pl.when(~value.is_in(nothing)).then(value)
-        return value, dtype
-
-    def _find(self, name: str, where: str) -> tuple[pl.Expr, pl.DataType]:
-        if name in self.schema:
-            self.used.add(name)
-            return pl.col(name), self.schema[name]
-        head, *rest = name.split(".")
-        if rest and head in self.schema:
-            value, dtype = pl.col(head), self.schema[head]
-            for part in rest:
-                inner = dict(dtype.to_schema()) if isinstance(dtype, pl.Struct) else {}
-                if part not in inner:
-                    break
-                found = inner[part]
-                value, dtype = value.struct.field(part), found if isinstance(found, pl.DataType) else found()
-            else:
-                self.used.add(head)
-                return value, dtype
-        near = difflib.get_close_matches(name, self.schema.names(), n=1, cutoff=0.6)
-        raise ConfigError(
-            f"{where}: the input has no column {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""),
-            hint=_found_columns(self.schema),
-        )
+        if nothing and found.dtype == pl.String:
+            return replace(found, value=pl.when(~found.value.is_in(nothing)).then(found.value))
+        return found
 
     def text(self, source: Source, where: str) -> pl.Expr:
         """An identifier's part as text, null where it is empty. Ids are never trimmed, padded or reformatted."""
         if source.is_constant:
             return pl.lit(str(source.value))
         assert source.column is not None
-        value, dtype = self.column(source.column, where)
+        found = self.column(source.column, where)
+        value, dtype = found.value, found.dtype
         if dtype.is_float() or dtype.is_nested() or dtype in (pl.Binary, pl.Boolean):
             raise ConfigError(
                 f"{where}: column {source.column!r} holds {dtype}; an identifier of that type would be mangled",
@@ -242,11 +222,15 @@ class _Resolver:
                 raise ConfigError(f"recipient.prioritization: {words!r} is no prioritization: {PRIORITIZATION_WORDS}")
             return pl.lit(words)
         assert source.column is not None
-        value, dtype = self.column(source.column, "recipient.prioritization")
+        found = self.column(source.column, "recipient.prioritization")
+        value, dtype = found.value, found.dtype
         if dtype not in (pl.String, pl.List(pl.String), pl.Categorical, pl.Enum, pl.Null):
             raise ConfigError(f"recipient.prioritization: column {source.column!r} holds {dtype}, not text")
         text = value.list.join("|") if isinstance(dtype, pl.List) else value.cast(pl.String)
         stripped = text.str.replace_all(" ", "", literal=True)
+        if dtype == pl.String:  # a list that was written as JSON
+            listed = stripped.str.strip_chars('[]"').str.replace_all('","', "|", literal=True)
+            stripped = pl.when(stripped.str.starts_with("[")).then(listed).otherwise(stripped)
         return pl.when(stripped.str.len_bytes() > 0).then(stripped)
 
     def existing_only(self, source: Source | None) -> Field | None:
@@ -274,8 +258,16 @@ class _Resolver:
             yield Field(path, "", text, Converted(text), isinstance(source.value, dict))
             return
         assert source.column is not None
-        value, dtype = self.column(source.column, where)
-        yield from self._typed(path, source.column, value, dtype, source, where)
+        name = source.column
+        if members := self.columns.members(name):
+            for rest, column in members.items():
+                member = source.model_copy(update={"column": column, "type": untyped(column)[1]})
+                yield from self.field((*path, *rest), member, where)
+            return
+        found = self.column(name, where)
+        if source.type is None and found.type is not None:
+            source = source.model_copy(update={"type": found.type})
+        yield from self._typed(path, name, found.value, found.dtype, source, where)
 
     def _typed(
         self, path: Path, column: str, value: pl.Expr, dtype: pl.DataType, source: Source, where: str
@@ -359,9 +351,3 @@ def _refuse_names(attributes: tuple[Field, ...], groups: tuple[Field, ...]) -> N
                     "sign in such a name",
                     hint="rename it in the mapping; only $time, which marks a date, may bear the sign",
                 )
-
-
-def _found_columns(schema: pl.Schema) -> str:
-    names = schema.names()
-    shown = ", ".join(repr(name) for name in names[:12])
-    return f"the columns are {shown}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")

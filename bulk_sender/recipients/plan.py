@@ -20,6 +20,7 @@ from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.engine import reading
 from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import Mapping
+from bulk_sender.recipients.rejects import own_columns
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import Source
 
@@ -95,12 +96,13 @@ def plan(
             hint="shorten the request-level trigger_properties or raise delivery.max_body_kb",
         )
     chosen = Filter.of(config.input, source.schema)
+    own = own_columns(source.schema, config.input)
     seen = seen if seen is not None else Seen()
     waiting: _Piece | None = None
     resume = start or Position()
     for chunk in source.read(start):
         with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
-            fresh = _judge(chunk, mapping, chosen, most, after_row)
+            fresh = _judge(chunk, mapping, chosen, own, most, after_row)
         if config.input.limit is not None:
             room = config.input.limit - already
             fresh = _up_to(fresh, room)
@@ -141,7 +143,7 @@ def plan(
         yield Planned(piece.rows, piece.rejects, sizes, chunk.end)
 
 
-def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, most: int, after_row: int) -> _Piece:
+def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, own: list[pl.Expr], most: int, after_row: int) -> _Piece:
     """Encode a chunk and lay provenance beside it; malformed rows are rejected before any other rule."""
     height = len(chunk.frame)
     rows = encode(chunk.frame, mapping, max_bytes=most).select(
@@ -161,7 +163,7 @@ def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, most: int, after_row:
     meant = chosen.select(chunk.frame) | (rows["error_code"] == "malformed_row").fill_null(False)
     keep = meant & (rows["row"] > after_row)
     rejected = (rows["verdict"] == "rejected") & keep
-    rejects = chunk.frame.filter(rejected).select(_as_text(name, dtype) for name, dtype in chunk.frame.schema.items())
+    rejects = chunk.frame.filter(rejected).select(own)
     rejects = rejects.insert_column(0, rows["row"].filter(rejected).alias("\x00row"))
     return _Piece(rows if keep.all() else rows.filter(keep), rejects)
 
@@ -185,17 +187,6 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
         )
         .drop("fault")
     )
-
-
-def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A rejected row's own cell as text, nested ones as JSON, so that the rejects fit a CSV."""
-    if isinstance(dtype, pl.Struct):
-        return pl.col(name).struct.json_encode()
-    if dtype.is_nested():
-        return pl.struct(name).struct.json_encode().str.json_path_match(f"$['{name}']")
-    if dtype == pl.Binary:
-        return pl.col(name).bin.encode("base64")
-    return pl.col(name).cast(pl.String)
 
 
 def _up_to(piece: _Piece, count: int) -> _Piece:

@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
@@ -22,7 +21,7 @@ from bulk_sender.config import Config
 from bulk_sender.recipients import csv as reading_csv
 from bulk_sender.recipients import tables
 from tests.recipients.reading import planned, rows_of, written
-from tests.recipients.typed import SCALARS, TEXT, Kind, exactly, lists_of, same, structs_of
+from tests.recipients.typed import TEXT, Table, exactly, same, typed_frames
 
 PARIS = ZoneInfo("Europe/Paris")
 SOME = settings(max_examples=settings.default.max_examples // 2)
@@ -192,46 +191,6 @@ def test_a_csv_row_goes_out_value_for_value(
 
 
 # ----- Parquet
-
-
-@dataclass(frozen=True)
-class Table:
-    """Typed columns by name, and their rows."""
-
-    kinds: dict[str, Kind]
-    rows: list[dict[str, Any]]
-
-
-# What Parquet has no type for stays out: 128-bit integers.
-STORABLE = st.sampled_from([kind for kind in SCALARS if kind.dtype != pl.Int128()])
-
-
-def nested_in(names: st.SearchStrategy[str]) -> st.SearchStrategy[Kind]:
-    """Types with structs of members of these names."""
-    return st.recursive(
-        STORABLE,
-        lambda inner: inner.map(lists_of) | st.dictionaries(names, inner, min_size=1, max_size=3).map(structs_of),
-        max_leaves=4,
-    )
-
-
-NAMES = st.sampled_from(["a", "b", 'say "hi"', "é", "x.y"])
-NESTED = nested_in(NAMES)
-ATTRIBUTES = nested_in(st.sampled_from(["a", '"', "é"]))  # Braze takes no blanks and dots in them
-
-
-@st.composite
-def typed_frames(draw: st.DrawFn) -> Table:
-    properties = draw(st.dictionaries(NAMES, NESTED, min_size=1, max_size=3).map(structs_of))
-    kinds = {
-        "trigger_properties": properties,
-        "attributes.flat": draw(STORABLE),
-        "attributes.deep.er": draw(ATTRIBUTES),
-    }
-    rows = draw(
-        st.lists(st.fixed_dictionaries({name: kind.values | st.none() for name, kind in kinds.items()}), max_size=6)
-    )
-    return Table(kinds, [{"external_user_id": f"u{number}"} | row for number, row in enumerate(rows)])
 
 
 def laid_out(value: Any, dtype: pl.DataType, in_json: Callable[[Any], Any], send_nulls: bool) -> Any:

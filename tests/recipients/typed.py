@@ -107,6 +107,46 @@ KINDS: st.SearchStrategy[Kind] = st.just(ENUM) | st.recursive(
 )
 
 
+@dataclass(frozen=True)
+class Table:
+    """Typed columns by name, and their rows."""
+
+    kinds: dict[str, Kind]
+    rows: list[dict[str, Any]]
+
+
+# What Parquet has no type for stays out: 128-bit integers.
+STORABLE = st.sampled_from([kind for kind in SCALARS if kind.dtype != pl.Int128()])
+
+
+def nested_in(names: st.SearchStrategy[str]) -> st.SearchStrategy[Kind]:
+    """Types with structs of members of these names."""
+    return st.recursive(
+        STORABLE,
+        lambda inner: inner.map(lists_of) | st.dictionaries(names, inner, min_size=1, max_size=3).map(structs_of),
+        max_leaves=4,
+    )
+
+
+NAMES = st.sampled_from(["a", "b", 'say "hi"', "é", "x.y"])
+NESTED = nested_in(NAMES)
+ATTRIBUTES = nested_in(st.sampled_from(["a", '"', "é"]))  # Braze takes no blanks and dots in them
+
+
+@st.composite
+def typed_frames(draw: st.DrawFn) -> Table:
+    properties = draw(st.dictionaries(NAMES, NESTED, min_size=1, max_size=3).map(structs_of))
+    kinds = {
+        "trigger_properties": properties,
+        "attributes.flat": draw(STORABLE),
+        "attributes.deep.er": draw(ATTRIBUTES),
+    }
+    rows = draw(
+        st.lists(st.fixed_dictionaries({name: kind.values | st.none() for name, kind in kinds.items()}), max_size=6)
+    )
+    return Table(kinds, [{"external_user_id": f"u{number}"} | row for number, row in enumerate(rows)])
+
+
 def same(expected: Any, sent: Any) -> bool:
     """Equality that tells 1 from True and takes an instant for what it is, however many zeros are written."""
     if isinstance(expected, dict) and isinstance(sent, dict):

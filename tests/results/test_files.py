@@ -130,6 +130,15 @@ def test_files_are_private_whatever_the_umask_and_whatever_was_there(journal: Jo
     assert "old" not in open_to_all.read_text()
 
 
+def test_what_is_being_written_is_private_from_its_first_byte(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with replacing(tmp_path / "results.csv") as temporary:
+            assert temporary.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
 def test_a_file_in_another_encoding_is_private_too(tmp_path: Path) -> None:
     (tmp_path / "input.csv").write_text("external_user_id\n\n", encoding="cp1252")
     before = os.umask(0)

@@ -1,0 +1,74 @@
+"""The rejected rows' own columns as text, so that they fit a CSV and can be sent from it once they are mended. Pure.
+
+A CSV has text only. So the columns of a typed table bear their types in their names (``age:integer``), the fields of
+a struct get columns of their own (``order.total:float``), and lists become JSON. What can't be sent stays visible:
+NaN is written as NaN, which is no number and no JSON, so that a row nobody has mended is rejected again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from bulk_sender.config import InputConfig
+from bulk_sender.errors import ConfigError
+from bulk_sender.recipients.columns import untyped
+from bulk_sender.recipients.convert import Convention, json_text
+from bulk_sender.recipients.mapping import GROUPS
+
+
+def own_columns(schema: pl.Schema, config: InputConfig) -> list[pl.Expr]:
+    """Expressions of text over the input's columns, under the names that they have in ``rejected.csv``."""
+    if all(dtype == pl.String for dtype in schema.dtypes()):
+        return [pl.col(name) for name in schema]
+    by = Convention(timezone=config.timezone, decimal=config.decimal, keeps_unsendable=True)
+    taken = set(schema)
+    return [expr for name, dtype in schema.items() for expr in _texts(name, pl.col(name), dtype, by, taken)]
+
+
+def _texts(name: str, value: pl.Expr, dtype: pl.DataType, by: Convention, taken: set[str]) -> Iterator[pl.Expr]:
+    if isinstance(dtype, pl.Struct) and _has_columns_for(name, dtype, taken):
+        for field in dtype.fields:
+            inner = field.dtype if isinstance(field.dtype, pl.DataType) else field.dtype()
+            yield from _texts(f"{name}.{field.name}", value.struct.field(field.name), inner, by, taken)
+        return
+    text, kind = _text(value, dtype, by)
+    yield text.alias(name if not kind or untyped(name)[1] else f"{name}:{kind}")
+
+
+def _has_columns_for(name: str, dtype: pl.Struct, taken: set[str]) -> bool:
+    """Whether a struct's fields can have columns of their own; else it stays in one, as JSON.
+
+    Not when one would have another column's name; nor when a dot in a field's name would be taken for nesting, save
+    in the objects that a recipient has: JSON can't fill those.
+    """
+    dotted = any("." in field.name for field in dtype.fields) and name not in GROUPS
+    clashing = any(column.startswith(f"{name}.{field.name}") for field in dtype.fields for column in taken)
+    return bool(dtype.fields) and not dotted and not clashing
+
+
+def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, str]:
+    """A column as text, and the type that reads it back (none for what is text)."""
+    if dtype == pl.Boolean:
+        return value.cast(pl.String), "boolean"
+    if dtype.is_integer():  # more than 64 bits are digits to nobody but a float
+        return value.cast(pl.String), "float" if dtype in (pl.UInt64, pl.Int128, pl.UInt128) else "integer"
+    if dtype.is_float() or dtype.is_decimal():
+        digits = json_text(value, dtype, by)
+        return (digits.str.replace(".", ",", literal=True) if by.decimal == "," else digits), "float"
+    if dtype == pl.Date:
+        return value.cast(pl.String), "date"
+    if isinstance(dtype, pl.Datetime):
+        offset = "%:z" if dtype.time_zone else ""
+        return value.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{offset}"), "datetime"
+    if dtype in (pl.Time, pl.Duration):
+        return value.dt.to_string("iso"), ""
+    if dtype == pl.Binary:
+        return value.bin.encode("base64"), ""
+    if not dtype.is_nested():
+        return value.cast(pl.String), ""
+    try:
+        return json_text(value, dtype, by), "json"
+    except ConfigError:  # binary data deep inside: it can't be sent, but it can be seen
+        return value.map_batches(lambda series: pl.Series(map(str, series.to_list())), return_dtype=pl.String), ""
