@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import bulk_sender as bs
@@ -268,6 +269,26 @@ def test_rejected_rows_are_mended_and_sent_as_a_run_of_their_own(workplace: Work
     assert (again.state, again.rows, again.accepted) == ("finished", 3, 3)
     assert set(workplace.taken()) - set(first) == {f"external_user_id:mended-{number}" for number in range(3)}
     assert workplace.braze.ledger.twice() == {}
+
+
+def test_a_rejected_row_of_a_typed_table_goes_out_from_the_csv_with_its_types(workplace: Workplace) -> None:
+    workplace.send(SAMPLES / "recipients.parquet")
+    rejected = workplace.runs / "r" / "rejected.csv"
+    with rejected.open(newline="") as file:
+        [row] = csv.DictReader(file)
+    assert row["attributes.score:float"] == "NaN"
+    assert workplace.send(rejected, run_id="unmended").rejected == 1
+    rejected.write_text(rejected.read_text().replace("NaN", "0.5"))
+    assert workplace.send(rejected, run_id="mended").accepted == 1
+    [number] = [line["row"] for line in workplace.results() if line["status"] == "rejected"]
+    original = pl.read_parquet(SAMPLES / "recipients.parquet").row(int(number) - 1, named=True)
+    story = bs.explain("mended", 1, runs_dir=workplace.runs)
+    assert story["recipient"]["external_user_id"] == original["external_user_id"]
+    attributes = {name: value for name, value in original["attributes"].items() if value is not None}
+    assert story["recipient"]["attributes"] == attributes | {"score": 0.5}
+    assert story["recipient"]["trigger_properties"]["items"] == [
+        item | {"price": float(item["price"])} for item in original["trigger_properties"]["items"]
+    ]
 
 
 # ----- before anything is sent
