@@ -24,7 +24,7 @@ def masked(identifier: str) -> str:
 def mask_in(text: str, identifiers: Iterable[str] = ()) -> str:
     """``text`` with ``identifiers``, in every form in which a reason quotes them, and e-mail addresses masked."""
     for identifier in sorted(filter(None, identifiers), key=len, reverse=True):
-        for form in _forms(identifier):
+        for form in sorted(_forms(identifier), key=len, reverse=True):  # the whole before a part of it
             text = text.replace(f"'{form}'", f"'{masked(identifier)}'")
             if len(form) >= _FEWEST_IN_TEXT:
                 text = text.replace(form, masked(identifier))

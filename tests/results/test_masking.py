@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulk_sender.recipients.rules import shown
@@ -22,6 +22,7 @@ def test_a_short_identifier_keeps_nothing(identifier: str) -> None:
 
 
 @given(st.text(min_size=1, max_size=200))
+@example("0:0000")
 def test_an_identifier_is_masked_in_every_form_in_which_a_rule_quotes_it(identifier: str) -> None:
     quoted = pl.select(shown(pl.lit(identifier))).item()
     assert mask_in(f"{quoted} is wrong", [identifier]) == f"'{masked(identifier)}' is wrong"
