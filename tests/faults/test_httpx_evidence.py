@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -305,9 +306,9 @@ def test_a_stray_answer_that_arrives_while_idle_costs_the_connection() -> None:
 def test_a_stray_answer_in_the_same_segment_is_given_to_the_next_batch() -> None:
     with FaultServer("desync_429_201") as server:
         statuses = [one.status for one in in_a_row(server, 6)]
-    # Nearly always 429, 201 in turn; when the second answer is read apart from the first, httpcore notices and hangs up.
+    # Nearly always 429, 201 in turn; when the second answer is read by itself, httpcore notices and hangs up.
     assert set(statuses) == {429, 201}
-    assert all(before == 429 for before, status in zip([201, *statuses], statuses, strict=False) if status == 201)
+    assert all(before == 429 for before, status in pairwise([201, *statuses]) if status == 201)
     assert server.ledger.accepted == [], "three batches would be lost without a word"
 
 
