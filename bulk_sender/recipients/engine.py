@@ -22,7 +22,7 @@ def reading(name: str, kind: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error, TROUBLE) or type(error).__name__ == "PanicException":  # each extension has its own
+        if isinstance(error, TROUBLE) or _is_panic(error):
             raise broken(name, kind, error) from None
         raise
 
@@ -31,7 +31,13 @@ def broken(name: str, kind: str, error: BaseException) -> InputError:
     """The words for a file that can't be read as what it should be; only the error's first line is shown."""
     lines = str(error).splitlines()
     first = (lines[0][:200] if lines else "") or type(error).__name__
+    if _is_panic(error):
+        first = "its inner structure is damaged"  # a panic's words are for those who know the engine's source
     return InputError(
         f"{name} can't be read as {kind}: {first}",
         hint="is the file complete, and of the format its name says?",
     )
+
+
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__name__ == "PanicException"  # each extension has one of its own

@@ -1,15 +1,17 @@
-"""Damage sample files, run ``check`` over each, and stop at the first that is not taken with composure.
+"""Damage sample files, check and send each, and stop at the first that is not taken with composure.
 
     python -m tests.fuzz --files 10000 --seed 1
 
-For every file: no exception but ``BulkSenderError``, an end within 10 seconds, and an account that adds up. A case
-is made from the seed and its number alone: ``--first N --files 1`` makes it again.
+For every file: no exception but ``BulkSenderError``, ``check`` ends within 10 seconds, and what it found can be sent to
+the sandbox: the six counts add up to the rows and are those that ``check`` foretold. A case is made from the seed and
+its number alone: ``--first N --files 1`` makes it again.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -17,7 +19,8 @@ from collections import Counter
 from pathlib import Path
 
 from bulk_sender import BulkSenderError
-from bulk_sender.api import check
+from bulk_sender.api import check, send
+from bulk_sender.checking import CheckReport
 from tests.fuzz.damage import damaged
 from tests.fuzz.samples import SAMPLES
 
@@ -40,9 +43,10 @@ def one(seed: int, number: int, folder: Path) -> str:
         ending = rng.choice([*SAMPLES, "txt", "tsv", "csv.gz", "zip", "json", "ndjson.zst"])
     path = folder / f"{number}.{ending}"
     path.write_bytes(data)
+    config = rng.choice(_CONFIGS)
     began = time.monotonic()
     try:
-        report = check(path, config=rng.choice(_CONFIGS))
+        report = check(path, config=config)
     except BulkSenderError as error:
         ended = type(error).__name__
         assert str(error), "an error without words"
@@ -50,10 +54,22 @@ def one(seed: int, number: int, folder: Path) -> str:
         ended = "reported"
         assert report.valid + report.rejected + report.duplicate == report.rows, report
         assert sum(report.identifiers.values()) == report.valid, report
+        _send(path, config, report)
     took = time.monotonic() - began
     assert took < LIMIT_S, f"took {took:.1f} s"
     path.unlink()
     return ended
+
+
+def _send(path: Path, config: dict[str, object], report: CheckReport) -> None:
+    """Every row that ``check`` found valid is accepted, and each of the others is what it was foretold to be."""
+    runs_dir = path.parent / "runs"
+    summary = send(path, config=config, sandbox=True, rate="100000/second", runs_dir=runs_dir, environment={})
+    counts = (summary.accepted, summary.rejected, summary.duplicate, summary.failed, summary.unknown, summary.not_sent)
+    assert sum(counts) == summary.rows, summary
+    assert summary.state == "finished", summary
+    assert counts == (report.valid, report.rejected, report.duplicate, 0, 0, 0), (summary, report)
+    shutil.rmtree(runs_dir)
 
 
 def run(files: int, seed: int, first: int = 0) -> Counter[str]:
