@@ -132,7 +132,9 @@ def _is_negated(name: str, condition: str) -> bool:
 
 def _number(text: pl.Expr, decimal: str) -> pl.Expr:
     bare = text.str.strip_chars()
-    return (bare.str.replace(",", ".", literal=True) if decimal == "," else bare).cast(pl.Float64, strict=False)
+    if decimal == ",":  # a point separates thousands then: 1.500 is no 1.5
+        bare = pl.when(~bare.str.contains(".", literal=True)).then(bare.str.replace(",", ".", literal=True))
+    return bare.cast(pl.Float64, strict=False)
 
 
 def _first_line(error: BaseException) -> str:

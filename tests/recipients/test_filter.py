@@ -60,7 +60,7 @@ def test_columns_with_types_of_their_own_are_compared_as_they_are() -> None:
 
 
 def test_the_decimal_comma_of_the_input_holds_in_its_filter() -> None:
-    assert _chosen("total > 1.4", pl.DataFrame({"total": ["1,5", "1,3"]}), ",") == [0]
+    assert _chosen("total > 1.4", pl.DataFrame({"total": ["1,5", "1,3", "1.500"]}), ",") == [0]
 
 
 @pytest.mark.parametrize(
