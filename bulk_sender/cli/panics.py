@@ -19,8 +19,8 @@ _FIRST = re.compile(rb"^(thread '.*' .*panicked at |stack backtrace:|note: .*RUS
 @contextmanager
 def panics_unheard() -> Iterator[None]:
     """Within, Python's own standard error goes where it went; what others wrote follows at the end, less panics."""
-    python = sys.stderr
-    if python is None or python is not sys.__stderr__ or python.fileno() != 2:
+    python = sys.__stderr__
+    if python is None or sys.stderr is not python or python.fileno() != 2:
         yield  # somebody has taken standard error over already, a test for instance
         return
     with tempfile.TemporaryFile() as heard, os.fdopen(os.dup(2), "w", 1, python.encoding, python.errors) as own:
