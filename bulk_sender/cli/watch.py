@@ -62,7 +62,7 @@ class Watch:
         signals.outlive_the_terminal()
         try:
             with self._narrator, _library_warnings():
-                summary = anyio.run(self._run, begin)
+                summary = anyio.run(self._run, begin, backend_options={"use_uvloop": True})
             return self._conclude(summary, nothing, as_json, configuration)
         except Exception as error:
             if not self.has_begun or isinstance(error, BulkSenderError):

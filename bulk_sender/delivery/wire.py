@@ -11,7 +11,7 @@ import asyncio
 import select
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import httpx
@@ -59,8 +59,7 @@ class _Connection(asyncio.Protocol):
     # --- asyncio's side -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = self._raw = transport
+        self.transport = self._raw = cast(asyncio.Transport, transport)  # uvloop's is one by its methods alone
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:

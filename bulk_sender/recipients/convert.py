@@ -122,7 +122,18 @@ def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
 def quote(text: pl.Expr) -> pl.Expr:
     """Text → a JSON string, escaped; null stays null."""
     encoded = pl.struct(text.alias("_")).struct.json_encode()
-    return pl.when(text.is_not_null()).then(encoded.str.slice(5, encoded.str.len_chars() - 6))
+    return pl.when(text.is_not_null()).then(_member(encoded))
+
+
+def joined(*parts: str | pl.Expr) -> pl.Expr:
+    """Fixed text and columns of text, one behind the other; null where any of them is."""
+    template = ["{}" if isinstance(part, pl.Expr) else part.replace("{", "{{").replace("}", "}}") for part in parts]
+    return pl.format("".join(template), *(part for part in parts if isinstance(part, pl.Expr)))
+
+
+def _member(encoded: pl.Expr) -> pl.Expr:
+    """``{"_":value}`` → ``value``. The end goes first: to count characters from the front is dear."""
+    return encoded.str.head(-1).str.slice(5)
 
 
 def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
@@ -145,7 +156,7 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
         inner = json_text(pl.element(), _inner(dtype), by).fill_null("null")
-        return pl.lit("[") + items.list.eval(inner).list.join(",") + pl.lit("]")
+        return joined("[", items.list.eval(inner).list.join(","), "]")
     if isinstance(dtype, pl.Struct):
         fields = [
             pl.concat_str(
@@ -155,13 +166,13 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
             for field in dtype.fields
         ]
         body = pl.concat_str(fields, separator=",") if fields else pl.lit("")
-        return pl.when(value.is_not_null()).then(pl.lit("{") + body + pl.lit("}"))
+        return pl.when(value.is_not_null()).then(joined("{", body, "}"))
     if dtype == pl.Boolean or dtype.is_integer() or dtype.is_decimal():
         return value.cast(pl.String)
     if dtype.is_float():
         # A struct keeps the shortest digits that read back as the same number, which a cast doesn't promise.
         encoded = pl.struct(value.alias("_")).struct.json_encode()
-        digits = encoded.str.slice(5, encoded.str.len_chars() - 6)
+        digits = _member(encoded)
         if by.keeps_unsendable:
             digits = pl.when(value.is_finite()).then(digits).otherwise(value.cast(pl.String))
         return pl.when(value.is_not_null()).then(digits)
@@ -219,6 +230,10 @@ def _by_shape(shape: str, plain: _Conversion, general: _Conversion) -> _Conversi
     return conversion
 
 
+def _as_it_is(text: pl.Expr, _: Convention) -> pl.Expr:
+    return text
+
+
 def _integer(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
     digits = pl.when(bare.str.contains(_INTEGER[by.decimal])).then(bare.str.replace(r"[.,]0+$", ""))
@@ -253,13 +268,20 @@ def truth(text: pl.Expr) -> pl.Expr:
     return _boolean(text, Convention()) == "true"
 
 
+def _plain_date(text: pl.Expr, by: Convention) -> pl.Expr:
+    if by.format is not None:
+        return _date(text, by)
+    parsed = text.str.strptime(pl.Date, "%Y-%m-%d", strict=False)
+    return pl.when(parsed.is_not_null()).then(joined('"', text, '"'))
+
+
 def _date(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
     if by.format is None:
         parsed = bare.str.extract(_ISO_DATE, 1).str.strptime(pl.Date, "%Y-%m-%d", strict=False)
     else:
         parsed = bare.str.strptime(pl.Date, by.format, strict=False)
-    return pl.lit('"') + parsed.dt.strftime("%Y-%m-%d") + pl.lit('"')
+    return joined('"', parsed.dt.strftime("%Y-%m-%d"), '"')
 
 
 def _any_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
@@ -269,7 +291,7 @@ def _any_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
             parsed = bare.str.strptime(pl.Datetime("us", "UTC"), by.format, strict=False)
         else:
             parsed = _zoned(bare.str.strptime(pl.Datetime("us"), by.format, strict=False), by.timezone)
-        return pl.lit('"') + parsed.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z") + pl.lit('"')
+        return joined('"', parsed.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z"), '"')
     # The local time and the offset are kept as they were written: only their spelling is made uniform.
     day = bare.str.extract(_ISO_DATETIME, 1)
     clock = bare.str.extract(_ISO_DATETIME, 2).fill_null("00:00") + bare.str.extract(_ISO_DATETIME, 3).fill_null(":00")
@@ -279,7 +301,7 @@ def _any_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
     parsed = local.str.strptime(pl.Datetime("us"), "%Y-%m-%dT%H:%M:%S", strict=False)
     assumed = _zoned(parsed, by.timezone).dt.strftime("%:z")
     zone = pl.coalesce(offset, assumed)
-    return pl.when(parsed.is_not_null()).then(pl.lit('"') + local + fraction + zone + pl.lit('"'))
+    return pl.when(parsed.is_not_null()).then(joined('"', local, fraction, zone, '"'))
 
 
 def _plain_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
@@ -287,7 +309,7 @@ def _plain_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
         return _any_datetime(text, by)
     parsed = text.str.strptime(pl.Datetime("us"), "%Y-%m-%dT%H:%M:%S", strict=False)
     zone = pl.lit("+00:00") if by.timezone == "UTC" else _zoned(parsed, by.timezone).dt.strftime("%:z")
-    return pl.when(parsed.is_not_null()).then(pl.lit('"') + text + zone + pl.lit('"'))
+    return pl.when(parsed.is_not_null()).then(joined('"', text, zone, '"'))
 
 
 def _offset(text: pl.Expr) -> pl.Expr:
@@ -310,15 +332,15 @@ def _json(text: pl.Expr, _: Convention) -> pl.Expr:
 def _list(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
     parts = bare.str.split(by.separator).list.eval(quote(pl.element().str.strip_chars()))
-    split = pl.lit("[") + parts.list.join(",") + pl.lit("]")
+    split = joined("[", parts.list.join(","), "]")
     return pl.when(bare.str.starts_with("[")).then(_json(bare, by)).otherwise(split)
 
 
 _FROM_TEXT: dict[FieldType, _Conversion] = {
-    "integer": _integer,
+    "integer": _by_shape(r"^(0|-?[1-9][0-9]{0,17})$", _as_it_is, _integer),
     "float": _by_shape(r"^-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,60})?$", _plain_float, _any_float),
-    "boolean": _boolean,
-    "date": _date,
+    "boolean": _by_shape(r"^(true|false)$", _as_it_is, _boolean),
+    "date": _by_shape(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", _plain_date, _date),
     "datetime": _by_shape(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]$", _plain_datetime, _any_datetime),
     "json": _json,
     "list": _list,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bulk_sender.recipients.convert import quote
+from bulk_sender.recipients.convert import joined, quote
 from bulk_sender.recipients.mapping import Field, Identifier, Mapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
@@ -118,18 +118,12 @@ def _named(mapping: Mapping) -> list[pl.Expr]:
     chain = pl.lit(None, dtype=pl.String)
     for item in reversed(mapping.identifiers):
         if item.label is not None:
-            head = pl.concat_str(
-                pl.lit('"user_alias":{"alias_name":'),
-                quote(item.text),
-                pl.lit(',"alias_label":'),
-                quote(item.label),
-                pl.lit("}"),
-            )
+            head = joined('"user_alias":{"alias_name":', quote(item.text), ',"alias_label":', quote(item.label), "}")
         else:
-            head = pl.lit(f'"{item.kind}":') + quote(item.text)
+            head = joined(f'"{item.kind}":', quote(item.text))
         if item.kind == "email" and mapping.prioritization is not None:
             values = mapping.prioritization.str.replace_all("|", '","', literal=True)
-            head = head + pl.lit(',"prioritization":["') + values + pl.lit('"]')
+            head = joined(head, ',"prioritization":["', values, '"]')
         chain = pl.when(item.text.is_not_null()).then(head).otherwise(chain)
     named = [chain.alias(_NAMES.head)]
     if mapping.prioritization is not None:
@@ -151,7 +145,7 @@ def _recipient(mapping: Mapping, full: frozenset[str]) -> pl.Expr:
     ``full`` names the columns without a null: what is made of those alone needs no care for missing members.
     """
     index = 0
-    parts: list[pl.Expr] = [pl.lit("{"), pl.col(_NAMES.head)]
+    parts: list[str | pl.Expr] = ["{", pl.col(_NAMES.head)]
     if mapping.existing_only is not None:
         parts.append(_optional("send_to_existing_only", pl.col(_NAMES.json(0))))
         index = 1
@@ -161,7 +155,7 @@ def _recipient(mapping: Mapping, full: frozenset[str]) -> pl.Expr:
     groups, index = _tree(mapping.subscription_groups, index)
     more = [_subscriptions(groups)] if groups else []
     parts.extend(_Renderer(full, mapping.send_nulls).group("attributes", tree, *more))
-    return pl.concat_str([*parts, pl.lit("}")])
+    return joined(*parts, "}")
 
 
 def _tree(fields: tuple[Field, ...], index: int) -> tuple[_Tree, int]:
@@ -179,23 +173,23 @@ def _tree(fields: tuple[Field, ...], index: int) -> tuple[_Tree, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Renderer:
-    """A tree of members → the parts of a JSON object, to be put together by one ``concat_str``."""
+    """A tree of members → the parts of a JSON object, to be ``joined`` in one go."""
 
     full: frozenset[str]
     send_nulls: bool
 
-    def group(self, name: str, tree: _Tree, *more: pl.Expr) -> list[pl.Expr]:
+    def group(self, name: str, tree: _Tree, *more: pl.Expr) -> list[str | pl.Expr]:
         """``,"name":{…}``, or nothing where no member has a value. ``more``: members, or empty text where none."""
         if self._is_full(tree) and tree:
-            return [pl.lit(f",{_key(name)}:{{"), *self._members(tree), *more, pl.lit("}")]
+            return [f",{_key(name)}:{{", *self._members(tree), *more, "}"]
         if not tree and not more:
             return []
         # Whether anything is in it is asked of the columns: asked of the body, which would then stand here twice, an
         # object nested n deep would become an expression of 2ⁿ parts.
         present = [pl.col(column).is_not_null() for column in _columns(tree)]
         present += [part.str.len_bytes() > 0 for part in more]
-        body = pl.concat_str([*self._loose(tree), *more])
-        wrapped = pl.lit(f",{_key(name)}:{{") + body.str.slice(1) + pl.lit("}")
+        body = joined(*self._loose(tree), *more)
+        wrapped = joined(f",{_key(name)}:{{", body.str.slice(1), "}")
         return [pl.when(pl.any_horizontal(present)).then(wrapped).otherwise(pl.lit(""))]
 
     def _is_full(self, tree: _Tree) -> bool:
@@ -204,25 +198,25 @@ class _Renderer:
             for node in tree.values()
         )
 
-    def _members(self, tree: _Tree) -> list[pl.Expr]:
+    def _members(self, tree: _Tree) -> list[str | pl.Expr]:
         """The members of an object in which nothing is missing."""
-        parts: list[pl.Expr] = []
+        parts: list[str | pl.Expr] = []
         for number, (name, node) in enumerate(tree.items()):
             start = f"{',' if number else ''}{_key(name)}:"
             if isinstance(node, dict):
-                parts.extend([pl.lit(start + "{"), *self._members(node), pl.lit("}")])
+                parts.extend([start + "{", *self._members(node), "}"])
             else:
-                parts.extend([pl.lit(start), pl.col(node).fill_null("null") if self.send_nulls else pl.col(node)])
+                parts.extend([start, pl.col(node).fill_null("null") if self.send_nulls else pl.col(node)])
         return parts
 
-    def _loose(self, tree: _Tree) -> list[pl.Expr]:
+    def _loose(self, tree: _Tree) -> list[str | pl.Expr]:
         """The members of an object in which some may be missing, each with a comma before it."""
-        parts: list[pl.Expr] = []
+        parts: list[str | pl.Expr] = []
         for name, node in tree.items():
             if isinstance(node, dict):
                 parts.extend(self.group(name, node))
             elif node in self.full:
-                parts.extend([pl.lit(f",{_key(name)}:"), pl.col(node)])
+                parts.extend([f",{_key(name)}:", pl.col(node)])
             else:
                 parts.append(_optional(name, pl.col(node)))
         return parts
@@ -239,20 +233,18 @@ def _columns(tree: _Tree) -> Iterator[str]:
 
 def _optional(name: str, value: pl.Expr) -> pl.Expr:
     """``,"name":value``, or nothing where there is no value."""
-    return (pl.lit(f",{_key(name)}:") + value).fill_null("")
+    return joined(f",{_key(name)}:", value).fill_null("")
 
 
 def _subscriptions(groups: _Tree) -> pl.Expr:
     """Flat subscription-group columns as the list of objects that Braze wants."""
     entries = [
-        (
-            pl.lit(f',{{"subscription_group_id":{_key(name)},"subscription_state":') + pl.col(column) + pl.lit("}")
-        ).fill_null("")
+        joined(f',{{"subscription_group_id":{_key(name)},"subscription_state":', pl.col(column), "}").fill_null("")
         for name, column in groups.items()
         if isinstance(column, str)
     ]
-    body = pl.concat_str(entries)
-    listed = pl.lit(',"subscription_groups":[') + body.str.slice(1) + pl.lit("]")
+    body = joined(*entries)
+    listed = joined(',"subscription_groups":[', body.str.slice(1), "]")
     return pl.when(body.str.len_bytes() > 0).then(listed).otherwise(pl.lit(""))
 
 
