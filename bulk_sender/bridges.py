@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import ParamSpec, TypeVar
 
 import anyio
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+def run(function: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
+    """An event loop around ``function``: uvloop where it is installed (extra ``fast``), else asyncio's own."""
+    return anyio.run(function, *arguments, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
 def blocking(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
@@ -27,7 +33,7 @@ def blocking(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
                 f"{name.removesuffix('_async')} can't be called in a running event loop (a notebook has one, too): "
                 f"await {name} with the same arguments"
             )
-        return anyio.run(lambda: function(*args, **kwargs))
+        return run(lambda: function(*args, **kwargs))
 
     call.__name__ = name.removesuffix("_async")
     call.__qualname__ = call.__name__

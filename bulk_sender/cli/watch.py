@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 
 from bulk_sender.api import Preview
+from bulk_sender.bridges import run
 from bulk_sender.cli import messages, signals
 from bulk_sender.cli.narrator import Narrator
 from bulk_sender.cli.progress import report_for
@@ -62,7 +63,7 @@ class Watch:
         signals.outlive_the_terminal()
         try:
             with self._narrator, _library_warnings():
-                summary = anyio.run(self._run, begin, backend_options={"use_uvloop": True})
+                summary = run(self._run, begin)
             return self._conclude(summary, nothing, as_json, configuration)
         except Exception as error:
             if not self.has_begun or isinstance(error, BulkSenderError):

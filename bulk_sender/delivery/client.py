@@ -78,16 +78,13 @@ class HttpxClient:
         self, url: str, credential: Credential, new_transport: Callable[[], Transport], *, timeout: float
     ) -> None:
         self._url = httpx.URL(url)
-        self._headers = httpx.Headers(
-            {
-                "Host": self._url.netloc.decode("ascii"),
-                "Authorization": credential.authorization,
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"bulk-sender/{__version__}",
-            }
-        )
+        self._headers = [
+            ("Host", self._url.netloc.decode("ascii")),
+            ("Content-Type", "application/json"),
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", f"bulk-sender/{__version__}"),
+        ]
         self._credential = credential
         self._timeout = timeout
         # Connecting gets the smaller part: when it is what takes too long, that must be told from a lost answer.
@@ -125,8 +122,12 @@ class HttpxClient:
         request = httpx.Request(
             "POST",
             self._url,
-            headers=self._headers,
-            content=body,
+            headers=[
+                *self._headers,
+                ("Authorization", self._credential.authorization),
+                ("Content-Length", str(len(body))),
+            ],
+            stream=httpx.ByteStream(body),  # as content it would have httpx look for headers that are missing
             extensions={"trace": trace, "timeout": self._timeouts},
         )
         response = await self._transport.handle_async_request(request)

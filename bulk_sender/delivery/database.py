@@ -12,7 +12,7 @@ from urllib.parse import quote
 from bulk_sender.delivery import failpoints
 from bulk_sender.delivery.mark import Mark
 from bulk_sender.delivery.proof import primary_code
-from bulk_sender.delivery.records import SCHEMA, Value, seal
+from bulk_sender.delivery.records import SCHEMA, TABLES, Value, seal
 
 JOURNAL = "journal.sqlite"
 UNFINISHED = f"{JOURNAL}.new"
@@ -20,6 +20,9 @@ UNFINISHED = f"{JOURNAL}.new"
 
 PATIENCE_S = 60.0
 """How long a write waits for another program that has locked the journal (a database viewer, a backup)."""
+
+_MOST_VALUES = 999
+"""Of one statement: what every SQLite takes."""
 
 Statement = tuple[str, tuple[Value, ...]]
 """A table's name and the values of one record, seal excluded."""
@@ -49,9 +52,17 @@ def plainly(error: sqlite3.Error) -> str:
 
 
 def insert(connection: sqlite3.Connection, records: Iterable[Statement], key: bytes) -> None:
+    """One statement for each table, in an order in which nothing refers to what is not there yet."""
+    by_table: dict[str, list[tuple[Value, ...]]] = {}
     for table, values in records:
-        marks = ",".join("?" * (len(values) + 1))
-        connection.execute(f"INSERT INTO {table} VALUES ({marks})", (*values, seal(table, values, key)))
+        by_table.setdefault(table, []).append((*values, seal(table, values, key)))
+    for table in sorted(by_table, key=TABLES.index):
+        rows = by_table[table]
+        step = _MOST_VALUES // len(rows[0])
+        for first in range(0, len(rows), step):
+            part = rows[first : first + step]
+            marks = ",".join(["(" + ",".join("?" * len(part[0])) + ")"] * len(part))
+            connection.execute(f"INSERT INTO {table} VALUES {marks}", [value for row in part for value in row])
 
 
 def build(folder: Path, records: Sequence[Statement], key: bytes) -> None:

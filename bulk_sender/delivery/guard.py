@@ -27,7 +27,7 @@ class Guard:
         self._frame_is_sound: bool | None = None
         self._planned = 0
         self._exposed = 0
-        self._closed: set[int] = set()
+        self._closed = _Bits()
 
     def planned(self, batch: Batch) -> None:
         """A batch was handed over to be sent."""
@@ -39,19 +39,19 @@ class Guard:
             return f"a request that does not say broadcast = {str(self._broadcast).lower()} was about to leave"
         if batch.size != 0 if self._broadcast else not 1 <= batch.size <= BATCH_SIZE:
             return f"batch {batch.id} has {batch.size} recipients"
-        if batch.id in self._closed:
+        if self._closed[batch.id]:
             return f"batch {batch.id} was about to be sent again, though it was or may have been taken"
         if self._exposed + batch.size > self._planned:
             return f"more recipients than the {self._planned} planned were about to be sent"
         self._exposed += batch.size
-        self._closed.add(batch.id)
+        self._closed[batch.id] = True
         return ""
 
     def ended(self, batch: Batch, outcome: Outcome) -> None:
         """The attempt is over: what it proved not taken may go again."""
         if outcome.verdict not in _TAKEN:
             self._exposed -= batch.size
-            self._closed.discard(batch.id)
+            self._closed[batch.id] = False
 
     def _sound_frame(self) -> bool:
         """Whether the JSON around the recipients, read back, says what this kind of request has to say."""
@@ -62,3 +62,20 @@ class Guard:
             else:
                 self._frame_is_sound = said.get("broadcast") is False and said.get("recipients") == []
         return self._frame_is_sound
+
+
+class _Bits:
+    """A set of batch ids, one bit each: a run of fifty million rows has a million of them."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def __getitem__(self, number: int) -> bool:
+        place = number >> 3
+        return place < len(self._bytes) and bool(self._bytes[place] & (1 << (number & 7)))
+
+    def __setitem__(self, number: int, is_in: bool) -> None:
+        place, bit = number >> 3, 1 << (number & 7)
+        if place >= len(self._bytes):
+            self._bytes.extend(bytes(place + 1 - len(self._bytes)))
+        self._bytes[place] = self._bytes[place] | bit if is_in else self._bytes[place] & ~bit

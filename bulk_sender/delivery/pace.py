@@ -125,8 +125,24 @@ class Pace:
         self._queue = anyio.Lock()
         self._throttled = 0
 
+    def is_free(self) -> bool:
+        """Whether a turn can be had this moment: ``turn`` would not wait."""
+        return (
+            self.waiting_until is None
+            and not self._queue.locked()
+            and self.current >= self.asked
+            and self._closed_for() <= 0
+            and self._limiter.has_capacity()
+            and (self._shared is None or self._shared.is_due())
+        )
+
     async def turn(self) -> None:
         """Wait until a request may leave."""
+        if self.is_free():
+            await self._limiter.acquire()
+            if self._shared is not None:
+                self._shared.take()
+            return
         owed = 1.0
         async with self._queue:  # one after the other, or those who pay in parts would all leave at once
             while owed > 0:

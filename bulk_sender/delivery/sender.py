@@ -10,7 +10,7 @@ import hashlib
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -131,15 +131,19 @@ class Sender:
 
     async def _worker(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
         async with work:
-            while not self.is_stopping:
-                item: Work | None = None
-                try:
-                    with self._until_stopped():
-                        item = await work.receive()
-                except anyio.EndOfStream:
-                    return
-                if item is not None and not self.is_stopping:
-                    await self._deliver(client, item)
+            with suppress(anyio.EndOfStream):
+                while not self.is_stopping:
+                    item = await self._next(work)
+                    if item is not None and not self.is_stopping:
+                        await self._deliver(client, item)
+
+    async def _next(self, work: MemoryObjectReceiveStream[Work]) -> Work | None:
+        """The next batch; None when the run stopped before there was one. Raises EndOfStream behind the last."""
+        with suppress(anyio.WouldBlock):
+            return work.receive_nowait()
+        with self._until_stopped():
+            return await work.receive()
+        return None
 
     async def _deliver(self, client: Client, item: Work) -> None:
         """One batch to its end, or in parts when Braze refuses one of its rows: halves, in the order of the rows."""
@@ -275,7 +279,8 @@ class Sender:
             self._limit.answered(evidence.elapsed_s, self.tally.in_flight + 1, now)
         else:
             self._limit.overloaded(now)
-        self._slots.total_tokens = self._limit.limit
+        if self._slots.total_tokens != self._limit.limit:
+            self._slots.total_tokens = self._limit.limit
 
     def _react(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
         if step.action in (Action.DONE, Action.STOP):
@@ -309,6 +314,13 @@ class Sender:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """A turn to send: by the pace, or one request at a time and after a pause while the circuit is half open."""
+        if self._slot_at_once():
+            try:
+                await self.pace.turn()
+                yield
+            finally:
+                self._slots.release()
+            return
         async with AsyncExitStack() as stack:
             with self._until_stopped():
                 await stack.enter_async_context(self._slots)
@@ -318,3 +330,13 @@ class Sender:
                         await anyio.sleep(backoff(self._circuit.failures, self._rng))
                 await self.pace.turn()
             yield
+
+    def _slot_at_once(self) -> bool:
+        """Take a slot where there is nothing to wait for, and hence nothing that a stop would have to cut short."""
+        if self.is_stopping or self._circuit.half_open or not self.pace.is_free():
+            return False
+        try:
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        return True

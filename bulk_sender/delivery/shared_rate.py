@@ -40,6 +40,10 @@ class SharedRate:
         self._turns: list[float] = []
         self._file = _open_private(path)
 
+    def is_due(self) -> bool:
+        """Whether a turn is at hand whose moment has come: then ``take`` gives 0.0."""
+        return bool(self._turns) and self._turns[-1] <= self._clock()
+
     def take(self) -> float:
         """Reserve one request. Returns how long to wait, in seconds, 0.0 when it may leave at once."""
         if not self._turns:

@@ -217,7 +217,7 @@ class WireTransport(httpx.AsyncBaseTransport):
         await trace("http11.send_request_headers.started", {})
         try:
             async with asyncio.timeout(timeouts["read"]):
-                await connection.exchange(_head(request) + request.content)
+                await connection.exchange(_head(request) + request.read())
         except TimeoutError:
             raise (httpx.ReadTimeout("") if connection.written else httpx.WriteTimeout("")) from None
         finally:

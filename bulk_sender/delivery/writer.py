@@ -1,6 +1,7 @@
 """The journal's writer: one thread that commits what has gathered, so that many workers share one sync.
 
-``write`` returns when its records are durable. The event loop never waits for the disk.
+``write`` returns when its records are durable. The event loop never waits for the disk. Orders of one turn of the loop
+are handed over together: each handing over may cost a change of threads.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class JournalWriter:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._gathered: list[_Order] = []
+        self._orders: queue.SimpleQueue[list[_Order] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     async def __aenter__(self) -> JournalWriter:
@@ -39,6 +41,7 @@ class JournalWriter:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._hand_over()
         self._orders.put(None)
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
@@ -49,23 +52,28 @@ class JournalWriter:
         Not cut short by cancellation: whoever gave an order learns whether it is on the disk.
         """
         order = _Order(statements, self._loop.create_future())
-        self._orders.put(order)
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(order)
         with anyio.CancelScope(shield=True):
             await order.done
 
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._orders.put(self._gathered)
+            self._gathered = []
+
     def _run(self) -> None:
-        while (first := self._orders.get()) is not None:
-            orders, last = [first], False
+        last = False
+        while not last and (orders := self._orders.get()) is not None:
             with suppress(queue.Empty):
                 while len(orders) < _MOST_AT_ONCE:
-                    order = self._orders.get_nowait()
-                    if order is None:
+                    more = self._orders.get_nowait()
+                    if more is None:
                         last = True
                         break
-                    orders.append(order)
+                    orders.extend(more)
             self._loop.call_soon_threadsafe(_settle, orders, self._commit(orders))
-            if last:
-                return
 
     def _commit(self, orders: list[_Order]) -> list[BaseException | None]:
         """All orders in one transaction; should that fail, each in one of its own, so that one can't sink another."""

@@ -281,7 +281,8 @@ class Payload:
 
     def __init__(self, recipients: pl.Series) -> None:
         texts = recipients.drop_nulls()
-        self._bytes = (texts.str.join(",").item() or "").encode() if len(texts) else b""
+        # As binary: bytes are copied once, where text would be decoded and encoded again.
+        self._bytes: bytes = texts.str.join(",").cast(pl.Binary).item() if len(texts) else b""
         self._ends = np.cumsum(texts.str.len_bytes().to_numpy().astype(np.int64) + 1)
 
     def recipients(self, first: int, count: int) -> bytes:

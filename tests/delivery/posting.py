@@ -17,6 +17,8 @@ from tests.faults.tls import authority
 
 KEY = "canary-key-0123456789"
 TRANSPORTS = ("httpx", "wire")
+KINDS = (*TRANSPORTS, *(f"{transport} on uvloop" for transport in TRANSPORTS))
+"""Each transport on asyncio's own event loop and on uvloop (``tests/delivery/conftest.py`` sees to the loop)."""
 
 
 @functools.cache
@@ -31,7 +33,9 @@ def authority_file() -> Path:
 def transports(kind: str) -> Callable[[], Transport]:
     """A maker of transports that trust the fault server's authority and no other."""
     return transport_factory(
-        Config.parse({"braze": {"ca_bundle": str(authority_file())}, "delivery": {"transport": kind}}, where="here")
+        Config.parse(
+            {"braze": {"ca_bundle": str(authority_file())}, "delivery": {"transport": kind.split()[0]}}, where="here"
+        )
     )
 
 

@@ -25,7 +25,7 @@ from bulk_sender.delivery.outcome import Evidence, Reach, Verdict, judge
 from bulk_sender.delivery.transport import MAX_ANSWER_BYTES, PlainTransport, tls_context, transport_factory
 from bulk_sender.delivery.wire import WireTransport
 from bulk_sender.errors import ConfigError
-from tests.delivery.posting import KEY, TRANSPORTS, client, post_all, transports, word
+from tests.delivery.posting import KEY, KINDS, TRANSPORTS, client, post_all, transports, word
 from tests.faults import (
     FAULTS,
     Fault,
@@ -42,7 +42,7 @@ from tests.faults import (
 from tests.faults.probe import LARGE, SMALL
 from tests.faults.tls import authority
 
-both = pytest.mark.parametrize("kind", TRANSPORTS)
+both = pytest.mark.parametrize("kind", KINDS)
 either_scheme = pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])
 
 DEADLINE = 0.8
@@ -90,6 +90,14 @@ def meet_all(tls: str | None, kind: str) -> dict[str, Met]:
     authority()  # made once, before several threads ask for it
     with ThreadPoolExecutor(8) as pool:
         return dict(zip(FAULTS, pool.map(lambda name: meet(name, tls, kind), FAULTS), strict=True))
+
+
+@both
+def test_a_kind_runs_on_the_event_loop_that_it_names(kind: str) -> None:
+    async def whose() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert ("uvloop" in asyncio.run(whose())) == ("uvloop" in kind)
 
 
 @both
