@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from bulk_sender.config import Config
-from bulk_sender.recipients.mapping import Mapping
+from bulk_sender.delivery.endpoint import Endpoint, request_head
+from bulk_sender.recipients.attributes import OddValues
+from bulk_sender.recipients.insights import INSIGHT_ROWS, insights
+from bulk_sender.recipients.mapping import Mapping as RecipientMapping
 from bulk_sender.recipients.plan import Payload, Planned
+from bulk_sender.recipients.spool import Spool
+from bulk_sender.run.opened import Input, Opened, no_rows
+from bulk_sender.settings import ConfigLike, load_config, with_plain
 
 _EXAMPLES = 3
 
@@ -46,9 +52,47 @@ class CheckReport:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+def check(
+    source: Input,
+    *,
+    config: ConfigLike = None,
+    campaign_id: str | None = None,
+    canvas_id: str | None = None,
+    endpoint: str | None = None,
+    limit: int | None = None,
+    rate: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    on_rows: Callable[[int], None] | None = None,
+) -> CheckReport:
+    """Everything up to the first POST, with no network, key or endpoint. Raises ConfigError, InputError.
+
+    The arguments mean the same as those of ``send_async``.
+    """
+    plain = with_plain(
+        overrides, campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate
+    )
+    settings = load_config(config, plain)
+    with Spool() as spool:
+        report = examined(Opened.open(source, settings, spool), on_rows)
+    if not report.rows:
+        raise no_rows(source)
+    return report
+
+
+def examined(opened: Opened, on_rows: Callable[[int], None] | None = None) -> CheckReport:
+    """Read an opened input through and report on it. Raises InputError, ConfigError."""
+    target = Endpoint("", request_head(opened.config), b"]}")
+    odd = OddValues(opened.mapping)
+    planned = opened.plan(target.frame_bytes, watch=odd)
+    report = examine(planned, opened.mapping, opened.config, target.body, on_rows)
+    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
+    report.warnings.extend(odd.sentences())
+    return report
+
+
 def examine(
     planned: Iterable[Planned],
-    mapping: Mapping,
+    mapping: RecipientMapping,
     config: Config,
     body: Callable[[bytes], bytes],
     on_rows: Callable[[int], None] | None = None,
@@ -96,7 +140,7 @@ def _sample(report: CheckReport, piece: Planned, body: Callable[[bytes], bytes])
     report.samples.extend(payload.recipient(slot) for slot in range(wanted))
 
 
-def _warnings(report: CheckReport, mapping: Mapping) -> list[str]:
+def _warnings(report: CheckReport, mapping: RecipientMapping) -> list[str]:
     warnings = []
     if mapping.unused:
         named = ", ".join(repr(name) for name in mapping.unused[:10])

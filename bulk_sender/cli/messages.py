@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bulk_sender.checking import CheckReport
     from bulk_sender.results.doubts import Doubt
     from bulk_sender.results.summary import Summary
-    from bulk_sender.run import Progress
+    from bulk_sender.run.progress import Progress
 
 # --- before -------------------------------------------------------------------------------------------------------
 
