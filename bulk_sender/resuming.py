@@ -16,9 +16,10 @@ from bulk_sender.config import Config
 from bulk_sender.control import Control
 from bulk_sender.deadline import moment_of
 from bulk_sender.delivery.credential import Credential
+from bulk_sender.delivery.endpoint import unaddressed
 from bulk_sender.delivery.journal import Journal
 from bulk_sender.delivery.records import RESEND
-from bulk_sender.errors import ConfigError, RunMismatchError
+from bulk_sender.errors import ConfigError, GuardrailError, RunMismatchError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, run_folder
 from bulk_sender.results import frames
 from bulk_sender.results.account import refresh_files
@@ -28,6 +29,7 @@ from bulk_sender.run.opened import Opened, check_input_unchanged
 from bulk_sender.run.preview import Preview, preview_of_rest
 from bulk_sender.run.progress import Progress
 from bulk_sender.run.supervision import Supervision
+from bulk_sender.run.worklist import bodies_of_run
 from bulk_sender.settings import credential_for, load_config
 from bulk_sender.verdicts import decide, ended, refuse_broadcast, standing
 
@@ -110,7 +112,7 @@ async def reattach(
         summary = ended(journal)
         if summary is not None and summary.state == "finished":
             return refresh_files(journal, summary)
-        opened = await _open_again(journal, earlier, settings)
+        opened = await _open_again(journal, earlier, settings, watch, facts.plan)
         await watch.agree(preview_of_rest(journal, earlier, settings))
         return await watch.deliver(journal, earlier, settings, credential, opened, "send")
 
@@ -134,14 +136,33 @@ async def _go_on(
     credential = credential_for(facts.sandbox, environment)
     watch = watch.of(settings, environment)
     watch.refuse_late(settings)
-    opened = await _open_again(journal, facts, settings)
+    opened = await _open_again(journal, facts, settings, watch)
     await watch.agree(preview_of_rest(journal, facts, settings, again))
     if again:
         decide(journal, list(again), RESEND, why or command)
     return await watch.deliver(journal, facts, settings, credential, opened, command)
 
 
-async def _open_again(journal: Journal, facts: Facts, settings: Config) -> Opened | None:
+async def _open_again(
+    journal: Journal, facts: Facts, settings: Config, watch: Supervision, plan: str = ""
+) -> Opened | None:
+    """The input as far as it is still needed. ``plan``: the digest of a plan that all bodies have to agree with.
+
+    A run that was started with a plan is held to it also by whoever resumes it without.
+    """
     complete = bool(journal.fact("plan_complete"))
     await anyio.to_thread.run_sync(lambda: check_input_unchanged(facts, journal.folder, needed=not complete))
-    return None if complete else await anyio.to_thread.run_sync(Opened.again, facts, journal.folder, settings)
+    opened = None if complete else await anyio.to_thread.run_sync(Opened.again, facts, journal.folder, settings)
+    agreed = plan or facts.plan
+    if not agreed or (complete and agreed == facts.plan):  # what is in the journal was held to it when it was planned
+        return opened
+    bodies = await anyio.to_thread.run_sync(
+        bodies_of_run, journal.folder, unaddressed(settings), opened, watch.hold_after, watch.on_rows
+    )
+    if bodies.sha256 != agreed:
+        raise GuardrailError(
+            f"the requests of run {journal.folder.name!r}, those it has sent and those it has left, are not those of "
+            f"its plan (SHA-256 {bodies.sha256[:12]}…, in the plan {agreed[:12]}…): nothing more was sent",
+            hint="repeat the send that began it, with its --plan and --canary and by the same release",
+        )
+    return opened.approved(bodies) if opened is not None else None

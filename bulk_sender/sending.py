@@ -11,10 +11,11 @@ from typing import Any
 import anyio
 
 from bulk_sender.bridges import blocking
-from bulk_sender.checking import CheckReport, examined
+from bulk_sender.checking import CheckReport, examined, too_many
 from bulk_sender.control import Control
 from bulk_sender.deadline import moment_of
 from bulk_sender.delivery.endpoint import endpoint as endpoint_of
+from bulk_sender.delivery.endpoint import unaddressed
 from bulk_sender.delivery.journal import JOURNAL, holder, now
 from bulk_sender.errors import GuardrailError, RunHeldError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, new_run_id, run_folder
@@ -23,10 +24,12 @@ from bulk_sender.recipients.spool import Spool
 from bulk_sender.results.files import Format
 from bulk_sender.results.summary import Summary
 from bulk_sender.resuming import reattach
+from bulk_sender.run.bodies import Bodies
 from bulk_sender.run.facts import Facts, create
 from bulk_sender.run.opened import Input, Opened, no_rows, refuse_empty
 from bulk_sender.run.preview import Preview, preview
 from bulk_sender.run.progress import Progress
+from bulk_sender.run.saved_plan import SavedPlan
 from bulk_sender.run.supervision import Supervision
 from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, with_plain
 
@@ -60,6 +63,7 @@ async def send_async(
     hold_after: int | None = None,
     on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
     metrics_file: str | Path | None = None,
+    plan: str | Path | None = None,
 ) -> Summary:
     """Send an input, or go on with (or just report) the run named ``run_id`` when it exists.
 
@@ -74,11 +78,13 @@ async def send_async(
     ``csv``, ``parquet`` or ``ndjson``. ``sandbox`` sends to a Braze of its own inside this process, with a
     ``weather``; no key needed.
 
-    Guards: ``max_recipients``; ``not_after``, a moment (a ``datetime``, or text such as ``"18:00 Europe/Paris"``)
-    after which the run does not begin or go on; ``confirm``, asked before the first POST with a full count of the
-    input (without ``count_first``: of an input of up to 16 MB; a larger one is not read twice). ``hold_after``: when
-    this many rows are settled, ``on_hold`` is asked whether the rest goes out, too; without it, or after a no, the run
-    stops there and ``resume_async`` goes on with it.
+    Guards: ``plan``, a file that ``check`` wrote: the input is planned whole first, and unless each request is the
+    plan's, byte for byte, GuardrailError says what differs and nothing is sent. ``max_recipients``. ``not_after``, a
+    moment (a ``datetime``, or text such as ``"18:00 Europe/Paris"``) after which the run does not begin or go on.
+    ``confirm``, asked before the first POST with a full count of the input (without ``count_first``: of an input of
+    up to 16 MB; a larger one is not read twice). ``hold_after``: when this many rows are settled, ``on_hold`` is
+    asked whether the rest goes out, too; without it, or after a no, the run stops there and ``resume_async`` goes on
+    with it.
 
     Watching: ``on_progress`` is called in the event loop, four times a second and at the end; should it raise, that
     is logged, it isn't called again, and the run goes on. ``on_rows`` (rows counted so far) and ``confirm`` are called
@@ -102,9 +108,10 @@ async def send_async(
     settings = from_surroundings(config, plain, environment, weather)
     credential = credential_for(weather, environment)
     endpoint_of(settings)  # what is wrong with it shall be said before the input is read
-    watch = Supervision(confirm, control, on_progress, hold_after, on_hold, metrics_file, moment_of(not_after)).of(
-        settings, environment
-    )
+    agreed = SavedPlan.read(Path(plan)) if plan is not None else None
+    watch = Supervision(
+        confirm, control, on_progress, on_rows, hold_after, on_hold, metrics_file, moment_of(not_after)
+    ).of(settings, environment)
     folder = run_folder(Path(runs_dir), run_id or new_run_id())
     _refuse_held(folder)
     if not (folder / JOURNAL).exists():  # a finished run is only reported, at any time
@@ -120,12 +127,19 @@ async def send_async(
             sandbox=weather,
             format=result_format,
             created_at=now(),
+            plan=agreed.bodies_sha256 if agreed is not None else "",
         )
+        if agreed is not None:
+            agreed.refuse_other_terms(identity, settings, hold_after, sandbox=sandbox)
         if (folder / JOURNAL).exists():
             return await reattach(folder, facts, settings, credential, watch)
         is_small = sum(item.size for item in identity) <= _SMALL_BYTES
-        if max_recipients is not None or (confirm is not None and (count_first or is_small)):
-            report = await anyio.to_thread.run_sync(_count, opened, source, max_recipients, on_rows)
+        if agreed is not None or max_recipients is not None or (confirm is not None and (count_first or is_small)):
+            bodies = Bodies(unaddressed(settings)) if agreed is not None else None
+            report = await anyio.to_thread.run_sync(_count, opened, source, max_recipients, watch, bodies)
+            if agreed is not None and bodies is not None:
+                agreed.refuse_other_outcome(report)
+                opened = opened.approved(bodies)
             await watch.agree(preview(folder, facts, settings, recipients=report.valid, report=report))
         else:
             await anyio.to_thread.run_sync(refuse_empty, opened, source)
@@ -159,15 +173,13 @@ def _count(
     opened: Opened,
     source: Input,
     max_recipients: int | None,
-    on_rows: Callable[[int], None] | None,
+    watch: Supervision,
+    bodies: Bodies | None,
 ) -> CheckReport:
-    """Count before sending, for whoever has to agree."""
-    report = examined(opened, on_rows)
+    """Count before sending, for whoever has to agree; ``bodies`` takes in what would be sent."""
+    report = examined(opened, watch.on_rows, hold_after=watch.hold_after, bodies=bodies)
     if not report.rows:
         raise no_rows(source)
-    if max_recipients is not None and report.valid > max_recipients:
-        raise GuardrailError(
-            f"{report.valid} recipients are more than --max-recipients {max_recipients}",
-            hint="check the file, or raise the limit",
-        )
+    if refusal := too_many(report, max_recipients):
+        raise GuardrailError(refusal, hint="check the file, or raise the limit")
     return report

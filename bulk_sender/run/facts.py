@@ -30,6 +30,8 @@ class Facts:
     created_at: str
     broadcast: bool = False
     """Whether the run is one request to a segment or audience, without rows."""
+    plan: str = ""
+    """The digest over all bodies that the run's plan file promised, empty when it was started without one."""
     tool: str = f"bulk-sender {__version__}"
 
     @classmethod
@@ -39,6 +41,7 @@ class Facts:
         facts["input"] = tuple(FileIdentity(**item) for item in facts["input"])
         facts["paths"] = tuple(facts["paths"])
         facts["broadcast"] = bool(facts["broadcast"])
+        facts["plan"] = facts["plan"] or ""
         return cls(**facts)
 
     def located(self, folder: Path) -> list[tuple[FileIdentity, Path]]:
@@ -51,7 +54,7 @@ class Facts:
 
     def difference(self, other: Facts) -> list[str]:
         """Which settings differ, by dotted name; ``input`` when the files do."""
-        found = sorted(_differing(self.settings, other.settings))
+        found = sorted(differing_keys(self.settings, other.settings))
         mine, theirs = ([item.sha256 for item in facts.input] for facts in (self, other))
         if mine != theirs:
             found.insert(0, "input")
@@ -62,10 +65,11 @@ class Facts:
         return found
 
 
-def _differing(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+def differing_keys(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted names of what differs between two settings; the order of keys makes no difference here."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name in one.keys() | other.keys():
-            yield from _differing(one.get(name), other.get(name), f"{prefix}{name}.")
+            yield from differing_keys(one.get(name), other.get(name), f"{prefix}{name}.")
     elif one != other:
         yield prefix.removesuffix(".")
 

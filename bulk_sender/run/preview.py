@@ -43,6 +43,8 @@ class Preview:
     standing: Summary | None = None
     again: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
+    plan: str = ""
+    """The digest over all bodies of the plan file that the run keeps to; empty without one."""
 
 
 def preview(folder: Path, facts: Facts, settings: Config, **found: Any) -> Preview:
@@ -57,6 +59,7 @@ def preview(folder: Path, facts: Facts, settings: Config, **found: Any) -> Previ
         sandbox=facts.sandbox,
         rate=settings.delivery.rate,
         server_errors=settings.delivery.server_errors,
+        plan=facts.plan,
         **found,
     )
 

@@ -36,6 +36,7 @@ class Supervision:
     confirm: Callable[[Preview], bool] | None = None
     control: Control | None = None
     on_progress: Callable[[Progress], None] | None = None
+    on_rows: Callable[[int], None] | None = None
     hold_after: int | None = None
     on_hold: Callable[[Progress], Awaitable[bool]] | None = None
     metrics_file: str | Path | None = None

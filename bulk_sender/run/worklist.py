@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +22,7 @@ from bulk_sender.recipients.chunk import Position
 from bulk_sender.recipients.plan import Payload, Planned, duplicate_keys
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.results import frames
+from bulk_sender.run.bodies import Bodies
 from bulk_sender.run.opened import Opened
 
 
@@ -89,7 +90,7 @@ class Worklist:
     ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
         where = await anyio.to_thread.run_sync(_resume_point, self._journal.folder)
-        pieces = opened.plan(target.frame_bytes, cut_after=self._hold_after, **where)
+        pieces = opened.plan(target, cut_after=self._hold_after, **where)
         number = self._journal.next_id("chunk")
         while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
             batches = _number(piece, number, sender)
@@ -106,6 +107,36 @@ class Worklist:
             number += 1
         await writer.write(("run", ("plan_complete", "true")))
         self.plan_complete = True
+
+
+def bodies_of_run(
+    folder: Path,
+    target: Endpoint,
+    opened: Opened | None,
+    cut_after: int | None,
+    on_rows: Callable[[int], None] | None = None,
+) -> Bodies:
+    """What a run that has begun comes to: the bodies it has in its journal, and those it has still to plan.
+
+    ``opened``: its input, None when that was read to its end. The ``marks`` are those of the pieces still to be
+    planned. Raises InputError.
+    """
+    bodies = Bodies(target)
+    with Journal.look(folder) as journal:
+        for chunk in frames.chunk_ids(journal):
+            # A batch that was refused and split was one request when it was planned.
+            planned = journal.query(
+                "SELECT size FROM batch WHERE chunk = ? AND parent IS NULL ORDER BY first", (chunk,)
+            )
+            recipients = Payload(frames.chunk_rows(journal, chunk, ["recipient"])["recipient"])
+            bodies.add(recipients, [batch["size"] for batch in planned])
+    bodies.marks.clear()
+    if opened is not None:
+        for piece in opened.plan(target, cut_after=cut_after, **_resume_point(folder)):
+            bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
+            if on_rows is not None:
+                on_rows(int(piece.rows["row"][-1]))
+    return bodies
 
 
 def _number(piece: Planned, chunk: int, sender: Sender) -> list[Batch]:
