@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     )
     from bulk_sender.folder import run_id_for
     from bulk_sender.results.summary import Summary
-    from bulk_sender.run import Progress
+    from bulk_sender.run.progress import Progress
 
 _HOMES = {
     "bulk_sender.api": "Preview Reconciliation broadcast broadcast_async check explain preview_broadcast reconcile "
@@ -65,7 +65,7 @@ _HOMES = {
     "RunHeldError RunMismatchError RunNotFoundError",
     "bulk_sender.folder": "run_id_for",
     "bulk_sender.results.summary": "Summary",
-    "bulk_sender.run": "Progress",
+    "bulk_sender.run.progress": "Progress",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

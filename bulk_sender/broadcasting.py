@@ -30,7 +30,9 @@ from bulk_sender.recipients.plan import ROWS, Planned
 from bulk_sender.results import frames
 from bulk_sender.results.account import refresh_files
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Delivery, Facts, Progress, create
+from bulk_sender.run.delivery import Delivery
+from bulk_sender.run.facts import Facts, create
+from bulk_sender.run.progress import Progress
 from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, place
 from bulk_sender.verdicts import ended
 

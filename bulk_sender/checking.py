@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from bulk_sender.config import Config
-from bulk_sender.recipients.mapping import Mapping
+from bulk_sender.delivery.endpoint import endpoint as endpoint_of
+from bulk_sender.delivery.endpoint import unaddressed
+from bulk_sender.recipients.attributes import OddValues
+from bulk_sender.recipients.insights import INSIGHT_ROWS, insights
+from bulk_sender.recipients.mapping import Mapping as RecipientMapping
 from bulk_sender.recipients.plan import Payload, Planned
+from bulk_sender.recipients.spool import Spool
+from bulk_sender.run.bodies import Bodies
+from bulk_sender.run.opened import Input, Opened, no_rows
+from bulk_sender.run.saved_plan import SavedPlan, refuse_to_replace
+from bulk_sender.settings import ConfigLike, from_surroundings, with_plain
 
 _EXAMPLES = 3
 
@@ -27,6 +38,8 @@ class CheckReport:
     requests: int = 0
     seconds: float = 0.0
     body_bytes: int = 0
+    bodies_sha256: str = ""
+    """Over all bodies in order, when a plan was asked for."""
     unused_columns: tuple[str, ...] = ()
     identifiers: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -46,12 +59,81 @@ class CheckReport:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+def check(
+    source: Input,
+    *,
+    config: ConfigLike = None,
+    campaign_id: str | None = None,
+    canvas_id: str | None = None,
+    endpoint: str | None = None,
+    limit: int | None = None,
+    rate: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    on_rows: Callable[[int], None] | None = None,
+    hold_after: int | None = None,
+    plan: str | Path | None = None,
+    max_recipients: int | None = None,
+) -> CheckReport:
+    """Everything up to the first POST, with no network, key or endpoint. Raises ConfigError, InputError.
+
+    The arguments mean the same as those of ``send_async``. ``plan``: where to write a plan file, which ``send`` takes
+    as its ``plan``; this demands what a send demands but the key: a campaign or Canvas, and an endpoint. With more
+    recipients than ``max_recipients`` no plan is written.
+    """
+    plain = with_plain(
+        overrides, campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate
+    )
+    settings = from_surroundings(config, plain, os.environ if environment is None else environment, "")
+    if plan is not None:
+        endpoint_of(settings)  # what is wrong with it shall be said before the input is read
+        refuse_to_replace(Path(plan))
+    with Spool() as spool:
+        opened = Opened.open(source, settings, spool)
+        identity = opened.source.identify() if plan is not None else ()
+        bodies = Bodies(unaddressed(settings)) if plan is not None else None
+        report = examined(opened, on_rows, hold_after=hold_after, bodies=bodies)
+    if not report.rows:
+        raise no_rows(source)
+    if plan is not None and not too_many(report, max_recipients):
+        SavedPlan.of(identity, settings, hold_after, report).write(Path(plan))
+    return report
+
+
+def too_many(report: CheckReport, most: int | None) -> str:
+    """Why a guard refuses to send to so many; empty when it doesn't."""
+    if most is None or report.valid <= most:
+        return ""
+    return f"{report.valid} recipients are more than --max-recipients {most}"
+
+
+def examined(
+    opened: Opened,
+    on_rows: Callable[[int], None] | None = None,
+    *,
+    hold_after: int | None = None,
+    bodies: Bodies | None = None,
+) -> CheckReport:
+    """Read an opened input through and report on it; ``bodies`` takes in what would be sent.
+
+    Raises InputError, ConfigError.
+    """
+    target = unaddressed(opened.config)
+    odd = OddValues(opened.mapping)
+    planned = opened.plan(target, watch=odd, cut_after=hold_after)
+    report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
+    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
+    report.warnings.extend(odd.sentences())
+    return report
+
+
 def examine(
     planned: Iterable[Planned],
-    mapping: Mapping,
+    mapping: RecipientMapping,
     config: Config,
     body: Callable[[bytes], bytes],
     on_rows: Callable[[int], None] | None = None,
+    bodies: Bodies | None = None,
 ) -> CheckReport:
     """Run through a plan and report on it. ``body`` puts a request around recipients."""
     report = CheckReport(unused_columns=mapping.unused)
@@ -59,10 +141,13 @@ def examine(
         _count(report, piece)
         if piece.sizes:
             _sample(report, piece, body)
+        if bodies is not None:
+            bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
         if on_rows is not None:
             on_rows(report.rows)
     report.seconds = max(0, report.requests - 1) / config.delivery.pace.per_second
     report.warnings = _warnings(report, mapping)
+    report.bodies_sha256 = bodies.sha256 if bodies is not None else ""
     return report
 
 
@@ -96,7 +181,7 @@ def _sample(report: CheckReport, piece: Planned, body: Callable[[bytes], bytes])
     report.samples.extend(payload.recipient(slot) for slot in range(wanted))
 
 
-def _warnings(report: CheckReport, mapping: Mapping) -> list[str]:
+def _warnings(report: CheckReport, mapping: RecipientMapping) -> list[str]:
     warnings = []
     if mapping.unused:
         named = ", ".join(repr(name) for name in mapping.unused[:10])

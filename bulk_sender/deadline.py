@@ -36,6 +36,13 @@ def parse_deadline(text: str, now: datetime) -> datetime:
     return parsed.replace(tzinfo=zone) if zone else parsed.astimezone()
 
 
+def moment_of(not_after: datetime | str | None) -> datetime | None:
+    """What a caller gave, with a time zone: this machine's own where none was said. Raises ConfigError."""
+    if isinstance(not_after, str):
+        return parse_deadline(not_after, datetime.now().astimezone())
+    return not_after.astimezone() if not_after is not None and not_after.tzinfo is None else not_after
+
+
 def refuse_late(deadline: datetime | None, start: datetime) -> None:
     """``start``: when the first request could leave. Raises GuardrailError when that is after ``deadline``."""
     if deadline is not None and start > deadline:

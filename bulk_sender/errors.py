@@ -4,7 +4,7 @@ BulkSenderError
 ├── ConfigError       the configuration, a flag or a mapping is wrong            exit 2
 ├── CredentialError   the key is missing, malformed or where it must not be      exit 2
 ├── InputError        an input file can't be read, or holds nothing              exit 2
-├── GuardrailError    a guard said no: no confirmation, too many recipients      exit 2
+├── GuardrailError    a guard said no: no word, too many recipients, other plan  exit 2
 ├── RunNotFoundError  no run of that name                                        exit 2
 ├── RunHeldError      another process holds the run                              exit 2
 ├── RunMismatchError  the run exists with other input or another configuration   exit 2

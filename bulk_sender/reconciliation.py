@@ -35,7 +35,7 @@ from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.folder import DEFAULT_RUNS_DIR, run_folder, run_ids
 from bulk_sender.results import frames
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Facts
+from bulk_sender.run.facts import Facts
 from bulk_sender.settings import credential_for, load_config
 from bulk_sender.verdicts import rewritten
 

@@ -15,6 +15,22 @@ from bulk_sender.errors import ConfigError
 ConfigLike = str | Path | Mapping[str, Any] | Config | None
 SANDBOX_TARGET = "sandbox-campaign"
 SANDBOX_KEY = "sandbox-key"  # no secret: the sandbox takes any key
+_DOTTED = {
+    "campaign_id": "braze.campaign_id",
+    "canvas_id": "braze.canvas_id",
+    "endpoint": "braze.endpoint",
+    "limit": "input.limit",
+    "rate": "delivery.rate",
+    "concurrency": "delivery.concurrency",
+}
+
+
+def with_plain(overrides: Mapping[str, Any] | None, **plain: Any) -> dict[str, Any]:
+    """Plain keyword arguments and ``overrides`` as one; None is skipped. Raises ConfigError."""
+    if plain.get("campaign_id") is not None and plain.get("canvas_id") is not None:
+        raise ConfigError("campaign_id and canvas_id are both given", hint="a run triggers one of them")
+    named = {_DOTTED[name]: value for name, value in plain.items()} | dict(overrides or {})
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def load_config(config: ConfigLike, overrides: Mapping[str, Any] | None = None) -> Config:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bulk_sender.api import load_config
 from bulk_sender.config import Config, Rate
 from bulk_sender.errors import ConfigError, CredentialError
-from bulk_sender.run import Facts
+from bulk_sender.run.facts import Facts
 
 SECRET = "5ecre7-1234-abcd"
 ROOT = Path(__file__).parent.parent

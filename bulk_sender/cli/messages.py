@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bulk_sender.checking import CheckReport
     from bulk_sender.results.doubts import Doubt
     from bulk_sender.results.summary import Summary
-    from bulk_sender.run import Progress
+    from bulk_sender.run.progress import Progress
 
 # --- before -------------------------------------------------------------------------------------------------------
 
@@ -48,6 +48,8 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
         lines += labelled("rate", f"{about.rate}; a large input is counted while it is sent", width)
     if about.standing is not None:
         lines += _standing(about, width)
+    if about.plan:
+        lines += labelled("plan", f"each request as planned (SHA-256 {about.plan})", width)
     policy = "tried again when" if about.server_errors == "retry" else "held as unknown even when"
     lines += labelled("on 5XX", f"{policy} Braze itself says that nothing was sent", width)
     if canary is not None:
@@ -115,6 +117,13 @@ def doubts(evidence: tuple[Doubt, ...], width: int | None) -> list[Text]:
         head, *rest = wrapped(text, width, indent=" " * (digits + 2), first=f"{number(doubt.rows):>{digits}}  ")
         lines += [Text.assemble((head[:digits], STYLES["unknown"]), head[digits:]), *map(Text, rest)]
     return lines
+
+
+def planned(report: CheckReport, path: Path, width: int | None) -> list[Text]:
+    """A plan was written: what it holds to, in numbers to compare it by."""
+    requests, recipients = several(report.requests, "request"), several(report.valid, "recipient")
+    text = f"Plan written to {shown(path)}: {requests} for {recipients}, SHA-256 {report.bodies_sha256}"
+    return [Text(line) for line in wrapped(text, width, indent="  ", first="")]
 
 
 # --- after --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from bulk_sender.cli.progress import Report, Silence
 
 if TYPE_CHECKING:
-    from bulk_sender.run import Progress
+    from bulk_sender.run.progress import Progress
 
 
 class Narrator:

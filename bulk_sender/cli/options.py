@@ -33,6 +33,15 @@ MaxRecipients = Annotated[
     int | None,
     typer.Option("--max-recipients", metavar="N", min=0, help="Refuse to start with more recipients than N."),
 ]
+Canary = Annotated[
+    int | None,
+    typer.Option(
+        "--canary",
+        metavar="N",
+        min=1,
+        help="Send the first N rows, then ask; without a terminal, stop there, to be resumed.",
+    ),
+]
 Rate = Annotated[
     str | None,
     typer.Option("--rate", metavar="N/UNIT", help="Requests per second, minute, hour or day, such as 250000/hour."),

@@ -15,7 +15,7 @@ from bulk_sender.cli.wording import STYLES, number, roughly, several
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bulk_sender.run import Progress
+    from bulk_sender.run.progress import Progress
 
 EVERY_S = 10.0
 """Seconds between two plain lines, or two progress events."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from bulk_sender.cli.options import (
     RUNS_DIR,
     AsJson,
     CampaignId,
+    Canary,
     CanvasId,
     Concurrency,
     ConfigFile,
@@ -48,13 +50,14 @@ def send(
     rate: Rate = None,
     concurrency: Concurrency = None,
     format_: Annotated[str, typer.Option("--format", metavar="csv|parquet|ndjson", help="Of the results.")] = "csv",
-    canary: Annotated[
-        int | None,
+    canary: Canary = None,
+    plan: Annotated[
+        Path | None,
         typer.Option(
-            "--canary",
-            metavar="N",
-            min=1,
-            help="Send the first N rows, then ask; without a terminal, stop there, to be resumed.",
+            "--plan",
+            metavar="FILE",
+            help="Send what this plan of check says, or nothing if one byte would differ.",
+            show_default=False,
         ),
     ] = None,
     sandbox: Annotated[
@@ -113,6 +116,7 @@ def send(
             count_first=not yes,
             hold_after=canary,
             on_hold=watch.on_hold,
+            plan=plan,
             **watch.handles(),
         ),
         nothing="has been finished before, with this input: nothing was sent now.",
@@ -130,34 +134,51 @@ def check(
     endpoint: Endpoint = None,
     limit: Limit = None,
     max_recipients: MaxRecipients = None,
+    canary: Annotated[
+        int | None,
+        typer.Option("--canary", metavar="N", min=1, help="Plan for a send with this --canary: its rows go first."),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Write what a send --plan has to keep to.", show_default=False),
+    ] = None,
     rate: Rate = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Everything up to the first request, without a network: counts, reasons, a sample request, the time needed.
 
-    Needs no key, endpoint or campaign. Exits with 0 when every row could go, 1 when some would be rejected.
+    Needs no key, endpoint or campaign; to write a --plan all but the key. Exits with 0 when every row could go, 1 when
+    some would be rejected.
     """
     terminal.set_up(quiet=quiet)
     settings = overrides(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
 
     from bulk_sender import api
-    from bulk_sender.cli import reports
+    from bulk_sender.checking import too_many
+    from bulk_sender.cli import messages, reports
     from bulk_sender.cli.narrator import Narrator
     from bulk_sender.cli.progress import report_for
     from bulk_sender.errors import GuardrailError
 
     with Narrator(report_for(terminal)) as narrator:
-        report = api.check(inputs, config=config, overrides=settings, on_rows=narrator.reading)
+        report = api.check(
+            inputs,
+            config=config,
+            overrides=settings,
+            on_rows=narrator.reading,
+            hold_after=canary,
+            plan=plan,
+            max_recipients=max_recipients,
+        )
     if as_json:
         terminal.json(report.to_dict())
     else:
         terminal.show(reports.check(report, terminal.out_width))
     for warning in report.warnings:
         terminal.warn(warning)
-    if max_recipients is not None and report.valid > max_recipients:
-        raise GuardrailError(
-            f"{report.valid} recipients are more than --max-recipients {max_recipients}",
-            hint="check the file, or raise the limit",
-        )
+    if refusal := too_many(report, max_recipients):
+        raise GuardrailError(refusal, hint="check the file, or raise the limit")
+    if plan is not None:
+        terminal.say(messages.planned(report, plan, terminal.width))
     raise typer.Exit(report.exit_code)

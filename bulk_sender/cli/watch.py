@@ -22,7 +22,7 @@ from bulk_sender.cli.wording import STYLES
 from bulk_sender.control import Control
 from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Progress
+from bulk_sender.run.progress import Progress
 
 
 class Watch:

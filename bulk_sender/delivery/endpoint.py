@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from bulk_sender.config import Config, Rate
@@ -55,7 +55,12 @@ class Endpoint:
 
 def endpoint(config: Config) -> Endpoint:
     """The endpoint of a run. Raises ConfigError when the host or the target is missing or unsound."""
-    return Endpoint(_url(config), request_head(config), b"]}")
+    return replace(unaddressed(config), url=_url(config))
+
+
+def unaddressed(config: Config) -> Endpoint:
+    """The endpoint of a check: what a request holds, without where it goes. Raises ConfigError for an unsound one."""
+    return Endpoint("", request_head(config), b"]}")
 
 
 def broadcast_endpoint(config: Config) -> Endpoint:

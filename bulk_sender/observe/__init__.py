@@ -17,7 +17,7 @@ import anyio
 if TYPE_CHECKING:
     from bulk_sender.config import Config
     from bulk_sender.results.summary import Summary
-    from bulk_sender.run import Progress
+    from bulk_sender.run.progress import Progress
 
 log = logging.getLogger("bulk_sender")
 

@@ -41,7 +41,7 @@ from bulk_sender.observe import Beginning, Observer
 
 if TYPE_CHECKING:
     from bulk_sender.results.summary import Summary
-    from bulk_sender.run import Progress
+    from bulk_sender.run.progress import Progress
 
 EVERY_S = 15.0
 STATES = ("running", "finished", "stopped", "interrupted")

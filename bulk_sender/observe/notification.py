@@ -20,7 +20,7 @@ from bulk_sender.observe import Beginning, Observer, log
 
 if TYPE_CHECKING:
     from bulk_sender.results.summary import Summary
-    from bulk_sender.run import Progress
+    from bulk_sender.run.progress import Progress
 
 LONG_WAIT_S = 300.0
 _COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")

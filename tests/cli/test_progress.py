@@ -13,7 +13,7 @@ from rich.console import Console
 from bulk_sender.cli.narrator import Narrator
 from bulk_sender.cli.progress import EventReport, LineReport, Painter, Silence, Speed, painting, report_for
 from bulk_sender.cli.terminal import Terminal
-from bulk_sender.run import Progress
+from bulk_sender.run.progress import Progress
 
 _MOMENT = Progress(
     run_id="r",

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from bulk_sender import api, run
+from bulk_sender import api
+from bulk_sender.control import Control
 from bulk_sender.delivery.client import Client
 from bulk_sender.delivery.outcome import Evidence
 from bulk_sender.results.summary import Summary
+from bulk_sender.run import delivery, worklist
 from tests.crash.scene import KEY, Scene
 from tests.faults import FaultServer
 
@@ -47,13 +49,13 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, error: BaseException, nth: int = 4) -> None:
-    make = run.client_factory
+    make = delivery.client_factory
 
     def buggy(*arguments: Any) -> Callable[[], Client]:
         inner = make(*arguments)
         return lambda: BuggyClient(inner(), error, nth)
 
-    monkeypatch.setattr(run, "client_factory", buggy)
+    monkeypatch.setattr(delivery, "client_factory", buggy)
 
 
 def send(scene: Scene, url: str) -> Summary:
@@ -117,7 +119,7 @@ def test_an_exception_in_the_plan_stops_the_run(scene: Scene, monkeypatch: pytes
 
     with FaultServer() as server:
         with monkeypatch.context() as patch:
-            patch.setattr(run, "_chunk_record", broken)
+            patch.setattr(worklist, "_chunk_record", broken)
             summary = send(scene, server.url)
         assert (summary.state, summary.rows) == ("stopped", 0)
         assert "ZeroDivisionError" in (summary.reason or "")
@@ -144,7 +146,7 @@ def test_an_exception_in_whoever_watches_does_the_run_no_harm(scene: Scene) -> N
 
 
 def test_a_run_that_is_aborted_before_it_begins_sends_nothing(scene: Scene) -> None:
-    control = run.Control()
+    control = Control()
     control.stop("SIGINT", 2)
     control.abort()
     with FaultServer() as server:

@@ -27,7 +27,7 @@ from bulk_sender.delivery.outcome import Outcome, Verdict
 from bulk_sender.delivery.records import Batch
 from bulk_sender.errors import ConfigError, GuardrailError, InputError, RunMismatchError
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Progress
+from bulk_sender.run.progress import Progress
 from bulk_sender.sandbox import run_in_thread
 from tests.delivery.scripted import Answer, scripted
 

@@ -11,7 +11,7 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.delivery.pace import Pace
-from bulk_sender.run import Delivery
+from bulk_sender.run.delivery import Delivery
 from tests.api.jobs import braze, options, recipients
 
 NOON = datetime(2026, 2, 27, 12, 0, tzinfo=UTC)

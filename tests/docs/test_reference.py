@@ -18,6 +18,7 @@ from bulk_sender import errors
 from bulk_sender.cli.app import app
 from bulk_sender.config import AliasSource, Attachment, Config, Source
 from bulk_sender.results.summary import State, Summary
+from bulk_sender.run.saved_plan import SavedPlan
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
 PROGRAM: Any = typer.main.get_command(app)
@@ -78,6 +79,11 @@ def test_a_tables_keys_and_defaults_are_listed_and_no_others(heading: str) -> No
             continue
         nothing = field.default in (None, PydanticUndefined)
         assert listed[name][0].strip("`").replace("¦", "|") == ("" if nothing else json.dumps(field.default)), name
+
+
+def test_every_key_of_a_plan_file_is_listed_and_no_others() -> None:
+    listed = (name.strip("`") for name in rows(section("files.md", "A plan file")))
+    assert sorted(listed) == sorted(SavedPlan.model_fields)
 
 
 def ends() -> set[int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bulk_sender.observe import Beginning
 from bulk_sender.results.summary import Summary
-from bulk_sender.run import Progress
+from bulk_sender.run.progress import Progress
 
 NOTHING = dict.fromkeys(("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent"), 0)
 

@@ -99,7 +99,7 @@ def test_the_span_is_a_child_of_what_the_environment_names() -> None:
 
 def test_a_real_run_tells_every_request_and_nobodys_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collector = Collector()
-    monkeypatch.setattr("bulk_sender.api.observers_for", lambda *_, **__: Observers([collector.telemetry]))
+    monkeypatch.setattr("bulk_sender.run.supervision.observers_for", lambda *_, **__: Observers([collector.telemetry]))
     with braze(weather="lost-answers", seed=3) as running:
         given = options(tmp_path / "runs", running.url)
         given["overrides"] |= {"delivery.timeout": 2, "delivery.breaker": 1000}

@@ -14,7 +14,7 @@ from bulk_sender.delivery.outcome import Evidence, Outcome, Reach, judge
 from bulk_sender.delivery.records import Batch
 from bulk_sender.recipients.plan import Planned
 from bulk_sender.results.frames import pack
-from bulk_sender.run import Facts, create
+from bulk_sender.run.facts import Facts, create
 from tests.recipients.reading import planned
 
 

@@ -36,6 +36,7 @@ def everything_by_keyword(frame: pl.DataFrame) -> bs.Summary:
         run_id=bs.run_id_for("winter", 2026, 3),
         runs_dir=Path("runs"),
         max_recipients=10_000,
+        plan=Path("winter.plan.json"),
         not_after=datetime(2026, 11, 24, 18, 0, tzinfo=UTC),
         result_format="parquet",
         environment={"BRAZE_API_KEY": "…"},
@@ -62,7 +63,7 @@ async def going_on() -> None:
 
 
 def looking() -> Iterator[bs.Summary]:
-    report = bs.check("recipients.csv", config="job.toml", limit=10)
+    report = bs.check("recipients.csv", config="job.toml", limit=10, plan="winter.plan.json")
     assert_type(report, bs.CheckReport)
     assert_type(bs.resume("winter", not_after="18:00 Europe/Paris"), bs.Summary)
     assert_type(bs.retry("winter", failed=True), bs.Summary)

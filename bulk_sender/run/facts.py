@@ -1,0 +1,80 @@
+"""What a run was started with: frozen in its journal, and compared whenever it is started again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bulk_sender import __version__
+from bulk_sender.config import Config
+from bulk_sender.delivery.journal import Journal
+from bulk_sender.folder import make_run_folder
+from bulk_sender.recipients.source import FileIdentity
+from bulk_sender.results.files import Format
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a run remembers of how it was started; frozen in its journal."""
+
+    settings: dict[str, Any]
+    config: str
+    input: tuple[FileIdentity, ...]
+    paths: tuple[str, ...]
+    """Where the files are: absolute, or within the run's folder what was spooled there."""
+    sandbox: str
+    """The weather of the embedded sandbox, empty for a real send."""
+    format: Format
+    created_at: str
+    broadcast: bool = False
+    """Whether the run is one request to a segment or audience, without rows."""
+    plan: str = ""
+    """The digest over all bodies that the run's plan file promised, empty when it was started without one."""
+    tool: str = f"bulk-sender {__version__}"
+
+    @classmethod
+    def of(cls, journal: Journal) -> Facts:
+        names = cls.__dataclass_fields__
+        facts = {name: journal.fact(name) for name in names}
+        facts["input"] = tuple(FileIdentity(**item) for item in facts["input"])
+        facts["paths"] = tuple(facts["paths"])
+        facts["broadcast"] = bool(facts["broadcast"])
+        facts["plan"] = facts["plan"] or ""
+        return cls(**facts)
+
+    def located(self, folder: Path) -> list[tuple[FileIdentity, Path]]:
+        """Each file with its place, for a run that lives in ``folder``."""
+        return [(item, folder / path) for item, path in zip(self.input, self.paths, strict=True)]
+
+    def revived(self) -> Config:
+        """The configuration the run was started with."""
+        return Config.model_validate_json(self.config)
+
+    def difference(self, other: Facts) -> list[str]:
+        """Which settings differ, by dotted name; ``input`` when the files do."""
+        found = sorted(differing_keys(self.settings, other.settings))
+        mine, theirs = ([item.sha256 for item in facts.input] for facts in (self, other))
+        if mine != theirs:
+            found.insert(0, "input")
+        if bool(self.sandbox) != bool(other.sandbox):
+            found.append("sandbox")
+        if self.broadcast != other.broadcast:
+            found.append("kind (a broadcast, or a send to recipients)")
+        return found
+
+
+def differing_keys(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted names of what differs between two settings; the order of keys makes no difference here."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in one.keys() | other.keys():
+            yield from differing_keys(one.get(name), other.get(name), f"{prefix}{name}.")
+    elif one != other:
+        yield prefix.removesuffix(".")
+
+
+def create(folder: Path, facts: Facts) -> Journal:
+    """A new run's folder and journal. Raises BulkSenderError when the place can't be had."""
+    make_run_folder(folder)
+    return Journal.create(folder, asdict(facts))

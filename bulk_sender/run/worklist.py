@@ -1,0 +1,184 @@
+"""The batches of a run that are still to be sent, in the order of their rows: planned before, or planned now."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import anyio
+import polars as pl
+
+from bulk_sender.delivery.endpoint import Endpoint
+from bulk_sender.delivery.journal import Journal, Statement
+from bulk_sender.delivery.records import Batch
+from bulk_sender.delivery.sender import Sender, Work
+from bulk_sender.delivery.writer import JournalWriter
+from bulk_sender.recipients.chunk import Position
+from bulk_sender.recipients.plan import Payload, Planned, duplicate_keys
+from bulk_sender.recipients.seen import Seen
+from bulk_sender.results import frames
+from bulk_sender.run.bodies import Bodies
+from bulk_sender.run.opened import Opened
+
+
+class Worklist:
+    """What one process still has to send of a run, and how far it has come with reading the input.
+
+    ``rows``: of the run, read so far; ``verdicts``: those of the rows that this process planned.
+    """
+
+    def __init__(self, journal: Journal, *, hold_after: int | None = None) -> None:
+        """``hold_after``: how many rows of the run may be sent before it is to be held."""
+        self.rows = 0
+        self.verdicts: Counter[str] = Counter()
+        self.plan_complete = bool(journal.fact("plan_complete"))
+        self._journal = journal
+        self._hold_after = hold_after
+        self._held = False
+
+    async def batches(
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None
+    ) -> AsyncGenerator[Work | None]:
+        """The batches in the order of their rows; None where the run is to be held.
+
+        Without ``opened`` only those that an earlier process planned.
+        """
+        async with aclosing(self._planned_before(sender)) as planned:
+            async for item in planned:
+                yield item
+        if not self.plan_complete and opened is not None:
+            async with aclosing(self._planned_now(writer, sender, target, opened)) as new:
+                async for item in new:
+                    yield item
+
+    def _is_to_hold(self, rows_before: int) -> bool:
+        if self._held or self._hold_after is None or rows_before < self._hold_after:
+            return False
+        self._held = True
+        return True
+
+    async def _planned_before(self, sender: Sender) -> AsyncGenerator[Work | None]:
+        """What an earlier process planned and nobody has sent, or what is to be sent again."""
+        with Journal.look(self._journal.folder) as reading:
+            self.rows = frames.counts(reading)["rows"]
+            chunks = reading.query(
+                "SELECT id, (SELECT coalesce(sum(rows), 0) FROM chunk AS earlier WHERE earlier.id < chunk.id) AS before"
+                " FROM chunk WHERE id IN (SELECT chunk FROM state WHERE status = 'not_sent') ORDER BY id"
+            )
+            for chunk in chunks:
+                if self._is_to_hold(chunk["before"]):
+                    yield None
+                if sender.is_stopping:
+                    return
+                payload = Payload(frames.chunk_rows(reading, chunk["id"])["recipient"])
+                pending = reading.query(
+                    "SELECT batch AS id, chunk, first, size, parent, attempts AS prior, body_sha256 FROM state"
+                    " WHERE status = 'not_sent' AND chunk = ? ORDER BY first",
+                    (chunk["id"],),
+                )
+                for found in pending:
+                    body_sha256 = found.pop("body_sha256")
+                    yield Work(Batch(**found), payload, body_sha256)
+
+    async def _planned_now(
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened
+    ) -> AsyncGenerator[Work | None]:
+        """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
+        where = await anyio.to_thread.run_sync(_resume_point, self._journal.folder)
+        pieces = opened.plan(target, cut_after=self._hold_after, **where)
+        number = self._journal.next_id("chunk")
+        while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+            batches = _number(piece, number, sender)
+            record = await anyio.to_thread.run_sync(_chunk_record, piece, number)
+            await writer.write(record, *(self._journal.batch_record(batch) for batch in batches))
+            before, self.rows = self.rows, self.rows + len(piece.rows)
+            self.verdicts.update(dict(piece.rows["verdict"].value_counts().iter_rows()))
+            if self._is_to_hold(before):
+                yield None
+            if not sender.is_stopping:
+                payload = Payload(piece.rows["recipient"])
+                for batch in batches:
+                    yield Work(batch, payload)
+            number += 1
+        await writer.write(("run", ("plan_complete", "true")))
+        self.plan_complete = True
+
+
+def bodies_of_run(
+    folder: Path,
+    target: Endpoint,
+    opened: Opened | None,
+    cut_after: int | None,
+    on_rows: Callable[[int], None] | None = None,
+) -> Bodies:
+    """What a run that has begun comes to: the bodies it has in its journal, and those it has still to plan.
+
+    ``opened``: its input, None when that was read to its end. The ``marks`` are those of the pieces still to be
+    planned. Raises InputError.
+    """
+    bodies = Bodies(target)
+    with Journal.look(folder) as journal:
+        for chunk in frames.chunk_ids(journal):
+            # A batch that was refused and split was one request when it was planned.
+            planned = journal.query(
+                "SELECT size FROM batch WHERE chunk = ? AND parent IS NULL ORDER BY first", (chunk,)
+            )
+            recipients = Payload(frames.chunk_rows(journal, chunk, ["recipient"])["recipient"])
+            bodies.add(recipients, [batch["size"] for batch in planned])
+    bodies.marks.clear()
+    if opened is not None:
+        for piece in opened.plan(target, cut_after=cut_after, **_resume_point(folder)):
+            bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
+            if on_rows is not None:
+                on_rows(int(piece.rows["row"][-1]))
+    return bodies
+
+
+def _number(piece: Planned, chunk: int, sender: Sender) -> list[Batch]:
+    batches, first = [], 0
+    for size in piece.sizes:
+        batches.append(Batch(sender.new_batch_id(), chunk, first, size))
+        first += size
+    return batches
+
+
+def _chunk_record(piece: Planned, number: int) -> Statement:
+    rows, rejects = frames.pack(piece)
+    verdicts = dict(piece.rows["verdict"].value_counts().iter_rows())
+    return "chunk", (
+        number,
+        int(piece.rows["row"][0]),
+        int(piece.rows["row"][-1]),
+        len(piece.rows),
+        verdicts.get("valid", 0),
+        verdicts.get("rejected", 0),
+        verdicts.get("duplicate", 0),
+        json.dumps(asdict(piece.resume)),
+        rows,
+        rejects,
+    )
+
+
+def _resume_point(folder: Path) -> dict[str, Any]:
+    """Where planning goes on, with the identifiers met so far; the beginning for a new run."""
+    with Journal.look(folder) as journal:
+        last = journal.query("SELECT last_row, resume FROM chunk ORDER BY id DESC LIMIT 1")
+        seen = Seen(folder)
+        if not last:
+            return {"seen": seen}
+        already = 0
+        for chunk in frames.chunk_ids(journal):
+            rows = frames.chunk_rows(journal, chunk)
+            already += len(rows)
+            seen.repeated(duplicate_keys(rows.filter(pl.col("verdict") == "valid")))
+        return {
+            "start": Position(**json.loads(last[0]["resume"])),
+            "after_row": last[0]["last_row"],
+            "already": already,
+            "seen": seen,
+        }
