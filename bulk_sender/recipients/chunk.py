@@ -57,7 +57,7 @@ class Reader(Protocol):
         """The encoding, where it was told by guessing."""
 
 
-def chunk_rows(columns: int, *, most: int = 25_000) -> int:
+def chunk_rows(columns: int, *, most: int = 15_000) -> int:
     """Rows in a chunk of a table with ``columns`` columns."""
     return max(50, min(most, CHUNK_CELLS // max(1, columns)))
 

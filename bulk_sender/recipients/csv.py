@@ -25,7 +25,7 @@ from bulk_sender.errors import InputError
 from bulk_sender.recipients.bytes_in import ByteSource, Decoded
 from bulk_sender.recipients.chunk import Chunk, Position, chunk_bytes
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 1 << 20
 MAX_RECORD_BYTES = 32 << 20
 """A record longer than this means an unclosed quote, not a row."""
 

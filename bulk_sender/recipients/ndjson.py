@@ -20,7 +20,7 @@ from bulk_sender.recipients.bytes_in import ByteSource, Decoded
 from bulk_sender.recipients.chunk import Chunk, Position, chunk_bytes
 from bulk_sender.recipients.engine import TROUBLE
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 32 << 20
 MAX_DEPTH = 32
 """Objects and lists nested deeper than this make a line malformed: their type would be as deep."""
