@@ -58,9 +58,11 @@ def program(name: str) -> str:
     raise SetupError(f"{name} is not installed")
 
 
-def dependencies(pyproject: Path) -> str:
-    """The run-time dependencies of a project as the text of a requirements file."""
-    return "\n".join(tomllib.loads(pyproject.read_text())["project"]["dependencies"])
+def dependencies(pyproject: Path, *extras: str) -> str:
+    """The run-time dependencies of a project, with those of ``extras``, as the text of a requirements file."""
+    project = tomllib.loads(pyproject.read_text())["project"]
+    more = [requirement for extra in extras for requirement in project["optional-dependencies"][extra]]
+    return "\n".join([*project["dependencies"], *more])
 
 
 def _kept(environments: Path, name: str, recipe: str, make: Callable[[Path], None]) -> Path:

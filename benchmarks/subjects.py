@@ -177,7 +177,7 @@ SUBJECTS = (
         "bulk-sender",
         "**bulk-sender**",
         lambda work: environments.python(
-            work, "bulk-sender", environments.dependencies(HERE.parent / "pyproject.toml")
+            work, "bulk-sender", environments.dependencies(HERE.parent / "pyproject.toml", "fast")
         ),
         _launch_bulk_sender,
         _claim_bulk_sender,

@@ -129,3 +129,10 @@ print(json.dumps([burnt.cpu_s, burnt.exit_code, killed.exit_code]))
     cpu_s, exit_code, killed = json.loads(done.stdout)
     assert cpu_s >= 0.3
     assert (exit_code, killed) == (0, -9)
+
+
+def test_a_recipient_costs_a_fraction_of_what_it_costs_the_script_most_people_write() -> None:
+    """Ratios only: what a machine is worth, and what else it does, falls out. Measured on a quiet one: over 3."""
+    command = [sys.executable, str(BENCHMARKS / "ratio.py"), "--rows", "60000"]
+    done = subprocess.run(command, check=True, timeout=120, capture_output=True)
+    assert json.loads(done.stdout)["ratio"] > 1.6

@@ -1,0 +1,69 @@
+"""What a recipient costs the naive script, in units of what it costs bulk-sender: ``python benchmarks/ratio.py``.
+
+CPU of whole processes, file to results, in this interpreter's own environment. Starting is left out: the cost of
+sending one batch is taken off. ``--rows`` sets how many recipients are sent beyond it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import measure
+from input import write_input
+from run import count, counting_server
+from subjects import HERE, KEY
+
+BATCH = 50
+Command = Callable[[str, Path, Path], list[str]]
+"""URL, input file, an empty folder → a command."""
+
+
+def bulk_sender(url: str, file: Path, folder: Path) -> list[str]:
+    place = ["--endpoint", url, "--campaign-id", "bench", "--runs-dir", str(folder / "runs")]
+    return [sys.executable, "-m", "bulk_sender", "send", str(file), *place, "--rate", "1000000/second", "--yes"]
+
+
+def naive(url: str, file: Path, _: Path) -> list[str]:
+    return [sys.executable, str(HERE / "naive.py"), url, str(file)]
+
+
+def cost_s(command: Command, rows: int, work: Path, environment: Mapping[str, str]) -> float:
+    """CPU seconds to send ``rows`` recipients to a server of their own. Raises RuntimeError when some did not arrive."""
+    file, folder = work / f"recipients-{rows}.csv", Path(tempfile.mkdtemp(dir=work))
+    if not file.exists():
+        write_input(file, rows)
+    core, server_core = measure.cores()
+    with counting_server(server_core) as url:
+        done = measure.run(command(url, file, folder), env=environment, cwd=folder, core=core, timeout_s=300)
+        if done.exit_code or count(url)["recipients"] != rows:
+            raise RuntimeError(f"exit code {done.exit_code}, {count(url)} of {rows} recipients: {done.stderr[-500:]}")
+    return done.cpu_s
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000)
+    rows: int = parser.parse_args().rows
+    known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    environment = known | {"BRAZE_API_KEY": KEY, "PYTHONPATH": str(HERE.parent)}
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = (
+            cost_s(command, rows + BATCH, Path(folder), environment) - cost_s(command, BATCH, Path(folder), environment)
+            for command in (bulk_sender, naive)
+        )
+    per = 1e6 / rows
+    print(
+        json.dumps(
+            {"bulk_sender_us": round(ours * per, 1), "naive_us": round(theirs * per, 1), "ratio": round(theirs / ours, 2)}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
