@@ -91,15 +91,17 @@ SEAL_KEY = "seal_key"
 
 def seal(table: str, values: tuple[Value, ...], key: bytes = b"") -> bytes:
     """Eight bytes over a record's table and values; large blobs go in by their own digest. No secret is in ``key``."""
-    digest = hashlib.blake2b(table.encode(), digest_size=8, key=key)
+    parts = [table.encode()]
     for value in values:
         if isinstance(value, bytes):
-            digest.update(b"b" + hashlib.sha256(value).digest())
+            parts.append(b"b" + hashlib.sha256(value).digest())
         else:
-            plain = str(value) if isinstance(value, str) else value  # an enum's member comes back as plain text
-            digest.update(repr(plain).encode("utf-8", "surrogatepass"))
-        digest.update(b"\x1f")
-    return digest.digest()
+            plain = (
+                str.__repr__(value) if isinstance(value, str) else repr(value)
+            )  # an enum's member comes back as text
+            parts.append(plain.encode("utf-8", "surrogatepass"))
+        parts.append(b"\x1f")
+    return hashlib.blake2b(b"".join(parts), digest_size=8, key=key).digest()
 
 
 @dataclass(frozen=True, slots=True)

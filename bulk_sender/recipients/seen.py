@@ -63,7 +63,7 @@ class Seen:
 
         ``identifiers``: String, no nulls, each with its type so that an e-mail is not an id.
         """
-        first, second = (identifiers.hash(seed).to_numpy() for seed in (1, 2))
+        first, second = _fingerprints(identifiers)
         repeated = (~identifiers.is_first_distinct()).to_numpy().copy()
         for run in self._runs:
             repeated |= run.holds(first, second)
@@ -73,6 +73,10 @@ class Seen:
                 repeated[asked] |= file.holds(first[asked], second[asked])
         self._add(first[~repeated], second[~repeated])
         return pl.Series(repeated)
+
+    def remember(self, identifiers: pl.Series) -> None:
+        """Add identifiers that are known to be new, each of them once: a resumed run's own."""
+        self._add(*_fingerprints(identifiers))
 
     def _add(self, first: Hashes, second: Hashes) -> None:
         if not len(first):
@@ -98,6 +102,10 @@ class Seen:
             files = [_File.write(_merged(level), self._folder)]
             level.clear()
         self._levels.append(files)
+
+
+def _fingerprints(identifiers: pl.Series) -> tuple[Hashes, Hashes]:
+    return identifiers.hash(1).to_numpy(), identifiers.hash(2).to_numpy()
 
 
 def _merge(runs: list[_Run]) -> _Run:

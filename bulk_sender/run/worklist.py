@@ -65,7 +65,7 @@ class Worklist:
     async def _planned_before(self, sender: Sender) -> AsyncGenerator[Work | None]:
         """What an earlier process planned and nobody has sent, or what is to be sent again."""
         with Journal.look(self._journal.folder) as reading:
-            self.rows = frames.counts(reading)["rows"]
+            self.rows = reading.query("SELECT coalesce(sum(rows), 0) AS rows FROM chunk")[0]["rows"]
             chunks = reading.query(
                 "SELECT id, (SELECT coalesce(sum(rows), 0) FROM chunk AS earlier WHERE earlier.id < chunk.id) AS before"
                 " FROM chunk WHERE id IN (SELECT chunk FROM state WHERE status = 'not_sent') ORDER BY id"
@@ -89,7 +89,7 @@ class Worklist:
         self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened
     ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
-        where = await anyio.to_thread.run_sync(_resume_point, self._journal.folder)
+        where = await anyio.to_thread.run_sync(_resume_point, self._journal.folder, opened)
         pieces = opened.plan(target, cut_after=self._hold_after, **where)
         number = self._journal.next_id("chunk")
         while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
@@ -132,7 +132,7 @@ def bodies_of_run(
             bodies.add(recipients, [batch["size"] for batch in planned])
     bodies.marks.clear()
     if opened is not None:
-        for piece in opened.plan(target, cut_after=cut_after, **_resume_point(folder)):
+        for piece in opened.plan(target, cut_after=cut_after, **_resume_point(folder, opened)):
             bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
             if on_rows is not None:
                 on_rows(int(piece.rows["row"][-1]))
@@ -164,21 +164,29 @@ def _chunk_record(piece: Planned, number: int) -> Statement:
     )
 
 
-def _resume_point(folder: Path) -> dict[str, Any]:
+def _resume_point(folder: Path, opened: Opened) -> dict[str, Any]:
     """Where planning goes on, with the identifiers met so far; the beginning for a new run."""
+    seen = Seen(folder)
     with Journal.look(folder) as journal:
-        last = journal.query("SELECT last_row, resume FROM chunk ORDER BY id DESC LIMIT 1")
-        seen = Seen(folder)
+        last = journal.query(
+            "SELECT last_row, resume, (SELECT sum(rows) FROM chunk) AS already FROM chunk ORDER BY id DESC LIMIT 1"
+        )
         if not last:
             return {"seen": seen}
-        already = 0
-        for chunk in frames.chunk_ids(journal):
-            rows = frames.chunk_rows(journal, chunk)
-            already += len(rows)
-            seen.repeated(duplicate_keys(rows.filter(pl.col("verdict") == "valid")))
+        if opened.config.input.duplicates == "first":
+            for chunk in frames.chunk_ids(journal):
+                seen.remember(_keys_of(journal, chunk))
         return {
             "start": Position(**json.loads(last[0]["resume"])),
             "after_row": last[0]["last_row"],
-            "already": already,
+            "already": last[0]["already"],
             "seen": seen,
         }
+
+
+def _keys_of(journal: Journal, chunk: int) -> pl.Series:
+    """The identifiers of a chunk's valid rows: the first of each, as was found when it was planned."""
+    rows = frames.chunk_rows(journal, chunk, ("verdict", "identifier_type", "identifier"))
+    if (rows["identifier_type"] == "user_alias").any():  # its key is in the recipient, which is the bulk of a row
+        rows = frames.chunk_rows(journal, chunk)
+    return duplicate_keys(rows.filter(pl.col("verdict") == "valid"))
