@@ -296,6 +296,10 @@ class DeliveryConfig(_Model):
     """A request's body stays under this many kilobytes: a batch is split rather than sent as a giant."""
     breaker: int = Field(default=5, ge=1)
     """The run stops after this many requests in a row that failed or stayed unknown."""
+    max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """The run stops when Braze refuses more than this share of the recipients of late for good; 1.0: it never does."""
+    ramp: float = Field(default=60.0, ge=0.0, le=3600.0)
+    """Seconds in which the pace grows to its rate once a canary was approved; 0: at once. Without a canary none."""
     retry_budget: float = Field(default=0.2, ge=0.0, le=10.0)
     """Retries of a run, as a share of its requests (and at least 100), before it stops."""
     transport: Literal["auto", "httpx", "wire"] = "auto"
@@ -305,7 +309,7 @@ class DeliveryConfig(_Model):
     share_rate: bool = True
     """Whether runs of one workspace on this machine share one rate."""
 
-    @field_validator("timeout", "reserve", "retry_budget", mode="before")
+    @field_validator("timeout", "reserve", "max_failed_share", "ramp", "retry_budget", mode="before")
     @classmethod
     def _numbers(cls, value: Any) -> Any:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

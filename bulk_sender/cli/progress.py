@@ -84,12 +84,12 @@ def time_left(progress: Progress, expected: int | None, speed: float) -> str:
 
 
 class LineReport:
-    """A plain line at the start and every ten seconds, and one whenever something begins or ends a wait."""
+    """A plain line at the start and every ten seconds, and one whenever a wait or a ramp begins."""
 
     def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
         self._terminal, self._clock = terminal, clock
         self._next: float | None = None
-        self._waiting = False
+        self._waiting = self._ramping = False
         self._stopping = ""
         self._speed = Speed()
 
@@ -106,6 +106,10 @@ class LineReport:
             self._waiting = bool(progress.waiting_s)
             if self._waiting:
                 self._terminal.say([waiting(progress)])
+        if bool(progress.ramping_s) != self._ramping:
+            self._ramping = bool(progress.ramping_s)
+            if self._ramping:
+                self._terminal.say([ramping(progress)])
         if self._is_due():
             self._terminal.say([plain_line(progress, expected, speed)])
 
@@ -139,6 +143,11 @@ def _done(progress: Progress, expected: int | None) -> str:
 
 def waiting(progress: Progress) -> str:
     return f"waiting {roughly(progress.waiting_s)} for {progress.waiting_for}"
+
+
+def ramping(progress: Progress) -> str:
+    now, full = number(progress.rate_now), number(progress.rate_asked)
+    return f"ramping up behind the canary: {now} of {full} requests a second, all in {roughly(progress.ramping_s)}"
 
 
 def _trouble(progress: Progress) -> list[tuple[str, str]]:
@@ -204,6 +213,8 @@ def painting(progress: Progress, expected: int | None, speed: float, stopping: s
     lines += flow([piece for piece in pieces if piece[0]], width)
     if progress.waiting_s:
         lines += _words(waiting(progress), "yellow", width)
+    elif progress.ramping_s:
+        lines += _words(ramping(progress), "cyan", width)
     if stopping:
         lines += _words(stopping, "bold yellow", width)
     return lines
@@ -239,7 +250,7 @@ class EventReport:
     def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
         self._terminal, self._clock = terminal, clock
         self._next: float | None = None
-        self._waiting = False
+        self._waiting = self._ramping = False
 
     def reading(self, rows: int) -> None: ...
 
@@ -254,6 +265,10 @@ class EventReport:
             if self._waiting:
                 seconds = round(progress.waiting_s, 1)
                 event("waiting", run_id=progress.run_id, seconds=seconds, **{"for": progress.waiting_for})
+        if bool(progress.ramping_s) != self._ramping:
+            self._ramping = bool(progress.ramping_s)
+            if self._ramping:
+                event("ramping", run_id=progress.run_id, seconds=round(progress.ramping_s, 1))
         if now >= self._next:
             self._next = now + EVERY_S
             event(

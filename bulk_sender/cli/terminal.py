@@ -10,6 +10,7 @@ run_started     a run begins to deliver     run_id; expected (recipients to send
 progress        every 10 s                  run_id, elapsed_s, rows (planned so far), accepted, failed, unknown,
                                             requests, in_flight, retries, throttled, rate, expected
 waiting         all requests have to wait   run_id, seconds, for
+ramping         a canary was approved       run_id, seconds (until the rate is reached)
 stopped         a run has ended early       run_id, reason (as in summary.json, e-mail addresses masked)
 run_finished    the end, also after stopped run_id, state, exit_code, rows and the six counts, batches, requests,
                                             elapsed_s, recipients_per_s

@@ -4,6 +4,9 @@ aiolimiter is a leaky bucket: it lets a whole period's worth go at once. So the 
 holds two requests, or half a percent of a second's worth, whichever is more, and the pace is smooth from the start.
 There is one bucket for the whole run, filled at the asked rate: to go slower, a request costs more of it. A new
 bucket for each new rate would start empty, and headers that change with each answer would undo the limit.
+
+Behind a canary the pace ramps up: what a few rows could not show shows in the first minute, and then few requests
+have left.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from bulk_sender.delivery.shared_rate import SharedRate
 SHORTEST_WAIT_S = 1.0
 LONGEST_WAIT_S = 3600.0
 _TRICKLE_PER_S = 0.2
+_RAMP_START = 0.1
+"""Share of the rate with which a ramp begins."""
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
 
@@ -87,6 +92,16 @@ def budget(headers: Mapping[str, str], wall: float) -> Budget | None:
     return Budget(int(limit), int(remaining), left)
 
 
+def ramped(rate: float, since_s: float, over_s: float) -> float:
+    """The rate ``since_s`` seconds after a canary was approved: from a tenth of ``rate``, evenly to the whole of it.
+
+    The whole is reached after ``over_s`` seconds; with 0 at once.
+    """
+    if since_s >= over_s:
+        return rate
+    return rate * (_RAMP_START + (1.0 - _RAMP_START) * max(0.0, since_s) / over_s)
+
+
 def backoff(failures: int, rng: random.Random, *, base: float = 1.0, cap: float = 60.0) -> float:
     """Full jitter: between nothing and ``base · 2^(failures-1)``, at most ``cap`` seconds."""
     return rng.uniform(0.0, min(cap, base * 2 ** min(failures - 1, 16)))
@@ -112,7 +127,6 @@ class Pace:
     ) -> None:
         """``closed_for``: seconds until sending is allowed again, 0 while it is."""
         self.asked = rate
-        self.current = rate
         self.reserve = reserve
         self._shared = shared
         self.waiting_until: float | None = None
@@ -124,6 +138,23 @@ class Pace:
         self._limiter = AsyncLimiter(burst, burst / rate)
         self._queue = anyio.Lock()
         self._throttled = 0
+        self._allowed = rate
+        """What is left of the shared limit allows so much."""
+        self._ramp_began, self._ramp_s = 0.0, 0.0
+
+    @property
+    def current(self) -> float:
+        """The pace now, in requests a second: ``asked``, or less while it ramps or the shared limit runs low."""
+        return min(self._allowed, ramped(self.asked, self._clock() - self._ramp_began, self._ramp_s))
+
+    @property
+    def ramping_s(self) -> float:
+        """Seconds until a ramp has reached its rate; 0.0 when there is none."""
+        return max(0.0, self._ramp_began + self._ramp_s - self._clock())
+
+    def ramp(self, over_s: float) -> None:
+        """From now on begin slowly, and grow to the rate within ``over_s`` seconds."""
+        self._ramp_began, self._ramp_s = self._clock(), over_s
 
     def is_free(self) -> bool:
         """Whether a turn can be had this moment: ``turn`` would not wait."""
@@ -187,7 +218,7 @@ class Pace:
         if usable < 1:
             self._wait_until(self._clock() + max(SHORTEST_WAIT_S, known.left_s))
             return
-        self.current = min(self.asked, max(_TRICKLE_PER_S, usable / max(known.left_s, SHORTEST_WAIT_S)))
+        self._allowed = min(self.asked, max(_TRICKLE_PER_S, usable / max(known.left_s, SHORTEST_WAIT_S)))
 
     def _wait_until(self, until: float) -> None:
         """Never shorter than what was told before."""

@@ -26,6 +26,7 @@ from bulk_sender.delivery.outcome import Evidence, Outcome, Reach, Verdict, judg
 from bulk_sender.delivery.pace import Pace, backoff
 from bulk_sender.delivery.policy import Action, Circuit, Step, next_step
 from bulk_sender.delivery.records import Batch, Status
+from bulk_sender.delivery.refusals import Fate, Refusals
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import JournalError
 from bulk_sender.recipients.plan import Payload
@@ -91,6 +92,7 @@ class Sender:
         self._new_client = new_client
         self._on_outcome = on_outcome
         self._circuit = Circuit(config.breaker)
+        self._row_refusals = Refusals(config.max_failed_share)
         self._limit = AdaptiveLimit(most=config.concurrency)
         self._slots = anyio.CapacityLimiter(self._limit.limit)
         self._probe = anyio.Lock()
@@ -151,6 +153,7 @@ class Sender:
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
         accepted = split = False
+        fate = Fate()
         while parts and not self.is_stopping:
             batch, body_sha256 = parts.popleft()
             settled = await self._settle(client, batch, item.payload, body_sha256)
@@ -158,6 +161,7 @@ class Sender:
                 return
             step, outcome, attempts = settled
             accepted = accepted or outcome.verdict is Verdict.ACCEPTED
+            fate.add(step, outcome, batch.size)
             if step.action is Action.SPLIT:
                 if outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become small enough
                     refusals.append(outcome.message)
@@ -170,6 +174,7 @@ class Sender:
                     self.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
         if split and not accepted:
             self._stop_for(self._circuit.lost_one())
+        self._stop_for(self._row_refusals.record(fate))
 
     async def _settle(
         self, client: Client, batch: Batch, payload: Payload, body_sha256: bytes | None

@@ -27,7 +27,7 @@ from bulk_sender.delivery.sender import Sender, Tally, Work
 from bulk_sender.delivery.shared_rate import SharedRate, shared_rate_path
 from bulk_sender.delivery.window import Window
 from bulk_sender.delivery.writer import JournalWriter
-from bulk_sender.errors import BulkSenderError, InternalError
+from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.observe import Attempt, Beginning, Observers
 from bulk_sender.results import frames
 from bulk_sender.results.account import close_files, refuse_unwritable
@@ -57,7 +57,8 @@ class Delivery:
     ) -> None:
         """``hold_after``: once this many rows of the run are settled, ``on_hold`` decides whether the rest goes out.
 
-        Without ``on_hold``, or when it says False, the run stops there and can be resumed.
+        Without ``on_hold``, or when it says False, the run stops there and can be resumed. What goes out behind a
+        hold, in this process or in the next, goes out at a ramp.
         """
         self.journal = journal
         self.facts = facts
@@ -93,6 +94,8 @@ class Delivery:
             self.journal.begin_epoch(command)
             writer = JournalWriter(self.journal)
             pace = Pace(rate, reserve=delivery.reserve, shared=shared, closed_for=self._closed_for)
+            if self.journal.fact(_held(self.journal.epoch - 1)):  # going on is what approves a canary, too
+                pace.ramp(delivery.ramp)
             sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
             self.observers.began(self._beginning(command))
             try:
@@ -132,7 +135,7 @@ class Delivery:
         """Everything there is to send; when the run is to be held under way, the rest after a word only."""
         async with aclosing(self.worklist.batches(writer, sender, target, opened)) as work:
             while await self._send_until_held(sender, work):
-                await self._hold(sender)
+                await self._hold(writer, sender)
 
     async def _send_until_held(self, sender: Sender, work: AsyncGenerator[Work | None]) -> bool:
         """Deliver work and wait for its outcomes. True when there may be more, behind a hold."""
@@ -149,11 +152,15 @@ class Delivery:
                     sender.stop(str(error))
         return False
 
-    async def _hold(self, sender: Sender) -> None:
+    async def _hold(self, writer: JournalWriter, sender: Sender) -> None:
         if sender.is_stopping:
             return
-        if self.on_hold is None or not await self.on_hold(self._progress(sender)):
-            sender.stop("held after the first " + ("row" if self.hold_after == 1 else f"{self.hold_after} rows"))
+        if self.on_hold is not None and await self.on_hold(self._progress(sender)):
+            sender.pace.ramp(self.config.delivery.ramp)
+            return
+        with suppress(JournalError):  # then whoever goes on does it without a ramp
+            await writer.write(("run", (_held(self.journal.epoch), "true")))
+        sender.stop("held after the first " + ("row" if self.hold_after == 1 else f"{self.hold_after} rows"))
 
     @asynccontextmanager
     async def _ticking(self, sender: Sender) -> AsyncIterator[None]:
@@ -212,6 +219,7 @@ class Delivery:
             elapsed_s=time.monotonic() - self._started,
             rejected=self.worklist.verdicts["rejected"],
             duplicate=self.worklist.verdicts["duplicate"],
+            ramping_s=sender.pace.ramping_s,
         )
 
     def _end(self, sender: Sender) -> Summary:
@@ -240,6 +248,11 @@ class Delivery:
             reasons += [str(error)] if str(error) not in reasons else []
         summary = close_files(self.journal, self.facts.format, state, reasons)
         return replace(summary, signal=stopped.signal if stopped is not None else 0)
+
+
+def _held(epoch: int) -> str:
+    """The run's fact that says that this epoch ended behind its canary."""
+    return f"held in epoch {epoch}"
 
 
 async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:

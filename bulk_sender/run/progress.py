@@ -11,7 +11,8 @@ class Progress:
 
     ``rows`` are those of the run read so far; the other counts are of this part of the run, since the process began.
     ``rate_asked`` and ``rate_now`` are requests a second; ``waiting_s`` the seconds until requests go on (0 when they
-    don't wait) and ``waiting_for`` what they wait for.
+    don't wait) and ``waiting_for`` what they wait for. ``ramping_s`` are the seconds until the pace has grown to
+    ``rate_asked`` behind a canary, 0 when it doesn't ramp.
     """
 
     run_id: str
@@ -31,3 +32,4 @@ class Progress:
     elapsed_s: float
     rejected: int = 0
     duplicate: int = 0
+    ramping_s: float = 0.0

@@ -132,6 +132,28 @@ def test_a_wait_and_a_stop_are_told_at_once_and_once() -> None:
     assert written.getvalue().splitlines() == ["waiting 12 s for Braze's rate limit to start anew", "stopping"]
 
 
+def test_a_ramp_is_told_in_each_form_and_once_in_lines() -> None:
+    slow = replace(_MOMENT, rate_now=5.0, rate_asked=69.4, ramping_s=42.0)
+    told = "ramping up behind the canary: 5 of 69 requests a second, all in 42 s"
+    assert told in "\n".join(line.plain for line in painting(slow, 3000, 50.0, "", 100))
+    waits = painting(replace(slow, waiting_s=3.0, waiting_for="something"), 3000, 50.0, "", 100)
+    assert "ramping" not in "\n".join(line.plain for line in waits), "what holds it up is the wait"
+
+    terminal, written = _terminal()
+    report = LineReport(terminal, _Clock())
+    for moment in (_MOMENT, slow, slow, _MOMENT):
+        report.moment(moment, 3000, "")
+    assert written.getvalue().splitlines() == [told]
+
+    terminal, written = _terminal("json")
+    events = EventReport(terminal, _Clock())
+    for moment in (_MOMENT, slow, slow, _MOMENT):
+        events.moment(moment, 3000, "")
+    found = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [event["event"] for event in found] == ["run_started", "ramping"]
+    assert (found[1]["run_id"], found[1]["seconds"]) == ("r", 42.0)
+
+
 def test_the_log_has_stable_names() -> None:
     terminal, written = _terminal("json")
     clock = _Clock()

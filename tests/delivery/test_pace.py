@@ -15,7 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.delivery.pace import LONGEST_WAIT_S, Budget, Pace, backoff, budget, server_now, throttle_wait
+from bulk_sender.delivery.pace import (
+    LONGEST_WAIT_S,
+    Budget,
+    Pace,
+    backoff,
+    budget,
+    ramped,
+    server_now,
+    throttle_wait,
+)
 
 NOW = 1_800_000_000.0
 T = TypeVar("T")
@@ -200,6 +209,51 @@ def test_a_pause_is_never_cut_short_by_a_later_answer() -> None:
     assert pace.waiting_until >= clock.now + 100
 
 
+# --- behind a canary --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("since_s", "rate"), [(-1, 10), (0, 10), (6, 19), (30, 55), (54, 91), (59.999, 100), (60, 100), (1e9, 100)]
+)
+def test_a_ramp_grows_evenly_from_a_tenth_to_the_whole(since_s: float, rate: float) -> None:
+    assert ramped(100.0, since_s, 60.0) == pytest.approx(rate, rel=1e-4)
+
+
+def test_a_ramp_of_no_time_is_none() -> None:
+    assert ramped(100.0, 0.0, 0.0) == 100.0
+
+
+@given(st.floats(0.01, 10_000), st.floats(0, 4000), st.floats(0, 4000), st.floats(0, 3600))
+def test_a_ramp_never_goes_back_and_never_beyond_the_rate(rate: float, one: float, other: float, over: float) -> None:
+    early, late = ramped(rate, min(one, other), over), ramped(rate, max(one, other), over)
+    assert 0.0999 * rate <= early <= late * (1 + 1e-9)
+    assert late <= rate * (1 + 1e-9)
+
+
+def test_it_ramps_when_it_is_told_to_and_says_how_long() -> None:
+    clock = FakeClock()
+    pace = Pace(100.0, clock=clock, wall=lambda: NOW)
+    assert (pace.current, pace.ramping_s) == (100.0, 0.0)
+    pace.ramp(60.0)
+    assert (pace.current, pace.ramping_s) == (pytest.approx(10.0), 60.0)
+    clock.now += 30
+    assert (pace.current, pace.ramping_s) == (pytest.approx(55.0), 30.0)
+    clock.now += 31
+    assert (pace.current, pace.ramping_s) == (100.0, 0.0)
+
+
+def test_of_a_ramp_and_what_is_left_of_the_limit_the_slower_holds() -> None:
+    clock = FakeClock()
+    pace = Pace(100.0, clock=clock, wall=lambda: NOW)
+    pace.ramp(60.0)
+    pace.observe(told(250_000, 1200, 60))
+    assert pace.current == pytest.approx(10.0)
+    clock.now += 30
+    assert pace.current == pytest.approx(20.0)
+    pace.observe(told(250_000, 249_999, 3600))
+    assert pace.current == pytest.approx(55.0), "the limit has room again, the ramp goes on"
+
+
 # --- in time: a loop whose clock jumps to the next timer, so that no busy machine changes a number --------------------
 
 
@@ -290,6 +344,19 @@ def test_a_slow_pace_gives_turns_one_by_one_and_not_to_all_at_once() -> None:
     at = in_jumping_time(work)
     assert 99 <= len(at) <= 101
     assert min(later - earlier for earlier, later in itertools.pairwise(at)) > 0.08
+
+
+def test_requests_leave_at_the_pace_of_the_ramp() -> None:
+    def work(clock: Callable[[], float]) -> Coroutine[Any, Any, list[float]]:
+        pace = Pace(100.0, clock=clock, wall=lambda: NOW)
+        pace.ramp(60.0)
+        return departures(pace, clock, 32, 70.0)
+
+    at = in_jumping_time(work)
+    each_second = [sum(second <= moment < second + 1 for moment in at) for second in range(70)]
+    for second, count in enumerate(each_second):
+        assert count == pytest.approx(ramped(100.0, second + 0.5, 60.0), abs=3), second
+    assert sum(each_second[:60]) == pytest.approx(3300, abs=10)
 
 
 def test_after_a_pause_nobody_leaves_in_a_herd() -> None:

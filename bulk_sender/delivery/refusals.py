@@ -1,0 +1,76 @@
+"""The breaker on refused rows: when Braze refuses too many of the recipients for good, the run stops. Pure.
+
+A batch that is refused goes again in halves until the rows that Braze refuses stand alone, so a file in which every
+other row is refused comes by the circuit unseen: each of its batches has something accepted in it. Here it is rows
+that count, over the latest batches. What was never answered, or refused for the moment (429, 5XX), does not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from bulk_sender.delivery.outcome import Outcome, Verdict
+from bulk_sender.delivery.policy import Step
+from bulk_sender.delivery.records import Status
+
+WINDOW = 50
+"""Batches looked back upon."""
+FEWEST = 20
+"""Batches before anything is concluded: some bad rows on top of a file are no reason to stop."""
+
+_FOR_GOOD = (Verdict.REFUSED, Verdict.TOO_LARGE)
+
+
+@dataclass(slots=True)
+class Fate:
+    """What Braze said of one batch in the end, in whatever parts: recipients ``accepted`` and ``refused`` for good."""
+
+    accepted: int = 0
+    refused: int = 0
+    words: list[tuple[str, int]] = field(default_factory=list)
+    """Of each refusal: Braze's words, and how many recipients it concerns."""
+
+    def add(self, step: Step, outcome: Outcome, size: int) -> None:
+        """A part of ``size`` recipients is settled."""
+        if outcome.verdict is Verdict.ACCEPTED:
+            self.accepted += size
+        elif step.status == Status.FAILED and outcome.verdict in _FOR_GOOD:
+            self.refused += size
+            self.words.append((outcome.message, size))
+
+
+class Refusals:
+    """``most``: the share of recipients, 0 to 1, that may be refused for good; 1 turns the breaker off."""
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+        self._recent: deque[Fate] = deque(maxlen=WINDOW)
+
+    def record(self, fate: Fate) -> str:
+        """A batch has come to its end. Returns the reason to stop, or an empty string."""
+        if not fate.accepted + fate.refused:
+            return ""
+        self._recent.append(fate)
+        refused = sum(each.refused for each in self._recent)
+        answered = refused + sum(each.accepted for each in self._recent)
+        if len(self._recent) < FEWEST or refused <= self.most * answered:
+            return ""
+        return (
+            f"Braze refused {refused:,} of the {answered:,} recipients of the last {len(self._recent)} batches for good"
+            f"{self._mostly()}; that is more than delivery.max_failed_share = {self.most:g} allows. "
+            "Read the errors of the failed rows in the results, and mend their cause before the rest is sent"
+        )
+
+    def _mostly(self) -> str:
+        """The words heard most. Said once only, they may quote the row they are about: then they are kept back."""
+        recipients: Counter[str] = Counter()
+        times: Counter[str] = Counter()
+        for words, size in (said for fate in self._recent for said in fate.words):
+            recipients[words] += size
+            times[words] += 1
+        often = [(count, words) for words, count in recipients.items() if times[words] > 1]
+        if not often:
+            return ""
+        count, words = max(often)
+        return f", {count:,} of them with the words {words!r}"
