@@ -113,7 +113,7 @@ async def reattach(
         if summary is not None and summary.state == "finished":
             return refresh_files(journal, summary)
         opened = await _open_again(journal, earlier, settings, watch, facts.plan)
-        await watch.agree(preview_of_rest(journal, earlier, settings))
+        await watch.agree(lambda: preview_of_rest(journal, earlier, settings))
         return await watch.deliver(journal, earlier, settings, credential, opened, "send")
 
 
@@ -137,7 +137,7 @@ async def _go_on(
     watch = watch.of(settings, environment)
     watch.refuse_late(settings)
     opened = await _open_again(journal, facts, settings, watch)
-    await watch.agree(preview_of_rest(journal, facts, settings, again))
+    await watch.agree(lambda: preview_of_rest(journal, facts, settings, again))
     if again:
         decide(journal, list(again), RESEND, why or command)
     return await watch.deliver(journal, facts, settings, credential, opened, command)

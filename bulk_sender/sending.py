@@ -140,11 +140,11 @@ async def send_async(
             if agreed is not None and bodies is not None:
                 agreed.refuse_other_outcome(report)
                 opened = opened.approved(bodies)
-            await watch.agree(preview(folder, facts, settings, recipients=report.valid, report=report))
+            await watch.agree(lambda: preview(folder, facts, settings, recipients=report.valid, report=report))
         else:
             await anyio.to_thread.run_sync(refuse_empty, opened, source)
             unused = opened.mapping.unused
-            await watch.agree(preview(folder, facts, settings, recipients=None, unused=unused))
+            await watch.agree(lambda: preview(folder, facts, settings, recipients=None, unused=unused))
         watch.refuse_late(settings)
         with create(folder, facts) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:

@@ -30,7 +30,7 @@ FANOUT = 8
 
 _BLOCK = 512
 _FILTER_BITS = 1 << 28
-_PROBES = 3
+_PROBES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,14 @@ class Seen:
         self._runs: list[_Run] = []
         self._levels: list[list[_File]] = []
         self._filter: _Filter | None = None
+        self._unsorted: list[tuple[Hashes, Hashes]] = []
 
     def repeated(self, identifiers: pl.Series) -> pl.Series:
         """True for each identifier that was met before, in an earlier call or earlier in this one; adds the rest.
 
         ``identifiers``: String, no nulls, each with its type so that an e-mail is not an id.
         """
+        self._sort()
         first, second = _fingerprints(identifiers)
         repeated = (~identifiers.is_first_distinct()).to_numpy().copy()
         for run in self._runs:
@@ -76,7 +78,15 @@ class Seen:
 
     def remember(self, identifiers: pl.Series) -> None:
         """Add identifiers that are known to be new, each of them once: a resumed run's own."""
-        self._add(*_fingerprints(identifiers))
+        self._unsorted.append(_fingerprints(identifiers))
+        if sum(len(first) for first, _ in self._unsorted) >= SPILL:
+            self._sort()
+
+    def _sort(self) -> None:
+        if self._unsorted:
+            first, second = (np.concatenate(half) for half in zip(*self._unsorted, strict=True))
+            self._unsorted.clear()
+            self._add(first, second)
 
     def _add(self, first: Hashes, second: Hashes) -> None:
         if not len(first):
@@ -122,7 +132,9 @@ class _Filter:
 
     def add(self, first: Hashes, second: Hashes) -> None:
         for at in self._places(first, second):
-            np.bitwise_or.at(self._bits, at >> np.uint64(3), np.uint8(1) << (at & np.uint64(7)).astype(np.uint8))
+            place, bit = at >> np.uint64(3), at & np.uint64(7)
+            for number in range(8):  # one bit at a time: that a byte comes twice does no harm then
+                self._bits[place[bit == number]] |= np.uint8(1 << number)
 
     def may_hold(self, first: Hashes, second: Hashes) -> Flags:
         found = np.ones(len(first), dtype=np.bool_)

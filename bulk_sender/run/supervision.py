@@ -54,9 +54,12 @@ class Supervision:
         wait_s = Window.parse(window).wait_s(now) if window else 0.0
         refuse_late(self.not_after, now + timedelta(seconds=wait_s))
 
-    async def agree(self, preview: Preview) -> None:
-        """Ask, in a thread: whoever answers may take their time. Raises GuardrailError for a no."""
-        if self.confirm is not None and not await anyio.to_thread.run_sync(self.confirm, preview):
+    async def agree(self, about: Callable[[], Preview]) -> None:
+        """Ask, in a thread: whoever answers may take their time. Raises GuardrailError for a no.
+
+        ``about`` is called only if there is somebody to ask: of a long run it takes a while to say how it stands.
+        """
+        if self.confirm is not None and not await anyio.to_thread.run_sync(self.confirm, about()):
             raise GuardrailError("not confirmed: nothing was sent")
 
     async def deliver(
