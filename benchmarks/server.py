@@ -23,6 +23,8 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+_STARTED_NS = time.time_ns()
+"""Part of every dispatch_id: a server that is started anew on its port must not repeat itself."""
 HOST = "127.0.0.1"
 READ_SIZE = 1 << 18
 HEAD_END = b"\r\n\r\n"
@@ -221,7 +223,8 @@ class Server:
             connection.close()
             return
         close = request.wants_close
-        answer = _answer(b"201 Created", b'{"dispatch_id":"%032x","message":"success"}' % number, close=close)
+        dispatch_id = b"%016x%016x" % (_STARTED_NS, number)
+        answer = _answer(b"201 Created", b'{"dispatch_id":"%s","message":"success"}' % dispatch_id, close=close)
         if self._latency_s:
             self._late.append((time.monotonic() + self._latency_s, connection, answer, close))
         else:
