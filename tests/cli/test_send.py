@@ -5,6 +5,8 @@ import os
 import signal
 import stat
 
+import polars as pl
+
 from bulk_sender.sandbox import RunningSandbox
 
 from .command import CAMPAIGN, KEY, Here, OnTerminal, Place, end, files_below, until
@@ -292,3 +294,17 @@ def test_the_key_is_in_no_file_even_when_braze_quotes_it(place: Place, here: Her
 
 def set_of_keys(data: bytes) -> set[str]:
     return {key for key in (KEY, KEY.replace("0123", "9999")) if key.encode() in data}
+
+
+def test_two_runs_of_one_workspace_keep_to_one_rate(place: Place) -> None:
+    files = [place.people(1000, "one.csv"), place.people(1500, "other.csv")]
+    options = ("--campaign-id", CAMPAIGN, "--yes", "--quiet", "--rate", "25/second")
+    both = [place.start("send", path, *options, "--run-id", path.stem) for path in files]
+    for process in both:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    results = pl.concat([pl.read_csv(place.runs / path.stem / "results.csv") for path in files])
+    at = results.unique("dispatch_id")["sent_at"].str.to_datetime().sort()
+    assert len(at) == 50
+    few = 5  # that time saved up, or the two asked for ahead, may go at once
+    assert (len(at) - few) / (at[-1] - at[0]).total_seconds() <= 25 * 1.02
