@@ -155,7 +155,7 @@ class Terminal:
 
     def data(self, text: str) -> None:
         """A line of data on standard output, in UTF-8 whatever the locale."""
-        self.data_bytes(text.encode() + b"\n")
+        self.data_bytes(text.encode("utf-8", "backslashreplace") + b"\n")
 
     def json(self, value: Any) -> None:
         """JSON, alone on standard output."""

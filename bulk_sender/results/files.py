@@ -84,7 +84,9 @@ def _create_private(path: Path) -> None:
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        # A file's name may hold bytes that are no text: their escapes are JSON, from which the name can be read back.
+        text = json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _lazy(frames: Iterator[pl.DataFrame], schema: pl.Schema) -> pl.LazyFrame:

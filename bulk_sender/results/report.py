@@ -113,7 +113,7 @@ def write_report(journal: Journal, summary: Summary, path: Path) -> None:
     """
     page = render(gather(journal, summary))
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="replace")  # a file's name may hold bytes that are no text
 
 
 def gather(journal: Journal, summary: Summary) -> Report:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+from pathlib import Path
 
 import polars as pl
 
@@ -308,3 +309,16 @@ def test_two_runs_of_one_workspace_keep_to_one_rate(place: Place) -> None:
     assert len(at) == 50
     few = 5  # that time saved up, or the two asked for ahead, may go at once
     assert (len(at) - few) / (at[-1] - at[0]).total_seconds() <= 25 * 1.02
+
+
+def test_a_file_whose_name_is_no_text_is_sent_like_any_other(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/list\xff.csv"))
+    path.write_text("external_user_id,attributes.a\nu1,x\n,y\n")
+    done = place.run("send", path, "--sandbox", "--yes", "--json", "--run-id", "r", "--format", "ndjson")
+    assert done.code == 1, done.err
+    assert (done.json["accepted"], done.json["rejected"]) == (1, 1)
+    assert done.json == place.summary("r")
+    assert "list" in (place.runs / "r" / "report.html").read_text()
+    for command in (["status", "r", "--json"], ["explain", "r", "1"], ["report", "r"], ["export", "r"]):
+        assert place.run(*command).code == 0
