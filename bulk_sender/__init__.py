@@ -37,7 +37,6 @@ if TYPE_CHECKING:
         send_async,
         status,
     )
-    from bulk_sender.checking import CheckReport
     from bulk_sender.config import Config
     from bulk_sender.control import Control
     from bulk_sender.errors import (
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     )
     from bulk_sender.folder import run_id_for
     from bulk_sender.results.summary import Summary
+    from bulk_sender.run.examination import CheckReport
     from bulk_sender.run.progress import Progress
 
 _HOMES = {

@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 
 from bulk_sender.bridges import blocking
-from bulk_sender.checking import CheckReport, examined, too_many
 from bulk_sender.control import Control
 from bulk_sender.deadline import moment_of
 from bulk_sender.delivery.endpoint import endpoint as endpoint_of
@@ -25,6 +24,7 @@ from bulk_sender.results.files import Format
 from bulk_sender.results.summary import Summary
 from bulk_sender.resuming import reattach
 from bulk_sender.run.bodies import Bodies
+from bulk_sender.run.examination import CheckReport, examined, too_many
 from bulk_sender.run.facts import Facts, create
 from bulk_sender.run.opened import Input, Opened, no_rows, refuse_empty
 from bulk_sender.run.preview import Preview, preview

@@ -23,9 +23,9 @@ from bulk_sender.cli.wording import (
 
 if TYPE_CHECKING:
     from bulk_sender.api import Preview
-    from bulk_sender.checking import CheckReport
     from bulk_sender.results.doubts import Doubt
     from bulk_sender.results.summary import Summary
+    from bulk_sender.run.examination import CheckReport
     from bulk_sender.run.progress import Progress
 
 # --- before -------------------------------------------------------------------------------------------------------

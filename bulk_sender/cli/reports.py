@@ -21,8 +21,8 @@ from bulk_sender.cli.wording import (
 )
 
 if TYPE_CHECKING:
-    from bulk_sender.checking import CheckReport
     from bulk_sender.results.summary import Summary
+    from bulk_sender.run.examination import CheckReport
 
 _REACHED = (
     "nothing was sent",

@@ -155,11 +155,11 @@ def check(
     settings = overrides(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
 
     from bulk_sender import api
-    from bulk_sender.checking import too_many
     from bulk_sender.cli import messages, reports
     from bulk_sender.cli.narrator import Narrator
     from bulk_sender.cli.progress import report_for
     from bulk_sender.errors import GuardrailError
+    from bulk_sender.run.examination import too_many
 
     with Narrator(report_for(terminal)) as narrator:
         report = api.check(

@@ -17,9 +17,10 @@ import httpx
 
 from bulk_sender import __version__
 from bulk_sender.config import Config
+from bulk_sender.delivery.bounds import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.outcome import Evidence, Reach
-from bulk_sender.delivery.transport import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, Transport, transport_factory
+from bulk_sender.delivery.transport import Transport, transport_factory
 
 
 class Client(Protocol):

@@ -12,12 +12,8 @@ import httpx
 from anyio.streams.tls import TLSStream
 
 from bulk_sender.config import Config
+from bulk_sender.delivery.bounds import KEEPALIVE_S
 from bulk_sender.errors import ConfigError
-
-MAX_ANSWER_BYTES = 1 << 20
-CONNECT_TIMEOUT_S = 10.0
-KEEPALIVE_S = 4.0
-"""Below the five seconds after which common servers close an idle connection: reuse must not race that."""
 
 
 class Transport(Protocol):

@@ -16,7 +16,7 @@ from typing import Any, cast
 import httptools
 import httpx
 
-from bulk_sender.delivery.transport import KEEPALIVE_S, MAX_ANSWER_BYTES
+from bulk_sender.delivery.bounds import KEEPALIVE_S, MAX_ANSWER_BYTES
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 

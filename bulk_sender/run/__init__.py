@@ -3,6 +3,7 @@
 facts        what it was started with, frozen in its journal
 opened       its input, laid against its configuration
 bodies       all requests of its plan, in order, as one digest
+examination  its plan run through: what would be sent, what would not and why
 saved_plan   a plan file: what was approved, and what differs from it
 preview      what is about to be sent, for whoever has to agree
 worklist     its batches that are still to be sent, in the order of their rows

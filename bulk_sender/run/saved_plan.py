@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,10 +19,8 @@ from bulk_sender.config import Config
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
 from bulk_sender.recipients.source import FileIdentity
 from bulk_sender.results.files import write_json
+from bulk_sender.run.examination import CheckReport
 from bulk_sender.run.facts import differing_keys
-
-if TYPE_CHECKING:
-    from bulk_sender.checking import CheckReport
 
 KIND: Final = "bulk-sender plan"
 VERSION: Final = 1

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sender.api import Preview
-from bulk_sender.checking import CheckReport
 from bulk_sender.cli import messages, reports
 from bulk_sender.cli.terminal import masked, plain
 from bulk_sender.cli.wording import STYLES, duration, notice, number, run_command, wrapped
 from bulk_sender.results.doubts import Doubt
 from bulk_sender.results.summary import Summary
+from bulk_sender.run.examination import CheckReport
 
 _LONG_ID = "20260228-101500-1a2b"
 

@@ -19,10 +19,11 @@ import httpx
 import pytest
 
 from bulk_sender.config import Config
+from bulk_sender.delivery.bounds import MAX_ANSWER_BYTES
 from bulk_sender.delivery.client import HttpxClient
 from bulk_sender.delivery.credential import Credential
 from bulk_sender.delivery.outcome import Evidence, Reach, Verdict, judge
-from bulk_sender.delivery.transport import MAX_ANSWER_BYTES, PlainTransport, tls_context, transport_factory
+from bulk_sender.delivery.transport import PlainTransport, tls_context, transport_factory
 from bulk_sender.delivery.wire import WireTransport
 from bulk_sender.errors import ConfigError
 from tests.delivery.posting import KEY, KINDS, TRANSPORTS, client, post_all, transports, word

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bulk_sender import BulkSenderError
 from bulk_sender.api import check, send
-from bulk_sender.checking import CheckReport
+from bulk_sender.run.examination import CheckReport
 from tests.fuzz.damage import damaged
 from tests.fuzz.samples import SAMPLES
 

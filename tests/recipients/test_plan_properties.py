@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_sender.checking import examine
 from bulk_sender.config import Config
 from bulk_sender.recipients import csv as reading_csv
 from bulk_sender.recipients import plan as planning
@@ -22,6 +21,7 @@ from bulk_sender.recipients.plan import BATCH_SIZE, Payload, Planned, duplicate_
 from bulk_sender.recipients.seen import Seen
 from bulk_sender.recipients.source import Source
 from bulk_sender.recipients.spool import Spool
+from bulk_sender.run.examination import examine
 from tests.recipients.reading import planned, rows_of, written
 
 HEAD_BYTES = 500

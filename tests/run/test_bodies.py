@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.checking import examined
 from bulk_sender.config import Config
 from bulk_sender.delivery.endpoint import Endpoint, unaddressed
 from bulk_sender.recipients import csv as reading_csv
 from bulk_sender.recipients.plan import Payload
 from bulk_sender.recipients.spool import Spool
 from bulk_sender.run.bodies import Bodies
+from bulk_sender.run.examination import examined
 from bulk_sender.run.opened import Opened
 
 FRAME = Endpoint("", b'{"campaign_id":"c","recipients":[', b"]}")
