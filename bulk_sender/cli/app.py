@@ -32,7 +32,6 @@ app = typer.Typer(
     help="Send large recipient files to Braze, with an account of every row.",
     epilog="The API key comes from BRAZE_API_KEY or BRAZE_API_KEY_FILE in the environment, never from an option.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
@@ -91,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        return int(app(list(arguments), prog_name=program(), standalone_mode=False) or 0)
+        return int(app(list(arguments), prog_name=_named(arguments), standalone_mode=False) or 0)
     except typer.Abort:
         return _interrupted(130)
     except Terminated:
@@ -100,6 +99,11 @@ def _run(arguments: Sequence[str]) -> int:
         return _interrupted(130)
     except Exception as error:
         return _fail(error)
+
+
+def _named(arguments: Sequence[str]) -> str:
+    """What usage lines call the program. A shell completes nothing but the command."""
+    return "bulk-sender" if any(word.endswith("-completion") for word in arguments) else program()
 
 
 def _interrupted(code: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.options import RUNS_DIR, AsJson, CampaignId, CanvasId, ConfigFile, Endpoint, Quiet, RunsDir, Yes
 from bulk_sender.cli.options import overrides as overrides_of
 from bulk_sender.cli.terminal import terminal
@@ -24,7 +25,9 @@ def broadcast(
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
     endpoint: Endpoint = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", metavar="ID", help="The run's name.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="The run's name.", autocompletion=completion.runs)
+    ] = None,
     runs_dir: RunsDir = RUNS_DIR,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="To the embedded sandbox; no key needed.")] = False,
     yes: Yes = False,

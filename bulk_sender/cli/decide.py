@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.options import (
+    LOG_FORMATS,
     RUNS_DIR,
     AsJson,
     Concurrency,
@@ -26,6 +28,8 @@ from bulk_sender.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from bulk_sender.results.doubts import Doubt
+
+VERDICTS = ("accepted", "failed")
 
 
 def resume(
@@ -114,14 +118,20 @@ def retry(
 def _ready_to_send(command: str, yes: bool, quiet: bool, log_format: str) -> None:
     from bulk_sender.cli.questions import must_be_able_to_ask
 
-    terminal.set_up(quiet=quiet, log_format=one_of(log_format, ("text", "json"), "--log-format"))
+    terminal.set_up(quiet=quiet, log_format=one_of(log_format, LOG_FORMATS, "--log-format"))
     must_be_able_to_ask(yes, command)
 
 
 def resolve(
     run: Run,
     verdict: Annotated[
-        str, typer.Option("--as", metavar="accepted|failed", help="What the unknown rows are from now on.")
+        str,
+        typer.Option(
+            "--as",
+            metavar="accepted|failed",
+            help="What the unknown rows are from now on.",
+            autocompletion=completion.among(VERDICTS),
+        ),
     ],
     why: Why = "",
     runs_dir: RunsDir = RUNS_DIR,
@@ -136,7 +146,7 @@ def resolve(
     from bulk_sender.cli.questions import Question, must_be_able_to_ask
 
     terminal.set_up(quiet=quiet)
-    one_of(verdict, ("accepted", "failed"), "--as")
+    one_of(verdict, VERDICTS, "--as")
     must_be_able_to_ask(yes, "resolve")
 
     from bulk_sender import api

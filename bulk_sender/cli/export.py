@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.options import FORMATS, RUNS_DIR, Quiet, Run, RunsDir, one_of
 from bulk_sender.cli.terminal import terminal
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
@@ -23,11 +24,21 @@ def export(
     run: Run,
     format_: Annotated[
         str | None,
-        typer.Option("--format", metavar="csv|parquet|ndjson", help="By the output's name, or as the run had it."),
+        typer.Option(
+            "--format",
+            metavar="csv|parquet|ndjson",
+            help="By the output's name, or as the run had it.",
+            autocompletion=completion.among(FORMATS),
+        ),
     ] = None,
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", metavar="STATUS", help="Only rows of this status; several are joined by commas."),
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="Only rows of this status; several are joined by commas.",
+            autocompletion=completion.among(STATUSES, separator=","),
+        ),
     ] = None,
     output: Annotated[
         Path | None,

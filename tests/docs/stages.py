@@ -28,6 +28,7 @@ class Stage:
 
     ``codes``: what commands exit with, by their beginnings, where it is not 0 and the page doesn't say it.
     ``instead``: what stands on the page, and what the test puts there. ``more``: of the environment.
+    ``shell``: which one runs the commands.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Stage:
     codes: Mapping[str, int] = field(default_factory=dict)
     instead: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
+    shell: str = "sh"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -98,6 +100,15 @@ def _tutorial(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
+def _completion(folder: Path) -> Iterator[Stage]:
+    with _bare(folder) as stage:
+        home = folder / "home"
+        home.mkdir()
+        yield replace(stage, shell="bash", more={"HOME": str(home)})  # sh completes nothing
+        assert (home / ".bash_completions" / "bulk-sender.sh").is_file()
+
+
+@contextmanager
 def _identifiers(folder: Path) -> Iterator[Stage]:
     with _bare(folder) as stage:
         yield replace(stage, codes={"bulk-sender check": 1})  # rows that are wrong on purpose
@@ -150,6 +161,7 @@ def _scheduled(folder: Path) -> Iterator[Stage]:
 STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "README.md": _readme,
     "docs/tutorial.md": _tutorial,
+    "docs/howto/completion.md": _completion,
     "docs/howto/encodings.md": _customers,
     "docs/howto/identifiers.md": _identifiers,
     "docs/howto/resume.md": _stopped,

@@ -58,7 +58,7 @@ def _runs(block: Block, stage: Stage) -> None:
     commands = [_instead(command, stage) for command in block.commands]
     codes = stage.folder.parent / f"{block.line}.codes"
     script = "".join(f"{command}\necho $? >> {codes}\n" for command in commands)
-    with Screen(["sh", "-c", script], stage.folder, stage.variables, width=160) as screen:
+    with Screen([stage.shell, "-c", script], stage.folder, stage.variables, width=160) as screen:
         screen.end(say="y")
     told = f"{block}\n{script}\n{screen.shown}"
     assert [int(code) for code in codes.read_text().split()] == _expected(block, stage), told
