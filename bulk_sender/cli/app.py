@@ -22,6 +22,7 @@ import typer
 
 from bulk_sender import __version__
 from bulk_sender.cli import broadcast, decide, draft, export, reconcile, sandbox, send, show
+from bulk_sender.cli.help import Command, Group
 from bulk_sender.cli.panics import panics_unheard
 from bulk_sender.cli.signals import Terminated, end_on_sigterm
 from bulk_sender.cli.terminal import program, terminal
@@ -29,6 +30,7 @@ from bulk_sender.errors import BulkSenderError, InternalError
 
 app = typer.Typer(
     name="bulk-sender",
+    cls=Group,
     help="Send large recipient files to Braze, with an account of every row.",
     epilog="The API key comes from BRAZE_API_KEY or BRAZE_API_KEY_FILE in the environment, never from an option.",
     no_args_is_help=True,
@@ -58,7 +60,7 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
 }
 for _panel, _group in _COMMANDS.items():
     for _name, _command in _group:
-        app.command(_name, rich_help_panel=_panel)(_command)
+        app.command(_name, cls=Command, rich_help_panel=_panel)(_command)
 
 # Typer's releases differ in where this class is at home; its child has been in one place in all of them.
 _UsageError = typer.BadParameter.__bases__[0]
