@@ -153,6 +153,7 @@ def resolve(
     from bulk_sender.cli import messages
     from bulk_sender.cli.watch import standing_code
     from bulk_sender.cli.wording import several
+    from bulk_sender.results.origin import Origin
 
     def confirm(evidence: tuple[Doubt, ...]) -> bool:
         rows = sum(doubt.rows for doubt in evidence)
@@ -163,7 +164,7 @@ def resolve(
     count, summary = api.resolve(run, verdict=verdict, why=why, runs_dir=runs_dir, confirm=confirm)
     told = f"{several(count, 'row')} recorded as {verdict}." if count else "No row is unknown: nothing to resolve."
     terminal.say([told, ""])
-    terminal.say(messages.summary(summary, terminal.width))
+    terminal.say(messages.summary(summary, terminal.width, Origin.behind(summary)))
     if as_json:
         terminal.json(summary.to_dict())
     raise typer.Exit(standing_code(summary))

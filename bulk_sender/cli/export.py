@@ -76,13 +76,14 @@ def export(
 def _again(folder: Path, kind: str | None) -> None:
     """The run's own files. Needs the run to itself, since a process that sends writes them, too."""
     from bulk_sender.api import last_state
-    from bulk_sender.cli.wording import shown
+    from bulk_sender.cli.wording import shown, wrapped
     from bulk_sender.delivery.journal import Journal
     from bulk_sender.results.account import write_files
 
     with Journal.hold(folder) as journal:
         summary = write_files(journal, kind or _usual(journal), *last_state(journal))  # type: ignore[arg-type]
-    terminal.say(["written: " + ", ".join(shown(summary.files[name]) for name in ("results", "rejected", "summary"))])
+    names = ", ".join(shown(summary.files[name]) for name in ("results", "rejected", "summary", "report"))
+    terminal.say(wrapped(names, terminal.width, indent="  ", first="written: "))
 
 
 def _usual(journal: Journal, *, plain: bool = False) -> str:

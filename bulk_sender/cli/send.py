@@ -83,7 +83,7 @@ def send(
         typer.Option(
             "--weather",
             metavar="NAME",
-            help="What kind of day the sandbox has.",
+            help="The sandbox's day: calm, slow, throttled, lost-answers, outage or storm.",
             autocompletion=completion.weathers,
         ),
     ] = None,
@@ -142,7 +142,6 @@ def send(
         ),
         nothing="has been finished before, with this input: nothing was sent now.",
         as_json=as_json,
-        configuration=str(config) if config else None,
     )
     raise typer.Exit(code)
 
@@ -202,4 +201,6 @@ def check(
         raise GuardrailError(refusal, hint="check the file, or raise the limit")
     if plan is not None:
         terminal.say(messages.planned(report, plan, terminal.width))
+    elif report.valid and not as_json and "-" not in inputs:
+        terminal.say(messages.rehearsal(inputs, config))
     raise typer.Exit(report.exit_code)
