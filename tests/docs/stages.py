@@ -161,6 +161,7 @@ def _scheduled(folder: Path) -> Iterator[Stage]:
 STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "README.md": _readme,
     "docs/tutorial.md": _tutorial,
+    "docs/howto/big-send.md": _customers,
     "docs/howto/completion.md": _completion,
     "docs/howto/encodings.md": _customers,
     "docs/howto/identifiers.md": _identifiers,
