@@ -158,7 +158,7 @@ def resolve(
     def confirm(evidence: tuple[Doubt, ...]) -> bool:
         rows = sum(doubt.rows for doubt in evidence)
         terminal.say([f"{several(rows, 'unknown row')} of run {run}, and what is known of them:"], always=not yes)
-        terminal.say(messages.doubts(evidence, terminal.width), always=not yes)
+        terminal.say([*messages.doubts(evidence, terminal.width), ""], always=not yes)
         return yes or Question().ask(f"Record {several(rows, 'row')} as {verdict}?")
 
     count, summary = api.resolve(run, verdict=verdict, why=why, runs_dir=runs_dir, confirm=confirm)

@@ -115,7 +115,9 @@ def doubts(evidence: tuple[Doubt, ...], width: int | None) -> list[Text]:
     digits = 2 + max((len(number(doubt.rows)) for doubt in evidence), default=0)
     lines: list[Text] = []
     for doubt in evidence:
-        when = clock(doubt.since) + (f" to {clock(doubt.until)[11:]}" if doubt.until != doubt.since else "")
+        since, until = clock(doubt.since), clock(doubt.until)
+        same_day = since[:10] == until[:10]
+        when = since + (f" to {until[11:] if same_day else until}" if until != since else "")
         likely = f"; likely {doubt.likely.replace('_', ' ')}" if doubt.likely else ""
         text = f"{doubt.message}{likely}; sent {when} UTC, in {several(doubt.batches, 'batch', 'batches')}"
         head, *rest = wrapped(text, width, indent=" " * (digits + 2), first=f"{number(doubt.rows):>{digits}}  ")
@@ -195,9 +197,18 @@ def title(about: Summary) -> str:
     return f"{name} finished: " + ("some rows need you" if about.broadcast is None else "it needs you")
 
 
+def trouble(about: Summary) -> str:
+    """What is wrong with a run, in one sentence, for those who are told nothing else."""
+    if about.state != "finished" or about.broadcast is not None:
+        return title(about)
+    counts = {name: getattr(about, name) for name in STYLES if name not in ("accepted", "duplicate")}
+    found = [f"{number(count)} {name.replace('_', ' ')}" for name, count in counts.items() if count]
+    return f"{title(about)} ({', '.join(found)})"
+
+
 def how_to_go_on(about: Summary) -> str:
-    if about.broadcast is not None:
-        return "see what to do with " + run_command("status", _folder(about))
+    if about.state == "finished" or about.broadcast is not None:
+        return run_command("status", _folder(about)) + " says what to do"
     return "go on with " + run_command("resume", _folder(about))
 
 

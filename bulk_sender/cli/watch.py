@@ -156,8 +156,10 @@ class Watch:
             terminal.say(messages.summary(summary, terminal.width, Origin.behind(summary)))
         if summary.state in ("stopped", "interrupted"):
             terminal.event("stopped", run_id=summary.run_id, reason=masked(summary.reason or ""))
-            if terminal.quiet:
-                terminal.fail(messages.title(summary), messages.how_to_go_on(summary), code)
+        if (
+            terminal.quiet and code
+        ):  # whoever asked for silence is told of trouble all the same: cron mails what is said
+            terminal.fail(messages.trouble(summary), messages.how_to_go_on(summary), code)
         counts = {name: getattr(summary, name) for name in ("rows", *STYLES, "batches", "requests")}
         terminal.event(
             "run_finished",

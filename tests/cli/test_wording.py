@@ -141,6 +141,16 @@ def test_a_preview_of_more_of_a_run_tells_what_came_of_it_and_what_goes_again() 
     assert "10:15:00 to 10:16:00 UTC, in 15 batches" in " ".join(told.split())
 
 
+def test_evidence_names_each_moment_once_and_the_day_where_it_changes() -> None:
+    def told(until: str) -> str:
+        doubt = Doubt(50, 1, "no answer came", "", "2026-02-28T23:59:58.100Z", until)
+        return " ".join(line.plain for line in messages.doubts((doubt,), None))
+
+    assert "sent 2026-02-28 23:59:58 UTC" in told("2026-02-28T23:59:58.900Z")
+    assert "sent 2026-02-28 23:59:58 to 23:59:59 UTC" in told("2026-02-28T23:59:59.900Z")
+    assert "sent 2026-02-28 23:59:58 to 2026-03-01 00:00:07 UTC" in told("2026-03-01T00:00:07.000Z")
+
+
 @given(st.text(max_size=200), st.integers(20, 120))
 def test_no_text_from_outside_commands_the_terminal(text: str, width: int) -> None:
     shown = "\n".join(line.plain for line in notice("error", "red", text, text, width))
