@@ -115,7 +115,7 @@ def _identifiers(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
-def _customers(folder: Path) -> Iterator[Stage]:
+def customers(folder: Path) -> Iterator[Stage]:
     with _bare(folder) as stage:
         stage.recipients(100)
         yield stage
@@ -124,7 +124,7 @@ def _customers(folder: Path) -> Iterator[Stage]:
 @contextmanager
 def _stopped(folder: Path) -> Iterator[Stage]:
     """``RUN`` stands after its first ten rows."""
-    with _customers(folder) as stage:
+    with customers(folder) as stage:
         assert stage.send("--canary", "10") == 3
         yield stage
 
@@ -151,7 +151,7 @@ def _doubtful(folder: Path) -> Iterator[Stage]:
 
 @contextmanager
 def _scheduled(folder: Path) -> Iterator[Stage]:
-    with _customers(folder) as stage:
+    with customers(folder) as stage:
         (stage.folder / "customers.csv").rename(stage.folder / f"{date.today()}.csv")
         (stage.folder / "customers.toml").rename(stage.folder / "winter.toml")
         places = {"/data/winter": str(stage.folder), "/var/lib/bulk-sender/runs": str(stage.folder / "runs")}
@@ -161,9 +161,9 @@ def _scheduled(folder: Path) -> Iterator[Stage]:
 STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "README.md": _readme,
     "docs/tutorial.md": _tutorial,
-    "docs/howto/big-send.md": _customers,
+    "docs/howto/big-send.md": customers,
     "docs/howto/completion.md": _completion,
-    "docs/howto/encodings.md": _customers,
+    "docs/howto/encodings.md": customers,
     "docs/howto/identifiers.md": _identifiers,
     "docs/howto/resume.md": _stopped,
     "docs/howto/retries.md": _failed,
