@@ -31,7 +31,7 @@ from bulk_sender.run.preview import Preview, preview
 from bulk_sender.run.progress import Progress
 from bulk_sender.run.saved_plan import SavedPlan
 from bulk_sender.run.supervision import Supervision
-from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, with_plain
+from bulk_sender.settings import ConfigLike, credential_for, from_surroundings, spelled, with_plain
 
 _SMALL_BYTES = 16 << 20
 
@@ -128,6 +128,7 @@ async def send_async(
             format=result_format,
             created_at=now(),
             plan=agreed.bodies_sha256 if agreed is not None else "",
+            given=spelled(config, plain),
         )
         if agreed is not None:
             agreed.refuse_other_terms(identity, settings, hold_after, sandbox=sandbox)

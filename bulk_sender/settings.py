@@ -24,6 +24,8 @@ _DOTTED = {
     "concurrency": "delivery.concurrency",
 }
 
+_ADDRESSES = ("campaign_id", "canvas_id", "endpoint")
+
 
 def with_plain(overrides: Mapping[str, Any] | None, **plain: Any) -> dict[str, Any]:
     """Plain keyword arguments and ``overrides`` as one; None is skipped. Raises ConfigError."""
@@ -31,6 +33,15 @@ def with_plain(overrides: Mapping[str, Any] | None, **plain: Any) -> dict[str, A
         raise ConfigError("campaign_id and canvas_id are both given", hint="a run triggers one of them")
     named = {_DOTTED[name]: value for name, value in plain.items()} | dict(overrides or {})
     return {name: value for name, value in named.items() if value is not None}
+
+
+def spelled(config: ConfigLike, overrides: Mapping[str, Any]) -> dict[str, str] | None:
+    """What decides where and what is sent, as the options of a command; None when no command could say it."""
+    if config is not None and not isinstance(config, str | Path):
+        return None
+    file = {"--config": str(Path(config).absolute())} if config is not None else {}
+    flags = {f"--{name.replace('_', '-')}": overrides.get(_DOTTED[name]) for name in _ADDRESSES}
+    return file | {flag: str(value) for flag, value in flags.items() if value is not None}
 
 
 def load_config(config: ConfigLike, overrides: Mapping[str, Any] | None = None) -> Config:

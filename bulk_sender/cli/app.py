@@ -22,6 +22,7 @@ import typer
 
 from bulk_sender import __version__
 from bulk_sender.cli import broadcast, decide, draft, export, reconcile, sandbox, send, show
+from bulk_sender.cli.help import Command, Group
 from bulk_sender.cli.panics import panics_unheard
 from bulk_sender.cli.signals import Terminated, end_on_sigterm
 from bulk_sender.cli.terminal import program, terminal
@@ -29,10 +30,10 @@ from bulk_sender.errors import BulkSenderError, InternalError
 
 app = typer.Typer(
     name="bulk-sender",
+    cls=Group,
     help="Send large recipient files to Braze, with an account of every row.",
     epilog="The API key comes from BRAZE_API_KEY or BRAZE_API_KEY_FILE in the environment, never from an option.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
@@ -59,7 +60,7 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
 }
 for _panel, _group in _COMMANDS.items():
     for _name, _command in _group:
-        app.command(_name, rich_help_panel=_panel)(_command)
+        app.command(_name, cls=Command, rich_help_panel=_panel)(_command)
 
 # Typer's releases differ in where this class is at home; its child has been in one place in all of them.
 _UsageError = typer.BadParameter.__bases__[0]
@@ -91,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        return int(app(list(arguments), prog_name=program(), standalone_mode=False) or 0)
+        return int(app(list(arguments), prog_name=_named(arguments), standalone_mode=False) or 0)
     except typer.Abort:
         return _interrupted(130)
     except Terminated:
@@ -100,6 +101,11 @@ def _run(arguments: Sequence[str]) -> int:
         return _interrupted(130)
     except Exception as error:
         return _fail(error)
+
+
+def _named(arguments: Sequence[str]) -> str:
+    """What usage lines call the program. A shell completes nothing but the command."""
+    return "bulk-sender" if any(word.endswith("-completion") for word in arguments) else program()
 
 
 def _interrupted(code: int) -> int:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.options import RUNS_DIR, AsJson, CampaignId, CanvasId, ConfigFile, Endpoint, Quiet, RunsDir, Yes
 from bulk_sender.cli.options import overrides as overrides_of
 from bulk_sender.cli.terminal import terminal
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from bulk_sender.delivery.broadcast import BroadcastPreview
 
 
@@ -24,7 +27,9 @@ def broadcast(
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
     endpoint: Endpoint = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", metavar="ID", help="The run's name.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="The run's name.", autocompletion=completion.runs)
+    ] = None,
     runs_dir: RunsDir = RUNS_DIR,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="To the embedded sandbox; no key needed.")] = False,
     yes: Yes = False,
@@ -49,7 +54,10 @@ def broadcast(
     handles = watch.handles()
 
     def agree(about: BroadcastPreview) -> bool:
-        terminal.say(_shown(about), always=not yes)
+        terminal.say(_shown(about, sandbox, terminal.width), always=not yes)
+        if not about.known_host and not sandbox:
+            terminal.warn(f"{about.endpoint} is not among the known Braze instances: is it spelt right?")
+        terminal.say([""], always=not yes)
         return yes or watch.ask("Send it?")
 
     code = watch.deliver(
@@ -67,16 +75,19 @@ def broadcast(
         ),
         nothing="has come to its outcome before: nothing was sent now.",
         as_json=as_json,
-        configuration=str(config) if config else None,
     )
     raise typer.Exit(code)
 
 
-def _shown(about: BroadcastPreview) -> list[str]:
-    lines = ["About to broadcast", f"  {about.kind:<11} {about.target}", f"  {'to':<11} {about.endpoint}"]
-    lines.append(f"  {'reaches':<11} {about.reach}")
+def _shown(about: BroadcastPreview, sandbox: bool, width: int | None) -> list[Text]:
+    from rich.text import Text
+
+    from bulk_sender.cli.wording import labelled
+
+    place = "a sandbox on this machine: nothing leaves it" if sandbox else about.endpoint
+    lines = [Text("About to broadcast", "bold"), *labelled(about.kind, about.target, width, style="bold")]
+    lines += [*labelled("to", place, width, style="bold"), *labelled("reaches", about.reach, width, style="bold")]
     if about.audience is not None:
-        lines += ["  audience", *("    " + line for line in json.dumps(about.audience, indent=2).splitlines())]
-    if not about.known_host:
-        lines.append(f"  {about.endpoint} is not among the known Braze instances: is it spelt right?")
+        tree = json.dumps(about.audience, indent=2, ensure_ascii=False).splitlines()
+        lines += [Text("  audience", "dim"), *(Text(f"    {line}") for line in tree)]
     return lines

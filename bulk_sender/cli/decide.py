@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.options import (
+    LOG_FORMATS,
     RUNS_DIR,
     AsJson,
     Concurrency,
@@ -26,6 +28,8 @@ from bulk_sender.cli.terminal import terminal
 
 if TYPE_CHECKING:
     from bulk_sender.results.doubts import Doubt
+
+VERDICTS = ("accepted", "failed")
 
 
 def resume(
@@ -114,14 +118,20 @@ def retry(
 def _ready_to_send(command: str, yes: bool, quiet: bool, log_format: str) -> None:
     from bulk_sender.cli.questions import must_be_able_to_ask
 
-    terminal.set_up(quiet=quiet, log_format=one_of(log_format, ("text", "json"), "--log-format"))
+    terminal.set_up(quiet=quiet, log_format=one_of(log_format, LOG_FORMATS, "--log-format"))
     must_be_able_to_ask(yes, command)
 
 
 def resolve(
     run: Run,
     verdict: Annotated[
-        str, typer.Option("--as", metavar="accepted|failed", help="What the unknown rows are from now on.")
+        str,
+        typer.Option(
+            "--as",
+            metavar="accepted|failed",
+            help="What the unknown rows are from now on.",
+            autocompletion=completion.among(VERDICTS),
+        ),
     ],
     why: Why = "",
     runs_dir: RunsDir = RUNS_DIR,
@@ -136,24 +146,25 @@ def resolve(
     from bulk_sender.cli.questions import Question, must_be_able_to_ask
 
     terminal.set_up(quiet=quiet)
-    one_of(verdict, ("accepted", "failed"), "--as")
+    one_of(verdict, VERDICTS, "--as")
     must_be_able_to_ask(yes, "resolve")
 
     from bulk_sender import api
     from bulk_sender.cli import messages
     from bulk_sender.cli.watch import standing_code
     from bulk_sender.cli.wording import several
+    from bulk_sender.results.origin import Origin
 
     def confirm(evidence: tuple[Doubt, ...]) -> bool:
         rows = sum(doubt.rows for doubt in evidence)
         terminal.say([f"{several(rows, 'unknown row')} of run {run}, and what is known of them:"], always=not yes)
-        terminal.say(messages.doubts(evidence, terminal.width), always=not yes)
+        terminal.say([*messages.doubts(evidence, terminal.width), ""], always=not yes)
         return yes or Question().ask(f"Record {several(rows, 'row')} as {verdict}?")
 
     count, summary = api.resolve(run, verdict=verdict, why=why, runs_dir=runs_dir, confirm=confirm)
     told = f"{several(count, 'row')} recorded as {verdict}." if count else "No row is unknown: nothing to resolve."
     terminal.say([told, ""])
-    terminal.say(messages.summary(summary, terminal.width))
+    terminal.say(messages.summary(summary, terminal.width, Origin.behind(summary)))
     if as_json:
         terminal.json(summary.to_dict())
     raise typer.Exit(standing_code(summary))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.options import FORMATS, RUNS_DIR, Quiet, Run, RunsDir, one_of
 from bulk_sender.cli.terminal import terminal
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
@@ -23,11 +24,21 @@ def export(
     run: Run,
     format_: Annotated[
         str | None,
-        typer.Option("--format", metavar="csv|parquet|ndjson", help="By the output's name, or as the run had it."),
+        typer.Option(
+            "--format",
+            metavar="csv|parquet|ndjson",
+            help="By the output's name, or as the run had it.",
+            autocompletion=completion.among(FORMATS),
+        ),
     ] = None,
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", metavar="STATUS", help="Only rows of this status; several are joined by commas."),
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="Only rows of this status; several are joined by commas.",
+            autocompletion=completion.among(STATUSES, separator=","),
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -65,13 +76,14 @@ def export(
 def _again(folder: Path, kind: str | None) -> None:
     """The run's own files. Needs the run to itself, since a process that sends writes them, too."""
     from bulk_sender.api import last_state
-    from bulk_sender.cli.wording import shown
+    from bulk_sender.cli.wording import shown, wrapped
     from bulk_sender.delivery.journal import Journal
     from bulk_sender.results.account import write_files
 
     with Journal.hold(folder) as journal:
         summary = write_files(journal, kind or _usual(journal), *last_state(journal))  # type: ignore[arg-type]
-    terminal.say(["written: " + ", ".join(shown(summary.files[name]) for name in ("results", "rejected", "summary"))])
+    names = ", ".join(shown(summary.files[name]) for name in ("results", "rejected", "summary", "report"))
+    terminal.say(wrapped(names, terminal.width, indent="  ", first="written: "))
 
 
 def _usual(journal: Journal, *, plain: bool = False) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from bulk_sender.cli.terminal import program
 from bulk_sender.cli.wording import (
     STYLES,
     clock,
@@ -16,15 +18,17 @@ from bulk_sender.cli.wording import (
     labelled,
     number,
     run_command,
+    sentence,
     several,
     shown,
     wrapped,
 )
+from bulk_sender.results.origin import UNKNOWN, Origin
 
 if TYPE_CHECKING:
     from bulk_sender.api import Preview
     from bulk_sender.results.doubts import Doubt
-    from bulk_sender.results.summary import Summary
+    from bulk_sender.results.summary import BroadcastResult, Summary
     from bulk_sender.run.examination import CheckReport
     from bulk_sender.run.progress import Progress
 
@@ -111,12 +115,21 @@ def doubts(evidence: tuple[Doubt, ...], width: int | None) -> list[Text]:
     digits = 2 + max((len(number(doubt.rows)) for doubt in evidence), default=0)
     lines: list[Text] = []
     for doubt in evidence:
-        when = clock(doubt.since) + (f" to {clock(doubt.until)[11:]}" if doubt.until != doubt.since else "")
+        since, until = clock(doubt.since), clock(doubt.until)
+        same_day = since[:10] == until[:10]
+        when = since + (f" to {until[11:] if same_day else until}" if until != since else "")
         likely = f"; likely {doubt.likely.replace('_', ' ')}" if doubt.likely else ""
         text = f"{doubt.message}{likely}; sent {when} UTC, in {several(doubt.batches, 'batch', 'batches')}"
         head, *rest = wrapped(text, width, indent=" " * (digits + 2), first=f"{number(doubt.rows):>{digits}}  ")
         lines += [Text.assemble((head[:digits], STYLES["unknown"]), head[digits:]), *map(Text, rest)]
     return lines
+
+
+def rehearsal(inputs: Sequence[str], config: Path | None) -> list[Text]:
+    """What may come after a check: the same, sent to nobody."""
+    options = ["--config", str(config)] if config is not None else []
+    again = command("send", *inputs, *options, "--sandbox")
+    return [Text(), Text("See it go to a sandbox on this machine:"), Text.assemble("  ", (again, "bold"))]
 
 
 def planned(report: CheckReport, path: Path, width: int | None) -> list[Text]:
@@ -129,29 +142,73 @@ def planned(report: CheckReport, path: Path, width: int | None) -> list[Text]:
 # --- after --------------------------------------------------------------------------------------------------------
 
 
-def summary(about: Summary, width: int | None, *, configuration: str | None = None) -> list[Text]:
-    """The account: the six counts, trouble first; the way out of each; how long it took, and where the files are."""
-    digits = len(number(about.rows)) + 2
+def summary(about: Summary, width: int | None, origin: Origin = UNKNOWN) -> list[Text]:
+    """The account: the six counts, trouble first; the way out of each; how long it took, and where the files are.
+
+    Of a broadcast, which has no rows: what became of its request.
+    """
     lines = [*_title(about, width), Text()]
+    lines += _counts(about) if about.broadcast is None else _request(about, about.broadcast, width)
+    if about.state != "running" and about.broadcast is None:
+        lines += _ways_out(about, width, origin)
+    return lines + _facts(about, width)
+
+
+def _counts(about: Summary) -> list[Text]:
+    digits = len(number(about.rows)) + 2
+    lines: list[Text] = []
     for status, style in STYLES.items():
         count = getattr(about, status)
         lines.append(Text(f"{number(count):>{digits}}  {status.replace('_', ' ')}", style if count else "dim"))
-    lines += [Text("  " + "─" * (digits - 2), "dim"), Text(f"{number(about.rows):>{digits}}  rows", "bold"), Text()]
-    if about.state != "running":
-        lines += _ways_out(about, width, configuration)
-    return lines + _facts(about, width)
+    return [
+        *lines,
+        Text("  " + "─" * (digits - 2), "dim"),
+        Text(f"{number(about.rows):>{digits}}  rows", "bold"),
+        Text(),
+    ]
+
+
+def _request(about: Summary, result: BroadcastResult, width: int | None) -> list[Text]:
+    """A broadcast's one request: what became of it, what Braze said, and what to do."""
+    from bulk_sender.results.advice import of_broadcast
+
+    elsewhere = shown(_folder(about).parent)
+    count = of_broadcast(about, runs_dir="" if elsewhere == "bulk-sender-runs" else elsewhere)
+    lines = labelled(result.status.replace("_", " "), count.meaning, width, style=STYLES[result.status])
+    for label, value in (("dispatch_id", result.dispatch_id), ("why", result.error)):
+        lines += labelled(label, sentence(value), width) if value else []
+    lines.append(Text())
+    for step in count.steps:
+        lines += map(Text, wrapped(step.words, width, indent="  "))
+        if step.command:
+            lines.append(Text.assemble("    ", (step.command.replace("bulk-sender", program(), 1), "bold")))
+    return [*lines, Text()] if count.steps else lines
 
 
 def title(about: Summary) -> str:
     """How the run stands, in one sentence."""
+    name = f"{'Run' if about.broadcast is None else 'Broadcast'} {about.run_id}"
     if about.state == "running":
-        return f"Run {about.run_id} is under way, by {about.reason}"
+        return f"{name} is under way, by {about.reason}"
     if about.state != "finished":
-        return f"Run {about.run_id} {about.state}: {about.reason}"
-    return f"Run {about.run_id} finished" + ("" if about.exit_code == 0 else ": some rows need you")
+        return f"{name} {about.state}: {about.reason}"
+    if about.exit_code == 0:
+        return f"{name} finished"
+    return f"{name} finished: " + ("some rows need you" if about.broadcast is None else "it needs you")
+
+
+def trouble(about: Summary) -> str:
+    """What is wrong with a run, in one sentence, for those who are told nothing else."""
+    if about.state != "finished" or about.broadcast is not None:
+        return title(about)
+    counts = {name: getattr(about, name) for name in STYLES if name not in ("accepted", "duplicate")}
+    found = [f"{number(count)} {name.replace('_', ' ')}" for name, count in counts.items() if count]
+    return f"{title(about)} ({', '.join(found)})"
 
 
 def how_to_go_on(about: Summary) -> str:
+    if about.state == "finished" or about.broadcast is not None:
+        return run_command("status", _folder(about)) + " says what to do"
     return "go on with " + run_command("resume", _folder(about))
 
 
@@ -162,11 +219,11 @@ def _title(about: Summary, width: int | None) -> list[Text]:
     return [Text(line, style) for line in wrapped(title(about), width, indent="  ", first="")]
 
 
-def _ways_out(about: Summary, width: int | None, configuration: str | None) -> list[Text]:
+def _ways_out(about: Summary, width: int | None, origin: Origin) -> list[Text]:
     """For each kind of trouble what it means, and the commands that deal with it."""
     lines: list[Text] = []
     for status in STYLES:
-        told, commands = _advice(about, status, configuration) if getattr(about, status) else ("", [])
+        told, commands = _advice(about, status, origin) if getattr(about, status) else ("", [])
         if not told and status == "not_sent" and about.state in ("stopped", "interrupted"):
             told, commands = "the account is not complete: go on with", [run_command("resume", _folder(about))]
         if told:
@@ -178,11 +235,13 @@ def _ways_out(about: Summary, width: int | None, configuration: str | None) -> l
     return [*lines, Text()] if lines else []
 
 
-def _advice(about: Summary, status: str, configuration: str | None) -> tuple[str, list[str]]:
+def _advice(about: Summary, status: str, origin: Origin) -> tuple[str, list[str]]:
     """What a status means for the reader, and what to do about it."""
     folder = _folder(about)
     if status == "unknown":
-        return "Braze may have taken them, or not. Look there, then", [
+        ask = [] if origin.sandbox else [run_command("reconcile", folder)]  # its sandbox is gone
+        return f"Braze may have taken them, or not. {'Ask it, then choose' if ask else 'Choose'}", [
+            *ask,
             run_command("retry", folder, "--unknown"),
             run_command("resolve", folder, "--as", "accepted"),
         ]
@@ -191,9 +250,8 @@ def _advice(about: Summary, status: str, configuration: str | None) -> tuple[str
             run_command("retry", folder, "--failed")
         ]
     if status == "rejected":
-        options = ["--config", configuration] if configuration else []
         return "these rows are wrong and were not sent. Mend them in this file, and send it", [
-            command("send", shown(about.files["rejected"]), *options)
+            command("send", *map(shown, [about.files["rejected"], *origin.options]))
         ]
     if status == "not_sent":
         return "their turn did not come. Go on with", [run_command("resume", folder)]

@@ -7,15 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.errors import ConfigError
 
 RUNS_DIR = Path("bulk-sender-runs")
+FORMATS = ("csv", "parquet", "ndjson")
+LOG_FORMATS = ("text", "json")
 
 Inputs = Annotated[
     list[str],
     typer.Argument(metavar="INPUT", help="Files, folders or globs; - for standard input.", show_default=False),
 ]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or the path of its folder.")]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The run's id, or the path of its folder.", autocompletion=completion.runs),
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="Configuration file (TOML).", show_default=False)
 ]
@@ -66,11 +72,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON, alone on standard ou
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors on standard error.")]
 LogFormat = Annotated[
     str,
-    typer.Option("--log-format", metavar="text|json", help="Standard error for people, or as one JSON object a line."),
+    typer.Option(
+        "--log-format",
+        metavar="text|json",
+        help="Standard error for people, or as one JSON object a line.",
+        autocompletion=completion.among(LOG_FORMATS),
+    ),
 ]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="A reason, kept in the journal.", show_default=False)]
-
-FORMATS = ("csv", "parquet", "ndjson")
 
 
 def one_of(value: str, allowed: tuple[str, ...], option: str) -> str:

@@ -59,7 +59,10 @@ def _examples(report: CheckReport, width: int | None) -> list[Text]:
 
 
 def _shortened(request: dict[str, Any]) -> dict[str, Any]:
-    """A request to look at: its first two recipients stand for all."""
+    """A request to look at: its first two recipients stand for all; a campaign need not be known yet."""
+    for target in ("campaign_id", "canvas_id"):
+        if target in request and request[target] is None:
+            request = request | {target: "… not given yet"}
     recipients = request.get("recipients", [])
     more = len(recipients) - 2
     if more <= 0:
@@ -74,19 +77,36 @@ def _json(value: Any, indent: str = "  ") -> list[Text]:
 
 def runs(found: Sequence[Summary], width: int | None) -> list[Text]:
     """One line a run; on a narrow terminal two."""
-    wide = max(len("RUN"), *(len(summary.run_id) for summary in found))
-    if width is not None and width < wide + 58:
+    table = [_HEADS, *map(_cells, found)]
+    wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+    if width is not None and width < sum(wide) + 2 * (len(wide) - 1):
         return [line for summary in found for line in _narrow_run(summary)]
-    lines = [Text(f"{'RUN':<{wide}}  {'STATE':<11}  {'ROWS':>10}  {'ACCEPTED':>10}  {'OPEN':>7}  BEGUN (UTC)", "bold")]
-    for summary in found:
-        state = Text(f"{summary.state:<11}", _state_style(summary))
-        counts = f"  {number(summary.rows):>10}  {number(summary.accepted):>10}  {number(_open(summary)):>7}  "
-        lines.append(Text.assemble(f"{summary.run_id:<{wide}}  ", state, counts, clock(summary.started_at or "")[:16]))
-    return lines
+    styles = ["bold", *map(_state_style, found)]
+    return [_run_line(cells, wide, style) for cells, style in zip(table, styles, strict=True)]
+
+
+_HEADS = ("RUN", "STATE", "ROWS", "ACCEPTED", "OPEN", "BEGUN (UTC)")
+
+
+def _cells(summary: Summary) -> tuple[str, ...]:
+    begun = clock(summary.started_at or "")[:16]
+    counts = number(summary.rows), number(summary.accepted)
+    if summary.broadcast is not None:  # it has no rows to count
+        counts = "broadcast", summary.broadcast.status.replace("_", " ")
+    return summary.run_id, summary.state, *counts, number(_open(summary)), begun
+
+
+def _run_line(cells: Sequence[str], wide: Sequence[int], style: str) -> Text:
+    run, state, *figures, begun = cells
+    right = "  ".join(f"{figure:>{room}}" for figure, room in zip(figures, wide[2:-1], strict=True))
+    base = "bold" if style == "bold" else ""
+    return Text.assemble((f"{run:<{wide[0]}}  ", base), (f"{state:<{wide[1]}}", style), (f"  {right}  {begun}", base))
 
 
 def _narrow_run(summary: Summary) -> list[Text]:
     counts = f"{number(summary.accepted)} of {number(summary.rows)} accepted"
+    if summary.broadcast is not None:
+        counts = f"broadcast: {summary.broadcast.status.replace('_', ' ')}"
     return [
         Text.assemble((summary.run_id, "bold"), "  ", (summary.state, _state_style(summary))),
         Text(f"  {counts}" + (f", {number(_open(summary))} open" if _open(summary) else "")),
@@ -94,7 +114,9 @@ def _narrow_run(summary: Summary) -> list[Text]:
 
 
 def _open(summary: Summary) -> int:
-    """Rows that somebody has to look at, or that are still to be sent."""
+    """Rows that somebody has to look at, or that are still to be sent; a broadcast counts as one."""
+    if summary.broadcast is not None:
+        return int(summary.broadcast.status != "accepted")
     return summary.unknown + summary.failed + summary.rejected + summary.not_sent
 
 
@@ -110,11 +132,12 @@ def story(facts: dict[str, Any], width: int | None) -> list[Text]:
     """One row from the input to its last answer."""
     status = facts["status"]
     lines = [Text.assemble((f"Row {facts['row']}: ", "bold"), (status.replace("_", " "), STYLES[status]))]
-    lines += labelled("from", f"{facts['source']}, row {facts['source_row']}", width)
+    column = 17 if facts["identifier"] is not None else 12
+    lines += labelled("from", f"{facts['source']}, row {facts['source_row']}", width, column=column)
     if facts["identifier"] is not None:
-        lines += labelled(facts["identifier_type"], facts["identifier"], width, column=17)
+        lines += labelled(facts["identifier_type"], facts["identifier"], width, column=column)
     if facts["error"]:
-        lines += labelled("why", sentence(facts["error"]), width, style="red")
+        lines += labelled("why", sentence(facts["error"]), width, column=column, style="red")
     if facts["recipient"] is not None:
         lines += [Text(), Text("Recipient", "bold"), *_json(facts["recipient"])]
     for batch in facts["batches"]:
@@ -138,8 +161,10 @@ def _batch(batch: dict[str, Any], width: int | None) -> list[Text]:
 def _attempt(count: int, attempt: dict[str, Any], width: int | None) -> list[Text]:
     status = attempt["status"] or "unknown"
     style = STYLES.get(status, "")
-    head = f"  attempt {count}, {clock(attempt['sent_at'])} UTC: "
-    lines = [Text.assemble(head, (status.replace("_", " "), style))]
+    when = f"attempt {count}, {clock(attempt['sent_at'])} UTC:"
+    *before, last = wrapped(f"{when} {status.replace('_', ' ')}", width, indent="    ", first="  ")
+    name = status.replace("_", " ") if last.endswith(status.replace("_", " ")) else ""
+    lines = [*map(Text, before), Text.assemble(last.removesuffix(name), (name, style))]
     if attempt["status"] is None:
         return [*lines, *labelled("evidence", "no outcome was recorded: the process ended, or is at it", width)]
     how_far = _REACHED[attempt["reach"]] if attempt["code"] != "process_ended" else "the process ended meanwhile"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.signals import listen
 from bulk_sender.cli.terminal import terminal
 from bulk_sender.errors import BulkSenderError
@@ -22,6 +23,7 @@ def sandbox(
             "--weather",
             metavar="NAME",
             help="calm, slow, throttled, lost-answers, outage or storm.",
+            autocompletion=completion.weathers,
         ),
     ] = "calm",
 ) -> None:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.options import (
     FORMATS,
+    LOG_FORMATS,
     RUNS_DIR,
     AsJson,
     CampaignId,
@@ -41,7 +43,12 @@ def send(
     endpoint: Endpoint = None,
     run_id: Annotated[
         str | None,
-        typer.Option("--run-id", metavar="ID", help="Name the run; the same command again goes on with it."),
+        typer.Option(
+            "--run-id",
+            metavar="ID",
+            help="Name the run; the same command again goes on with it.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
     limit: Limit = None,
@@ -49,7 +56,15 @@ def send(
     not_after: NotAfter = None,
     rate: Rate = None,
     concurrency: Concurrency = None,
-    format_: Annotated[str, typer.Option("--format", metavar="csv|parquet|ndjson", help="Of the results.")] = "csv",
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="csv|parquet|ndjson",
+            help="Of the results.",
+            autocompletion=completion.among(FORMATS),
+        ),
+    ] = "csv",
     canary: Canary = None,
     plan: Annotated[
         Path | None,
@@ -64,7 +79,13 @@ def send(
         bool, typer.Option("--sandbox", help="Send to a Braze of its own inside this process; needs no key.")
     ] = False,
     weather: Annotated[
-        str | None, typer.Option("--weather", metavar="NAME", help="What kind of day the sandbox has.")
+        str | None,
+        typer.Option(
+            "--weather",
+            metavar="NAME",
+            help="The sandbox's day: calm, slow, throttled, lost-answers, outage or storm.",
+            autocompletion=completion.weathers,
+        ),
     ] = None,
     metrics_file: MetricsFile = None,
     yes: Yes = False,
@@ -79,7 +100,7 @@ def send(
     from bulk_sender.cli.questions import must_be_able_to_ask
     from bulk_sender.errors import ConfigError
 
-    terminal.set_up(quiet=quiet, log_format=one_of(log_format, ("text", "json"), "--log-format"))
+    terminal.set_up(quiet=quiet, log_format=one_of(log_format, LOG_FORMATS, "--log-format"))
     must_be_able_to_ask(yes, "send")
     one_of(format_, FORMATS, "--format")
     if weather is not None and not sandbox:
@@ -121,7 +142,6 @@ def send(
         ),
         nothing="has been finished before, with this input: nothing was sent now.",
         as_json=as_json,
-        configuration=str(config) if config else None,
     )
     raise typer.Exit(code)
 
@@ -181,4 +201,6 @@ def check(
         raise GuardrailError(refusal, hint="check the file, or raise the limit")
     if plan is not None:
         terminal.say(messages.planned(report, plan, terminal.width))
+    elif report.valid and not as_json and "-" not in inputs:
+        terminal.say(messages.rehearsal(inputs, config))
     raise typer.Exit(report.exit_code)

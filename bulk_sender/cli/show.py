@@ -35,6 +35,7 @@ def status(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> N
     """Show how a run stands. On a terminal, one that is under way is followed to its end."""
     from bulk_sender import api
     from bulk_sender.cli import messages
+    from bulk_sender.results.origin import Origin
 
     found = api.status(run, runs_dir=runs_dir)
     if as_json:
@@ -42,7 +43,7 @@ def status(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> N
         return
     if found.state == "running" and terminal.out.is_terminal and not terminal.out.is_dumb_terminal:
         found = _follow(run, runs_dir, found)
-    terminal.show(messages.summary(found, terminal.out_width))
+    terminal.show(messages.summary(found, terminal.out_width, Origin.behind(found)))
 
 
 def report(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:

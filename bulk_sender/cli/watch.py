@@ -21,6 +21,7 @@ from bulk_sender.cli.terminal import masked, terminal
 from bulk_sender.cli.wording import STYLES
 from bulk_sender.control import Control
 from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
+from bulk_sender.results.origin import Origin
 from bulk_sender.results.summary import Summary
 from bulk_sender.run.progress import Progress
 
@@ -53,7 +54,6 @@ class Watch:
         *,
         nothing: str,
         as_json: bool,
-        configuration: str | None = None,
     ) -> int:
         """Run a delivery and say what came of it; ``nothing``: what to say of a run that there was nothing to do for.
 
@@ -64,7 +64,7 @@ class Watch:
         try:
             with self._narrator, _library_warnings():
                 summary = run(self._run, begin)
-            return self._conclude(summary, nothing, as_json, configuration)
+            return self._conclude(summary, nothing, as_json)
         except Exception as error:
             if not self.has_begun or isinstance(error, BulkSenderError):
                 raise
@@ -148,15 +148,18 @@ class Watch:
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    def _conclude(self, summary: Summary, nothing: str, as_json: bool, configuration: str | None) -> int:
+    def _conclude(self, summary: Summary, nothing: str, as_json: bool) -> int:
         code = summary.exit_code if self.has_begun else standing_code(summary)
         if not self.has_begun:
             terminal.say([f"Run {summary.run_id} {nothing}", ""])
-        terminal.say(messages.summary(summary, terminal.width, configuration=configuration))
+        if terminal.is_chatty:
+            terminal.say(messages.summary(summary, terminal.width, Origin.behind(summary)))
         if summary.state in ("stopped", "interrupted"):
             terminal.event("stopped", run_id=summary.run_id, reason=masked(summary.reason or ""))
-            if terminal.quiet:
-                terminal.fail(messages.title(summary), messages.how_to_go_on(summary), code)
+        if (
+            terminal.quiet and code
+        ):  # whoever asked for silence is told of trouble all the same: cron mails what is said
+            terminal.fail(messages.trouble(summary), messages.how_to_go_on(summary), code)
         counts = {name: getattr(summary, name) for name in ("rows", *STYLES, "batches", "requests")}
         terminal.event(
             "run_finished",

@@ -108,6 +108,8 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
     _refuse_names(attributes, groups)
     if not config.recipient.is_empty:
         unused = tuple(name for name in schema if name not in resolver.columns.used)
+    if unused and unused[-1] == schema.names()[-1] == "error":
+        unused = unused[:-1]  # of rejected.csv, where it is the last: it has done its work, and may stay
     return Mapping(
         identifiers=identifiers,
         prioritization=prioritization,

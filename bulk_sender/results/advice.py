@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bulk_sender.delivery.records import Status
+from bulk_sender.results.origin import UNKNOWN, Origin
 from bulk_sender.results.summary import Summary
 
 ORDER = (
@@ -62,7 +63,7 @@ class Count:
         return self.rows > 0 and self.status in TROUBLE
 
 
-def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", sandbox: bool = False) -> list[Count]:
+def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", origin: Origin = UNKNOWN) -> list[Count]:
     """The six counts, trouble first and what is empty last.
 
     ``runs_dir``: where the run lives, empty for the default; ``rejects``: path of the rejects file.
@@ -73,7 +74,7 @@ def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", sandbox: 
         rows = int(getattr(summary, status))
         # A run that stopped while it read its input has more to send than it has counted.
         concerns = rows > 0 or (status is Status.NOT_SENT and summary.state in ("stopped", "interrupted"))
-        steps = tuple(_steps(status, summary, where, rejects, sandbox)) if concerns else ()
+        steps = tuple(_steps(status, summary, where, rejects, origin)) if concerns else ()
         found.append(Count(status, rows, MEANINGS[status], steps))
     return sorted(found, key=lambda count: not (count.rows or count.steps))
 
@@ -87,13 +88,13 @@ def _where(runs_dir: str) -> str:
     return f" --runs-dir {shlex.quote(runs_dir)}" if runs_dir else ""
 
 
-def _steps(status: Status, summary: Summary, where: str, rejects: str, sandbox: bool) -> Iterator[Step]:
+def _steps(status: Status, summary: Summary, where: str, rejects: str, origin: Origin) -> Iterator[Step]:
     run = shlex.quote(summary.run_id)
     if summary.state == "running":
         if status is Status.NOT_SENT:
             yield Step("Their turn comes: the run is going on.")
     elif status is Status.UNKNOWN:
-        if not sandbox:
+        if not origin.sandbox:
             yield Step("Ask Braze for evidence; --apply records what it proves:", f"bulk-sender reconcile {run}{where}")
         yield Step("Send them again, some people perhaps twice:", f"bulk-sender retry {run} --unknown{where}")
         yield Step("Or take them for accepted, and send nothing:", f"bulk-sender resolve {run} --as accepted{where}")
@@ -102,8 +103,9 @@ def _steps(status: Status, summary: Summary, where: str, rejects: str, sandbox: 
     elif status is Status.NOT_SENT:
         yield Step("Mend what stopped the run, then go on with it:", f"bulk-sender resume {run}{where}")
     elif status is Status.REJECTED:
-        again = f"bulk-sender send {shlex.quote(rejects)}" + (" --sandbox" if sandbox else "")
-        yield Step("Mend the rows in the rejects file, then send it with this run's --config and options:", again)
+        words = "" if origin.given is not None else " with this run's configuration"
+        again = shlex.join(["bulk-sender", "send", rejects, *origin.options])
+        yield Step(f"Mend the rows in the rejects file, then send it{words}:", again)
 
 
 OF_A_BROADCAST = {

@@ -24,6 +24,7 @@ from bulk_sender.results.charts import Chart, NoCharts
 from bulk_sender.results.files import replacing
 from bulk_sender.results.history import Event, history
 from bulk_sender.results.masking import mask_in, without_credentials
+from bulk_sender.results.origin import Origin
 from bulk_sender.results.reasons import Reasons, refusals, rejections
 from bulk_sender.results.summary import Summary
 from bulk_sender.results.timeline import GROUPS, Bucket, Timeline, timeline
@@ -124,7 +125,7 @@ def gather(journal: Journal, summary: Summary) -> Report:
     folder = journal.folder
     weather = journal.fact("sandbox")
     elsewhere = "" if folder.parent.name == DEFAULT_RUNS_DIR else str(folder.parent)
-    counts = advice.counts(summary, runs_dir=elsewhere, rejects=str(folder / "rejected.csv"), sandbox=bool(weather))
+    counts = advice.counts(summary, runs_dir=elsewhere, rejects=str(folder / "rejected.csv"), origin=Origin.of(journal))
     return Report(
         summary=summary,
         headline=advice.headline(summary),

@@ -32,6 +32,8 @@ class Facts:
     """Whether the run is one request to a segment or audience, without rows."""
     plan: str = ""
     """The digest over all bodies that the run's plan file promised, empty when it was started without one."""
+    given: dict[str, str] | None = None
+    """The options of a command that sends the like, and their values; None when no command could say them."""
     tool: str = f"bulk-sender {__version__}"
 
     @classmethod

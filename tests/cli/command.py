@@ -140,16 +140,15 @@ class Outcome:
         return [json.loads(line) for line in self.err.splitlines()]
 
 
-class OnTerminal:
-    """A command with a terminal for all three streams; ``shown`` is what came, without colours and movements."""
+class Screen:
+    """Any command with a terminal for all three streams; ``shown`` is what came, without colours and movements."""
 
-    def __init__(self, place: Place, *arguments: str | Path, width: int = 80, **variables: str) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, variables: Mapping[str, str], width: int = 80) -> None:
         self._master, slave = pty.openpty()
-        settings: Mapping[str, str] = place.variables | {"COLUMNS": str(width), "LINES": "40"} | variables
         self.process = subprocess.Popen(
-            command_line(*arguments),
-            cwd=place.folder,
-            env=environment(**settings),
+            command,
+            cwd=folder,
+            env={**variables, "COLUMNS": str(width), "LINES": "40"},
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -182,9 +181,18 @@ class OnTerminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def end(self) -> int:
-        """Read to the end. Returns the exit code."""
-        self._read(lambda: False)
+    def end(self, *, say: str = "") -> int:
+        """Read to the end, and ``say`` something to whatever is asked until then. Returns the exit code."""
+        answered = self.shown.count("[y/N]")
+
+        def answer() -> bool:
+            nonlocal answered
+            if say and self.shown.count("[y/N]") > answered:
+                answered += 1
+                self.type(f"{say}\n")
+            return False
+
+        self._read(answer)
         assert "Traceback" not in self.shown
         assert KEY not in self.shown
         return self.process.wait(_LONGEST_S)
@@ -201,6 +209,13 @@ class OnTerminal:
             if not more:
                 return
             self.raw += more.decode("utf-8", "replace")
+
+
+class OnTerminal(Screen):
+    """A command of the program, in a place."""
+
+    def __init__(self, place: Place, *arguments: str | Path, width: int = 80, **variables: str) -> None:
+        super().__init__(command_line(*arguments), place.folder, environment(**place.variables | variables), width)
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:

@@ -276,6 +276,18 @@ def test_quiet_still_says_why_it_stopped_and_how_to_go_on(place: Place, here: He
     assert "resume r" in done.err
 
 
+def test_quiet_still_says_that_rows_need_somebody(place: Place, here: Here) -> None:
+    """cron knows no exit codes: it mails what is said."""
+    people = place.write("people.csv", 'external_user_id\nanna\n""\n')
+    for _ in range(2):
+        done = here.send(place, people, "--quiet", "--run-id", "r")
+        assert (done.code, done.out) == (1, "")
+        assert done.err.splitlines() == [
+            "error: Run r finished: some rows need you (1 rejected)",
+            "  hint: bulk-sender status r says what to do",
+        ]
+
+
 def test_the_log_of_a_stopped_run_says_so_without_an_address(place: Place, here: Here) -> None:
     done = here.run(
         place, *("send", place.people(1), "--campaign-id", "nobody", "--yes", "--log-format", "json", "--run-id", "r")

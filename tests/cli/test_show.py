@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from tests.results.markup import read
 
 from .command import CAMPAIGN, KEY, Here, OnTerminal, Outcome, Place, end, until
 
@@ -51,6 +52,19 @@ def test_status_is_the_summary_on_standard_output(finished: Place, here: Here) -
     assert done.code == 0
     assert "Run s stopped: Braze does not know the campaign" in done.out
     assert "bulk-sender resume s" in done.out
+
+
+def test_status_names_the_options_with_which_mended_rows_are_sent(place: Place, here: Here) -> None:
+    job = place.write("job.toml", '[recipient]\nexternal_user_id = "who"\n')
+    people = place.write("people.csv", 'who\nanna\n""\n')
+    assert here.send(place, people, "--config", job, "--run-id", "r").code == 1
+    again = f"send bulk-sender-runs/r/rejected.csv --config job.toml --campaign-id {CAMPAIGN}\n"
+    assert again in here.run(place, "status", "r").out
+    assert again in here.run(place, "resume", "r", "--yes").err
+    page = read((place.runs / "r" / "report.html").read_text()).words()
+    assert f"rejected.csv --config {job} --campaign-id {CAMPAIGN}" in page
+    assert here.run(place, "send", people, "--config", job, "--sandbox", "--run-id", "s", "--yes").code == 1
+    assert "send bulk-sender-runs/s/rejected.csv --config job.toml --sandbox\n" in here.run(place, "status", "s").out
 
 
 def test_status_follows_a_run_on_a_terminal_to_its_end(place: Place, braze: RunningSandbox) -> None:

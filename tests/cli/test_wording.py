@@ -16,7 +16,8 @@ from bulk_sender.cli import messages, reports
 from bulk_sender.cli.terminal import masked, plain
 from bulk_sender.cli.wording import STYLES, duration, notice, number, run_command, wrapped
 from bulk_sender.results.doubts import Doubt
-from bulk_sender.results.summary import Summary
+from bulk_sender.results.origin import Origin
+from bulk_sender.results.summary import BroadcastResult, Summary
 from bulk_sender.run.examination import CheckReport
 
 _LONG_ID = "20260228-101500-1a2b"
@@ -140,11 +141,55 @@ def test_a_preview_of_more_of_a_run_tells_what_came_of_it_and_what_goes_again() 
     assert "10:15:00 to 10:16:00 UTC, in 15 batches" in " ".join(told.split())
 
 
+def test_evidence_names_each_moment_once_and_the_day_where_it_changes() -> None:
+    def told(until: str) -> str:
+        doubt = Doubt(50, 1, "no answer came", "", "2026-02-28T23:59:58.100Z", until)
+        return " ".join(line.plain for line in messages.doubts((doubt,), None))
+
+    assert "sent 2026-02-28 23:59:58 UTC" in told("2026-02-28T23:59:58.900Z")
+    assert "sent 2026-02-28 23:59:58 to 23:59:59 UTC" in told("2026-02-28T23:59:59.900Z")
+    assert "sent 2026-02-28 23:59:58 to 2026-03-01 00:00:07 UTC" in told("2026-03-01T00:00:07.000Z")
+
+
 @given(st.text(max_size=200), st.integers(20, 120))
 def test_no_text_from_outside_commands_the_terminal(text: str, width: int) -> None:
     shown = "\n".join(line.plain for line in notice("error", "red", text, text, width))
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
     assert "\x1b" not in plain(text)
+
+
+_BROADCAST = replace(
+    _SUMMARY, rows=0, **dict.fromkeys(STYLES, 0), broadcast=BroadcastResult("unknown", error="no answer came")
+)
+
+
+def test_a_run_takes_one_line_of_an_ordinary_terminal() -> None:
+    lines = [line.plain for line in reports.runs([_SUMMARY, _BROADCAST, replace(_SUMMARY, run_id="w")], 80)]
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= 80
+    assert lines[2].split()[:5] == [_LONG_ID, "finished", "broadcast", "unknown", "1"]
+    assert len({line.index("2026-", 21) for line in lines[1:]}) == 1  # one column
+
+
+def test_a_broadcast_shows_what_became_of_its_request_and_no_rows() -> None:
+    lines = _lines(_BROADCAST, 80)
+    assert lines[0] == f"Broadcast {_LONG_ID} finished: it needs you"
+    told = "\n".join(lines)
+    assert "  unknown     Braze may or may not have taken the broadcast" in told
+    assert "no answer came" in told
+    assert f"    bulk-sender resolve {_LONG_ID} --as accepted" in lines
+    assert not re.search(r"\d  (rows|accepted)", told)
+    assert max(len(line) for line in _lines(_BROADCAST, 40) if not line.startswith("    bulk-sender ")) <= 51
+    assert _lines(replace(_BROADCAST, broadcast=BroadcastResult("accepted", "d1")), 80)[0].endswith(" finished")
+
+
+def test_mended_rows_are_sent_as_the_run_was_and_a_rehearsal_s_unknown_rows_are_not_asked_about() -> None:
+    given = {"--config": str(Path("winter.toml").absolute()), "--campaign-id": "c 1"}
+    lines = [line.plain for line in messages.summary(_SUMMARY, 80, Origin(sandbox=True, given=given))]
+    [send] = [line.strip() for line in lines if "bulk-sender send" in line]
+    assert send.endswith("/rejected.csv --config winter.toml --campaign-id 'c 1' --sandbox")
+    assert not any("reconcile" in line for line in lines)
+    assert any("bulk-sender reconcile" in line for line in _lines(_SUMMARY, 80))
 
 
 def test_runs_take_two_lines_each_where_one_is_too_long() -> None:

@@ -1,72 +1,81 @@
-"""The tutorial's commands do what the tutorial says, in its order, beside a copy of the sample data."""
+"""Every shell block of the README, the tutorial and the how-tos runs as it is written, on a terminal.
+
+Each page has a fresh working directory, and its blocks run there in their order; a yes is the answer to every question.
+What a page takes for granted, and the few words that can't stand as they are, are in ``stages``.
+"""
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+from tests.cli.command import Screen
+
+from .blocks import SHELLS, Block, blocks
+from .stages import ROOT, STAGES, Stage
+
+PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+FOUND = {str(page.relative_to(ROOT)): blocks(page, ROOT) for page in PAGES}
+ELSEWHERE = {
+    "&& .venv/bin/python -m pip install -q '.[sandbox,fast]'": "tests/users runs it, and keeps the environment",
+    "&& .venv/bin/python -m pip install -q -e . --group test": "runs this very suite; .ci/run does the same",
+}
+"""Blocks that this test leaves out, by what is in them, with the reason."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """One ```sh block, with the code its paragraph announces (else 0) and the lines it is said to show."""
-
-    commands: str
-    exit_code: int
-    shown: tuple[str, ...]
+def _is_elsewhere(block: Block) -> bool:
+    return any(part in command for part in ELSEWHERE for command in block.commands)
 
 
-def blocks(page: str) -> list[Block]:
-    found = []
-    pattern = r"^([^\n]+(?:\n[^\n]+)*)\n\n```sh\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?"
-    for match in re.finditer(pattern, page, re.MULTILINE | re.DOTALL):
-        told = re.search(r"exit code (\d+)", match[1], re.IGNORECASE)
-        shown = tuple(line.strip() for line in (match[3] or "").splitlines())
-        found.append(Block(match[2], int(told[1]) if told else 0, shown))
-    return found
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_shell_block_of_a_page_is_found_and_has_a_stage(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    found = FOUND[str(page.relative_to(ROOT))]
+    opened = re.findall(r"^ *```(\S*)[^\n]*\n.*?^ *```$", text, re.MULTILINE | re.DOTALL)
+    assert len(found) == sum(language in SHELLS for language in opened)
+    assert sum(bool(block.shown) for block in found) == text.count("```text\n")
+    assert bool(found) == (str(page.relative_to(ROOT)) in STAGES)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """The caller's environment without Braze in it, and with a ``bulk-sender`` that is this source tree."""
-    command = tmp_path / "bin" / "bulk-sender"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m bulk_sender "$@"\n')
-    command.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BRAZE_")}
-    path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
-    return kept | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+def test_each_block_that_is_left_out_exists() -> None:
+    left_out = [block for found in FOUND.values() for block in found if _is_elsewhere(block)]
+    assert len(left_out) == len(ELSEWHERE)
 
 
-def test_every_block_of_the_tutorial_is_found() -> None:
-    assert len(blocks(PAGE)) == PAGE.count("```sh\n") > 0
-    assert sum(bool(block.shown) for block in blocks(PAGE)) == PAGE.count("```text\n") > 0
+@pytest.mark.parametrize("page", STAGES)
+def test_a_page_runs_as_it_is_written(page: str, tmp_path: Path) -> None:
+    with STAGES[page](tmp_path) as stage:
+        commands = [command for block in FOUND[page] for command in block.commands]
+        assert all(any(words in command for command in commands) for words in (*stage.instead, *stage.codes))
+        for block in FOUND[page]:
+            if not _is_elsewhere(block):
+                _runs(block, stage)
 
 
-def test_the_tutorial_runs_as_it_is_written(tmp_path: Path, environment: dict[str, str]) -> None:
-    place = tmp_path / "work"
-    shutil.copytree(ROOT / "sample_data", place / "sample_data", ignore=shutil.ignore_patterns("__pycache__"))
-    for block in blocks(PAGE):
-        ended = subprocess.run(
-            ["sh", "-e", "-c", block.commands],
-            cwd=place,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        output = ended.stdout + ended.stderr
-        assert ended.returncode == block.exit_code, f"{block.commands}\n{output}"
-        for line in block.shown:
-            assert line in output, f"{block.commands}\n{output}"
+def _runs(block: Block, stage: Stage) -> None:
+    commands = [_instead(command, stage) for command in block.commands]
+    codes = stage.folder.parent / f"{block.line}.codes"
+    script = "".join(f"{command}\necho $? >> {codes}\n" for command in commands)
+    with Screen([stage.shell, "-c", script], stage.folder, stage.variables, width=160) as screen:
+        screen.end(say="y")
+    told = f"{block}\n{script}\n{screen.shown}"
+    assert [int(code) for code in codes.read_text().split()] == _expected(block, stage), told
+    for line in block.shown:
+        assert line in screen.shown, told
+
+
+def _instead(command: str, stage: Stage) -> str:
+    for words, others in stage.instead.items():
+        command = command.replace(words, others)
+    return command
+
+
+def _expected(block: Block, stage: Stage) -> list[int]:
+    """0, or what the page or the stage says; a page's word is about the block's last command."""
+    expected = [
+        next((code for beginning, code in stage.codes.items() if command.startswith(beginning)), 0)
+        for command in block.commands
+    ]
+    return [*expected[:-1], block.exit_code or expected[-1]]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import bulk_sender
 from tests.examples.conftest import EXAMPLES, Stage
 
 SCHEDULED = EXAMPLES / "scheduled"
@@ -110,10 +111,14 @@ def test_the_cronjob_calls_with_options_that_exist() -> None:
         assert argument.split("=")[0] in known
 
 
+def dockerfile() -> list[list[str]]:
+    """The steps of the container's file: an instruction, and what it is given."""
+    joined = re.sub(r"\\\n", " ", (SCHEDULED / "Dockerfile").read_text())
+    return [line.split(maxsplit=1) for line in joined.splitlines() if line and not line.startswith("#")]
+
+
 def test_the_container_is_built_in_stages_from_files_that_exist_and_runs_as_nobody_in_particular() -> None:
-    text = (SCHEDULED / "Dockerfile").read_text()
-    joined = re.sub(r"\\\n", " ", text)
-    steps = [line.split(maxsplit=1) for line in joined.splitlines() if line and not line.startswith("#")]
+    steps = dockerfile()
     assert [rest for step, rest in steps if step == "FROM"] == ["python:3.13-slim AS build", "python:3.13-slim"]
     allowed = (ROOT / ".dockerignore").read_text()
     for copied in (rest for step, rest in steps if step == "COPY" and not rest.startswith("--from")):
@@ -123,4 +128,18 @@ def test_the_container_is_built_in_stages_from_files_that_exist_and_runs_as_nobo
     names = [step for step, _ in steps]
     assert dict(steps)["USER"] == "10001"
     assert names.index("USER") < names.index("ENTRYPOINT")
-    assert "KEY" not in text.replace("BRAZE_API_KEY_FILE", "")
+    assert dict(steps)["ENTRYPOINT"] == '["bulk-sender"]'
+
+
+def test_neither_the_container_nor_the_cronjob_has_a_key_in_it() -> None:
+    settings = [rest for step, rest in dockerfile() if step in ("ENV", "ARG", "LABEL")]
+    assert settings
+    assert not [rest for rest in settings if re.search("key|token|secret|braze", rest, re.IGNORECASE)]
+    [container] = cronjob()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert {entry["name"] for entry in container["env"]} == {"JOB_NAME", "BRAZE_API_KEY_FILE"}
+
+
+def test_the_examples_name_the_version_they_belong_to() -> None:
+    image = f"bulk-sender:{bulk_sender.__version__}"
+    assert image in (SCHEDULED / "Dockerfile").read_text()
+    assert image in (SCHEDULED / "cronjob.yaml").read_text()

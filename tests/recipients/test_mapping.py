@@ -140,6 +140,12 @@ def test_a_name_that_only_comes_near_is_not_sent_and_said_to_be_unused(name: str
     assert mapping.fields == ()
 
 
+@pytest.mark.parametrize("settings", [{}, {"recipient": {"external_user_id": "external_user_id"}}])
+def test_the_last_column_of_rejected_csv_may_stay_without_a_word(settings: dict[str, Any]) -> None:
+    assert mapped(["external_user_id", "shoe size", "error"], settings).unused == ("shoe size",)
+    assert mapped(["external_user_id", "error", "shoe size"], settings).unused == ("error", "shoe size")
+
+
 def test_a_colon_that_begins_no_type_belongs_to_the_name() -> None:
     row = {"external_user_id": "u", "attributes.a:int": "1", "attributes.b:c:integer": "2"}
     assert recipient(row)["attributes"] == {"a:int": "1", "b:c": 2}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bulk_sender.delivery.records import Status
 from bulk_sender.results.advice import ORDER, TROUBLE, counts, explain_command, headline, slices
+from bulk_sender.results.origin import Origin
 from bulk_sender.results.summary import State, Summary
 
 CALM = {"accepted": 7, "duplicate": 2}
@@ -90,9 +91,16 @@ def test_a_run_that_is_going_on_is_left_alone() -> None:
 
 
 def test_a_rehearsal_is_not_looked_up_in_braze() -> None:
-    run = account(unknown=1, rejected=1)
-    assert not any("reconcile" in command for command in commands(run, Status.UNKNOWN, sandbox=True))
-    assert commands(run, Status.REJECTED, rejects="r.csv", sandbox=True) == ["bulk-sender send r.csv --sandbox"]
+    run, rehearsal = account(unknown=1, rejected=1), Origin(sandbox=True)
+    assert not any("reconcile" in command for command in commands(run, Status.UNKNOWN, origin=rehearsal))
+    assert commands(run, Status.REJECTED, rejects="r.csv", origin=rehearsal) == ["bulk-sender send r.csv --sandbox"]
+
+
+def test_mended_rows_are_sent_with_the_options_the_run_was_started_with() -> None:
+    run, origin = account(rejected=1), Origin(given={"--config": "/my jobs/winter.toml", "--campaign-id": "c1"})
+    assert commands(run, Status.REJECTED, rejects="r.csv", origin=origin) == [
+        "bulk-sender send r.csv --config '/my jobs/winter.toml' --campaign-id c1"
+    ]
 
 
 @given(ROWS)

@@ -1,0 +1,53 @@
+"""What the shell offers for a word that is begun: runs, and the names that an option knows.
+
+Each function has the form that typer wants of ``autocompletion``. It is called in a process of its own at each press of
+the tab key, so that it has to be quick, and silent whatever it meets: where it offers nothing, the shell goes on with
+files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import typer
+
+
+def runs(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The runs in ``--runs-dir``, when that stands before on the line, else in the default place; each with its state,
+    which some shells show.
+    """
+    from bulk_sender.folder import DEFAULT_RUNS_DIR, run_ids
+
+    runs_dir = Path(ctx.params.get("runs_dir") or DEFAULT_RUNS_DIR)
+    try:
+        return [(name, _state(runs_dir / name)) for name in run_ids(runs_dir) if name.startswith(incomplete)]
+    except OSError:
+        return []
+
+
+def _state(folder: Path) -> str:
+    """How a run last ended, by its summary: opening every journal would take too long."""
+    try:
+        summary = json.loads((folder / "summary.json").read_bytes())
+        return f"{summary['state']}, {summary['accepted']:,} of {summary['rows']:,} accepted"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "has not ended yet"
+
+
+def weathers(incomplete: str) -> list[str]:
+    from bulk_sender.sandbox import WEATHERS
+
+    return among(WEATHERS)(incomplete)
+
+
+def among(words: Sequence[str], *, separator: str = "") -> Callable[[str], list[str]]:
+    """One of ``words``; with a ``separator`` several, of which none is offered twice."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, between, last = incomplete.rpartition(separator) if separator else ("", "", incomplete)
+        taken = before.split(separator) if separator else []
+        return [f"{before}{between}{word}" for word in words if word.startswith(last) and word not in taken]
+
+    return complete

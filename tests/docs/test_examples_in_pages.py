@@ -1,0 +1,52 @@
+"""The Python and the configurations that pages show do what stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bulk_sender.config import Config
+
+from .stages import ROOT, customers
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def shown(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def named(language: str) -> list[str]:
+    return [str(page.relative_to(ROOT)) for page in PAGES if shown(page, language)]
+
+
+@pytest.mark.parametrize("page", named("toml"))
+def test_each_configuration_of_a_page_is_one(page: str) -> None:
+    for text in shown(ROOT / page, "toml"):
+        Config.parse(tomllib.loads(text), where=page)
+
+
+@pytest.mark.parametrize("page", named("python"))
+def test_the_python_of_a_page_sends_once_however_often_it_calls(page: str, tmp_path: Path) -> None:
+    with customers(tmp_path) as stage:
+        pl.read_csv(stage.folder / "customers.csv", infer_schema=False).write_parquet(
+            stage.folder / "recipients.parquet"
+        )
+        (stage.folder / "customers.toml").rename(stage.folder / "job.toml")
+        done = subprocess.run(
+            [sys.executable, "-c", "\n".join(shown(ROOT / page, "python"))],
+            cwd=stage.folder,
+            env=stage.variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert stage.braze.ledger.accepted_recipients == 100
