@@ -27,6 +27,7 @@ from bulk_sender.delivery.pace import Pace, backoff
 from bulk_sender.delivery.policy import Action, Circuit, Step, next_step
 from bulk_sender.delivery.records import Batch, Status
 from bulk_sender.delivery.refusals import Fate, Refusals
+from bulk_sender.delivery.slot import Slot
 from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import JournalError
 from bulk_sender.recipients.plan import Payload
@@ -186,11 +187,11 @@ class Sender:
             self.stop(f"batch {batch.id} would not be the same request as before")
         made = counted = 0
         while True:
-            async with self._turn():
+            async with self._turn() as slot:
                 if self.is_stopping:
                     return None
                 made, counted = made + 1, counted + 1
-                found = await self._attempt(client, batch, body, digest, counted)
+                found = await self._attempt(client, batch, body, digest, counted, slot)
             if found is None:
                 return None
             step, outcome = found
@@ -204,7 +205,7 @@ class Sender:
                 return step, outcome, made
 
     async def _attempt(
-        self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int
+        self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int, slot: Slot
     ) -> tuple[Step, Outcome] | None:
         """Exactly one POST between a durable intent and a durable outcome; None when the intent can't be written."""
         if refusal := self._guard.refuses(batch):
@@ -232,10 +233,13 @@ class Sender:
         finally:
             # Also when cancelled, or on an exception nobody foresaw: what may have been taken is written down.
             self.tally.in_flight -= 1
+            busy = self._slots.borrowed_tokens
+            if outcome.verdict is Verdict.ACCEPTED:  # after anything else there may be something to learn first
+                slot.release()
             self._guard.ended(batch, outcome)
             await self._record(attempt, batch, step, outcome, evidence, earlier)
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
-        self._learn(evidence, outcome)
+        self._learn(evidence, outcome, int(busy))
         self._react(batch, step, outcome, evidence)
         return step, outcome
 
@@ -277,11 +281,11 @@ class Sender:
             return False
         return True
 
-    def _learn(self, evidence: Evidence, outcome: Outcome) -> None:
-        """Let the number of requests under way follow the answers."""
+    def _learn(self, evidence: Evidence, outcome: Outcome, busy: int) -> None:
+        """Let the number of requests under way follow the answers; ``busy`` slots were taken when this one came."""
         now = anyio.current_time()
         if evidence.reach is Reach.ANSWERED and outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED):
-            self._limit.answered(evidence.elapsed_s, self.tally.in_flight + 1, now)
+            self._limit.answered(evidence.elapsed_s, busy, now)
         else:
             self._limit.overloaded(now)
         if self._slots.total_tokens != self._limit.limit:
@@ -317,31 +321,19 @@ class Sender:
                 self._waits.discard(scope)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _turn(self) -> AsyncIterator[Slot]:
         """A turn to send: by the pace, or one request at a time and after a pause while the circuit is half open."""
-        if self._slot_at_once():
-            try:
-                await self.pace.turn()
-                yield
-            finally:
-                self._slots.release()
-            return
         async with AsyncExitStack() as stack:
+            slot = stack.enter_context(Slot(self._slots))
+            if not self.is_stopping and not self._circuit.half_open and self.pace.is_free() and slot.take_at_once():
+                await self.pace.turn()  # nothing to wait for, hence nothing that a stop would have to cut short
+                yield slot
+                return
             with self._until_stopped():
-                await stack.enter_async_context(self._slots)
+                await slot.take()
                 if self._circuit.half_open:
                     await stack.enter_async_context(self._probe)
                     if self._circuit.half_open:
                         await anyio.sleep(backoff(self._circuit.failures, self._rng))
                 await self.pace.turn()
-            yield
-
-    def _slot_at_once(self) -> bool:
-        """Take a slot where there is nothing to wait for, and hence nothing that a stop would have to cut short."""
-        if self.is_stopping or self._circuit.half_open or not self.pace.is_free():
-            return False
-        try:
-            self._slots.acquire_nowait()
-        except anyio.WouldBlock:
-            return False
-        return True
+            yield slot

@@ -66,14 +66,18 @@ class Seen:
         """
         self._sort()
         first, second = _fingerprints(identifiers)
-        repeated = (~identifiers.is_first_distinct()).to_numpy().copy()
+        order = np.argsort(first)  # whoever asks in order finds the next answer close to the last one
+        first, second = first[order], second[order]
+        known = (~identifiers.is_first_distinct()).to_numpy()[order]
         for run in self._runs:
-            repeated |= run.holds(first, second)
+            known |= run.holds(first, second)
         if self._filter is not None:
-            asked = np.flatnonzero(self._filter.may_hold(first, second) & ~repeated)
+            asked = np.flatnonzero(self._filter.may_hold(first, second) & ~known)
             for file in (file for level in self._levels for file in level):
-                repeated[asked] |= file.holds(first[asked], second[asked])
-        self._add(first[~repeated], second[~repeated])
+                known[asked] |= file.holds(first[asked], second[asked])
+        self._add(_Run(first[~known], second[~known]))
+        repeated = np.empty_like(known)
+        repeated[order] = known
         return pl.Series(repeated)
 
     def remember(self, identifiers: pl.Series) -> None:
@@ -86,13 +90,13 @@ class Seen:
         if self._unsorted:
             first, second = (np.concatenate(half) for half in zip(*self._unsorted, strict=True))
             self._unsorted.clear()
-            self._add(first, second)
+            order = np.argsort(first)
+            self._add(_Run(first[order], second[order]))
 
-    def _add(self, first: Hashes, second: Hashes) -> None:
-        if not len(first):
+    def _add(self, run: _Run) -> None:
+        if not len(run.first):
             return
-        order = np.argsort(first)
-        self._runs.append(_Run(first[order], second[order]))
+        self._runs.append(run)
         while len(self._runs) > 1 and len(self._runs[-2].first) < 2 * len(self._runs[-1].first):
             newer, older = self._runs.pop(), self._runs.pop()
             self._runs.append(_merge([older, newer]))

@@ -81,10 +81,13 @@ def chunk_rejects(journal: Journal, chunk: int) -> pl.DataFrame:
     return pl.read_ipc(found["rejects"])
 
 
+_ALL_BUT_BODIES = tuple(name for name in ROWS if name != "recipient")
+
+
 def results(journal: Journal) -> Iterator[pl.DataFrame]:
     """Frames with the columns of ``RESULTS``, in the order of the input; one chunk in memory at a time."""
     for chunk in chunk_ids(journal):
-        yield _chunk_results(chunk_rows(journal, chunk), _batches(journal, chunk))
+        yield _chunk_results(chunk_rows(journal, chunk, _ALL_BUT_BODIES), _batches(journal, chunk))
 
 
 def _batches(journal: Journal, chunk: int) -> pl.DataFrame:
