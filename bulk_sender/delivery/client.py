@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import anyio
 import httpx
@@ -135,7 +135,7 @@ class HttpxClient:
         try:
             if response.extensions.get("http_version") not in (b"HTTP/1.1", b"HTTP/1.0"):
                 return False
-            async for part in response.aiter_raw():
+            async for part in cast(httpx.AsyncByteStream, response.stream):
                 answer += part
                 if len(answer) > MAX_ANSWER_BYTES:
                     return False

@@ -230,7 +230,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
     An object that says one thing twice is None too: readers differ on which one counts.
     """
     try:
-        parsed = json.loads(body.decode(), object_pairs_hook=_unambiguous)
+        parsed = _DECODER.decode(body.decode())
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
@@ -241,6 +241,9 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name stands twice in one object")
     return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unambiguous)
 
 
 def clean(said: Any, most: int = _MAX_MESSAGE) -> str:

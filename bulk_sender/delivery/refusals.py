@@ -45,15 +45,19 @@ class Refusals:
 
     def __init__(self, most: float) -> None:
         self.most = most
-        self._recent: deque[Fate] = deque(maxlen=WINDOW)
+        self._recent: deque[Fate] = deque()
+        self._accepted = self._refused = 0
+        """Recipients of ``_recent``, kept as it changes."""
 
     def record(self, fate: Fate) -> str:
         """A batch has come to its end. Returns the reason to stop, or an empty string."""
         if not fate.accepted + fate.refused:
             return ""
+        self._count(fate, +1)
         self._recent.append(fate)
-        refused = sum(each.refused for each in self._recent)
-        answered = refused + sum(each.accepted for each in self._recent)
+        if len(self._recent) > WINDOW:
+            self._count(self._recent.popleft(), -1)
+        refused, answered = self._refused, self._refused + self._accepted
         if len(self._recent) < FEWEST or refused <= self.most * answered:
             return ""
         return (
@@ -61,6 +65,10 @@ class Refusals:
             f"{self._mostly()}; that is more than delivery.max_failed_share = {self.most:g} allows. "
             "Read the errors of the failed rows in the results, and mend their cause before the rest is sent"
         )
+
+    def _count(self, fate: Fate, sign: int) -> None:
+        self._accepted += sign * fate.accepted
+        self._refused += sign * fate.refused
 
     def _mostly(self) -> str:
         """The words heard most. Said once only, they may quote the row they are about: then they are kept back."""
