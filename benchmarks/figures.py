@@ -51,18 +51,19 @@ class Bench:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return path
 
-    def run(self, *arguments: str, timeout_s: float = 1800) -> measure.Finished:
+    def run(self, *arguments: str, on_one_core: bool = True) -> measure.Finished:
         core, _ = measure.cores()
         return measure.run(
             [sys.executable, "-m", "bulk_sender", *arguments],
             env=_environment(),
             cwd=self.work,
-            core=core,
-            timeout_s=timeout_s,
+            core=core if on_one_core else None,
+            timeout_s=1800,
         )
 
-    def send(self, path: Path, url: str, run_id: str, *more: str) -> measure.Finished:
-        return self.run(*_send(path, url, self.work, run_id), *more)
+    def send(self, path: Path, url: str, run_id: str, *more: str, on_one_core: bool = True) -> measure.Finished:
+        self.forget(run_id)
+        return self.run(*_send(path, url, self.work, run_id), *more, on_one_core=on_one_core)
 
     def forget(self, run_id: str) -> None:
         shutil.rmtree(self.work / "runs" / run_id, ignore_errors=True)
@@ -92,15 +93,21 @@ def server(*options: str) -> Iterator[str]:
 def cost(bench: Bench) -> None:
     """CPU for a million recipients, beside the naive script; and requests a second with the limiter open."""
     path = bench.input(MILLION, "csv")
-    bench.forget("cost")
-    with server() as url:
-        ours = bench.send(path, url, "cost", "--rate", OPEN)
-    summary = json.loads(ours.stdout)
-    with server() as url:
+
+    def send(*, on_one_core: bool = True) -> measure.Finished:
+        with server() as url:
+            return bench.send(path, url, "cost", "--rate", OPEN, on_one_core=on_one_core)
+
+    def script() -> measure.Finished:
         core, _ = measure.cores()
-        command = [sys.executable, str(HERE / "naive.py"), url, str(path)]
-        naive = measure.run(command, env=_environment(), cwd=bench.work, core=core, timeout_s=1800)
-    reached = summary["requests"] / summary["elapsed_s"]
+        with server() as url:
+            command = [sys.executable, str(HERE / "naive.py"), url, str(path)]
+            return measure.run(command, env=_environment(), cwd=bench.work, core=core, timeout_s=1800)
+
+    # Of three, in turn, the cheapest: whatever else the machine does can only add to one.
+    pairs = [(send(), script()) for _ in range(3)]
+    ours = min((pair[0] for pair in pairs), key=lambda done: done.cpu_s)
+    naive = min((pair[1] for pair in pairs), key=lambda done: done.cpu_s)
     bench.note("CPU seconds for a million recipients", f"{ours.cpu_s:.1f}", "at most 10")
     bench.note(
         "the naive script's CPU, in units of ours",
@@ -108,8 +115,11 @@ def cost(bench: Bench) -> None:
         "at least 4",
     )
     limit = _wrk_limit()
-    share = f"; {100 * reached / limit:.0f} % of wrk's {limit:,.0f}" if limit else ""
-    bench.note("requests a second, limiter open", f"{reached:,.0f}{share}", "at least 2,500")
+    for where, done in (("on one core", ours), ("free to use two", send(on_one_core=False))):
+        summary = json.loads(done.stdout)
+        reached = summary["requests"] / summary["elapsed_s"]
+        share = f"; {100 * reached / limit:.0f} % of wrk's {limit:,.0f}" if limit else ""
+        bench.note(f"requests a second, limiter open, {where}", f"{reached:,.0f}{share}", "at least 2,500")
     bench.note("peak memory, 1 M rows of CSV, sent", f"{ours.max_rss_mb:.0f} MB", "at most 300 MB")
 
 
@@ -130,7 +140,6 @@ def share(bench: Bench) -> None:
     """Of one core, at Braze's default rate, start and results included."""
     rows = 70 * 60 * 50
     path = bench.input(rows, "csv")
-    bench.forget("share")
     with server() as url:
         ours = bench.send(path, url, "share", "--rate", "250000/hour")
     bench.note(
@@ -145,7 +154,6 @@ def pace(bench: Bench) -> None:
     for rate in (250_000 / 3600, 500.0, 1000.0):
         rows = int(rate * 50 * 20)
         path = bench.input(rows, "csv")
-        bench.forget("pace")
         log = bench.work / "arrivals"
         with server("--arrivals", str(log)) as url:
             bench.send(path, url, "pace", "--rate", f"{round(rate * 3600)}/hour", "--concurrency", "64")
@@ -171,7 +179,6 @@ def memory(bench: Bench) -> None:
     for ending in ("csv", "parquet"):
         path = bench.input(bench.large, ending)
         log = bench.work / "arrivals"
-        bench.forget("memory")
         with server("--arrivals", str(log)) as url:
             started = time.monotonic()
             ours = bench.send(path, url, "memory", "--rate", OPEN)

@@ -25,7 +25,8 @@ from bulk_sender.cli import broadcast, decide, draft, export, reconcile, sandbox
 from bulk_sender.cli.help import Command, Group
 from bulk_sender.cli.panics import panics_unheard
 from bulk_sender.cli.signals import Terminated, end_on_sigterm
-from bulk_sender.cli.terminal import program, terminal
+from bulk_sender.cli.terminal import terminal
+from bulk_sender.cli.text import program
 from bulk_sender.errors import BulkSenderError, InternalError
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from bulk_sender.cli.terminal import program
+from bulk_sender.cli.text import program
 from bulk_sender.cli.wording import (
     STYLES,
     clock,

@@ -23,27 +23,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
+
+from bulk_sender.cli.text import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
 LogFormat = Literal["text", "json"]
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_ADDRESS = re.compile(r"[^\s@'\"<>]+@[^\s@'\"<>]+")
-
-
-def program() -> str:
-    """How this program was called, for commands that people copy."""
-    return "python -m bulk_sender" if Path(sys.argv[0]).name == "__main__.py" else "bulk-sender"
 
 
 class Enduring:
@@ -205,16 +198,6 @@ class Terminal:
         file = self.err.file
         file.write(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=False) + "\n")
         file.flush()
-
-
-def masked(text: str) -> str:
-    """``text`` without e-mail addresses: a server's words may quote a recipient."""
-    return _ADDRESS.sub("***", text)
-
-
-def plain(text: str) -> str:
-    """Text from outside without what a terminal would obey."""
-    return _CONTROLS.sub("�", text)
 
 
 terminal = Terminal()

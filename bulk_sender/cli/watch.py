@@ -17,7 +17,8 @@ from bulk_sender.cli import messages, signals
 from bulk_sender.cli.narrator import Narrator
 from bulk_sender.cli.progress import report_for
 from bulk_sender.cli.questions import Question, can_ask
-from bulk_sender.cli.terminal import masked, terminal
+from bulk_sender.cli.terminal import terminal
+from bulk_sender.cli.text import masked
 from bulk_sender.cli.wording import STYLES
 from bulk_sender.control import Control
 from bulk_sender.errors import BulkSenderError, InternalError, Interrupted

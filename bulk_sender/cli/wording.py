@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from bulk_sender.cli.terminal import plain, program
+from bulk_sender.cli.text import plain, program
 
 STYLES = {
     "unknown": "bold yellow",

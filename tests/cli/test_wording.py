@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bulk_sender.api import Preview
 from bulk_sender.cli import messages, reports
-from bulk_sender.cli.terminal import masked, plain
+from bulk_sender.cli.text import masked, plain
 from bulk_sender.cli.wording import STYLES, duration, notice, number, run_command, wrapped
 from bulk_sender.results.doubts import Doubt
 from bulk_sender.results.origin import Origin
