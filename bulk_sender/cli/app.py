@@ -23,7 +23,6 @@ import typer
 from bulk_sender import __version__
 from bulk_sender.cli import broadcast, decide, draft, export, reconcile, sandbox, send, show
 from bulk_sender.cli.help import Command, Group
-from bulk_sender.cli.panics import panics_unheard
 from bulk_sender.cli.signals import Terminated, end_on_sigterm
 from bulk_sender.cli.terminal import terminal
 from bulk_sender.cli.text import program
@@ -87,11 +86,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command. Returns the exit code; raises nothing."""
     terminal.open_missing_streams()
     end_on_sigterm()
-    with panics_unheard():
-        return _run(arguments)
-
-
-def _run(arguments: Sequence[str]) -> int:
     try:
         return int(app(list(arguments), prog_name=_named(arguments), standalone_mode=False) or 0)
     except typer.Abort:

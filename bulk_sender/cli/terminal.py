@@ -44,15 +44,16 @@ class Enduring:
 
     def __init__(self, stream: IO[str] | None) -> None:
         self._stream = stream
+        self._is_terminal = False
+        with suppress(OSError, ValueError):
+            self._is_terminal = stream is not None and stream.isatty()
 
     @property
     def encoding(self) -> str:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        with suppress(OSError, ValueError):
-            return self._stream is not None and self._stream.isatty()
-        return False
+        return self._is_terminal and self._stream is not None
 
     def fileno(self) -> int:
         if self._stream is None:

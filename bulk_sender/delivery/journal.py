@@ -73,6 +73,8 @@ class Journal:
         self._refusal = ""
         """Why nothing more is taken: the disk failed, and what it says of later writes can't be trusted."""
         self._ballast_spent = False
+        self.is_locked_out = False
+        """The last write failed because another program kept the file locked, for longer than we wait."""
         connection.executescript(STATE_VIEW)
 
     # --- opening ------------------------------------------------------------------------------------------------
@@ -170,6 +172,7 @@ class Journal:
         On a full disk outcomes and endings get the ballast's space, and from then on nothing else is taken.
         """
         records = tuple(statements)
+        self.is_locked_out = False
         closing_the_account = all(table in _CLOSES_THE_ACCOUNT for table, _ in records)
         if self._refusal or (self._ballast_spent and not closing_the_account):
             raise self._refused(self._refusal or "the disk is full")
@@ -183,6 +186,7 @@ class Journal:
                 self._ballast_spent = True
                 self._commit(records)
         except sqlite3.Error as error:
+            self.is_locked_out = primary_code(error) == sqlite3.SQLITE_BUSY
             if primary_code(error) == sqlite3.SQLITE_IOERR:
                 # After a failed sync the system may have dropped the pages: a later sync that succeeds proves nothing.
                 self._refusal = f"the disk failed ({error})"

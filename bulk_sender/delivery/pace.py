@@ -156,8 +156,16 @@ class Pace:
         """From now on begin slowly, and grow to the rate within ``over_s`` seconds."""
         self._ramp_began, self._ramp_s = self._clock(), over_s
 
-    def is_free(self) -> bool:
-        """Whether a turn can be had this moment: ``turn`` would not wait."""
+    async def turn_at_once(self) -> bool:
+        """Take a turn if one can be had this moment, without waiting for anything."""
+        if not self._is_free():
+            return False
+        await self._limiter.acquire()  # does not wait: it has the capacity
+        if self._shared is not None:
+            self._shared.take()
+        return True
+
+    def _is_free(self) -> bool:
         return (
             self.waiting_until is None
             and not self._queue.locked()
@@ -169,10 +177,7 @@ class Pace:
 
     async def turn(self) -> None:
         """Wait until a request may leave."""
-        if self.is_free():
-            await self._limiter.acquire()
-            if self._shared is not None:
-                self._shared.take()
+        if await self.turn_at_once():
             return
         owed = 1.0
         async with self._queue:  # one after the other, or those who pay in parts would all leave at once

@@ -36,7 +36,7 @@ _MOST_REFUSALS = 15
 """Refusals of one batch's parts, all alike and none accepted, after which it is the request that is refused."""
 
 _FEWEST_RETRIES = 100
-_MOST_REMEMBERED = 65_536
+_MOST_REMEMBERED = 16_384
 """dispatch_ids at hand to notice a repetition: an answer that belongs to another request comes soon after it."""
 
 
@@ -96,6 +96,8 @@ class Sender:
         self._row_refusals = Refusals(config.max_failed_share)
         self._limit = AdaptiveLimit(most=config.concurrency)
         self._slots = anyio.CapacityLimiter(self._limit.limit)
+        self._under_way = 0
+        """Attempts from their turn to their answer; whoever waits for the pace has a slot, but is not under way."""
         self._probe = anyio.Lock()
         self._waits: set[anyio.CancelScope] = set()
         self._rng = rng or random.Random()
@@ -213,7 +215,9 @@ class Sender:
             return None
         attempt = self._next_attempt
         self._next_attempt += 1
+        self._under_way += 1
         if not await self._write(self.writer.journal.attempt_record(attempt, batch.id, digest)):
+            self._under_way -= 1
             return None
         self.tally.requests += 1
         self.tally.in_flight += 1
@@ -233,13 +237,13 @@ class Sender:
         finally:
             # Also when cancelled, or on an exception nobody foresaw: what may have been taken is written down.
             self.tally.in_flight -= 1
-            busy = self._slots.borrowed_tokens
+            busy, self._under_way = self._under_way, self._under_way - 1
             if outcome.verdict is Verdict.ACCEPTED:  # after anything else there may be something to learn first
                 slot.release()
             self._guard.ended(batch, outcome)
             await self._record(attempt, batch, step, outcome, evidence, earlier)
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
-        self._learn(evidence, outcome, int(busy))
+        self._learn(evidence, outcome, busy)
         self._react(batch, step, outcome, evidence)
         return step, outcome
 
@@ -282,7 +286,7 @@ class Sender:
         return True
 
     def _learn(self, evidence: Evidence, outcome: Outcome, busy: int) -> None:
-        """Let the number of requests under way follow the answers; ``busy`` slots were taken when this one came."""
+        """Let the number of requests under way follow the answers; ``busy`` were so when this one came."""
         now = anyio.current_time()
         if evidence.reach is Reach.ANSWERED and outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED):
             self._limit.answered(evidence.elapsed_s, busy, now)
@@ -325,9 +329,9 @@ class Sender:
         """A turn to send: by the pace, or one request at a time and after a pause while the circuit is half open."""
         async with AsyncExitStack() as stack:
             slot = stack.enter_context(Slot(self._slots))
-            if not self.is_stopping and not self._circuit.half_open and self.pace.is_free() and slot.take_at_once():
-                await self.pace.turn()  # nothing to wait for, hence nothing that a stop would have to cut short
-                yield slot
+            is_calm = not self.is_stopping and not self._circuit.half_open
+            if is_calm and slot.take_at_once() and await self.pace.turn_at_once():
+                yield slot  # nothing to wait for, hence nothing that a stop would have to cut short
                 return
             with self._until_stopped():
                 await slot.take()

@@ -18,6 +18,7 @@ class Slot:
         self._is_taken = False
 
     def take_at_once(self) -> bool:
+        """Take it unless that would have to wait."""
         try:
             self._limiter.acquire_nowait()
         except anyio.WouldBlock:
@@ -26,8 +27,10 @@ class Slot:
         return True
 
     async def take(self) -> None:
-        await self._limiter.acquire()
-        self._is_taken = True
+        """Wait for it, where it is not taken yet."""
+        if not self._is_taken:
+            await self._limiter.acquire()
+            self._is_taken = True
 
     def release(self) -> None:
         if self._is_taken:

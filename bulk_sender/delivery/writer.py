@@ -80,10 +80,13 @@ class JournalWriter:
             self._loop.call_soon_threadsafe(_settle, orders, self._commit(orders))
 
     def _commit(self, orders: list[_Order]) -> list[BaseException | None]:
-        """All orders in one transaction; should that fail, each in one of its own, so that one can't sink another."""
+        """All orders in one transaction; should that fail, each in one of its own, so that one can't sink another.
+
+        Not when another program has kept the file locked: each would wait for it as long again.
+        """
         together = [statement for order in orders for statement in order.statements]
         error = self._try(together)
-        if error is None or len(orders) == 1:
+        if error is None or len(orders) == 1 or self.journal.is_locked_out:
             return [error] * len(orders)
         return [self._try(order.statements) for order in orders]
 

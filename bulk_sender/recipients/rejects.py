@@ -29,12 +29,14 @@ def own_columns(schema: pl.Schema, config: InputConfig) -> list[pl.Expr]:
 
 def _texts(name: str, value: pl.Expr, dtype: pl.DataType, by: Convention, taken: set[str]) -> Iterator[pl.Expr]:
     if isinstance(dtype, pl.Struct) and _has_columns_for(name, dtype, taken):
+        taken = taken | {f"{name}.{field.name}" for field in dtype.fields}
         for field in dtype.fields:
             inner = field.dtype if isinstance(field.dtype, pl.DataType) else field.dtype()
             yield from _texts(f"{name}.{field.name}", value.struct.field(field.name), inner, by, taken)
         return
     text, kind = _text(value, dtype, by)
-    yield text.alias(name if not kind or untyped(name)[1] else f"{name}:{kind}")
+    typed = f"{name}:{kind}"
+    yield text.alias(name if not kind or untyped(name)[1] or typed in taken else typed)
 
 
 def _has_columns_for(name: str, dtype: pl.Struct, taken: set[str]) -> bool:

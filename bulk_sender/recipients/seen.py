@@ -1,7 +1,7 @@
 """Which identifiers were already met, in memory that does not grow with the input.
 
 An identifier is remembered as a 128-bit fingerprint: two different ones with the same are not to be expected (for
-50 million, a chance of about 1 in 10²³), so no row is taken for a duplicate wrongly. The latest million fingerprints
+50 million, a chance of about 1 in 10²³), so no row is taken for a duplicate wrongly. The latest 260,000 fingerprints
 are in memory; older ones lie sorted in temporary files of the run (16 bytes each), behind a Bloom filter of 32 MB
 that spares nearly every row a look into them.
 """
@@ -23,7 +23,7 @@ import polars as pl
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
-SPILL = 1 << 20
+SPILL = 1 << 18
 """Fingerprints kept in memory before they go to a file."""
 FANOUT = 8
 """Files of one size that are merged into one of the next."""

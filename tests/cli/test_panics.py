@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bulk_sender.cli.panics import _other_than_panics
+from bulk_sender.recipients.panics import other_than_panics
 
 from .command import Place
 
@@ -50,4 +50,4 @@ def test_what_else_was_written_beside_python_is_kept() -> None:
         b"note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.\n"
         b"\ndisk is slow\n"
     )
-    assert list(_other_than_panics(io.BytesIO(heard))) == [b"memory is short\n", b"disk is slow\n"]
+    assert list(other_than_panics(io.BytesIO(heard))) == [b"memory is short\n", b"disk is slow\n"]

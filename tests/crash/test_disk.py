@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import sqlite3
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from bulk_sender.delivery import database
 from bulk_sender.delivery.ballast import BALLAST
 from bulk_sender.delivery.journal import JOURNAL, Journal
 from bulk_sender.delivery.records import Batch
+from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import JournalError
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
@@ -296,3 +299,26 @@ def test_results_that_can_not_be_written_at_the_end_are_told_and_made_by_a_resum
         assert scene.run("resume").code == 1
         assert len(scene.rows()) == 200
         assert len(server.ledger.requests) == requests
+
+
+def test_a_journal_that_stays_locked_is_waited_for_once_however_many_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience_s = 0.5
+    monkeypatch.setattr(database, "PATIENCE_S", patience_s)
+    folder = tmp_path / "run"
+    folder.mkdir()
+
+    async def all_refused_after() -> float:
+        async with JournalWriter(journal) as writer:
+            began = time.monotonic()
+            orders = [writer.write(("run", (f"name-{number}", "1"))) for number in range(8)]
+            refused = await asyncio.gather(*orders, return_exceptions=True)
+            assert [type(error) for error in refused] == [JournalError] * 8
+            return time.monotonic() - began
+
+    with Journal.create(folder, {}) as journal:
+        viewer = sqlite3.connect(folder / JOURNAL, isolation_level=None)
+        viewer.execute("BEGIN IMMEDIATE")
+        assert asyncio.run(all_refused_after()) < 3 * patience_s
+        viewer.close()

@@ -434,3 +434,13 @@ def test_the_key_is_in_no_file_and_on_no_stream(
     journals = list(tmp_path.rglob("journal.sqlite"))
     assert len(journals) == 3
     assert any(b"***" in file.read_bytes() for file in tmp_path.rglob("results.csv"))
+
+
+def test_a_paced_run_has_no_more_under_way_than_it_needs_when_the_server_falls_silent(tmp_path: Path) -> None:
+    """Whoever waits for a turn is not under way: the limit stays low, and so does the number in doubt."""
+    silent = until("ok", count=150, then=FAULTS["hang_after_read"])
+    with FaultServer(silent) as server:
+        run = send(tmp_path, server.url, 50 * 250, rate="100/second", concurrency=32, timeout=1.0)
+        compare(run, server.ledger, 50 * 250)
+    assert run.statuses["accepted"] == 50 * 150
+    assert run.statuses["unknown"] <= 50 * 6

@@ -215,3 +215,9 @@ def test_members_that_a_struct_does_not_have_are_not_invented(tmp_path: Path) ->
         {"external_user_id": "u1", "trigger_properties": {"a": 1}},
         {"external_user_id": "u2", "trigger_properties": {"b": "x"}},
     ]
+
+
+def test_a_name_that_another_column_has_already_is_not_made_again() -> None:
+    frame = pl.DataFrame({"age": [1], "age:integer": ["x"], "order": [{"n": 1, "n:integer": "5"}]})
+    names = frame.select(own_columns(frame.schema, Config().input)).columns
+    assert names == ["age", "age:integer", "order.n", "order.n:integer"]
