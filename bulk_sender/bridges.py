@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from importlib.util import find_spec
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 import anyio
 
@@ -47,6 +47,23 @@ def _in_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+async def one_ahead(items: Iterator[_T]) -> AsyncGenerator[_T]:
+    """The items, each made in a thread while whoever takes them is busy with the one before.
+
+    To be closed (``aclosing``), which waits until none is being made any more.
+    """
+    loop, end = asyncio.get_running_loop(), object()
+    following = loop.run_in_executor(None, next, items, end)
+    try:
+        while (item := await asyncio.shield(following)) is not end:
+            following = loop.run_in_executor(None, next, items, end)
+            yield cast(_T, item)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([following])
+        following.exception()  # of an item that nobody asked for any more
 
 
 async def to_its_end(call: Callable[[], _T]) -> _T:

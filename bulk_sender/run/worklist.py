@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import polars as pl
 
+from bulk_sender.bridges import one_ahead
 from bulk_sender.delivery.endpoint import Endpoint
 from bulk_sender.delivery.journal import Journal, Statement
 from bulk_sender.delivery.records import Batch
@@ -91,20 +92,17 @@ class Worklist:
         """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
         where = await anyio.to_thread.run_sync(_resume_point, self._journal.folder, opened)
         pieces = opened.plan(target, cut_after=self._hold_after, **where)
-        number = self._journal.next_id("chunk")
-        while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
-            batches = _number(piece, number, sender)
-            record = await anyio.to_thread.run_sync(_chunk_record, piece, number)
-            await writer.write(record, *(self._journal.batch_record(batch) for batch in batches))
-            before, self.rows = self.rows, self.rows + len(piece.rows)
-            self.verdicts.update(dict(piece.rows["verdict"].value_counts().iter_rows()))
-            if self._is_to_hold(before):
-                yield None
-            if not sender.is_stopping:
-                payload = Payload(piece.rows["recipient"])
-                for batch in batches:
-                    yield Work(batch, payload)
-            number += 1
+        async with aclosing(one_ahead(_prepared(pieces, self._journal.next_id("chunk")))) as prepared:
+            async for piece in prepared:
+                batches = _number(piece, sender)
+                await writer.write(piece.record, *(self._journal.batch_record(batch) for batch in batches))
+                before, self.rows = self.rows, self.rows + piece.rows
+                self.verdicts.update(piece.verdicts)
+                if self._is_to_hold(before):
+                    yield None
+                if not sender.is_stopping:
+                    for batch in batches:
+                        yield Work(batch, piece.payload)
         await writer.write(("run", ("plan_complete", "true")))
         self.plan_complete = True
 
@@ -139,17 +137,36 @@ def bodies_of_run(
     return bodies
 
 
-def _number(piece: Planned, chunk: int, sender: Sender) -> list[Batch]:
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A planned piece with all that can be made of it outside the event loop. ``record``: its chunk in the journal."""
+
+    chunk: int
+    rows: int
+    verdicts: dict[str, int]
+    sizes: list[int]
+    record: Statement
+    payload: Payload
+
+
+def _prepared(pieces: Iterator[Planned], first: int) -> Iterator[_Prepared]:
+    """The pieces as chunks, numbered from ``first`` on."""
+    for number, piece in enumerate(pieces, first):
+        verdicts: dict[str, int] = dict(piece.rows["verdict"].value_counts().iter_rows())
+        record = _chunk_record(piece, number, verdicts)
+        yield _Prepared(number, len(piece.rows), verdicts, piece.sizes, record, Payload(piece.rows["recipient"]))
+
+
+def _number(piece: _Prepared, sender: Sender) -> list[Batch]:
     batches, first = [], 0
     for size in piece.sizes:
-        batches.append(Batch(sender.new_batch_id(), chunk, first, size))
+        batches.append(Batch(sender.new_batch_id(), piece.chunk, first, size))
         first += size
     return batches
 
 
-def _chunk_record(piece: Planned, number: int) -> Statement:
+def _chunk_record(piece: Planned, number: int, verdicts: dict[str, int]) -> Statement:
     rows, rejects = frames.pack(piece)
-    verdicts = dict(piece.rows["verdict"].value_counts().iter_rows())
     return "chunk", (
         number,
         int(piece.rows["row"][0]),
