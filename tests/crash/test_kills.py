@@ -71,7 +71,7 @@ def test_a_resume_of_a_resume_ten_times_over_adds_no_more_doubt_than_its_own_req
     nursery: Nursery, tmp_path: Path
 ) -> None:
     with FaultServer() as server:
-        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2}).with_rows(1500)
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2}).with_rows(3000)
         doubt = 0
         for number in range(10):
             ended = scene.run("resume" if number else "send", failpoint="after_intent:2")
