@@ -13,6 +13,7 @@ from bulk_sender.recipients.bytes_in import ByteSource
 from bulk_sender.recipients.chunk import Reader
 from bulk_sender.recipients.compression import DAMAGED, SUFFIXES, UNSUPPORTED, compression, only_member, unpacked
 from bulk_sender.recipients.csv import CsvReader
+from bulk_sender.recipients.engine import ARROW
 from bulk_sender.recipients.excel import ExcelReader
 from bulk_sender.recipients.ndjson import NdjsonReader
 from bulk_sender.recipients.tables import ScanReader, scan_arrow, scan_parquet
@@ -133,7 +134,7 @@ def _parquet(file: InputFile, _: InputConfig) -> Reader:
 
 
 def _arrow(file: InputFile, _: InputConfig) -> Reader:
-    return ScanReader(file.path, scan_arrow, name=file.name, kind="Arrow IPC")
+    return ScanReader(file.path, scan_arrow, name=file.name, kind=ARROW)
 
 
 def _excel(file: InputFile, config: InputConfig) -> Reader:

@@ -16,7 +16,7 @@ import httpx
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.recipients.engine import reading
+from bulk_sender.recipients.engine import ARROW, reading
 from bulk_sender.recipients.spool import Spool, unwritable
 
 STORES = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl")
@@ -39,7 +39,7 @@ def fetch(url: str, name: str, kind: str | None, spool: Spool) -> Path | pl.Lazy
         with reading(name, "Parquet"):
             return pl.scan_parquet(url)
     if kind == "arrow":
-        with reading(name, "Arrow IPC"):
+        with reading(name, ARROW):
             return pl.scan_ipc(url)
     if kind == "excel" or name.endswith((".zip", ".bz2")):
         raise InputError(f"{name}: such a file is not read from an object store", hint="copy it here first")
