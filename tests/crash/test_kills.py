@@ -12,7 +12,7 @@ from tests.crash.audit import audit, file_digest, recovered_states, results_dige
 from tests.crash.campaign import Figures, endure
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene, requests_so_far
-from tests.faults import FaultServer, nth, poison
+from tests.faults import FaultServer, first_with, poison
 
 SEEDS = ("1", "2", "3")
 KILLS = 10
@@ -45,7 +45,7 @@ def test_a_run_killed_at_a_place_goes_on_with_the_same_command(nursery: Nursery,
 def test_a_retry_killed_at_its_decision_sends_the_rows_in_doubt_once(
     nursery: Nursery, tmp_path: Path, moment: str
 ) -> None:
-    with FaultServer(nth(2, "rst_after_read_not_taken")) as server:
+    with FaultServer(first_with("u60", "rst_after_read_not_taken")) as server:
         scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
         assert scene.run("send").summary["unknown"] == 50
         assert scene.run("retry", "--unknown", failpoint=f"{moment}_decision").killed

@@ -128,15 +128,31 @@ def by_head(predicate: Callable[[Head], bool], fault: Plan, otherwise: Plan = "o
     return Script(f"by_head({struck.name})", decide)
 
 
+def _names_in(body: Any) -> list[Any]:
+    """The ``external_user_id`` of each recipient."""
+    recipients = body.get("recipients", []) if isinstance(body, dict) else []
+    return [recipient.get("external_user_id") for recipient in recipients]
+
+
+def first_with(name: str, fault: Plan, then: Plan = "ok") -> Script:
+    """``fault`` on the first request that holds the ``external_user_id``, ``then`` on the others.
+
+    Which batch is struck is certain then, however many requests are under way at a time.
+    """
+    struck, rest = script_of(fault), script_of(then)
+    turns = iter([struck])
+
+    def decide(turn: Turn) -> Fault:
+        return (next(turns, rest) if name in _names_in(turn.json) else rest)(turn)
+
+    return Script(f"first_with({name}, {struck.name})", decide)
+
+
 def poison(*names: str, fault: Plan = "status_400", otherwise: Plan = "ok") -> Script:
     """``fault`` for every request with one of these ``external_user_id``: rows that spoil their batch."""
     spoilt = frozenset(names)
-
-    def holds(body: Any) -> bool:
-        recipients = body.get("recipients", []) if isinstance(body, dict) else []
-        return any(recipient.get("external_user_id") in spoilt for recipient in recipients)
-
-    return Script(f"poison({', '.join(names)})", by_body(holds, fault, otherwise).decide)
+    script = by_body(lambda body: not spoilt.isdisjoint(_names_in(body)), fault, otherwise)
+    return Script(f"poison({', '.join(names)})", script.decide)
 
 
 def random_mix(seed: int, weights: Mapping[str, float]) -> Script:

@@ -26,6 +26,7 @@ from tests.faults import (
     by_body,
     by_head,
     every,
+    first_with,
     http_answer,
     nth,
     nth_on_connection,
@@ -276,6 +277,12 @@ def test_a_poison_row_spoils_the_batches_that_hold_it_and_no_others() -> None:
         statuses = [post_once(server.url, batch(*names)).status for names in [("a", "bad"), ("a",), ("bad",)]]
     assert statuses == [400, 201, 400]
     assert server.ledger.accepted_ids() == {"a": 1}
+
+
+def test_the_first_request_with_a_recipient_is_struck_and_no_other() -> None:
+    with FaultServer(first_with("bad", "status_400", then="json_503")) as server:
+        statuses = [post_once(server.url, batch(*names)).status for names in [("a",), ("a", "bad"), ("bad",)]]
+    assert statuses == [503, 400, 503]
 
 
 def test_a_script_may_look_at_head_and_body() -> None:
