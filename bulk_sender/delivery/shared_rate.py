@@ -25,8 +25,8 @@ _FORM = struct.Struct("<8sd")
 _MARK = b"bsrate01"
 _AT_ONCE_S = 0.02
 """Turns worth this much time are taken together."""
-_CREDIT = 2
-"""Turns that a late sender may catch up on: less, and waking a little late would cost rate."""
+_FEWEST_SAVED = 2
+"""Turns that a late sender may catch up on, however slow the rate, or those of ``_AT_ONCE_S``: less would cost rate."""
 _HORIZON_S = 7200.0
 """A schedule further ahead than this is left over from before the machine started: it is begun anew."""
 
@@ -37,6 +37,8 @@ class SharedRate:
     def __init__(self, path: Path, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._interval = 1.0 / rate
+        self._at_once = max(1, math.floor(_AT_ONCE_S * rate))
+        self._saved_s = max(_FEWEST_SAVED * self._interval, _AT_ONCE_S)
         self._turns: list[float] = []
         self._file = _open_private(path)
 
@@ -47,14 +49,9 @@ class SharedRate:
     def take(self) -> float:
         """Reserve one request. Returns how long to wait, in seconds, 0.0 when it may leave at once."""
         if not self._turns:
-            count = max(1, math.floor(_AT_ONCE_S / self._interval))
-            first = self._reserve(count)
-            self._turns = [first + number * self._interval for number in reversed(range(count))]
+            first = self._reserve(self._at_once)
+            self._turns = [first + number * self._interval for number in reversed(range(self._at_once))]
         return max(0.0, self._turns.pop() - self._clock())
-
-    def set_rate(self, rate: float) -> None:
-        """From now on turns are ``1/rate`` seconds apart; turns taken already are kept."""
-        self._interval = 1.0 / rate
 
     def _reserve(self, count: int) -> float:
         fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -64,7 +61,7 @@ class SharedRate:
             mark, next_free = _FORM.unpack(raw) if len(raw) == _FORM.size else (b"", 0.0)
             if mark != _MARK or not now - _HORIZON_S < next_free < now + _HORIZON_S:
                 next_free = now
-            first = max(now - _CREDIT * self._interval, float(next_free))
+            first = max(now - self._saved_s, float(next_free))
             os.pwrite(self._file, _FORM.pack(_MARK, first + count * self._interval), 0)
             return first
         finally:
