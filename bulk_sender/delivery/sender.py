@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -29,7 +30,7 @@ from bulk_sender.delivery.records import Batch, Status
 from bulk_sender.delivery.refusals import Fate, Refusals
 from bulk_sender.delivery.slot import Slot
 from bulk_sender.delivery.writer import JournalWriter
-from bulk_sender.errors import JournalError
+from bulk_sender.errors import InternalError, JournalError
 from bulk_sender.recipients.plan import Payload
 
 _MOST_REFUSALS = 15
@@ -189,11 +190,11 @@ class Sender:
             self.stop(f"batch {batch.id} would not be the same request as before")
         made = counted = 0
         while True:
-            async with self._turn() as slot:
+            async with self._turn():
                 if self.is_stopping:
                     return None
                 made, counted = made + 1, counted + 1
-                found = await self._attempt(client, batch, body, digest, counted, slot)
+                found = await self._attempt(client, batch, body, digest, counted)
             if found is None:
                 return None
             step, outcome = found
@@ -207,9 +208,13 @@ class Sender:
                 return step, outcome, made
 
     async def _attempt(
-        self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int, slot: Slot
+        self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int
     ) -> tuple[Step, Outcome] | None:
-        """Exactly one POST between a durable intent and a durable outcome; None when the intent can't be written."""
+        """Exactly one POST behind a durable intent; None when that can't be written.
+
+        Its outcome is noted, not waited for: the journal keeps the order, so it is durable before the worker's next
+        request leaves, and no worker has more than one batch in doubt.
+        """
         if refusal := self._guard.refuses(batch):
             self.stop(f"stopped by a guard: {refusal}")
             return None
@@ -238,10 +243,8 @@ class Sender:
             # Also when cancelled, or on an exception nobody foresaw: what may have been taken is written down.
             self.tally.in_flight -= 1
             busy, self._under_way = self._under_way, self._under_way - 1
-            if outcome.verdict is Verdict.ACCEPTED:  # after anything else there may be something to learn first
-                slot.release()
             self._guard.ended(batch, outcome)
-            await self._record(attempt, batch, step, outcome, evidence, earlier)
+            self._record(attempt, batch, step, outcome, evidence, earlier)
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
         self._learn(evidence, outcome, busy)
         self._react(batch, step, outcome, evidence)
@@ -256,7 +259,7 @@ class Sender:
             self._dispatched.pop(next(iter(self._dispatched)))
         return None if first == (batch.id, attempt) else first
 
-    async def _record(
+    def _record(
         self,
         attempt: int,
         batch: Batch,
@@ -272,10 +275,13 @@ class Sender:
             why = f"its dispatch_id was given to batch {batch.id} too"
             records.append(journal.doubt_record(self._next_decision, *earlier, why))
             self._next_decision += 1
-        if not await self._write(*records):
-            # On the disk the batch stays in doubt; whoever reads the terminal knows better.
-            self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
+        self.writer.note(*records, failed=partial(self._unrecorded, batch, outcome))
         self._on_outcome(batch, step, outcome, evidence)
+
+    def _unrecorded(self, batch: Batch, outcome: Outcome, error: BaseException) -> None:
+        """On the disk the batch stays in doubt; whoever reads the terminal knows better."""
+        self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
+        self.stop(str(error if isinstance(error, JournalError) else InternalError.of(error)))
 
     async def _write(self, *statements: Statement) -> bool:
         try:
@@ -325,19 +331,19 @@ class Sender:
                 self._waits.discard(scope)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[Slot]:
+    async def _turn(self) -> AsyncIterator[None]:
         """A turn to send: by the pace, or one request at a time and after a pause while the circuit is half open."""
-        async with AsyncExitStack() as stack:
-            slot = stack.enter_context(Slot(self._slots))
+        with Slot(self._slots) as slot:
             is_calm = not self.is_stopping and not self._circuit.half_open
             if is_calm and slot.take_at_once() and await self.pace.turn_at_once():
-                yield slot  # nothing to wait for, hence nothing that a stop would have to cut short
+                yield  # nothing to wait for, hence nothing that a stop would have to cut short
                 return
-            with self._until_stopped():
-                await slot.take()
-                if self._circuit.half_open:
-                    await stack.enter_async_context(self._probe)
+            async with AsyncExitStack() as probing:
+                with self._until_stopped():
+                    await slot.take()
                     if self._circuit.half_open:
-                        await anyio.sleep(backoff(self._circuit.failures, self._rng))
-                await self.pace.turn()
-            yield slot
+                        await probing.enter_async_context(self._probe)
+                        if self._circuit.half_open:
+                            await anyio.sleep(backoff(self._circuit.failures, self._rng))
+                    await self.pace.turn()
+                yield

@@ -1,4 +1,4 @@
-"""A place among the requests under way, which may be given back before whoever has it is done."""
+"""A place among the requests under way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 
 
 class Slot:
-    """One of a limiter's slots. Leaving the context gives it back, unless ``release`` has; from one task only."""
+    """One of a limiter's slots, from ``take`` or ``take_at_once`` until the context is left."""
 
     __slots__ = ("_is_taken", "_limiter")
 
@@ -20,7 +20,7 @@ class Slot:
     def take_at_once(self) -> bool:
         """Take it unless that would have to wait."""
         try:
-            self._limiter.acquire_nowait()
+            self._limiter.acquire_on_behalf_of_nowait(self)
         except anyio.WouldBlock:
             return False
         self._is_taken = True
@@ -29,16 +29,12 @@ class Slot:
     async def take(self) -> None:
         """Wait for it, where it is not taken yet."""
         if not self._is_taken:
-            await self._limiter.acquire()
+            await self._limiter.acquire_on_behalf_of(self)
             self._is_taken = True
-
-    def release(self) -> None:
-        if self._is_taken:
-            self._is_taken = False
-            self._limiter.release()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.release()
+        if self._is_taken:
+            self._limiter.release_on_behalf_of(self)

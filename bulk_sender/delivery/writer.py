@@ -1,7 +1,9 @@
 """The journal's writer: one thread that commits what has gathered, so that many workers share one sync.
 
-``write`` returns when its records are durable. The event loop never waits for the disk. Orders of one turn of the loop
-are handed over together: each handing over may cost a change of threads.
+``write`` returns when its records are durable, ``note`` at once. Records become durable in the order in which they were
+given: whoever noted something and then waits for a ``write`` knows that both are on the disk. The event loop never
+waits for the disk. Orders of one turn of the loop are handed over together: each handing over may cost a change of
+threads.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -21,12 +24,17 @@ from bulk_sender.delivery.journal import Journal, Statement
 _MOST_AT_ONCE = 256
 _GATHER_S = 0.001
 """How long the first order of a commit waits for others. A sync costs as much for one record as for many."""
+_CALM_S = 0.005
+"""After so long without an order none is waited for: it would come too late, and waking up costs, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Order:
+    """``failed`` is told in the loop what went wrong, ``done``, where somebody waits, that the records are durable."""
+
     statements: Sequence[Statement]
-    done: asyncio.Future[None]
+    failed: Callable[[BaseException], None]
+    done: Callable[[], None] | None = None
 
 
 class JournalWriter:
@@ -54,12 +62,19 @@ class JournalWriter:
 
         Not cut short by cancellation: whoever gave an order learns whether it is on the disk.
         """
-        order = _Order(statements, self._loop.create_future())
+        written = self._loop.create_future()
+        self._give(_Order(statements, partial(_fail, written), partial(_end, written)))
+        with anyio.CancelScope(shield=True):
+            await written
+
+    def note(self, *statements: Statement, failed: Callable[[BaseException], None]) -> None:
+        """Add records, all or none, without waiting; ``failed`` is told in the loop why they are not on the disk."""
+        self._give(_Order(statements, failed))
+
+    def _give(self, order: _Order) -> None:
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
         self._gathered.append(order)
-        with anyio.CancelScope(shield=True):
-            await order.done
 
     def _hand_over(self) -> None:
         if self._gathered:
@@ -67,9 +82,10 @@ class JournalWriter:
             self._gathered = []
 
     def _run(self) -> None:
-        last = False
+        last, ended = False, 0.0
         while not last and (orders := self._orders.get()) is not None:
-            time.sleep(_GATHER_S)
+            if time.monotonic() - ended < _CALM_S:
+                time.sleep(_GATHER_S)
             with suppress(queue.Empty):
                 while len(orders) < _MOST_AT_ONCE:
                     more = self._orders.get_nowait()
@@ -77,7 +93,10 @@ class JournalWriter:
                         last = True
                         break
                     orders.extend(more)
-            self._loop.call_soon_threadsafe(_settle, orders, self._commit(orders))
+            errors = self._commit(orders)
+            ended = time.monotonic()
+            if calls := [call for pair in zip(orders, errors, strict=True) if (call := _word(*pair))]:
+                self._loop.call_soon_threadsafe(_make, calls)
 
     def _commit(self, orders: list[_Order]) -> list[BaseException | None]:
         """All orders in one transaction; should that fail, each in one of its own, so that one can't sink another.
@@ -98,11 +117,20 @@ class JournalWriter:
         return None
 
 
-def _settle(orders: list[_Order], errors: list[BaseException | None]) -> None:
-    for order, error in zip(orders, errors, strict=True):
-        if order.done.done():
-            continue
-        if error is None:
-            order.done.set_result(None)
-        else:
-            order.done.set_exception(error)
+def _word(order: _Order, error: BaseException | None) -> Callable[[], None] | None:
+    return order.done if error is None else partial(order.failed, error)
+
+
+def _make(calls: list[Callable[[], None]]) -> None:
+    for call in calls:
+        call()
+
+
+def _end(written: asyncio.Future[None]) -> None:
+    if not written.done():  # unless whoever waited was cancelled
+        written.set_result(None)
+
+
+def _fail(written: asyncio.Future[None], error: BaseException) -> None:
+    if not written.done():
+        written.set_exception(error)
