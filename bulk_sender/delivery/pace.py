@@ -1,11 +1,11 @@
 """When the next request may leave: the asked rate, what Braze's headers say of the shared limit, and waits.
 
 aiolimiter is a leaky bucket: it lets a whole period's worth go at once. So the period is kept short: the bucket
-holds two requests, or two percent of a second's worth, whichever is more, and the pace is smooth from the start, yet
-the time of whoever wakes a little late is made up for. That this never makes more than a second's worth in a second
-is a sliding window's care. There is one bucket for the whole run, filled at the asked rate: to go slower, a request
-costs more of it. A new bucket for each new rate would start empty, and headers that change with each answer would
-undo the limit.
+holds one request and what twenty milliseconds are worth, and the pace is smooth from the start, yet the time of
+whoever wakes a little late is made up for. That this never makes more than a second's worth in a second is a sliding
+window's care, at the moment when a request leaves: the bucket is a little slower, so that nobody waits there for long.
+There is one bucket for the whole run: to go slower, a request costs more of it. A new bucket for each new rate would
+start empty, and headers that change with each answer would undo the limit.
 
 Behind a canary the pace ramps up: what a few rows could not show shows in the first minute, and then few requests
 have left.
@@ -14,6 +14,7 @@ have left.
 from __future__ import annotations
 
 import email.utils
+import functools
 import random
 import re
 import time
@@ -31,6 +32,8 @@ LONGEST_WAIT_S = 3600.0
 _TRICKLE_PER_S = 0.2
 _BURST_S = 0.02
 """Turns worth this much time may be made up for at once."""
+_SLOWER = 0.996
+"""The bucket's rate in units of the asked one."""
 _RAMP_START = 0.1
 """Share of the rate with which a ramp begins."""
 _DIGITS = re.compile(r"[0-9]{1,12}")
@@ -51,6 +54,7 @@ def server_now(headers: Mapping[str, str], wall: float) -> float:
     return wall if told is None else told
 
 
+@functools.lru_cache(maxsize=64)  # answers come many a second, and say the same one
 def _epoch(date: str) -> float | None:
     """An HTTP date as epoch seconds; None for anything else."""
     try:
@@ -139,8 +143,8 @@ class Pace:
         self._closed_for = closed_for
         self._clock, self._wall = clock, wall
         self._rng = rng or random.Random()
-        burst = max(2.0, _BURST_S * rate)
-        self._limiter = AsyncLimiter(burst, burst / rate)
+        burst = 1.0 + _BURST_S * rate
+        self._limiter = AsyncLimiter(burst, burst / (_SLOWER * rate))
         self._second = SlidingWindow(rate)
         self._queue = anyio.Lock()
         self._throttled = 0
@@ -169,7 +173,6 @@ class Pace:
         await self._limiter.acquire()  # does not wait: it has the capacity
         if self._shared is not None:
             self._shared.take()
-        self._second.take(self._clock())
         return True
 
     def _is_free(self) -> bool:
@@ -179,7 +182,6 @@ class Pace:
             and self.current >= self.asked
             and self._closed_for() <= 0
             and self._limiter.has_capacity()
-            and self._second.wait_s(self._clock()) <= 0
             and (self._shared is None or self._shared.is_due())
         )
 
@@ -198,9 +200,11 @@ class Pace:
                     owed -= part / price + 1e-9
             if self._shared is not None and (wait := self._shared.take()) > 0.0:
                 await anyio.sleep(wait)
-            if (wait := self._second.wait_s(self._clock())) > 0.0:
-                await anyio.sleep(wait)
-            self._second.take(self._clock())
+
+    async def leave(self) -> None:
+        """The moment before a request with a turn leaves: mostly none; what has bunched up since is drawn apart."""
+        if (wait := self._second.leave(self._clock())) > 0.0:
+            await anyio.sleep(wait)
 
     async def _pause(self) -> None:
         while (left := self._left_s()) > 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -48,6 +49,12 @@ class Work:
     batch: Batch
     payload: Payload
     body_sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    client: Client
+    slot: Slot
 
 
 @dataclass(slots=True)
@@ -132,26 +139,28 @@ class Sender:
             for _ in range(self.config.concurrency):
                 client = self._new_client()
                 stack.push_async_callback(client.aclose)
-                workers.start_soon(self._worker, client, work.clone())
+                workers.start_soon(self._work, client, work.clone())
             work.close()
 
-    async def _worker(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
+    async def _work(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
         async with work:
-            with suppress(anyio.EndOfStream):
+            with suppress(anyio.EndOfStream), Slot(self._slots) as slot:
+                worker = _Worker(client, slot)
                 while not self.is_stopping:
-                    item = await self._next(work)
+                    item = await self._next(worker, work)
                     if item is not None and not self.is_stopping:
-                        await self._deliver(client, item)
+                        await self._deliver(worker, item)
 
-    async def _next(self, work: MemoryObjectReceiveStream[Work]) -> Work | None:
+    async def _next(self, worker: _Worker, work: MemoryObjectReceiveStream[Work]) -> Work | None:
         """The next batch; None when the run stopped before there was one. Raises EndOfStream behind the last."""
         with suppress(anyio.WouldBlock):
             return work.receive_nowait()
+        worker.slot.release()
         with self._until_stopped():
             return await work.receive()
         return None
 
-    async def _deliver(self, client: Client, item: Work) -> None:
+    async def _deliver(self, worker: _Worker, item: Work) -> None:
         """One batch to its end, or in parts when Braze refuses one of its rows: halves, in the order of the rows."""
         self._guard.planned(item.batch)
         parts = deque([(item.batch, item.body_sha256)])
@@ -160,7 +169,7 @@ class Sender:
         fate = Fate()
         while parts and not self.is_stopping:
             batch, body_sha256 = parts.popleft()
-            settled = await self._settle(client, batch, item.payload, body_sha256)
+            settled = await self._settle(worker, batch, item.payload, body_sha256)
             if settled is None:
                 return
             step, outcome, attempts = settled
@@ -181,7 +190,7 @@ class Sender:
         self._stop_for(self._row_refusals.record(fate))
 
     async def _settle(
-        self, client: Client, batch: Batch, payload: Payload, body_sha256: bytes | None
+        self, worker: _Worker, batch: Batch, payload: Payload, body_sha256: bytes | None
     ) -> tuple[Step, Outcome, int] | None:
         """POST one batch until it is settled or to be split. Gives the attempts made too; None when the run stopped."""
         body = self.endpoint.body(payload.recipients(batch.first, batch.size))
@@ -190,11 +199,11 @@ class Sender:
             self.stop(f"batch {batch.id} would not be the same request as before")
         made = counted = 0
         while True:
-            async with self._turn():
+            async with self._turn(worker.slot):
                 if self.is_stopping:
                     return None
                 made, counted = made + 1, counted + 1
-                found = await self._attempt(client, batch, body, digest, counted)
+                found = await self._attempt(worker.client, batch, body, digest, counted)
             if found is None:
                 return None
             step, outcome = found
@@ -202,6 +211,7 @@ class Sender:
                 counted -= 1  # a 429 is no failure of the batch
             elif step.action is Action.AGAIN:
                 self.tally.retries += 1
+                worker.slot.release()
                 with self._until_stopped():
                     await anyio.sleep(backoff(counted, self._rng))
             else:
@@ -231,6 +241,7 @@ class Sender:
         step = Step(Status.UNKNOWN, Action.DONE)
         earlier: tuple[int, int] | None = None
         try:
+            await self.pace.leave()
             evidence = await client.post(body)
             outcome = judge(evidence, server_errors=self.config.server_errors)
             earlier = self._named_before(outcome, batch, attempt)
@@ -293,7 +304,7 @@ class Sender:
 
     def _learn(self, evidence: Evidence, outcome: Outcome, busy: int) -> None:
         """Let the number of requests under way follow the answers; ``busy`` were so when this one came."""
-        now = anyio.current_time()
+        now = time.monotonic()
         if evidence.reach is Reach.ANSWERED and outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED):
             self._limit.answered(evidence.elapsed_s, busy, now)
         else:
@@ -331,13 +342,12 @@ class Sender:
                 self._waits.discard(scope)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _turn(self, slot: Slot) -> AsyncIterator[None]:
         """A turn to send: by the pace, or one request at a time and after a pause while the circuit is half open."""
-        with Slot(self._slots) as slot:
-            is_calm = not self.is_stopping and not self._circuit.half_open
-            if is_calm and slot.take_at_once() and await self.pace.turn_at_once():
-                yield  # nothing to wait for, hence nothing that a stop would have to cut short
-                return
+        is_calm = not self.is_stopping and not self._circuit.half_open
+        if is_calm and slot.take_at_once() and await self.pace.turn_at_once():
+            yield  # nothing to wait for, hence nothing that a stop would have to cut short
+        else:
             async with AsyncExitStack() as probing:
                 with self._until_stopped():
                     await slot.take()
@@ -347,3 +357,4 @@ class Sender:
                             await anyio.sleep(backoff(self._circuit.failures, self._rng))
                     await self.pace.turn()
                 yield
+        slot.release_if_too_many()

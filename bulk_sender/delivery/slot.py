@@ -1,4 +1,4 @@
-"""A place among the requests under way."""
+"""A worker's place among the requests under way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 
 
 class Slot:
-    """One of a limiter's slots, from ``take`` or ``take_at_once`` until the context is left."""
+    """One of a limiter's slots, kept from request to request: to pass it on each time would wake somebody each time."""
 
     __slots__ = ("_is_taken", "_limiter")
 
@@ -18,12 +18,13 @@ class Slot:
         self._is_taken = False
 
     def take_at_once(self) -> bool:
-        """Take it unless that would have to wait."""
-        try:
-            self._limiter.acquire_on_behalf_of_nowait(self)
-        except anyio.WouldBlock:
-            return False
-        self._is_taken = True
+        """Have it, unless that would mean to wait."""
+        if not self._is_taken:
+            try:
+                self._limiter.acquire_on_behalf_of_nowait(self)
+            except anyio.WouldBlock:
+                return False
+            self._is_taken = True
         return True
 
     async def take(self) -> None:
@@ -32,9 +33,19 @@ class Slot:
             await self._limiter.acquire_on_behalf_of(self)
             self._is_taken = True
 
+    def release(self) -> None:
+        """Give it back, where it is taken."""
+        if self._is_taken:
+            self._is_taken = False
+            self._limiter.release_on_behalf_of(self)
+
+    def release_if_too_many(self) -> None:
+        """Give it back when fewer are allowed by now than are taken."""
+        if self._limiter.borrowed_tokens > self._limiter.total_tokens:
+            self.release()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._is_taken:
-            self._limiter.release_on_behalf_of(self)
+        self.release()

@@ -36,6 +36,7 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._raw: asyncio.Transport | None = None
         self.transport: asyncio.Transport | None = None
+        self._poll = select.poll()
         self.usable = True
         self._last_used = self._loop.time()
         self._parser: httptools.HttpResponseParser | None = None
@@ -60,6 +61,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = self._raw = cast(asyncio.Transport, transport)  # uvloop's is one by its methods alone
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:
@@ -139,13 +141,10 @@ class _Connection(asyncio.Protocol):
 
     def readable(self) -> bool:
         """Whether bytes, or an end, lie in the kernel's buffer. Not ``select``: it fails from descriptor 1024 on."""
-        assert self._raw is not None
-        poll = select.poll()
-        poll.register(self._raw.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(self._poll.poll(0))
 
-    async def exchange(self, request: bytes) -> None:
-        """Write a request and wait for the end of its answer. Raises httpx's errors.
+    async def exchange(self, request: bytes, seconds: float) -> None:
+        """Write a request and wait so long for the end of its answer. Raises httpx's errors.
 
         Whoever calls has to ``end`` it, however this ends. An answer that ends before the request was written to
         its end (an early 413) ends the writing.
@@ -154,12 +153,16 @@ class _Connection(asyncio.Protocol):
         self._reset()
         self._parser = httptools.HttpResponseParser(self)
         self._over = self._loop.create_future()
-        self.transport.write(request)
-        self._look()
-        while not self.written and not self._over.done():
-            await asyncio.wait([self._over], timeout=_LOOK_AGAIN_S)
+        deadline = self._loop.call_later(seconds, self._too_late)
+        try:
+            self.transport.write(request)
             self._look()
-        await self._over
+            while not self.written and not self._over.done():
+                await asyncio.wait([self._over], timeout=_LOOK_AGAIN_S)
+                self._look()
+            await self._over
+        finally:
+            deadline.cancel()
         if self.error is not None:
             raise self.error
 
@@ -181,6 +184,10 @@ class _Connection(asyncio.Protocol):
         assert self._raw is not None
         left = self.transport.get_write_buffer_size() + self._raw.get_write_buffer_size()
         self.written = self.written or (left == 0 and not self.transport.is_closing() and self.error is None)
+
+    def _too_late(self) -> None:
+        self._look()
+        self._fail(httpx.ReadTimeout("") if self.written else httpx.WriteTimeout(""))
 
     def _ended(self) -> None:
         """The peer closed: the end of an answer without a length, or the loss of one."""
@@ -216,10 +223,7 @@ class WireTransport(httpx.AsyncBaseTransport):
         connection = await self._connected(request.url, timeouts["connect"], trace)
         await trace("http11.send_request_headers.started", {})
         try:
-            async with asyncio.timeout(timeouts["read"]):
-                await connection.exchange(_head(request) + request.read())
-        except TimeoutError:
-            raise (httpx.ReadTimeout("") if connection.written else httpx.WriteTimeout("")) from None
+            await connection.exchange(_head(request) + request.read(), timeouts["read"])
         finally:
             connection.end()
             if connection.written and not connection.early:
