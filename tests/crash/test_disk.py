@@ -138,7 +138,7 @@ def test_a_run_whose_plan_finds_no_room_stops_with_a_true_account(
 ) -> None:
     with FaultServer() as server:
         scene = Scene(tmp_path / "scene", nursery, server.url)
-        scene.inputs.append(write_bulky_input(tmp_path / "in.csv", 2500))
+        scene.inputs.append(write_bulky_input(tmp_path / "in.csv", 5000))
         if limit == "the disk":
             scene.runs_dir = small_disk / "runs"
             ended = scene.run("send")
