@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from bulk_sender.recipients.rules import SHOWN
 
-_EMAIL = re.compile(r"""[^\s@'"<>(),;:]+@[^\s@'"<>(),;:]+""")
+_LETTER = r"""[^\s@'"<>(),;:]"""
+"""Of an e-mail address."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LEFT = 2
@@ -22,13 +23,19 @@ def masked(identifier: str) -> str:
 
 
 def mask_in(text: str, identifiers: Iterable[str] = ()) -> str:
-    """``text`` with ``identifiers``, in every form in which a reason quotes them, and e-mail addresses masked."""
+    """``text`` with ``identifiers``, in every form in which a reason quotes them, and e-mail addresses masked.
+
+    In one pass, so that nothing is masked twice: what is left of ``a@example`` is no address.
+    """
+    masks: dict[str, str] = {}
     for identifier in sorted(filter(None, identifiers), key=len, reverse=True):
-        for form in sorted(_forms(identifier), key=len, reverse=True):  # the whole before a part of it
-            text = text.replace(f"'{form}'", f"'{masked(identifier)}'")
+        for form in _forms(identifier):
+            masks.setdefault(f"'{form}'", f"'{masked(identifier)}'")
             if len(form) >= _FEWEST_IN_TEXT:
-                text = text.replace(form, masked(identifier))
-    return _EMAIL.sub(lambda found: masked(found[0]), text)
+                masks.setdefault(form, masked(identifier))
+    known = "|".join(re.escape(form) for form in sorted(masks, key=len, reverse=True)) or "(?!)"
+    pattern = f"({known})({_LETTER}*@{_LETTER}+)?|{_LETTER}+@{_LETTER}+"  # an identifier may begin an address
+    return re.sub(pattern, lambda found: masked(found[0]) if found[2] or not found[1] else masks[found[1]], text)
 
 
 def _forms(identifier: str) -> set[str]:

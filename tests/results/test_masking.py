@@ -23,6 +23,8 @@ def test_a_short_identifier_keeps_nothing(identifier: str) -> None:
 
 @given(st.text(min_size=1, max_size=200))
 @example("0:0000")
+@example("0@0000")
+@example("0'00:0")
 def test_an_identifier_is_masked_in_every_form_in_which_a_rule_quotes_it(identifier: str) -> None:
     quoted = pl.select(shown(pl.lit(identifier))).item()
     assert mask_in(f"{quoted} is wrong", [identifier]) == f"'{masked(identifier)}' is wrong"
@@ -34,6 +36,11 @@ def test_a_short_identifier_leaves_the_words_around_it_alone() -> None:
 
 def test_the_name_of_an_alias_is_masked_without_its_label_too() -> None:
     assert mask_in("no alias maria-77 in crm", ["crm:maria-77"]) == "no alias cr… in crm"
+
+
+def test_an_identifier_within_an_address_is_masked_with_it() -> None:
+    text = "maria-77@example.com and x-maria-77@example.com"
+    assert mask_in(text, ["maria-77"]) == "ma… and x-…"
 
 
 def test_overlapping_identifiers_are_masked_whole() -> None:
