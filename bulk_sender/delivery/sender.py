@@ -147,15 +147,15 @@ class Sender:
             with suppress(anyio.EndOfStream), Slot(self._slots) as slot:
                 worker = _Worker(client, slot)
                 while not self.is_stopping:
-                    item = await self._next(worker, work)
+                    item = await self._next(slot, work)
                     if item is not None and not self.is_stopping:
                         await self._deliver(worker, item)
 
-    async def _next(self, worker: _Worker, work: MemoryObjectReceiveStream[Work]) -> Work | None:
+    async def _next(self, slot: Slot, work: MemoryObjectReceiveStream[Work]) -> Work | None:
         """The next batch; None when the run stopped before there was one. Raises EndOfStream behind the last."""
         with suppress(anyio.WouldBlock):
             return work.receive_nowait()
-        worker.slot.release()
+        slot.release()
         with self._until_stopped():
             return await work.receive()
         return None

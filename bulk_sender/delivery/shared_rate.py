@@ -49,11 +49,11 @@ class SharedRate:
     def take(self) -> float:
         """Reserve one request. Returns how long to wait, in seconds, 0.0 when it may leave at once."""
         if not self._turns:
-            first = self._reserve(self._at_once)
+            first = self._reserve()
             self._turns = [first + number * self._interval for number in reversed(range(self._at_once))]
         return max(0.0, self._turns.pop() - self._clock())
 
-    def _reserve(self, count: int) -> float:
+    def _reserve(self) -> float:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             now = self._clock()
@@ -62,7 +62,7 @@ class SharedRate:
             if mark != _MARK or not now - _HORIZON_S < next_free < now + _HORIZON_S:
                 next_free = now
             first = max(now - self._saved_s, float(next_free))
-            os.pwrite(self._file, _FORM.pack(_MARK, first + count * self._interval), 0)
+            os.pwrite(self._file, _FORM.pack(_MARK, first + self._at_once * self._interval), 0)
             return first
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)

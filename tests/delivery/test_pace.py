@@ -258,13 +258,16 @@ def test_of_a_ramp_and_what_is_left_of_the_limit_the_slower_holds() -> None:
 # --- in time: a loop whose clock jumps to the next timer, so that no busy machine changes a number --------------------
 
 
+NO_STALL = (math.inf, 0.0)
+
+
 class JumpingSelector(selectors.DefaultSelector):
     """Waits for nothing: it moves the clock on by as long as it was told to wait. A turn of the loop takes a moment.
 
     ``stall``: how often the loop stands still, and for how long, in seconds: what others do under Python's lock.
     """
 
-    def __init__(self, stall: tuple[float, float] = (math.inf, 0.0)) -> None:
+    def __init__(self, stall: tuple[float, float]) -> None:
         super().__init__()
         self.now = 0.0
         self._every, self._for = stall
@@ -279,7 +282,7 @@ class JumpingSelector(selectors.DefaultSelector):
 
 
 def in_jumping_time(
-    work: Callable[[Callable[[], float]], Coroutine[Any, Any, T]], stall: tuple[float, float] = (math.inf, 0.0)
+    work: Callable[[Callable[[], float]], Coroutine[Any, Any, T]], stall: tuple[float, float] = NO_STALL
 ) -> T:
     """Run ``work(clock)`` in a loop that takes no time but that of the stalls."""
     selector = JumpingSelector(stall)
