@@ -21,24 +21,24 @@ from pathlib import Path
 
 import polars as pl
 
-from bulk_sender.config import Config
-from bulk_sender.delivery.journal import Journal, Statement
-from bulk_sender.recipients.chunk import Position
-from bulk_sender.recipients.plan import ROWS, Planned
-from bulk_sender.results.frames import pack
+from bulk_sender.config.model import Config
+from bulk_sender.journal.chunks import pack
+from bulk_sender.journal.sqlite.store import Journal, Statement
+from bulk_sender.planning.plan import ROWS, Planned
+from bulk_sender.reading.chunk import Position
 
 _START = datetime(2026, 2, 28, 10, tzinfo=UTC)
 _IN_A_CHUNK = 500
 _MEASURED = """
 import json, resource, sys, time
 from pathlib import Path
-from bulk_sender import api
-from bulk_sender.delivery.journal import Journal
-from bulk_sender.results.report import write_report
+import bulk_sender as bs
+from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.reporting.report.page import write_report
 
 folder = Path(sys.argv[1])
 started = time.process_time(), time.perf_counter()
-summary = api.status(folder.name, runs_dir=folder.parent)
+summary = bs.status(folder.name, runs_dir=folder.parent)
 account_s = time.process_time() - started[0]
 started = time.process_time(), time.perf_counter()
 with Journal.look(folder) as journal:

@@ -13,32 +13,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from bulk_sender._version import __version__
 
 if TYPE_CHECKING:
-    from bulk_sender.api import (
-        Preview,
-        Reconciliation,
-        broadcast,
-        broadcast_async,
-        check,
-        explain,
-        preview_broadcast,
-        reconcile,
-        reconcile_async,
-        report,
-        resolve,
-        resume,
-        resume_async,
-        retry,
-        retry_async,
-        runs,
-        send,
-        send_async,
-        status,
-    )
-    from bulk_sender.config import Config
-    from bulk_sender.control import Control
+    from bulk_sender.config.model import Config
     from bulk_sender.errors import (
         BulkSenderError,
         ConfigError,
@@ -50,22 +28,37 @@ if TYPE_CHECKING:
         RunMismatchError,
         RunNotFoundError,
     )
-    from bulk_sender.folder import run_id_for
-    from bulk_sender.results.summary import Summary
-    from bulk_sender.run.examination import CheckReport
-    from bulk_sender.run.progress import Progress
+    from bulk_sender.observe.events import Progress
+    from bulk_sender.operations.broadcast import broadcast, broadcast_async, preview_broadcast
+    from bulk_sender.operations.check import check
+    from bulk_sender.operations.inspect import explain, report, runs, status
+    from bulk_sender.operations.reconcile import Reconciliation, reconcile, reconcile_async
+    from bulk_sender.operations.resolve import resolve
+    from bulk_sender.operations.resume import resume, resume_async, retry, retry_async
+    from bulk_sender.operations.send import send, send_async
+    from bulk_sender.planning.report import CheckReport
+    from bulk_sender.reporting.summary import Summary
+    from bulk_sender.run.control import Control
+    from bulk_sender.run.folder import run_id_for
+    from bulk_sender.run.preview import Preview
 
 _HOMES = {
-    "bulk_sender.api": "Preview Reconciliation broadcast broadcast_async check explain preview_broadcast reconcile "
-    "reconcile_async report resolve resume resume_async retry retry_async runs send send_async status",
-    "bulk_sender.checking": "CheckReport",
-    "bulk_sender.config": "Config",
-    "bulk_sender.control": "Control",
+    "bulk_sender.config.model": "Config",
     "bulk_sender.errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError JournalError "
     "RunHeldError RunMismatchError RunNotFoundError",
-    "bulk_sender.folder": "run_id_for",
-    "bulk_sender.results.summary": "Summary",
-    "bulk_sender.run.progress": "Progress",
+    "bulk_sender.observe.events": "Progress",
+    "bulk_sender.operations.broadcast": "broadcast broadcast_async preview_broadcast",
+    "bulk_sender.operations.check": "check",
+    "bulk_sender.operations.inspect": "explain report runs status",
+    "bulk_sender.operations.reconcile": "Reconciliation reconcile reconcile_async",
+    "bulk_sender.operations.resolve": "resolve",
+    "bulk_sender.operations.resume": "resume resume_async retry retry_async",
+    "bulk_sender.operations.send": "send send_async",
+    "bulk_sender.planning.report": "CheckReport",
+    "bulk_sender.reporting.summary": "Summary",
+    "bulk_sender.run.control": "Control",
+    "bulk_sender.run.folder": "run_id_for",
+    "bulk_sender.run.preview": "Preview",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

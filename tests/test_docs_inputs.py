@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import pytest
 
-from bulk_sender.config import FieldType, InputConfig
-from bulk_sender.recipients.compression import SUFFIXES
-from bulk_sender.recipients.formats import FORMATS, READERS
-from bulk_sender.recipients.remote import STORES
+from bulk_sender.config.model import FieldType, InputConfig
+from bulk_sender.reading.compression import SUFFIXES
+from bulk_sender.reading.formats import FORMATS, READERS
+from bulk_sender.reading.remote import STORES
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "inputs.md").read_text(encoding="utf-8")

@@ -19,8 +19,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-import bulk_sender.api as bulk
-from bulk_sender.results.summary import Summary
+import bulk_sender as bs
+from bulk_sender.reporting.summary import Summary
 from bulk_sender.sandbox import Acceptance, read_ledger, run_in_thread
 from bulk_sender.sandbox import attributes as sandbox_attributes
 from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS
@@ -48,7 +48,7 @@ class Wire:
     def send(self, file: Path, config: Any, **overrides: Any) -> tuple[Summary, list[Acceptance]]:
         ledger = self.folder / "ledger.ndjson"
         with run_in_thread(ledger_file=ledger) as sandbox:
-            summary = bulk.send(
+            summary = bs.send(
                 file,
                 config=config,
                 overrides={"braze.endpoint": sandbox.url} | overrides,
@@ -59,7 +59,7 @@ class Wire:
 
     def takes(self, file: Path, config: dict[str, Any], expected: dict[str, Any]) -> Acceptance:
         """Assert that exactly the request ``expected`` left, and that a Braze took it."""
-        assert bulk.check(file, config=config).sample_request == expected
+        assert bs.check(file, config=config).sample_request == expected
         summary, taken = self.send(file, config)
         assert (summary.exit_code, summary.requests) == (0, 1)
         [acceptance] = taken
@@ -304,7 +304,7 @@ def test_an_empty_cell_clears_its_attribute_when_nulls_are_sent(wire: Wire) -> N
     }
     wire.takes(wire.csv(columns), config, campaign(recipient))
     omitting = config | {"input": {"nulls": "omit"}}
-    assert bulk.check(wire.csv(columns), config=omitting).samples == [{"external_user_id": "u1"}]
+    assert bs.check(wire.csv(columns), config=omitting).samples == [{"external_user_id": "u1"}]
 
 
 def test_changes_by_inc_add_and_remove(wire: Wire) -> None:
@@ -317,7 +317,7 @@ def test_changes_by_inc_add_and_remove(wire: Wire) -> None:
     sent = {"points": {"inc": -5}, "likes": {"add": ["jazz"], "remove": ["pop"]}, "visits": {"inc": 1}}
     file = wire.csv({"id": ["u1"], **columns})
     config = {"braze": TO_CAMPAIGN, "recipient": {"external_user_id": "id", "attributes": sources}}
-    assert bulk.check(file, config=config).samples == [{"external_user_id": "u1", "attributes": sent}]
+    assert bs.check(file, config=config).samples == [{"external_user_id": "u1", "attributes": sent}]
     summary, taken = wire.send(file, config)  # the cells' own spaces travel along, so the bytes are not spelt here
     assert (summary.exit_code, len(taken)) == (0, 1)
 

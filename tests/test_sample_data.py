@@ -11,7 +11,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from tests.sample_reading import (
+from tests.kit.samples import (
     CONFIGURED,
     FILES,
     README,

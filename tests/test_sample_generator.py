@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.sample_reading import (
+from tests.kit.samples import (
     ROOT,
     SAMPLES,
     TEXT_FILES,

@@ -20,12 +20,23 @@ from typing import Annotated
 
 import typer
 
-from bulk_sender import __version__
-from bulk_sender.cli import broadcast, decide, draft, export, reconcile, sandbox, send, show
+from bulk_sender._version import __version__
+from bulk_sender.cli.commands import (
+    broadcast,
+    check,
+    export,
+    init,
+    inspect,
+    reconcile,
+    resolve,
+    resume,
+    sandbox,
+    send,
+)
+from bulk_sender.cli.console.signals import Terminated, end_on_sigterm
+from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.environment import program
 from bulk_sender.cli.help import Command, Group
-from bulk_sender.cli.signals import Terminated, end_on_sigterm
-from bulk_sender.cli.terminal import terminal
-from bulk_sender.cli.text import program
 from bulk_sender.errors import BulkSenderError, InternalError
 
 app = typer.Typer(
@@ -40,21 +51,21 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
     "Send": (
-        ("init", draft.init),
-        ("check", send.check),
+        ("init", init.init),
+        ("check", check.check),
         ("send", send.send),
-        ("resume", decide.resume),
-        ("retry", decide.retry),
+        ("resume", resume.resume),
+        ("retry", resume.retry),
         ("broadcast", broadcast.broadcast),
     ),
     "Look and decide": (
-        ("runs", show.runs),
-        ("status", show.status),
-        ("explain", show.explain),
+        ("runs", inspect.runs),
+        ("status", inspect.status),
+        ("explain", inspect.explain),
         ("reconcile", reconcile.reconcile),
-        ("resolve", decide.resolve),
+        ("resolve", resolve.resolve),
         ("export", export.export),
-        ("report", show.report),
+        ("report", inspect.report),
     ),
     "Rehearse": (("sandbox", sandbox.sandbox),),
 }

@@ -18,7 +18,8 @@ def runs(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """The runs in ``--runs-dir``, when that stands before on the line, else in the default place; each with its state,
     which some shells show.
     """
-    from bulk_sender.folder import DEFAULT_RUNS_DIR, run_ids
+    from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+    from bulk_sender.run.folder import run_ids
 
     runs_dir = Path(ctx.params.get("runs_dir") or DEFAULT_RUNS_DIR)
     try:

@@ -104,7 +104,7 @@ def overrides(
 
     Raises ConfigError.
     """
-    from bulk_sender.config import Config
+    from bulk_sender.config.model import Config
 
     given = {
         "braze.campaign_id": ("--campaign-id", campaign_id),

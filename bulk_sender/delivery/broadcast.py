@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from bulk_sender.config import Config
-from bulk_sender.delivery.endpoint import broadcast_endpoint, is_known_host
+from bulk_sender.braze.endpoint import broadcast_endpoint, is_known_host
+from bulk_sender.config.model import Config
 from bulk_sender.errors import GuardrailError
 
 

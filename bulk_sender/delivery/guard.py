@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 
-from bulk_sender.delivery.endpoint import Endpoint
-from bulk_sender.delivery.outcome import Outcome, Verdict
-from bulk_sender.delivery.records import Batch
-from bulk_sender.recipients.plan import BATCH_SIZE
+from bulk_sender.braze.answer import Outcome, Verdict
+from bulk_sender.braze.endpoint import Endpoint
+from bulk_sender.braze.limits import BATCH_SIZE
+from bulk_sender.journal.records import Batch
 
 _TAKEN = frozenset({Verdict.ACCEPTED, Verdict.UNKNOWN})
 

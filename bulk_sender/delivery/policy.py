@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
-from bulk_sender.delivery.outcome import Outcome, Verdict
-from bulk_sender.delivery.records import SPLIT, Status
+from bulk_sender.braze.answer import Outcome, Verdict
+from bulk_sender.journal.records import SPLIT, Status
 
 _STOPS = {
     "authorization": "Braze refused the key ({message})",
@@ -68,52 +67,3 @@ def next_step(outcome: Outcome, *, size: int, attempts: int, most: int, reached:
             return Step(SPLIT, Action.SPLIT)
         case _:
             return Step(Status.FAILED, Action.DONE)
-
-
-class Circuit:
-    """Counts trouble, so that an outage never turns a whole file into ``unknown``.
-
-    After ``PROBE_AFTER`` troubled requests in a row, one request at a time goes out until one succeeds
-    (half open). After ``most`` unknown or failed batches in a row the run stops, and also when half of the last
-    ``WINDOW`` batches were lost: trouble with a success now and then is trouble all the same.
-    """
-
-    PROBE_AFTER = 3
-    WINDOW = 40
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.lost = 0
-        """Unknown or failed batches in a row."""
-        self.unsent = 0
-        """Proved-unsent requests in a row."""
-        self._recent: deque[bool] = deque(maxlen=self.WINDOW)
-
-    @property
-    def half_open(self) -> bool:
-        return self.failures >= self.PROBE_AFTER or self.lost >= max(1, self.most - 2)
-
-    @property
-    def failures(self) -> int:
-        return self.lost + self.unsent
-
-    def record(self, step: Step, verdict: Verdict) -> str:
-        """Take one step into account. Returns the reason to stop, or an empty string."""
-        if verdict is Verdict.ACCEPTED:
-            self.lost = self.unsent = 0
-            self._recent.append(False)
-        elif step.status in (Status.UNKNOWN, Status.FAILED):
-            return self.lost_one()
-        elif step.action is Action.AGAIN:
-            self.unsent += 1
-        return ""
-
-    def lost_one(self) -> str:
-        """One more batch failed or stayed unknown. Returns the reason to stop, or an empty string."""
-        self.lost += 1
-        self._recent.append(True)
-        if self.lost >= self.most:
-            return f"{self.lost} requests in a row failed or stayed without an answer"
-        if 2 * sum(self._recent) >= self.WINDOW:
-            return f"{sum(self._recent)} of the last {len(self._recent)} requests failed or stayed without an answer"
-        return ""

@@ -12,27 +12,30 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from bulk_sender.config import DeliveryConfig
-from bulk_sender.delivery.client import Client
-from bulk_sender.delivery.concurrency import AdaptiveLimit
-from bulk_sender.delivery.endpoint import Endpoint
+from bulk_sender.braze.answer import Outcome, Verdict, judge, repeated
+from bulk_sender.braze.endpoint import Endpoint
+from bulk_sender.config.model import DeliveryConfig
+from bulk_sender.delivery.breakers import Circuit, Fate, Refusals
 from bulk_sender.delivery.guard import Guard
-from bulk_sender.delivery.journal import Statement
-from bulk_sender.delivery.outcome import Evidence, Outcome, Reach, Verdict, judge, repeated
-from bulk_sender.delivery.pace import Pace, backoff
-from bulk_sender.delivery.policy import Action, Circuit, Step, next_step
-from bulk_sender.delivery.records import Batch, Status
-from bulk_sender.delivery.refusals import Fate, Refusals
-from bulk_sender.delivery.slot import Slot
-from bulk_sender.delivery.writer import JournalWriter
+from bulk_sender.delivery.policy import Action, Step, next_step
+from bulk_sender.delivery.work import Stopped, Tally, Work
 from bulk_sender.errors import InternalError, JournalError
-from bulk_sender.recipients.plan import Payload
+from bulk_sender.http.client import Client
+from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.journal.records import Batch, Status
+from bulk_sender.journal.sqlite.store import Statement
+from bulk_sender.journal.writer import JournalWriter
+from bulk_sender.pace.backoff import backoff
+from bulk_sender.pace.concurrency import AdaptiveLimit
+from bulk_sender.pace.limiter import Pace
+from bulk_sender.pace.slot import Slot
+from bulk_sender.planning.batches import Payload
 
 _MOST_REFUSALS = 15
 """Refusals of one batch's parts, all alike and none accepted, after which it is the request that is refused."""
@@ -43,37 +46,9 @@ _MOST_REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """A batch with the recipients of its chunk, and the hash of the body if it was ever about to be sent."""
-
-    batch: Batch
-    payload: Payload
-    body_sha256: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Worker:
     client: Client
     slot: Slot
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened in this process, for progress: requests, and recipients by outcome."""
-
-    requests: int = 0
-    retries: int = 0
-    in_flight: int = 0
-    throttled: int = 0
-    recipients: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """Why sending ended early. ``signal`` is 0 unless a signal did it."""
-
-    reason: str
-    signal: int = 0
 
 
 class Sender:

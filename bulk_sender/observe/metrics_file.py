@@ -35,13 +35,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bulk_sender import __version__
+from bulk_sender._version import __version__
 from bulk_sender.errors import ConfigError
-from bulk_sender.observe import Beginning, Observer
+from bulk_sender.observe.events import Beginning, Observer
 
 if TYPE_CHECKING:
-    from bulk_sender.results.summary import Summary
-    from bulk_sender.run.progress import Progress
+    from bulk_sender.observe.events import Progress
+    from bulk_sender.reporting.summary import Summary
 
 EVERY_S = 15.0
 STATES = ("running", "finished", "stopped", "interrupted")

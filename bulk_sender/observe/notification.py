@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from bulk_sender.config import NotifyConfig
+from bulk_sender.config.model import NotifyConfig
 from bulk_sender.errors import ConfigError
-from bulk_sender.observe import Beginning, Observer, log
+from bulk_sender.observe.events import Beginning, Observer, log
 
 if TYPE_CHECKING:
-    from bulk_sender.results.summary import Summary
-    from bulk_sender.run.progress import Progress
+    from bulk_sender.observe.events import Progress
+    from bulk_sender.reporting.summary import Summary
 
 LONG_WAIT_S = 300.0
 _COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")

@@ -28,15 +28,15 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bulk_sender import __version__
+from bulk_sender._version import __version__
 from bulk_sender.errors import ConfigError
-from bulk_sender.observe import Attempt, Beginning, Observer
+from bulk_sender.observe.events import Attempt, Beginning, Observer
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
-    from bulk_sender.results.summary import Summary
+    from bulk_sender.reporting.summary import Summary
 
 _MOST_EVENTS = 100
 """OpenTelemetry keeps 128 events of a span; a run can have more requests than that."""

@@ -14,7 +14,7 @@ from typing import cast, get_args
 
 import polars as pl
 
-from bulk_sender.config import FieldType
+from bulk_sender.config.model import FieldType
 from bulk_sender.errors import ConfigError
 
 _TYPED = re.compile(rf"(?P<name>.+):(?P<type>{'|'.join(get_args(FieldType))})", re.DOTALL)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from bulk_sender.config import FieldType
+from bulk_sender.config.model import FieldType
 from bulk_sender.errors import ConfigError
 
 _INTEGER = {".": r"^[+-]?[0-9]+(\.0+)?$", ",": r"^[+-]?[0-9]+(,0+)?$"}

@@ -16,11 +16,11 @@ from itertools import product
 
 import polars as pl
 
-from bulk_sender.config import InputConfig
+from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
+from bulk_sender.reading.polars_errors import TROUBLE
 from bulk_sender.recipients.columns import Columns
 from bulk_sender.recipients.convert import truth
-from bulk_sender.recipients.engine import TROUBLE
 
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _DECIMAL = re.compile(r"""('[^']*'|"[^"]*")|\b([0-9]+)\.[0-9]+""")

@@ -6,7 +6,6 @@ Pure: ``resolve`` looks at names and types only. What it gives is a ``Mapping`` 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +14,8 @@ from typing import Any, get_args
 
 import polars as pl
 
-from bulk_sender.config import Config, FieldType, RecipientConfig, Source
+from bulk_sender.config.constants import constant_json
+from bulk_sender.config.model import Config, FieldType, RecipientConfig, Source
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.recipients.columns import Columns, Found, untyped
 from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
@@ -293,14 +293,6 @@ class _Resolver:
             yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested())
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}") from None
-
-
-def constant_json(value: Any, where: str) -> str:
-    """A constant of the configuration → JSON text. Raises ConfigError."""
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {value!r} can't be sent as JSON: {error}") from None
 
 
 def _refuse_patterns(schema: pl.Schema) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from bulk_sender.config import InputConfig
+from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.columns import untyped
 from bulk_sender.recipients.convert import Convention, json_text

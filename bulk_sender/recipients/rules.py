@@ -10,18 +10,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES, MAX_IDENTIFIER_BYTES
 from bulk_sender.recipients.attributes import bare, checked
 from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_WORDS, Field, Mapping
-
-MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
-"""Braze: a Canvas' entry properties (context) are at most 50 KB."""
-MAX_IDENTIFIER_BYTES = 997
-"""Longest identifier sent. Braze's pages name no single limit; this is the longest of those its SDKs state."""
+from bulk_sender.text.clean import SHOWN
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
 _SUBSCRIPTION = ["opted_in", "subscribed", "unsubscribed"]
-SHOWN = 80
-"""Characters of a value that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bulk_sender import __version__
-from bulk_sender.config import Config
-from bulk_sender.delivery.journal import Journal
-from bulk_sender.folder import make_run_folder
-from bulk_sender.recipients.source import FileIdentity
-from bulk_sender.results.files import Format
+from bulk_sender._version import __version__
+from bulk_sender.config.difference import differing_keys
+from bulk_sender.config.model import Config
+from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.reading.source import FileIdentity
+from bulk_sender.reporting.files import Format
+from bulk_sender.run.folder import make_run_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,6 @@ class Facts:
         if self.broadcast != other.broadcast:
             found.append("kind (a broadcast, or a send to recipients)")
         return found
-
-
-def differing_keys(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted names of what differs between two settings; the order of keys makes no difference here."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in one.keys() | other.keys():
-            yield from differing_keys(one.get(name), other.get(name), f"{prefix}{name}.")
-    elif one != other:
-        yield prefix.removesuffix(".")
 
 
 def create(folder: Path, facts: Facts) -> Journal:

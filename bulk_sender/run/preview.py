@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bulk_sender.config import Config
-from bulk_sender.delivery.endpoint import is_known_host
-from bulk_sender.delivery.journal import Journal
-from bulk_sender.results.doubts import Doubt, doubts
-from bulk_sender.results.summary import Summary
-from bulk_sender.run.examination import CheckReport
+from bulk_sender.braze.endpoint import is_known_host
+from bulk_sender.config.model import Config
+from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.planning.report import CheckReport
+from bulk_sender.reporting.doubts import Doubt, doubts
+from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.facts import Facts
-from bulk_sender.verdicts import standing
+from bulk_sender.run.standing import standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bulk_sender.sandbox.checks import (
-    Breach,
-    Check,
-    filled_text,
-    moment,
-    number,
-    one_of,
-    record,
-    text,
-)
+from bulk_sender.sandbox.checks import Breach, Check, filled_text, moment, number, one_of, record, text
 from bulk_sender.sandbox.vocabulary import SUBSCRIPTION_STATES
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.sandbox import read_ledger
-from tests.api.jobs import CAMPAIGN, braze, options, recipients
+from tests.kit.jobs import CAMPAIGN, braze, options, recipients
 
 
 def test_plain_arguments_win_over_the_configuration(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 import bulk_sender as bs
-from tests.api.jobs import braze, options, recipients
+from tests.kit.jobs import braze, options, recipients
 
 
 async def in_flight(run: asyncio.Task[bs.Summary], begun: asyncio.Event) -> None:

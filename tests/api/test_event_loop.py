@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import bulk_sender as bs
-from tests.api.jobs import braze, options, recipients
+from tests.kit.jobs import braze, options, recipients
 
 
 def test_send_async_runs_inside_an_existing_loop_and_leaves_room_for_others(tmp_path: Path) -> None:

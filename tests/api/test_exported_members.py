@@ -43,7 +43,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
 
 def test_sending_imports_no_optional_part_that_nobody_asked_for() -> None:
     code = (
-        "import sys, bulk_sender.api, bulk_sender.observe as o, bulk_sender.config as c\n"
+        "import sys, bulk_sender.operations.send, bulk_sender.observe.observers as o, bulk_sender.config.model as c\n"
         "o.observers_for(c.Config(), {})\n"
         "print(sorted(m for m in sys.modules if m.split('.')[0] in ('opentelemetry', 'apprise', 'requests')))"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bulk_sender as bs
-from tests.api.jobs import braze, options, recipients
+from tests.kit.jobs import braze, options, recipients
 
 
 def test_progress_is_told_from_the_beginning_to_the_end_and_never_goes_back(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bulk_sender as bs
-from bulk_sender.folder import run_folder
-from tests.api.jobs import braze, options, recipients
+from bulk_sender.run.folder import run_folder
+from tests.kit.jobs import braze, options, recipients
 
 PARTS = st.lists(st.text(max_size=150), min_size=1, max_size=5).filter(any)
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 import pytest
 
 from bulk_sender.cli.app import run
-from bulk_sender.cli.terminal import terminal
+from bulk_sender.cli.console.terminal import terminal
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "0123abcd-4567-89ef-0123-456789abcdef"

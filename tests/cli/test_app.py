@@ -12,7 +12,7 @@ from .command import Place, environment
 
 _BOOM = """
 import sys
-from bulk_sender import api{more}
+import bulk_sender as bs{more}
 def boom(*args, **options):
     raise RuntimeError("about anna@example.com")
 {where} = boom
@@ -54,7 +54,7 @@ def test_without_a_command_it_shows_the_help(tmp_path: Path) -> None:
 
 
 def test_a_mistake_of_its_own_is_one_line_without_anybody_s_data(tmp_path: Path) -> None:
-    code = _BOOM.format(more="", where="api.check")
+    code = _BOOM.format(more="", where="bs.check")
     done = _python(code, "check", "x.csv", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: internal error: RuntimeError in bulk_sender.cli.send, line ")
@@ -67,7 +67,7 @@ def test_a_mistake_of_its_own_is_one_line_without_anybody_s_data(tmp_path: Path)
 
 
 def test_a_mistake_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None:
-    code = _BOOM.format(more="\nfrom bulk_sender.results import account", where="account.write_files")
+    code = _BOOM.format(more="\nfrom bulk_sender.reporting import account", where="account.write_files")
     path = Place(tmp_path).people(3)
     done = _python(code, "send", str(path), "--sandbox", "--yes", "--run-id", "r", cwd=tmp_path)
     assert done.returncode == 3
@@ -77,11 +77,11 @@ def test_a_mistake_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None
 
 def test_expected_trouble_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None:
     code = (
-        "from bulk_sender.run import delivery\n"
+        "from bulk_sender.run import execution\n"
         "from bulk_sender.errors import BulkSenderError\n"
         "def full(*args):\n"
         "    raise BulkSenderError('no space left', hint='free some')\n"
-        "delivery.close_files = full\n"
+        "execution.close_files = full\n"
         "from bulk_sender.cli import main\n"
         "main()\n"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bulk_sender.recipients.panics import other_than_panics
+from bulk_sender.reading.panics import other_than_panics
 
 from .command import Place
 

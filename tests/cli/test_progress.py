@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bulk_sender.cli.narrator import Narrator
-from bulk_sender.cli.progress import EventReport, LineReport, Painter, Silence, Speed, painting, report_for
-from bulk_sender.cli.terminal import Terminal
-from bulk_sender.run.progress import Progress
+from bulk_sender.cli.console.narrator import Narrator
+from bulk_sender.cli.console.progress import EventReport, LineReport, Painter, Silence, Speed, painting, report_for
+from bulk_sender.cli.console.terminal import Terminal
+from bulk_sender.observe.events import Progress
 
 _MOMENT = Progress(
     run_id="r",

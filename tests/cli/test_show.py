@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-from tests.results.markup import read
+from tests.reporting.markup import read
 
 from .command import CAMPAIGN, KEY, Here, OnTerminal, Outcome, Place, end, until
 

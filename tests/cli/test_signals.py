@@ -116,14 +116,14 @@ def test_no_process_sees_the_key_after_it_was_read(place: Place, braze: RunningS
     """What the program starts would inherit ``os.environ``, and a crash would write a core file."""
     probe = (
         "import os, resource, sys\n"
-        "from bulk_sender import api\n"
-        "true_send = api.send_async\n"
+        "import bulk_sender as bs\n"
+        "true_send = bs.send_async\n"
         "async def send(*args, **options):\n"
         "    assert options['environment']['BRAZE_API_KEY']\n"
         "    assert 'BRAZE_API_KEY' not in os.environ\n"
         "    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0\n"
         "    return await true_send(*args, **options)\n"
-        "api.send_async = send\n"
+        "bs.send_async = send\n"
         "from bulk_sender.cli import main\n"
         "main()\n"
     )

@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.api import Preview
-from bulk_sender.cli import messages, reports
-from bulk_sender.cli.text import masked, plain
-from bulk_sender.cli.wording import STYLES, duration, notice, number, run_command, wrapped
-from bulk_sender.results.doubts import Doubt
-from bulk_sender.results.origin import Origin
-from bulk_sender.results.summary import BroadcastResult, Summary
-from bulk_sender.run.examination import CheckReport
+from bulk_sender.cli.render import inspection as reports
+from bulk_sender.cli.render import preview as messages
+from bulk_sender.cli.render import summary as summaries
+from bulk_sender.cli.render.layout import STYLES, duration, notice, number, run_command, wrapped
+from bulk_sender.planning.report import CheckReport
+from bulk_sender.reporting.doubts import Doubt
+from bulk_sender.reporting.origin import Origin
+from bulk_sender.reporting.summary import BroadcastResult, Summary
+from bulk_sender.run.preview import Preview
+from bulk_sender.text.clean import plain
+from bulk_sender.text.masking import without_addresses
 
 _LONG_ID = "20260228-101500-1a2b"
 
@@ -76,7 +79,7 @@ def _called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _lines(summary: Summary, width: int | None) -> list[str]:
-    return [line.plain for line in messages.summary(summary, width)]
+    return [line.plain for line in summaries.summary(summary, width)]
 
 
 @pytest.mark.parametrize("width", [40, 80])
@@ -185,7 +188,7 @@ def test_a_broadcast_shows_what_became_of_its_request_and_no_rows() -> None:
 
 def test_mended_rows_are_sent_as_the_run_was_and_a_rehearsal_s_unknown_rows_are_not_asked_about() -> None:
     given = {"--config": str(Path("winter.toml").absolute()), "--campaign-id": "c 1"}
-    lines = [line.plain for line in messages.summary(_SUMMARY, 80, Origin(sandbox=True, given=given))]
+    lines = [line.plain for line in summaries.summary(_SUMMARY, 80, Origin(sandbox=True, given=given))]
     [send] = [line.strip() for line in lines if "bulk-sender send" in line]
     assert send.endswith("/rejected.csv --config winter.toml --campaign-id 'c 1' --sandbox")
     assert not any("reconcile" in line for line in lines)
@@ -223,4 +226,6 @@ def test_commands_quote_what_a_shell_would_take_apart() -> None:
 
 
 def test_a_log_quotes_no_address() -> None:
-    assert masked("Braze refuses 'anna@example.com' (recipients[0])") == "Braze refuses '***' (recipients[0])"
+    assert (
+        without_addresses("Braze refuses 'anna@example.com' (recipients[0])") == "Braze refuses '***' (recipients[0])"
+    )

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
-from bulk_sender.delivery.journal import JOURNAL, Journal
-from bulk_sender.results import frames
-from bulk_sender.results.files import write_results
+from bulk_sender.journal.sqlite.store import JOURNAL, Journal
+from bulk_sender.reporting import rows as frames
+from bulk_sender.reporting.files import write_results
 from tests.crash.scene import Scene
 from tests.faults import Ledger
 

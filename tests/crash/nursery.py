@@ -191,7 +191,12 @@ def _wait_for_tracer() -> None:
 
 
 def _parent(folder: str) -> None:
-    for name in ("bulk_sender.cli.app", "bulk_sender.api", "bulk_sender.cli.watch", "anyio._backends._asyncio"):
+    for name in (
+        "bulk_sender.cli.app",
+        "bulk_sender.operations.send",
+        "bulk_sender.cli.console.watch",
+        "anyio._backends._asyncio",
+    ):
         importlib.import_module(name)
     _tell({"ready": True})
     for line in sys.stdin:
@@ -224,7 +229,7 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
         if order["stop"]:
             _wait_for_tracer()
-        from bulk_sender.delivery import failpoints
+        from bulk_sender import failpoints
 
         importlib.reload(failpoints)  # armed by the environment, as in a process of its own
         from bulk_sender.cli.app import run

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bulk_sender.delivery.failpoints import VARIABLE
+from bulk_sender.failpoints import VARIABLE
 from tests.crash.nursery import Child, Ended, Nursery
 from tests.faults import FaultServer
 

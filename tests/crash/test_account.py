@@ -24,9 +24,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bulk_sender.delivery.failpoints import PLACES
-from bulk_sender.delivery.journal import JOURNAL, Journal
-from bulk_sender.results import frames
+from bulk_sender.failpoints import PLACES
+from bulk_sender.journal.sqlite.store import JOURNAL, Journal
+from bulk_sender.reporting import rows as frames
 from tests.crash.audit import STATUSES, audit
 from tests.crash.nursery import Ended, Nursery
 from tests.crash.scene import Scene, requests_so_far

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from bulk_sender import api
-from bulk_sender.control import Control
-from bulk_sender.delivery.client import Client
-from bulk_sender.delivery.outcome import Evidence
-from bulk_sender.results.summary import Summary
-from bulk_sender.run import delivery, worklist
+import bulk_sender as bs
+from bulk_sender.delivery import worklist
+from bulk_sender.http.client import Client
+from bulk_sender.http.evidence import Evidence
+from bulk_sender.reporting.summary import Summary
+from bulk_sender.run import execution as delivery
+from bulk_sender.run.control import Control
 from tests.crash.scene import KEY, Scene
 from tests.faults import FaultServer
 
@@ -60,12 +61,12 @@ def breaking(monkeypatch: pytest.MonkeyPatch, error: BaseException, nth: int = 4
 
 def send(scene: Scene, url: str) -> Summary:
     environment = {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": url}
-    return api.send(scene.inputs, config=scene.config, run_id="run", runs_dir=scene.runs_dir, environment=environment)
+    return bs.send(scene.inputs, config=scene.config, run_id="run", runs_dir=scene.runs_dir, environment=environment)
 
 
 def the_account_is_true(scene: Scene, server: FaultServer) -> Summary:
     """Nothing accepted is called anything but accepted or unknown; only what was in flight is in doubt."""
-    summary = api.status("run", runs_dir=scene.runs_dir)
+    summary = bs.status("run", runs_dir=scene.runs_dir)
     assert 900 < summary.rows <= 1000, "the plan may have ended with the bug"
     assert 50 <= summary.unknown <= 150
     taken = sum(server.ledger.accepted_ids().values())
@@ -133,7 +134,7 @@ def test_an_exception_in_whoever_watches_does_the_run_no_harm(scene: Scene) -> N
 
     with FaultServer() as server:
         environment = {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": server.url}
-        summary = api.send(
+        summary = bs.send(
             scene.inputs,
             config=scene.config,
             run_id="run",
@@ -151,7 +152,7 @@ def test_a_run_that_is_aborted_before_it_begins_sends_nothing(scene: Scene) -> N
     control.abort()
     with FaultServer() as server:
         environment = {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": server.url}
-        summary = api.send(
+        summary = bs.send(
             scene.inputs,
             config=scene.config,
             run_id="run",

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from bulk_sender import api
-from bulk_sender.delivery.journal import JOURNAL, Journal
-from bulk_sender.delivery.mark import MARK
-from bulk_sender.delivery.records import TABLES
+import bulk_sender as bs
 from bulk_sender.errors import BulkSenderError, JournalError, RunNotFoundError
+from bulk_sender.journal.sqlite.mark import MARK
+from bulk_sender.journal.sqlite.schema import TABLES
+from bulk_sender.journal.sqlite.store import JOURNAL, Journal
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, nth
@@ -142,7 +142,7 @@ def test_each_kind_of_record_is_sealed(run_ended: Scene, tmp_path: Path) -> None
         "decision": "UPDATE decision SET status = 'resend'",
     }
     assert set(changes) == set(TABLES)
-    api.resolve(str(run_ended.folder), verdict="accepted", why="seen in Braze")
+    bs.resolve(str(run_ended.folder), verdict="accepted", why="seen in Braze")
     for table, change in changes.items():
         folder = copied(run_ended, tmp_path)
         _with_sqlite(folder, change)
@@ -273,7 +273,7 @@ def test_a_run_that_was_never_there_is_told_apart_from_a_damaged_one(tmp_path: P
 
 def test_the_list_of_runs_leaves_out_what_can_not_be_read(run: Scene, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
-    assert [summary.run_id for summary in api.runs(tmp_path)] == ["run"]
+    assert [summary.run_id for summary in bs.runs(tmp_path)] == ["run"]
     (folder / JOURNAL).write_bytes(b"nonsense" * 1000)
     with suppress(BulkSenderError):
-        assert list(api.runs(tmp_path)) == []
+        assert list(bs.runs(tmp_path)) == []

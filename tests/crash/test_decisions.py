@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender import api
-from bulk_sender.delivery.journal import Journal
-from bulk_sender.delivery.records import RESEND
+import bulk_sender as bs
 from bulk_sender.errors import GuardrailError
+from bulk_sender.journal.records import RESEND
+from bulk_sender.journal.sqlite.store import Journal
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, Plan, by_body, poison, sequence
@@ -74,7 +74,7 @@ def test_a_verdict_is_recorded_with_its_reason_and_sends_nothing(scene: Scene) -
     row = scene.rows()[int(row["row"]) - 1]
     assert row["status"] == "accepted"
     assert "decided: accepted (seen in the message log)" in row["error"]
-    story = api.explain("run", int(row["row"]), runs_dir=scene.runs_dir)
+    story = bs.explain("run", int(row["row"]), runs_dir=scene.runs_dir)
     [decision] = story["batches"][-1]["decisions"]
     assert (decision["user"], decision["why"]) == (getpass.getuser(), "seen in the message log")
     assert decision["at"] > story["batches"][-1]["attempts"][-1]["answered_at"]
@@ -119,10 +119,10 @@ def test_what_the_program_takes_back_is_no_verdict(scene: Scene) -> None:
 def test_a_killed_resolve_is_all_or_nothing(scene: Scene) -> None:
     with serve(scene, "fin_after_read"):
         assert scene.with_rows(200).run("send").code in (1, 3)
-        before = api.status("run", runs_dir=scene.runs_dir)
+        before = bs.status("run", runs_dir=scene.runs_dir)
         assert scene.run("resolve", "--as", "failed", failpoint="inside_decision").killed
-        assert api.status("run", runs_dir=scene.runs_dir).unknown == before.unknown
+        assert bs.status("run", runs_dir=scene.runs_dir).unknown == before.unknown
         assert scene.run("resolve", "--as", "failed", failpoint="after_decision").killed
-        assert api.status("run", runs_dir=scene.runs_dir).failed == before.unknown
+        assert bs.status("run", runs_dir=scene.runs_dir).failed == before.unknown
         assert scene.run("resolve", "--as", "accepted").summary["failed"] == before.unknown
     assert {row["status"] for row in scene.rows()} >= {"failed"}

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.delivery import database
-from bulk_sender.delivery.ballast import BALLAST
-from bulk_sender.delivery.journal import JOURNAL, Journal
-from bulk_sender.delivery.records import Batch
-from bulk_sender.delivery.writer import JournalWriter
 from bulk_sender.errors import JournalError
+from bulk_sender.journal.records import Batch
+from bulk_sender.journal.sqlite import database
+from bulk_sender.journal.sqlite.ballast import BALLAST
+from bulk_sender.journal.sqlite.store import JOURNAL, Journal
+from bulk_sender.journal.writer import JournalWriter
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene, requests_so_far

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bulk_sender.delivery import ballast, database, failpoints, journal, lock, mark
+from bulk_sender import failpoints
+from bulk_sender.journal.sqlite import ballast, database, lock, mark
+from bulk_sender.journal.sqlite import store as journal
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")

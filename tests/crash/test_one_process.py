@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender import api
-from bulk_sender.delivery.journal import Journal, holder
+import bulk_sender as bs
 from bulk_sender.errors import JournalError, RunHeldError
+from bulk_sender.journal.sqlite.store import Journal, holder
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene
@@ -36,7 +36,7 @@ def test_a_second_process_is_refused_at_once_and_told_who_holds_the_run(
             assert f"is held by process {first.pid} on " in second.err
             assert time.monotonic() - began < 5, "within a second, on a machine that has one"
         assert len(server.ledger.requests) == 2
-        assert api.status("run", runs_dir=scene.runs_dir).state == "running"
+        assert bs.status("run", runs_dir=scene.runs_dir).state == "running"
         first.signal(signal.SIGKILL)
         assert first.wait().killed
         assert holder(scene.folder) is None

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.delivery.endpoint import Endpoint
+from bulk_sender.braze.answer import Outcome, Verdict
+from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.delivery.guard import Guard
-from bulk_sender.delivery.outcome import Outcome, Verdict
-from bulk_sender.delivery.records import Batch
+from bulk_sender.journal.records import Batch
 
 GOOD = Endpoint("", b'{"campaign_id":"c","broadcast":false,"recipients":[', b"]}")
 TAKEN = (Verdict.ACCEPTED, Verdict.UNKNOWN)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.delivery.outcome import Outcome, Verdict
-from bulk_sender.delivery.policy import Action, Circuit, Step, next_step
-from bulk_sender.delivery.records import SPLIT, Status
+from bulk_sender.braze.answer import Outcome, Verdict
+from bulk_sender.delivery.breakers import Circuit
+from bulk_sender.delivery.policy import Action, Step, next_step
+from bulk_sender.journal.records import SPLIT, Status
 
 V, A = Verdict, Action
 KEY = "Braze refused the key (m)"

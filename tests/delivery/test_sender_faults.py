@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender import api
-from bulk_sender.delivery import pace, sender
-from tests.delivery.posting import KEY
-from tests.delivery.running import Crowd, Run, compare, read_run, send
+import bulk_sender as bs
+from bulk_sender.delivery import sender
+from bulk_sender.pace import limiter as pace
 from tests.faults import (
     FAULTS,
     Fault,
@@ -37,6 +36,8 @@ from tests.faults import (
     unresolvable,
     until,
 )
+from tests.kit.posting import KEY
+from tests.kit.running import Crowd, Run, compare, read_run, send
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +162,7 @@ def test_a_run_that_is_resumed_through_a_storm_ends_with_both_accounts_alike(tmp
             compare(run, server.ledger, 1500)
             if run.summary.state == "finished":
                 break
-            summary = api.resume("storm", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
+            summary = bs.resume("storm", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
             run = read_run(run.folder, summary)
         compare(run, server.ledger, 1500)
 
@@ -386,9 +387,9 @@ def test_a_repeated_dispatch_id_puts_both_batches_in_doubt_and_stops(tmp_path: P
     }
     assert run.of("unknown") == doubtful
     assert "one dispatch_id for two batches" in (run.summary.reason or "")
-    told = api.explain(run.summary.run_id, 51, runs_dir=tmp_path / "runs")
+    told = bs.explain(run.summary.run_id, 51, runs_dir=tmp_path / "runs")
     assert "bulk-sender" in str(told), "who put it in doubt, and why"
-    count, summary = api.resolve(run.summary.run_id, verdict="accepted", runs_dir=tmp_path / "runs")
+    count, summary = bs.resolve(run.summary.run_id, verdict="accepted", runs_dir=tmp_path / "runs")
     assert (count, summary.accepted, summary.unknown) == (100, 200, 0), (
         "a doubt is no verdict: the operator has the word"
     )
@@ -398,7 +399,7 @@ def test_a_dispatch_id_is_remembered_across_a_resume(tmp_path: Path) -> None:
     with FaultServer(sequence("repeated_dispatch_id", "status_401", "ok", "repeated_dispatch_id")) as server:
         run = send(tmp_path, server.url, 300, run_id="again", concurrency=1)
         assert run.summary.accepted == 50
-        summary = api.resume("again", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
+        summary = bs.resume("again", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
         run = read_run(run.folder, summary)
     compare(run, server.ledger, 300)
     assert (summary.state, summary.accepted, summary.unknown, summary.not_sent) == ("stopped", 50, 100, 150)

@@ -6,7 +6,7 @@ import pkgutil
 import re
 from pathlib import Path
 
-from bulk_sender import run
+from bulk_sender import runs as run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")
 

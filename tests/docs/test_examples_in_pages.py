@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bulk_sender.config import Config
+from bulk_sender.config.model import Config
 
 from .stages import ROOT, customers
 

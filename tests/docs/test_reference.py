@@ -16,9 +16,9 @@ from pydantic_core import PydanticUndefined
 
 from bulk_sender import errors
 from bulk_sender.cli.app import app
-from bulk_sender.config import AliasSource, Attachment, Config, Source
-from bulk_sender.results.summary import State, Summary
-from bulk_sender.run.saved_plan import SavedPlan
+from bulk_sender.config.model import AliasSource, Attachment, Config, Source
+from bulk_sender.planning.plan_file import SavedPlan
+from bulk_sender.reporting.summary import State, Summary
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
 PROGRAM: Any = typer.main.get_command(app)

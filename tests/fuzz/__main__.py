@@ -19,8 +19,9 @@ from collections import Counter
 from pathlib import Path
 
 from bulk_sender import BulkSenderError
-from bulk_sender.api import check, send
-from bulk_sender.run.examination import CheckReport
+from bulk_sender.operations.check import check
+from bulk_sender.operations.send import send
+from bulk_sender.planning.report import CheckReport
 from tests.fuzz.damage import damaged
 from tests.fuzz.samples import SAMPLES
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bulk_sender.observe import Beginning
-from bulk_sender.results.summary import Summary
-from bulk_sender.run.progress import Progress
+from bulk_sender.observe.events import Beginning, Progress
+from bulk_sender.reporting.summary import Summary
 
 NOTHING = dict.fromkeys(("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent"), 0)
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 import bulk_sender as bs
 from bulk_sender.observe import metrics_file
 from bulk_sender.observe.metrics_file import EVERY_S, HELP, MetricsFile, Sample, exposition
-from tests.api.jobs import braze, options, recipients
+from tests.kit.jobs import braze, options, recipients
 from tests.observe.moments import NOTHING, beginning, ending, moment
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.config import NotifyConfig
+from bulk_sender.config.model import NotifyConfig
 from bulk_sender.observe.notification import LONG_WAIT_S, Notification
-from tests.api.jobs import ENVIRONMENT, braze, options, recipients
+from tests.kit.jobs import ENVIRONMENT, braze, options, recipients
 from tests.observe.moments import beginning, ending, moment
 
 

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.observe import Attempt, Observers, telemetry
-from tests.api.jobs import braze, options, recipients
+from bulk_sender.observe import telemetry
+from bulk_sender.observe.events import Attempt
+from bulk_sender.observe.observers import Observers
+from tests.kit.jobs import braze, options, recipients
 from tests.observe.moments import beginning, ending
 
 pytest.importorskip("opentelemetry.sdk")
@@ -99,7 +101,7 @@ def test_the_span_is_a_child_of_what_the_environment_names() -> None:
 
 def test_a_real_run_tells_every_request_and_nobodys_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collector = Collector()
-    monkeypatch.setattr("bulk_sender.run.supervision.observers_for", lambda *_, **__: Observers([collector.telemetry]))
+    monkeypatch.setattr("bulk_sender.run.caller.observers_for", lambda *_, **__: Observers([collector.telemetry]))
     with braze(weather="lost-answers", seed=3) as running:
         given = options(tmp_path / "runs", running.url)
         given["overrides"] |= {"delivery.timeout": 2, "delivery.breaker": 1000}

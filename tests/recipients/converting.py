@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from bulk_sender.config import FieldType
+from bulk_sender.config.model import FieldType
 from bulk_sender.recipients.convert import Convention, convert
 
 

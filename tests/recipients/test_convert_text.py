@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.config import FieldType
+from bulk_sender.config.model import FieldType
 from bulk_sender.recipients.convert import Convention
 from tests.recipients.converting import WRONG, Sent, converted
 

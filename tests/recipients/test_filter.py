@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bulk_sender.api import check
-from bulk_sender.config import InputConfig
+from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
+from bulk_sender.operations.check import check
 from bulk_sender.recipients.filter import Filter
-from tests.recipients.inputs import put
+from tests.kit.inputs import put
 
 TEXT = pl.DataFrame(
     {

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bulk_sender.config import Config
+from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.mapping import Mapping, resolve

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import bulk_sender.api as bulk
-from bulk_sender.config import Config
+import bulk_sender as bs
+from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES
+from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.attributes import Documented, OddValues, bare, checked
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.mapping import Mapping, resolve
-from bulk_sender.recipients.rules import MAX_CANVAS_PROPERTIES_BYTES
 from bulk_sender.recipients.vocabulary import COUNTRIES, LANGUAGES
 from bulk_sender.sandbox.attributes import attributes as sandbox_breaches
 
@@ -243,14 +243,14 @@ def test_check_counts_what_would_be_sent_as_it_is(tmp_path: Any) -> None:
             "subscription_groups": {"g1": "news"},
         },
     }
-    report = bulk.check(file, config=config)
+    report = bs.check(file, config=config)
     assert (report.valid, report.rejected, report.exit_code) == (3, 0, 0)
     assert [warning.split(" is not")[0] for warning in report.warnings] == [
         "2 rows, the first in row 2: column 'land'",
         "1 row, the first in row 3: column 'born'",
         "1 row, the first in row 2: column 'news'",
     ]
-    strict = bulk.check(file, config=config | {"input": {"profile_fields": "reject"}})
+    strict = bs.check(file, config=config | {"input": {"profile_fields": "reject"}})
     assert (strict.valid, strict.rejected, strict.warnings) == (1, 2, [])
     assert strict.reasons["invalid_attribute"]["count"] == 2
 
@@ -264,7 +264,7 @@ def test_rows_that_are_not_sent_are_not_counted(tmp_path: Any) -> None:
         "recipient": {"external_user_id": "id", "attributes": {"country": "land"}},
         "input": {"filter": "\"group\" = 'a'", "limit": 4},
     }
-    report = bulk.check(file, config=config)
+    report = bs.check(file, config=config)
     assert (report.valid, report.duplicate, report.rejected) == (2, 1, 1)
     assert [warning.split(":")[0] for warning in report.warnings if "land" in warning] == ["1 row, the first in row 5"]
 
@@ -272,8 +272,8 @@ def test_rows_that_are_not_sent_are_not_counted(tmp_path: Any) -> None:
 def test_check_warns_that_a_canvas_leaves_subscription_groups_alone(tmp_path: Any) -> None:
     file = tmp_path / "people.csv"
     file.write_text("external_user_id,subscription_groups.g1\nu1,subscribed\n")
-    assert any("a Canvas" in text for text in bulk.check(file, config={"braze": {"canvas_id": "c"}}).warnings)
-    assert bulk.check(file, config={"braze": {"campaign_id": "c"}}).warnings == []
+    assert any("a Canvas" in text for text in bs.check(file, config={"braze": {"canvas_id": "c"}}).warnings)
+    assert bs.check(file, config={"braze": {"campaign_id": "c"}}).warnings == []
 
 
 def test_every_documented_value_is_described_in_words() -> None:

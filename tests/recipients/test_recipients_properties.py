@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_sender.config import Config
-from bulk_sender.recipients import csv as reading_csv
-from bulk_sender.recipients import tables
-from tests.recipients.reading import planned, rows_of, written
+from bulk_sender.config.model import Config
+from bulk_sender.reading import csv as reading_csv
+from bulk_sender.reading import scan as tables
+from tests.kit.reading import planned, rows_of, written
 from tests.recipients.typed import TEXT, Table, exactly, same, typed_frames
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bulk_sender.config import Config
+from bulk_sender.config.model import Config
 from bulk_sender.recipients.rejects import own_columns
-from tests.recipients.reading import planned, rows_of
+from tests.kit.reading import planned, rows_of
 from tests.recipients.typed import Table, exactly, same, typed_frames
 
 NAN = float("nan")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.config import Config
+from bulk_sender.braze.limits import MAX_IDENTIFIER_BYTES
+from bulk_sender.config.model import Config
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.mapping import resolve
-from bulk_sender.recipients.rules import MAX_IDENTIFIER_BYTES
 
 Found = tuple[str | None, str | None]
 EMAIL = {"email": "ada@example.com", "prioritization": "identified"}

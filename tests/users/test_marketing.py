@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.results.markup import read
+from tests.reporting.markup import read
 
 from .conftest import Desk, Machine
 

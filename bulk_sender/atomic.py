@@ -1,0 +1,81 @@
+"""Files written whole or not at all: private, synced, renamed into place."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bulk_sender import failpoints
+from bulk_sender.errors import BulkSenderError
+
+
+def create_private(path: Path) -> None:
+    """An empty file that nobody else can read, in the place of whatever is there."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
+
+
+def write_json(path: Path, facts: dict[str, Any]) -> None:
+    with replacing(path) as temporary:
+        # A file's name may hold bytes that are no text: their escapes are JSON, from which the name can be read back.
+        text = json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+class replacing:
+    """A private temporary file beside ``path`` that takes its place, synced, when the block ends well.
+
+    A symbolic link at ``path`` is replaced, not followed. Raises BulkSenderError when the folder can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.new")
+
+    def __enter__(self) -> Path:
+        failpoints.reach("before_results")
+        self._try(lambda: create_private(self.temporary))
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is not None:
+            with suppress(OSError):
+                self.temporary.unlink()
+            if isinstance(error, OSError | pl.exceptions.PolarsError):
+                raise self._refusal(error) from None
+            return
+        try:
+            self._try(self._publish)
+        except BulkSenderError:
+            self.temporary.unlink(missing_ok=True)
+            raise
+
+    def _publish(self) -> None:
+        self.temporary.chmod(0o600)
+        with self.temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        failpoints.reach("before_rename")
+        self.temporary.replace(self.path)
+        failpoints.reach("after_rename")
+        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        with suppress(OSError):
+            os.fsync(descriptor)
+        os.close(descriptor)
+
+    def _try(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except OSError as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception) -> BulkSenderError:
+        return BulkSenderError(
+            f"{self.path} can't be written: {error}",
+            hint="the journal has everything: free the place, then bulk-sender export writes the results again",
+        )

@@ -1,0 +1,211 @@
+"""From evidence to outcome: what one POST's end means for its batch. One pure function, ``judge``.
+
+Only three things prove that Braze did not take a batch: the request never left (no connection, or nothing
+written); a complete, documented refusal; and, noted but not acted on, a body that was never finished. Everything
+else is ``unknown``, whatever the exception's type or text: the socket accepting bytes proves nothing, and "server
+disconnected without sending a response" is also said when half an answer had come.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.text.clean import clean
+
+
+class Verdict(StrEnum):
+    """What an attempt came to."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Nothing was sent; the same request would be refused again."""
+    TOO_LARGE = "too_large"
+    UNSENT = "unsent"
+    """Nothing was sent; worth another attempt."""
+    THROTTLED = "throttled"
+    """Nothing was sent; worth another attempt after a wait, which costs no attempt."""
+    UNKNOWN = "unknown"
+
+
+Stop = Literal["", "authorization", "target", "redirect", "certificate", "host", "repeated"]
+Likely = Literal["", "accepted", "not_accepted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``stop`` names why the run can't go on; ``likely`` is a hint for people, never acted on."""
+
+    verdict: Verdict
+    code: str = ""
+    message: str = ""
+    http_status: int | None = None
+    dispatch_id: str = ""
+    stop: Stop = ""
+    likely: Likely = ""
+    reach: Reach = Reach.NOTHING
+    error: str = ""
+
+    @property
+    def may_send_again(self) -> bool:
+        """Whether it is proved that Braze did not take the batch."""
+        return self.verdict not in (Verdict.ACCEPTED, Verdict.UNKNOWN)
+
+
+_NEVER_LEFT = frozenset(
+    {"PoolTimeout", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "InvalidURL", "ProxyError"}
+)
+_ABOUT_THE_TARGET = re.compile(
+    r"(?i)\b(?:campaign|canvas|message[_ ]variation)(?:[_ ]?(?:api[_ ])?(?:id|identifier))?s?\b"
+    r"|\bsend[_ ]?(?:id|identifier)s?\b"
+)
+_CERTIFICATE_ERRORS = frozenset({"SSLCertVerificationError", "CertificateError"})
+
+
+def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retry") -> Outcome:
+    """What ``evidence`` means. Never raises, whatever the server said."""
+    if evidence.premature:
+        return _unknown(evidence, "premature_answer", "an answer arrived before its request was written")
+    if evidence.reach is Reach.ANSWERED and evidence.status is not None:
+        return _answered(evidence, evidence.status, server_errors)
+    if evidence.error in _NEVER_LEFT and evidence.reach <= Reach.CONNECTED:
+        return _never_left(evidence)
+    return _cut_off(evidence)
+
+
+def _answered(evidence: Evidence, status: int, server_errors: str) -> Outcome:
+    answer = _object(evidence.body)
+    said = answer.get("message") if answer else None
+    message = clean(said)
+    if 200 <= status < 300:
+        return _success(evidence, status, answer or {}, message)
+    if status in (408, 425, 499):
+        return _unknown(evidence, f"http_{status}", message or "the server gave up waiting", "not_accepted")
+    if 400 <= status < 500:
+        return _client_error(evidence, status, message or f"HTTP {status} without a message")
+    if status in (500, 503) and isinstance(said, str) and server_errors == "retry":
+        return _outcome(evidence, Verdict.UNSENT, f"http_{status}", message)
+    if status in (307, 308):
+        return _outcome(evidence, Verdict.REFUSED, f"http_{status}", "the host redirects elsewhere", stop="redirect")
+    if 300 <= status < 400:
+        return _unknown(evidence, f"http_{status}", "the host redirects elsewhere", stop="redirect")
+    text = message or f"HTTP {status} from something that is not Braze"
+    return _unknown(evidence, f"http_{status}", text)
+
+
+def _success(evidence: Evidence, status: int, answer: dict[str, Any], message: str) -> Outcome:
+    """2XX counts as taken only with the words Braze documents: ``success``, or 202 ``queued`` during maintenance."""
+    queued = status == 202 and answer.get("message") == "queued"
+    if not queued and answer.get("message") != "success":
+        what = f"the message {message!r}" if message else "no message that Braze documents"
+        return _unknown(evidence, f"http_{status}_unexpected", f"HTTP {status} with {what}", "accepted")
+    dispatch_id = clean(answer["dispatch_id"], 200) if isinstance(answer.get("dispatch_id"), str) else ""
+    code, note = "", ""
+    if answer.get("errors"):
+        code, note = "accepted_with_errors", clean(answer["errors"])
+    elif answer.get("notice"):
+        # A paused or archived Canvas answers 201 like any other, and sends nothing: post_send_triggered_canvases.
+        code, note = "accepted_with_notice", clean(answer["notice"])
+    elif queued:
+        code, note = "queued", "Braze is under maintenance and has queued the request"
+    elif not dispatch_id:
+        code, note = "no_dispatch_id", "Braze took the request but named no dispatch_id"
+    return Outcome(Verdict.ACCEPTED, code, note, status, dispatch_id, reach=evidence.reach)
+
+
+def repeated(outcome: Outcome, earlier: int) -> Outcome:
+    """What an acceptance becomes when its dispatch_id was already given to batch ``earlier``: one of the two
+    answers is not the answer to its request, and nobody can tell which."""
+    return replace(
+        outcome,
+        verdict=Verdict.UNKNOWN,
+        code="repeated_dispatch_id",
+        message=f"the dispatch_id was already given to batch {earlier}",
+        stop="repeated",
+        likely="accepted",
+    )
+
+
+def _client_error(evidence: Evidence, status: int, message: str) -> Outcome:
+    """4XX: a documented refusal of the whole request; nothing was sent."""
+    code = f"http_{status}"
+    if status == 429:
+        return _outcome(evidence, Verdict.THROTTLED, code, message)
+    if status == 413:
+        return _outcome(evidence, Verdict.TOO_LARGE, code, message)
+    if status in (401, 403):
+        return _outcome(evidence, Verdict.REFUSED, code, message, stop="authorization")
+    if status == 404 or (status == 400 and _ABOUT_THE_TARGET.search(message)):
+        return _outcome(evidence, Verdict.REFUSED, code, message, stop="target")
+    return _outcome(evidence, Verdict.REFUSED, code, message)
+
+
+def _never_left(evidence: Evidence) -> Outcome:
+    if evidence.cause in _CERTIFICATE_ERRORS:
+        return _outcome(
+            evidence,
+            Verdict.UNSENT,
+            "certificate",
+            "the host's certificate can't be trusted",
+            stop="certificate",
+        )
+    if evidence.cause == "gaierror":
+        return _outcome(evidence, Verdict.UNSENT, "unknown_host", "the host's name can't be resolved", stop="host")
+    return _outcome(evidence, Verdict.UNSENT, "not_connected", f"no connection ({evidence.error})")
+
+
+def _cut_off(evidence: Evidence) -> Outcome:
+    """No complete answer: in doubt. How far it got is kept for whoever has to decide."""
+    likely: Likely = ""
+    if evidence.reach is Reach.STATUS_SEEN and evidence.status is not None:
+        likely = "accepted" if 200 <= evidence.status < 300 else "not_accepted" if evidence.status >= 400 else ""
+        text = f"HTTP {evidence.status} began, but its answer never ended"
+    elif evidence.reach >= Reach.BODY_SENT:
+        text = "the request was written, but no answer came"
+    else:
+        likely = "not_accepted"
+        text = "the connection broke before the request was written to its end"
+    return _unknown(evidence, "no_answer", f"{text} ({evidence.error or 'no error'})", likely)
+
+
+def _outcome(evidence: Evidence, verdict: Verdict, code: str, message: str, *, stop: Stop = "") -> Outcome:
+    return Outcome(verdict, code, message, evidence.status, stop=stop, reach=evidence.reach, error=evidence.error)
+
+
+def _unknown(evidence: Evidence, code: str, message: str, likely: Likely = "", *, stop: Stop = "") -> Outcome:
+    return Outcome(
+        Verdict.UNKNOWN,
+        code,
+        message,
+        evidence.status,
+        stop=stop,
+        likely=likely,
+        reach=evidence.reach,
+        error=evidence.error,
+    )
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """The body as a JSON object, or None; deep nesting, huge numbers and bad UTF-8 are no reason to fail.
+
+    An object that says one thing twice is None too: readers differ on which one counts.
+    """
+    try:
+        parsed = _DECODER.decode(body.decode())
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unambiguous)

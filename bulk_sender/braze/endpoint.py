@@ -1,0 +1,177 @@
+"""The endpoint: where a request goes, and the JSON around its recipients. Pure.
+
+Sources: post_send_triggered_campaigns, post_send_triggered_canvases, api_basics (REST hosts), api_limits.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES
+from bulk_sender.config.constants import constant_json
+from bulk_sender.config.model import Config
+from bulk_sender.config.rate import Rate
+from bulk_sender.errors import ConfigError
+
+CAMPAIGN_PATH = "/campaigns/trigger/send"
+CANVAS_PATH = "/canvas/trigger/send"
+
+BROADCAST_RATE = Rate.parse("250/minute")
+"""Braze's limit for requests without recipients. One with recipients and an ``audience`` counts as any other."""
+
+_KNOWN_HOST = re.compile(r"rest\.[a-z]{2,}-[0-9]{2}\.braze\.(?:com|eu)")
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One request is ``head + recipients + tail``; ``url`` is the whole address.
+
+    Every body is made by ``body``. With ``broadcast`` the head says ``"broadcast":true`` and nobody is named.
+    """
+
+    url: str
+    head: bytes
+    tail: bytes
+    broadcast: bool = False
+
+    def body(self, recipients: bytes) -> bytes:
+        """``recipients``: 1 to 50 JSON objects joined by commas; empty for a broadcast, and for nothing else."""
+        assert bool(recipients) is not self.broadcast, "recipients and a broadcast exclude each other"
+        return self.head + recipients + self.tail
+
+    @property
+    def frame_bytes(self) -> int:
+        return len(self.head) + len(self.tail)
+
+    def rate(self, asked: Rate) -> Rate:
+        """The rate for this kind of request: what was asked for, within the narrow limit of broadcasts."""
+        return min(asked, BROADCAST_RATE, key=lambda rate: rate.per_second) if self.broadcast else asked
+
+
+def endpoint(config: Config) -> Endpoint:
+    """The endpoint of a run. Raises ConfigError when the host or the target is missing or unsound."""
+    return replace(unaddressed(config), url=_url(config))
+
+
+def unaddressed(config: Config) -> Endpoint:
+    """The endpoint of a check: what a request holds, without where it goes. Raises ConfigError for an unsound one."""
+    return Endpoint("", request_head(config), b"]}")
+
+
+def broadcast_endpoint(config: Config) -> Endpoint:
+    """The endpoint of a broadcast: to everybody in the campaign's segment who also matches the ``audience``, if any.
+
+    Raises ConfigError, also for what can't go with a broadcast: recipients and attachments.
+    """
+    if not config.recipient.is_empty:
+        raise ConfigError(
+            "[recipient] maps columns, but a broadcast names no recipients",
+            hint="remove [recipient] from the configuration, or use send",
+        )
+    if config.message.attachments:
+        raise ConfigError("message.attachments can't go with a broadcast", hint="remove them, or use send")
+    return Endpoint(_url(config), _open_object(_fields(config, broadcast=True)), b"}", broadcast=True)
+
+
+def _url(config: Config) -> str:
+    base = check_url(config.braze.endpoint)
+    if config.target is None:
+        raise ConfigError(
+            "no campaign: neither braze.campaign_id nor braze.canvas_id is set",
+            hint="give --campaign-id ID or --canvas-id ID, or set it under [braze]; --sandbox needs none",
+        )
+    return base + (CANVAS_PATH if config.is_canvas else CAMPAIGN_PATH)
+
+
+def request_head(config: Config) -> bytes:
+    """Everything before the recipients. ``broadcast`` is always sent, and false."""
+    return _open_object(_fields(config, broadcast=False)) + b',"recipients":['
+
+
+def _open_object(fields: dict[str, str]) -> bytes:
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in fields.items())).encode()
+
+
+def _fields(config: Config, *, broadcast: bool) -> dict[str, str]:
+    """The request's fields but for its recipients: name → JSON text."""
+    message = config.message
+    fields: dict[str, str] = {"canvas_id" if config.is_canvas else "campaign_id": json.dumps(config.target)}
+    if config.braze.send_id:
+        fields["send_id"] = json.dumps(config.braze.send_id)
+    fields["broadcast"] = json.dumps(broadcast)
+    if message.trigger_properties:
+        name = config.braze.canvas_properties_name if config.is_canvas else "trigger_properties"
+        text = constant_json(message.trigger_properties, f"message.{name}")
+        if config.is_canvas and len(text.encode()) > MAX_CANVAS_PROPERTIES_BYTES:
+            raise ConfigError(f"message.{name} has {len(text.encode())} bytes; a Canvas takes at most 50 KB")
+        fields[name] = text
+    if message.audience is not None:
+        fields["audience"] = constant_json(message.audience, "message.audience")
+    if message.attachments:
+        if config.is_canvas:
+            raise ConfigError("message.attachments belong to campaigns, not to a Canvas")
+        fields["attachments"] = constant_json(
+            [item.model_dump() for item in message.attachments], "message.attachments"
+        )
+    return fields
+
+
+def check_url(url: str | None) -> str:
+    """The base address without a trailing slash. https for every host but loopback; no user, query or path.
+
+    Raises ConfigError. An unknown host is allowed (new instances appear): ``is_known_host`` says whether to warn.
+    """
+    if not url:
+        raise ConfigError(
+            "no endpoint: braze.endpoint is not set",
+            hint="set BRAZE_ENDPOINT, --endpoint or [braze] endpoint to your instance's REST address, "
+            "such as https://rest.iad-01.braze.com",
+        )
+    hint = "write it like https://rest.iad-01.braze.com"
+    url = url.strip()
+    # Some of these urlsplit drops without a word, and one (the Kelvin sign) it turns into an ASCII letter.
+    if not url.isascii() or re.search(r"[\s\\\x00-\x1f\x7f]", url):
+        raise ConfigError("braze.endpoint has characters that no address has", hint=hint)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigError("braze.endpoint is not a valid address", hint=hint) from None
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError("braze.endpoint is not an http(s) address", hint=hint)
+    if "@" in parts.netloc or "?" in url or "#" in url or parts.path not in ("", "/"):
+        raise ConfigError("braze.endpoint has more than scheme and host in it", hint=hint)
+    if not (_HOST_NAME.fullmatch(host) or _is_address(host)):
+        raise ConfigError(f"braze.endpoint: the host {host!r} has characters that no Braze host has", hint=hint)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigError(
+            "braze.endpoint is http: the key would travel in clear",
+            hint="use https; http is for loopback only",
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
+
+
+def is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) is not None and "%" not in host
+    except ValueError:
+        return False
+
+
+def is_known_host(url: str) -> bool:
+    """Whether ``url``, as ``check_url`` gave it, is one of Braze's REST hosts at its own port, or loopback."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return is_loopback(host) or (parts.port in (None, 443) and _KNOWN_HOST.fullmatch(host) is not None)

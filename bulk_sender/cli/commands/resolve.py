@@ -1,0 +1,65 @@
+"""`bulk-sender resolve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bulk_sender.cli import completion
+from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.options import RUNS_DIR, AsJson, Quiet, Run, RunsDir, Why, Yes, one_of
+
+if TYPE_CHECKING:
+    from bulk_sender.reporting.doubts import Doubt
+
+VERDICTS = ("accepted", "failed")
+
+
+def resolve(
+    run: Run,
+    verdict: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="accepted|failed",
+            help="What the unknown rows are from now on.",
+            autocompletion=completion.among(VERDICTS),
+        ),
+    ],
+    why: Why = "",
+    runs_dir: RunsDir = RUNS_DIR,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Record your verdict on a run's unknown rows, without sending anything.
+
+    Exits as the run stands then: 0, 1 when rows were rejected, failed or unknown, 3 when there is more to send.
+    """
+    from bulk_sender.cli.console.questions import Question, must_be_able_to_ask
+
+    terminal.set_up(quiet=quiet)
+    one_of(verdict, VERDICTS, "--as")
+    must_be_able_to_ask(yes, "resolve")
+
+    import bulk_sender as bs
+    from bulk_sender.cli.console.watch import standing_code
+    from bulk_sender.cli.render import preview
+    from bulk_sender.cli.render import summary as summaries
+    from bulk_sender.cli.render.layout import several
+    from bulk_sender.reporting.origin import Origin
+
+    def confirm(evidence: tuple[Doubt, ...]) -> bool:
+        rows = sum(doubt.rows for doubt in evidence)
+        terminal.say([f"{several(rows, 'unknown row')} of run {run}, and what is known of them:"], always=not yes)
+        terminal.say([*preview.doubts(evidence, terminal.width), ""], always=not yes)
+        return yes or Question().ask(f"Record {several(rows, 'row')} as {verdict}?")
+
+    count, summary = bs.resolve(run, verdict=verdict, why=why, runs_dir=runs_dir, confirm=confirm)
+    told = f"{several(count, 'row')} recorded as {verdict}." if count else "No row is unknown: nothing to resolve."
+    terminal.say([told, ""])
+    terminal.say(summaries.summary(summary, terminal.width, Origin.behind(summary)))
+    if as_json:
+        terminal.json(summary.to_dict())
+    raise typer.Exit(standing_code(summary))

@@ -1,0 +1,116 @@
+"""``resume``, ``retry`` and ``resolve``: what becomes of a run that left something open."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.options import (
+    LOG_FORMATS,
+    RUNS_DIR,
+    AsJson,
+    Concurrency,
+    LogFormat,
+    MetricsFile,
+    NotAfter,
+    Quiet,
+    Rate,
+    Run,
+    RunsDir,
+    Why,
+    Yes,
+    one_of,
+    overrides,
+)
+
+
+def resume(
+    run: Run,
+    runs_dir: RunsDir = RUNS_DIR,
+    rate: Rate = None,
+    concurrency: Concurrency = None,
+    not_after: NotAfter = None,
+    metrics_file: MetricsFile = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    log_format: LogFormat = "text",
+) -> None:
+    """Go on with a stopped run: what was not sent is sent, what is in doubt stays as it is."""
+    _ready_to_send("resume", yes, quiet, log_format)
+    settings = overrides(rate=rate, concurrency=concurrency)
+
+    import bulk_sender as bs
+    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.environment import take_environment
+
+    watch = Watch(yes=yes)
+    code = watch.deliver(
+        lambda: bs.resume_async(
+            run,
+            runs_dir=runs_dir,
+            overrides=settings,
+            not_after=not_after,
+            metrics_file=metrics_file,
+            environment=take_environment(),
+            **watch.handles(),
+        ),
+        nothing="has been finished before: nothing was sent now.",
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+def retry(
+    run: Run,
+    failed: Annotated[bool, typer.Option("--failed", help="Rows that Braze refused.")] = False,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Rows in doubt: whoever got the message already gets it once more.")
+    ] = False,
+    why: Why = "",
+    runs_dir: RunsDir = RUNS_DIR,
+    rate: Rate = None,
+    concurrency: Concurrency = None,
+    not_after: NotAfter = None,
+    metrics_file: MetricsFile = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    log_format: LogFormat = "text",
+) -> None:
+    """Send failed rows, unknown rows, or both again, as a further pass of the same run."""
+    _ready_to_send("retry", yes, quiet, log_format)
+    settings = overrides(rate=rate, concurrency=concurrency)
+
+    import bulk_sender as bs
+    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.environment import take_environment
+
+    wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
+    watch = Watch(yes=yes)
+    code = watch.deliver(
+        lambda: bs.retry_async(
+            run,
+            failed=failed,
+            unknown=unknown,
+            why=why,
+            runs_dir=runs_dir,
+            overrides=settings,
+            not_after=not_after,
+            metrics_file=metrics_file,
+            environment=take_environment(),
+            **watch.handles(),
+        ),
+        nothing=f"has no {wanted} row: nothing was sent.",
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+def _ready_to_send(command: str, yes: bool, quiet: bool, log_format: str) -> None:
+    from bulk_sender.cli.console.questions import must_be_able_to_ask
+
+    terminal.set_up(quiet=quiet, log_format=one_of(log_format, LOG_FORMATS, "--log-format"))
+    must_be_able_to_ask(yes, command)

@@ -1,0 +1,65 @@
+"""``sandbox``: a local Braze, for rehearsals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bulk_sender.cli import completion
+from bulk_sender.cli.console.signals import listen
+from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.errors import BulkSenderError
+
+if TYPE_CHECKING:
+    from bulk_sender.sandbox import Sandbox
+
+
+def sandbox(
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")] = 0,
+    weather: Annotated[
+        str,
+        typer.Option(
+            "--weather",
+            metavar="NAME",
+            help="calm, slow, throttled, lost-answers, outage or storm.",
+            autocompletion=completion.weathers,
+        ),
+    ] = "calm",
+) -> None:
+    """Serve a faithful local Braze on loopback until SIGINT or SIGTERM, and print its URL.
+
+    It takes any key and any campaign, enforces Braze's documented rules and rate limits, and keeps a ledger of what it
+    accepted at URL/_sandbox/ledger.
+    """
+    from bulk_sender.cli.options import one_of
+    from bulk_sender.sandbox import WEATHERS, Sandbox
+
+    one_of(weather, WEATHERS, "--weather")
+    _serve(Sandbox(port=port, weather=weather))
+
+
+def _serve(served: Sandbox) -> None:
+    import anyio
+
+    from bulk_sender.cli.render.layout import number, several
+
+    async def until_a_signal() -> None:
+        async with served, anyio.create_task_group() as group:
+            await group.start(listen, lambda number: group.cancel_scope.cancel(), lambda number: None)
+            terminal.data(served.url)
+            terminal.say([f"Ctrl-C ends it; what it accepted: {served.url}/_sandbox/ledger"])
+
+    try:
+        anyio.run(until_a_signal)
+    except OSError as error:
+        raise BulkSenderError(
+            f"the sandbox can't start: {error.strerror or error}", hint="choose another --port; 0 takes a free one"
+        ) from None
+    facts = served.ledger.facts()
+    terminal.say(
+        [
+            f"{several(facts['requests'], 'request')}, {number(facts['accepted_requests'])} accepted "
+            f"with {several(facts['accepted_recipients'], 'recipient')}"
+        ]
+    )

@@ -1,0 +1,146 @@
+"""``send`` and ``check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bulk_sender.cli import completion
+from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.options import (
+    FORMATS,
+    LOG_FORMATS,
+    RUNS_DIR,
+    AsJson,
+    CampaignId,
+    Canary,
+    CanvasId,
+    Concurrency,
+    ConfigFile,
+    Endpoint,
+    Inputs,
+    Limit,
+    LogFormat,
+    MaxRecipients,
+    MetricsFile,
+    NotAfter,
+    Quiet,
+    Rate,
+    RunsDir,
+    Yes,
+    one_of,
+    overrides,
+)
+
+
+def send(
+    inputs: Inputs,
+    config: ConfigFile = None,
+    campaign_id: CampaignId = None,
+    canvas_id: CanvasId = None,
+    endpoint: Endpoint = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option(
+            "--run-id",
+            metavar="ID",
+            help="Name the run; the same command again goes on with it.",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    limit: Limit = None,
+    max_recipients: MaxRecipients = None,
+    not_after: NotAfter = None,
+    rate: Rate = None,
+    concurrency: Concurrency = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="csv|parquet|ndjson",
+            help="Of the results.",
+            autocompletion=completion.among(FORMATS),
+        ),
+    ] = "csv",
+    canary: Canary = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            help="Send what this plan of check says, or nothing if one byte would differ.",
+            show_default=False,
+        ),
+    ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Send to a Braze of its own inside this process; needs no key.")
+    ] = False,
+    weather: Annotated[
+        str | None,
+        typer.Option(
+            "--weather",
+            metavar="NAME",
+            help="The sandbox's day: calm, slow, throttled, lost-answers, outage or storm.",
+            autocompletion=completion.weathers,
+        ),
+    ] = None,
+    metrics_file: MetricsFile = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    log_format: LogFormat = "text",
+) -> None:
+    """Validate the input, show what is about to be sent, ask, send, and write the results.
+
+    With --run-id, the same command can be repeated safely: a finished run is only reported, a stopped one goes on.
+    """
+    from bulk_sender.cli.console.questions import must_be_able_to_ask
+    from bulk_sender.errors import ConfigError
+
+    terminal.set_up(quiet=quiet, log_format=one_of(log_format, LOG_FORMATS, "--log-format"))
+    must_be_able_to_ask(yes, "send")
+    one_of(format_, FORMATS, "--format")
+    if weather is not None and not sandbox:
+        raise ConfigError("--weather is the sandbox's", hint="give --sandbox too")
+    settings = overrides(
+        campaign_id=campaign_id,
+        canvas_id=canvas_id,
+        endpoint=endpoint,
+        limit=limit,
+        rate=rate,
+        concurrency=concurrency,
+    )
+
+    import bulk_sender as bs
+    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.environment import take_environment
+
+    watch = Watch(yes=yes, canary=canary)
+    code = watch.deliver(
+        lambda: bs.send_async(
+            inputs,
+            config=config,
+            overrides=settings,
+            run_id=run_id,
+            runs_dir=runs_dir,
+            max_recipients=max_recipients,
+            not_after=not_after,
+            metrics_file=metrics_file,
+            result_format=format_,  # type: ignore[arg-type]
+            sandbox=sandbox,
+            weather=weather or "calm",
+            environment=take_environment(),
+            on_rows=watch.on_rows,
+            count_first=not yes,
+            hold_after=canary,
+            on_hold=watch.on_hold,
+            plan=plan,
+            **watch.handles(),
+        ),
+        nothing="has been finished before, with this input: nothing was sent now.",
+        as_json=as_json,
+    )
+    raise typer.Exit(code)

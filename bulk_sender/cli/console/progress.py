@@ -1,0 +1,290 @@
+"""How a delivery goes: painted on a terminal, one plain line now and then without one, or events for a log."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from rich.text import Text
+
+from bulk_sender.cli.console.terminal import Terminal
+from bulk_sender.cli.render.layout import STYLES, number, roughly, several
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bulk_sender.observe.events import Progress
+
+EVERY_S = 10.0
+"""Seconds between two plain lines, or two progress events."""
+_WINDOW_S = 10.0
+_BAR = 60
+
+
+class Report(Protocol):
+    """Tells people or programs how it goes. Called from one thread."""
+
+    def reading(self, rows: int) -> None:
+        """Rows are being counted; nothing is sent yet."""
+
+    def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
+        """``expected``: recipients to send in all, None when nobody knows; ``stopping``: why, or empty."""
+
+    def clear(self) -> None:
+        """Make room for something else."""
+
+
+def report_for(terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> Report:
+    """The report that fits: JSON events, a painted block, plain lines, or nothing."""
+    if terminal.quiet:
+        return Silence()
+    if terminal.log_format == "json":
+        return EventReport(terminal, clock)
+    console = terminal.err
+    if console.is_terminal and not console.is_dumb_terminal:
+        return PaintedReport(console)
+    return LineReport(terminal, clock)
+
+
+class Silence:
+    def reading(self, rows: int) -> None: ...
+
+    def moment(self, progress: Progress, expected: int | None, stopping: str) -> None: ...
+
+    def clear(self) -> None: ...
+
+
+class Speed:
+    """Recipients a second over the last moments, and the time left at that speed."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def take(self, progress: Progress) -> float:
+        """The speed now, in recipients a second."""
+        self._seen.append((progress.elapsed_s, settled(progress)))
+        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > _WINDOW_S:
+            self._seen.popleft()
+        (began, before), (now, after) = self._seen[0], self._seen[-1]
+        return (after - before) / (now - began) if now > began else 0.0
+
+
+def settled(progress: Progress) -> int:
+    """Recipients that this process has an outcome for."""
+    return progress.accepted + progress.failed + progress.unknown
+
+
+def time_left(progress: Progress, expected: int | None, speed: float) -> str:
+    """``2:10 min left``, or empty when it can't be told."""
+    if expected is None or speed <= 0 or settled(progress) >= expected:
+        return ""
+    return f"{roughly((expected - settled(progress)) / speed + progress.waiting_s)} left"
+
+
+class LineReport:
+    """A plain line at the start and every ten seconds, and one whenever a wait or a ramp begins."""
+
+    def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
+        self._terminal, self._clock = terminal, clock
+        self._next: float | None = None
+        self._waiting = self._ramping = False
+        self._stopping = ""
+        self._speed = Speed()
+
+    def reading(self, rows: int) -> None:
+        if self._is_due():
+            self._terminal.say([f"reading: {several(rows, 'row')}"])
+
+    def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
+        speed = self._speed.take(progress)
+        if stopping != self._stopping:
+            self._stopping = stopping
+            self._terminal.say([stopping])
+        if bool(progress.waiting_s) != self._waiting:
+            self._waiting = bool(progress.waiting_s)
+            if self._waiting:
+                self._terminal.say([waiting(progress)])
+        if bool(progress.ramping_s) != self._ramping:
+            self._ramping = bool(progress.ramping_s)
+            if self._ramping:
+                self._terminal.say([ramping(progress)])
+        if self._is_due():
+            self._terminal.say([plain_line(progress, expected, speed)])
+
+    def clear(self) -> None: ...
+
+    def _is_due(self) -> bool:
+        now = self._clock()
+        if self._next is None:
+            self._next = now + EVERY_S
+        if now < self._next:
+            return False
+        self._next = now + EVERY_S
+        return True
+
+
+def plain_line(progress: Progress, expected: int | None, speed: float) -> str:
+    """``1,560 of 3,000 recipients, 1,000 a second, 2:10 min left; 10 unknown``."""
+    parts = [f"{_done(progress, expected)}, {number(speed)} a second"]
+    if left := time_left(progress, expected, speed):
+        parts[0] += f", {left}"
+    if trouble := [text for text, _ in _trouble(progress)]:
+        parts.append(", ".join(trouble))
+    return "; ".join(parts)
+
+
+def _done(progress: Progress, expected: int | None) -> str:
+    if expected is None:
+        return several(settled(progress), "recipient")
+    return f"{number(settled(progress))} of {several(expected, 'recipient')}"
+
+
+def waiting(progress: Progress) -> str:
+    return f"waiting {roughly(progress.waiting_s)} for {progress.waiting_for}"
+
+
+def ramping(progress: Progress) -> str:
+    now, full = number(progress.rate_now), number(progress.rate_asked)
+    return f"ramping up behind the canary: {now} of {full} requests a second, all in {roughly(progress.ramping_s)}"
+
+
+def _trouble(progress: Progress) -> list[tuple[str, str]]:
+    """What is not as it should be, with a style."""
+    found = [
+        (progress.unknown, "unknown", STYLES["unknown"]),
+        (progress.failed, "failed", STYLES["failed"]),
+        (progress.retries, "repeated", "yellow"),
+        (progress.throttled, "throttled", "yellow"),
+    ]
+    return [(f"{number(count)} {name}", style) for count, name, style in found if count]
+
+
+class PaintedReport:
+    """A block of a few lines that fits any width."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._painter = Painter(console)
+        self._speed = Speed()
+
+    def reading(self, rows: int) -> None:
+        self._painter.paint([Text(f" reading: {several(rows, 'row')}", "dim")])
+
+    def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
+        speed = self._speed.take(progress)
+        self._painter.paint(painting(progress, expected, speed, stopping, self._console.width))
+
+    def clear(self) -> None:
+        self._painter.paint([])
+
+
+class Painter:
+    """Paints lines over those it painted before. The cursor stays visible, whatever ends the process."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._height = 0
+
+    def paint(self, lines: Sequence[Text]) -> None:
+        """In one write, cut at the terminal's width: a line that wrapped would be one more to paint over."""
+        with self._console.capture() as captured:
+            for line in lines:
+                self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True, soft_wrap=False)
+        back = f"\x1b[{self._height}A\r\x1b[J" if self._height else ""
+        self._height = len(lines)
+        self._console.file.write(back + captured.get())
+        self._console.file.flush()
+
+
+def painting(progress: Progress, expected: int | None, speed: float, stopping: str, width: int) -> list[Text]:
+    """The block: the bar, how far it is, how fast, what is wrong, and what it waits for."""
+    lines = [_bar(progress, expected, max(10, min(_BAR, width - 2)))]
+    share = f" {settled(progress) / expected:4.0%}" if expected else ""
+    pieces = [
+        (f"{_done(progress, expected)}{share}", "bold"),
+        (f"{number(speed)} a second", ""),
+        (time_left(progress, expected, speed), ""),
+        (f"{roughly(progress.elapsed_s)} so far", "dim"),
+        *_trouble(progress),
+        (f"{progress.in_flight} under way" if progress.in_flight else "", "dim"),
+    ]
+    lines += flow([piece for piece in pieces if piece[0]], width)
+    if progress.waiting_s:
+        lines += _words(waiting(progress), "yellow", width)
+    elif progress.ramping_s:
+        lines += _words(ramping(progress), "cyan", width)
+    if stopping:
+        lines += _words(stopping, "bold yellow", width)
+    return lines
+
+
+def _words(text: str, style: str, width: int) -> list[Text]:
+    return flow([(word, style) for word in text.split(" ")], width, between=" ")
+
+
+def _bar(progress: Progress, expected: int | None, width: int) -> Text:
+    """Done and to do differ in shape, too: not everybody sees the colour, and not every terminal has one."""
+    done = width if expected == 0 else round(width * min(1.0, settled(progress) / expected)) if expected else 0
+    return Text.assemble(" ", ("━" * done, "green"), ("─" * (width - done), "dim"))
+
+
+def flow(pieces: list[tuple[str, str]], width: int, between: str = " · ") -> list[Text]:
+    """Pieces one after the other, on as many lines as the width asks for."""
+    lines: list[Text] = []
+    line = Text(" ")
+    for text, style in pieces:
+        if len(line) > 1 and len(line) + len(between) + len(text) > width:
+            lines.append(line)
+            line = Text(" ")
+        if len(line) > 1:
+            line.append(between, "dim")
+        line.append(text, style)
+    return [*lines, line]
+
+
+class EventReport:
+    """The JSON log: see ``terminal`` for its events."""
+
+    def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
+        self._terminal, self._clock = terminal, clock
+        self._next: float | None = None
+        self._waiting = self._ramping = False
+
+    def reading(self, rows: int) -> None: ...
+
+    def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
+        event = self._terminal.event
+        now = self._clock()
+        if self._next is None:
+            event("run_started", run_id=progress.run_id, expected=expected, rate=round(progress.rate_asked, 3))
+            self._next = now + EVERY_S
+        if bool(progress.waiting_s) != self._waiting:
+            self._waiting = bool(progress.waiting_s)
+            if self._waiting:
+                seconds = round(progress.waiting_s, 1)
+                event("waiting", run_id=progress.run_id, seconds=seconds, **{"for": progress.waiting_for})
+        if bool(progress.ramping_s) != self._ramping:
+            self._ramping = bool(progress.ramping_s)
+            if self._ramping:
+                event("ramping", run_id=progress.run_id, seconds=round(progress.ramping_s, 1))
+        if now >= self._next:
+            self._next = now + EVERY_S
+            event(
+                "progress",
+                run_id=progress.run_id,
+                elapsed_s=round(progress.elapsed_s, 1),
+                rows=progress.rows,
+                accepted=progress.accepted,
+                failed=progress.failed,
+                unknown=progress.unknown,
+                requests=progress.requests,
+                in_flight=progress.in_flight,
+                retries=progress.retries,
+                throttled=progress.throttled,
+                rate=round(progress.rate_now, 3),
+                expected=expected,
+            )
+
+    def clear(self) -> None: ...

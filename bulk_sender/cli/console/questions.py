@@ -1,0 +1,63 @@
+"""Asking, and waiting for an answer that a signal can cut short."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+
+from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.errors import GuardrailError
+
+
+def can_ask() -> bool:
+    """Whether somebody is there: standard input and standard error are a terminal."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def must_be_able_to_ask(yes: bool, what: str) -> None:
+    """Refuse before anything is read: without a word and without a terminal there is nobody to agree."""
+    if not yes and not can_ask():
+        raise GuardrailError(f"{what} asks first, and there is no terminal to ask on", hint="give --yes to go ahead")
+
+
+class Question:
+    """One question at a time, on the terminal. ``cut_short`` may be called from another thread."""
+
+    def __init__(self) -> None:
+        self._wake, self._waker = os.pipe()
+        self.was_cut_short = False
+
+    def cut_short(self) -> None:
+        self.was_cut_short = True
+        os.write(self._waker, b"\0")
+
+    def ask(self, text: str) -> bool:
+        """``text [y/N]``. Anything but a yes is a no, and so is the end of the input."""
+        if self.was_cut_short:
+            return False
+        file = terminal.err.file
+        file.write(f"{text} [y/N] ")
+        file.flush()
+        answer = self._line()
+        if not answer.endswith("\n"):
+            file.write("\n")
+        return answer.strip().lower() in ("y", "yes")
+
+    def _line(self) -> str:
+        line = b""
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([0, self._wake], [], [])
+            if self._wake in ready:
+                return ""
+            try:
+                more = os.read(0, 1024)
+            except OSError:  # the terminal went away
+                return ""
+            if not more:
+                return ""
+            line += more
+        return line.decode("utf-8", "replace")

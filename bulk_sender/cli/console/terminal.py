@@ -1,0 +1,204 @@
+"""The terminal: standard error for people (or a log), standard output for data. Either may die without harm.
+
+With ``--log-format json`` standard error is one JSON object a line. All have ``at`` (UTC, ISO 8601) and ``event``;
+counts are of recipients unless said. None holds a recipient's data.
+
+=============== =========================== =======================================================================
+event           when                        fields besides
+=============== =========================== =======================================================================
+run_started     a run begins to deliver     run_id; expected (recipients to send, or null); rate (requests a second)
+progress        every 10 s                  run_id, elapsed_s, rows (planned so far), accepted, failed, unknown,
+                                            requests, in_flight, retries, throttled, rate, expected
+waiting         all requests have to wait   run_id, seconds, for
+ramping         a canary was approved       run_id, seconds (until the rate is reached)
+stopped         a run has ended early       run_id, reason (as in summary.json, e-mail addresses masked)
+run_finished    the end, also after stopped run_id, state, exit_code, rows and the six counts, batches, requests,
+                                            elapsed_s, recipients_per_s
+warning         something is worth a look   message
+error           a command failed            message, hint, exit_code
+=============== =========================== =======================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from bulk_sender.text.masking import without_addresses
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+LogFormat = Literal["text", "json"]
+
+
+class Enduring:
+    """A standard stream that may go away: from then on whatever is written is dropped without a word."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        self._stream = stream
+        self._is_terminal = False
+        with suppress(OSError, ValueError):
+            self._is_terminal = stream is not None and stream.isatty()
+
+    @property
+    def encoding(self) -> str:
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._is_terminal and self._stream is not None
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise OSError("no stream")
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
+            except (OSError, ValueError):
+                self._give_up()
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """What is buffered must not fail again when the interpreter ends: let it run into the void."""
+        stream, self._stream = self._stream, None
+        with suppress(OSError, ValueError, AttributeError):
+            void = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(void, stream.fileno())  # type: ignore[union-attr]
+            os.close(void)
+
+
+class Terminal:
+    """This process's two output streams, and how much and in which form it talks on them."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.log_format: LogFormat = "text"
+
+    def set_up(self, *, quiet: bool = False, log_format: str = "text") -> None:
+        """``quiet``: nothing but errors. ``log_format``: ``text`` for people, ``json`` for programs."""
+        self.quiet = quiet
+        self.log_format = "json" if log_format == "json" else "text"
+
+    @staticmethod
+    def open_missing_streams() -> None:
+        """A file must never get the number of a standard stream that was closed: others would write into it."""
+        for number in (0, 1, 2):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)
+
+    @cached_property
+    def err(self) -> Console:
+        return self._console(sys.stderr)
+
+    @cached_property
+    def out(self) -> Console:
+        return self._console(sys.stdout)
+
+    @staticmethod
+    def _console(stream: IO[str] | None) -> Console:
+        from rich.console import Console
+
+        file: Any = Enduring(stream)
+        return Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    @property
+    def is_chatty(self) -> bool:
+        """Whether people read along."""
+        return not self.quiet and self.log_format == "text"
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal behind standard error; None when there is none, and nothing is to be wrapped."""
+        return self.err.width if self.err.is_terminal else None
+
+    @property
+    def out_width(self) -> int | None:
+        return self.out.width if self.out.is_terminal else None
+
+    def say(self, lines: Iterable[Text | str], *, always: bool = False) -> None:
+        """To people, on standard error. ``always``: also when quiet, since a question follows."""
+        if self.is_chatty or always:
+            for line in lines:
+                self.err.print(line)
+
+    def show(self, lines: Iterable[Text | str]) -> None:
+        """What was asked for, on standard output."""
+        for line in lines:
+            self.out.print(line)
+
+    def data(self, text: str) -> None:
+        """A line of data on standard output, in UTF-8 whatever the locale."""
+        self.data_bytes(text.encode("utf-8", "backslashreplace") + b"\n")
+
+    def json(self, value: Any) -> None:
+        """JSON, alone on standard output."""
+        self.data(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+    def data_bytes(self, data: bytes) -> bool:
+        """Bytes on standard output. False when nobody reads them any more."""
+        if sys.stdout is None:
+            return False
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except (OSError, ValueError):
+            Enduring(sys.stdout)._give_up()
+            return False
+        return True
+
+    def warn(self, message: str) -> None:
+        if self.quiet:
+            return
+        if self.log_format == "json":
+            self.event("warning", message=message)
+            return
+        from bulk_sender.cli.render.layout import notice
+
+        self.say(notice("warning", "yellow", message, "", self.width))
+
+    def fail(self, message: str, hint: str, exit_code: int) -> None:
+        """An error: said in any case."""
+        if self.log_format == "json":
+            self.event("error", message=without_addresses(message), hint=hint, exit_code=exit_code)
+            return
+        from bulk_sender.cli.render.layout import notice
+
+        for line in notice("error", "bold red", message, hint, self.width):
+            self.err.print(line)
+
+    def debug(self, text: str) -> None:
+        self.err.print(text)
+
+    def event(self, event: str, **facts: Any) -> None:
+        """One line of the JSON log."""
+        if self.log_format != "json" or (self.quiet and event != "error"):
+            return
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        file = self.err.file
+        file.write(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=False) + "\n")
+        file.flush()
+
+
+terminal = Terminal()

@@ -1,0 +1,202 @@
+"""A delivery under the eyes of a terminal: questions, progress, signals, and what is said at its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+
+from bulk_sender.cli.console import signals
+from bulk_sender.cli.console.narrator import Narrator
+from bulk_sender.cli.console.progress import report_for
+from bulk_sender.cli.console.questions import Question, can_ask
+from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.render import preview as messages
+from bulk_sender.cli.render import summary as summaries
+from bulk_sender.cli.render.layout import STYLES
+from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
+from bulk_sender.eventloop import run
+from bulk_sender.observe.events import Progress
+from bulk_sender.reporting.origin import Origin
+from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.control import Control
+from bulk_sender.run.preview import Preview
+from bulk_sender.text.masking import without_addresses
+
+
+class Watch:
+    """Holds one delivery in hand. ``handles`` goes to the library's function; ``deliver`` runs it."""
+
+    def __init__(self, *, yes: bool, canary: int | None = None) -> None:
+        self.control = Control()
+        self.has_begun = False
+        """Whether the run has begun to deliver: requests may have left."""
+        self._yes = yes
+        self._canary = canary
+        self._signal = 0
+        self._question = Question()
+        self._narrator = Narrator(report_for(terminal))
+
+    def handles(self) -> dict[str, Any]:
+        """What ``send_async``, ``resume_async`` and ``retry_async`` take alike."""
+        return {
+            "control": self.control,
+            # Nobody to ask and nothing to show: then a new run's input need not be counted before it is sent.
+            "confirm": None if self._yes and terminal.quiet else self._confirm,
+            "on_progress": self._on_progress,
+        }
+
+    def deliver(
+        self,
+        begin: Callable[[], Awaitable[Summary]],
+        *,
+        nothing: str,
+        as_json: bool,
+    ) -> int:
+        """Run a delivery and say what came of it; ``nothing``: what to say of a run that there was nothing to do for.
+
+        Returns the exit code. A mistake of the program's own carries exit code 3 once sending has begun, as expected
+        trouble does: the run can be resumed.
+        """
+        signals.outlive_the_terminal()
+        try:
+            with self._narrator, _library_warnings():
+                summary = run(self._run, begin)
+            return self._conclude(summary, nothing, as_json)
+        except Exception as error:
+            if not self.has_begun or isinstance(error, BulkSenderError):
+                raise
+            raise InternalError.of(error, exit_code=3) from error
+
+    async def _run(self, begin: Callable[[], Awaitable[Summary]]) -> Summary:
+        trouble: Exception | None = None
+        summary: Summary | None = None
+        async with anyio.create_task_group() as group:
+            await group.start(signals.listen, self._first, self._second)
+            try:
+                summary = await begin()
+            except Exception as error:  # kept out of the group, which would wrap it
+                trouble = error
+            group.cancel_scope.cancel()
+        if trouble is not None:
+            raise trouble
+        assert summary is not None
+        return summary
+
+    # --- signals ------------------------------------------------------------------------------------------------
+
+    def _first(self, number: int) -> None:
+        self._signal = number
+        self._question.cut_short()
+        name = signal.Signals(number).name
+        self.control.stop(name, number)
+        self._narrator.stop("stopping: requests under way may end; once more to leave them in doubt")
+
+    def _second(self, number: int) -> None:
+        if not self.has_begun:
+            os._exit(128 + number)  # reading can't be cut short, and nothing was sent
+        self._narrator.stop("leaving at once")
+        self.control.abort()
+
+    def _refuse_if_interrupted(self) -> None:
+        if self._signal:
+            error = Interrupted("interrupted: nothing was sent")
+            error.exit_code = 128 + self._signal
+            raise error
+
+    # --- what the library calls ---------------------------------------------------------------------------------
+
+    def on_rows(self, rows: int) -> None:
+        """In a thread: rows are counted. A signal ends that here."""
+        self._refuse_if_interrupted()
+        self._narrator.reading(rows)
+
+    def _confirm(self, about: Preview) -> bool:
+        """In a thread: show what is about to be sent, and ask."""
+        self._narrator.clear()
+        self._narrator.expected = about.recipients
+        asks = not self._yes and about.recipients != 0
+        terminal.say(messages.preview(about, terminal.width, canary=self._canary), always=asks)
+        for warning in messages.warnings(about):
+            terminal.warn(warning)
+        terminal.say([""], always=asks)
+        agreed = not asks or self._question.ask(messages.question(about))
+        self._refuse_if_interrupted()
+        return agreed
+
+    def ask(self, text: str) -> bool:
+        """In a thread: a question of the caller's own, which a signal cuts short."""
+        self._narrator.clear()
+        agreed = self._question.ask(text)
+        self._refuse_if_interrupted()
+        return agreed
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.has_begun = True
+        self._narrator.moment(progress)
+
+    async def on_hold(self, progress: Progress) -> bool:
+        """The canary is out: ask whether the rest may follow."""
+        return await anyio.to_thread.run_sync(self._ask_about_the_rest, progress)
+
+    def _ask_about_the_rest(self, progress: Progress) -> bool:
+        with self._narrator.silent():
+            terminal.say(summaries.held(progress, self._canary or 0, terminal.width))
+            return can_ask() and self._question.ask("Send the rest?")
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def _conclude(self, summary: Summary, nothing: str, as_json: bool) -> int:
+        code = summary.exit_code if self.has_begun else standing_code(summary)
+        if not self.has_begun:
+            terminal.say([f"Run {summary.run_id} {nothing}", ""])
+        if terminal.is_chatty:
+            terminal.say(summaries.summary(summary, terminal.width, Origin.behind(summary)))
+        if summary.state in ("stopped", "interrupted"):
+            terminal.event("stopped", run_id=summary.run_id, reason=without_addresses(summary.reason or ""))
+        if (
+            terminal.quiet and code
+        ):  # whoever asked for silence is told of trouble all the same: cron mails what is said
+            terminal.fail(summaries.trouble(summary), summaries.how_to_go_on(summary), code)
+        counts = {name: getattr(summary, name) for name in ("rows", *STYLES, "batches", "requests")}
+        terminal.event(
+            "run_finished",
+            run_id=summary.run_id,
+            state=summary.state,
+            exit_code=code,
+            **counts,
+            elapsed_s=summary.elapsed_s,
+            recipients_per_s=summary.recipients_per_s,
+        )
+        if as_json:
+            terminal.json(summary.to_dict())
+        return code
+
+
+def standing_code(summary: Summary) -> int:
+    """The exit code for a run as it stands, when it was not this process that stopped it: 0, 1 or 3."""
+    return 3 if summary.state in ("stopped", "interrupted") else summary.exit_code
+
+
+class _Warnings(logging.Handler):
+    """What the library has to say, in the form of all else on this terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        terminal.warn(record.getMessage())
+
+
+@contextmanager
+def _library_warnings() -> Iterator[None]:
+    log, handler = logging.getLogger("bulk_sender"), _Warnings(logging.WARNING)
+    log.addHandler(handler)
+    propagated, log.propagate = log.propagate, False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = propagated

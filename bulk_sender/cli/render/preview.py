@@ -1,0 +1,136 @@
+"""What a send says about itself: what it is about to do, and what came of it. Pure: facts in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from bulk_sender.cli.render.layout import (
+    STYLES,
+    clock,
+    command,
+    counted,
+    duration,
+    labelled,
+    number,
+    several,
+    shown,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from bulk_sender.planning.report import CheckReport
+    from bulk_sender.reporting.doubts import Doubt
+    from bulk_sender.run.preview import Preview
+
+# --- before -------------------------------------------------------------------------------------------------------
+
+
+def preview(about: Preview, width: int | None, *, canary: int | None = None) -> list[Text]:
+    """What is about to be sent, to whom and where."""
+    title = f"About to send again, in run {about.run_id}" if about.again else "About to send"
+    if about.standing is not None and not about.again:
+        title = f"About to go on with run {about.run_id}"
+    lines = [Text(line, "bold") for line in wrapped(title, width, indent="  ", first="")]
+    lines += labelled(about.kind, about.target, width, style="bold")
+    if about.sandbox:
+        lines += labelled("to", f"a sandbox on this machine, {about.sandbox}: nothing leaves it", width)
+    else:
+        lines += labelled("to", about.endpoint, width, style="bold")
+    if about.report is not None:
+        lines += of_input(about.report, about.rate, width)
+    elif about.standing is None:
+        lines += labelled("rate", f"{about.rate}; a large input is counted while it is sent", width)
+    if about.standing is not None:
+        lines += _standing(about, width)
+    if about.plan:
+        lines += labelled("plan", f"each request as planned (SHA-256 {about.plan})", width)
+    policy = "tried again when" if about.server_errors == "retry" else "held as unknown even when"
+    lines += labelled("on 5XX", f"{policy} Braze itself says that nothing was sent", width)
+    if canary is not None:
+        lines += labelled("canary", f"the first {several(canary, 'row')}, then a word from you", width)
+    return lines
+
+
+def question(about: Preview) -> str:
+    if about.recipients is None:
+        return "Go on?"
+    return f"Send to {several(about.recipients, 'recipient')}?"
+
+
+def warnings(about: Preview) -> list[str]:
+    """What is worth a second look before saying yes."""
+    found = list(about.report.warnings) if about.report is not None else []
+    if about.unused:
+        found.append("not sent: column " + ", ".join(map(repr, about.unused)) + " fits no field of a recipient")
+    if not about.sandbox and not about.known_host:
+        found.append(f"{about.endpoint} is not among the known Braze instances: is it spelt right?")
+    return found
+
+
+def of_input(report: CheckReport, rate: str, width: int | None) -> list[Text]:
+    """How many rows can go, how many can't and why, and what it takes."""
+    rows = [("recipients", report.valid, f"of {several(report.rows, 'row')}", "bold" if report.valid else "bold red")]
+    if report.rejected:
+        rows.append(("rejected", report.rejected, reasons(report), STYLES["rejected"]))
+    if report.duplicate:
+        rows.append(("duplicates", report.duplicate, "left out", ""))
+    rows.append(("requests", report.requests, f"about {duration(report.seconds)} at {rate}", ""))
+    return counted(rows, width)
+
+
+def reasons(report: CheckReport) -> str:
+    """``5 email_invalid, 3 identifier_missing``, the most frequent first."""
+    counted = [(facts["count"], code) for code, facts in report.reasons.items() if code != "duplicate"]
+    return ", ".join(f"{number(count)} {code}" for count, code in sorted(counted, key=lambda item: -item[0]))
+
+
+def _standing(about: Preview, width: int | None) -> list[Text]:
+    assert about.standing is not None
+    standing = about.standing
+    so_far = [f"{name.replace('_', ' ')} {number(getattr(standing, name))}" for name in STYLES]
+    lines = labelled("so far", ", ".join(text for text in so_far if not text.endswith(" 0")) or "nothing", width)
+    for status, rows in about.again.items():
+        lines += labelled("again", several(rows, f"{status} row"), width, style=STYLES[status])
+    if standing.not_sent:
+        also = "also " if about.again else ""
+        lines += labelled("left", f"{also}{several(standing.not_sent, 'row')} not sent yet", width)
+    lines += doubts(about.doubts, width)
+    if about.doubts:
+        lines += labelled("mind", "whoever got the message already gets it once more", width, style="bold yellow")
+    return lines
+
+
+def doubts(evidence: tuple[Doubt, ...], width: int | None) -> list[Text]:
+    """What is known of unknown rows: how many, what happened, when, and what is likely."""
+    digits = 2 + max((len(number(doubt.rows)) for doubt in evidence), default=0)
+    lines: list[Text] = []
+    for doubt in evidence:
+        since, until = clock(doubt.since), clock(doubt.until)
+        same_day = since[:10] == until[:10]
+        when = since + (f" to {until[11:] if same_day else until}" if until != since else "")
+        likely = f"; likely {doubt.likely.replace('_', ' ')}" if doubt.likely else ""
+        text = f"{doubt.message}{likely}; sent {when} UTC, in {several(doubt.batches, 'batch', 'batches')}"
+        head, *rest = wrapped(text, width, indent=" " * (digits + 2), first=f"{number(doubt.rows):>{digits}}  ")
+        lines += [Text.assemble((head[:digits], STYLES["unknown"]), head[digits:]), *map(Text, rest)]
+    return lines
+
+
+def rehearsal(inputs: Sequence[str], config: Path | None) -> list[Text]:
+    """What may come after a check: the same, sent to nobody."""
+    options = ["--config", str(config)] if config is not None else []
+    again = command("send", *inputs, *options, "--sandbox")
+    return [Text(), Text("See it go to a sandbox on this machine:"), Text.assemble("  ", (again, "bold"))]
+
+
+def planned(report: CheckReport, path: Path, width: int | None) -> list[Text]:
+    """A plan was written: what it holds to, in numbers to compare it by."""
+    requests, recipients = several(report.requests, "request"), several(report.valid, "recipient")
+    text = f"Plan written to {shown(path)}: {requests} for {recipients}, SHA-256 {report.bodies_sha256}"
+    return [Text(line) for line in wrapped(text, width, indent="  ", first="")]
+
+
+# --- after --------------------------------------------------------------------------------------------------------

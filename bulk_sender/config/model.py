@@ -1,0 +1,340 @@
+"""The configuration: one validated model made from defaults, a TOML file, the environment and flags.
+
+Later sources win: defaults < file < environment < flags. The model is frozen, holds no secret, and its
+``frozen_settings`` are what a run remembers and compares when it is resumed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from bulk_sender.config.base import Constant, JsonObject, Model
+from bulk_sender.config.hours import Window
+from bulk_sender.config.loading import overlaid, read_toml, refuse_keys
+from bulk_sender.config.problems import explain
+from bulk_sender.config.rate import Rate
+from bulk_sender.errors import ConfigError
+
+FieldType = Literal["string", "integer", "float", "boolean", "datetime", "date", "json", "list"]
+
+IDENTIFIERS = ("external_user_id", "email", "user_alias", "braze_id")
+
+
+class Source(Model):
+    """Where one field comes from: a ``column``, or a constant ``value``; ``type`` and ``format`` convert it."""
+
+    column: str | None = None
+    value: Constant = None
+    type: FieldType | None = None
+    format: str | None = None
+    """A strptime pattern for ``date`` and ``datetime``, for files that don't use ISO 8601."""
+    separator: str = Field(default="|", min_length=1)
+    """What stands between the values of a ``list``."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.column is None) == ("value" not in self.model_fields_set):
+            raise ValueError("give either column or value")
+        if self.format is not None and self.type not in ("date", "datetime"):
+            raise ValueError("a format belongs to type date or datetime")
+        return self
+
+    @property
+    def is_constant(self) -> bool:
+        return self.column is None
+
+
+def _source(raw: Any) -> Any:
+    return {"column": raw} if isinstance(raw, str) else raw
+
+
+def _prioritization(raw: Any) -> Any:
+    return {"value": raw} if isinstance(raw, list) else _source(raw)
+
+
+FieldSource = Annotated[Source, BeforeValidator(_source)]
+
+
+class AliasSource(Model):
+    """Where the two parts of a user alias come from."""
+
+    alias_name: FieldSource
+    alias_label: FieldSource
+
+
+class RecipientConfig(Model):
+    """Where each field of a recipient comes from. Empty: the columns' names are the mapping."""
+
+    external_user_id: FieldSource | None = None
+    email: FieldSource | None = None
+    user_alias: AliasSource | None = None
+    braze_id: FieldSource | None = None
+    prioritization: Annotated[Source, BeforeValidator(_prioritization)] | None = None
+    send_to_existing_only: FieldSource | None = None
+    trigger_properties: dict[str, FieldSource] = Field(default_factory=dict)
+    attributes: dict[str, FieldSource] = Field(default_factory=dict)
+    subscription_groups: dict[str, FieldSource] = Field(default_factory=dict)
+    """Subscription group id → the column that holds ``subscribed`` or ``unsubscribed``."""
+    identifier_order: tuple[str, ...] = ()
+    """The identifiers in the order they were written: the first that is not empty wins."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _remember_order(cls, raw: Any) -> Any:
+        if isinstance(raw, dict):
+            raw = _canvas_name(raw, ("canvas_entry_properties", "context"))
+            written = raw.get("identifier_order", raw)  # given when a run's configuration comes back from its journal
+            raw = raw | {"identifier_order": tuple(name for name in written if name in IDENTIFIERS and name in raw)}
+        return raw
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.model_fields_set - {"identifier_order"})
+
+
+def _canvas_name(raw: JsonObject, names: tuple[str, ...]) -> JsonObject:
+    """Accept the Canvas' names for what a campaign calls ``trigger_properties``."""
+    given = [name for name in (*names, "trigger_properties") if name in raw]
+    if len(given) > 1:
+        raise ValueError(f"{given[0]} and {given[1]} are two names of one thing: give one")
+    return {("trigger_properties" if name in names else name): value for name, value in raw.items()}
+
+
+class BrazeConfig(Model):
+    """The workspace's host and the campaign or Canvas to trigger."""
+
+    endpoint: str | None = None
+    campaign_id: str | None = None
+    canvas_id: str | None = None
+    send_id: str | None = None
+    canvas_properties_name: Literal["canvas_entry_properties", "context"] = "canvas_entry_properties"
+    ca_bundle: str | None = None
+    """A PEM file to trust instead of certifi's bundle, e.g. behind a company proxy."""
+    proxy: str | None = None
+    """A proxy to go through. Never taken from the environment: it would see the key."""
+
+    @field_validator("campaign_id", "canvas_id", "send_id")
+    @classmethod
+    def _not_blank(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("is empty")
+        return value
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.campaign_id and self.canvas_id:
+            raise ValueError("campaign_id and canvas_id are both given: a run triggers one of them")
+        if self.canvas_id and self.send_id:
+            raise ValueError("send_id belongs to campaigns, not to a Canvas")
+        return self
+
+
+class Attachment(Model):
+    """One e-mail attachment: its name without extension, and where Braze fetches it."""
+
+    file_name: str = Field(min_length=1)
+    url: str = Field(pattern=r"^https?://")
+
+
+class MessageConfig(Model):
+    """What is the same in every request."""
+
+    trigger_properties: JsonObject = Field(default_factory=dict)
+    audience: JsonObject | None = None
+    attachments: list[Attachment] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canvas_names(cls, raw: Any) -> Any:
+        return _canvas_name(raw, ("canvas_entry_properties", "context")) if isinstance(raw, dict) else raw
+
+    @field_validator("audience")
+    @classmethod
+    def _audience_is_a_tree(cls, value: JsonObject | None) -> JsonObject | None:
+        if value is not None:
+            _check_audience(value, "audience")
+        return value
+
+
+def _check_audience(node: Any, where: str) -> None:
+    """A connected audience is one filter, or ``AND``/``OR`` over a list of such (Braze: connected_audience)."""
+    if not isinstance(node, dict) or len(node) != 1:
+        raise ValueError(f"{where}: a filter is a table with one key, AND, OR or the filter's name")
+    [(name, inner)] = node.items()
+    if name in ("AND", "OR"):
+        if not isinstance(inner, list) or not inner:
+            raise ValueError(f"{where}.{name}: wants a list of at least one filter")
+        for index, child in enumerate(inner):
+            _check_audience(child, f"{where}.{name}[{index}]")
+    elif not isinstance(inner, dict) or not inner:
+        raise ValueError(f"{where}.{name}: a filter's value is a table, such as {{ comparison = …, value = … }}")
+
+
+class InputConfig(Model):
+    """How the input is read, and which of its rows are meant."""
+
+    format: Literal["csv", "parquet", "ndjson", "arrow", "excel", "delta", "iceberg"] | None = None
+    """Detected from the name and the first bytes unless given."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    encoding: str | None = None
+    header: bool = True
+    """Whether a CSV's first line names its columns; without, they are ``column_1``, ``column_2``, …"""
+    null_values: list[str] = Field(default_factory=list)
+    """Cells that mean "nothing", besides empty ones."""
+    decimal: Literal[".", ","] = "."
+    sheet: str | None = None
+    timezone: str = "UTC"
+    """Where datetimes without an offset were meant."""
+    filter: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    duplicates: Literal["first", "allow"] = "first"
+    nulls: Literal["omit", "send"] = "omit"
+    profile_fields: Literal["reject", "warn"] = "warn"
+    """What to do with an attribute that Braze would drop or misread: a profile field (country, gender, …) or a
+    subscription state outside its vocabulary, an ``inc``, ``add`` or ``remove`` of another form."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_byte(cls, value: str | None) -> str | None:
+        if value is not None and (not value.isascii() or value in '"\r\n\x00'):
+            raise ValueError(f"{value!r} can't separate a CSV's fields: use one ASCII character, such as , ; or a tab")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value != "UTC" and not _is_timezone(value):
+            raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/Paris")
+        return value
+
+
+def _is_timezone(name: str) -> bool:
+    """Whether polars, which will read the datetimes, knows it: its database is not the system's."""
+    import polars as pl
+
+    try:
+        pl.select(pl.lit(dt.datetime(2026, 1, 1)).dt.replace_time_zone(name))
+    except pl.exceptions.PolarsError:
+        return False
+    return True
+
+
+class DeliveryConfig(Model):
+    """How fast, how wide and how stubbornly requests are made."""
+
+    rate: str = "250000/hour"
+    reserve: float = Field(default=0.0, ge=0.0, lt=1.0)
+    concurrency: int = Field(default=32, ge=1, le=512)
+    timeout: float = Field(default=60.0, gt=0, le=3600)
+    attempts: int = Field(default=8, ge=1, le=100)
+    server_errors: Literal["retry", "hold"] = "retry"
+    max_body_kb: int = Field(default=256, ge=4, le=4096)
+    """A request's body stays under this many kilobytes: a batch is split rather than sent as a giant."""
+    breaker: int = Field(default=5, ge=1)
+    """The run stops after this many requests in a row that failed or stayed unknown."""
+    max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """The run stops when Braze refuses more than this share of the recipients of late for good; 1.0: it never does."""
+    ramp: float = Field(default=60.0, ge=0.0, le=3600.0)
+    """Seconds in which the pace grows to its rate once a canary was approved; 0: at once. Without a canary none."""
+    retry_budget: float = Field(default=0.2, ge=0.0, le=10.0)
+    """Retries of a run, as a share of its requests (and at least 100), before it stops."""
+    transport: Literal["auto", "httpx", "wire"] = "auto"
+    """How requests travel: httpx's own transport, or the faster one of the extra ``fast`` (auto: if installed)."""
+    window: str | None = None
+    """Hours in which sending is allowed, such as ``"09:00-20:00 Europe/Paris"``; outside them the run waits."""
+    share_rate: bool = True
+    """Whether runs of one workspace on this machine share one rate."""
+
+    @field_validator("timeout", "reserve", "max_failed_share", "ramp", "retry_budget", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any) -> Any:
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("rate")
+    @classmethod
+    def _is_a_rate(cls, value: str) -> str:
+        Rate.parse(value)
+        return value
+
+    @field_validator("window")
+    @classmethod
+    def _is_a_window(cls, value: str | None) -> str | None:
+        if value is not None:
+            Window.parse(value)
+        return value
+
+    @property
+    def pace(self) -> Rate:
+        return Rate.parse(self.rate)
+
+
+class NotifyConfig(Model):
+    """Who is told how a run ends, by way of Apprise (extra ``notify``)."""
+
+    urls_env: str = Field(default="BULK_SENDER_NOTIFY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the addresses: they are secrets, and not for a file."""
+    on: list[Literal["trouble", "end"]] = Field(default=["trouble", "end"], min_length=1)
+
+
+class Config(Model):
+    """Everything that decides what a run sends, and how. The key is not part of it."""
+
+    braze: BrazeConfig = BrazeConfig()
+    message: MessageConfig = MessageConfig()
+    recipient: RecipientConfig = RecipientConfig()
+    input: InputConfig = InputConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
+    notify: NotifyConfig | None = None
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Self:
+        """Read a TOML file (or none) and lay ``overrides`` (dotted key → value, None is skipped) over it.
+
+        Raises ConfigError naming the file and the key; CredentialError when the file holds a key.
+        """
+        where = str(path) if path is not None else "the options"
+        raw = read_toml(Path(path)) if path is not None else {}
+        return cls.parse(overlaid(raw, overrides, where=where), where=where)
+
+    @classmethod
+    def parse(cls, raw: JsonObject, *, where: str) -> Self:
+        """Validate a table, as read from TOML. Raises ConfigError, CredentialError."""
+        refuse_keys(raw, where)
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise ConfigError(
+                f"{where}: {explain(error, cls)}", hint="mend the configuration and run the command again"
+            ) from None
+
+    @property
+    def is_canvas(self) -> bool:
+        return self.braze.canvas_id is not None
+
+    @property
+    def target(self) -> str | None:
+        """The campaign's or Canvas' id."""
+        return self.braze.canvas_id or self.braze.campaign_id
+
+    def frozen_settings(self) -> JsonObject:
+        """What must not change between the parts of one run: all that decides the bodies and where they go."""
+        settings: JsonObject = json.loads(
+            self.model_dump_json(exclude={"delivery": True, "notify": True, "braze": {"ca_bundle", "proxy"}})
+        )
+        settings["delivery"] = {
+            "max_body_kb": self.delivery.max_body_kb,
+            "server_errors": self.delivery.server_errors,
+        }
+        return settings

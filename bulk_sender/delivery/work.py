@@ -1,0 +1,36 @@
+"""What the sender works on, and what it has counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bulk_sender.journal.records import Batch, Status
+from bulk_sender.planning.batches import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A batch with the recipients of its chunk, and the hash of the body if it was ever about to be sent."""
+
+    batch: Batch
+    payload: Payload
+    body_sha256: bytes | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened in this process, for progress: requests, and recipients by outcome."""
+
+    requests: int = 0
+    retries: int = 0
+    in_flight: int = 0
+    throttled: int = 0
+    recipients: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why sending ended early. ``signal`` is 0 unless a signal did it."""
+
+    reason: str
+    signal: int = 0

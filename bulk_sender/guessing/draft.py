@@ -1,0 +1,197 @@
+"""``init``: a first configuration for an input, guessed from its columns and a sample of its rows.
+
+What it writes is accepted by ``check`` as it is. Guesses are on the safe side: everything goes out as a property of
+the message, which Braze forgets; what would be stored in people's profiles is there as a comment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from bulk_sender.config.model import Config, InputConfig
+from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.guessing import column_names as words
+from bulk_sender.guessing.types import Guess, guess_identifiers, guess_nothing, guess_type
+from bulk_sender.reading.locate import Given
+from bulk_sender.reading.source import Source
+from bulk_sender.reading.spool import Spool
+from bulk_sender.recipients.mapping import by_names
+
+SAMPLE_ROWS = 10_000
+
+
+def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
+    """The text of a configuration (TOML) for an input. ``config``: how to read it, and what is known already.
+
+    Looks at the first 10,000 rows. Raises InputError, ConfigError.
+    """
+    config = config or Config()
+    given = [inputs] if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence) else list(inputs)
+    with Spool() as spool:
+        source = Source.open(given, config.input, spool)
+        sample = source.head(SAMPLE_ROWS)
+        if not len(sample):
+            raise InputError(f"{source.files[0].name} has no sound data row", hint="a guess needs rows to look at")
+        return compose(sample, config, encodings=source.guessed_encodings)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a draft to a new file. Raises ConfigError when there is one of that name already."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(
+            f"{path} exists; it is not overwritten", hint="choose another name, or move it away"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}") from None
+
+
+def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = ()) -> str:
+    """The configuration for rows like those of ``sample``. Pure. Raises ConfigError when nothing identifies a row."""
+    mapped, _ = by_names(sample.schema)
+    nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
+    guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values)
+    lines = [*_head(config)]
+    if mapped.identifier_order:
+        lines += [
+            "# The columns' names say what they are (external_user_id, trigger_properties.NAME, attributes.NAME, …),",
+            "# so that no [recipient] is needed.",
+            "",
+        ]
+    else:
+        lines += [*_recipient(sample), *_properties(sample, guesses)]
+    lines += _input(sample, guesses, config, nothing, encodings)
+    return "\n".join(lines) + "\n"
+
+
+def _guesses(sample: pl.DataFrame, nothing: Sequence[str]) -> dict[str, Guess]:
+    return {name: guess_type(sample[name], nothing) for name, dtype in sample.schema.items() if dtype == pl.String}
+
+
+def _head(config: Config) -> Iterator[str]:
+    braze = config.braze
+    yield "# A first configuration, guessed from the columns and a sample of the rows. Read it through, then:"
+    yield "#"
+    yield "#     bulk-sender check INPUT --config THIS_FILE"
+    yield "#"
+    yield "# The key comes from the environment (BRAZE_API_KEY or BRAZE_API_KEY_FILE), never from a file like this."
+    yield ""
+    yield "[braze]"
+    yield (
+        f"endpoint = {_text(braze.endpoint)}"
+        if braze.endpoint
+        else '# endpoint = "https://rest.iad-01.braze.com"    # your instance\'s REST host'
+    )
+    for name, value in (("campaign_id", braze.campaign_id), ("canvas_id", braze.canvas_id)):
+        if value:
+            yield f"{name} = {_text(value)}"
+    if not (braze.campaign_id or braze.canvas_id):
+        yield '# campaign_id = "…"    # an API-triggered campaign; or canvas_id'
+    yield ""
+
+
+def _recipient(sample: pl.DataFrame) -> Iterator[str]:
+    found = guess_identifiers(sample)
+    if not found:
+        raise ConfigError(
+            "no column could identify a recipient: none holds text or whole numbers",
+            hint="the columns are " + ", ".join(map(repr, sample.columns[:12])),
+        )
+    first = next(iter(found))
+    yield "[recipient]"
+    if not words.meaning(found[first], words.IDENTIFIERS):
+        yield "# No column's name says that it identifies people; this one seems to."
+    yield f"{first} = {_text(found[first])}"
+    has_gaps = bool(_is_empty(sample[found[first]]).any())
+    for kind in list(found)[1:]:
+        if has_gaps:
+            yield f"{kind} = {_text(found[kind])}    # where {first} is empty"
+        else:
+            yield f"# {kind} = {_text(found[kind])}    # the first identifier that is not empty wins"
+    if first == "email" or (has_gaps and "email" in found):
+        yield "# Several profiles may share an address: which of them is meant."
+        yield 'prioritization = ["identified", "most_recently_updated"]'
+    yield ""
+
+
+def _is_empty(column: pl.Series) -> pl.Series:
+    return column.is_null() if column.dtype != pl.String else column.str.strip_chars().str.len_bytes().fill_null(0) == 0
+
+
+def _properties(sample: pl.DataFrame, guesses: dict[str, Guess]) -> Iterator[str]:
+    identifiers = set(guess_identifiers(sample).values())
+    names: dict[str, str] = {}
+    for column, dtype in sample.schema.items():
+        if column not in identifiers and dtype not in (pl.Binary, pl.Object):
+            name = words.meaning(column, words.PROPERTIES) or words.slug(column)
+            names[_new(name, names)] = column
+    yield "# What the message's text can use: {{ api_trigger_properties.${name} }}. Delete what it does not need."
+    yield "[recipient.trigger_properties]"
+    for name, column in names.items():
+        yield f"{_key(name)} = {_source(column, guesses.get(column))}"
+    yield ""
+    profile = [name for name in names if name in words.PROFILE_FIELDS]
+    yield "# What is to be stored in people's profiles. Braze keeps it: choose with care."
+    yield "# [recipient.attributes]"
+    for name in profile:
+        yield f"# {_key(name)} = {_source(names[name], guesses.get(names[name]))}"
+    yield ""
+
+
+def _new(name: str, taken: dict[str, str]) -> str:
+    number = 2
+    wanted = name
+    while wanted in taken:
+        wanted = f"{name}_{number}"
+        number += 1
+    return wanted
+
+
+def _source(column: str, guess: Guess | None) -> str:
+    if guess is None or guess.type == "string":
+        return _text(column)
+    form = f", format = {_text(guess.format)}" if guess.format else ""
+    note = f"    # the dates of the sample fit {guess.also} too: which is it?" if guess.also else ""
+    if guess.misfits:
+        note += f"    # not so in {guess.misfits} of the sample's cells: such rows are rejected"
+    return f'{{ column = {_text(column)}, type = "{guess.type}"{form} }}{note}'
+
+
+def _input(
+    sample: pl.DataFrame, guesses: dict[str, Guess], config: Config, nothing: Sequence[str], encodings: Sequence[str]
+) -> Iterator[str]:
+    yield "[input]"
+    given = config.input.model_dump(exclude_unset=True)
+    for name, value in given.items():
+        if name in InputConfig.model_fields and value is not None and name != "decimal":
+            yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
+    if encodings and "encoding" not in given:
+        yield f'encoding = "{encodings[0]}"    # a guess: look at names with accents in what check shows'
+    if nothing:
+        yield f"null_values = {json.dumps(nothing)}"
+    commas = [name for name, guess in guesses.items() if guess.decimal_comma]
+    if commas or config.input.decimal == ",":
+        yield 'decimal = ","' + (f"    # as in the column {_text(commas[0])}" if commas else "")
+    consent = [name for name in sample.columns if words.meaning(name, words.PROPERTIES) == "opted_in"]
+    if consent and "filter" not in given:
+        condition = '"' + consent[0].replace('"', '""') + '"'
+        yield f"# filter = {_text(condition)}    # only people who said yes"
+    if "timezone" not in given and any(guess.type == "datetime" for guess in guesses.values()):
+        yield '# timezone = "Europe/Paris"    # where times without an offset were meant; else UTC'
+
+
+def _text(value: str | None) -> str:
+    """A TOML string, in one line."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)

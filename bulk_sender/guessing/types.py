@@ -1,0 +1,139 @@
+"""From a sample of rows to what its columns hold: the type of each, and which one names a recipient. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from bulk_sender.config.model import FieldType
+from bulk_sender.guessing import column_names as words
+from bulk_sender.recipients.convert import Convention, convert
+
+_DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
+_CLOCKS = (" %H:%M", " %H:%M:%S")
+_INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
+_POINT = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
+_COMMA = r"^-?(0|[1-9][0-9]*)(,[0-9]+)?$"
+_LEADING_ZERO = r"^0[0-9]"
+_NOTHING = ("n/a", "N/A", "NA", "#N/A", "null", "NULL", "None", "NaN", "nan", "\\N", "(null)")
+_ENOUGH = 0.97
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What a column of text seems to hold.
+
+    ``also``: another format that its dates would fit as well; ``misfits``: cells of the sample that are no such thing.
+    """
+
+    type: FieldType = "string"
+    format: str | None = None
+    also: str | None = None
+    decimal_comma: bool = False
+    misfits: int = 0
+
+
+def guess_type(column: pl.Series, nothing: Sequence[str] = ()) -> Guess:
+    """The narrowest type that the cells of a sample fit, but for 3 in 100; text for a sample without cells.
+
+    ``nothing``: cells that stand for an empty one.
+    """
+    cells = column.str.strip_chars()
+    cells = cells.filter((cells.str.len_bytes() > 0) & ~cells.is_in(list(nothing)))
+    if not len(cells):
+        return Guess()
+    return _guess_number(cells) or _guess_moment(cells) or _guess_nested(cells) or Guess()
+
+
+def _guess_number(cells: pl.Series) -> Guess | None:
+    is_answer = words.meaning(cells.name, words.PROPERTIES) == "opted_in"
+    if (is_answer or not _mostly(cells, _INTEGER)) and cells.n_unique() <= 8 and (found := _typed(cells, "boolean")):
+        return found
+    if words.is_code(cells.name) or cells.str.contains(_LEADING_ZERO).any():
+        return None
+    if _mostly(cells, _INTEGER):
+        eight_digits = _mostly(cells, r"^(19|20)\d{6}$")
+        return (_typed(cells, "date", "%Y%m%d") if eight_digits else None) or _typed(cells, "integer")
+    if _mostly(cells, _POINT):
+        return _typed(cells, "float")
+    return replace(Guess("float"), decimal_comma=True) if _mostly(cells, _COMMA) else None
+
+
+def _guess_moment(cells: pl.Series) -> Guess | None:
+    if found := _typed(cells, "date"):
+        return found
+    if _mostly(cells, r"^\d{4}-\d{2}-\d{2}") and (found := _typed(cells, "datetime")):
+        return found
+    wanted: FieldType
+    for wanted, clocks in (("date", ("",)), ("datetime", _CLOCKS)):
+        formats = [day + clock for clock in clocks for day in _DATES]
+        fitting = [found for each in formats if _mostly(cells, _shape(each)) and (found := _typed(cells, wanted, each))]
+        if fitting:
+            best = min(fitting, key=lambda guess: guess.misfits)
+            others = [guess.format for guess in fitting if guess is not best and guess.misfits == best.misfits]
+            return replace(best, also=others[0] if others else None)
+    return None
+
+
+def _guess_nested(cells: pl.Series) -> Guess | None:
+    if _mostly(cells, r"^[\[{]"):
+        return _typed(cells, "json")
+    several = cells.str.contains(r"^[^|]+(\|[^|]+)+$").sum()
+    return Guess("list") if several >= max(2, len(cells) // 5) else None
+
+
+def _mostly(cells: pl.Series, pattern: str) -> bool:
+    return int(cells.str.contains(pattern).sum()) >= _ENOUGH * len(cells)
+
+
+def _typed(cells: pl.Series, kind: FieldType, format: str | None = None) -> Guess | None:
+    """A guess that would reject few of the cells, or None."""
+    converted = convert(pl.col("cell"), pl.String(), kind, Convention(format=format))
+    misfits = cells.alias("cell").to_frame().select(converted.json.is_null().sum()).item()
+    return Guess(kind, format, misfits=misfits) if len(cells) - misfits >= _ENOUGH * len(cells) else None
+
+
+def _shape(format: str) -> str:
+    """Digits as the format has them: parsing alone would take a year of two digits for one of four."""
+    pattern = format.replace(".", r"\.").replace("%Y", r"\d{4}")
+    for part in ("%d", "%m", "%H", "%M", "%S"):
+        pattern = pattern.replace(part, r"\d{1,2}")
+    return f"^{pattern}$"
+
+
+def guess_nothing(sample: pl.DataFrame) -> list[str]:
+    """The words for "nothing" that stand in the sample's cells, such as ``n/a``, in the order of the table here."""
+    cells = pl.concat(
+        [sample[name] for name, dtype in sample.schema.items() if dtype == pl.String] or [pl.Series([""])]
+    )
+    met = set(cells.unique().drop_nulls())
+    return [word for word in _NOTHING if word in met]
+
+
+def guess_identifiers(sample: pl.DataFrame) -> dict[str, str]:
+    """Identifier → column: by name, else by looking like addresses, else the first column that names each row anew."""
+    found: dict[str, str] = {}
+    for kind, names in words.IDENTIFIERS.items():
+        known = names.split("|")
+        candidates = [column for column in sample.columns if words.plain(column) in known]
+        candidates = [column for column in candidates if _can_identify(sample[column])]
+        if candidates:
+            found[kind] = min(candidates, key=lambda column: known.index(words.plain(column)))
+    if not found:
+        texts = [column for column in sample.columns if sample[column].dtype == pl.String]
+        if addresses := [
+            column for column in texts if len(cells := sample[column].drop_nulls()) and _mostly(cells, _EMAIL)
+        ]:
+            return {"email": addresses[0]}
+        usable = [column for column in sample.columns if _can_identify(sample[column])]
+        distinct = [column for column in usable if sample[column].n_unique() == len(sample)]
+        if usable:
+            found["external_user_id"] = (distinct or usable)[0]
+    return found
+
+
+def _can_identify(column: pl.Series) -> bool:
+    return column.dtype == pl.String or column.dtype.is_integer()

@@ -1,0 +1,38 @@
+"""Evidence of one POST: how far it got, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Reach(IntEnum):
+    """How far a request is known to have got."""
+
+    NOTHING = 0
+    CONNECTED = 1
+    HEAD_STARTED = 2
+    BODY_SENT = 3
+    STATUS_SEEN = 4
+    ANSWERED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one POST.
+
+    ``error`` is the exception's type (never its text, which may quote the key); ``cause`` the type behind it.
+    ``body`` is as much of the answer as came; it counts only with ``reach`` ANSWERED.
+    """
+
+    reach: Reach
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    error: str = ""
+    cause: str = ""
+    premature: bool = False
+    """The answer began before its request was written to the end, and is no refusal: whatever it says, it can't
+    speak of the whole request."""
+    elapsed_s: float = 0.0

@@ -1,0 +1,91 @@
+"""SQLite as the journal uses it: connections, the making of a new journal's file, and what errors mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from bulk_sender import failpoints
+from bulk_sender.journal.records import Statement
+from bulk_sender.journal.sqlite.mark import Mark
+from bulk_sender.journal.sqlite.proof import primary_code
+from bulk_sender.journal.sqlite.schema import SCHEMA, TABLES, Value, seal
+
+JOURNAL = "journal.sqlite"
+UNFINISHED = f"{JOURNAL}.new"
+"""A new run's journal until it is whole."""
+
+PATIENCE_S = 60.0
+"""How long a write waits for another program that has locked the journal (a database viewer, a backup)."""
+
+_MOST_VALUES = 999
+"""Of one statement: what every SQLite takes."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_S, check_same_thread=False)
+    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+    return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that leaves every byte as it is, also of a journal that turns out to be damaged."""
+    address = f"file:{quote(str(path))}?mode=ro"
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
+
+
+def plainly(error: sqlite3.Error) -> str:
+    code = primary_code(error)
+    if code == sqlite3.SQLITE_FULL:
+        return "the disk is full"
+    if code == sqlite3.SQLITE_BUSY:
+        return f"another program has kept it locked for {PATIENCE_S:g} s"
+    if code == sqlite3.SQLITE_IOERR:
+        return f"the disk failed ({error})"
+    return str(error)
+
+
+def insert(connection: sqlite3.Connection, records: Iterable[Statement], key: bytes) -> None:
+    """One statement for each table, in an order in which nothing refers to what is not there yet."""
+    by_table: dict[str, list[tuple[Value, ...]]] = {}
+    for table, values in records:
+        by_table.setdefault(table, []).append((*values, seal(table, values, key)))
+    for table in sorted(by_table, key=TABLES.index):
+        rows = by_table[table]
+        step = _MOST_VALUES // len(rows[0])
+        for first in range(0, len(rows), step):
+            part = rows[first : first + step]
+            marks = ",".join(["(" + ",".join("?" * len(part[0])) + ")"] * len(part))
+            connection.execute(f"INSERT INTO {table} VALUES {marks}", [value for row in part for value in row])
+
+
+def build(folder: Path, records: Sequence[Statement], key: bytes) -> None:
+    """Write a new journal beside its place, and move it there. Raises OSError, sqlite3.Error."""
+    path = folder / UNFINISHED
+    for stale in folder.glob(f"{UNFINISHED}*"):
+        stale.unlink()
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(f"BEGIN; {SCHEMA}")
+        insert(connection, records, key)
+        connection.execute("COMMIT")
+        # Now, not when it is opened under its name: a process killed while the mode changes would leave a file that
+        # can't be read without being written to.
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            raise sqlite3.OperationalError("write-ahead logging is not possible here")
+    Mark.create(folder, key, len(records)).close()
+    failpoints.reach("before_publishing")
+    path.rename(folder / JOURNAL)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    for path in (folder, folder.parent):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        with suppress(OSError):
+            os.fsync(descriptor)
+        os.close(descriptor)

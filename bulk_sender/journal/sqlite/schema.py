@@ -1,0 +1,87 @@
+"""The SQLite schema of the journal, and the seal over each record."""
+
+from __future__ import annotations
+
+import hashlib
+
+SCHEMA_VERSION = 1
+
+
+SCHEMA = """
+CREATE TABLE run      (name TEXT PRIMARY KEY, value TEXT NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE epoch    (id INTEGER PRIMARY KEY, command TEXT NOT NULL, at TEXT NOT NULL, pid INTEGER NOT NULL,
+                       host TEXT NOT NULL, user TEXT NOT NULL, seal BLOB NOT NULL);
+CREATE TABLE ending   (epoch INTEGER PRIMARY KEY REFERENCES epoch, at TEXT NOT NULL, state TEXT NOT NULL,
+                       reason TEXT NOT NULL, elapsed_s REAL NOT NULL, seal BLOB NOT NULL);
+CREATE TABLE chunk    (id INTEGER PRIMARY KEY, first_row INTEGER NOT NULL, last_row INTEGER NOT NULL,
+                       rows INTEGER NOT NULL, valid INTEGER NOT NULL, rejected INTEGER NOT NULL,
+                       duplicate INTEGER NOT NULL, resume TEXT NOT NULL, frame BLOB NOT NULL, rejects BLOB NOT NULL,
+                       seal BLOB NOT NULL);
+CREATE TABLE batch    (id INTEGER PRIMARY KEY, chunk INTEGER NOT NULL REFERENCES chunk, first INTEGER NOT NULL,
+                       size INTEGER NOT NULL, parent INTEGER REFERENCES batch, prior INTEGER NOT NULL,
+                       seal BLOB NOT NULL);
+CREATE TABLE attempt  (id INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch, epoch INTEGER NOT NULL,
+                       body_sha256 BLOB NOT NULL, at TEXT NOT NULL, seal BLOB NOT NULL);
+CREATE TABLE outcome  (attempt INTEGER PRIMARY KEY REFERENCES attempt, batch INTEGER NOT NULL, epoch INTEGER NOT NULL,
+                       status TEXT NOT NULL, verdict TEXT NOT NULL, http_status INTEGER, dispatch_id TEXT NOT NULL,
+                       code TEXT NOT NULL, message TEXT NOT NULL, reach INTEGER NOT NULL, likely TEXT NOT NULL,
+                       elapsed_s REAL NOT NULL, at TEXT NOT NULL, seal BLOB NOT NULL);
+CREATE TABLE decision (id INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch, attempt INTEGER NOT NULL,
+                       status TEXT NOT NULL, at TEXT NOT NULL, user TEXT NOT NULL, why TEXT NOT NULL,
+                       seal BLOB NOT NULL);
+CREATE INDEX batch_by_chunk ON batch (chunk);
+CREATE INDEX batch_by_parent ON batch (parent) WHERE parent IS NOT NULL;
+CREATE INDEX attempt_by_batch ON attempt (batch);
+CREATE INDEX outcome_by_dispatch ON outcome (dispatch_id) WHERE dispatch_id <> '';
+CREATE INDEX decision_by_attempt ON decision (attempt);
+"""
+
+
+TABLES = ("run", "epoch", "ending", "chunk", "batch", "attempt", "outcome", "decision")
+
+
+STATE_VIEW = """
+CREATE TEMP VIEW state AS
+SELECT b.id AS batch, b.chunk, b.first, b.size, b.parent,
+       b.prior + (SELECT count(*) FROM attempt WHERE attempt.batch = b.id) AS attempts,
+       a.id AS attempt, a.at AS sent_at, a.epoch AS epoch, a.body_sha256,
+       o.verdict, o.http_status, o.dispatch_id, o.code, o.message, o.reach, o.likely, o.elapsed_s, o.at AS answered_at,
+       d.status AS decided, d.at AS decided_at, d.user AS decided_by, d.why AS decided_why,
+       CASE WHEN d.status = 'resend' THEN 'not_sent'
+            WHEN d.status IS NOT NULL THEN d.status
+            WHEN a.id IS NULL THEN 'not_sent'
+            WHEN o.status = 'split' THEN 'not_sent'
+            ELSE coalesce(o.status, 'unknown') END AS status
+FROM batch b
+LEFT JOIN attempt a ON a.id = (SELECT max(id) FROM attempt WHERE attempt.batch = b.id)
+LEFT JOIN outcome o ON o.attempt = a.id
+LEFT JOIN decision d ON d.id = (SELECT max(id) FROM decision WHERE decision.attempt = a.id)
+WHERE NOT EXISTS (SELECT 1 FROM batch child WHERE child.parent = b.id)
+"""
+"""What holds for each batch that has not been split: its last attempt, that one's outcome, and a decision over it.
+
+A batch that was to be split but has no halves (the process ended between the two records) was refused as a whole:
+it is not sent, and will be refused and split again.
+"""
+
+
+Value = str | int | float | bytes | None
+
+
+SEAL_KEY = "seal_key"
+"""The fact that holds a run's key: drawn for each run, so that a record of another run's journal never fits."""
+
+
+def seal(table: str, values: tuple[Value, ...], key: bytes = b"") -> bytes:
+    """Eight bytes over a record's table and values; large blobs go in by their own digest. No secret is in ``key``."""
+    parts = [table.encode()]
+    for value in values:
+        if isinstance(value, bytes):
+            parts.append(b"b" + hashlib.sha256(value).digest())
+        else:
+            plain = (
+                str.__repr__(value) if isinstance(value, str) else repr(value)
+            )  # an enum's member comes back as text
+            parts.append(plain.encode("utf-8", "surrogatepass"))
+        parts.append(b"\x1f")
+    return hashlib.blake2b(b"".join(parts), digest_size=8, key=key).digest()

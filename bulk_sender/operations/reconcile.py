@@ -1,0 +1,299 @@
+"""Reconciling one run: its rows in doubt, what Braze says about them, and the decisions that follow from proof."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bulk_sender.braze.endpoint import check_url
+from bulk_sender.braze.receipts import EXPORT_PATH, EXPORT_RATE, Finding, Inquiry, Person, Suspect, questions
+from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+from bulk_sender.config.model import Config
+from bulk_sender.config.rate import Rate
+from bulk_sender.delivery.inquiry import ask
+from bulk_sender.errors import BulkSenderError, ConfigError, InputError
+from bulk_sender.eventloop import blocking
+from bulk_sender.http.client import client_factory
+from bulk_sender.http.credential import Credential
+from bulk_sender.journal import chunks
+from bulk_sender.journal.records import Status
+from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.pace.limiter import Pace
+from bulk_sender.reporting import rows as frames
+from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.facts import Facts
+from bulk_sender.run.folder import run_folder, run_ids
+from bulk_sender.run.settings import load_config
+from bulk_sender.run.standing import rewritten
+from bulk_sender.run.target import credential_for
+
+SETTLE_S = 600.0
+"""Seconds to let pass after a request before its receipts are asked about."""
+
+LATE = timedelta(days=1)
+"""How long after taking a request Braze may still deliver: quiet hours and a campaign's delivery speed hold it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFinding:
+    """What was found out about one row. Times are UTC, ISO 8601; ``received_at`` is by Braze's clock."""
+
+    row: int
+    batch: int
+    identifier_type: str
+    identifier: str
+    sent_at: str
+    finding: Finding
+    received_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFinding:
+    """``seen`` of a batch's ``size`` rows received: one is enough to prove that Braze took it whole."""
+
+    batch: int
+    size: int
+    seen: int
+    evidence: str
+    """The words of the decision, empty without proof."""
+
+    @property
+    def proved(self) -> bool:
+        return self.seen > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The unknown rows of a run and what Braze says of them. ``summary`` is the run's afterwards, if applied."""
+
+    run_id: str
+    target: str
+    rows: tuple[RowFinding, ...]
+    batches: tuple[BatchFinding, ...]
+    requests: int
+    stopped: str
+    """Why asking ended before every row's turn, empty when it didn't."""
+    applied: bool
+    summary: Summary | None = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by finding; together all rows that were unknown."""
+        return {str(kind): sum(row.finding is kind for row in self.rows) for kind in Finding}
+
+    @property
+    def proved_rows(self) -> int:
+        """Rows of the batches that are proved to have been taken."""
+        return sum(batch.size for batch in self.batches if batch.proved)
+
+    @property
+    def left_unknown(self) -> int:
+        """Rows that stay unknown, or would."""
+        return len(self.rows) - self.proved_rows
+
+    def to_dict(self) -> dict[str, Any]:
+        facts = asdict(self)
+        facts["summary"] = None if self.summary is None else self.summary.to_dict()
+        return facts | {"counts": self.counts, "proved_rows": self.proved_rows, "left_unknown": self.left_unknown}
+
+
+async def reconcile_async(
+    run: str,
+    *,
+    apply: bool = False,
+    settle_s: float = SETTLE_S,
+    rate: str = EXPORT_RATE,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    runs_dir: str | Path = DEFAULT_RUNS_DIR,
+    on_progress: Callable[[int], None] | None = None,
+) -> Reconciliation:
+    """Ask Braze about the run's unknown rows and, with ``apply``, record as accepted what is proved.
+
+    A row counts as proof when Braze shows that its person received this campaign (entered this Canvas) at or after
+    the attempt. The endpoint takes a request whole or not at all, so one such row decides its whole batch, and the
+    decision says how many were seen. Nothing is ever decided from what is not seen.
+
+    Not asked about are batches whose last attempt is younger than ``settle_s`` seconds. Not counted as proof are
+    people whom another batch, of this run or of another run of the same campaign in ``runs_dir``, was or may have
+    been sent to since, or on the day before. A message of this campaign sent by other means can't be told apart.
+
+    ``rate``: questions, such as ``"2500/minute"``. ``overrides``: dotted configuration keys, such as
+    ``braze.endpoint``; needed for a run in an embedded sandbox, which is gone. ``on_progress``: people left to ask
+    about. Without ``apply`` the run may be under way meanwhile. Raises BulkSenderError; the key needs the
+    permission ``users.export.ids``.
+    """
+    environment = os.environ if environment is None else environment
+    folder = run_folder(Path(runs_dir), run)
+    with Journal.hold(folder) if apply else Journal.look(folder) as journal:
+        facts = Facts.of(journal)
+        _refuse_what_cannot_be_asked(journal, facts, overrides)
+        settings = load_config(facts.revived(), overrides)
+        suspects = list(_suspects(journal))
+        settled_before = datetime.now(UTC) - timedelta(seconds=settle_s)
+        settled = [suspect for suspect in suspects if suspect.last_sent <= settled_before]
+        inquiry = Inquiry()
+        if settled:
+            key = credential_for(facts.sandbox, environment)
+            inquiry = await _ask(settings, key, settled, rate, on_progress)
+        shared = _sent_elsewhere(journal, settings, settled)
+        rows = tuple(_row(suspect, inquiry, shared, settled_before) for suspect in suspects)
+        batches = tuple(_batches(rows, settings))
+        summary = _apply(journal, batches) if apply else None
+    return Reconciliation(
+        folder.name, settings.target or "", rows, batches, inquiry.requests, inquiry.stopped, apply, summary
+    )
+
+
+reconcile = blocking(reconcile_async)
+
+
+def _refuse_what_cannot_be_asked(journal: Journal, facts: Facts, overrides: Mapping[str, Any] | None) -> None:
+    name = journal.folder.name
+    if facts.broadcast:
+        raise InputError(
+            f"run {name!r} is a broadcast: it has no rows to ask Braze about",
+            hint="look for its dispatch in Braze, then bulk-sender resolve records what you found",
+        )
+    if facts.sandbox and not (overrides or {}).get("braze.endpoint"):
+        raise ConfigError(
+            f"run {name!r} was sent to a sandbox inside its process, which is gone with what it knew",
+            hint="give the address of a sandbox that was served on its own with --endpoint, or use resolve",
+        )
+
+
+def _suspects(journal: Journal) -> Iterator[Suspect]:
+    """The unknown rows of the run, in order."""
+    unknown = journal.query(
+        "SELECT batch, chunk, first, size, sent_at, (SELECT min(a.at) FROM attempt a"
+        " LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = state.batch"
+        " AND coalesce(o.status, 'unknown') = 'unknown') AS since"
+        " FROM state WHERE status = 'unknown' ORDER BY chunk, first"
+    )
+    chunk, rows = 0, pl.DataFrame()
+    for batch in unknown:
+        if batch["chunk"] != chunk:
+            chunk = batch["chunk"]
+            rows = chunks.chunk_rows(journal, chunk).filter(verdict="valid").select("row", "recipient")
+        for row, recipient in rows.slice(batch["first"], batch["size"]).iter_rows():
+            yield Suspect(
+                row,
+                batch["batch"],
+                Person.of(json.loads(recipient)),
+                datetime.fromisoformat(batch["since"] or batch["sent_at"]),
+                datetime.fromisoformat(batch["sent_at"]),
+            )
+
+
+async def _ask(
+    settings: Config,
+    key: Credential,
+    suspects: Iterable[Suspect],
+    rate: str,
+    on_progress: Callable[[int], None] | None,
+) -> Inquiry:
+    try:
+        pace = Pace(Rate.parse(rate).per_second)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    client = client_factory(settings, check_url(settings.braze.endpoint) + EXPORT_PATH, key)()
+    try:
+        return await ask(
+            questions(suspect.person for suspect in suspects),
+            client,
+            pace,
+            settings.target or "",
+            canvas=settings.is_canvas,
+            on_progress=on_progress,
+        )
+    finally:
+        await client.aclose()
+
+
+def _sent_elsewhere(journal: Journal, settings: Config, suspects: list[Suspect]) -> set[tuple[str, str]]:
+    """Who of the suspects, by kind and identifier, may have the message from another batch than their own."""
+    if not suspects:
+        return set()
+    people = pl.DataFrame(
+        [(suspect.person.kind, suspect.person.shown, suspect.batch) for suspect in suspects],
+        schema={"identifier_type": pl.String, "identifier": pl.String, "own": pl.Int64},
+        orient="row",
+    )
+    found: set[tuple[str, str]] = set()
+    if settings.input.duplicates == "allow":
+        found.update(_met(journal, people, pl.col("batch") != pl.col("own")))
+    since = _iso(min(suspect.since for suspect in suspects) - LATE)
+    for other in run_ids(journal.folder.parent):
+        if other == journal.folder.name:
+            continue
+        with suppress(BulkSenderError), Journal.look(journal.folder.parent / other) as reading:
+            if _is_run_of(settings, reading, since):
+                found.update(_met(reading, people, pl.col("sent_at") >= since))
+    return found
+
+
+def _is_run_of(settings: Config, journal: Journal, since: str) -> bool:
+    braze = (journal.fact("settings") or {}).get("braze", {})
+    same = (braze.get("campaign_id"), braze.get("canvas_id")) == (settings.braze.campaign_id, settings.braze.canvas_id)
+    return same and bool(journal.query("SELECT 1 FROM attempt WHERE at >= ? LIMIT 1", (since,)))
+
+
+def _met(journal: Journal, people: pl.DataFrame, where: pl.Expr) -> Iterator[tuple[str, str]]:
+    """The ``people`` in rows of a run that were or may have been sent, and fulfil ``where``."""
+    sent = pl.col("status").is_in([Status.ACCEPTED.value, Status.UNKNOWN.value])
+    for frame in frames.results(journal):
+        met = frame.filter(sent).join(people, on=["identifier_type", "identifier"]).filter(where)
+        yield from met.select("identifier_type", "identifier").iter_rows()
+
+
+def _row(suspect: Suspect, inquiry: Inquiry, shared: set[tuple[str, str]], settled_before: datetime) -> RowFinding:
+    finding, at = inquiry.finding(suspect)
+    if suspect.last_sent > settled_before:
+        finding, at = Finding.TOO_FRESH, None
+    elif finding is Finding.RECEIVED and (suspect.person.kind, suspect.person.shown) in shared:
+        finding = Finding.SHARED
+    return RowFinding(
+        suspect.row,
+        suspect.batch,
+        suspect.person.kind,
+        suspect.person.shown,
+        _iso(suspect.since),
+        finding,
+        None if at is None else _iso(at),
+    )
+
+
+def _batches(rows: tuple[RowFinding, ...], settings: Config) -> Iterator[BatchFinding]:
+    members: dict[int, list[RowFinding]] = {}
+    for row in rows:
+        members.setdefault(row.batch, []).append(row)
+    did = "entered Canvas" if settings.is_canvas else "received campaign"
+    for batch, group in members.items():
+        times = sorted(row.received_at or "" for row in group if row.finding is Finding.RECEIVED)
+        evidence = (
+            f"{len(times)} of {len(group)} seen by Braze to have {did} {settings.target} since {group[0].sent_at}, "
+            f"the first at {times[0]}; a request is taken whole"
+            if times
+            else ""
+        )
+        yield BatchFinding(batch, len(group), len(times), evidence)
+
+
+def _apply(journal: Journal, batches: Iterable[BatchFinding]) -> Summary:
+    attempts = {row["batch"]: row["attempt"] for row in journal.query("SELECT batch, attempt FROM state")}
+    for found in (found for found in batches if found.proved):
+        attempt = attempts[found.batch]
+        journal.decide([(found.batch, attempt)], Status.ACCEPTED.value, f"reconcile: {found.evidence}")
+    return rewritten(journal)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

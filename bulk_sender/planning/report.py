@@ -1,0 +1,149 @@
+"""A plan run through and reported on: what would be sent, and what would not. No network, and nothing written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from bulk_sender.braze.endpoint import unaddressed
+from bulk_sender.config.model import Config
+from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
+from bulk_sender.planning.batches import Payload
+from bulk_sender.planning.digest import Bodies
+from bulk_sender.planning.plan import Planned
+from bulk_sender.planning.prepared import Opened
+from bulk_sender.recipients.attributes import OddValues
+from bulk_sender.recipients.mapping import Mapping as RecipientMapping
+
+_EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What ``check`` found. ``valid`` + ``rejected`` + ``duplicate`` = ``rows``; ``seconds`` at the configured rate."""
+
+    rows: int = 0
+    valid: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    body_bytes: int = 0
+    bodies_sha256: str = ""
+    """Over all bodies in order, when a plan was asked for."""
+    unused_columns: tuple[str, ...] = ()
+    identifiers: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Error code → ``count`` and ``examples`` (row, source_row, identifier, error)."""
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    sample_request: dict[str, Any] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every row could go, 1 when some would be rejected, 2 when none could."""
+        if not self.valid:
+            return 2 if not self.rows else 1
+        return 1 if self.rejected else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def too_many(report: CheckReport, most: int | None) -> str:
+    """Why a guard refuses to send to so many; empty when it doesn't."""
+    if most is None or report.valid <= most:
+        return ""
+    return f"{report.valid} recipients are more than --max-recipients {most}"
+
+
+def examined(
+    opened: Opened,
+    on_rows: Callable[[int], None] | None = None,
+    *,
+    hold_after: int | None = None,
+    bodies: Bodies | None = None,
+) -> CheckReport:
+    """Read an opened input through and report on it; ``bodies`` takes in what would be sent.
+
+    Raises InputError, ConfigError.
+    """
+    target = unaddressed(opened.config)
+    odd = OddValues(opened.mapping)
+    planned = opened.plan(target, watch=odd, cut_after=hold_after)
+    report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
+    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
+    report.warnings.extend(odd.sentences())
+    return report
+
+
+def examine(
+    planned: Iterable[Planned],
+    mapping: RecipientMapping,
+    config: Config,
+    body: Callable[[bytes], bytes],
+    on_rows: Callable[[int], None] | None = None,
+    bodies: Bodies | None = None,
+) -> CheckReport:
+    """Run through a plan and report on it. ``body`` puts a request around recipients."""
+    report = CheckReport(unused_columns=mapping.unused)
+    for piece in planned:
+        _count(report, piece)
+        if piece.sizes:
+            _sample(report, piece, body)
+        if bodies is not None:
+            bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
+        if on_rows is not None:
+            on_rows(report.rows)
+    report.seconds = max(0, report.requests - 1) / config.delivery.pace.per_second
+    report.warnings = _warnings(report, mapping)
+    report.bodies_sha256 = bodies.sha256 if bodies is not None else ""
+    return report
+
+
+def _count(report: CheckReport, piece: Planned) -> None:
+    report.rows += len(piece.rows)
+    report.requests += len(piece.sizes)
+    for verdict, count in piece.rows["verdict"].value_counts().iter_rows():
+        setattr(report, verdict, getattr(report, verdict) + count)
+    valid = piece.rows.filter(verdict="valid")
+    for kind, count in valid["identifier_type"].value_counts().iter_rows():
+        report.identifiers[kind] = report.identifiers.get(kind, 0) + count
+    broken = piece.rows.filter(pl.col("error_code").is_not_null())
+    for (code,), rows in broken.group_by("error_code", maintain_order=True):
+        reason = report.reasons.setdefault(str(code), {"count": 0, "examples": []})
+        reason["count"] += len(rows)
+        room = _EXAMPLES - len(reason["examples"])
+        reason["examples"].extend(
+            rows.head(room).select("row", "source", "source_row", "identifier", "error").to_dicts()
+        )
+
+
+def _sample(report: CheckReport, piece: Planned, body: Callable[[bytes], bytes]) -> None:
+    wanted = min(_EXAMPLES - len(report.samples), sum(piece.sizes))
+    if not wanted:
+        return
+    payload = Payload(piece.rows["recipient"])
+    if report.sample_request is None:
+        first = body(payload.recipients(0, piece.sizes[0]))
+        report.sample_request = json.loads(first)
+        report.body_bytes = len(first)
+    report.samples.extend(payload.recipient(slot) for slot in range(wanted))
+
+
+def _warnings(report: CheckReport, mapping: RecipientMapping) -> list[str]:
+    warnings = []
+    if mapping.unused:
+        named = ", ".join(repr(name) for name in mapping.unused[:10])
+        more = f" and {len(mapping.unused) - 10} more" if len(mapping.unused) > 10 else ""
+        warnings.append(f"not sent: column {named}{more} fits no field of a recipient")
+    grouped = mapping.subscription_groups or any(item.path[0] == "subscription_groups" for item in mapping.attributes)
+    if grouped and mapping.properties_name != "trigger_properties":
+        warnings.append("a Canvas does not change subscription_groups, unless Braze has allowed it for your company")
+    if report.rows and not report.valid:
+        warnings.append("no row could be sent")
+    return warnings

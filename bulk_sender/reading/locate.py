@@ -1,0 +1,190 @@
+"""What a caller names as input → files to read: paths, folders, globs, tables, URLs, standard input, frames."""
+
+from __future__ import annotations
+
+import glob
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+from urllib.parse import unquote
+
+import polars as pl
+
+from bulk_sender.config.model import InputConfig
+from bulk_sender.errors import InputError
+from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_name
+from bulk_sender.reading.polars_errors import reading
+from bulk_sender.reading.remote import fetch, is_url
+from bulk_sender.reading.spool import Spool
+
+STDIN = "-"
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@runtime_checkable
+class ArrowTable(Protocol):
+    """A table of pyarrow, pandas, DuckDB, …: what can be read through Arrow's C stream interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Frame = pl.DataFrame | pl.LazyFrame | ArrowTable
+Given = str | Path | Frame
+
+
+def locate(inputs: Sequence[Given], config: InputConfig, spool: Spool) -> list[InputFile]:
+    """The files of an input, in a stable order. Raises InputError when one names nothing, or can't be had."""
+    files = [file for given in inputs for file in _files(given, config, spool)]
+    if not files:
+        raise InputError("no input was given")
+    return files
+
+
+def _files(given: Given, config: InputConfig, spool: Spool) -> Iterator[InputFile]:
+    if not isinstance(given, str | Path):
+        yield spool_frame(_as_lazy(given), "frame", spool)
+    elif str(given) == STDIN:
+        yield _stdin(config, spool)
+    elif isinstance(given, str) and is_url(given):
+        yield _remote(given, config, spool)
+    elif (kind := _table_kind(Path(given), config)) is not None:
+        yield spool_frame(_scan_table(str(given), kind, str(given)), str(given), spool)
+    else:
+        for path, partitions in expand(given):
+            name = str(path)
+            kind = config.format or detect_format(path, name)
+            yield InputFile(name, path, kind, partitions)
+
+
+def expand(given: str | Path) -> Iterator[tuple[Path, dict[str, str | None]]]:
+    """A file, folder or glob → files in a stable order, with what their folders' names say about them."""
+    path = Path(given)
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file())
+        readable = [file for file in found if format_of_name(file.name)]
+        if not readable:
+            raise InputError(f"folder {path} holds no input file", hint="expected " + ", ".join(FORMATS))
+        for file in readable:
+            yield file, _partitions(file.relative_to(path).parent)
+    elif path.exists():
+        if not path.is_file():
+            raise InputError(f"{path} is not a regular file", hint="give a file, a folder, a glob, or - for stdin")
+        yield path, {}
+    elif glob.has_magic(str(given)):
+        matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207 - may be absolute
+        if not (files := [match for match in matches if match.is_file()]):
+            raise InputError(f"no file matches {given}")
+        root = _before_magic(path)
+        for file in files:
+            yield file, _partitions(file.relative_to(root).parent)
+    else:
+        raise InputError(f"input file not found: {given}", hint="check the path")
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) and "=" not in part for part in path.parts)
+
+
+def _before_magic(pattern: Path) -> Path:
+    fixed = Path(*[part for part, _ in _leading(pattern)])
+    return fixed if fixed != pattern else pattern.parent
+
+
+def _leading(pattern: Path) -> Iterator[tuple[str, int]]:
+    for index, part in enumerate(pattern.parts):
+        if glob.has_magic(part):
+            return
+        yield part, index
+
+
+def _partitions(folders: Path) -> dict[str, str | None]:
+    """``country=FR/day=2026-02-28`` → columns, as text: a leading zero in a folder's name survives."""
+    pairs = [part.split("=", 1) for part in folders.parts if "=" in part]
+    return {unquote(name): None if value == _HIVE_NULL else unquote(value) for name, value in pairs}
+
+
+def _stdin(config: InputConfig, spool: Spool) -> InputFile:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("standard input is a terminal", hint="pipe a file into the command, or name one")
+    name = "standard input"
+    path = spool.copy(sys.stdin.buffer, name)
+    return InputFile(name, path, config.format or detect_format(path, name))
+
+
+def _remote(url: str, config: InputConfig, spool: Spool) -> InputFile:
+    name = url.split("?")[0]
+    if config.format in ("delta", "iceberg"):
+        return spool_frame(_scan_table(url, config.format, name), name, spool)
+    fetched = fetch(url, name, config.format or format_of_name(name), spool)
+    if isinstance(fetched, pl.LazyFrame):
+        return spool_frame(fetched, name, spool)
+    return InputFile(name, fetched, config.format or detect_format(fetched, name))
+
+
+def _table_kind(path: Path, config: InputConfig) -> str | None:
+    if config.format in ("delta", "iceberg"):
+        return config.format
+    if (path / "_delta_log").is_dir():
+        return "delta"
+    return "iceberg" if path.is_dir() and any(path.glob("metadata/*.metadata.json")) else None
+
+
+def _scan_table(source: str, kind: str, name: str) -> pl.LazyFrame:
+    """The table as it is now: its newest version."""
+    try:
+        with reading(name, f"a table of the format {kind}"):
+            return pl.scan_delta(source) if kind == "delta" else pl.scan_iceberg(_newest_metadata(source, name))
+    except InputError:
+        raise
+    except ImportError:
+        raise InputError(
+            f"{name} is a table of the format {kind}, which needs more than is installed",
+            hint="pip install 'bulk-sender[tables]'",
+        ) from None
+    except Exception as error:  # what deltalake and pyiceberg raise has no common root
+        raise InputError(f"{name} can't be read as a table of the format {kind}: {str(error)[:200]}") from None
+
+
+def _newest_metadata(source: str, name: str) -> str:
+    path = Path(source)
+    if not path.is_dir():
+        return source
+    versions = sorted(path.glob("metadata/*.metadata.json"), key=_version)
+    if not versions:
+        raise InputError(f"{name} has no metadata/*.metadata.json", hint="is it an Iceberg table?")
+    return str(versions[-1].absolute())
+
+
+def _version(metadata: Path) -> tuple[int, str]:
+    digits = metadata.name.removeprefix("v").split("-")[0].split(".")[0]
+    return (int(digits) if digits.isdecimal() else -1, metadata.name)
+
+
+def _as_lazy(frame: Frame) -> pl.LazyFrame:
+    if isinstance(frame, pl.LazyFrame):
+        return frame
+    if isinstance(frame, pl.DataFrame):
+        return frame.lazy()
+    try:
+        with reading("frame", "a table"):
+            if type(frame).__module__.split(".")[0] == "pandas":
+                return pl.from_pandas(cast(Any, frame)).lazy()  # a NaN of pandas means "nothing"
+            if isinstance(frame, ArrowTable):
+                return pl.DataFrame(frame).lazy()
+    except (TypeError, ValueError, ImportError) as error:
+        raise InputError(f"the frame can't be read: {error}") from None
+    raise InputError(f"{type(frame).__name__} is no input", hint="give paths, or a frame of polars, pandas or Arrow")
+
+
+def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
+    """A frame as an Arrow IPC file, written in batches. Raises InputError."""
+    path = spool.place(".arrow")
+    with reading(name, "a table"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # that a reader of Iceberg might be faster
+        for column, dtype in frame.collect_schema().items():
+            if dtype == pl.Object:
+                raise InputError(f"{name}: column {column!r} holds Python objects", hint="give it a type of its own")
+        frame.sink_ipc(path, maintain_order=True)
+    return InputFile(name, path, "arrow")

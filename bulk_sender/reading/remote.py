@@ -1,0 +1,91 @@
+"""Objects behind a URL: in an object store (``s3://``, ``gs://``, ``az://``), or on a web server (``https://``).
+
+A store's tables and texts are read by polars, which finds credentials in the environment as the store's own tools
+do. It reads text as UTF-8 lines, unpacking gzip and Zstandard; a CR before a line's end is not kept. From a web
+server come the bytes as they are. Names in messages never hold a URL's query: it may be a signature.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import polars as pl
+
+from bulk_sender.errors import InputError
+from bulk_sender.reading.polars_errors import ARROW, reading
+from bulk_sender.reading.spool import Spool, unwritable
+
+STORES = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl")
+_URL = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_TIMEOUT = httpx.Timeout(60.0, connect=20.0)
+
+
+def is_url(text: str) -> bool:
+    return _URL.match(text) is not None
+
+
+def fetch(url: str, name: str, kind: str | None, spool: Spool) -> Path | pl.LazyFrame:
+    """A table as a frame still to be read; anything else as a file in the spool. Raises InputError."""
+    scheme = urlsplit(url).scheme.lower()
+    if scheme in ("https", "http"):
+        return _download(url, name, spool)
+    if scheme not in STORES:
+        raise InputError(f"{name}: {scheme}:// is not read", hint="give a path, https://, s3://, gs:// or az://")
+    if kind == "parquet":
+        with reading(name, "Parquet"):
+            return pl.scan_parquet(url)
+    if kind == "arrow":
+        with reading(name, ARROW):
+            return pl.scan_ipc(url)
+    if kind == "excel" or name.endswith((".zip", ".bz2")):
+        raise InputError(f"{name}: such a file is not read from an object store", hint="copy it here first")
+    if any(sign in name for sign in "*[?"):
+        raise InputError(
+            f"{name}: a glob in an object store is read for Parquet only", hint="name the objects one by one"
+        )
+    path = spool.place(".lines")
+    with reading(name, "lines of UTF-8 text"):
+        pl.scan_lines(url, glob=False).sink_csv(path, include_header=False, quote_style="never")
+    return path
+
+
+def _download(url: str, name: str, spool: Spool) -> Path:
+    def look(request: httpx.Request) -> None:  # before each request, so that no redirect leads astray
+        _refuse_open_road(str(request.url), name)
+
+    path = spool.place(".bytes")
+    try:
+        with (
+            httpx.Client(follow_redirects=True, timeout=_TIMEOUT, event_hooks={"request": [look]}) as client,
+            client.stream("GET", url) as answer,
+            path.open("wb") as file,
+        ):
+            if answer.status_code != 200:
+                raise InputError(f"{name} can't be fetched: the server answered {answer.status_code}")
+            # Content-Encoding is the transport's; a .csv.gz comes with none, or with one and is unpacked here.
+            for part in answer.iter_bytes(1 << 20):
+                file.write(part)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise InputError(
+            f"{name} can't be fetched: {type(error).__name__}", hint="check the URL and the network"
+        ) from None
+    except OSError as error:
+        raise unwritable(error) from None
+    return path
+
+
+def _refuse_open_road(url: str, name: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme.lower() != "https" and not _is_loopback(parts.hostname or ""):
+        raise InputError(f"{name}: only https:// is read", hint="recipients don't travel in the open")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,88 @@
+"""The files of a run's folder that are made from its journal: replaced whole, private, and made again at any time."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from bulk_sender import failpoints
+from bulk_sender.atomic import create_private, replacing
+from bulk_sender.journal.chunks import chunk_ids, chunk_rejects
+from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.reporting.rows import RESULTS, rejects, results
+
+Format = Literal["csv", "parquet", "ndjson"]
+
+
+def write_results(journal: Journal, path: Path, kind: Format, statuses: set[str] | None = None) -> None:
+    """The results file; ``statuses`` keeps only rows of those."""
+    frames = (
+        frame if statuses is None else frame.filter(pl.col("status").is_in(sorted(statuses)))
+        for frame in results(journal)
+    )
+    scan = _lazy(frames, RESULTS)
+    with replacing(path) as temporary:
+        if kind == "parquet":
+            scan.sink_parquet(temporary)
+        elif kind == "ndjson":
+            scan.sink_ndjson(temporary)
+        else:
+            scan.sink_csv(temporary)
+
+
+def write_rejects(journal: Journal, path: Path) -> None:
+    """``rejected.csv``: the rejected rows as they were, and ``error``; only its header when there are none.
+
+    Written as the run's configuration reads a CSV, so that it can be sent with that configuration once it is mended.
+    """
+    ids = chunk_ids(journal)
+    columns = (
+        [name for name in chunk_rejects(journal, ids[0]).columns if name not in ("\x00row", "error")] if ids else []
+    )
+    reads = (journal.fact("settings") or {}).get("input", {})
+    encoding = reads.get("encoding")
+    frames = rejects(journal) if not encoding else (_errors_in(encoding, frame) for frame in rejects(journal))
+    schema = pl.Schema({name: pl.String() for name in [*columns, "error"]})
+    with replacing(path) as temporary:
+        _lazy(frames, schema).sink_csv(
+            temporary, separator=reads.get("delimiter") or ",", include_header=reads.get("header", True)
+        )
+        if encoding:
+            _transcode(temporary, encoding)
+
+
+def _errors_in(encoding: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The program's own words with ``?`` for what the input's encoding has no character for."""
+    words = [text.encode(encoding, "replace").decode(encoding) for text in frame["error"]]
+    return frame.with_columns(error=pl.Series(words, dtype=pl.String))
+
+
+def _transcode(path: Path, encoding: str) -> None:
+    """From UTF-8 to another encoding, unless that has no character for something: then it stays as it is."""
+    other = path.with_name(f"{path.name}.other")
+    create_private(other)
+    try:
+        with path.open(encoding="utf-8", newline="") as known, other.open("w", encoding=encoding, newline="") as wanted:
+            shutil.copyfileobj(known, wanted)
+        other.replace(path)
+    except UnicodeEncodeError:
+        other.unlink()
+
+
+def _lazy(frames: Iterator[pl.DataFrame], schema: pl.Schema) -> pl.LazyFrame:
+    """Frames made one after the other as one lazy frame, so that polars' sinks write them in flat memory."""
+
+    def generate(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for frame in frames:
+            failpoints.reach("mid_results")
+            chosen = frame if with_columns is None else frame.select(with_columns)
+            yield chosen if predicate is None else chosen.filter(predicate)
+
+    return register_io_source(generate, schema=schema)

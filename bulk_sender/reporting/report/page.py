@@ -1,0 +1,223 @@
+"""``report.html``: a run for people, in one file that needs no network, made from the journal alone.
+
+Nothing in the page can run: there is no script, its policy allows none, and whatever comes from outside (messages,
+identifiers, columns' names, the campaign's id) is escaped by the template.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bulk_sender.atomic import replacing
+from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+from bulk_sender.config.model import Config
+from bulk_sender.journal.sqlite.store import Journal, now
+from bulk_sender.reporting import advice
+from bulk_sender.reporting.origin import Origin
+from bulk_sender.reporting.reasons import Reasons, refusals, rejections
+from bulk_sender.reporting.report import charts
+from bulk_sender.reporting.report.charts import Chart, NoCharts
+from bulk_sender.reporting.report.history import Event, history
+from bulk_sender.reporting.report.timeline import GROUPS, Bucket, Timeline, timeline
+from bulk_sender.reporting.summary import Summary
+from bulk_sender.text import numbers as figures
+from bulk_sender.text.clean import clean
+from bulk_sender.text.masking import mask_in, without_credentials
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+REPORT = "report.html"
+_HERE = Path(__file__).parent
+_LONGEST_SETTING = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One configured value, as ``table.key``."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the page shows, in the template's words."""
+
+    summary: Summary
+    headline: str
+    reason: str
+    counts: list[advice.Count]
+    slices: list[advice.Slice]
+    broadcast: advice.Count | None
+    """What became of a broadcast, which has no rows to count; its facts are the summary's."""
+    target_kind: str
+    target: str
+    endpoint: str
+    weather: str
+    files: tuple[dict[str, Any], ...]
+    kind: str
+    """How the results file's name ends."""
+    explain: str
+    timeline: Timeline
+    asked_per_s: float
+    throughput: Chart | None
+    latency: Chart | None
+    no_charts: str
+    """Why there are no charts, in words; empty when there are."""
+    rejections: Reasons
+    refusals: Reasons
+    attempts: list[dict[str, Any]]
+    """``made`` requests were needed for ``batches`` batches."""
+    split: int
+    """Batches that were replaced by their halves, to find the rows that Braze refuses."""
+    history: list[Event]
+    settings: list[Setting]
+    tool: str
+    written_at: str
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """What the charts tell apart, in words."""
+        return GROUPS
+
+    @property
+    def asked_is_drawn(self) -> bool:
+        return charts.shows_asked(self.timeline, self.asked_per_s)
+
+    @property
+    def latency_unit(self) -> str:
+        return "milliseconds" if charts.slowest_s(self.timeline) < 1 else "seconds"
+
+    def clock_of(self, bucket: Bucket) -> str:
+        """When it began, as short as the run allows: with the date, or with tenths of a second, only where needed."""
+        days = {found.at.date() for found in self.timeline.buckets}
+        text = f"{bucket.at:%Y-%m-%d %H:%M:%S}"[0 if len(days) > 1 else 11 :]
+        return f"{text}.{bucket.at.microsecond // 100_000}" if self.timeline.width_s < 1 else text
+
+    @property
+    def throttled(self) -> int:
+        """Requests answered with 429."""
+        return sum(bucket.requests("throttled") for bucket in self.timeline.buckets)
+
+
+def write_report(journal: Journal, summary: Summary, path: Path) -> None:
+    """Make the page and put it in the place of an earlier one: private, whole or not at all. Raises BulkSenderError.
+
+    ``summary`` is the run's account as ``summary.json`` has it. A million attempts take about three seconds of CPU
+    (``python benchmarks/long_report.py``).
+    """
+    page = render(gather(journal, summary))
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")  # a file's name may hold bytes that are no text
+
+
+def gather(journal: Journal, summary: Summary) -> Report:
+    """Everything that the page shows, from the journal."""
+    config = Config.model_validate_json(journal.fact("config"))
+    over_time = timeline(journal, config.delivery)
+    throughput, latency, no_charts = _charts(over_time, config.delivery.pace.per_second)
+    folder = journal.folder
+    weather = journal.fact("sandbox")
+    elsewhere = "" if folder.parent.name == DEFAULT_RUNS_DIR else str(folder.parent)
+    counts = advice.counts(summary, runs_dir=elsewhere, rejects=str(folder / "rejected.csv"), origin=Origin.of(journal))
+    return Report(
+        summary=summary,
+        headline=advice.headline(summary),
+        reason=mask_in(clean(summary.reason)),
+        counts=counts,
+        slices=advice.slices(counts),
+        broadcast=advice.of_broadcast(summary, runs_dir=elsewhere) if summary.broadcast else None,
+        target_kind="Canvas" if config.is_canvas else "Campaign",
+        target=config.target or "",
+        endpoint=without_credentials(config.braze.endpoint or ""),
+        weather=weather,
+        files=tuple(journal.fact("input")),
+        kind=journal.fact("format"),
+        explain=advice.explain_command(summary, elsewhere),
+        timeline=over_time,
+        asked_per_s=config.delivery.pace.per_second,
+        throughput=throughput,
+        latency=latency,
+        no_charts=no_charts,
+        rejections=rejections(journal),
+        refusals=refusals(journal),
+        attempts=journal.query(
+            "SELECT made, count(*) AS batches FROM (SELECT count(*) AS made FROM attempt GROUP BY batch)"
+            " GROUP BY made ORDER BY made"
+        ),
+        split=journal.column("SELECT count(DISTINCT parent) FROM batch WHERE parent IS NOT NULL")[0],
+        history=history(journal),
+        settings=list(settings(config)),
+        tool=journal.fact("tool"),
+        written_at=now(),
+    )
+
+
+def _charts(over_time: Timeline, asked_per_s: float) -> tuple[Chart | None, Chart | None, str]:
+    if not charts.is_worth_drawing(over_time):
+        return None, None, "The sending was too short for charts; the table has its numbers." if over_time.parts else ""
+    try:
+        answered = any(bucket.p50_s is not None for bucket in over_time.buckets)
+        return charts.throughput(over_time, asked_per_s), charts.latency(over_time) if answered else None, ""
+    except NoCharts as error:
+        return None, None, str(error)
+
+
+def settings(config: Config) -> Iterator[Setting]:
+    """What was configured, and how it was delivered. A configuration holds no key; addresses lose their password."""
+    given = config.model_dump(mode="json", exclude_defaults=True)
+    given.get("recipient", {}).pop("identifier_order", None)
+    given["delivery"] = config.delivery.model_dump(mode="json")
+    for name, value in _flat(given, ""):
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield Setting(name.removesuffix(".column"), clean(without_credentials(text), _LONGEST_SETTING))
+
+
+def _flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            yield f"{prefix}{name}", value
+
+
+def render(report: Report) -> str:
+    """The page."""
+    style = (_HERE / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    return _environment().get_template("report.html.jinja").render(report=report, style=style, policy=policy)
+
+
+def _environment() -> Environment:
+    # Imported here: most commands write no report.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": figures.number,
+        "duration": figures.duration,
+        "share": figures.share,
+        "masked": lambda text: mask_in(clean(text)),
+        "clock": _clock,
+    }
+    return environment
+
+
+def _clock(moment: str | datetime) -> str:
+    """``2026-02-28 10:15:02``, in UTC."""
+    return str(moment)[:19].replace("T", " ")

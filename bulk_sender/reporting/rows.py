@@ -1,0 +1,223 @@
+"""The journal as tables: one frame for each chunk of the run, a row of it for each row of the input. Pure reading.
+
+What a row's result is follows from its chunk (verdict, identifier) and, for a sound row, from its batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bulk_sender.journal.chunks import chunk_ids, chunk_rejects, chunk_rows
+from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.planning.plan import ROWS
+from bulk_sender.reporting.summary import BroadcastResult
+
+RESULTS = pl.Schema(
+    {
+        "row": pl.UInt64(),
+        "source": pl.String(),
+        "source_row": pl.UInt64(),
+        "identifier_type": pl.String(),
+        "identifier": pl.String(),
+        "status": pl.String(),
+        "dispatch_id": pl.String(),
+        "batch": pl.Int64(),
+        "attempts": pl.Int64(),
+        "http_status": pl.Int64(),
+        "error_code": pl.String(),
+        "error": pl.String(),
+        "sent_at": pl.String(),
+    }
+)
+"""The columns of the results file, in order."""
+
+_BATCH = pl.Schema(
+    {
+        "first": pl.Int64(),
+        "size": pl.Int64(),
+        "status": pl.String(),
+        "dispatch_id": pl.String(),
+        "batch": pl.Int64(),
+        "attempts": pl.Int64(),
+        "http_status": pl.Int64(),
+        "code": pl.String(),
+        "message": pl.String(),
+        "likely": pl.String(),
+        "decided": pl.String(),
+        "decided_why": pl.String(),
+        "sent_at": pl.String(),
+    }
+)
+
+
+_ALL_BUT_BODIES = tuple(name for name in ROWS if name != "recipient")
+
+
+def results(journal: Journal) -> Iterator[pl.DataFrame]:
+    """Frames with the columns of ``RESULTS``, in the order of the input; one chunk in memory at a time."""
+    for chunk in chunk_ids(journal):
+        yield _chunk_results(chunk_rows(journal, chunk, _ALL_BUT_BODIES), _batches(journal, chunk))
+
+
+def _batches(journal: Journal, chunk: int) -> pl.DataFrame:
+    names = ", ".join(_BATCH)
+    found = journal.query(f"SELECT {names} FROM state WHERE chunk = ? ORDER BY first", (chunk,))
+    return pl.DataFrame(found, schema=_BATCH)
+
+
+def _chunk_results(rows: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
+    """Lay each batch over the slots it covers, and those over the sound rows."""
+    owner = np.repeat(np.arange(len(batches)), batches["size"].to_numpy())
+    valid = rows["verdict"] == "valid"
+    position = pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1)
+    sent = batches[owner].select(
+        "status",
+        "dispatch_id",
+        "batch",
+        "attempts",
+        "http_status",
+        pl.when(pl.col("attempts") > 0).then("sent_at").alias("sent_at"),
+        code=_explained("code"),
+        error=_reason(),
+    )
+    laid = {name: pl.lit(sent[name]).gather(position) for name in sent.columns} if len(sent) else _nothing(sent)
+    return rows.select(
+        "row",
+        "source",
+        "source_row",
+        "identifier_type",
+        "identifier",
+        status=pl.coalesce(laid["status"], "verdict"),
+        dispatch_id=pl.when(laid["dispatch_id"] != "").then(laid["dispatch_id"]),
+        batch=laid["batch"],
+        attempts=laid["attempts"].fill_null(0),
+        http_status=laid["http_status"],
+        error_code=pl.coalesce("error_code", laid["code"]),
+        error=_safe_cell(pl.coalesce("error", laid["error"])),
+        sent_at=laid["sent_at"],
+    ).cast(RESULTS)
+
+
+def _nothing(sent: pl.DataFrame) -> dict[str, pl.Expr]:
+    return {name: pl.lit(None, dtype=dtype) for name, dtype in sent.schema.items()}
+
+
+def _explained(name: str) -> pl.Expr:
+    """A row that is to be sent (again) has no error of its own yet, except what its last attempt met."""
+    return pl.when(pl.col(name).fill_null("") != "").then(pl.col(name))
+
+
+def _reason() -> pl.Expr:
+    """The server's words, the hint of what is likely, and the operator's decision, in one cell."""
+    likely = pl.when(pl.col("likely").fill_null("") != "").then(
+        pl.lit("; likely ") + pl.col("likely").str.replace("_", " ", literal=True)
+    )
+    decided = pl.when(pl.col("decided").is_not_null()).then(
+        pl.lit("; decided: ") + pl.col("decided") + pl.lit(" (") + pl.col("decided_why") + pl.lit(")")
+    )
+    text = pl.concat_str([_explained("message").fill_null(""), likely.fill_null(""), decided.fill_null("")])
+    return pl.when(text != "").then(text.str.strip_prefix("; "))
+
+
+def _safe_cell(text: pl.Expr) -> pl.Expr:
+    """Text that may quote a server or a cell: no control characters, and no spreadsheet takes it for a formula."""
+    plain = text.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", " ")
+    return pl.when(plain.str.contains(r"^[=+\-@]")).then(pl.lit("'") + plain).otherwise(plain)
+
+
+def rejects(journal: Journal) -> Iterator[pl.DataFrame]:
+    """The rejected rows with all their own columns as text, and ``error`` (in the place of a column of that name)."""
+    for chunk in chunk_ids(journal):
+        own = chunk_rejects(journal, chunk)
+        reasons = chunk_rows(journal, chunk, ("row", "verdict", "error")).filter(verdict="rejected")
+        assert own["\x00row"].equals(reasons["row"].alias("\x00row")), "a chunk's rejects are those of its rows"
+        yield own.drop("\x00row", "error", strict=False).with_columns(reasons.select(error=_safe_cell(pl.col("error"))))
+
+
+def counts(journal: Journal) -> dict[str, int]:
+    """Rows by status; the six add up to ``rows``."""
+    [chunks] = journal.query(
+        "SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(rejected), 0) AS rejected,"
+        " coalesce(sum(duplicate), 0) AS duplicate, count(*) AS chunks FROM chunk"
+    )
+    found = {
+        "rows": chunks["rows"],
+        "accepted": 0,
+        "rejected": chunks["rejected"],
+        "duplicate": chunks["duplicate"],
+        "failed": 0,
+        "unknown": 0,
+        "not_sent": 0,
+    }
+    for row in journal.query("SELECT status, sum(size) AS rows FROM state GROUP BY status"):
+        found[row["status"]] += row["rows"]
+    return found
+
+
+def broadcast(journal: Journal) -> BroadcastResult | None:
+    """What became of the one request of a broadcast; None for a run that has rows."""
+    if not journal.fact("broadcast"):
+        return None
+    [found] = (
+        _batches(journal, 1)
+        .select(
+            "status",
+            "attempts",
+            "http_status",
+            "sent_at",
+            dispatch_id=pl.when(pl.col("dispatch_id") != "").then("dispatch_id"),
+            error_code=_explained("code"),
+            error=_safe_cell(_reason()),
+        )
+        .to_dicts()
+    ) or [{"status": "not_sent"}]
+    return BroadcastResult(**found)
+
+
+def has_unsent(journal: Journal) -> bool:
+    """Whether a planned batch waits to be sent, for the first time or again."""
+    return bool(journal.query("SELECT 1 FROM state WHERE status = 'not_sent' LIMIT 1"))
+
+
+def explain(journal: Journal, row: int) -> dict[str, Any] | None:
+    """One row's whole story, or None when the run has no such row."""
+    found = journal.query("SELECT id FROM chunk WHERE first_row <= ? AND last_row >= ?", (row, row))
+    if not found:
+        return None
+    chunk = found[0]["id"]
+    rows = chunk_rows(journal, chunk)
+    own = rows.filter(pl.col("row") == row)
+    if not len(own):
+        return None
+    [facts] = own.to_dicts()
+    [result] = _chunk_results(rows, _batches(journal, chunk)).filter(pl.col("row") == row).to_dicts()
+    facts |= {name: result[name] for name in ("status", "error_code", "error")}
+    facts["recipient"] = None if facts["recipient"] is None else json.loads(facts["recipient"])
+    facts["batches"] = []
+    if facts["verdict"] == "valid":
+        slot = int(((rows["row"] < row) & (rows["verdict"] == "valid")).sum())
+        facts["batches"] = _story(journal, chunk, slot)
+    return facts
+
+
+def _story(journal: Journal, chunk: int, slot: int) -> list[dict[str, Any]]:
+    batches = journal.query(
+        "SELECT id, size, parent FROM batch WHERE chunk = ? AND first <= ? AND first + size > ? ORDER BY id",
+        (chunk, slot, slot),
+    )
+    for batch in batches:
+        batch["attempts"] = journal.query(
+            "SELECT a.id, a.at AS sent_at, a.epoch, lower(hex(a.body_sha256)) AS body_sha256, o.status, o.verdict,"
+            " o.http_status, o.dispatch_id, o.code, o.message, o.reach, o.likely, o.elapsed_s, o.at AS answered_at"
+            " FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = ? ORDER BY a.id",
+            (batch["id"],),
+        )
+        batch["decisions"] = journal.query(
+            "SELECT attempt, status, at, user, why FROM decision WHERE batch = ? ORDER BY id", (batch["id"],)
+        )
+    return batches

@@ -1,0 +1,190 @@
+"""Too many rows refused for good stop a run; too few, or refusals for the moment, never do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bulk_sender as bs
+from bulk_sender.braze.answer import Outcome, Verdict
+from bulk_sender.delivery import breakers as room
+from bulk_sender.delivery import sender
+from bulk_sender.delivery.breakers import FEWEST, WINDOW, Fate, Refusals
+from bulk_sender.delivery.policy import Action, Step
+from bulk_sender.journal.records import SPLIT, Status
+from tests.faults import Fault, FaultServer, Turn, by_body, every, http_answer
+from tests.kit.posting import KEY
+from tests.kit.running import compare, read_run, send, settings, write_input
+
+# --- by itself --------------------------------------------------------------------------------------------------------
+
+
+def fate(accepted: int, refused: int, words: str = "no such user") -> Fate:
+    return Fate(accepted, refused, [(words, 1)] * refused)
+
+
+def test_the_share_is_of_rows_however_the_batches_were_split() -> None:
+    refusals = Refusals(0.5)
+    assert {refusals.record(fate(24, 26)) for _ in range(FEWEST - 1)} == {""}
+    reason = refusals.record(fate(24, 26))
+    assert reason.startswith(
+        "Braze refused 520 of the 1,000 recipients of the last 20 batches for good, 520 of them with the words "
+        "'no such user'; that is more than delivery.max_failed_share = 0.5 allows."
+    )
+    assert "results" in reason
+
+
+def test_exactly_the_share_is_allowed() -> None:
+    refusals = Refusals(0.5)
+    assert {refusals.record(fate(25, 25)) for _ in range(200)} == {""}
+
+
+def test_one_bad_row_in_each_batch_is_no_reason_to_stop_though_most_requests_are_refused() -> None:
+    refusals = Refusals(0.1)
+    assert {refusals.record(fate(49, 1)) for _ in range(200)} == {""}
+
+
+def test_it_is_the_latest_batches_that_count() -> None:
+    refusals = Refusals(0.5)
+    for _ in range(1000):
+        assert refusals.record(fate(50, 0)) == ""
+    reasons = [refusals.record(fate(0, 50)) for _ in range(26)]
+    assert reasons[:25] == [""] * 25
+    assert "1,300 of the 2,500 recipients of the last 50 batches" in reasons[25]
+
+
+def test_a_share_of_one_turns_it_off_and_one_of_nothing_bears_no_refusal() -> None:
+    off, strict = Refusals(1.0), Refusals(0.0)
+    assert {off.record(fate(0, 50)) for _ in range(200)} == {""}
+    assert {strict.record(fate(50, 0)) for _ in range(200)} == {""}
+    assert strict.record(fate(49, 1)) != ""
+
+
+def test_only_what_braze_refused_for_good_is_counted() -> None:
+    def one(status: str, verdict: Verdict, action: Action = Action.DONE) -> tuple[int, int]:
+        found = Fate()
+        found.add(Step(status, action), Outcome(verdict, message="m"), 7)
+        return found.accepted, found.refused
+
+    assert one(Status.ACCEPTED, Verdict.ACCEPTED) == (7, 0)
+    assert one(Status.FAILED, Verdict.REFUSED) == (0, 7)
+    assert one(Status.FAILED, Verdict.TOO_LARGE) == (0, 7)
+    assert one(Status.FAILED, Verdict.UNSENT) == (0, 0), "a 5XX to the end of all attempts speaks of Braze, not of rows"
+    assert one(Status.UNKNOWN, Verdict.UNKNOWN) == (0, 0)
+    assert one(Status.NOT_SENT, Verdict.THROTTLED, Action.AGAIN_AFTER_RESET) == (0, 0)
+    assert one(SPLIT, Verdict.REFUSED, Action.SPLIT) == (0, 0), "its parts are"
+    assert one(Status.NOT_SENT, Verdict.REFUSED, Action.STOP) == (0, 0)
+
+
+def test_a_batch_without_an_answer_takes_no_place_in_the_window() -> None:
+    refusals = Refusals(0.5)
+    for _ in range(FEWEST - 1):
+        refusals.record(fate(0, 50))
+    assert {refusals.record(Fate()) for _ in range(100)} == {""}
+    assert refusals.record(fate(50, 0)) != ""
+
+
+def test_words_that_were_said_once_only_may_quote_a_row_and_are_kept_back() -> None:
+    refusals = Refusals(0.5)
+    reasons = [refusals.record(fate(0, 1, f"no user sample-{number}")) for number in range(FEWEST)]
+    assert "20 of the 20 recipients" in reasons[-1]
+    assert "sample-" not in reasons[-1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=150), st.floats(0, 1))
+def test_it_stops_exactly_when_the_share_of_the_window_is_above_the_most(
+    batches: list[tuple[int, int]], most: float
+) -> None:
+    refusals, seen = Refusals(most), []
+    for accepted, refused in batches:
+        stopped = bool(refusals.record(fate(accepted, refused)))
+        if not accepted + refused:
+            assert not stopped
+            continue
+        seen.append((accepted, refused))
+        window = seen[-WINDOW:]
+        total = sum(map(sum, window))
+        assert stopped == (len(window) >= FEWEST and sum(refused for _, refused in window) > most * total)
+
+
+# --- in a run ---------------------------------------------------------------------------------------------------------
+
+
+def number(recipient: dict[str, str]) -> int:
+    return int(recipient["external_user_id"].rpartition("-")[2])
+
+
+def refusal(status: int, *, quoting: bool = False) -> Fault:
+    """A 409 refuses a request as a whole; after a 400 it is halved until the rows that are refused stand alone."""
+
+    def refuse(turn: Turn) -> None:
+        turn.read_whole()
+        first = turn.json["recipients"][0]["external_user_id"]
+        turn.answer(http_answer(status, {"message": f"{first} is not allowed" if quoting else "not allowed here"}))
+
+    return Fault("refusal", "F36", "answer", False, "refused", refuse)
+
+
+def two_of_three_batches(body: Any) -> bool:
+    return (number(body["recipients"][0]) // 50) % 3 != 0
+
+
+def test_a_run_that_is_refused_too_often_stops_with_a_true_account_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    size = 2000
+    with FaultServer(by_body(two_of_three_batches, refusal(409))) as server:
+        run = send(tmp_path, server.url, size, run_id="a")
+        compare(run, server.ledger, size)
+        summary = run.summary
+        assert (summary.state, summary.exit_code, summary.unknown) == ("stopped", 3, 0)
+        assert 20 <= summary.requests < 24, "twenty batches, and what was under way"
+        assert summary.failed + summary.accepted == 50 * summary.requests
+        assert summary.not_sent
+        for told in ("recipients of the last 20 batches for good", "'not allowed here'", "max_failed_share = 0.5"):
+            assert told in (summary.reason or "")
+        again = bs.send(
+            write_input(tmp_path, size),
+            config=settings(server.url, max_failed_share=1, breaker=100),
+            run_id="a",
+            runs_dir=tmp_path / "runs",
+            environment={"BRAZE_API_KEY": KEY},
+        )
+        finished = read_run(run.folder, again)
+        compare(finished, server.ledger, size)
+    assert (again.state, again.exit_code) == ("finished", 1)
+    assert (again.accepted, again.failed) == (700, 1300)
+
+
+@pytest.mark.parametrize(("kept", "state"), [(2, "finished"), (3, "stopped")])
+def test_rows_count_that_are_refused_alone_beside_accepted_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, state: str
+) -> None:
+    """No circuit sees it: each batch has something accepted in it."""
+    monkeypatch.setattr(room, "FEWEST", 2)
+    odd = by_body(lambda body: any(number(one) % kept for one in body["recipients"]), refusal(400))
+    with FaultServer(odd) as server:
+        run = send(tmp_path, server.url, 150, concurrency=1)
+        compare(run, server.ledger, 150)
+    assert run.summary.state == state
+    assert run.summary.failed == (75 if kept == 2 else 67)
+    assert run.summary.not_sent == (0 if kept == 2 else 50)
+
+
+def test_the_reason_quotes_nobody(tmp_path: Path) -> None:
+    with FaultServer(by_body(two_of_three_batches, refusal(409, quoting=True))) as server:
+        run = send(tmp_path, server.url, 1500)
+    assert run.summary.state == "stopped"
+    assert "for good" in (run.summary.reason or "")
+    assert "user-" not in (run.summary.reason or "")
+
+
+def test_refusals_for_the_moment_are_no_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "FEWEST", 2)
+    monkeypatch.setattr(sender, "backoff", lambda failures, rng: 0.001)
+    with FaultServer(every(2, "ok", otherwise="json_503")) as server:
+        run = send(tmp_path, server.url, 300, max_failed_share=0.0, concurrency=1)
+        compare(run, server.ledger, 300)
+    assert (run.summary.state, run.summary.accepted) == ("finished", 300)

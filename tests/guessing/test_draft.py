@@ -1,0 +1,160 @@
+"""``init``: a first configuration that ``check`` accepts as it is, in six languages."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulk_sender.config.model import Config
+from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.guessing.column_names import meaning, plain
+from bulk_sender.guessing.draft import compose, draft, write
+from bulk_sender.guessing.types import Guess, guess_type
+from bulk_sender.operations.check import check
+
+SAMPLES = Path(__file__).parents[2] / "sample_data"
+
+
+def _drafted(tmp_path: Path, text: str, encoding: str = "utf-8") -> tuple[dict[str, Any], str]:
+    path = tmp_path / "people.csv"
+    path.write_bytes(text.encode(encoding))
+    written = draft(path)
+    config = tomllib.loads(written)
+    report = check(path, config=config)
+    assert report.valid == report.rows, report.reasons
+    return config, written
+
+
+@pytest.mark.parametrize(
+    ("header", "first"),
+    [
+        ("Customer ID;E-mail;First name;Opt-in;Loyalty tier", "u1;a@example.com;Zoe;yes;gold"),
+        ("Numéro client;Courriel;Prénom;Opt-in;Niveau de fidélité", "u1;a@example.com;Zoé;yes;or"),
+        ("Kundennummer;E-Mail-Adresse;Vorname;Einwilligung;Treuestatus", "u1;a@example.com;Jürgen;yes;gold"),
+        (
+            "Código de cliente;Correo electrónico;Nombre;Consentimiento;Nivel de fidelidad",
+            "u1;a@example.com;Íñigo;yes;oro",
+        ),
+        ("Código do cliente;Endereço de email;Nome;Consentimento;Fidelidade", "u1;a@example.com;João;yes;ouro"),
+        ("顧客番号;メールアドレス;名前;オプトイン;会員ランク", "u1;a@example.com;太郎;yes;金"),
+    ],
+)
+def test_columns_are_understood_in_six_languages(header: str, first: str, tmp_path: Path) -> None:
+    config, written = _drafted(tmp_path, f"{header}\n{first}\n")
+    columns = header.split(";")
+    assert config["recipient"]["external_user_id"] == columns[0]
+    assert f'# email = "{columns[1]}"' in written
+    properties = config["recipient"]["trigger_properties"]
+    assert properties["first_name"] == columns[2]
+    assert properties["opted_in"] == {"column": columns[3], "type": "boolean"}
+    assert properties["loyalty_tier"] == columns[4]
+
+
+@pytest.mark.parametrize(
+    ("cells", "guess"),
+    [
+        (["1", "22", "-3"], Guess("integer")),
+        (["1.5", "2"], Guess("float")),
+        (["1,5", "2"], Guess("float", decimal_comma=True)),
+        (["007", "123"], Guess()),
+        (["true", "false", ""], Guess("boolean")),
+        (["2026-02-28"], Guess("date")),
+        (["28/02/2026", "01/02/2026"], Guess("date", "%d/%m/%Y")),
+        (["02/28/2026", "01/02/2026"], Guess("date", "%m/%d/%Y")),
+        (["01/02/2026"], Guess("date", "%d/%m/%Y", also="%m/%d/%Y")),
+        (["28.02.2026"], Guess("date", "%d.%m.%Y")),
+        (["2026年2月28日"], Guess("date", "%Y年%m月%d日")),
+        (["20260228", "20251231"], Guess("date", "%Y%m%d")),
+        (["2026-02-28T10:00:00Z"], Guess("datetime")),
+        (["28/02/2026 10:30"], Guess("datetime", "%d/%m/%Y %H:%M")),
+        (['{"a": 1}'], Guess("json")),
+        (["a|b", "c|d|e"], Guess("list")),
+        (["Zoé", "1"], Guess()),
+        (["", None], Guess()),
+        (["1"] * 99 + ["many"], Guess("integer", misfits=1)),
+    ],
+)
+def test_the_narrowest_type_that_fits_is_guessed(cells: list[str | None], guess: Guess) -> None:
+    assert guess_type(pl.Series("amount", cells, dtype=pl.String)) == guess
+
+
+@pytest.mark.parametrize("name", ["Postcode", "PLZ", "Phone number", "order_no", "Code postal"])
+def test_digits_that_are_names_stay_text(name: str) -> None:
+    assert guess_type(pl.Series(name, ["75001", "13002"])) == Guess()
+
+
+def test_decimal_commas_dates_and_empty_words_are_set(tmp_path: Path) -> None:
+    config, _ = _drafted(tmp_path, "id;Montant;Né le\n1;12,50;28/02/1990\n2;n/a;01/03/1991\n", "cp1252")
+    assert config["input"] == {"encoding": "cp1252", "null_values": ["n/a"], "decimal": ","}
+    assert config["recipient"]["trigger_properties"]["ne_le"] == {
+        "column": "Né le",
+        "type": "date",
+        "format": "%d/%m/%Y",
+    }
+
+
+def test_addresses_name_people_where_nothing_else_does(tmp_path: Path) -> None:
+    config, _ = _drafted(tmp_path, "wohin,Vorname\na@example.com,Zoe\nb@example.com,Max\n")
+    assert config["recipient"]["email"] == "wohin"
+    assert config["recipient"]["prioritization"] == ["identified", "most_recently_updated"]
+
+
+def test_columns_named_after_fields_need_no_mapping() -> None:
+    config = tomllib.loads(draft(SAMPLES / "recipients.csv"))
+    assert "recipient" not in config
+    assert check(SAMPLES / "recipients.csv", config=config).valid > 2900
+
+
+@pytest.mark.parametrize("name", ["customers.csv", "mails.csv", "aliases.csv", "canvas.csv", "recipients.parquet"])
+def test_nearly_every_row_of_the_samples_can_go_by_the_draft(name: str) -> None:
+    report = check(SAMPLES / name, config=tomllib.loads(draft(SAMPLES / name)))
+    assert report.valid >= 0.97 * report.rows
+
+
+def test_what_is_known_already_is_kept() -> None:
+    config = Config.parse({"braze": {"campaign_id": "c-1"}, "input": {"delimiter": ";"}}, where="test")
+    drafted = tomllib.loads(draft(SAMPLES / "customers.csv", config))
+    assert drafted["braze"] == {"campaign_id": "c-1"}
+    assert drafted["input"]["delimiter"] == ";"
+
+
+def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
+    write(tmp_path / "job.toml", "first")
+    with pytest.raises(ConfigError, match="not overwritten"):
+        write(tmp_path / "job.toml", "second")
+    assert (tmp_path / "job.toml").read_text() == "first"
+
+
+def test_a_header_alone_is_no_sample(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("id,name\n")
+    with pytest.raises(InputError, match="no sound data row"):
+        draft(tmp_path / "people.csv")
+
+
+def test_names_are_compared_without_case_accents_and_punctuation() -> None:
+    assert plain("E-Mail_Adresse") == plain("e mail adresse")
+    assert plain("FirstName") == plain("first_name") == "first name"
+    assert meaning("PRÉNOM", {"first_name": "prenom"}) == "first_name"
+
+
+_CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
+        st.lists(_CELLS, min_size=2, max_size=2),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_every_draft_is_a_configuration(columns: dict[str, list[str]]) -> None:
+    sample = pl.DataFrame(columns)
+    Config.parse(tomllib.loads(compose(sample, Config())), where="the draft")

@@ -1,0 +1,227 @@
+"""The key: where it may come from, what it may look like, and that nothing ever shows it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import traceback
+from pathlib import Path
+
+import pytest
+
+from bulk_sender.config.model import Config
+from bulk_sender.errors import CredentialError
+from bulk_sender.http.client import HttpxClient
+from bulk_sender.http.credential import Credential
+from bulk_sender.http.transport import transport_factory
+
+CANARY = "canary-0123456789.AZ_az"
+
+
+def everything_shown(error: BaseException) -> str:
+    """All that a careless program could print of an error: its text, chain, arguments and their objects."""
+    shown, seen = ["".join(traceback.format_exception(error))], []
+    while error is not None and error not in seen:
+        seen.append(error)
+        shown.append(repr(error) + repr(error.args) + repr(vars(error)))
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return "\n".join(shown)
+
+
+BROKEN = {
+    "inner newline": "canary-01234\n56789",
+    "inner CRLF": "canary-01234\r\nX-Evil: 56789",
+    "inner CR": "canary-01234\r56789",
+    "NUL": "canary-01234\x0056789",
+    "space": "canary-01234 56789",
+    "tab": "canary-01234\t56789",
+    "é": "canary-0123456789é",
+    "emoji": "canary-0123456789😀",
+    "surrogate": "canary-0123456789\udce9",
+    "zero width": "canary-01234\u200b56789",
+    "quotes": '"canary-0123456789"',
+    "bearer": "Bearer canary-0123456789",
+    "short": "canary1",
+    "long": "canary-" + "0" * 506,
+    "other digits": "canary-٠١٢٣٤٥٦٧٨٩",
+    "escape": "canary-\x1b[31m0123456789",
+}
+
+
+@pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
+def test_what_cannot_be_a_key_is_refused_and_not_shown(raw: str) -> None:
+    with pytest.raises(CredentialError) as caught:
+        Credential.from_environment({"BRAZE_API_KEY": raw})
+    shown = everything_shown(caught.value)
+    assert "canary" not in shown
+    assert "56789" not in shown
+    assert "not shown here on purpose" in caught.value.hint
+
+
+@pytest.mark.parametrize("raw", [CANARY, f"{CANARY}\n", f"{CANARY}\r\n", f"  {CANARY}\t", f"\ufeff{CANARY}"[1:]])
+def test_space_around_a_key_is_no_part_of_it(raw: str) -> None:
+    assert Credential.from_environment({"BRAZE_API_KEY": raw}).authorization == f"Bearer {CANARY}"
+
+
+@pytest.mark.parametrize("length", [8, 512])
+def test_the_lengths_that_a_key_may_have(length: int) -> None:
+    assert Credential.check("k" * length).authorization.endswith("k" * length)
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"BRAZE_API_KEY": ""}, {"BRAZE_API_KEY": " \n"}, {"BRAZE_API_KEY_FILE": ""}]
+)
+def test_no_key_is_said_with_what_to_do(environment: dict[str, str]) -> None:
+    with pytest.raises(CredentialError, match="no API key is set") as caught:
+        Credential.from_environment(environment)
+    assert "BRAZE_API_KEY_FILE" in caught.value.hint
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def key_file(folder: Path, mode: int = 0o600, content: bytes = CANARY.encode() + b"\n") -> Path:
+    file = folder / "key"
+    file.write_bytes(content)
+    file.chmod(mode)
+    return file
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_file_of_ones_own_is_read(tmp_path: Path, mode: int) -> None:
+    environment = {"BRAZE_API_KEY_FILE": str(key_file(tmp_path, mode))}
+    assert Credential.from_environment(environment).authorization == f"Bearer {CANARY}"
+    assert Credential.from_environment({**environment, "BRAZE_API_KEY": ""}).authorization == f"Bearer {CANARY}"
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o644, 0o660, 0o610, 0o601, 0o620, 0o777])
+def test_a_file_that_others_can_touch_is_refused(tmp_path: Path, mode: int) -> None:
+    file = key_file(tmp_path, mode)
+    with pytest.raises(CredentialError, match=f"mode {mode:04o}") as caught:
+        Credential.from_environment({"BRAZE_API_KEY_FILE": str(file)})
+    assert caught.value.hint == f"chmod 600 {file}"
+    assert "canary" not in everything_shown(caught.value)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    environment = {"BRAZE_API_KEY": "another-key", "BRAZE_API_KEY_FILE": str(key_file(tmp_path, 0o644))}
+    assert Credential.from_environment(environment).authorization == "Bearer another-key"
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path, why in (
+        (tmp_path, "not a regular file"),
+        (tmp_path / "pipe", "not a regular file"),
+        (tmp_path / "missing", "No such file"),
+        (tmp_path / "missing" / "key", "No such file"),
+        ("nul\x00", "it is no path"),
+    ):
+        with pytest.raises(CredentialError, match=why):
+            Credential.from_environment({"BRAZE_API_KEY_FILE": str(path)})
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00canary", b"canary-" * 1000, b"canary-1\ncanary-2\n", b"canary 012345"]
+)
+def test_a_file_without_a_key_is_refused_and_not_shown(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(CredentialError) as caught:
+        Credential.from_environment({"BRAZE_API_KEY_FILE": str(key_file(tmp_path, content=content))})
+    assert "canary" not in everything_shown(caught.value)
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    lowest = os.dup(0)
+    os.close(lowest)
+    for path in (tmp_path, key_file(tmp_path), key_file(tmp_path, 0o644)):
+        try:
+            Credential.from_environment({"BRAZE_API_KEY_FILE": str(path)})
+        except CredentialError:
+            continue
+    free = os.dup(0)
+    os.close(free)
+    assert free == lowest
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_credential_shows_itself_to_nobody() -> None:
+    credential = Credential.check(CANARY)
+    shown = [
+        repr(credential),
+        str(credential),
+        f"{credential}",
+        f"{credential!r:>40}",
+        repr([credential]),
+        ascii(credential),
+    ]
+    assert not any("canary" in text for text in shown)
+    with pytest.raises(TypeError):
+        pickle.dumps(credential)
+
+
+def test_a_client_shows_no_key() -> None:
+    client = HttpxClient(
+        "https://rest.iad-01.braze.com/campaigns/trigger/send",
+        Credential.check(CANARY),
+        transport_factory(Config()),
+        timeout=1,
+    )
+    shown = repr(vars(client)) + repr(client)
+    assert "canary" not in shown
+    assert "Bearer" not in shown
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (f"Invalid key {CANARY}!", "Invalid key ***!"),
+        (f"{CANARY}{CANARY}", "******"),
+        (CANARY[:-1], CANARY[:-1]),
+        ("nothing", "nothing"),
+    ],
+)
+def test_a_key_that_a_server_quotes_is_struck_out(said: str, kept: str) -> None:
+    assert Credential.check(CANARY).scrub(said) == kept
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"message": "Invalid key: canary\\/0123456789"}',
+        '{"message": "Invalid key: \\u0063anary/0123456789"}',
+        '{"errors": [{"canary\\u002f0123456789": 1}], "message": "no"}',
+        '{"message": "canary/0123456789"}',
+        '{"message": "canary\\/0123456789 \\ud800 \\udcff"}',
+        "no JSON, canary/0123456789",
+    ],
+)
+def test_a_key_that_a_server_quotes_escaped_is_struck_out_too(said: str) -> None:
+    kept = Credential.check("canary/0123456789").scrub_json(said.encode())
+    assert b"0123456789" not in kept
+    assert b"***" in kept
+
+
+def test_an_answer_without_the_key_is_kept_byte_for_byte() -> None:
+    for said in (b'{"a":"\\u00e9","a": 1e400}', b"\xff\xfe", b"", b'{"a": ' + b"[" * 5000, b'"\\ud800"'):
+        assert Credential.check(CANARY).scrub_json(said) == said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file that is root's")
+def test_a_file_of_root_may_be_readable_by_the_services_own_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So Kubernetes hands a Secret, and systemd a credential, to a process that is not root."""
+    file = tmp_path / "key"
+    file.write_text("0123abcd-0123-abcd")
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    for mode in (0o400, 0o440):
+        file.chmod(mode)
+        assert (
+            Credential.from_environment({"BRAZE_API_KEY_FILE": str(file)}).authorization == "Bearer 0123abcd-0123-abcd"
+        )
+    for mode in (0o444, 0o460, 0o404):
+        file.chmod(mode)
+        with pytest.raises(CredentialError, match="can be read by others"):
+            Credential.from_environment({"BRAZE_API_KEY_FILE": str(file)})

@@ -1,0 +1,660 @@
+"""Both transports against every fault: what the judge makes of the evidence, compared with what the server did."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import random
+import resource
+import socket
+import ssl
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bulk_sender.braze.answer import Verdict, judge
+from bulk_sender.config.model import Config
+from bulk_sender.errors import ConfigError
+from bulk_sender.http.bounds import MAX_ANSWER_BYTES
+from bulk_sender.http.client import HttpxClient
+from bulk_sender.http.credential import Credential
+from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.http.fast_transport import WireTransport
+from bulk_sender.http.transport import PlainTransport, tls_context, transport_factory
+from tests.faults import (
+    FAULTS,
+    Fault,
+    FaultServer,
+    Turn,
+    black_hole,
+    http_answer,
+    mutate,
+    nth,
+    refusing_port,
+    success,
+    unresolvable,
+)
+from tests.faults.probe import LARGE, SMALL
+from tests.faults.tls import authority
+from tests.kit.posting import KEY, KINDS, TRANSPORTS, client, post_all, transports, word
+
+both = pytest.mark.parametrize("kind", KINDS)
+either_scheme = pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])
+
+DEADLINE = 0.8
+NEEDS_THE_DEADLINE = {
+    *("stop_reading", "stall_mid_body", "hang_after_read", "stall_after_status_line", "half_body_hang"),
+    *("drip_answer", "endless_100_continue", "answer_after_deadline"),
+}
+QUICKER: dict[str, dict[str, float]] = {"answer_after_deadline": {"delay": 4.0}, "gzip_bomb": {"megabytes": 2}}
+
+
+def played(name: str) -> Fault:
+    return FAULTS[name].using(**QUICKER[name]) if name in QUICKER else FAULTS[name]
+
+
+def never_left(evidence: Evidence) -> bool:
+    """The connection was given up before the request was begun: a client that looks first may know it."""
+    return evidence.reach <= Reach.CONNECTED and evidence.error == "ConnectError"
+
+
+# --- every fault ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Met:
+    """One POST against one fault: what the client knew, and what the server had done."""
+
+    evidence: Evidence
+    taken: bool
+    received: int
+    requests: int
+
+
+def meet(name: str, tls: str | None, kind: str) -> Met:
+    with FaultServer(played(name), tls=tls) as server:
+        timeout = DEADLINE if name in NEEDS_THE_DEADLINE else 10.0
+        [evidence] = post_all(kind, server.url, SMALL, timeout=timeout)
+        server.ledger.wait(lambda ledger: bool(ledger.accepted), 2 * FAULTS[name].accepts)
+        seen = server.ledger.requests
+        return Met(evidence, bool(server.ledger.accepted), sum(request.received for request in seen), len(seen))
+
+
+@functools.cache
+def meet_all(tls: str | None, kind: str) -> dict[str, Met]:
+    """Every fault met once. Several at a time: most of it is waiting for sockets to close."""
+    authority()  # made once, before several threads ask for it
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(FAULTS, pool.map(lambda name: meet(name, tls, kind), FAULTS), strict=True))
+
+
+@both
+def test_a_kind_runs_on_the_event_loop_that_it_names(kind: str) -> None:
+    async def whose() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert ("uvloop" in asyncio.run(whose())) == ("uvloop" in kind)
+
+
+@both
+@either_scheme
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_is_judged_as_it_must_be(name: str, tls: str | None, kind: str) -> None:
+    fault, met = FAULTS[name], meet_all(tls, kind)[name]
+    outcome = judge(met.evidence)
+    unread = not met.taken and met.received == 0 and never_left(met.evidence)
+    assert fault.allows(word(outcome)) or unread, (met, outcome)
+    assert met.taken is fault.accepts
+    assert met.taken or outcome.verdict is not Verdict.ACCEPTED or name == "early_response_before_request"
+    assert not (met.taken and judge(met.evidence, server_errors="hold").may_send_again), outcome
+    assert KEY not in repr(met.evidence) + repr(outcome)
+    assert met.requests <= 1, "nothing is ever sent again"
+
+
+@both
+@pytest.mark.parametrize("tls", ["expired", "self_signed", "unknown_authority", "wrong_host"])
+def test_a_certificate_at_fault_stops_the_run(tls: str, kind: str) -> None:
+    with FaultServer("ok", tls=tls) as server:
+        [evidence] = post_all(kind, server.url, SMALL)
+        assert server.ledger.requests == []
+    assert judge(evidence).stop == "certificate", evidence
+
+
+@both
+@pytest.mark.parametrize(
+    "tls", ["reset_in_handshake", "fin_in_handshake", "http_in_clear", "h2_only", "silent_handshake"]
+)
+def test_a_handshake_that_fails_proves_that_nothing_left(tls: str, kind: str) -> None:
+    with FaultServer("ok", tls=tls) as server:
+        [evidence] = post_all(kind, server.url, SMALL, timeout=DEADLINE if tls == "silent_handshake" else 10)
+        assert server.ledger.requests == []
+    outcome = judge(evidence)
+    assert (word(outcome), outcome.stop) == ("unsent", ""), evidence
+
+
+@both
+def test_no_connection_proves_that_nothing_left(kind: str) -> None:
+    with refusing_port() as url:
+        [evidence] = post_all(kind, url, SMALL)
+    assert (word(judge(evidence)), evidence.error) == ("unsent", "ConnectError")
+    with black_hole() as url:
+        [evidence] = post_all(kind, url, SMALL, timeout=DEADLINE)
+    assert (word(judge(evidence)), evidence.error) == ("unsent", "ConnectTimeout")
+    with unresolvable() as url:
+        [evidence] = post_all(kind, url, SMALL)
+    assert judge(evidence).stop == "host"
+
+
+# --- large bodies: the kernel's buffer, early refusals ----------------------------------------------------------------
+
+
+@both
+@either_scheme
+@pytest.mark.parametrize("name", ["stop_reading", "stall_mid_body"])
+def test_a_body_that_the_kernel_has_not_taken_is_not_written(name: str, tls: str | None, kind: str) -> None:
+    with FaultServer(name, tls=tls, receive_buffer=8192) as server:
+        [evidence] = post_all(kind, server.url, LARGE, timeout=0.5)
+    assert evidence.reach is Reach.HEAD_STARTED, evidence
+    assert (judge(evidence).verdict, judge(evidence).likely) == (Verdict.UNKNOWN, "not_accepted")
+
+
+@both
+@either_scheme
+def test_a_large_body_arrives_whole_and_counts_as_written(tls: str | None, kind: str) -> None:
+    with FaultServer("ok", tls=tls, receive_buffer=65536) as server:
+        found = post_all(kind, server.url, LARGE, SMALL, LARGE)
+        assert [judge(evidence).verdict for evidence in found] == [Verdict.ACCEPTED] * 3
+        assert [seen.received for seen in server.ledger.requests] == [len(LARGE), len(SMALL), len(LARGE)]
+        assert len(server.ledger.connections) == 1
+    with FaultServer("hang_after_read", tls=tls) as server:
+        [evidence] = post_all(kind, server.url, LARGE, timeout=2.0)
+        assert len(server.ledger.accepted) == 1
+    assert evidence.reach is Reach.BODY_SENT
+
+
+@both
+@either_scheme
+def test_an_early_413_is_a_refusal_or_unknown_and_never_more(tls: str | None, kind: str) -> None:
+    for name in ("early_413_fin", "early_413_rst"):
+        with FaultServer(name, tls=tls) as server:
+            large, small = post_all(kind, server.url, LARGE, SMALL)
+            assert server.ledger.accepted == []
+        assert judge(large).verdict in (Verdict.TOO_LARGE, Verdict.UNKNOWN)
+        assert judge(small).verdict in (Verdict.TOO_LARGE, Verdict.UNKNOWN)
+        if name == "early_413_fin":
+            assert judge(large).verdict is Verdict.TOO_LARGE
+
+
+@either_scheme
+def test_the_wire_takes_an_early_413_without_waiting_for_the_body_to_drain(tls: str | None) -> None:
+    def refuse_and_hold(turn: Turn) -> None:
+        turn.read_head(greedy=False)
+        turn.send(http_answer(413, {"message": "Too large"}))
+        turn.wire.hang(10)
+
+    hold = Fault("early_413_held", "F39", "write", False, "refused", refuse_and_hold)
+    with FaultServer(hold, tls=tls, receive_buffer=8192) as server:
+        [evidence] = post_all("wire", server.url, LARGE, timeout=5)
+    assert (judge(evidence).verdict, evidence.reach) == (Verdict.TOO_LARGE, Reach.ANSWERED)
+    assert evidence.elapsed_s < 3
+
+
+@either_scheme
+def test_the_wire_takes_no_success_that_began_before_the_request_was_written(tls: str | None) -> None:
+    def praise_and_read(turn: Turn) -> None:
+        turn.read_head(greedy=False)
+        answer = http_answer(201, success("0" * 32))
+        turn.send(answer[:20])
+        turn.wire.hang(0.1)
+        turn.read_whole()
+        turn.send(answer[20:])
+
+    early = Fault("early_201", "F24", "write", False, "unknown", praise_and_read)
+    with FaultServer(early, tls=tls, receive_buffer=8192) as server:
+        [evidence] = post_all("wire", server.url, LARGE)
+    assert (judge(evidence).verdict, judge(evidence).code) == (Verdict.UNKNOWN, "premature_answer")
+
+
+@both
+def test_a_success_while_the_body_can_not_be_written_is_no_success(kind: str) -> None:
+    def praise_and_close(turn: Turn) -> None:
+        turn.read_head(greedy=False)
+        turn.send(http_answer(201, success("0" * 32)))
+        turn.wire.close()
+
+    early = Fault("early_201_close", "F24", "write", False, "unknown", praise_and_close)
+    with FaultServer(early, receive_buffer=8192) as server:
+        [evidence] = post_all(kind, server.url, LARGE)
+    assert judge(evidence).verdict is Verdict.UNKNOWN
+
+
+# --- kept connections: no answer for another request (F22 to F24) -----------------------------------------------------
+
+
+@both
+@either_scheme
+def test_a_stray_success_in_the_same_segment_reaches_no_other_batch(tls: str | None, kind: str) -> None:
+    with FaultServer("desync_429_201", tls=tls) as server:
+        found = post_all(kind, server.url, *[SMALL] * 6)
+        assert server.ledger.accepted == []
+    assert [judge(evidence).verdict for evidence in found] == [Verdict.THROTTLED] * 6
+
+
+@both
+@either_scheme
+def test_every_batch_gets_its_own_dispatch_id_from_a_server_that_says_too_much(tls: str | None, kind: str) -> None:
+    for pause in (0.0, 0.05):
+        with FaultServer("desync_201_201", tls=tls) as server:
+            found = post_all(kind, server.url, *[SMALL] * 4, pause=pause)
+            taken = [entry.dispatch_id for entry in server.ledger.accepted]
+        assert [judge(evidence).dispatch_id for evidence in found] == taken
+
+
+@both
+@either_scheme
+def test_a_stray_success_behind_an_answer_is_given_to_nobody(tls: str | None, kind: str) -> None:
+    strayed = threading.Event()
+
+    def refuse_then_praise(turn: Turn) -> None:
+        turn.read_whole()
+        turn.answer(http_answer(429, {"message": "Rate limit exceeded"}))
+        try:
+            turn.wire.hang(0.002 * (turn.index % 3))
+            turn.send(http_answer(201, success(f"{turn.index:032x}")))
+        finally:  # also when the client has hung up already
+            strayed.set()
+
+    async def go(url: str) -> list[Evidence]:
+        sender, found = client(kind, url), []
+        for _ in range(20):
+            strayed.clear()
+            found.append(await sender.post(SMALL))
+            # what strays in while the next request waits for its own answer can't be told from that
+            assert await asyncio.to_thread(strayed.wait, 5)
+        await sender.aclose()
+        return found
+
+    stray = Fault("stray_201_after_429", "F24", "answer", False, "throttled", refuse_then_praise)
+    with FaultServer(stray, tls=tls) as server:
+        found = asyncio.run(go(server.url))
+    assert [judge(evidence).verdict for evidence in found] == [Verdict.THROTTLED] * 20
+
+
+@both
+@either_scheme
+def test_a_connection_closed_while_idle_is_not_written_to(tls: str | None, kind: str) -> None:
+    with FaultServer("ok", tls=tls, idle=0.03) as server:
+        found = post_all(kind, server.url, *[SMALL] * 3, pause=0.15)
+        assert len(server.ledger.connections) == 3
+    assert [judge(evidence).verdict for evidence in found] == [Verdict.ACCEPTED] * 3
+
+
+@both
+def test_a_race_with_the_servers_close_is_unknown_and_never_repeated(kind: str) -> None:
+    for name, taken in (("keepalive_close_race", 2), ("keepalive_close_race_unread", 1)):
+        with FaultServer(name) as server:
+            first, second = post_all(kind, server.url, SMALL, SMALL)
+            assert len(server.ledger.accepted) == taken
+            assert len(server.ledger.requests) == 2
+        assert (judge(first).verdict, judge(second).verdict) == (Verdict.ACCEPTED, Verdict.UNKNOWN)
+
+
+@both
+@either_scheme
+def test_after_any_trouble_the_next_request_has_a_connection_of_its_own(tls: str | None, kind: str) -> None:
+    for name in ("half_body_hang", "rst_after_read", "huge_201", "junk_status", "endless_100_continue", "half_headers"):
+        timeout = DEADLINE if name in NEEDS_THE_DEADLINE else 10.0
+        with FaultServer(nth(1, name), tls=tls) as server:
+            first, second = post_all(kind, server.url, SMALL, SMALL, timeout=timeout)
+        assert (judge(first).verdict, judge(second).verdict) == (Verdict.UNKNOWN, Verdict.ACCEPTED), name
+
+
+@both
+def test_a_late_answer_is_given_to_nobody(kind: str) -> None:
+    with FaultServer(
+        nth(1, FAULTS["answer_after_deadline"].using(delay=DEADLINE + 0.05), otherwise="status_400")
+    ) as server:
+        found = post_all(kind, server.url, SMALL, *[SMALL] * 4, timeout=DEADLINE, pause=0.03)
+    assert [judge(evidence).verdict for evidence in found] == [Verdict.UNKNOWN] + [Verdict.REFUSED] * 4
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize("name", ["drip_answer", "endless_100_continue", "hang_after_read", "half_body_hang"])
+def test_the_deadline_holds_whatever_drips(name: str, kind: str) -> None:
+    with FaultServer(name) as server:
+        [evidence] = post_all(kind, server.url, SMALL, timeout=DEADLINE)
+    assert DEADLINE * 0.9 <= evidence.elapsed_s < DEADLINE + 1.0
+    assert judge(evidence).verdict is Verdict.UNKNOWN
+
+
+@both
+@pytest.mark.parametrize("flood", ["body", "header", "headers", "informational", "chunk", "trailers"])
+def test_memory_is_bounded_whatever_floods(flood: str, kind: str) -> None:
+    piece = {
+        "body": b"x" * 65536,
+        "header": b"x" * 65536,
+        "headers": b"X-Padding: " + b"x" * 90 + b"\r\n",
+        "informational": b"HTTP/1.1 100 Continue\r\nX-Padding: " + b"x" * 90 + b"\r\n\r\n",
+        "chunk": b"10000;" + b"x" * 50 + b"\r\n" + b"x" * 65536 + b"\r\n",
+        "trailers": b"X-Padding: " + b"x" * 90 + b"\r\n",
+    }[flood]
+    head = {
+        "body": b"HTTP/1.1 201 Created\r\nContent-Length: 99999999999\r\n\r\n",
+        "header": b"HTTP/1.1 201 Created\r\nX-Padding: ",
+        "headers": b"HTTP/1.1 201 Created\r\n",
+        "informational": b"",
+        "chunk": b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "trailers": b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    }[flood]
+
+    def pour(turn: Turn) -> None:
+        turn.accept()
+        turn.send(head)
+        block = piece * (65536 // len(piece) + 1)
+        for _ in range(400):
+            turn.send(block)
+        turn.wire.reset()
+
+    with FaultServer(Fault(f"flood_{flood}", "F26", "read", True, "unknown", pour)) as server:
+        tracemalloc.start()
+        [evidence] = post_all(kind, server.url, SMALL, timeout=2.0)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert judge(evidence).verdict is Verdict.UNKNOWN, evidence.status
+    assert len(evidence.body) <= MAX_ANSWER_BYTES + (1 << 18)
+    assert peak < 16 * MAX_ANSWER_BYTES
+
+
+@both
+def test_an_answer_of_just_the_cap_is_read(kind: str) -> None:
+    frame = len(json.dumps(success("d", padding="")))
+
+    def answer(size: int) -> Fault:
+        def play(turn: Turn) -> None:
+            turn.answer(http_answer(201, success(turn.accept("d"), padding="x" * (size - frame))))
+
+        return Fault("sized", "F48", "answer", True, "accepted", play)
+
+    for size, verdict in ((MAX_ANSWER_BYTES, Verdict.ACCEPTED), (MAX_ANSWER_BYTES + 1, Verdict.UNKNOWN)):
+        with FaultServer(answer(size)) as server:
+            [evidence] = post_all(kind, server.url, SMALL)
+        assert judge(evidence).verdict is verdict
+
+
+@both
+def test_descriptors_beyond_a_thousand_are_no_trouble(kind: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1400:
+        pytest.skip("this system allows too few descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1400), hard))
+    held: list[socket.socket] = []
+    try:
+        held.extend(socket.socket() for _ in range(1100))
+        with FaultServer("ok") as server:
+            found = post_all(kind, server.url, *[SMALL] * 3)
+            assert len(server.ledger.connections) == 1
+    finally:
+        for each in held:
+            each.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [judge(evidence).verdict for evidence in found] == [Verdict.ACCEPTED] * 3
+
+
+@both
+def test_running_out_of_descriptors_proves_that_nothing_left(kind: str) -> None:
+    async def go(url: str) -> Evidence:
+        sender = client(kind, url)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = socket.socket()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() + 1, limits[1]))
+        try:
+            return await sender.post(SMALL)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            lowest.close()
+            await sender.aclose()
+
+    evidence = asyncio.run(go("http://127.0.0.1:9"))
+    assert word(judge(evidence)) == "unsent", evidence
+
+
+# --- cancellation -----------------------------------------------------------------------------------------------------
+
+
+@both
+@either_scheme
+def test_a_post_that_is_cancelled_from_outside_is_cancelled_and_closes(tls: str | None, kind: str) -> None:
+    async def go(server: FaultServer) -> None:
+        sender = client(kind, server.url)
+        task = asyncio.create_task(sender.post(SMALL))
+        await asyncio.to_thread(server.ledger.wait, lambda ledger: bool(ledger.accepted), 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await sender.aclose()
+        assert await asyncio.to_thread(
+            server.ledger.wait, lambda ledger: all(each.closed for each in ledger.connections), 5
+        )
+
+    with FaultServer("hang_after_read", tls=tls) as server:
+        asyncio.run(go(server), debug=True)
+        assert len(server.ledger.accepted) == 1
+
+
+@both
+def test_the_loop_hears_of_no_error_nobody_took(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[object] = []
+
+    async def go(url: str, seconds: float) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context))
+        sender = client(kind, url, timeout=seconds)
+        for body in (SMALL, LARGE, SMALL):
+            await sender.post(body)
+        await sender.aclose()
+        await asyncio.sleep(0.01)
+
+    for name in ("rst_on_accept", "fin_mid_body", "rst_mid_body", "early_413_rst", "half_body_rst", "junk_status"):
+        with FaultServer(name) as server:
+            asyncio.run(go(server.url, 0.5))
+    with FaultServer("hang_after_read") as server:
+        asyncio.run(go(server.url, DEADLINE))
+    assert heard == []
+    assert caplog.records == []
+
+
+# --- HTTP as it is spoken ---------------------------------------------------------------------------------------------
+
+
+def test_the_wire_writes_the_request_that_httpx_writes() -> None:
+    heads: dict[str, list[str]] = {}
+
+    def keep(turn: Turn) -> None:
+        heads[kind] = [f"{turn.head.method} {turn.head.target}", *sorted(map(str, turn.head.headers.items()))]
+        turn.answer(http_answer(201, success(turn.accept())))
+
+    with FaultServer(Fault("keep", "F29", "answer", True, "accepted", keep)) as server:
+        for kind in TRANSPORTS:
+            post_all(kind, server.url, SMALL)
+    assert heads["httpx"] == heads["wire"]
+    assert f"('authorization', 'Bearer {KEY}')" in heads["wire"]
+    assert "('accept-encoding', 'identity')" in heads["wire"]
+
+
+@both
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\nContent-Length: 50\r\n\r\n%s",
+        b"HTTP/1.1 201 Created\r\nContent-Length: -1\r\n\r\n%s",
+        b"HTTP/1.1 201 Created\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 50\r\n\r\n%s",
+        b"HTTP/1.1 201 Created\r\nContent-Length : 50\r\n\r\n%s",
+        b"HTTP/2.0 201 Created\r\nContent-Length: 50\r\n\r\n%s",
+        b"HTTP/1.1 2O1 Created\r\nContent-Length: 50\r\n\r\n%s",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n%s",
+        b"ICY 201 OK\r\nContent-Length: 50\r\n\r\n%s",
+    ],
+)
+def test_what_is_not_sound_http_is_accepted_by_nobody(answer: bytes, kind: str) -> None:
+    def play(turn: Turn) -> None:
+        turn.read_whole()
+        turn.send(answer % json.dumps(success("0" * 32))[:-1].encode() + b"}")
+        turn.wire.finish()
+
+    with FaultServer(Fault("unsound", "F26", "read", False, "unknown", play)) as server:
+        [evidence] = post_all(kind, server.url, SMALL)
+    assert judge(evidence).verdict is Verdict.UNKNOWN, evidence
+
+
+@both
+def test_http_1_0_is_understood(kind: str) -> None:
+    def play(turn: Turn) -> None:
+        turn.send(http_answer(201, success(turn.accept()), length=False).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+        turn.wire.goodbye()
+
+    with FaultServer(Fault("old", "F29", "answer", True, "accepted", play)) as server:
+        found = post_all(kind, server.url, SMALL, SMALL)
+    assert [judge(evidence).verdict for evidence in found] == [Verdict.ACCEPTED] * 2
+
+
+# --- damaged answers over real sockets --------------------------------------------------------------------------------
+
+
+@both
+@either_scheme
+def test_damaged_answers_never_forge_a_verdict(tls: str | None, kind: str) -> None:
+    """The server knows what it did. It refused: nothing may come out as accepted. It took: nothing may go again."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+
+    def refuse(turn: Turn) -> None:
+        turn.read_whole()
+        status = rng.choice([400, 429, 500, 503])
+        turn.answer(mutate(http_answer(status, {"message": "Bad syntax"}), rng, keep_status_line=True))
+        turn.wire.finish()
+
+    def take(turn: Turn) -> None:
+        turn.answer(mutate(http_answer(201, success(turn.accept())), rng, keep_status_line=True))
+        turn.wire.finish()
+
+    for play, accepts in ((refuse, False), (take, True)):
+        with FaultServer(Fault("damaged", "F26", "read", accepts, "unknown", play), tls=tls) as server:
+            found = post_all(kind, server.url, *[SMALL] * 60, timeout=2.0)
+            assert 30 * accepts <= len(server.ledger.accepted) <= 60 * accepts  # some meet a connection that ends
+        for evidence in found:
+            outcome = judge(evidence)
+            assert outcome.may_send_again is False if accepts else outcome.verdict is not Verdict.ACCEPTED, evidence
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_private_names_that_see_surplus_bytes_are_still_there() -> None:
+    """``PlainTransport.surplus`` reads them; where they are gone, every connection is given up after one answer."""
+
+    async def go(url: str, count: int) -> list[bool]:
+        transport = PlainTransport(ssl.create_default_context(), None)
+        seen = []
+        for _ in range(count):
+            request = httpx.Request("POST", url, content=SMALL, extensions={"timeout": httpx.Timeout(5).as_dict()})
+            response = await transport.handle_async_request(request)
+            await response.aread()
+            [connection] = transport._pool.connections  # type: ignore[attr-defined]
+            assert isinstance(connection._connection._h11_state.trailing_data[0], bytes)
+            seen.append(transport.surplus())
+            await response.aclose()
+        await transport.aclose()
+        return seen
+
+    with FaultServer("ok") as server:
+        assert asyncio.run(go(server.url, 2)) == [False, False]
+        assert len(server.ledger.connections) == 1
+    with FaultServer("desync_201_201") as server:
+        assert asyncio.run(go(server.url, 1)) == [True]
+
+
+def test_surplus_that_can_not_be_seen_counts_as_surplus() -> None:
+    transport = PlainTransport(ssl.create_default_context(), None)
+    transport._pool = object()  # type: ignore[assignment]
+    assert transport.surplus() is True
+
+
+def test_tls_is_verified_modern_and_leaves_no_secrets_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "secrets"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "foreign.pem"))
+    context = tls_context(None)
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.keylog_filename is None
+    transports.cache_clear()
+    with FaultServer("ok", tls="good") as server:
+        for kind in TRANSPORTS:
+            post_all(kind, server.url, SMALL)
+        assert len(server.ledger.accepted) == 2
+    transports.cache_clear()
+    written = (tmp_path / "secrets").read_text() if (tmp_path / "secrets").exists() else ""
+    assert [line for line in written.splitlines() if not line.startswith("#")] == []
+
+
+def test_a_bundle_that_is_none_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    for path in (tmp_path / "empty.pem", tmp_path / "missing.pem"):
+        with pytest.raises(ConfigError, match="can't be read as certificates"):
+            tls_context(str(path))
+
+
+def config(**delivery: str) -> Config:
+    return Config.parse({"delivery": delivery}, where="here")
+
+
+def test_which_transport_is_taken() -> None:
+    assert isinstance(transport_factory(config())(), WireTransport)
+    assert isinstance(transport_factory(config(transport="wire"))(), WireTransport)
+    assert isinstance(transport_factory(config(transport="httpx"))(), PlainTransport)
+    through = Config.parse({"braze": {"proxy": "http://127.0.0.1:9"}}, where="here")
+    assert isinstance(transport_factory(through)(), PlainTransport)
+    with pytest.raises(ConfigError, match="does not go through a proxy"):
+        transport_factory(
+            Config.parse({"braze": {"proxy": "http://127.0.0.1:9"}, "delivery": {"transport": "wire"}}, where="here")
+        )
+
+
+def test_a_proxy_that_refuses_connect_proves_that_nothing_left() -> None:
+    async def go(proxy: str) -> Evidence:
+        factory = transport_factory(Config.parse({"braze": {"proxy": proxy}}, where="here"))
+        sender = HttpxClient("https://127.0.0.1:9/campaigns/trigger/send", Credential.check(KEY), factory, timeout=5)
+        evidence = await sender.post(SMALL)
+        await sender.aclose()
+        return evidence
+
+    with FaultServer("proxy_refuses_connect") as server:
+        evidence = asyncio.run(go(server.url))
+        assert [request.method for request in server.ledger.requests] == ["CONNECT"]
+    assert (word(judge(evidence)), evidence.error) == ("unsent", "ProxyError")
+
+
+@both
+def test_the_environments_proxies_are_not_asked(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultServer("ok") as proxy, FaultServer("ok") as server:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        [evidence] = post_all(kind, server.url, SMALL)
+        assert proxy.ledger.connections == []
+    assert judge(evidence).verdict is Verdict.ACCEPTED
+
+
+def test_many_clients_share_one_tls_context() -> None:
+    first, second = (transports("httpx")() for _ in range(2))
+    pools = [each._pool for each in (first, second) if isinstance(each, PlainTransport)]
+    assert pools[0]._ssl_context is pools[1]._ssl_context  # type: ignore[attr-defined]

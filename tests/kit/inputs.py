@@ -1,0 +1,40 @@
+"""Files to read, and what was read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bulk_sender.config.model import InputConfig
+from bulk_sender.reading.chunk import Chunk, Position
+from bulk_sender.reading.source import Source
+from bulk_sender.reading.spool import Spool
+
+PEOPLE = pl.DataFrame({"external_user_id": [f"{n:05d}" for n in range(1000)], "name": ["Zoé", "Jürgen"] * 500})
+CSV = PEOPLE.write_csv(line_terminator="\r\n")
+
+
+def put(folder: Path, name: str, data: bytes | str) -> Path:
+    path = folder / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def chunks(given: Any, start: Position | None = None, **config: Any) -> list[Chunk]:
+    """All chunks of an input, which may be one thing or a list of them."""
+    with Spool() as spool:
+        source = Source.open(given if isinstance(given, list) else [given], InputConfig(**config), spool)
+        return list(source.read(start))
+
+
+def read(given: Any, **config: Any) -> pl.DataFrame:
+    return pl.concat([chunk.frame for chunk in chunks(given, **config)])
+
+
+def faults(given: Any, **config: Any) -> dict[int, str]:
+    """Row of the input (from 1) → what is wrong with it."""
+    return {
+        chunk.start.row + index + 1: text for chunk in chunks(given, **config) for index, text in chunk.faults.items()
+    }

@@ -1,0 +1,84 @@
+"""Behind a canary a run begins slowly, whoever approves it; without one it never does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bulk_sender as bs
+from bulk_sender.pace.limiter import ramped
+from tests.kit.jobs import ENVIRONMENT, braze, options, recipients
+
+
+async def approve(_: bs.Progress) -> bool:
+    return True
+
+
+class Watched:
+    """The moments of a run, those behind its first fifty rows apart."""
+
+    def __init__(self) -> None:
+        self.moments: list[bs.Progress] = []
+
+    def __call__(self, moment: bs.Progress) -> None:
+        self.moments.append(moment)
+
+    @property
+    def ramping(self) -> list[bs.Progress]:
+        return [moment for moment in self.moments if moment.ramping_s]
+
+
+def given(tmp_path: Path, url: str, ramp: float, **more: Any) -> dict[str, Any]:
+    overrides = {"delivery.share_rate": False, "delivery.ramp": ramp}
+    return options(tmp_path / "runs", url, run_id="a", rate="40/second", overrides=overrides, **more)
+
+
+def test_the_pace_grows_behind_an_approved_canary(tmp_path: Path) -> None:
+    watched = Watched()
+    with braze() as running:
+        job = given(tmp_path, running.url, 1.0, hold_after=50, on_hold=approve, on_progress=watched)
+        summary = bs.send(recipients(tmp_path, 1000), **job)
+    assert (summary.state, summary.accepted) == ("finished", 1000)
+    assert watched.ramping
+    assert {moment.rate_asked for moment in watched.moments} == {40.0}
+    first = watched.ramping[0]
+    assert 0 < first.ramping_s <= 1.0
+    assert first.rate_now == pytest.approx(ramped(40.0, 1.0 - first.ramping_s, 1.0), rel=0.1)
+    rates = [moment.rate_now for moment in watched.ramping]
+    assert rates == sorted(rates)
+    before = [moment for moment in watched.moments if moment.accepted < 50]
+    assert all(moment.rate_now == 40.0 for moment in before), "the canary itself goes at the rate"
+
+
+def test_whoever_resumes_a_held_run_approves_its_canary(tmp_path: Path) -> None:
+    held, resumed, again = Watched(), Watched(), Watched()
+    with braze() as running:
+        job = given(tmp_path, running.url, 600.0, hold_after=50)
+        assert bs.send(recipients(tmp_path, 400), **job, on_progress=held).state == "stopped"
+        control = bs.Control()
+
+        def stop(moment: bs.Progress) -> None:
+            resumed(moment)
+            if moment.accepted:
+                control.stop("seen enough")
+
+        common: dict[str, Any] = {"runs_dir": tmp_path / "runs", "environment": ENVIRONMENT}
+        assert bs.resume("a", **common, control=control, on_progress=stop).state == "stopped"
+        finished = bs.resume("a", **common, on_progress=again)
+    assert not held.ramping
+    assert resumed.ramping
+    assert resumed.ramping[0].rate_now < 5.0
+    assert not again.ramping, "it was stopped by something else then"
+    assert (finished.state, finished.accepted) == ("finished", 400)
+
+
+def test_a_ramp_can_be_turned_off_and_there_is_none_without_a_canary(tmp_path: Path) -> None:
+    watched = Watched()
+    with braze() as running:
+        job = given(tmp_path, running.url, 0, hold_after=50, on_hold=approve)
+        bs.send(recipients(tmp_path, 120), **job, on_progress=watched)
+        job = given(tmp_path, running.url, 600.0) | {"run_id": "b"}
+        bs.send(recipients(tmp_path, 120), **job, on_progress=watched)
+    assert not watched.ramping

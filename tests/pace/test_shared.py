@@ -1,0 +1,110 @@
+"""Two processes, one rate; and what must not upset the schedule."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bulk_sender.errors import BulkSenderError
+from bulk_sender.pace.shared import SharedRate, shared_rate_path
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_turns_are_an_interval_apart(tmp_path: Path) -> None:
+    clock = Clock()
+    rate = SharedRate(tmp_path / "a.rate", 10.0, clock=clock)
+    assert [round(rate.take(), 6) for _ in range(4)] == [0.0, 0.1, 0.2, 0.3]
+
+
+def test_of_time_that_nobody_used_two_turns_are_saved_up(tmp_path: Path) -> None:
+    clock = Clock()
+    rate = SharedRate(tmp_path / "a.rate", 10.0, clock=clock)
+    rate.take()
+    clock.now += 60.0
+    assert [round(rate.take(), 6) for _ in range(5)] == [0.0, 0.0, 0.0, 0.1, 0.2]
+
+
+def test_at_a_fast_rate_what_may_be_made_up_for_is_a_span_of_time(tmp_path: Path) -> None:
+    clock = Clock()
+    rate = SharedRate(tmp_path / "a.rate", 1000.0, clock=clock)
+    rate.take()
+    clock.now += 60.0
+    waits = [rate.take() for _ in range(60)]
+    assert waits.count(0.0) in (20 + 19, 20 + 20), "those reserved before the pause, and those of 20 ms"
+
+
+def test_two_runs_take_turns_from_one_schedule(tmp_path: Path) -> None:
+    clock = Clock()
+    one, other = (SharedRate(tmp_path / "a.rate", 10.0, clock=clock) for _ in range(2))
+    waits = [round(run.take(), 6) for run in (one, other, one, other)]
+    assert waits == [0.0, 0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"bsrate01" + b"\xff" * 8, b"bsrate01" + b"\x00" * 8])
+def test_a_damaged_or_stale_schedule_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.rate"
+    path.write_bytes(content)
+    assert SharedRate(path, 10.0, clock=Clock()).take() == 0.0
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "a.rate").symlink_to(tmp_path / "victim")
+    with pytest.raises(BulkSenderError):
+        SharedRate(tmp_path / "a.rate", 10.0)
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(BulkSenderError, match="private"):
+        SharedRate(folder / "a.rate", 10.0)
+
+
+def test_the_file_s_name_does_not_show_the_key() -> None:
+    path = shared_rate_path("https://rest.iad-01.braze.com", "Bearer secret-key-123")
+    assert "secret" not in str(path)
+    assert path != shared_rate_path("https://rest.iad-01.braze.com", "Bearer other-key-1234")
+
+
+_SCRIPT = """
+import sys, time
+from pathlib import Path
+from bulk_sender.pace.shared import SharedRate
+rate, end, sent = SharedRate(Path(sys.argv[1]), 200.0), float(sys.argv[2]), 0
+while True:
+    wait = rate.take()
+    if time.monotonic() + wait >= end:
+        break
+    time.sleep(wait)
+    sent += 1
+print(sent)
+"""
+
+
+def test_two_processes_together_hold_the_rate(tmp_path: Path) -> None:
+    import time
+
+    begin = time.monotonic()
+    end = begin + 3.0
+    command = [sys.executable, "-c", _SCRIPT, str(tmp_path / "a.rate"), str(end)]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
+        for _ in range(2)
+    ]
+    counts = [int(process.communicate(timeout=20)[0]) for process in processes]
+    assert sum(counts) <= 200.0 * 3.0 + 4, "twenty milliseconds' worth may be made up for"
+    assert min(counts) > 0

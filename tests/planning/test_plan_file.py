@@ -1,0 +1,469 @@
+"""A plan file pins what is sent: the same goes out byte for byte, and whatever else it would be does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import bulk_sender as bs
+from bulk_sender.delivery import worklist
+from bulk_sender.reading import csv as reading_csv
+from tests.faults import FaultServer, Turn, ok
+from tests.kit.jobs import CAMPAIGN, ENVIRONMENT
+
+CONFIG: dict[str, Any] = {
+    "message": {"trigger_properties": {"season": "winter", "year": 2026}},
+    "recipient": {
+        "external_user_id": "id",
+        "trigger_properties": {"name": "name", "shop": {"value": "north"}},
+        "attributes": {"tier": "tier"},
+    },
+}
+
+
+class Bench:
+    """A server that keeps every body in the order of arrival, an input, and what both commands are given alike."""
+
+    def __init__(self, place: Path, server: FaultServer, bodies: list[bytes]) -> None:
+        self.place, self.server, self.bodies = place, server, bodies
+        self.input = place / "people.csv"
+        self.write(230)
+        self.plan = place / "plan.json"
+        self.runs = place / "runs"
+
+    def write(self, rows: int) -> None:
+        lines = [f"u{number:04},name {number},{number % 5}" for number in range(rows)]
+        lines[7] = ",without an identifier,1"
+        lines[9] = lines[8]
+        self.input.write_text("id,name,tier\n" + "\n".join(lines) + "\n")
+
+    def given(self, **more: Any) -> dict[str, Any]:
+        return {
+            "config": CONFIG,
+            "endpoint": self.server.url,
+            "campaign_id": CAMPAIGN,
+            "environment": ENVIRONMENT,
+        } | more
+
+    def check(self, source: Any = None, **more: Any) -> bs.CheckReport:
+        return bs.check(self.input if source is None else source, plan=self.plan, **self.given(**more))
+
+    def send(self, source: Any = None, **more: Any) -> bs.Summary:
+        delivery = {"delivery.share_rate": False, "delivery.rate": "100000/second"}
+        more["overrides"] = delivery | more.get("overrides", {})
+        given = {"runs_dir": self.runs, "plan": self.plan, "concurrency": 1, **self.given(**more)}
+        return bs.send(self.input if source is None else source, **given)
+
+    @property
+    def planned(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.plan.read_text())
+        return found
+
+    @property
+    def received(self) -> str:
+        return hashlib.sha256(b"".join(self.bodies)).hexdigest()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Any:
+    bodies: list[bytes] = []
+
+    def keeping(turn: Turn) -> Any:
+        bodies.append(turn.body)
+        return ok
+
+    with FaultServer(keeping) as server:
+        yield Bench(tmp_path, server, bodies)
+
+
+# --- the same ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_planned_is_what_arrives_byte_for_byte(bench: Bench) -> None:
+    report = bench.check()
+    assert bench.server.ledger.requests == []
+    summary = bench.send()
+    assert (summary.state, summary.accepted, summary.rejected, summary.duplicate) == ("finished", 228, 1, 1)
+    assert bench.received == bench.planned["bodies_sha256"] == report.bodies_sha256
+    assert bench.planned["counts"] == {"rows": 230, "valid": 228, "rejected": 1, "duplicate": 1, "requests": 5}
+
+
+def test_a_plan_says_in_clear_what_it_is_of_and_nobody_else_can_read_it(bench: Bench) -> None:
+    bench.check()
+    assert stat.S_IMODE(bench.plan.stat().st_mode) == 0o600
+    plan = bench.planned
+    content = bench.input.read_bytes()
+    assert plan["input"] == [
+        {"name": str(bench.input), "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    ]
+    assert (plan["kind"], plan["version"], plan["tool"]) == ("bulk-sender plan", 1, f"bulk-sender {bs.__version__}")
+    assert plan["configuration"]["braze"]["campaign_id"] == CAMPAIGN
+    assert plan["configuration"]["message"]["trigger_properties"] == {"season": "winter", "year": 2026}
+    text = bench.plan.read_text()
+    assert ENVIRONMENT["BRAZE_API_KEY"] not in text
+    assert "u0001" not in text
+    assert "name 1" not in text
+
+
+def test_the_same_plan_twice_is_the_same_file(bench: Bench) -> None:
+    bench.check()
+    first = bench.plan.read_bytes()
+    bench.check()
+    assert bench.plan.read_bytes() == first
+
+
+def test_another_name_for_the_same_bytes_is_the_same_input(bench: Bench) -> None:
+    bench.check()
+    moved = bench.input.rename(bench.place / "renamed.csv")
+    assert bench.send(moved).accepted == 228
+
+
+@pytest.mark.parametrize("canary", [1, 50, 60, 229])
+def test_a_canary_is_part_of_the_plan_since_it_decides_where_a_request_ends(bench: Bench, canary: int) -> None:
+    bench.check(hold_after=canary)
+
+    async def agreed(_: bs.Progress) -> bool:
+        return True
+
+    with pytest.raises(bs.GuardrailError, match=rf"the canary \(none, in the plan {canary}\)"):
+        bench.send()
+    assert bench.send(hold_after=canary, on_hold=agreed).accepted == 228
+    assert bench.received == bench.planned["bodies_sha256"]
+
+
+def test_a_run_held_after_its_canary_is_resumed_to_the_plan(bench: Bench) -> None:
+    bench.check(hold_after=30)
+    held = bench.send(hold_after=30, run_id="a")
+    assert (held.state, held.accepted) == ("stopped", 28)
+    overrides = {"delivery.concurrency": 1}
+    summary = bs.resume("a", runs_dir=bench.runs, environment=ENVIRONMENT, overrides=overrides)
+    assert (summary.state, summary.accepted) == ("finished", 228)
+    assert bench.received == bench.planned["bodies_sha256"]
+
+
+def test_a_finished_run_repeated_with_its_plan_is_only_reported(bench: Bench) -> None:
+    bench.check()
+    first = bench.send(run_id="a")
+    again = bench.send(run_id="a")
+    assert again == first
+    assert len(bench.server.ledger.requests) == 5
+
+
+def test_a_frame_can_be_planned(bench: Bench) -> None:
+    frame = pl.read_csv(bench.input, infer_schema=False)
+    bench.check(frame)
+    assert bench.send(frame.lazy()).accepted == 228
+    assert bench.received == bench.planned["bodies_sha256"]
+    with pytest.raises(bs.GuardrailError, match="input frame"):
+        bench.send(frame[:-1])
+
+
+def test_a_plan_can_be_rehearsed_in_the_sandbox(bench: Bench) -> None:
+    bench.check()
+    summary = bench.send(sandbox=True, run_id="rehearsal")
+    assert (summary.accepted, bench.bodies) == (228, [])
+    with pytest.raises(bs.GuardrailError, match=r"message\.trigger_properties\.year"):
+        bench.send(sandbox=True, overrides={"message.trigger_properties": {"season": "winter", "year": 2027}})
+
+
+# --- not the same -----------------------------------------------------------------------------------------------------
+
+
+def _with(*path: str, value: Any) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(json.dumps(CONFIG))
+    inner = config
+    for name in path[:-1]:
+        inner = inner.setdefault(name, {})
+    inner[path[-1]] = value
+    return {"config": config}
+
+
+def _replace(old: str, new: str) -> Callable[[Bench], dict[str, Any]]:
+    def change(bench: Bench) -> dict[str, Any]:
+        text = bench.input.read_text()
+        assert old in text
+        bench.input.write_text(text.replace(old, new))
+        return {}
+
+    return change
+
+
+def _swap_columns(bench: Bench) -> dict[str, Any]:
+    frame = pl.read_csv(bench.input, infer_schema=False)
+    frame.select("name", "id", "tier").write_csv(bench.input)
+    return {}
+
+
+def _second_file(bench: Bench) -> dict[str, Any]:
+    other = bench.place / "more.csv"
+    other.write_text("id,name,tier\nv1,another,1\n")
+    return {"source": [bench.input, other]}
+
+
+DIFFERENCES: dict[str, tuple[Callable[[Bench], dict[str, Any]], str]] = {
+    "one byte of a value": (_replace("name 100,", "name 10o,"), "input .*people.csv"),
+    "a blank behind the last row": (_replace("u0229,name 229,4\n", "u0229,name 229,4\n\n"), "input .*people.csv"),
+    "the order of columns": (_swap_columns, "input .*people.csv"),
+    "one row less": (lambda bench: bench.write(229) or {}, "input .*people.csv"),
+    "one file more": (_second_file, r"input \(2 files, in the plan 1\)"),
+    "a constant": (
+        lambda _: _with("recipient", "trigger_properties", "shop", value={"value": "south"}),
+        r"the configuration's recipient\.trigger_properties\.shop\.value",
+    ),
+    "the message": (
+        lambda _: _with("message", "trigger_properties", "season", value="spring"),
+        r"the configuration's message\.trigger_properties\.season",
+    ),
+    "the order of properties": (
+        lambda _: _with("message", "trigger_properties", value={"year": 2026, "season": "winter"}),
+        "the configuration's the order of the keys",
+    ),
+    "the campaign": (lambda _: {"campaign_id": "another"}, r"braze\.campaign_id"),
+    "a Canvas instead": (lambda _: {"campaign_id": None, "canvas_id": CAMPAIGN}, r"braze\.canvas_id"),
+    "the place": (lambda _: {"endpoint": "http://127.0.0.1:9"}, r"braze\.endpoint"),
+    "a filter": (lambda _: _with("input", "filter", value="tier = '1'"), r"input\.filter"),
+    "a limit": (lambda _: {"limit": 200}, r"input\.limit"),
+    "a canary": (lambda _: {"hold_after": 10}, r"the canary \(10, in the plan none\)"),
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENCES)
+def test_a_difference_is_named_and_nothing_is_sent(bench: Bench, what: str) -> None:
+    change, named = DIFFERENCES[what]
+    bench.check()
+    with pytest.raises(bs.GuardrailError, match=named) as refused:
+        bench.send(**change(bench))
+    assert refused.value.exit_code == 2
+    assert "bulk-sender check" in refused.value.hint
+    assert bench.server.ledger.connections == []
+    assert not bench.runs.exists()
+
+
+def test_all_differences_are_named_at_once(bench: Bench) -> None:
+    bench.check()
+    _replace("name 100,", "name 10o,")(bench)
+    with pytest.raises(bs.GuardrailError) as refused:
+        bench.send(hold_after=3, **_with("input", "nulls", value="send"))
+    for named in ("people.csv", "input.nulls", "the canary (3, in the plan none)"):
+        assert named in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda plan: plan["counts"].update(requests=6), r"requests \(5, in the plan 6\)"),
+        (lambda plan: plan["counts"].update(rejected=0), r"rejected \(1, in the plan 0\)"),
+        (lambda plan: plan.update(bodies_sha256="0" * 64), "the requests' bodies"),
+        (lambda plan: plan.update(bodies_sha256="0" * 64, tool="bulk-sender 0.0.9"), "bulk-sender 0.0.9"),
+    ],
+)
+def test_what_the_plan_came_to_is_compared_too(bench: Bench, change: Callable[[Any], None], named: str) -> None:
+    bench.check()
+    plan = bench.planned
+    change(plan)
+    bench.plan.write_text(json.dumps(plan))
+    with pytest.raises(bs.GuardrailError, match=named):
+        bench.send()
+    assert bench.server.ledger.connections == []
+
+
+def test_an_input_that_changes_between_the_comparison_and_the_sending_is_not_sent(bench: Bench) -> None:
+    """Also when it looks the same from outside: same file, same size, same times."""
+    bench.check()
+
+    def meanwhile(_: bs.Preview) -> bool:
+        before = bench.input.stat()
+        with bench.input.open("r+b") as file:
+            file.seek(bench.input.read_bytes().index(b"name 20,"))
+            file.write(b"name 2O,")
+        os.utime(bench.input, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return True
+
+    summary = bench.send(confirm=meanwhile, run_id="a")
+    assert (summary.state, summary.exit_code, summary.requests) == ("stopped", 3, 0)
+    assert "would not be the requests that were planned" in (summary.reason or "")
+    assert bench.bodies == []
+
+
+# --- a run that goes on -----------------------------------------------------------------------------------------------
+
+
+def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> bs.Summary:
+    """A run that stopped while it planned the third piece of many."""
+    record, count = worklist._chunk_record, iter(range(1, 100))
+
+    def failing(*arguments: Any) -> Any:
+        if next(count) == 3:
+            raise bs.InputError("the disk went away")
+        return record(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worklist, "_chunk_record", failing)
+        summary = bench.send(run_id="a", **given)
+    assert summary.state == "stopped"
+    assert 0 < summary.rows < 230
+    return summary
+
+
+def test_a_run_broken_off_in_its_planning_goes_on_to_the_plan(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
+    bench.check()
+    broken_off(bench, monkeypatch)
+    overrides = {"delivery.concurrency": 1}
+    summary = bs.resume("a", runs_dir=bench.runs, environment=ENVIRONMENT, overrides=overrides)
+    assert (summary.state, summary.accepted) == ("finished", 228)
+    assert bench.received == bench.planned["bodies_sha256"]
+
+
+def test_whoever_resumes_a_planned_run_is_held_to_its_plan_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by another release, which cuts batches in another way."""
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
+    bench.check()
+    before = broken_off(bench, monkeypatch).requests
+    monkeypatch.setattr("bulk_sender.planning.plan.BATCH_SIZE", 40)
+    with pytest.raises(bs.GuardrailError, match="are not those of its plan"):
+        bs.resume("a", runs_dir=bench.runs, environment=ENVIRONMENT)
+    assert len(bench.bodies) == before
+
+
+def test_a_plan_given_to_a_run_that_began_without_one_holds_for_the_whole_of_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
+    bench.check()
+    broken_off(bench, monkeypatch, plan=None)
+    assert bench.send(run_id="a").accepted == 228
+    assert bench.received == bench.planned["bodies_sha256"]
+
+
+def test_a_run_that_began_in_another_way_is_not_gone_on_with_under_a_plan(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it is in the journal by then, with its requests cut for a canary."""
+    held = bench.send(run_id="a", hold_after=30, plan=None)
+    assert held.not_sent
+    before = len(bench.bodies)
+    bench.check()
+    with pytest.raises(bs.GuardrailError, match="are not those of its plan"):
+        bench.send(run_id="a")
+    assert len(bench.bodies) == before
+
+
+# --- guards and damage ------------------------------------------------------------------------------------------------
+
+
+def test_no_plan_is_written_for_more_recipients_than_allowed(bench: Bench) -> None:
+    assert bench.check(max_recipients=227).valid == 228
+    assert not bench.plan.exists()
+    bench.check(max_recipients=228)
+    with pytest.raises(bs.GuardrailError, match="228 recipients are more than"):
+        bench.send(max_recipients=227)
+    assert bench.server.ledger.connections == []
+
+
+@pytest.mark.parametrize("missing", ["campaign_id", "endpoint"])
+def test_a_plan_has_to_know_where_it_goes(bench: Bench, missing: str) -> None:
+    with pytest.raises(bs.ConfigError, match=missing.removesuffix("_id")):
+        bench.check(**{missing: None})
+    assert not bench.plan.exists()
+
+
+def test_a_plan_takes_the_endpoint_of_the_environment_as_a_send_does(bench: Bench) -> None:
+    environment = ENVIRONMENT | {"BRAZE_ENDPOINT": bench.server.url}
+    bench.check(endpoint=None, environment=environment)
+    assert bench.send(endpoint=None, environment=environment).accepted == 228
+
+
+def test_a_plan_takes_the_place_of_a_plan_and_of_nothing_else(bench: Bench) -> None:
+    bench.check()
+    bench.check()
+    content = bench.input.read_bytes()
+    for place in (bench.input, bench.place, bench.place / "absent" / "plan.json"):
+        bench.plan = place
+        with pytest.raises(bs.ConfigError):
+            bench.check()
+    assert bench.input.read_bytes() == content
+    assert sorted(path.name for path in bench.place.iterdir()) == ["people.csv", "plan.json"]
+
+
+def damages(whole: bytes) -> dict[str, bytes]:
+    plan = json.loads(whole)
+
+    def other(**facts: Any) -> bytes:
+        return json.dumps(plan | facts).encode()
+
+    configuration = plan["configuration"] | {"input": plan["configuration"]["input"] | {"limit": 7}}
+    return {
+        "empty": b"",
+        "no JSON": b"\xff\xfe not a plan",
+        "another JSON": b'{"kind": "letter"}',
+        "a list": b"[1, 2]",
+        "nested without end": b"[" * 100_000,
+        "cut short": whole[: len(whole) // 2],
+        "a newer version": other(version=2),
+        "no version": json.dumps({name: value for name, value in plan.items() if name != "version"}).encode(),
+        "a key too many": other(more=1),
+        "no digest": other(bodies_sha256=None),
+        "a digest that is none": other(bodies_sha256="Z" * 64),
+        "counts that are none": other(counts=plan["counts"] | {"rows": "many"}),
+        "a configuration of another digest": other(configuration=configuration),
+        "a configuration without tables": other(configuration={}),
+    }
+
+
+@pytest.mark.parametrize("how", damages(b'{"configuration": {"input": {}}, "counts": {}}'))
+def test_a_damaged_or_foreign_plan_sends_nothing_and_says_so(bench: Bench, how: str) -> None:
+    bench.check()
+    bench.plan.write_bytes(damages(bench.plan.read_bytes())[how])
+    with pytest.raises(bs.ConfigError, match="plan") as refused:
+        bench.send()
+    assert refused.value.exit_code == 2
+    assert refused.value.hint
+    assert bench.server.ledger.connections == []
+    assert not bench.runs.exists()
+
+
+def test_a_plan_that_is_not_there_or_no_file_sends_nothing(bench: Bench) -> None:
+    os.mkfifo(bench.place / "pipe")
+    for place in (bench.place / "absent.json", bench.place, bench.place / "pipe"):
+        with pytest.raises(bs.ConfigError, match="plan"):
+            bench.send(plan=place)
+    assert bench.server.ledger.connections == []
+
+
+def test_a_plan_is_compared_piece_by_piece_with_progress(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
+    told: list[int] = []
+    bench.check(on_rows=told.append)
+    assert len(told) == 5
+    assert told == sorted(told)
+    before = len(told)
+    assert bench.send(on_rows=told.append).accepted == 228
+    assert told[before:] == told[:before]
+
+
+def test_no_batch_is_taken_of_a_piece_that_is_not_recognised(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The piece before may be on its way: it was recognised, and arrives as it was planned."""
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
+    bench.check()
+
+    def meanwhile(_: bs.Preview) -> bool:
+        before = bench.input.stat()
+        with bench.input.open("r+b") as file:
+            file.seek(bench.input.read_bytes().index(b"name 200,"))
+            file.write(b"name 2OO,")
+        os.utime(bench.input, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return True
+
+    summary = bench.send(confirm=meanwhile)
+    assert (summary.state, summary.unknown) == ("stopped", 0)
+    assert "rows 153 to 202 would not be the requests that were planned" in (summary.reason or "")
+    assert not any(b"name 2OO" in body for body in bench.bodies)

@@ -1,0 +1,66 @@
+"""Which identifiers were met before: the same verdict as a set's, however they arrive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sender.planning import seen as room
+from bulk_sender.planning.seen import Seen
+
+
+def by_a_set(identifiers: list[str]) -> list[bool]:
+    met: set[str] = set()
+    verdicts = []
+    for identifier in identifiers:
+        verdicts.append(identifier in met)
+        met.add(identifier)
+    return verdicts
+
+
+def in_chunks(identifiers: list[str], sizes: list[int]) -> list[bool]:
+    seen = Seen()
+    verdicts: list[bool] = []
+    start = 0
+    for size in [*sizes, len(identifiers)]:
+        chunk = identifiers[start : start + size]
+        found = seen.repeated(pl.Series(chunk, dtype=pl.String))
+        assert found.dtype == pl.Boolean
+        verdicts.extend(found.to_list())
+        start += size
+    return verdicts
+
+
+@given(
+    st.lists(st.one_of(st.integers(0, 30).map(str), st.text(max_size=3)), max_size=200),
+    st.lists(st.integers(0, 40), max_size=20),
+)
+def test_the_verdict_is_a_sets_whatever_the_chunks(identifiers: list[str], sizes: list[int]) -> None:
+    assert in_chunks(identifiers, sizes) == by_a_set(identifiers)
+
+
+def test_many_identifiers_in_many_chunks_are_told_apart() -> None:
+    """Enough runs of different sizes that they are merged, over and again."""
+    identifiers = [f"external_user_id:{number * 7919 % 50_021:07}" for number in range(60_000)]
+    assert in_chunks(identifiers, [1, 1, 2, 3, 1000, 10_000, 1, 20_000, 5, 9_000]) == by_a_set(identifiers)
+
+
+def test_identifiers_that_differ_in_case_blanks_or_normal_form_are_different_people() -> None:
+    assert in_chunks(["a", "A", " a", "a ", "é", "e\u0301", "", "0", "00"], [3]) == [False] * 9
+
+
+@pytest.mark.parametrize("fanout", [2, 3, 8])
+def test_the_verdict_is_the_same_when_nearly_all_lies_on_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fanout: int
+) -> None:
+    monkeypatch.setattr(room, "SPILL", 1500)
+    monkeypatch.setattr(room, "FANOUT", fanout)
+    identifiers = [f"id-{(number * 7919) % 23_000}" for number in range(40_000)]
+    chunks = [identifiers[start : start + 997] for start in range(0, 40_000, 997)]
+    seen = Seen(tmp_path)
+    assert [flag for chunk in chunks for flag in seen.repeated(pl.Series(chunk)).to_list()] == by_a_set(identifiers)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,117 @@
+"""NDJSON: one schema for the file, and a bad line is one bad row."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulk_sender.errors import InputError
+from bulk_sender.reading import ndjson
+from tests.kit.inputs import faults, put, read
+
+
+def _lines(*rows: Any) -> str:
+    return "\n".join(json.dumps(row) for row in rows)
+
+
+def test_a_bad_line_is_a_malformed_row_with_its_line_number(tmp_path: Path) -> None:
+    bad = ['{"id": 1', "[1]", "5", "null", '"x"', '{"id": NaN}', '{"id": "\\ud800"}', "{}{}", '{"id": 1e999}']
+    text = '{"id": "a"}\n\n' + "".join(f'{line}\n{{"id": "ok"}}\n' for line in bad)
+    path = put(tmp_path, "people.ndjson", text)
+    found = faults(path)
+    assert sorted(found) == list(range(2, 2 * len(bad) + 1, 2))
+    assert [text.split(" is not")[0] for text in found.values()] == [f"line {3 + 2 * n}" for n in range(len(bad))]
+    assert read(path)["id"].to_list() == ["a"] + [None, "ok"] * len(bad)
+
+
+def test_line_numbers_go_on_in_later_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
+    path = put(tmp_path, "people.ndjson", '{"id": "a"}\n\n' * 50 + "{bad\n")
+    assert faults(path) == {51: "line 101 is not a JSON object: '{bad'"}
+
+
+def test_columns_that_come_late_are_null_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
+    path = put(
+        tmp_path, "people.ndjson", _lines(*[{"id": str(n)} for n in range(50)], {"id": "50", "more": [{"a": 1}]})
+    )
+    found = read(path)
+    assert found.schema == {"id": pl.String, "more": pl.List(pl.Struct({"a": pl.Int64}))}
+    assert found["more"].null_count() == 50
+
+
+def test_a_number_becomes_a_float_or_text_for_all_lines_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
+    rows = [{"n": 1, "t": 1}] * 20 + [{"n": 1.5, "t": "x"}] + [{"n": 2**70, "t": True}]
+    found = read(put(tmp_path, "people.ndjson", _lines(*rows)))
+    assert found.schema == {"n": pl.Float64, "t": pl.String}
+    assert found["t"].unique().sort().to_list() == ["1", "true", "x"]
+
+
+def test_whole_numbers_of_any_length_keep_their_digits(tmp_path: Path) -> None:
+    found = read(put(tmp_path, "people.ndjson", _lines({"id": 2**64 - 1}, {"id": -(2**100)})))
+    assert found["id"].to_list() == [2**64 - 1, -(2**100)]
+
+
+def test_a_value_of_another_shape_makes_a_malformed_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
+    rows = [{"id": {"a": 1}}] * 20 + [{"id": 5}] + [{"id": [1]}] + [{"id": {"a": 2}}] * 20
+    path = put(tmp_path, "people.ndjson", _lines(*rows))
+    assert {row: text[:46] for row, text in faults(path).items()} == {
+        21: "line 21 does not have the shape of the lines b",
+        22: "line 22 does not have the shape of the lines b",
+    }
+    assert read(path)["id"].null_count() == 2
+
+
+@pytest.mark.parametrize("depth", [40, 500, 5_000, 100_000])
+def test_deep_nesting_is_a_malformed_row(depth: int, tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", f'{{"id": "a"}}\n{{"id": {"[" * depth}1{"]" * depth}}}\n{{"id": "b"}}\n')
+    assert list(faults(path)) == [2]
+
+
+def test_a_number_of_5000_digits_is_a_malformed_row(tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", '{"id": 1}\n{"id": ' + "9" * 5000 + '}\n{"id": 3}\n')
+    assert list(faults(path)) == [2]
+
+
+def test_a_json_array_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds a JSON array") as caught:
+        read(put(tmp_path, "people.json", "[\n" + _lines({"id": 1}) + "\n]"))
+    assert "jq" in caught.value.hint
+
+
+def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ndjson, "MAX_LINE_BYTES", 1 << 20)
+    with pytest.raises(InputError, match="longer than 1 MB"):
+        read(put(tmp_path, "people.ndjson", '{"id": "' + "x" * (9 << 20)))
+
+
+_SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries({"id": st.text(max_size=5)}, optional={"tags": st.lists(_SCALARS, max_size=3)}),
+        min_size=1,
+    )
+)
+def test_every_line_becomes_one_row_in_order(rows: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = put(Path(folder), "people.ndjson", _lines(*rows))
+        found = read(path)
+        bad = {row - 1 for row in faults(path)}
+    assert len(found) == len(rows)
+    assert [id for n, id in enumerate(found["id"]) if n not in bad] == [
+        row["id"] for n, row in enumerate(rows) if n not in bad
+    ]

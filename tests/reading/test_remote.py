@@ -1,0 +1,117 @@
+"""Objects behind URLs, from servers on loopback."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulk_sender.config.model import InputConfig
+from bulk_sender.errors import InputError
+from bulk_sender.reading.source import Source
+from bulk_sender.reading.spool import Spool
+from tests.kit.inputs import CSV, PEOPLE, put, read
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None: ...
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/away"):
+            self.send_response(302)
+            self.send_header("Location", "http://example.com/people.csv")
+            self.end_headers()
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_of_a_web_server_is_read_in_any_format(web: str, tmp_path: Path) -> None:
+    put(tmp_path, "people.csv", CSV.encode("utf-16"))
+    put(tmp_path, "people.csv.gz", gzip.compress(CSV.encode()))
+    PEOPLE.write_parquet(tmp_path / "people.parquet")
+    PEOPLE.write_excel(tmp_path / "people.xlsx")
+    for name in ("people.csv", "people.csv.gz", "people.parquet", "people.xlsx"):
+        assert read(f"{web}/{name}").equals(PEOPLE)
+
+
+def test_a_signature_in_a_url_is_in_no_name_and_no_error(web: str, tmp_path: Path) -> None:
+    put(tmp_path, "people.csv", CSV)
+    with Spool() as spool:
+        source = Source.open([f"{web}/people.csv?signature=s3cret"], InputConfig(), spool)
+        assert source.files[0].name == f"{web}/people.csv"
+        with pytest.raises(InputError, match="answered 404") as caught:
+            Source.open([f"{web}/nowhere.csv?signature=s3cret"], InputConfig(), spool)
+    assert "s3cret" not in str(caught.value) + caught.value.hint
+
+
+def test_recipients_come_over_https_or_from_this_machine_only(web: str) -> None:
+    for url in ("http://example.com/people.csv", f"{web}/away"):
+        with pytest.raises(InputError, match="only https:// is read"):
+            read(url)
+    with pytest.raises(InputError, match="ftp:// is not read"):
+        read("ftp://example.com/people.csv")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server_module = pytest.importorskip("moto.server", reason="needs the dependency group s3")
+    boto3 = pytest.importorskip("boto3")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    surroundings = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for name, value in surroundings.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="lists")
+    yield client
+    server.stop()
+
+
+def test_objects_of_s3_are_read(bucket: Any) -> None:
+    parquet, packed = io.BytesIO(), gzip.compress(CSV.encode())
+    PEOPLE.write_parquet(parquet)
+    ndjson = io.BytesIO()
+    PEOPLE.write_ndjson(ndjson)
+    for name, body in {
+        "people.csv": CSV.encode(),
+        "people.csv.gz": packed,
+        "people.ndjson": ndjson.getvalue(),
+        "parts/0.parquet": parquet.getvalue(),
+    }.items():
+        bucket.put_object(Bucket="lists", Key=name, Body=body)
+    for name in ("people.csv", "people.csv.gz", "people.ndjson", "parts/0.parquet", "parts/*.parquet"):
+        assert read(f"s3://lists/{name}").equals(PEOPLE), name
+
+
+def test_what_s3_does_not_hold_is_an_error_in_words(bucket: Any) -> None:
+    for name in ("nowhere.csv", "nowhere.parquet"):
+        with pytest.raises(InputError, match=name):
+            read(f"s3://lists/{name}")
+    with pytest.raises(InputError, match="not read from an object store"):
+        read("s3://lists/people.xlsx")

@@ -1,0 +1,130 @@
+"""The six counts as people read them: trouble first, each with the way out."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulk_sender.journal.records import Status
+from bulk_sender.reporting.advice import ORDER, TROUBLE, counts, explain_command, headline, slices
+from bulk_sender.reporting.origin import Origin
+from bulk_sender.reporting.summary import State, Summary
+
+CALM = {"accepted": 7, "duplicate": 2}
+ROWS = st.fixed_dictionaries({status.value: st.integers(0, 10**9) for status in ORDER})
+
+
+def account(state: State = "finished", run_id: str = "winter", **rows: int) -> Summary:
+    found: dict[str, Any] = {status.value: rows.get(status, 0) for status in ORDER}
+    return Summary(
+        run_id=run_id,
+        state=state,
+        rows=sum(found.values()),
+        **found,
+        batches=1,
+        requests=1,
+        started_at="2026-02-28T10:15:00.000Z",
+        finished_at="2026-02-28T10:16:00.000Z",
+        elapsed_s=60.0,
+        recipients_per_s=1.0,
+        reason=None,
+        files={},
+    )
+
+
+def commands(summary: Summary, status: Status, **where: Any) -> list[str]:
+    [found] = [count for count in counts(summary, **where) if count.status is status]
+    return [step.command for step in found.steps if step.command]
+
+
+@given(ROWS)
+def test_all_six_are_told_and_what_is_empty_comes_last(rows: dict[str, int]) -> None:
+    found = counts(account(**rows))
+    assert sorted(count.status for count in found) == sorted(ORDER)
+    assert {count.status: count.rows for count in found} == rows
+    full = [count.status for count in found if count.rows]
+    assert full == [status for status in ORDER if rows[status]]
+    assert [count.status for count in found][: len(full)] == full
+
+
+@given(ROWS)
+def test_every_trouble_has_a_command_and_what_is_well_has_none(rows: dict[str, int]) -> None:
+    for count in counts(account(**rows), rejects="rejected.csv"):
+        assert any(step.command for step in count.steps) == (count.rows > 0 and count.status in TROUBLE)
+
+
+def test_the_commands_are_those_of_the_interface() -> None:
+    run = account("stopped", unknown=1, failed=1, not_sent=1, rejected=1)
+    assert commands(run, Status.UNKNOWN) == [
+        "bulk-sender reconcile winter",
+        "bulk-sender retry winter --unknown",
+        "bulk-sender resolve winter --as accepted",
+    ]
+    assert commands(run, Status.FAILED) == ["bulk-sender retry winter --failed"]
+    assert commands(run, Status.NOT_SENT) == ["bulk-sender resume winter"]
+    assert commands(run, Status.REJECTED, rejects="runs/winter/rejected.csv") == [
+        "bulk-sender send runs/winter/rejected.csv"
+    ]
+
+
+def test_a_place_with_spaces_can_be_pasted_into_a_shell() -> None:
+    place, rejects = "/srv/my runs/$HOME; rm -rf ~", "/srv/my runs/it's/rejected.csv"
+    run = account(failed=1, rejected=1)
+    [retry] = commands(run, Status.FAILED, runs_dir=place)
+    assert shlex.split(retry) == ["bulk-sender", "retry", "winter", "--failed", "--runs-dir", place]
+    [send] = commands(run, Status.REJECTED, rejects=rejects)
+    assert shlex.split(send) == ["bulk-sender", "send", rejects]
+    assert shlex.split(explain_command(run, place))[-1] == place
+
+
+def test_a_stopped_run_goes_on_even_when_no_row_that_it_counted_is_left() -> None:
+    assert commands(account("stopped", accepted=5), Status.NOT_SENT) == ["bulk-sender resume winter"]
+
+
+def test_a_run_that_is_going_on_is_left_alone() -> None:
+    run = account("running", unknown=1, failed=1, not_sent=1, rejected=1)
+    assert not [step.command for count in counts(run) for step in count.steps if step.command]
+
+
+def test_a_rehearsal_is_not_looked_up_in_braze() -> None:
+    run, rehearsal = account(unknown=1, rejected=1), Origin(sandbox=True)
+    assert not any("reconcile" in command for command in commands(run, Status.UNKNOWN, origin=rehearsal))
+    assert commands(run, Status.REJECTED, rejects="r.csv", origin=rehearsal) == ["bulk-sender send r.csv --sandbox"]
+
+
+def test_mended_rows_are_sent_with_the_options_the_run_was_started_with() -> None:
+    run, origin = account(rejected=1), Origin(given={"--config": "/my jobs/winter.toml", "--campaign-id": "c1"})
+    assert commands(run, Status.REJECTED, rejects="r.csv", origin=origin) == [
+        "bulk-sender send r.csv --config '/my jobs/winter.toml' --campaign-id c1"
+    ]
+
+
+@given(ROWS)
+def test_the_bar_is_full_and_every_row_can_be_seen(rows: dict[str, int]) -> None:
+    found = slices(counts(account(**rows)))
+    assert {piece.status for piece in found} == {status for status in ORDER if rows[status]}
+    assert all(piece.width > 0.5 for piece in found)
+    ends = [round(piece.left + piece.width, 2) for piece in found]
+    assert [round(piece.left, 2) for piece in found] == pytest.approx([0.0, *ends][: len(found)], abs=0.02)
+    assert not found or ends[-1] == pytest.approx(100, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        (account(accepted=1234), "All is well: all 1,234 rows are accepted."),
+        (account(**CALM), "All is well: 7 rows are accepted, 2 are duplicates."),
+        (account(**CALM, unknown=1), "1 of 10 rows needs you; 7 are accepted."),
+        (
+            account("stopped", **CALM, not_sent=3),
+            "The run stopped before its end. 3 of 12 rows need you; 7 are accepted.",
+        ),
+        (account("running", accepted=2, not_sent=3), "The run is going on: 2 of 5 rows are accepted so far."),
+    ],
+)
+def test_the_headline_tells_the_worst_first(summary: Summary, said: str) -> None:
+    assert headline(summary) == said
