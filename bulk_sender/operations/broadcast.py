@@ -26,7 +26,8 @@ from bulk_sender.journal.records import Batch
 from bulk_sender.journal.sqlite.store import JOURNAL, Journal, Statement, now
 from bulk_sender.observe.events import Progress
 from bulk_sender.observe.observers import Observers, observers_for
-from bulk_sender.planning.plan import ROWS, Planned
+from bulk_sender.planning.batches import Planned
+from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import refresh_files
