@@ -55,7 +55,7 @@ def test_it_is_the_latest_batches_that_count() -> None:
         assert refusals.record(fate(50, 0)) == ""
     reasons = [refusals.record(fate(0, 50)) for _ in range(26)]
     assert reasons[:25] == [""] * 25
-    assert "1,300 of the 2,500 recipients of the last 50 batches" in reasons[25]
+    assert "1,300 of the 2,500 recipients in the last 50 batches" in reasons[25]
 
 
 def test_a_share_of_one_turns_it_off_and_one_of_nothing_bears_no_refusal() -> None:
@@ -144,7 +144,12 @@ def test_a_run_that_is_refused_too_often_stops_with_a_true_account_and_can_be_go
         assert 20 <= summary.requests < 24, "twenty batches, and what was under way"
         assert summary.failed + summary.accepted == 50 * summary.requests
         assert summary.not_sent
-        for told in ("permanently refused", "recipients in the last 20 batches", "'not allowed here'", "max_failed_share = 0.5"):
+        for told in (
+            "permanently refused",
+            "recipients in the last 20 batches",
+            "'not allowed here'",
+            "max_failed_share = 0.5",
+        ):
             assert told in (summary.reason or "")
         again = bs.send(
             write_input(tmp_path, size),
