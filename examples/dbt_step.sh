@@ -7,7 +7,8 @@
 # (dbt-duckdb writes such a file with materialized='external'; other warehouses have UNLOAD or COPY.)
 #
 # The run id is the same on every attempt: a finished run is only reported, a stopped one is resumed, and nothing is
-# sent twice. Exits with bulk-sender's exit code. After 3, "stopped early, can be resumed", it tries again, TRIES times in all.
+# sent twice. Exits with bulk-sender's exit code. After 3, "stopped early, can be resumed", it tries again, up to TRIES
+# times in all.
 set -u
 
 input=$1 config=$2 run_id=$3
