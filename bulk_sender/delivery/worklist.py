@@ -23,7 +23,7 @@ from bulk_sender.journal.sqlite.store import Journal, Statement
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.planning.batches import Payload
 from bulk_sender.planning.plan import Planned, duplicate_keys
-from bulk_sender.planning.prepared import Opened
+from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Position
 
@@ -44,7 +44,7 @@ class Worklist:
         self._held = False
 
     async def batches(
-        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: PreparedInput | None
     ) -> AsyncGenerator[Work | None]:
         """The batches in the order of their rows; None where the run is to be held.
 
@@ -88,7 +88,7 @@ class Worklist:
                     yield Work(Batch(**found), payload, body_sha256)
 
     async def _planned_now(
-        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened
+        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: PreparedInput
     ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
         where = await anyio.to_thread.run_sync(resume_point, self._journal.folder, opened)
@@ -152,7 +152,7 @@ def _chunk_record(piece: Planned, number: int, verdicts: dict[str, int]) -> Stat
     )
 
 
-def resume_point(folder: Path, opened: Opened) -> dict[str, Any]:
+def resume_point(folder: Path, opened: PreparedInput) -> dict[str, Any]:
     """Where planning goes on, with the identifiers met so far; the beginning for a new run."""
     seen = Seen(folder)
     with Journal.look(folder) as journal:

@@ -18,10 +18,10 @@ from bulk_sender.planning.batches import batch_sizes
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.polars_errors import reading
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.source import Input
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.filter import Filter
-from bulk_sender.recipients.mapping import Mapping
+from bulk_sender.recipients.mapping import RecipientMapping
 from bulk_sender.recipients.rejects import own_columns
 
 _MOST_WAITING = 50_000
@@ -66,8 +66,8 @@ class _Piece:
 
 
 def plan(
-    source: Source,
-    mapping: Mapping,
+    source: Input,
+    mapping: RecipientMapping,
     config: Config,
     *,
     head_bytes: int,
@@ -140,7 +140,9 @@ def plan(
         yield Planned(piece.rows, piece.rejects, sizes, chunk.end)
 
 
-def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, own: list[pl.Expr], most: int, after_row: int) -> _Piece:
+def _judge(
+    chunk: Chunk, mapping: RecipientMapping, chosen: Filter, own: list[pl.Expr], most: int, after_row: int
+) -> _Piece:
     """Encode a chunk and lay provenance beside it; malformed rows are rejected before any other rule."""
     height = len(chunk.frame)
     rows = encode(chunk.frame, mapping, max_bytes=most).select(
