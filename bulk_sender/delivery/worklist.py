@@ -1,10 +1,10 @@
-"""The batches of a run that are still to be sent, in the order of their rows: planned before, or planned now."""
+"""The batches of a run that are still to be sent, in row order: planned earlier, or planned now."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,58 +14,63 @@ import anyio
 import polars as pl
 
 from bulk_sender.braze.endpoint import Endpoint
-from bulk_sender.delivery.sender import Sender
+from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.work import Work
 from bulk_sender.eventloop import one_ahead
 from bulk_sender.journal import chunks
 from bulk_sender.journal.records import Batch
 from bulk_sender.journal.sqlite.store import Journal, Statement
 from bulk_sender.journal.writer import JournalWriter
-from bulk_sender.planning.batches import Payload
-from bulk_sender.planning.plan import Planned, duplicate_keys
+from bulk_sender.planning.batches import Payload, Planned
+from bulk_sender.planning.plan import duplicate_keys
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Position
 
 
 class Worklist:
-    """What one process still has to send of a run, and how far it has come with reading the input.
+    """What one process still has to send, and how far it has read the input.
 
-    ``rows``: of the run, read so far; ``verdicts``: those of the rows that this process planned.
+    ``rows``: rows of the run read so far. ``verdicts``: rows that this process planned, by verdict.
     """
 
-    def __init__(self, journal: Journal, *, hold_after: int | None = None) -> None:
-        """``hold_after``: how many rows of the run may be sent before it is to be held."""
+    def __init__(self, journal: Journal, *, canary: int | None = None) -> None:
+        """``canary``: how many rows may be sent before the run is held (the canary)."""
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = bool(journal.fact("plan_complete"))
         self._journal = journal
-        self._hold_after = hold_after
+        self._canary = canary
         self._held = False
 
     async def batches(
-        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: PreparedInput | None
+        self,
+        writer: JournalWriter,
+        stopping: Stopping,
+        new_batch_id: Callable[[], int],
+        target: Endpoint,
+        opened: PreparedInput | None,
     ) -> AsyncGenerator[Work | None]:
-        """The batches in the order of their rows; None where the run is to be held.
+        """Yield the batches in row order, and None where the run is to be held.
 
         Without ``opened`` only those that an earlier process planned.
         """
-        async with aclosing(self._planned_before(sender)) as planned:
+        async with aclosing(self._planned_before(stopping)) as planned:
             async for item in planned:
                 yield item
         if not self.plan_complete and opened is not None:
-            async with aclosing(self._planned_now(writer, sender, target, opened)) as new:
+            async with aclosing(self._planned_now(writer, stopping, new_batch_id, target, opened)) as new:
                 async for item in new:
                     yield item
 
     def _is_to_hold(self, rows_before: int) -> bool:
-        if self._held or self._hold_after is None or rows_before < self._hold_after:
+        if self._held or self._canary is None or rows_before < self._canary:
             return False
         self._held = True
         return True
 
-    async def _planned_before(self, sender: Sender) -> AsyncGenerator[Work | None]:
-        """What an earlier process planned and nobody has sent, or what is to be sent again."""
+    async def _planned_before(self, stopping: Stopping) -> AsyncGenerator[Work | None]:
+        """Yield what an earlier process planned and did not send, or what is to be sent again."""
         with Journal.look(self._journal.folder) as reading:
             self.rows = reading.query("SELECT coalesce(sum(rows), 0) AS rows FROM chunk")[0]["rows"]
             waiting = reading.query(
@@ -75,7 +80,7 @@ class Worklist:
             for chunk in waiting:
                 if self._is_to_hold(chunk["before"]):
                     yield None
-                if sender.is_stopping:
+                if stopping.is_set:
                     return
                 payload = Payload(chunks.chunk_rows(reading, chunk["id"])["recipient"])
                 pending = reading.query(
@@ -88,20 +93,25 @@ class Worklist:
                     yield Work(Batch(**found), payload, body_sha256)
 
     async def _planned_now(
-        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: PreparedInput
+        self,
+        writer: JournalWriter,
+        stopping: Stopping,
+        new_batch_id: Callable[[], int],
+        target: Endpoint,
+        opened: PreparedInput,
     ) -> AsyncGenerator[Work | None]:
-        """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
+        """Plan the rest of the input. When the run stops, planning continues: every row must be accounted for."""
         where = await anyio.to_thread.run_sync(resume_point, self._journal.folder, opened)
-        pieces = opened.plan(target, cut_after=self._hold_after, **where)
+        pieces = opened.plan(target, canary=self._canary, **where)
         async with aclosing(one_ahead(_prepared(pieces, self._journal.next_id("chunk")))) as prepared:
             async for piece in prepared:
-                batches = _number(piece, sender)
+                batches = _number(piece, new_batch_id)
                 await writer.write(piece.record, *(self._journal.batch_record(batch) for batch in batches))
                 before, self.rows = self.rows, self.rows + piece.rows
                 self.verdicts.update(piece.verdicts)
                 if self._is_to_hold(before):
                     yield None
-                if not sender.is_stopping:
+                if not stopping.is_set:
                     for batch in batches:
                         yield Work(batch, piece.payload)
         await writer.write(("run", ("plan_complete", "true")))
@@ -110,7 +120,7 @@ class Worklist:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A planned piece with all that can be made of it outside the event loop. ``record``: its chunk in the journal."""
+    """A planned piece, with everything that can be computed outside the event loop. ``record`` is its chunk."""
 
     chunk: int
     rows: int
@@ -121,17 +131,17 @@ class _Prepared:
 
 
 def _prepared(pieces: Iterator[Planned], first: int) -> Iterator[_Prepared]:
-    """The pieces as chunks, numbered from ``first`` on."""
+    """Number the pieces from ``first`` on, and pack them as chunks."""
     for number, piece in enumerate(pieces, first):
         verdicts: dict[str, int] = dict(piece.rows["verdict"].value_counts().iter_rows())
         record = _chunk_record(piece, number, verdicts)
         yield _Prepared(number, len(piece.rows), verdicts, piece.sizes, record, Payload(piece.rows["recipient"]))
 
 
-def _number(piece: _Prepared, sender: Sender) -> list[Batch]:
+def _number(piece: _Prepared, new_batch_id: Callable[[], int]) -> list[Batch]:
     batches, first = [], 0
     for size in piece.sizes:
-        batches.append(Batch(sender.new_batch_id(), piece.chunk, first, size))
+        batches.append(Batch(new_batch_id(), piece.chunk, first, size))
         first += size
     return batches
 
@@ -153,7 +163,7 @@ def _chunk_record(piece: Planned, number: int, verdicts: dict[str, int]) -> Stat
 
 
 def resume_point(folder: Path, opened: PreparedInput) -> dict[str, Any]:
-    """Where planning goes on, with the identifiers met so far; the beginning for a new run."""
+    """Return where planning resumes, with the identifiers seen so far; the beginning for a new run."""
     seen = Seen(folder)
     with Journal.look(folder) as journal:
         last = journal.query(
@@ -173,8 +183,8 @@ def resume_point(folder: Path, opened: PreparedInput) -> dict[str, Any]:
 
 
 def _keys_of(journal: Journal, chunk: int) -> pl.Series:
-    """The identifiers of a chunk's valid rows: the first of each, as was found when it was planned."""
+    """Return the identifiers of a chunk's valid rows, which were the first of their kind when it was planned."""
     rows = chunks.chunk_rows(journal, chunk, ("verdict", "identifier_type", "identifier"))
-    if (rows["identifier_type"] == "user_alias").any():  # its key is in the recipient, which is the bulk of a row
+    if (rows["identifier_type"] == "user_alias").any():  # its key is in the recipient, the bulk of a row
         rows = chunks.chunk_rows(journal, chunk)
     return duplicate_keys(rows.filter(pl.col("verdict") == "valid"))

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from bulk_sender.journal.sqlite.store import Journal
-from bulk_sender.planning.plan import ROWS, Planned
+from bulk_sender.planning.batches import Planned
+from bulk_sender.planning.plan import ROWS
 
 
 def pack(planned: Planned) -> tuple[bytes, bytes]:

@@ -20,7 +20,8 @@ from bulk_sender.http.credential import Credential
 from bulk_sender.journal import chunks
 from bulk_sender.journal.records import Batch
 from bulk_sender.journal.sqlite.store import Journal, Statement
-from bulk_sender.planning.plan import ROWS, Planned
+from bulk_sender.planning.batches import Planned
+from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller, ask

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bulk_sender.delivery.work import Stopped
+from bulk_sender.delivery.stopping import Stopped
 from bulk_sender.errors import BulkSenderError, InternalError
 from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.reporting import rows as frames

@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from bulk_sender.braze.answer import Outcome
 from bulk_sender.braze.endpoint import Endpoint, endpoint
 from bulk_sender.config.model import Config
-from bulk_sender.delivery.policy import Step
+from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import Tally, Work
 from bulk_sender.delivery.worklist import Worklist
@@ -23,11 +22,10 @@ from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.eventloop import to_its_end
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.http.evidence import Evidence
-from bulk_sender.journal.records import Batch
 from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.observe.events import Attempt, Beginning, Progress
+from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 from bulk_sender.planning.prepared import PreparedInput
@@ -79,8 +77,9 @@ class Execution:
         caller: Caller,
         *,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        waits: Waits = WAITS,
     ) -> None:
-        self.worklist = Worklist(journal, hold_after=caller.guards.canary)
+        self.worklist = Worklist(journal, canary=caller.guards.canary)
         self.bug: InternalError | None = None
         """An unforeseen exception, which is its ``__cause__``."""
         self._journal = journal
@@ -91,6 +90,7 @@ class Execution:
         self._canary = caller.guards.canary
         self._on_canary = caller.watch.on_canary
         self._wall = wall
+        self._waits = waits
 
     async def run(
         self, command: str, target: Endpoint, credential: Credential, prepared: PreparedInput | None
@@ -108,19 +108,25 @@ class Execution:
             self._journal.begin_epoch(command)
             writer = JournalWriter(self._journal)
             sender = Sender(
-                writer, target, new_client, self._pace(shared), self._settings.delivery, on_outcome=self._attempted
+                writer,
+                target,
+                new_client,
+                self._pace(shared),
+                self._settings.delivery,
+                waits=self._waits,
+                on_attempt=self._attempted,
             )
             self._observers.began(self._beginning(command))
             try:
                 async with writer:
-                    with anyio.CancelScope() as scope, self._control.attached(sender, scope):
+                    with anyio.CancelScope() as scope, self._control.attached(sender.stopping, scope):
                         async with self._ticking(sender):
                             await self._send_all(writer, sender, target, prepared)
             except Exception as error:
                 self.bug = InternalError.of(error)
-                sender.stop(str(self.bug))
+                sender.stopping.stop(str(self.bug))
             except asyncio.CancelledError:
-                sender.stop("the task that was sending was cancelled")
+                sender.stopping.stop("the task that was sending was cancelled")
                 with suppress(Exception):
                     await self._conclude(sender)
                 raise
@@ -142,7 +148,13 @@ class Execution:
 
     def _pace(self, shared: SharedRate | None) -> Pace:
         settings = self._settings.pace
-        pace = Pace(settings.rate_per_s, reserve=settings.reserve, shared=shared, closed_for=self._closed_for)
+        pace = Pace(
+            settings.rate_per_s,
+            reserve=settings.reserve,
+            shared=shared,
+            closed_for=self._closed_for,
+            waits=self._waits,
+        )
         if self._journal.fact(_held(self._journal.epoch - 1)):  # resuming a held run approves its canary
             pace.ramp(settings.ramp_s)
         return pace
@@ -162,7 +174,8 @@ class Execution:
         self, writer: JournalWriter, sender: Sender, target: Endpoint, prepared: PreparedInput | None
     ) -> None:
         """Send the canary if there is one, ask, then send the rest."""
-        async with aclosing(self.worklist.batches(writer, sender, target, prepared)) as work:
+        new_batch_id = sender.batches.new_batch_id
+        async with aclosing(self.worklist.batches(writer, sender.stopping, new_batch_id, target, prepared)) as work:
             while await self._send_until_held(sender, work):
                 await self._hold(writer, sender)
 
@@ -178,19 +191,19 @@ class Execution:
                             return True
                         await _put(feed, item, sender)
                 except BulkSenderError as error:
-                    sender.stop(str(error))
+                    sender.stopping.stop(str(error))
         return False
 
     async def _hold(self, writer: JournalWriter, sender: Sender) -> None:
         """Ask whether the rest follows the canary; if not, stop so that the run can be resumed."""
-        if sender.is_stopping:
+        if sender.stopping.is_set:
             return
         if self._on_canary is not None and await self._on_canary(self._progress(sender)):
             sender.pace.ramp(self._settings.pace.ramp_s)
             return
         with suppress(JournalError):  # only the ramp of the next process depends on it
             await writer.write(("run", (_held(self._journal.epoch), "true")))
-        sender.stop("held after the first " + ("row" if self._canary == 1 else f"{self._canary} rows"))
+        sender.stopping.stop("held after the first " + ("row" if self._canary == 1 else f"{self._canary} rows"))
 
     # --- observers ----------------------------------------------------------------------------------------------
 
@@ -212,16 +225,16 @@ class Execution:
         hours = self._settings.hours
         return hours.wait_s(self._wall()) if hours is not None else 0.0
 
-    def _attempted(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
+    def _attempted(self, ended: Attempted) -> None:
         self._observers.attempted(
             Attempt(
-                batch=batch.id,
-                recipients=batch.size,
-                verdict=str(outcome.verdict),
-                status=str(step.status),
-                code=outcome.code,
-                http_status=outcome.http_status,
-                elapsed_s=evidence.elapsed_s,
+                batch=ended.batch.id,
+                recipients=ended.batch.size,
+                verdict=str(ended.outcome.verdict),
+                status=str(ended.step.status),
+                code=ended.outcome.code,
+                http_status=ended.outcome.http_status,
+                elapsed_s=ended.evidence.elapsed_s,
             )
         )
 
@@ -267,8 +280,8 @@ class Execution:
     def _close(self, sender: Sender) -> Summary:
         ending = Ending(
             plan_complete=self.worklist.plan_complete,
-            stopped=sender.stopped,
-            unrecorded=sender.unrecorded,
+            stopped=sender.stopping.stopped,
+            unrecorded=sender.attempts.unrecorded,
             bug=self.bug,
             elapsed_s=time.monotonic() - self._started,
         )
@@ -282,7 +295,7 @@ def _held(epoch: int) -> str:
 
 async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:
     """Hand a batch over. A stopped run leaves it unsent."""
-    if sender.is_stopping:
+    if sender.stopping.is_set:
         return
     try:
         await feed.send(work)

@@ -214,7 +214,7 @@ def bodies_of_run(
             bodies.add(recipients, [batch["size"] for batch in planned])
     bodies.marks.clear()
     if prepared is not None:
-        for piece in prepared.plan(target, cut_after=canary, **resume_point(folder, prepared)):
+        for piece in prepared.plan(target, canary=canary, **resume_point(folder, prepared)):
             bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
             if on_rows is not None:
                 on_rows(int(piece.rows["row"][-1]))

@@ -36,9 +36,9 @@ def test_the_digest_is_over_the_bodies_one_after_the_other(pieces: list[list[lis
     assert len(bodies.marks) == len(pieces)
 
 
-@pytest.mark.parametrize("cut_after", [None, 1, 77, 500])
+@pytest.mark.parametrize("canary", [None, 1, 77, 500])
 def test_the_digest_does_not_depend_on_the_pieces_in_which_the_input_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_after: int | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, canary: int | None
 ) -> None:
     path = tmp_path / "people.csv"
     path.write_text("external_user_id\n" + "".join(f"u{number % 450}\n" for number in range(500)))
@@ -48,6 +48,6 @@ def test_the_digest_does_not_depend_on_the_pieces_in_which_the_input_is_read(
         monkeypatch.setattr(reading_csv, "BLOCK_BYTES", block)
         bodies = BodyDigest(unaddressed(config.braze, config.message))
         with Spool() as spool:
-            examined(PreparedInput.open(path, config, spool), canary=cut_after, bodies=bodies)
+            examined(PreparedInput.open(path, config, spool), canary=canary, bodies=bodies)
         found.add(bodies.sha256)
     assert len(found) == 1

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from bulk_sender.braze.limits import BATCH_SIZE
 from bulk_sender.config.model import Config
 from bulk_sender.planning import plan as planning
-from bulk_sender.planning.batches import Payload
-from bulk_sender.planning.plan import Planned, duplicate_keys
+from bulk_sender.planning.batches import Payload, Planned
+from bulk_sender.planning.plan import duplicate_keys
 from bulk_sender.planning.report import examine
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading import csv as reading_csv
@@ -209,7 +209,7 @@ def test_a_cut_comes_after_just_so_many_rows_and_changes_nothing_else(
     config = configured(limit, allow)
     with patch.object(reading_csv, "BLOCK_BYTES", block):
         whole = list(planned(paths, config, head_bytes=HEAD_BYTES))
-        pieces = list(planned(paths, config, head_bytes=HEAD_BYTES, cut_after=cut))
+        pieces = list(planned(paths, config, head_bytes=HEAD_BYTES, canary=cut))
     if not whole:
         assert not pieces
         return
