@@ -25,7 +25,7 @@ def send_to_braze(source: str, config: str) -> dict[str, int]:
     run_id = bs.run_id_for(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
     try:
         with bs.Control().on_signals() as control:  # requests in flight finish when the worker shuts down
-            summary = bs.send(source, config=config, run_id=run_id, runs_dir=RUNS_DIR, control=control)
+            summary = bs.send(source, config=config, run_id=run_id, runs_dir=RUNS_DIR, watch=bs.Watch(control=control))
     except bs.RunHeldError as error:
         raise AirflowException(str(error)) from None  # an earlier attempt is still ending: retry later
     except bs.BulkSenderError as error:

@@ -23,7 +23,7 @@ from bulk_sender.journal.sqlite.store import Journal, Statement
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.plan import duplicate_keys
-from bulk_sender.planning.prepared import Opened
+from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Position
 
@@ -34,13 +34,13 @@ class Worklist:
     ``rows``: rows of the run read so far. ``verdicts``: rows that this process planned, by verdict.
     """
 
-    def __init__(self, journal: Journal, *, hold_after: int | None = None) -> None:
-        """``hold_after``: how many rows may be sent before the run is held (the canary)."""
+    def __init__(self, journal: Journal, *, canary: int | None = None) -> None:
+        """``canary``: how many rows may be sent before the run is held (the canary)."""
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = bool(journal.fact("plan_complete"))
         self._journal = journal
-        self._hold_after = hold_after
+        self._canary = canary
         self._held = False
 
     async def batches(
@@ -49,7 +49,7 @@ class Worklist:
         stopping: Stopping,
         new_batch_id: Callable[[], int],
         target: Endpoint,
-        opened: Opened | None,
+        opened: PreparedInput | None,
     ) -> AsyncGenerator[Work | None]:
         """Yield the batches in row order, and None where the run is to be held.
 
@@ -64,7 +64,7 @@ class Worklist:
                     yield item
 
     def _is_to_hold(self, rows_before: int) -> bool:
-        if self._held or self._hold_after is None or rows_before < self._hold_after:
+        if self._held or self._canary is None or rows_before < self._canary:
             return False
         self._held = True
         return True
@@ -98,11 +98,11 @@ class Worklist:
         stopping: Stopping,
         new_batch_id: Callable[[], int],
         target: Endpoint,
-        opened: Opened,
+        opened: PreparedInput,
     ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning continues: every row must be accounted for."""
         where = await anyio.to_thread.run_sync(resume_point, self._journal.folder, opened)
-        pieces = opened.plan(target, cut_after=self._hold_after, **where)
+        pieces = opened.plan(target, canary=self._canary, **where)
         async with aclosing(one_ahead(_prepared(pieces, self._journal.next_id("chunk")))) as prepared:
             async for piece in prepared:
                 batches = _number(piece, new_batch_id)
@@ -162,7 +162,7 @@ def _chunk_record(piece: Planned, number: int, verdicts: dict[str, int]) -> Stat
     )
 
 
-def resume_point(folder: Path, opened: Opened) -> dict[str, Any]:
+def resume_point(folder: Path, opened: PreparedInput) -> dict[str, Any]:
     """Return where planning resumes, with the identifiers seen so far; the beginning for a new run."""
     seen = Seen(folder)
     with Journal.look(folder) as journal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -31,7 +30,7 @@ from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.facts import Facts
 from bulk_sender.run.folder import run_folder, run_ids
-from bulk_sender.run.settings import load_config
+from bulk_sender.run.settings import environment_of, http_settings, load_config, overrides_of
 from bulk_sender.run.standing import rewritten
 from bulk_sender.run.target import credential_for
 
@@ -111,6 +110,7 @@ async def reconcile_async(
     apply: bool = False,
     settle_s: float = SETTLE_S,
     rate: str = EXPORT_RATE,
+    endpoint: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
@@ -131,7 +131,7 @@ async def reconcile_async(
     about. Without ``apply`` the run may be under way meanwhile. Raises BulkSenderError; the key needs the
     permission ``users.export.ids``.
     """
-    environment = os.environ if environment is None else environment
+    overrides = overrides_of({"endpoint": endpoint, "overrides": overrides})
     folder = run_folder(Path(runs_dir), run)
     with Journal.hold(folder) if apply else Journal.look(folder) as journal:
         facts = Facts.of(journal)
@@ -142,7 +142,7 @@ async def reconcile_async(
         settled = [suspect for suspect in suspects if suspect.last_sent <= settled_before]
         inquiry = Inquiry()
         if settled:
-            key = credential_for(facts.sandbox, environment)
+            key = credential_for(facts.rehearsal, environment_of({"environment": environment}))
             inquiry = await _ask(settings, key, settled, rate, on_progress)
         shared = _sent_elsewhere(journal, settings, settled)
         rows = tuple(_row(suspect, inquiry, shared, settled_before) for suspect in suspects)
@@ -156,14 +156,14 @@ async def reconcile_async(
 reconcile = blocking(reconcile_async)
 
 
-def _refuse_what_cannot_be_asked(journal: Journal, facts: Facts, overrides: Mapping[str, Any] | None) -> None:
+def _refuse_what_cannot_be_asked(journal: Journal, facts: Facts, overrides: Mapping[str, Any]) -> None:
     name = journal.folder.name
     if facts.broadcast:
         raise InputError(
             f"run {name!r} is a broadcast: it has no rows to ask Braze about",
             hint="look for its dispatch in Braze, then bulk-sender resolve records what you found",
         )
-    if facts.sandbox and not (overrides or {}).get("braze.endpoint"):
+    if facts.sandbox and not overrides.get("braze.endpoint"):
         raise ConfigError(
             f"run {name!r} was sent to a sandbox inside its process, which is gone with what it knew",
             hint="give the address of a sandbox that was served on its own with --endpoint, or use resolve",
@@ -204,7 +204,7 @@ async def _ask(
         pace = Pace(Rate.parse(rate).per_second)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    client = client_factory(settings, check_url(settings.braze.endpoint) + EXPORT_PATH, key)()
+    client = client_factory(http_settings(settings), check_url(settings.braze.endpoint) + EXPORT_PATH, key)()
     try:
         return await ask(
             questions(suspect.person for suspect in suspects),

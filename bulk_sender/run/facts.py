@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,22 @@ from typing import Any
 from bulk_sender._version import __version__
 from bulk_sender.config.difference import differing_keys
 from bulk_sender.config.model import Config
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.sqlite.store import Journal, now
 from bulk_sender.reading.source import FileIdentity
 from bulk_sender.reporting.files import Format
 from bulk_sender.run.folder import make_run_folder
+from bulk_sender.run.options import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a run remembers of how it was started; frozen in its journal."""
+    """What a run remembers of its start. The fields are the facts in its journal."""
 
     settings: dict[str, Any]
     config: str
     input: tuple[FileIdentity, ...]
     paths: tuple[str, ...]
-    """Where the files are: absolute, or within the run's folder what was spooled there."""
+    """Where the files are: an absolute path, or a path in the run's folder for a spooled file."""
     sandbox: str
     """The weather of the embedded sandbox, empty for a real send."""
     format: Format
@@ -31,13 +33,40 @@ class Facts:
     broadcast: bool = False
     """Whether the run is one request to a segment or audience, without rows."""
     plan: str = ""
-    """The digest over all bodies that the run's plan file promised, empty when it was started without one."""
+    """SHA-256 over all bodies of the run's plan file, empty without one."""
     given: dict[str, str] | None = None
-    """The options of a command that sends the like, and their values; None when no command could say them."""
+    """The options of a command that sends the same, and their values; None when no command could."""
     tool: str = f"bulk-sender {__version__}"
 
     @classmethod
+    def new(
+        cls,
+        config: Config,
+        sandbox: Sandbox | None,
+        *,
+        files: Sequence[tuple[FileIdentity, str]] = (),
+        format: Format = "csv",
+        broadcast: bool = False,
+        plan: str = "",
+        given: dict[str, str] | None = None,
+    ) -> Facts:
+        """Return the facts of a run that starts now. ``files``: those of its input, with their paths."""
+        return cls(
+            settings=config.frozen_settings(),
+            config=config.model_dump_json(exclude_unset=True),
+            input=tuple(identity for identity, _ in files),
+            paths=tuple(path for _, path in files),
+            sandbox=sandbox.weather if sandbox is not None else "",
+            format=format,
+            created_at=now(),
+            broadcast=broadcast,
+            plan=plan,
+            given=given,
+        )
+
+    @classmethod
     def of(cls, journal: Journal) -> Facts:
+        """Read the facts of a run from its journal."""
         names = cls.__dataclass_fields__
         facts = {name: journal.fact(name) for name in names}
         facts["input"] = tuple(FileIdentity(**item) for item in facts["input"])
@@ -46,16 +75,21 @@ class Facts:
         facts["plan"] = facts["plan"] or ""
         return cls(**facts)
 
+    @property
+    def rehearsal(self) -> Sandbox | None:
+        """The sandbox that the run is sent to; None for a real send."""
+        return Sandbox(weather=self.sandbox) if self.sandbox else None
+
     def located(self, folder: Path) -> list[tuple[FileIdentity, Path]]:
-        """Each file with its place, for a run that lives in ``folder``."""
+        """Return each file with its path, for a run in ``folder``."""
         return [(item, folder / path) for item, path in zip(self.input, self.paths, strict=True)]
 
     def revived(self) -> Config:
-        """The configuration the run was started with."""
+        """Return the configuration that the run was started with."""
         return Config.model_validate_json(self.config)
 
     def difference(self, other: Facts) -> list[str]:
-        """Which settings differ, by dotted name; ``input`` when the files do."""
+        """Return which settings differ, by dotted name; ``input`` when the files do."""
         found = sorted(differing_keys(self.settings, other.settings))
         mine, theirs = ([item.sha256 for item in facts.input] for facts in (self, other))
         if mine != theirs:
@@ -68,6 +102,6 @@ class Facts:
 
 
 def create(folder: Path, facts: Facts) -> Journal:
-    """A new run's folder and journal. Raises BulkSenderError when the place can't be had."""
+    """Create a new run's folder and journal. Raises BulkSenderError when that is impossible."""
     make_run_folder(folder)
     return Journal.create(folder, asdict(facts))
