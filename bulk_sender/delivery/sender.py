@@ -28,8 +28,8 @@ from bulk_sender.delivery.work import Stopped, Tally, Work
 from bulk_sender.errors import InternalError, JournalError
 from bulk_sender.http.client import Client
 from bulk_sender.http.evidence import Evidence, Reach
-from bulk_sender.journal.records import Batch, Status
-from bulk_sender.journal.sqlite.store import Statement
+from bulk_sender.journal.answers import AttemptRef
+from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Decision, Record, Status
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.pace.backoff import backoff
 from bulk_sender.pace.concurrency import AdaptiveLimit
@@ -85,11 +85,8 @@ class Sender:
         self._waits: set[anyio.CancelScope] = set()
         self._rng = rng or random.Random()
         # Read once, now: from here on the journal belongs to the writer's thread.
-        self._next_attempt = writer.journal.next_id("attempt")
-        self._next_batch = writer.journal.next_id("batch")
-        self._next_decision = writer.journal.next_id("decision")
         self._dispatched = writer.journal.dispatched(_MOST_REMEMBERED)
-        self._guard = Guard(endpoint, broadcast=bool(writer.journal.fact("broadcast")))
+        self._guard = Guard(endpoint, broadcast=writer.journal.facts().broadcast)
         self._reached = False
 
     def stop(self, reason: str, signal: int = 0) -> None:
@@ -102,11 +99,6 @@ class Sender:
     @property
     def is_stopping(self) -> bool:
         return self.stopped is not None
-
-    def new_batch_id(self) -> int:
-        """Numbers for batches are given out here, since splitting makes new ones under way."""
-        self._next_batch += 1
-        return self._next_batch - 1
 
     async def run(self, work: MemoryObjectReceiveStream[Work]) -> None:
         """Deliver until the stream ends or the run stops."""
@@ -154,8 +146,9 @@ class Sender:
                 if outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become small enough
                     refusals.append(outcome.message)
                 split = True
-                halves = batch.halves(self.new_batch_id(), self.new_batch_id(), attempts)
-                if not await self._write(*(self.writer.journal.batch_record(half) for half in halves)):
+                new_id = self.writer.journal.new_batch_id
+                halves = batch.halves(new_id(), new_id(), attempts)
+                if not await self._write(*halves):
                     return
                 parts.extendleft((half, None) for half in reversed(halves))
                 if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
@@ -203,10 +196,9 @@ class Sender:
         if refusal := self._guard.refuses(batch):
             self.stop(f"stopped by a guard: {refusal}")
             return None
-        attempt = self._next_attempt
-        self._next_attempt += 1
+        attempt = self.writer.journal.new_attempt_id()
         self._under_way += 1
-        if not await self._write(self.writer.journal.attempt_record(attempt, batch.id, digest)):
+        if not await self._write(Attempt(attempt, batch.id, digest)):
             self._under_way -= 1
             return None
         self.tally.requests += 1
@@ -214,14 +206,14 @@ class Sender:
         evidence = Evidence(Reach.NOTHING, error="Cancelled")
         outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was told to leave before an answer came")
         step = Step(Status.UNKNOWN, Action.DONE)
-        earlier: tuple[int, int] | None = None
+        earlier: AttemptRef | None = None
         try:
             await self.pace.leave()
             evidence = await client.post(body)
             outcome = judge(evidence, server_errors=self.config.server_errors)
             earlier = self._named_before(outcome, batch, attempt)
             if earlier is not None:
-                outcome = repeated(outcome, earlier[0])
+                outcome = repeated(outcome, earlier.batch)
             step = next_step(
                 outcome, size=batch.size, attempts=counted, most=self.config.attempts, reached=self._reached
             )
@@ -236,14 +228,14 @@ class Sender:
         self._react(batch, step, outcome, evidence)
         return step, outcome
 
-    def _named_before(self, outcome: Outcome, batch: Batch, attempt: int) -> tuple[int, int] | None:
+    def _named_before(self, outcome: Outcome, batch: Batch, attempt: int) -> AttemptRef | None:
         """The (batch, attempt) that was accepted under the same dispatch_id; None when it is new, or none."""
         if outcome.verdict is not Verdict.ACCEPTED or not outcome.dispatch_id:
             return None
-        first = self._dispatched.setdefault(outcome.dispatch_id, (batch.id, attempt))
+        first = self._dispatched.setdefault(outcome.dispatch_id, AttemptRef(batch.id, attempt))
         if len(self._dispatched) > _MOST_REMEMBERED:
             self._dispatched.pop(next(iter(self._dispatched)))
-        return None if first == (batch.id, attempt) else first
+        return None if first.attempt == attempt else first
 
     def _record(
         self,
@@ -252,15 +244,14 @@ class Sender:
         step: Step,
         outcome: Outcome,
         evidence: Evidence,
-        earlier: tuple[int, int] | None,
+        earlier: AttemptRef | None,
     ) -> None:
-        journal = self.writer.journal
-        records = [journal.outcome_record(attempt, batch.id, step.status, outcome, evidence.elapsed_s)]
+        records: list[Record] = [AttemptOutcome.of(attempt, batch.id, step.status, outcome, evidence.elapsed_s)]
         if earlier is not None:
             # What was accepted before under the same dispatch_id is taken back, by a record of its own.
             why = f"its dispatch_id was given to batch {batch.id} too"
-            records.append(journal.doubt_record(self._next_decision, *earlier, why))
-            self._next_decision += 1
+            decision = self.writer.journal.new_decision_id()
+            records.append(Decision.doubt(decision, earlier.batch, earlier.attempt, why))
         self.writer.note(*records, failed=partial(self._unrecorded, batch, outcome))
         self._on_outcome(batch, step, outcome, evidence)
 
@@ -269,9 +260,9 @@ class Sender:
         self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
         self.stop(str(error if isinstance(error, JournalError) else InternalError.of(error)))
 
-    async def _write(self, *statements: Statement) -> bool:
+    async def _write(self, *records: Record) -> bool:
         try:
-            await self.writer.write(*statements)
+            await self.writer.write(*records)
         except JournalError as error:
             self.stop(f"{error}")
             return False

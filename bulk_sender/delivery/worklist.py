@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -17,9 +16,9 @@ from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import Work
 from bulk_sender.eventloop import one_ahead
-from bulk_sender.journal import chunks
-from bulk_sender.journal.records import Batch
-from bulk_sender.journal.sqlite.store import Journal, Statement
+from bulk_sender.journal.chunks import chunk_record, chunk_rows
+from bulk_sender.journal.records import Batch, Chunk, PlanComplete
+from bulk_sender.journal.store import RunReader, RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.planning.batches import Payload
 from bulk_sender.planning.plan import Planned, duplicate_keys
@@ -34,11 +33,11 @@ class Worklist:
     ``rows``: of the run, read so far; ``verdicts``: those of the rows that this process planned.
     """
 
-    def __init__(self, journal: Journal, *, hold_after: int | None = None) -> None:
+    def __init__(self, journal: RunWriter, *, hold_after: int | None = None) -> None:
         """``hold_after``: how many rows of the run may be sent before it is to be held."""
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
-        self.plan_complete = bool(journal.fact("plan_complete"))
+        self.plan_complete = journal.is_plan_complete()
         self._journal = journal
         self._hold_after = hold_after
         self._held = False
@@ -66,115 +65,86 @@ class Worklist:
 
     async def _planned_before(self, sender: Sender) -> AsyncGenerator[Work | None]:
         """What an earlier process planned and nobody has sent, or what is to be sent again."""
-        with Journal.look(self._journal.folder) as reading:
-            self.rows = reading.query("SELECT coalesce(sum(rows), 0) AS rows FROM chunk")[0]["rows"]
-            waiting = reading.query(
-                "SELECT id, (SELECT coalesce(sum(rows), 0) FROM chunk AS earlier WHERE earlier.id < chunk.id) AS before"
-                " FROM chunk WHERE id IN (SELECT chunk FROM state WHERE status = 'not_sent') ORDER BY id"
-            )
-            for chunk in waiting:
-                if self._is_to_hold(chunk["before"]):
+        with self._journal.reader() as reading:
+            planned = reading.plan_end()
+            self.rows = planned.rows if planned is not None else 0
+            for chunk in reading.unsent_chunks():
+                if self._is_to_hold(chunk.rows_before):
                     yield None
                 if sender.is_stopping:
                     return
-                payload = Payload(chunks.chunk_rows(reading, chunk["id"])["recipient"])
-                pending = reading.query(
-                    "SELECT batch AS id, chunk, first, size, parent, attempts AS prior, body_sha256 FROM state"
-                    " WHERE status = 'not_sent' AND chunk = ? ORDER BY first",
-                    (chunk["id"],),
-                )
-                for found in pending:
-                    body_sha256 = found.pop("body_sha256")
-                    yield Work(Batch(**found), payload, body_sha256)
+                payload = Payload(chunk_rows(reading, chunk.id)["recipient"])
+                for unsent in reading.unsent_batches(chunk.id):
+                    yield Work(unsent.batch, payload, unsent.body_sha256)
 
     async def _planned_now(
         self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened
     ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
-        where = await anyio.to_thread.run_sync(resume_point, self._journal.folder, opened)
+        where = await anyio.to_thread.run_sync(resume_point, self._journal, opened)
         pieces = opened.plan(target, cut_after=self._hold_after, **where)
-        async with aclosing(one_ahead(_prepared(pieces, self._journal.next_id("chunk")))) as prepared:
+        async with aclosing(one_ahead(_prepared(pieces, self._journal.new_chunk_id))) as prepared:
             async for piece in prepared:
-                batches = _number(piece, sender)
-                await writer.write(piece.record, *(self._journal.batch_record(batch) for batch in batches))
-                before, self.rows = self.rows, self.rows + piece.rows
+                batches = _number(piece, self._journal.new_batch_id)
+                await writer.write(piece.chunk, *batches)
+                before, self.rows = self.rows, self.rows + piece.chunk.rows
                 self.verdicts.update(piece.verdicts)
                 if self._is_to_hold(before):
                     yield None
                 if not sender.is_stopping:
                     for batch in batches:
                         yield Work(batch, piece.payload)
-        await writer.write(("run", ("plan_complete", "true")))
+        await writer.write(PlanComplete())
         self.plan_complete = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A planned piece with all that can be made of it outside the event loop. ``record``: its chunk in the journal."""
+    """A planned piece, with everything about it that can be computed outside the event loop."""
 
-    chunk: int
-    rows: int
+    chunk: Chunk
     verdicts: dict[str, int]
     sizes: list[int]
-    record: Statement
     payload: Payload
 
 
-def _prepared(pieces: Iterator[Planned], first: int) -> Iterator[_Prepared]:
-    """The pieces as chunks, numbered from ``first`` on."""
-    for number, piece in enumerate(pieces, first):
+def _prepared(pieces: Iterator[Planned], new_id: Callable[[], int]) -> Iterator[_Prepared]:
+    """The pieces as numbered chunks."""
+    for piece in pieces:
         verdicts: dict[str, int] = dict(piece.rows["verdict"].value_counts().iter_rows())
-        record = _chunk_record(piece, number, verdicts)
-        yield _Prepared(number, len(piece.rows), verdicts, piece.sizes, record, Payload(piece.rows["recipient"]))
+        chunk = chunk_record(new_id(), piece, verdicts)
+        yield _Prepared(chunk, verdicts, piece.sizes, Payload(piece.rows["recipient"]))
 
 
-def _number(piece: _Prepared, sender: Sender) -> list[Batch]:
+def _number(piece: _Prepared, new_id: Callable[[], int]) -> list[Batch]:
     batches, first = [], 0
     for size in piece.sizes:
-        batches.append(Batch(sender.new_batch_id(), piece.chunk, first, size))
+        batches.append(Batch(new_id(), piece.chunk.id, first, size))
         first += size
     return batches
 
 
-def _chunk_record(piece: Planned, number: int, verdicts: dict[str, int]) -> Statement:
-    rows, rejects = chunks.pack(piece)
-    return "chunk", (
-        number,
-        int(piece.rows["row"][0]),
-        int(piece.rows["row"][-1]),
-        len(piece.rows),
-        verdicts.get("valid", 0),
-        verdicts.get("rejected", 0),
-        verdicts.get("duplicate", 0),
-        json.dumps(asdict(piece.resume)),
-        rows,
-        rejects,
-    )
-
-
-def resume_point(folder: Path, opened: Opened) -> dict[str, Any]:
-    """Where planning goes on, with the identifiers met so far; the beginning for a new run."""
-    seen = Seen(folder)
-    with Journal.look(folder) as journal:
-        last = journal.query(
-            "SELECT last_row, resume, (SELECT sum(rows) FROM chunk) AS already FROM chunk ORDER BY id DESC LIMIT 1"
-        )
-        if not last:
+def resume_point(journal: RunReader, opened: Opened) -> dict[str, Any]:
+    """Where planning continues, with the identifiers met so far; the beginning for a new run."""
+    seen = Seen(journal.run.folder)
+    with journal.reader() as reading:
+        end = reading.plan_end()
+        if end is None:
             return {"seen": seen}
         if opened.config.input.duplicates == "first":
-            for chunk in chunks.chunk_ids(journal):
-                seen.remember(_keys_of(journal, chunk))
+            for chunk in reading.chunk_ids():
+                seen.remember(_keys_of(reading, chunk))
         return {
-            "start": Position(**json.loads(last[0]["resume"])),
-            "after_row": last[0]["last_row"],
-            "already": last[0]["already"],
+            "start": Position(**json.loads(end.resume)),
+            "after_row": end.last_row,
+            "already": end.rows,
             "seen": seen,
         }
 
 
-def _keys_of(journal: Journal, chunk: int) -> pl.Series:
+def _keys_of(journal: RunReader, chunk: int) -> pl.Series:
     """The identifiers of a chunk's valid rows: the first of each, as was found when it was planned."""
-    rows = chunks.chunk_rows(journal, chunk, ("verdict", "identifier_type", "identifier"))
+    rows = chunk_rows(journal, chunk, ("verdict", "identifier_type", "identifier"))
     if (rows["identifier_type"] == "user_alias").any():  # its key is in the recipient, which is the bulk of a row
-        rows = chunks.chunk_rows(journal, chunk)
+        rows = chunk_rows(journal, chunk)
     return duplicate_keys(rows.filter(pl.col("verdict") == "valid"))

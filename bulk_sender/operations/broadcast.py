@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import polars as pl
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import broadcast_endpoint
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.model import Config
@@ -21,23 +22,24 @@ from bulk_sender.delivery.broadcast import BroadcastPreview, demand_confirmation
 from bulk_sender.errors import GuardrailError, RunMismatchError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal import chunks
-from bulk_sender.journal.records import Batch
-from bulk_sender.journal.sqlite.store import JOURNAL, Journal, Statement, now
+from bulk_sender.journal.chunks import chunk_record
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Batch, PlanComplete, Record
+from bulk_sender.journal.store import RunRef, RunWriter
 from bulk_sender.observe.events import Progress
 from bulk_sender.observe.observers import Observers, observers_for
 from bulk_sender.planning.plan import ROWS, Planned
 from bulk_sender.reading.chunk import Position
-from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.control import Control
 from bulk_sender.run.execution import Delivery
-from bulk_sender.run.facts import Facts, create
+from bulk_sender.run.facts import create
 from bulk_sender.run.folder import new_run_id, run_folder
 from bulk_sender.run.settings import ConfigLike, from_surroundings
 from bulk_sender.run.standing import ended
 from bulk_sender.run.target import credential_for, place
+from bulk_sender.text.times import now
 
 
 def preview_broadcast(
@@ -91,22 +93,22 @@ async def broadcast_async(
         created_at=now(),
         broadcast=True,
     )
-    folder = run_folder(Path(runs_dir), run_id or new_run_id())
-    if not (folder / JOURNAL).exists():
+    run = RunRef.at(run_folder(Path(runs_dir), run_id or new_run_id()))
+    if not journals.exists(run):
         await _ask(confirm, shown)
-        with create(folder, facts) as journal:
+        with create(run, facts) as journal:
             return await _deliver(journal, facts, settings, credential, control, observers)
-    with Journal.hold(folder) as journal:
-        earlier = Facts.of(journal)
+    with journals.open(run) as journal:
+        earlier = journal.facts()
         if different := earlier.difference(facts):
             raise RunMismatchError(
-                f"run {folder.name!r} exists, with another {', '.join(different)}",
+                f"run {run.name!r} exists, with another {', '.join(different)}",
                 hint="choose another --run-id, or give what the run was started with",
             )
         finished = ended(journal)
         if finished is not None and finished.state == "finished":
             return refresh_files(journal, finished)
-        if frames.has_unsent(journal) or not journal.fact("plan_complete"):
+        if journal.has_unsent() or not journal.is_plan_complete():
             await _ask(confirm, shown)
         return await _deliver(journal, earlier, settings, credential, control, observers)
 
@@ -120,14 +122,14 @@ async def _ask(confirm: Callable[[BroadcastPreview], bool] | None, shown: Broadc
 
 
 async def _deliver(
-    journal: Journal,
+    journal: RunWriter,
     facts: Facts,
     settings: Config,
     credential: Credential,
     control: Control | None,
     observers: Observers,
 ) -> Summary:
-    if not journal.fact("plan_complete"):
+    if not journal.is_plan_complete():
         journal.write(_plan())
     alone = settings.model_copy(update={"delivery": settings.delivery.model_copy(update={"concurrency": 1})})
     delivery = Delivery(journal, facts, alone, control or Control(), observers)
@@ -135,9 +137,9 @@ async def _deliver(
         return await delivery.run("broadcast", target, credential, None)
 
 
-def _plan() -> Iterator[Statement]:
+def _plan() -> Iterator[Record]:
     """The run's only batch: nobody of no rows."""
     nothing = Planned(pl.DataFrame(schema=ROWS), pl.DataFrame(schema={"\x00row": pl.UInt64}), [0], Position())
-    yield "chunk", (1, 0, 0, 0, 0, 0, 0, "{}", *chunks.pack(nothing))
-    yield Journal.batch_record(Batch(1, chunk=1, first=0, size=0))
-    yield "run", ("plan_complete", "true")
+    yield chunk_record(1, nothing)
+    yield Batch(1, chunk=1, first=0, size=0)
+    yield PlanComplete()

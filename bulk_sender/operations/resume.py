@@ -11,24 +11,24 @@ from typing import Any
 
 import anyio
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import unaddressed
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError, GuardrailError, RunMismatchError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.credential import Credential
+from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import RESEND
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.store import RunRef, RunWriter
 from bulk_sender.observe.events import Progress
 from bulk_sender.operations.resolve import decide, refuse_broadcast
 from bulk_sender.planning.prepared import Opened
-from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Supervision
 from bulk_sender.run.control import Control
 from bulk_sender.run.deadline import moment_of
-from bulk_sender.run.facts import Facts
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.preview import Preview, preview_of_rest
 from bulk_sender.run.reopening import bodies_of_run, check_input_unchanged
@@ -51,7 +51,7 @@ async def resume_async(
 ) -> Summary:
     """Go on with a stopped run. ``overrides`` may change how it is delivered, never what."""
     watch = Supervision(confirm, control, on_progress, metrics_file=metrics_file, not_after=moment_of(not_after))
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
+    with journals.open(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
         summary = ended(journal)
         if summary is not None and summary.state == "finished":
             return refresh_files(journal, summary)
@@ -84,10 +84,10 @@ async def retry_async(
             "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
         )
     watch = Supervision(confirm, control, on_progress, metrics_file=metrics_file, not_after=moment_of(not_after))
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
+    with journals.open(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
         refuse_broadcast(journal)
-        counted = frames.counts(journal)
-        again = {name: counted[name] for name in wanted if counted[name]}
+        counted = journal.counts()
+        again = {name: rows for name in wanted if (rows := counted.of(name))}
         if not again:
             return standing(journal)
         return await _go_on(journal, "retry", overrides, environment, watch, again=again, why=why)
@@ -105,8 +105,8 @@ async def reattach(
     watch: Supervision,
 ) -> Summary:
     """A run of that name exists: the same input and configuration make this a repetition, anything else a mistake."""
-    with Journal.hold(folder) as journal:
-        earlier = Facts.of(journal)
+    with journals.open(RunRef.at(folder)) as journal:
+        earlier = journal.facts()
         if different := earlier.difference(facts):
             raise RunMismatchError(
                 f"run {folder.name!r} exists, with another {', '.join(different)}",
@@ -121,7 +121,7 @@ async def reattach(
 
 
 async def _go_on(
-    journal: Journal,
+    journal: RunWriter,
     command: str,
     overrides: Mapping[str, Any] | None,
     environment: Mapping[str, str] | None,
@@ -131,7 +131,7 @@ async def _go_on(
     why: str = "",
 ) -> Summary:
     """Deliver what a run has left, and rows to send ``again`` (by status); decided on only when all else is sound."""
-    facts = Facts.of(journal)
+    facts = journal.facts()
     settings = load_config(facts.revived(), overrides)
     if different := facts.difference(replace(facts, settings=settings.frozen_settings())):
         raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
@@ -147,24 +147,24 @@ async def _go_on(
 
 
 async def _open_again(
-    journal: Journal, facts: Facts, settings: Config, watch: Supervision, plan: str = ""
+    journal: RunWriter, facts: Facts, settings: Config, watch: Supervision, plan: str = ""
 ) -> Opened | None:
     """The input as far as it is still needed. ``plan``: the digest of a plan that all bodies have to agree with.
 
     A run that was started with a plan is held to it also by whoever resumes it without.
     """
-    complete = bool(journal.fact("plan_complete"))
-    await anyio.to_thread.run_sync(lambda: check_input_unchanged(facts, journal.folder, needed=not complete))
-    opened = None if complete else await anyio.to_thread.run_sync(Opened.again, facts, journal.folder, settings)
+    complete = journal.is_plan_complete()
+    await anyio.to_thread.run_sync(lambda: check_input_unchanged(facts, journal.run.folder, needed=not complete))
+    opened = None if complete else await anyio.to_thread.run_sync(Opened.again, facts, journal.run.folder, settings)
     agreed = plan or facts.plan
     if not agreed or (complete and agreed == facts.plan):  # what is in the journal was held to it when it was planned
         return opened
     bodies = await anyio.to_thread.run_sync(
-        bodies_of_run, journal.folder, unaddressed(settings), opened, watch.hold_after, watch.on_rows
+        bodies_of_run, journal, unaddressed(settings), opened, watch.hold_after, watch.on_rows
     )
     if bodies.sha256 != agreed:
         raise GuardrailError(
-            f"the requests of run {journal.folder.name!r}, those it has sent and those it has left, are not those of "
+            f"the requests of run {journal.run.name!r}, those it has sent and those it has left, are not those of "
             f"its plan (SHA-256 {bodies.sha256[:12]}…, in the plan {agreed[:12]}…): nothing more was sent",
             hint="repeat the send that began it, with its --plan and --canary and by the same release",
         )

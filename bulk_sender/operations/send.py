@@ -10,12 +10,14 @@ from typing import Any
 
 import anyio
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import endpoint as endpoint_of
 from bulk_sender.braze.endpoint import unaddressed
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import GuardrailError, RunHeldError
 from bulk_sender.eventloop import blocking
-from bulk_sender.journal.sqlite.store import JOURNAL, holder, now
+from bulk_sender.journal.facts import Facts, Format
+from bulk_sender.journal.store import RunRef
 from bulk_sender.observe.events import Progress
 from bulk_sender.operations.resume import reattach
 from bulk_sender.planning.digest import Bodies
@@ -24,16 +26,16 @@ from bulk_sender.planning.prepared import Input, Opened, no_rows, refuse_empty
 from bulk_sender.planning.report import CheckReport, examined, too_many
 from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reading.spool import Spool
-from bulk_sender.reporting.files import Format
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Supervision
 from bulk_sender.run.control import Control
 from bulk_sender.run.deadline import moment_of
-from bulk_sender.run.facts import Facts, create
+from bulk_sender.run.facts import create
 from bulk_sender.run.folder import new_run_id, run_folder
 from bulk_sender.run.preview import Preview, preview
 from bulk_sender.run.settings import ConfigLike, from_surroundings, spelled, with_plain
 from bulk_sender.run.target import credential_for
+from bulk_sender.text.times import now
 
 _SMALL_BYTES = 16 << 20
 
@@ -116,7 +118,7 @@ async def send_async(
     ).of(settings, environment)
     folder = run_folder(Path(runs_dir), run_id or new_run_id())
     _refuse_held(folder)
-    if not (folder / JOURNAL).exists():  # a finished run is only reported, at any time
+    if not journals.exists(RunRef.at(folder)):  # a finished run is only reported, at any time
         watch.refuse_late(settings)
     with Spool(folder.parent) as spool:
         opened = await anyio.to_thread.run_sync(Opened.open, source, settings, spool)
@@ -134,7 +136,7 @@ async def send_async(
         )
         if agreed is not None:
             agreed.refuse_other_terms(identity, settings, hold_after, sandbox=sandbox)
-        if (folder / JOURNAL).exists():
+        if journals.exists(RunRef.at(folder)):
             return await reattach(folder, facts, settings, credential, watch)
         is_small = sum(item.size for item in identity) <= _SMALL_BYTES
         if agreed is not None or max_recipients is not None or (confirm is not None and (count_first or is_small)):
@@ -149,7 +151,7 @@ async def send_async(
             unused = opened.mapping.unused
             await watch.agree(lambda: preview(folder, facts, settings, recipients=None, unused=unused))
         watch.refuse_late(settings)
-        with create(folder, facts) as journal:
+        with create(RunRef.at(folder), facts) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:
                 opened.source.moved(spooled, folder / SPOOLED)
             return await watch.deliver(journal, facts, settings, credential, opened, "send")
@@ -164,8 +166,8 @@ def _lasting(path: Path, spool: Spool) -> str:
 
 
 def _refuse_held(folder: Path) -> None:
-    """Tell at once that another process is on it, before a large input is read. ``Journal.hold`` decides."""
-    held_by = holder(folder)
+    """Tell at once that another process is on it, before a large input is read. Opening the journal decides."""
+    held_by = journals.holder(RunRef.at(folder))
     if held_by is not None:
         raise RunHeldError(
             f"run {folder.name!r} is held by {held_by}", hint="wait for it to end, or stop it, then run this again"

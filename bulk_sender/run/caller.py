@@ -15,7 +15,8 @@ from bulk_sender.config.hours import Window
 from bulk_sender.config.model import Config
 from bulk_sender.errors import GuardrailError
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.store import RunWriter
 from bulk_sender.observe.events import Progress
 from bulk_sender.observe.observers import Observers, observers_for
 from bulk_sender.planning.prepared import Opened
@@ -24,7 +25,6 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.control import Control
 from bulk_sender.run.deadline import refuse_late
 from bulk_sender.run.execution import Delivery
-from bulk_sender.run.facts import Facts
 from bulk_sender.run.preview import Preview
 from bulk_sender.run.target import place
 
@@ -64,7 +64,7 @@ class Supervision:
 
     async def deliver(
         self,
-        journal: Journal,
+        journal: RunWriter,
         facts: Facts,
         settings: Config,
         credential: Credential,
@@ -85,5 +85,5 @@ class Supervision:
         async with place(settings, facts.sandbox, endpoint) as target:
             summary = await delivery.run(command, target, credential, opened)
         if delivery.worklist.plan_complete:  # every row is in the journal: people's data need not lie about twice
-            shutil.rmtree(journal.folder / SPOOLED, ignore_errors=True)
+            shutil.rmtree(journal.run.folder / SPOOLED, ignore_errors=True)
         return summary

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import anyio
@@ -25,19 +25,18 @@ from bulk_sender.eventloop import to_its_end
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence
-from bulk_sender.journal.records import Batch
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Batch, Held
+from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.observe.events import Attempt, Beginning, Progress
 from bulk_sender.observe.observers import Observers
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 from bulk_sender.planning.prepared import Opened
-from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import close_files, refuse_unwritable
 from bulk_sender.reporting.summary import State, Summary
 from bulk_sender.run.control import Control
-from bulk_sender.run.facts import Facts
 
 _TICK_S = 0.25
 
@@ -47,7 +46,7 @@ class Delivery:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: RunWriter,
         facts: Facts,
         config: Config,
         control: Control,
@@ -83,7 +82,7 @@ class Delivery:
         self._started = time.monotonic()
         delivery = self.config.delivery
         new_client = client_factory(self.config, target.url, credential)
-        refuse_unwritable(self.journal.folder, self.facts.format)
+        refuse_unwritable(self.journal.run.folder, self.facts.format)
         rate = target.rate(delivery.pace).per_second
         self._window = Window.parse(delivery.window) if delivery.window else None
         with ExitStack() as stack:
@@ -96,7 +95,7 @@ class Delivery:
             self.journal.begin_epoch(command)
             writer = JournalWriter(self.journal)
             pace = Pace(rate, reserve=delivery.reserve, shared=shared, closed_for=self._closed_for)
-            if self.journal.fact(_held(self.journal.epoch - 1)):  # going on is what approves a canary, too
+            if self.journal.was_held(self.journal.epoch - 1):  # going on is what approves a canary, too
                 pace.ramp(delivery.ramp)
             sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
             self.observers.began(self._beginning(command))
@@ -126,11 +125,11 @@ class Delivery:
 
     def _beginning(self, command: str) -> Beginning:
         return Beginning(
-            run_id=self.journal.folder.name,
+            run_id=self.journal.run.name,
             command=command,
             kind="canvas" if self.config.is_canvas else "campaign",
             target=self.config.target or "",
-            counts=frames.counts(self.journal),
+            counts=asdict(self.journal.counts()),
         )
 
     async def _send_all(self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None) -> None:
@@ -161,7 +160,7 @@ class Delivery:
             sender.pace.ramp(self.config.delivery.ramp)
             return
         with suppress(JournalError):  # then whoever goes on does it without a ramp
-            await writer.write(("run", (_held(self.journal.epoch), "true")))
+            await writer.write(Held())
         sender.stop("held after the first " + ("row" if self.hold_after == 1 else f"{self.hold_after} rows"))
 
     @asynccontextmanager
@@ -204,7 +203,7 @@ class Delivery:
         throttled_for = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
         closed_for = self._closed_for()
         return Progress(
-            run_id=self.journal.folder.name,
+            run_id=self.journal.run.name,
             rows=self.worklist.rows,
             plan_complete=self.worklist.plan_complete,
             accepted=tally.recipients["accepted"],
@@ -234,7 +233,7 @@ class Delivery:
 
     def _close_account(self, sender: Sender) -> Summary:
         stopped = sender.stopped
-        left = frames.has_unsent(self.journal) or not self.worklist.plan_complete
+        left = self.journal.has_unsent() or not self.worklist.plan_complete
         state: State = "finished"
         if left:
             state = "interrupted" if stopped is not None and stopped.signal else "stopped"
@@ -250,11 +249,6 @@ class Delivery:
             reasons += [str(error)] if str(error) not in reasons else []
         summary = close_files(self.journal, self.facts.format, state, reasons)
         return replace(summary, signal=stopped.signal if stopped is not None else 0)
-
-
-def _held(epoch: int) -> str:
-    """The run's fact that says that this epoch ended behind its canary."""
-    return f"held in epoch {epoch}"
 
 
 async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from bulk_sender.braze.endpoint import is_known_host
 from bulk_sender.config.model import Config
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.answers import Doubt
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.report import CheckReport
-from bulk_sender.reporting.doubts import Doubt, doubts
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.facts import Facts
 from bulk_sender.run.standing import standing
 
 
@@ -65,17 +65,17 @@ def preview(folder: Path, facts: Facts, settings: Config, **found: Any) -> Previ
 
 
 def preview_of_rest(
-    journal: Journal, facts: Facts, settings: Config, again: Mapping[str, int] | None = None
+    journal: RunReader, facts: Facts, settings: Config, again: Mapping[str, int] | None = None
 ) -> Preview:
     """Of a run that goes on: what it has left, and the rows to send ``again``, by status."""
     so_far, again = standing(journal), again or {}
-    is_known = bool(journal.fact("plan_complete"))
+    is_known = journal.is_plan_complete()
     return preview(
-        journal.folder,
+        journal.run.folder,
         facts,
         settings,
         recipients=so_far.not_sent + sum(again.values()) if is_known else None,
         standing=so_far,
         again=again,
-        doubts=doubts(journal) if "unknown" in again else (),
+        doubts=journal.doubts() if "unknown" in again else (),
     )

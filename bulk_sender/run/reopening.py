@@ -8,18 +8,18 @@ from pathlib import Path
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.delivery.worklist import resume_point
 from bulk_sender.errors import InputError, RunMismatchError
-from bulk_sender.journal import chunks
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.chunks import chunk_rows
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.batches import Payload
 from bulk_sender.planning.digest import Bodies
 from bulk_sender.planning.prepared import Opened
 from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.source import identify
-from bulk_sender.run.facts import Facts
 
 
 def bodies_of_run(
-    folder: Path,
+    journal: RunReader,
     target: Endpoint,
     opened: Opened | None,
     cut_after: int | None,
@@ -31,17 +31,14 @@ def bodies_of_run(
     planned. Raises InputError.
     """
     bodies = Bodies(target)
-    with Journal.look(folder) as journal:
-        for chunk in chunks.chunk_ids(journal):
+    with journal.reader() as reading:
+        for chunk in reading.chunk_ids():
             # A batch that was refused and split was one request when it was planned.
-            planned = journal.query(
-                "SELECT size FROM batch WHERE chunk = ? AND parent IS NULL ORDER BY first", (chunk,)
-            )
-            recipients = Payload(chunks.chunk_rows(journal, chunk, ["recipient"])["recipient"])
-            bodies.add(recipients, [batch["size"] for batch in planned])
+            recipients = Payload(chunk_rows(reading, chunk, ["recipient"])["recipient"])
+            bodies.add(recipients, reading.planned_sizes(chunk))
     bodies.marks.clear()
     if opened is not None:
-        for piece in opened.plan(target, cut_after=cut_after, **resume_point(folder, opened)):
+        for piece in opened.plan(target, cut_after=cut_after, **resume_point(journal, opened)):
             bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
             if on_rows is not None:
                 on_rows(int(piece.rows["row"][-1]))
