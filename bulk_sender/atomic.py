@@ -16,22 +16,23 @@ from bulk_sender.errors import BulkSenderError
 
 
 def create_private(path: Path) -> None:
-    """An empty file that nobody else can read, in the place of whatever is there."""
+    """Create an empty file that only this user can read, replacing whatever is there."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
 
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
+    """Write ``facts`` as JSON, whole or not at all. Raise BulkSenderError."""
     with replacing(path) as temporary:
-        # A file's name may hold bytes that are no text: their escapes are JSON, from which the name can be read back.
+        # A file name may hold bytes that are not text; their escapes are JSON, and the name can be read back.
         text = json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 class replacing:
-    """A private temporary file beside ``path`` that takes its place, synced, when the block ends well.
+    """A private temporary file that replaces ``path``, synced, when the block ends without an error.
 
-    A symbolic link at ``path`` is replaced, not followed. Raises BulkSenderError when the folder can't be written.
+    A symbolic link at ``path`` is replaced, not followed. Raise BulkSenderError when the folder cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,6 +77,6 @@ class replacing:
 
     def _refusal(self, error: Exception) -> BulkSenderError:
         return BulkSenderError(
-            f"{self.path} can't be written: {error}",
-            hint="the journal has everything: free the place, then bulk-sender export writes the results again",
+            f"{self.path} cannot be written: {error}",
+            hint="free some space or fix the permissions; then bulk-sender export writes the results from the journal",
         )

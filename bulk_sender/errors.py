@@ -3,14 +3,14 @@
 BulkSenderError
 ├── ConfigError       the configuration, a flag or a mapping is wrong            exit 2
 ├── CredentialError   the key is missing, malformed or where it must not be      exit 2
-├── InputError        an input file can't be read, or holds nothing              exit 2
-├── GuardrailError    a guard said no: no word, too many recipients, other plan  exit 2
+├── InputError        an input file cannot be read, or is empty                  exit 2
+├── GuardrailError    a guard refused: not confirmed, too many, another plan     exit 2
 ├── RunNotFoundError  no run of that name                                        exit 2
 ├── RunHeldError      another process holds the run                              exit 2
 ├── RunMismatchError  the run exists with other input or another configuration   exit 2
-├── JournalError      the journal is damaged, foreign, or can't be written       exit 2, or 3 once sending began
+├── JournalError      the journal is damaged, foreign, or cannot be written      exit 2, or 3 once sending began
 ├── Interrupted       SIGINT or SIGTERM before anything was sent                 exit 130 or 143
-└── InternalError     a mistake in this program                                  exit 2, or 3 once sending began
+└── InternalError     a bug in this program                                      exit 2, or 3 once sending began
 
 Every message says what is wrong, where (file, row, column, key), and, in ``hint``, what to do next.
 """
@@ -21,7 +21,7 @@ from typing import Self
 
 
 class BulkSenderError(Exception):
-    """Expected trouble. ``str(error)`` is one clear sentence, ``hint`` the next step (or empty)."""
+    """Expected trouble. ``str(error)`` is one clear sentence; ``hint`` is the next step, or empty."""
 
     exit_code = 2
 
@@ -35,11 +35,11 @@ class ConfigError(BulkSenderError):
 
 
 class CredentialError(BulkSenderError):
-    """The API key is missing, malformed, or stands where it must not. Never quotes the key."""
+    """The API key is missing, malformed, or found where it must not be. Never quotes the key."""
 
 
 class InputError(BulkSenderError):
-    """An input can't be read, or holds no row."""
+    """An input cannot be read, or has no rows."""
 
 
 class GuardrailError(BulkSenderError):
@@ -47,7 +47,7 @@ class GuardrailError(BulkSenderError):
 
 
 class RunNotFoundError(BulkSenderError):
-    """No run of that id in the runs folder."""
+    """There is no run of that name in the runs folder."""
 
 
 class RunHeldError(BulkSenderError):
@@ -55,11 +55,11 @@ class RunHeldError(BulkSenderError):
 
 
 class RunMismatchError(BulkSenderError):
-    """The run exists, but was made from other input or another configuration."""
+    """The run exists, but with another input or configuration."""
 
 
 class JournalError(BulkSenderError):
-    """The journal is damaged, belongs to another run, or can't be written."""
+    """The journal is damaged, belongs to another run, or cannot be written."""
 
 
 class Interrupted(BulkSenderError):
@@ -67,11 +67,11 @@ class Interrupted(BulkSenderError):
 
 
 class InternalError(BulkSenderError):
-    """Something that should not happen. Says where, never what was in hand: that may be a person's data."""
+    """A bug. The message says where, and never quotes values: they may be personal data."""
 
     @classmethod
     def of(cls, error: BaseException, *, exit_code: int = 2) -> Self:
-        """``error`` as one sentence; itself, with its traceback, is the ``__cause__``."""
+        """Return ``error`` as one sentence; the error itself, with its traceback, is the ``__cause__``."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         place, trace = "", error.__traceback__
@@ -80,10 +80,10 @@ class InternalError(BulkSenderError):
             if module.startswith("bulk_sender"):
                 place = f" in {module}, line {trace.tb_lineno}"
             trace = trace.tb_next
-        told = cls(
+        found = cls(
             f"internal error: {type(error).__name__}{place}; please report it",
-            hint="with BULK_SENDER_DEBUG=1 the whole traceback is shown; what was sent until now is in the journal",
+            hint="BULK_SENDER_DEBUG=1 shows the whole traceback; the journal has everything that was sent",
         )
-        told.exit_code = exit_code
-        told.__cause__ = error
-        return told
+        found.exit_code = exit_code
+        found.__cause__ = error
+        return found

@@ -1,4 +1,4 @@
-"""Between code that has an event loop and code that has none."""
+"""Helpers for calling async code from sync code, and back."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _T = TypeVar("_T")
 
 
 def run(function: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
-    """An event loop around ``function``: uvloop where it is installed (extra ``fast``), else asyncio's own."""
+    """Run ``function`` in an event loop: uvloop where it is installed, else asyncio's own."""
     return anyio.run(function, *arguments, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
 def blocking(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
-    """``function`` with the same parameters, as one that returns when all is done.
+    """Return a blocking version of ``function``, with the same parameters.
 
-    Raises RuntimeError inside a running event loop, before anything is done: it would stand still meanwhile.
+    Inside a running event loop it raises RuntimeError at once, because it would block that loop.
     """
     name = function.__name__
 
@@ -30,14 +30,16 @@ def blocking(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         if _in_event_loop():
             raise RuntimeError(
-                f"{name.removesuffix('_async')} can't be called in a running event loop (a notebook has one, too): "
+                f"{name.removesuffix('_async')} cannot be called in a running event loop (a notebook has one, too): "
                 f"await {name} with the same arguments"
             )
         return run(lambda: function(*args, **kwargs))
 
     call.__name__ = name.removesuffix("_async")
     call.__qualname__ = call.__name__
-    call.__doc__ = f"``{name}`` for callers without an event loop; in one, RuntimeError names it.\n\n{function.__doc__}"
+    call.__doc__ = (
+        f"``{name}`` for callers without an event loop; inside one it raises RuntimeError.\n\n{function.__doc__}"
+    )
     return call
 
 
@@ -50,9 +52,9 @@ def _in_event_loop() -> bool:
 
 
 async def one_ahead(items: Iterator[_T]) -> AsyncGenerator[_T]:
-    """The items, each made in a thread while whoever takes them is busy with the one before.
+    """Prefetch: compute the next item in a thread while the caller handles the current one.
 
-    To be closed (``aclosing``), which waits until none is being made any more.
+    Close it (``aclosing``); that waits for an item that is still being computed.
     """
     loop, end = asyncio.get_running_loop(), object()
     following = loop.run_in_executor(None, next, items, end)
@@ -63,13 +65,13 @@ async def one_ahead(items: Iterator[_T]) -> AsyncGenerator[_T]:
     finally:
         with anyio.CancelScope(shield=True):
             await asyncio.wait([following])
-        following.exception()  # of an item that nobody asked for any more
+        following.exception()  # of an item that is no longer wanted
 
 
 async def to_its_end(call: Callable[[], _T]) -> _T:
-    """Run ``call`` in a thread and wait for it in any case: a cancellation is only passed on when it has ended.
+    """Run ``call`` in a thread and wait for it even when cancelled; raise the cancellation afterwards.
 
-    For what must not go on behind its caller's back, such as writing with a connection that is about to be closed.
+    For work that must not outlive its caller, such as writing with a connection that is about to be closed.
     """
     done = asyncio.get_running_loop().run_in_executor(None, call)
     cancelled: asyncio.CancelledError | None = None

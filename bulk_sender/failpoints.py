@@ -1,18 +1,18 @@
-"""Places at which a test can have the process killed, to prove that a run survives it there.
+"""Failpoints: places where a test can kill the process, to prove that a run survives it.
 
-``BULK_SENDER_FAILPOINT=before_outcome:3`` sends SIGKILL to the own process when it comes to ``before_outcome`` for the
-third time; without ``:n``, the first. Nothing is cleaned up and no handler runs: a power switch for one process.
-Without the variable, ``reach`` is one comparison.
+``BULK_SENDER_FAILPOINT=before_outcome:3`` sends SIGKILL to this process when it reaches ``before_outcome`` for the
+third time; without ``:n``, the first time. No handler runs and nothing is cleaned up, as in a power cut. Without the
+variable, ``reach`` costs one comparison.
 
 =====================  ===============================================================================================
 ``before_KIND``        a transaction with a record of that kind is about to begin
 ``inside_KIND``        its records are inserted, but not committed
-``after_KIND``         it is durable; nobody has acted on it yet
-``before_publishing``  a new run's journal is whole, but not yet under its name
-``before_results``     the results' temporary file is about to be made (likewise ``rejected.csv`` and ``summary.json``)
+``after_KIND``         it is durable, and nothing has acted on it yet
+``before_publishing``  a new run's journal is complete, but does not have its name yet
+``before_results``     the results' temporary file is about to be made (also for ``rejected.csv``, ``summary.json``)
 ``mid_results``        a part of the results is written
-``before_rename``      a temporary file is whole and synced
-``after_rename``       it has taken the old file's place, the folder isn't synced
+``before_rename``      a temporary file is complete and synced
+``after_rename``       it has replaced the old file; the folder is not synced
 =====================  ===============================================================================================
 
 KIND is ``intent`` (an attempt), ``outcome``, ``chunk``, ``split`` (a batch's halves), ``epoch``, ``ending`` (of an
@@ -38,7 +38,7 @@ _KINDS = {
     "decision": "decision",
     "run": "fact",
 }
-"""A journal's table → the kind of its records."""
+"""The journal's table → the kind of its records."""
 
 KINDS = tuple(_KINDS.values())
 PLACES = (
@@ -53,13 +53,13 @@ PLACES = (
 
 
 class Failpoint:
-    """An armed place; ``reach`` comes from the event loop and from the journal's thread."""
+    """An armed place; the event loop and the journal's thread call ``reach``."""
 
     def __init__(self, text: str) -> None:
-        """Raises ValueError for a name that is no place: a test that can't strike must not pass."""
+        """Raise ValueError for an unknown name: a test that never strikes must not pass."""
         self.name, _, nth = text.partition(":")
         if self.name not in PLACES:
-            raise ValueError(f"{VARIABLE}: no place is called {self.name!r}")
+            raise ValueError(f"{VARIABLE}: {self.name!r} is not a failpoint")
         self._left = int(nth or 1)
         self._lock = threading.Lock()
 
@@ -76,13 +76,13 @@ _armed = Failpoint(text) if (text := os.environ.get(VARIABLE)) else None
 
 
 def reach(name: str) -> None:
-    """Say that the process has come to the place ``name``."""
+    """Record that the process has reached the place ``name``."""
     if _armed is not None:
         _armed.reach(name)
 
 
 def reach_records(moment: str, tables: Iterable[str]) -> None:
-    """The same for a transaction's ``moment`` (before, inside, after), once for each kind of record in it."""
+    """Record a transaction's ``moment`` (before, inside, after), once for each kind of record in it."""
     if _armed is not None:
         tables = set(tables)
         if "chunk" in tables:

@@ -1,9 +1,9 @@
-"""From evidence to outcome: what one POST's end means for its batch. One pure function, ``judge``.
+"""Judge an answer: what the evidence of one POST means for its batch. One pure function, ``judge``.
 
-Only three things prove that Braze did not take a batch: the request never left (no connection, or nothing
-written); a complete, documented refusal; and, noted but not acted on, a body that was never finished. Everything
-else is ``unknown``, whatever the exception's type or text: the socket accepting bytes proves nothing, and "server
-disconnected without sending a response" is also said when half an answer had come.
+Only two things prove that Braze did not accept a batch: the request never left (no connection, or nothing written),
+or a complete, documented refusal. A body that was never finished is recorded as a hint, but proves nothing. Everything
+else is ``unknown``, whatever the exception's type or text. A socket that accepts bytes proves nothing, and "server
+disconnected without sending a response" is also raised after half an answer.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from bulk_sender.text.clean import clean
 
 
 class Verdict(StrEnum):
-    """What an attempt came to."""
+    """The result of an attempt."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    """Nothing was sent; the same request would be refused again."""
+    """Braze sent nothing, and would refuse the same request again."""
     TOO_LARGE = "too_large"
     UNSENT = "unsent"
-    """Nothing was sent; worth another attempt."""
+    """Braze sent nothing; another attempt may succeed."""
     THROTTLED = "throttled"
-    """Nothing was sent; worth another attempt after a wait, which costs no attempt."""
+    """Braze sent nothing; another attempt may succeed after a wait, and this one does not count."""
     UNKNOWN = "unknown"
 
 
@@ -38,7 +38,7 @@ Likely = Literal["", "accepted", "not_accepted"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``stop`` names why the run can't go on; ``likely`` is a hint for people, never acted on."""
+    """``stop`` names why the run cannot continue; ``likely`` is a hint for people, and never acted on."""
 
     verdict: Verdict
     code: str = ""
@@ -52,7 +52,7 @@ class Outcome:
 
     @property
     def may_send_again(self) -> bool:
-        """Whether it is proved that Braze did not take the batch."""
+        """Whether it is proved that Braze did not accept the batch."""
         return self.verdict not in (Verdict.ACCEPTED, Verdict.UNKNOWN)
 
 
@@ -67,7 +67,7 @@ _CERTIFICATE_ERRORS = frozenset({"SSLCertVerificationError", "CertificateError"}
 
 
 def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retry") -> Outcome:
-    """What ``evidence`` means. Never raises, whatever the server said."""
+    """Return what ``evidence`` means. Never raise, whatever the server answered."""
     if evidence.premature:
         return _unknown(evidence, "premature_answer", "an answer arrived before its request was written")
     if evidence.reach is Reach.ANSWERED and evidence.status is not None:
@@ -79,26 +79,25 @@ def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retr
 
 def _answered(evidence: Evidence, status: int, server_errors: str) -> Outcome:
     answer = _object(evidence.body)
-    said = answer.get("message") if answer else None
-    message = clean(said)
+    text = answer.get("message") if answer else None
+    message = clean(text)
     if 200 <= status < 300:
         return _success(evidence, status, answer or {}, message)
     if status in (408, 425, 499):
-        return _unknown(evidence, f"http_{status}", message or "the server gave up waiting", "not_accepted")
+        return _unknown(evidence, f"http_{status}", message or "the server stopped waiting", "not_accepted")
     if 400 <= status < 500:
         return _client_error(evidence, status, message or f"HTTP {status} without a message")
-    if status in (500, 503) and isinstance(said, str) and server_errors == "retry":
+    if status in (500, 503) and isinstance(text, str) and server_errors == "retry":
         return _outcome(evidence, Verdict.UNSENT, f"http_{status}", message)
     if status in (307, 308):
         return _outcome(evidence, Verdict.REFUSED, f"http_{status}", "the host redirects elsewhere", stop="redirect")
     if 300 <= status < 400:
         return _unknown(evidence, f"http_{status}", "the host redirects elsewhere", stop="redirect")
-    text = message or f"HTTP {status} from something that is not Braze"
-    return _unknown(evidence, f"http_{status}", text)
+    return _unknown(evidence, f"http_{status}", message or f"HTTP {status} from something that is not Braze")
 
 
 def _success(evidence: Evidence, status: int, answer: dict[str, Any], message: str) -> Outcome:
-    """2XX counts as taken only with the words Braze documents: ``success``, or 202 ``queued`` during maintenance."""
+    """Accept a 2XX only with a message that Braze documents: ``success``, or 202 ``queued`` during maintenance."""
     queued = status == 202 and answer.get("message") == "queued"
     if not queued and answer.get("message") != "success":
         what = f"the message {message!r}" if message else "no message that Braze documents"
@@ -108,18 +107,20 @@ def _success(evidence: Evidence, status: int, answer: dict[str, Any], message: s
     if answer.get("errors"):
         code, note = "accepted_with_errors", clean(answer["errors"])
     elif answer.get("notice"):
-        # A paused or archived Canvas answers 201 like any other, and sends nothing: post_send_triggered_canvases.
+        # A paused or archived Canvas answers 201 like any other and sends nothing: post_send_triggered_canvases.
         code, note = "accepted_with_notice", clean(answer["notice"])
     elif queued:
         code, note = "queued", "Braze is under maintenance and has queued the request"
     elif not dispatch_id:
-        code, note = "no_dispatch_id", "Braze took the request but named no dispatch_id"
+        code, note = "no_dispatch_id", "Braze accepted the request without a dispatch_id"
     return Outcome(Verdict.ACCEPTED, code, note, status, dispatch_id, reach=evidence.reach)
 
 
 def repeated(outcome: Outcome, earlier: int) -> Outcome:
-    """What an acceptance becomes when its dispatch_id was already given to batch ``earlier``: one of the two
-    answers is not the answer to its request, and nobody can tell which."""
+    """Return ``outcome`` as unknown, because batch ``earlier`` has the same dispatch_id.
+
+    One of the two answers does not belong to its request, and nobody can tell which.
+    """
     return replace(
         outcome,
         verdict=Verdict.UNKNOWN,
@@ -131,7 +132,7 @@ def repeated(outcome: Outcome, earlier: int) -> Outcome:
 
 
 def _client_error(evidence: Evidence, status: int, message: str) -> Outcome:
-    """4XX: a documented refusal of the whole request; nothing was sent."""
+    """Judge a 4XX: a documented refusal of the whole request. Braze sent nothing."""
     code = f"http_{status}"
     if status == 429:
         return _outcome(evidence, Verdict.THROTTLED, code, message)
@@ -150,25 +151,25 @@ def _never_left(evidence: Evidence) -> Outcome:
             evidence,
             Verdict.UNSENT,
             "certificate",
-            "the host's certificate can't be trusted",
+            "the host's certificate cannot be trusted",
             stop="certificate",
         )
     if evidence.cause == "gaierror":
-        return _outcome(evidence, Verdict.UNSENT, "unknown_host", "the host's name can't be resolved", stop="host")
+        return _outcome(evidence, Verdict.UNSENT, "unknown_host", "the host's name cannot be resolved", stop="host")
     return _outcome(evidence, Verdict.UNSENT, "not_connected", f"no connection ({evidence.error})")
 
 
 def _cut_off(evidence: Evidence) -> Outcome:
-    """No complete answer: in doubt. How far it got is kept for whoever has to decide."""
+    """Judge a POST without a complete answer: unknown. How far it got helps the operator to decide."""
     likely: Likely = ""
     if evidence.reach is Reach.STATUS_SEEN and evidence.status is not None:
         likely = "accepted" if 200 <= evidence.status < 300 else "not_accepted" if evidence.status >= 400 else ""
-        text = f"HTTP {evidence.status} began, but its answer never ended"
+        text = f"HTTP {evidence.status} began, but the answer was never complete"
     elif evidence.reach >= Reach.BODY_SENT:
-        text = "the request was written, but no answer came"
+        text = "the request was sent, but no answer came"
     else:
         likely = "not_accepted"
-        text = "the connection broke before the request was written to its end"
+        text = "the connection broke before the whole request was written"
     return _unknown(evidence, "no_answer", f"{text} ({evidence.error or 'no error'})", likely)
 
 
@@ -190,9 +191,9 @@ def _unknown(evidence: Evidence, code: str, message: str, likely: Likely = "", *
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
-    """The body as a JSON object, or None; deep nesting, huge numbers and bad UTF-8 are no reason to fail.
+    """Return the body as a JSON object, or None; deep nesting, huge numbers and bad UTF-8 never raise.
 
-    An object that says one thing twice is None too: readers differ on which one counts.
+    An object that has a name twice is None too: parsers differ on which one counts.
     """
     try:
         parsed = _DECODER.decode(body.decode())
@@ -204,7 +205,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("an object has a name twice")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The endpoint: where a request goes, and the JSON around its recipients. Pure.
+"""The endpoint: the address of a request, and the JSON around its recipients. Pure.
 
 Sources: post_send_triggered_campaigns, post_send_triggered_canvases, api_basics (REST hosts), api_limits.
 """
@@ -30,9 +30,9 @@ _HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One request is ``head + recipients + tail``; ``url`` is the whole address.
+    """A request is ``head + recipients + tail``, posted to ``url``.
 
-    Every body is made by ``body``. With ``broadcast`` the head says ``"broadcast":true`` and nobody is named.
+    ``body`` makes every body. For a broadcast the head says ``"broadcast":true``, and there are no recipients.
     """
 
     url: str
@@ -41,7 +41,7 @@ class Endpoint:
     broadcast: bool = False
 
     def body(self, recipients: bytes) -> bytes:
-        """``recipients``: 1 to 50 JSON objects joined by commas; empty for a broadcast, and for nothing else."""
+        """Return a request's body. ``recipients``: 1 to 50 JSON objects with commas; empty only for a broadcast."""
         assert bool(recipients) is not self.broadcast, "recipients and a broadcast exclude each other"
         return self.head + recipients + self.tail
 
@@ -50,32 +50,32 @@ class Endpoint:
         return len(self.head) + len(self.tail)
 
     def rate(self, asked: Rate) -> Rate:
-        """The rate for this kind of request: what was asked for, within the narrow limit of broadcasts."""
+        """Return the rate for this kind of request: ``asked``, or the lower limit of broadcasts."""
         return min(asked, BROADCAST_RATE, key=lambda rate: rate.per_second) if self.broadcast else asked
 
 
 def endpoint(config: Config) -> Endpoint:
-    """The endpoint of a run. Raises ConfigError when the host or the target is missing or unsound."""
+    """Return the endpoint of a run. Raise ConfigError when the host or the target is missing or invalid."""
     return replace(unaddressed(config), url=_url(config))
 
 
 def unaddressed(config: Config) -> Endpoint:
-    """The endpoint of a check: what a request holds, without where it goes. Raises ConfigError for an unsound one."""
+    """Return the endpoint of a check: the request without an address. Raise ConfigError when it is invalid."""
     return Endpoint("", request_head(config), b"]}")
 
 
 def broadcast_endpoint(config: Config) -> Endpoint:
-    """The endpoint of a broadcast: to everybody in the campaign's segment who also matches the ``audience``, if any.
+    """Return the endpoint of a broadcast, to everyone in the campaign's segment who also matches the ``audience``.
 
-    Raises ConfigError, also for what can't go with a broadcast: recipients and attachments.
+    Raise ConfigError, also for what a broadcast cannot have: recipients and attachments.
     """
     if not config.recipient.is_empty:
         raise ConfigError(
-            "[recipient] maps columns, but a broadcast names no recipients",
+            "[recipient] maps columns, but a broadcast has no recipients",
             hint="remove [recipient] from the configuration, or use send",
         )
     if config.message.attachments:
-        raise ConfigError("message.attachments can't go with a broadcast", hint="remove them, or use send")
+        raise ConfigError("message.attachments cannot be used with a broadcast", hint="remove them, or use send")
     return Endpoint(_url(config), _open_object(_fields(config, broadcast=True)), b"}", broadcast=True)
 
 
@@ -90,7 +90,7 @@ def _url(config: Config) -> str:
 
 
 def request_head(config: Config) -> bytes:
-    """Everything before the recipients. ``broadcast`` is always sent, and false."""
+    """Return everything before the recipients. ``broadcast`` is always sent, as false."""
     return _open_object(_fields(config, broadcast=False)) + b',"recipients":['
 
 
@@ -99,7 +99,7 @@ def _open_object(fields: dict[str, str]) -> bytes:
 
 
 def _fields(config: Config, *, broadcast: bool) -> dict[str, str]:
-    """The request's fields but for its recipients: name → JSON text."""
+    """Return the request's fields except its recipients: name → JSON text."""
     message = config.message
     fields: dict[str, str] = {"canvas_id" if config.is_canvas else "campaign_id": json.dumps(config.target)}
     if config.braze.send_id:
@@ -123,9 +123,9 @@ def _fields(config: Config, *, broadcast: bool) -> dict[str, str]:
 
 
 def check_url(url: str | None) -> str:
-    """The base address without a trailing slash. https for every host but loopback; no user, query or path.
+    """Return the base address without a trailing slash: https except for loopback, without user, query or path.
 
-    Raises ConfigError. An unknown host is allowed (new instances appear): ``is_known_host`` says whether to warn.
+    Raise ConfigError. An unknown host is allowed, since Braze adds instances; ``is_known_host`` tells whether to warn.
     """
     if not url:
         raise ConfigError(
@@ -135,9 +135,9 @@ def check_url(url: str | None) -> str:
         )
     hint = "write it like https://rest.iad-01.braze.com"
     url = url.strip()
-    # Some of these urlsplit drops without a word, and one (the Kelvin sign) it turns into an ASCII letter.
+    # urlsplit silently drops some of these, and turns one (the Kelvin sign) into an ASCII letter.
     if not url.isascii() or re.search(r"[\s\\\x00-\x1f\x7f]", url):
-        raise ConfigError("braze.endpoint has characters that no address has", hint=hint)
+        raise ConfigError("braze.endpoint has characters that are not valid in an address", hint=hint)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -147,12 +147,12 @@ def check_url(url: str | None) -> str:
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError("braze.endpoint is not an http(s) address", hint=hint)
     if "@" in parts.netloc or "?" in url or "#" in url or parts.path not in ("", "/"):
-        raise ConfigError("braze.endpoint has more than scheme and host in it", hint=hint)
+        raise ConfigError("braze.endpoint may only have a scheme and a host", hint=hint)
     if not (_HOST_NAME.fullmatch(host) or _is_address(host)):
-        raise ConfigError(f"braze.endpoint: the host {host!r} has characters that no Braze host has", hint=hint)
+        raise ConfigError(f"braze.endpoint: {host!r} is not a valid host name", hint=hint)
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
-            "braze.endpoint is http: the key would travel in clear",
+            "braze.endpoint is http, which would expose the key",
             hint="use https; http is for loopback only",
         )
     shown = f"[{host}]" if ":" in host else host
@@ -171,7 +171,7 @@ def _is_address(host: str) -> bool:
 
 
 def is_known_host(url: str) -> bool:
-    """Whether ``url``, as ``check_url`` gave it, is one of Braze's REST hosts at its own port, or loopback."""
+    """Whether ``url``, as ``check_url`` returned it, is one of Braze's REST hosts at the usual port, or loopback."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     return is_loopback(host) or (parts.port in (None, 443) and _KNOWN_HOST.fullmatch(host) is not None)

@@ -1,4 +1,4 @@
-"""What Braze's rate limit headers say: the time to wait and the budget left."""
+"""Braze's rate limit headers: how long to wait, and how much of the limit is left. Pure."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ import functools
 import re
 from collections.abc import Mapping
 
-from bulk_sender.pace.budget import LONGEST_WAIT_S, SHORTEST_WAIT_S, Budget
+from bulk_sender.pace.backoff import WAITS, Waits
+from bulk_sender.pace.budget import Budget
 
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
 
 def server_now(headers: Mapping[str, str], wall: float) -> float:
-    """The server's clock (epoch seconds) from its ``Date``, else ours: a skewed clock here must not matter."""
-    told = _epoch(headers.get("date", ""))
-    return wall if told is None else told
+    """Return the server's clock (epoch seconds) from its ``Date`` header, so that a wrong clock here does not matter.
+
+    Without such a header, return ``wall``.
+    """
+    date = _epoch(headers.get("date", ""))
+    return wall if date is None else date
 
 
-@functools.lru_cache(maxsize=64)  # answers come many a second, and say the same one
+@functools.lru_cache(maxsize=64)  # many answers a second carry the same date
 def _epoch(date: str) -> float | None:
-    """An HTTP date as epoch seconds; None for anything else."""
+    """Return an HTTP date as epoch seconds, and None for anything else."""
     try:
         return email.utils.parsedate_to_datetime(date).timestamp()
-    except Exception:  # the parser has raised a dozen types over the years, on text that a stranger chose
+    except Exception:  # the parser has raised a dozen types over the years, and the text comes from outside
         return None
 
 
-def throttle_wait(headers: Mapping[str, str], wall: float) -> float | None:
-    """Seconds to wait after a 429, clamped to one second … one hour; None when no header makes sense.
+def throttle_wait(headers: Mapping[str, str], wall: float, waits: Waits = WAITS) -> float | None:
+    """Return the seconds to wait after a 429, within the bounds of ``waits``; None when no header makes sense.
 
     Sources: Retry-After (seconds or a date) and X-RateLimit-Reset (UTC epoch seconds).
     """
@@ -36,30 +40,26 @@ def throttle_wait(headers: Mapping[str, str], wall: float) -> float | None:
     for name in ("retry-after", "x-ratelimit-retry-after"):
         text = headers.get(name, "").strip()
         until = None if _DIGITS.fullmatch(text) else _epoch(text)
-        told = float(text) if _DIGITS.fullmatch(text) else None if until is None else until - now
-        if told is not None and (wait := _clamped(told)) is not None:
+        asked = float(text) if _DIGITS.fullmatch(text) else None if until is None else until - now
+        if asked is not None and (wait := waits.clamped(asked)) is not None:
             return wait
-    left = _reset_in(headers, now)
-    return None if left is None else _clamped(left)
+    left = _reset_in(headers, now, waits)
+    return None if left is None else waits.clamped(left)
 
 
-def _clamped(seconds: float) -> float | None:
-    return max(SHORTEST_WAIT_S, seconds) if -60 <= seconds <= LONGEST_WAIT_S else None
-
-
-def _reset_in(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds until the window starts anew; None when absent, past or absurd."""
+def _reset_in(headers: Mapping[str, str], now: float, waits: Waits) -> float | None:
+    """Return the seconds until the limit resets; None when the header is absent, past or absurd."""
     text = headers.get("x-ratelimit-reset", "").strip()
     if not _DIGITS.fullmatch(text):
         return None
     left = float(text) - now
-    return left if 0 <= left <= LONGEST_WAIT_S else None
+    return left if 0 <= left <= waits.longest_s else None
 
 
-def budget(headers: Mapping[str, str], wall: float) -> Budget | None:
-    """What the rate-limit headers say, when all three make sense."""
+def budget(headers: Mapping[str, str], wall: float, waits: Waits = WAITS) -> Budget | None:
+    """Return what the rate limit headers say, when all three make sense."""
     limit, remaining = (headers.get(f"x-ratelimit-{name}", "").strip() for name in ("limit", "remaining"))
-    left = _reset_in(headers, server_now(headers, wall))
+    left = _reset_in(headers, server_now(headers, wall), waits)
     if left is None or not _DIGITS.fullmatch(limit) or not _DIGITS.fullmatch(remaining) or int(limit) < 1:
         return None
     return Budget(int(limit), int(remaining), left)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 BATCH_SIZE = 50
-"""Most recipients of one request (Braze: post_send_triggered_campaigns)."""
-
+"""The most recipients in one request (Braze: post_send_triggered_campaigns)."""
 
 MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
-"""Braze: a Canvas' entry properties (context) are at most 50 KB."""
-
+"""The most bytes of a Canvas' entry properties (``context``): Braze says 50 KB."""
 
 MAX_IDENTIFIER_BYTES = 997
-"""Longest identifier sent. Braze's pages name no single limit; this is the longest of those its SDKs state."""
+"""The most bytes of an identifier. Braze's pages name no single limit; this is the highest that its SDKs state."""

@@ -1,10 +1,10 @@
-"""Asking Braze afterwards: who in doubt has received the campaign or entered the Canvas since the request?
+"""Receipts: whether the people in unknown rows have received the campaign or entered the Canvas. Pure.
 
 Source: post_users_identifier (``/users/export/ids``). Questions change nothing at Braze, so they may be repeated.
 
-A receipt after the attempt proves that Braze took it, and since Braze takes or refuses a request whole, that it took
-the whole batch. The absence of one proves nothing: the person may have opted out, be suppressed, or Braze may be
-late. For a Canvas only the entry counts: a step's message may belong to an entry of long ago.
+A receipt after the attempt proves that Braze accepted it. Braze accepts or refuses a request as a whole, so it proves
+that for the whole batch. Without a receipt nothing is proved: the person may have opted out or be suppressed, or Braze
+may be late. For a Canvas only the entry counts: a step's message may belong to a much older entry.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ALONE = {"email": "email_address", "braze_id": "braze_id"}
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody by one of Braze's identifiers; ``label`` is an alias' label, empty for other kinds."""
+    """A person by one of Braze's identifiers; ``label`` is an alias' label, and empty for other kinds."""
 
     kind: str
     identifier: str
@@ -36,47 +36,47 @@ class Person:
 
     @property
     def name(self) -> str | dict[str, str]:
-        """As Braze wants to be asked."""
+        """The identifier in the form that Braze's question needs."""
         if self.kind != "user_alias":
             return self.identifier
         return {"alias_name": self.identifier, "alias_label": self.label}
 
     @property
     def shown(self) -> str:
-        """As the results name them: ``label:name`` for an alias."""
+        """The identifier as the results show it: ``label:name`` for an alias."""
         return f"{self.label}:{self.identifier}" if self.kind == "user_alias" else self.identifier
 
     @classmethod
     def of(cls, recipient: dict[str, Any]) -> Person:
-        """The person a recipient object is for."""
+        """Return the person that a recipient object addresses."""
         [kind] = (kind for kind in (*_TOGETHER, *_ALONE) if kind in recipient)
         name = recipient[kind]
         return cls(kind, name["alias_name"], name["alias_label"]) if isinstance(name, dict) else cls(kind, name)
 
 
 class Finding(StrEnum):
-    """What was found out about one row. Only ``received`` proves anything."""
+    """What Braze's answer shows about one row. Only ``received`` proves anything."""
 
     RECEIVED = "received"
     """This campaign was received (this Canvas entered) at or after the attempt."""
     OLDER = "older receipt"
-    """It was last received before the attempt, or for a Canvas, no later entry is known."""
+    """The last receipt is from before the attempt; for a Canvas, Braze knows no later entry."""
     NOT_FOUND = "not found"
-    """Braze knows of no receipt, or not of the person."""
+    """Braze knows no receipt, or does not know the person."""
     SHARED = "also sent elsewhere"
-    """The person is in another batch too that was or may have been sent: a receipt may come from that one."""
+    """The person is in another batch that was or may have been sent, so a receipt may come from that one."""
     TOO_FRESH = "too fresh"
     """The attempt is too recent to ask about."""
     NOT_ASKED = "not asked"
-    """Asking ended before this row's turn, or Braze refused the question."""
+    """The questions ended before this row, or Braze refused to answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A row in doubt.
+    """An unknown row.
 
-    ``since`` is when the first request of its batch that may have been taken was about to leave, by our clock;
-    ``last_sent`` the same of the last one.
+    ``since`` is when the first request of its batch that Braze may have accepted was about to leave, by our clock;
+    ``last_sent`` is the same for the last one.
     """
 
     row: int
@@ -88,7 +88,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request's worth of people of one kind: up to 50, or a single one where Braze takes no more."""
+    """The people of one kind that one request asks about: up to 50, or one where Braze accepts only one."""
 
     people: tuple[Person, ...]
 
@@ -104,10 +104,10 @@ class Question:
         return Question(self.people[:middle]), Question(self.people[middle:])
 
     def answers(self, users: Iterable[dict[str, Any]]) -> Iterator[tuple[Person, dict[str, Any]]]:
-        """Each profile that Braze gave, with the person it answers for."""
+        """Yield each profile that Braze returned, with the person it belongs to."""
         for user in users:
             if self.people[0].kind in _ALONE:
-                yield self.people[0], user  # an address may be that of several profiles
+                yield self.people[0], user  # several profiles may share an address
             for person in _names(user):
                 if person in self.people:
                     yield person, user
@@ -123,7 +123,7 @@ def _names(user: dict[str, Any]) -> Iterator[Person]:
 
 
 def questions(people: Iterable[Person]) -> list[Question]:
-    """The fewest questions that cover everybody, nobody twice."""
+    """Return the fewest questions that cover everyone once."""
     by_kind: dict[str, list[Person]] = {}
     for person in dict.fromkeys(people):
         by_kind.setdefault(person.kind, []).append(person)
@@ -139,7 +139,7 @@ def _groups(people: list[Person], most: int) -> Iterator[list[Person]]:
 
 
 def received_at(user: dict[str, Any], target: str, *, canvas: bool) -> datetime | None:
-    """When the profile's person last received campaign ``target``, or entered the Canvas; None when unknown."""
+    """Return when the person last received campaign ``target`` or entered the Canvas; None when unknown."""
     received, named, when = (
         ("canvases_received", "api_canvas_id", "last_entered")
         if canvas
@@ -155,7 +155,7 @@ def received_at(user: dict[str, Any], target: str, *, canvas: bool) -> datetime 
 
 
 def _moment(text: Any) -> datetime | None:
-    """Braze's times are ISO 8601 in UTC; what can't be read is no evidence."""
+    """Parse one of Braze's times (ISO 8601 in UTC). One that cannot be parsed is not evidence: None."""
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):
@@ -165,17 +165,17 @@ def _moment(text: Any) -> datetime | None:
 
 @dataclass(slots=True)
 class Inquiry:
-    """What a round of questions brought to light. ``receipts``: each person's last receipt, None without one."""
+    """The answers to a round of questions. ``receipts``: each person's last receipt, None without one."""
 
     receipts: dict[Person, datetime | None] = field(default_factory=dict)
     requests: int = 0
     stopped: str = ""
-    """Why asking ended early, empty when it didn't."""
+    """Why the questions ended early; empty if they did not."""
     skew: timedelta = timedelta(0)
     """Braze's clock minus ours, 0 when they agree within two seconds."""
 
     def finding(self, suspect: Suspect) -> tuple[Finding, datetime | None]:
-        """What the answers say of a row, with the time of the receipt by Braze's clock."""
+        """Return what the answers show about a row, with the time of the receipt by Braze's clock."""
         if suspect.person not in self.receipts:
             return Finding.NOT_ASKED, None
         at = self.receipts[suspect.person]
@@ -184,7 +184,7 @@ class Inquiry:
         return (Finding.RECEIVED if at >= suspect.since + self.skew else Finding.OLDER), at
 
     def take(self, question: Question, users: list[dict[str, Any]], target: str, *, canvas: bool) -> None:
-        """Note what an answer says of everybody asked about."""
+        """Record what an answer shows about everyone in its question."""
         for person in question.people:
             self.receipts.setdefault(person, None)
         for person, user in question.answers(users):

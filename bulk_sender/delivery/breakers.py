@@ -1,9 +1,4 @@
-"""The breaker on refused rows: when Braze refuses too many of the recipients for good, the run stops. Pure.
-
-A batch that is refused goes again in halves until the rows that Braze refuses stand alone, so a file in which every
-other row is refused comes by the circuit unseen: each of its batches has something accepted in it. Here it is rows
-that count, over the latest batches. What was never answered, or refused for the moment (429, 5XX), does not.
-"""
+"""The breakers that stop a run in trouble: an outage, too many refused recipients, too many retries. Pure."""
 
 from __future__ import annotations
 
@@ -11,108 +6,75 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from bulk_sender.braze.answer import Outcome, Verdict
-from bulk_sender.delivery.policy import Action, Step
-from bulk_sender.journal.records import Status
+from bulk_sender.config.model import DeliveryConfig
+from bulk_sender.delivery.policy import Action, NextStep
+from bulk_sender.delivery.work import Tally
+from bulk_sender.journal.records import Batch, Status
 
-WINDOW = 50
-"""Batches looked back upon."""
-FEWEST = 20
-"""Batches before anything is concluded: some bad rows on top of a file are no reason to stop."""
+RECENT_BATCHES = 50
+"""The share of refused recipients is taken over this many batches."""
+FEWEST_BATCHES = 20
+"""Conclude nothing from fewer batches: some bad rows at the top of a file are no reason to stop."""
+FEWEST_RETRIES = 100
+"""The retry budget never stops a run before this many retries."""
 
 _FOR_GOOD = (Verdict.REFUSED, Verdict.TOO_LARGE)
 
 
-@dataclass(slots=True)
-class Fate:
-    """What Braze said of one batch in the end, in whatever parts: recipients ``accepted`` and ``refused`` for good."""
+class Breakers:
+    """All breakers of one sender. Each method returns the reason to stop, or an empty string."""
 
-    accepted: int = 0
-    refused: int = 0
-    words: list[tuple[str, int]] = field(default_factory=list)
-    """Of each refusal: Braze's words, and how many recipients it concerns."""
+    def __init__(self, config: DeliveryConfig) -> None:
+        self.circuit = Circuit(config.breaker)
+        self._refusals = Refusals(config.max_failed_share)
+        self._retry_budget = config.retry_budget
 
-    def add(self, step: Step, outcome: Outcome, size: int) -> None:
-        """A part of ``size`` recipients is settled."""
-        if outcome.verdict is Verdict.ACCEPTED:
-            self.accepted += size
-        elif step.status == Status.FAILED and outcome.verdict in _FOR_GOOD:
-            self.refused += size
-            self.words.append((outcome.message, size))
+    def attempted(self, batch: Batch, step: NextStep, verdict: Verdict, tally: Tally) -> str:
+        """Take one attempt into account. A refused part of a split batch counts only with its whole batch."""
+        whole = batch.parent is None or verdict is not Verdict.REFUSED
+        reason = self.circuit.record(step, verdict) if whole else ""
+        if not reason and tally.retries > max(FEWEST_RETRIES, self._retry_budget * tally.requests):
+            reason = f"{tally.retries} requests had to be repeated"
+        return reason
 
-
-class Refusals:
-    """``most``: the share of recipients, 0 to 1, that may be refused for good; 1 turns the breaker off."""
-
-    def __init__(self, most: float) -> None:
-        self.most = most
-        self._recent: deque[Fate] = deque()
-        self._accepted = self._refused = 0
-        """Recipients of ``_recent``, kept as it changes."""
-
-    def record(self, fate: Fate) -> str:
-        """A batch has come to its end. Returns the reason to stop, or an empty string."""
-        if not fate.accepted + fate.refused:
-            return ""
-        self._count(fate, +1)
-        self._recent.append(fate)
-        if len(self._recent) > WINDOW:
-            self._count(self._recent.popleft(), -1)
-        refused, answered = self._refused, self._refused + self._accepted
-        if len(self._recent) < FEWEST or refused <= self.most * answered:
-            return ""
-        return (
-            f"Braze refused {refused:,} of the {answered:,} recipients of the last {len(self._recent)} batches for good"
-            f"{self._mostly()}; that is more than delivery.max_failed_share = {self.most:g} allows. "
-            "Read the errors of the failed rows in the results, and mend their cause before the rest is sent"
-        )
-
-    def _count(self, fate: Fate, sign: int) -> None:
-        self._accepted += sign * fate.accepted
-        self._refused += sign * fate.refused
-
-    def _mostly(self) -> str:
-        """The words heard most. Said once only, they may quote the row they are about: then they are kept back."""
-        recipients: Counter[str] = Counter()
-        times: Counter[str] = Counter()
-        for words, size in (said for fate in self._recent for said in fate.words):
-            recipients[words] += size
-            times[words] += 1
-        often = [(count, words) for words, count in recipients.items() if times[words] > 1]
-        if not often:
-            return ""
-        count, words = max(often)
-        return f", {count:,} of them with the words {words!r}"
+    def ended(self, fate: Fate, *, lost: bool) -> str:
+        """Take a batch that has ended into account. ``lost``: it was split, and nothing of it was accepted."""
+        circuit = self.circuit.lost_one() if lost else ""
+        refusals = self._refusals.record(fate)
+        return circuit or refusals
 
 
 class Circuit:
     """Counts trouble, so that an outage never turns a whole file into ``unknown``.
 
-    After ``PROBE_AFTER`` troubled requests in a row, one request at a time goes out until one succeeds
-    (half open). After ``most`` unknown or failed batches in a row the run stops, and also when half of the last
-    ``WINDOW`` batches were lost: trouble with a success now and then is trouble all the same.
+    After ``PROBE_AFTER`` troubled requests in a row, one request at a time goes out until one succeeds (half open).
+    The run stops after ``most`` unknown or failed batches in a row, and also when half of the last ``RECENT`` batches
+    were lost, so that an occasional success does not hide an outage.
     """
 
     PROBE_AFTER = 3
-    WINDOW = 40
+    RECENT = 40
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.lost = 0
         """Unknown or failed batches in a row."""
         self.unsent = 0
-        """Proved-unsent requests in a row."""
-        self._recent: deque[bool] = deque(maxlen=self.WINDOW)
+        """Requests in a row that were proved unsent."""
+        self._recent: deque[bool] = deque(maxlen=self.RECENT)
 
     @property
     def half_open(self) -> bool:
+        """Whether only one request at a time may go."""
         return self.failures >= self.PROBE_AFTER or self.lost >= max(1, self.most - 2)
 
     @property
     def failures(self) -> int:
+        """Troubled requests in a row, of either kind."""
         return self.lost + self.unsent
 
-    def record(self, step: Step, verdict: Verdict) -> str:
-        """Take one step into account. Returns the reason to stop, or an empty string."""
+    def record(self, step: NextStep, verdict: Verdict) -> str:
+        """Take one step into account. Return the reason to stop, or an empty string."""
         if verdict is Verdict.ACCEPTED:
             self.lost = self.unsent = 0
             self._recent.append(False)
@@ -123,11 +85,80 @@ class Circuit:
         return ""
 
     def lost_one(self) -> str:
-        """One more batch failed or stayed unknown. Returns the reason to stop, or an empty string."""
+        """Count one more failed or unknown batch. Return the reason to stop, or an empty string."""
         self.lost += 1
         self._recent.append(True)
         if self.lost >= self.most:
-            return f"{self.lost} requests in a row failed or stayed without an answer"
-        if 2 * sum(self._recent) >= self.WINDOW:
-            return f"{sum(self._recent)} of the last {len(self._recent)} requests failed or stayed without an answer"
+            return f"{self.lost} requests in a row failed or got no answer"
+        if 2 * sum(self._recent) >= self.RECENT:
+            return f"{sum(self._recent)} of the last {len(self._recent)} requests failed or got no answer"
         return ""
+
+
+@dataclass(slots=True)
+class Fate:
+    """Braze's final answers about one batch and its parts: recipients ``accepted`` and ``refused`` permanently."""
+
+    accepted: int = 0
+    refused: int = 0
+    messages: list[tuple[str, int]] = field(default_factory=list)
+    """For each refusal: Braze's message, and how many recipients it concerns."""
+
+    def add(self, step: NextStep, outcome: Outcome, size: int) -> None:
+        """Add a settled part of ``size`` recipients."""
+        if outcome.verdict is Verdict.ACCEPTED:
+            self.accepted += size
+        elif step.status == Status.FAILED and outcome.verdict in _FOR_GOOD:
+            self.refused += size
+            self.messages.append((outcome.message, size))
+
+
+class Refusals:
+    """Stops a run when Braze refuses too large a share of the recipients permanently.
+
+    A refused batch is split until the refused rows stand alone. If every other row of a file is refused, the circuit
+    never sees it, because each batch has something accepted in it. So this breaker counts rows, over the latest
+    batches. Rows that got no answer, or a temporary refusal (429, 5XX), do not count.
+
+    ``most`` is the share allowed, 0 to 1; 1 turns the breaker off.
+    """
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+        self._recent: deque[Fate] = deque()
+        self._accepted = self._refused = 0
+        """Recipients in ``_recent``, kept up to date."""
+
+    def record(self, fate: Fate) -> str:
+        """Take a batch that has ended into account. Return the reason to stop, or an empty string."""
+        if not fate.accepted + fate.refused:
+            return ""
+        self._count(fate, +1)
+        self._recent.append(fate)
+        if len(self._recent) > RECENT_BATCHES:
+            self._count(self._recent.popleft(), -1)
+        refused, answered = self._refused, self._refused + self._accepted
+        if len(self._recent) < FEWEST_BATCHES or refused <= self.most * answered:
+            return ""
+        return (
+            f"Braze permanently refused {refused:,} of the {answered:,} recipients in the last {len(self._recent)} "
+            f"batches{self._mostly()}; that is more than delivery.max_failed_share = {self.most:g} allows. "
+            "Read the errors of the failed rows in the results, and fix the cause before you send the rest"
+        )
+
+    def _count(self, fate: Fate, sign: int) -> None:
+        self._accepted += sign * fate.accepted
+        self._refused += sign * fate.refused
+
+    def _mostly(self) -> str:
+        """Quote the most frequent message. One that came only once may quote a row, so it is left out."""
+        recipients: Counter[str] = Counter()
+        times: Counter[str] = Counter()
+        for message, size in (message for fate in self._recent for message in fate.messages):
+            recipients[message] += size
+            times[message] += 1
+        often = [(count, message) for message, count in recipients.items() if times[message] > 1]
+        if not often:
+            return ""
+        count, message = max(often)
+        return f", {count:,} of them with the message {message!r}"

@@ -1,7 +1,4 @@
-"""The last look before a request leaves: what must hold for every POST, counted anew and apart from all planning.
-
-A guard that says no stops the run. It is better to stop than to go on wrong.
-"""
+"""Final invariant checks before each POST, independent of planning. A check that fails stops the run."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ _TAKEN = frozenset({Verdict.ACCEPTED, Verdict.UNKNOWN})
 
 
 class Guard:
-    """Knows how many recipients were handed over to be sent, and which of them Braze has or may have.
+    """Counts how many recipients were handed over, and which of them Braze has or may have.
 
-    ``broadcast``: whether the run was begun as one, by its journal. The requests have to be of that kind.
+    ``broadcast``: whether the journal says that the run is one. Its requests must be of that kind.
     """
 
     def __init__(self, endpoint: Endpoint, *, broadcast: bool = False) -> None:
@@ -30,17 +27,17 @@ class Guard:
         self._closed = _Bits()
 
     def planned(self, batch: Batch) -> None:
-        """A batch was handed over to be sent."""
+        """Record a batch that was handed over to be sent."""
         self._planned += batch.size
 
     def refuses(self, batch: Batch) -> str:
-        """Why this batch must not be POSTed now; empty when it may, and then it counts as under way."""
+        """Return why this batch must not be POSTed now. Empty means that it may, and then it counts as in flight."""
         if not self._sound_frame():
-            return f"a request that does not say broadcast = {str(self._broadcast).lower()} was about to leave"
+            return f"a request without broadcast = {str(self._broadcast).lower()} was about to leave"
         if batch.size != 0 if self._broadcast else not 1 <= batch.size <= BATCH_SIZE:
             return f"batch {batch.id} has {batch.size} recipients"
         if self._closed[batch.id]:
-            return f"batch {batch.id} was about to be sent again, though it was or may have been taken"
+            return f"batch {batch.id} was about to be sent again, although Braze has accepted it or may have"
         if self._exposed + batch.size > self._planned:
             return f"more recipients than the {self._planned} planned were about to be sent"
         self._exposed += batch.size
@@ -48,13 +45,13 @@ class Guard:
         return ""
 
     def ended(self, batch: Batch, outcome: Outcome) -> None:
-        """The attempt is over: what it proved not taken may go again."""
+        """Record the end of an attempt: what it proved not accepted may be sent again."""
         if outcome.verdict not in _TAKEN:
             self._exposed -= batch.size
             self._closed[batch.id] = False
 
     def _sound_frame(self) -> bool:
-        """Whether the JSON around the recipients, read back, says what this kind of request has to say."""
+        """Whether the JSON around the recipients, parsed again, is right for this kind of request."""
         if self._frame_is_sound is None:
             said = json.loads(self._frame)
             if self._broadcast:

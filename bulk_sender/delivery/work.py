@@ -1,4 +1,4 @@
-"""What the sender works on, and what it has counted."""
+"""What the sender receives, and what it counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bulk_sender.planning.batches import Payload
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch with the recipients of its chunk, and the hash of the body if it was ever about to be sent."""
+    """A batch with the recipients of its chunk, and the hash of its body if an earlier attempt recorded one."""
 
     batch: Batch
     payload: Payload
@@ -19,18 +19,10 @@ class Work:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened in this process, for progress: requests, and recipients by outcome."""
+    """What happened in this process, for progress: requests, and recipients by status."""
 
     requests: int = 0
     retries: int = 0
     in_flight: int = 0
     throttled: int = 0
     recipients: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """Why sending ended early. ``signal`` is 0 unless a signal did it."""
-
-    reason: str
-    signal: int = 0

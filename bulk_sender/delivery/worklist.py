@@ -1,4 +1,4 @@
-"""The batches of a run that are still to be sent, in the order of their rows: planned before, or planned now."""
+"""The batches of a run that are still to be sent, in row order: planned earlier, or planned now."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import anyio
 import polars as pl
 
 from bulk_sender.braze.endpoint import Endpoint
-from bulk_sender.delivery.sender import Sender
+from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.work import Work
 from bulk_sender.eventloop import one_ahead
 from bulk_sender.journal.chunks import chunk_record, chunk_rows
 from bulk_sender.journal.records import Batch, Chunk, PlanComplete
 from bulk_sender.journal.store import RunReader, RunWriter
 from bulk_sender.journal.writer import JournalWriter
-from bulk_sender.planning.batches import Payload
-from bulk_sender.planning.plan import Planned, duplicate_keys
+from bulk_sender.planning.batches import Payload, Planned
+from bulk_sender.planning.plan import duplicate_keys
 from bulk_sender.planning.prepared import Opened
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Position
 
 
 class Worklist:
-    """What one process still has to send of a run, and how far it has come with reading the input.
+    """What one process still has to send, and how far it has read the input.
 
-    ``rows``: of the run, read so far; ``verdicts``: those of the rows that this process planned.
+    ``rows``: rows of the run read so far. ``verdicts``: rows that this process planned, by verdict.
     """
 
     def __init__(self, journal: RunWriter, *, hold_after: int | None = None) -> None:
-        """``hold_after``: how many rows of the run may be sent before it is to be held."""
+        """``hold_after``: how many rows may be sent before the run is held (the canary)."""
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = journal.is_plan_complete()
@@ -43,17 +43,17 @@ class Worklist:
         self._held = False
 
     async def batches(
-        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None
+        self, writer: JournalWriter, stopping: Stopping, target: Endpoint, opened: Opened | None
     ) -> AsyncGenerator[Work | None]:
-        """The batches in the order of their rows; None where the run is to be held.
+        """Yield the batches in row order, and None where the run is to be held.
 
         Without ``opened`` only those that an earlier process planned.
         """
-        async with aclosing(self._planned_before(sender)) as planned:
+        async with aclosing(self._planned_before(stopping)) as planned:
             async for item in planned:
                 yield item
         if not self.plan_complete and opened is not None:
-            async with aclosing(self._planned_now(writer, sender, target, opened)) as new:
+            async with aclosing(self._planned_now(writer, stopping, target, opened)) as new:
                 async for item in new:
                     yield item
 
@@ -63,24 +63,24 @@ class Worklist:
         self._held = True
         return True
 
-    async def _planned_before(self, sender: Sender) -> AsyncGenerator[Work | None]:
-        """What an earlier process planned and nobody has sent, or what is to be sent again."""
+    async def _planned_before(self, stopping: Stopping) -> AsyncGenerator[Work | None]:
+        """Yield what an earlier process planned and did not send, or what is to be sent again."""
         with self._journal.reader() as reading:
             planned = reading.plan_end()
             self.rows = planned.rows if planned is not None else 0
             for chunk in reading.unsent_chunks():
                 if self._is_to_hold(chunk.rows_before):
                     yield None
-                if sender.is_stopping:
+                if stopping.is_set:
                     return
                 payload = Payload(chunk_rows(reading, chunk.id)["recipient"])
                 for unsent in reading.unsent_batches(chunk.id):
                     yield Work(unsent.batch, payload, unsent.body_sha256)
 
     async def _planned_now(
-        self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened
+        self, writer: JournalWriter, stopping: Stopping, target: Endpoint, opened: Opened
     ) -> AsyncGenerator[Work | None]:
-        """Plan the rest of the input. When the run stops, planning goes on: every row belongs into the account."""
+        """Plan the rest of the input. When the run stops, planning continues: every row must be accounted for."""
         where = await anyio.to_thread.run_sync(resume_point, self._journal, opened)
         pieces = opened.plan(target, cut_after=self._hold_after, **where)
         async with aclosing(one_ahead(_prepared(pieces, self._journal.new_chunk_id))) as prepared:
@@ -91,7 +91,7 @@ class Worklist:
                 self.verdicts.update(piece.verdicts)
                 if self._is_to_hold(before):
                     yield None
-                if not sender.is_stopping:
+                if not stopping.is_set:
                     for batch in batches:
                         yield Work(batch, piece.payload)
         await writer.write(PlanComplete())
@@ -100,7 +100,7 @@ class Worklist:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A planned piece, with everything about it that can be computed outside the event loop."""
+    """A planned piece, with everything that can be computed outside the event loop."""
 
     chunk: Chunk
     verdicts: dict[str, int]
@@ -109,7 +109,7 @@ class _Prepared:
 
 
 def _prepared(pieces: Iterator[Planned], new_id: Callable[[], int]) -> Iterator[_Prepared]:
-    """The pieces as numbered chunks."""
+    """Number the pieces, and pack them as chunks."""
     for piece in pieces:
         verdicts: dict[str, int] = dict(piece.rows["verdict"].value_counts().iter_rows())
         chunk = chunk_record(new_id(), piece, verdicts)
@@ -125,7 +125,7 @@ def _number(piece: _Prepared, new_id: Callable[[], int]) -> list[Batch]:
 
 
 def resume_point(journal: RunReader, opened: Opened) -> dict[str, Any]:
-    """Where planning continues, with the identifiers met so far; the beginning for a new run."""
+    """Return where planning resumes, with the identifiers seen so far; the beginning for a new run."""
     seen = Seen(journal.run.folder)
     with journal.reader() as reading:
         end = reading.plan_end()
@@ -143,8 +143,8 @@ def resume_point(journal: RunReader, opened: Opened) -> dict[str, Any]:
 
 
 def _keys_of(journal: RunReader, chunk: int) -> pl.Series:
-    """The identifiers of a chunk's valid rows: the first of each, as was found when it was planned."""
+    """Return the identifiers of a chunk's valid rows, which were the first of their kind when it was planned."""
     rows = chunk_rows(journal, chunk, ("verdict", "identifier_type", "identifier"))
-    if (rows["identifier_type"] == "user_alias").any():  # its key is in the recipient, which is the bulk of a row
+    if (rows["identifier_type"] == "user_alias").any():  # its key is in the recipient, the bulk of a row
         rows = chunk_rows(journal, chunk)
     return duplicate_keys(rows.filter(pl.col("verdict") == "valid"))

@@ -1,8 +1,8 @@
-"""What holds for every connection, whichever transport has it."""
+"""Limits that hold for every connection, whichever transport it uses."""
 
 from __future__ import annotations
 
 MAX_ANSWER_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 10.0
 KEEPALIVE_S = 4.0
-"""Below the five seconds after which common servers close an idle connection: reuse must not race that."""
+"""Below the five seconds after which common servers close an idle connection, so that reuse never races that."""

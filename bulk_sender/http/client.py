@@ -1,8 +1,8 @@
-"""One POST over HTTP/1.1, and the evidence of how far it got.
+"""The HTTP client: one POST over HTTP/1.1, and the evidence of how far it got.
 
-Each worker has a transport of its own with one connection: httpcore's shared pool costs more with every connection
-it holds, and a connection that misbehaves then concerns one batch only. The transport is called directly: a client's
-redirects, cookies, environment and retries are exactly what must not happen here.
+Each worker has its own transport with one connection: httpcore's shared pool costs more with every connection, and a
+connection that misbehaves then affects one batch only. The transport is called directly, because redirects, cookies,
+environment and retries of a client must not happen here.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ class Client(Protocol):
     """The one seam between the sender and the network."""
 
     async def post(self, body: bytes) -> Evidence:
-        """Exactly one POST. Raises nothing but cancellation: trouble is evidence."""
+        """Make exactly one POST. Raise nothing but cancellation: any trouble is evidence."""
 
     async def aclose(self) -> None: ...
 
 
 def client_factory(config: Config, url: str, credential: Credential) -> Callable[[], Client]:
-    """A maker of clients that share one TLS context. Raises ConfigError for a CA bundle that can't be read."""
+    """Return a maker of clients that share one TLS context. Raise ConfigError for an unreadable CA bundle."""
     new_transport = transport_factory(config)
     return lambda: HttpxClient(url, credential, new_transport, timeout=config.delivery.timeout)
 
 
 class _Trace:
-    """What httpx's trace extension told of one request. A proxy's CONNECT is no request of ours."""
+    """What httpx's trace extension reported about one request. A proxy's CONNECT does not count."""
 
     __slots__ = ("_tunnel", "headers", "premature", "reach", "status")
 
@@ -63,7 +63,7 @@ class _Trace:
         elif event == "http11.receive_response_headers.complete":
             _, status, _, headers = info["return_value"][:4]
             self.status = int(status)
-            # A refusal may come early (413); nothing else can speak of a request that was not yet written.
+            # A refusal may come early (413); no other answer can be about a request that was not written yet.
             self.premature = self.reach < Reach.BODY_SENT and self.status < 400
             self._reached(Reach.STATUS_SEEN)
             self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
@@ -88,7 +88,7 @@ class HttpxClient:
         ]
         self._credential = credential
         self._timeout = timeout
-        # Connecting gets the smaller part: when it is what takes too long, that must be told from a lost answer.
+        # Connecting gets the smaller part, so that a slow connection can be told from a lost answer.
         self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout / 2)).as_dict()
         self._new_transport = new_transport
         self._transport = new_transport()
@@ -102,7 +102,7 @@ class HttpxClient:
         with anyio.move_on_after(self._timeout) as deadline:
             try:
                 ended = await self._exchange(body, trace, answer)
-            except Exception as caught:  # an exception of any type is evidence, never a crash
+            except Exception as caught:  # an exception of any type is evidence, not a crash
                 error = caught
         if not ended:
             await self._renew()
@@ -119,7 +119,7 @@ class HttpxClient:
         )
 
     async def _exchange(self, body: bytes, trace: _Trace, answer: bytearray) -> bool:
-        """Send, receive; True when the answer came to its end and is this request's own."""
+        """Send and receive. Return True when the answer is complete and belongs to this request."""
         request = httpx.Request(
             "POST",
             self._url,
@@ -128,7 +128,7 @@ class HttpxClient:
                 ("Authorization", self._credential.authorization),
                 ("Content-Length", str(len(body))),
             ],
-            stream=httpx.ByteStream(body),  # as content it would have httpx look for headers that are missing
+            stream=httpx.ByteStream(body),  # as content, httpx would look for missing headers
             extensions={"trace": trace, "timeout": self._timeouts},
         )
         response = await self._transport.handle_async_request(request)
@@ -143,8 +143,7 @@ class HttpxClient:
             surplus = self._transport.surplus()
             await response.aclose()
         if surplus:
-            # The peer said more than one answer. What it said belongs to no request of ours: hang up, so that the
-            # next request can't be answered by it.
+            # The peer sent more than one answer. Hang up, so that the rest cannot answer the next request.
             await self._renew()
         return True
 
@@ -154,11 +153,11 @@ class HttpxClient:
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True), anyio.move_on_after(1.0), suppress(Exception):
-            await self._transport.aclose()  # of what is broken too
+            await self._transport.aclose()  # also when it is broken
 
 
 def _cause(error: BaseException | None) -> str:
-    """The type of the innermost exception behind ``error``."""
+    """Return the type of the innermost exception behind ``error``."""
     seen = 0
     while error is not None and seen < 10:
         inner = error.__cause__ or error.__context__

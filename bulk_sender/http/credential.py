@@ -1,4 +1,4 @@
-"""The API key: from the environment or a private file, checked before any client is built, and kept out of text."""
+"""The API key: read from the environment or a private file, checked before use, and kept out of all text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HINT = "set BRAZE_API_KEY, or BRAZE_API_KEY_FILE to the path of a file that onl
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key that shows itself to nobody: ``repr`` and ``str`` are stars; only ``authorization`` has it."""
+    """A key that is never shown: ``repr`` and ``str`` are stars; only ``authorization`` contains it."""
 
     _key: str
 
@@ -33,11 +33,11 @@ class Credential:
         return f"Bearer {self._key}"
 
     def scrub(self, text: str) -> str:
-        """``text`` without the key, should a server have quoted it."""
+        """Return ``text`` without the key, in case a server quoted it."""
         return text.replace(self._key, "***")
 
     def scrub_json(self, body: bytes) -> bytes:
-        """An answer's body without the key, even where JSON writes it otherwise (``\\/``, ``\\u002f``)."""
+        """Return an answer's body without the key, even where JSON escapes it (``\\/``, ``\\u002f``)."""
         if b"\\" in body:
             try:
                 plain = json.dumps(json.loads(body.decode())).encode()
@@ -48,11 +48,11 @@ class Credential:
         return body.replace(self._key.encode(), b"***")
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a key is not to be pickled")
+        raise TypeError("a key must not be pickled")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Credential:
-        """Raises CredentialError when no key is set, or it can't be one. Never quotes what it found."""
+        """Return the key. Raise CredentialError when none is set, or it is malformed. Never quote what was found."""
         raw, origin = environment.get("BRAZE_API_KEY", ""), "BRAZE_API_KEY"
         if not raw.strip() and (path := environment.get("BRAZE_API_KEY_FILE")):
             raw, origin = _read_private(Path(path)), f"BRAZE_API_KEY_FILE ({path})"
@@ -65,24 +65,24 @@ class Credential:
         key = raw.strip()
         if not _SHAPE.fullmatch(key):
             raise CredentialError(
-                f"{origin} does not hold a key: it is too short, too long or has characters no key has",
-                hint="copy the REST API key from Braze again; it is not shown here on purpose",
+                f"{origin} does not contain a valid key: it is too short, too long or has invalid characters",
+                hint="copy the REST API key from Braze again (it is not shown here on purpose)",
             )
         return cls(key)
 
 
 def _read_private(path: Path) -> str:
     try:
-        # not blocking: a pipe with no writer would hold the program for ever
+        # not blocking: a pipe without a writer would hang the program
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no path"
-        raise CredentialError(f"BRAZE_API_KEY_FILE: {path} can't be read: {why}", hint=_HINT) from None
+        why = error.strerror if isinstance(error, OSError) else "it is not a valid path"
+        raise CredentialError(f"BRAZE_API_KEY_FILE: cannot read {path}: {why}", hint=_HINT) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise CredentialError(f"BRAZE_API_KEY_FILE: {path} is not a regular file", hint=_HINT)
-        # What root hands to a service's own group (a Kubernetes Secret, a systemd credential) is private, too.
+        # A file that root gives to a service's group (a Kubernetes Secret, a systemd credential) is private, too.
         allowed = 0o040 if status.st_uid == 0 != os.geteuid() else 0
         if status.st_mode & 0o077 & ~allowed:
             raise CredentialError(

@@ -20,10 +20,10 @@ class Reach(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known of one POST.
+    """Everything known about one POST.
 
-    ``error`` is the exception's type (never its text, which may quote the key); ``cause`` the type behind it.
-    ``body`` is as much of the answer as came; it counts only with ``reach`` ANSWERED.
+    ``error`` is the exception's type (never its text, which may quote the key), ``cause`` the type behind it.
+    ``body`` is as much of the answer as arrived; it counts only with ``reach`` ANSWERED.
     """
 
     reach: Reach
@@ -33,6 +33,5 @@ class Evidence:
     error: str = ""
     cause: str = ""
     premature: bool = False
-    """The answer began before its request was written to the end, and is no refusal: whatever it says, it can't
-    speak of the whole request."""
+    """The answer began before the whole request was written, and is not a refusal: it cannot be about this request."""
     elapsed_s: float = 0.0

@@ -1,8 +1,8 @@
-"""A faster transport under httpx's interface: one connection, HTTP/1.1, parsed by httptools (extra ``fast``).
+"""A faster transport behind httpx's interface: one connection, HTTP/1.1, parsed by httptools (extra ``fast``).
 
-It tells the same trace events as httpx's own transport, so that the same evidence is judged by the same rules, and
-passes the same fault tests. What makes it cheaper: one write for head and body, a parser in C, no pool, no locks.
-What makes it stricter: a byte that no request asked for closes the connection at once.
+It reports the same trace events as httpx's own transport, so the same rules judge its evidence, and it passes the same
+fault tests. It is cheaper because it writes head and body at once, parses in C, and has no pool and no locks. It is
+stricter because a byte that no request asked for closes the connection at once.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from bulk_sender.http.bounds import KEEPALIVE_S, MAX_ANSWER_BYTES
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 MAX_HEAD_BYTES = 100 * 1024
-"""As much as h11 takes of an answer whose head does not end; 1xx answers count into it."""
+"""The most bytes of a head, as in h11; 1xx answers count too."""
 _LOOK_AGAIN_S = 0.005
-"""How often it is looked whether the kernel has taken the rest of a body larger than its buffer."""
+"""How often to check whether the kernel has taken the rest of a large body."""
 
 
 class _Connection(asyncio.Protocol):
-    """One socket and the answer that is being read from it.
+    """One socket, and the answer that is being read from it.
 
-    ``transport`` is what is written to; ``_raw`` the socket's own, below TLS, whose buffer counts as unsent too.
+    Requests are written to ``transport``. ``_raw`` is the socket's own transport below TLS; what its buffer holds is
+    unsent, too.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,7 @@ class _Connection(asyncio.Protocol):
         self._last_used = self._loop.time()
         self._parser: httptools.HttpResponseParser | None = None
         self._over: asyncio.Future[None] | None = None
-        """Done when the answer has come to its end, or never will: then ``error`` says why."""
+        """Done when the answer is complete, or never will be; then ``error`` says why."""
         self._reset()
 
     def _reset(self) -> None:
@@ -60,12 +61,12 @@ class _Connection(asyncio.Protocol):
     # --- asyncio's side -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = self._raw = cast(asyncio.Transport, transport)  # uvloop's is one by its methods alone
+        self.transport = self._raw = cast(asyncio.Transport, transport)  # uvloop's has the methods, not the base class
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:
-            self.close()  # nobody has asked: whatever this is, it answers no request of ours
+            self.close()  # no request is open, so this cannot be an answer
             return
         if not self.written:
             self._look()
@@ -125,29 +126,29 @@ class _Connection(asyncio.Protocol):
     # --- the transport's side -----------------------------------------------------------------------------------
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
-        """TLS, with the socket's own transport kept in hand. Raises OSError."""
+        """Start TLS, keeping the socket's own transport. Raise OSError."""
         assert self._raw is not None
         try:
             self.transport = await self._loop.start_tls(self._raw, self, context, server_hostname=host)
         except BaseException:
             self._raw.abort()
             raise
-        if self.transport is None:  # as typed; asyncio gives one, or raises
+        if self.transport is None:  # only by its type; asyncio returns one or raises
             raise ConnectionResetError
 
     def fresh(self) -> bool:
-        """Whether a request may go out on this connection: young enough, and silent since its last answer."""
+        """Whether this connection may carry a request: recently used, and silent since its last answer."""
         return self.usable and self._loop.time() - self._last_used < KEEPALIVE_S and not self.readable()
 
     def readable(self) -> bool:
-        """Whether bytes, or an end, lie in the kernel's buffer. Not ``select``: it fails from descriptor 1024 on."""
+        """Whether the kernel has bytes, or an end, to read. Not ``select``, which fails from descriptor 1024 on."""
         return bool(self._poll.poll(0))
 
     async def exchange(self, request: bytes, seconds: float) -> None:
-        """Write a request and wait so long for the end of its answer. Raises httpx's errors.
+        """Write a request and wait up to ``seconds`` for the whole answer. Raise httpx's errors.
 
-        Whoever calls has to ``end`` it, however this ends. An answer that ends before the request was written to
-        its end (an early 413) ends the writing.
+        The caller must call ``end`` afterwards, also after an error. An answer that is complete before the whole
+        request was written (an early 413) ends the writing.
         """
         assert self.transport is not None
         self._reset()
@@ -167,7 +168,7 @@ class _Connection(asyncio.Protocol):
             raise self.error
 
     def end(self) -> None:
-        """Leave the connection ready for the next request, or closed."""
+        """Make the connection ready for the next request, or close it."""
         self._parser = None
         self._last_used = self._loop.time()
         if not (self.complete and self._keep and self.written and not self.early):
@@ -179,7 +180,7 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
 
     def _look(self) -> None:
-        """The request is written when nothing of it is left on this side of the kernel, and nothing was dropped."""
+        """Note that the request is written: nothing of it is left outside the kernel, and nothing was dropped."""
         assert self.transport is not None
         assert self._raw is not None
         left = self.transport.get_write_buffer_size() + self._raw.get_write_buffer_size()
@@ -190,7 +191,7 @@ class _Connection(asyncio.Protocol):
         self._fail(httpx.ReadTimeout("") if self.written else httpx.WriteTimeout(""))
 
     def _ended(self) -> None:
-        """The peer closed: the end of an answer without a length, or the loss of one."""
+        """Handle a close by the peer: the end of an answer without a length, or a lost answer."""
         if self.complete:
             self.usable = False
         elif self.head_seen and not self._length_known and self.error is None:
@@ -239,7 +240,7 @@ class WireTransport(httpx.AsyncBaseTransport):
         )
 
     async def _connected(self, url: httpx.URL, connect_s: float, trace: Trace) -> _Connection:
-        """The connection kept, or a new one on which nothing has happened yet."""
+        """Return the open connection, or a new one that has not been used."""
         known = self._connection
         if known is not None and known.fresh():
             return known
@@ -257,14 +258,14 @@ class WireTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("") from error
         await trace("connection.connect_tcp.complete", {})
         if not connection.usable or (not tls and connection.readable()):
-            # Closed at once, or speaking unasked. (Over TLS session tickets may lie there.) Nothing was written.
+            # Closed at once, or it sent bytes first (over TLS these may be session tickets). Nothing was written.
             connection.close()
             raise httpx.ConnectError("")
         self._connection = connection
         return connection
 
     def surplus(self) -> bool:
-        """Surplus bytes have closed the connection already."""
+        """Return False: surplus bytes have already closed the connection."""
         return False
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""The transports a client can use, and what holds for each: TLS, limits, and an eye on surplus bytes."""
+"""The transports that a client can use: TLS settings, limits, and detection of surplus bytes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from bulk_sender.http.bounds import KEEPALIVE_S
 
 
 class Transport(Protocol):
-    """What the client needs of an httpx transport."""
+    """What the client needs from an httpx transport."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response: ...
 
     async def aclose(self) -> None: ...
 
     def surplus(self) -> bool:
-        """Whether more bytes came than the answer just read."""
+        """Whether more bytes arrived than the answer just read."""
 
 
 def transport_factory(config: Config) -> Callable[[], Transport]:
-    """A maker of transports, one for each worker, that share one TLS context.
+    """Return a function that makes transports, one for each worker, with one shared TLS context.
 
-    Raises ConfigError for a CA bundle that can't be read, or a transport that isn't installed.
+    Raise ConfigError for an unreadable CA bundle, or a transport that is not installed.
     """
     context = tls_context(config.braze.ca_bundle)
     proxy = httpx.Proxy(config.braze.proxy) if config.braze.proxy else None
@@ -49,19 +49,19 @@ def _wants_wire(config: Config) -> bool:
             'delivery.transport: "wire" needs httptools', hint="pip install 'bulk-sender[fast]', or leave the key out"
         )
     if wanted == "wire" and config.braze.proxy:
-        raise ConfigError('delivery.transport: "wire" does not go through a proxy', hint="leave the key out")
+        raise ConfigError('delivery.transport: "wire" cannot use a proxy', hint="leave the key out")
     return wanted == "wire" or (wanted == "auto" and installed and not config.braze.proxy)
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
-    """TLS 1.2 or later, certificates always verified, nothing taken from the environment."""
+    """Return a context for TLS 1.2 or later that always verifies certificates and ignores the environment."""
     try:
         context = ssl.create_default_context(cafile=ca_bundle or certifi.where())
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"braze.ca_bundle: {ca_bundle} can't be read as certificates: {error}") from None
+        raise ConfigError(f"braze.ca_bundle: {ca_bundle} cannot be read as certificates: {error}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # SSLKEYLOGFILE is honoured by create_default_context: it would write the session's secrets to a file.
+    # create_default_context obeys SSLKEYLOGFILE, which would write the session's secrets to a file.
     context.keylog_filename = None  # type: ignore[assignment]
     return context
 
@@ -81,12 +81,11 @@ class PlainTransport(httpx.AsyncHTTPTransport):
         )
 
     def surplus(self) -> bool:
-        """Bytes behind the answer that have left the kernel already.
+        """Whether bytes after the answer have already left the kernel.
 
-        httpcore looks at the socket before it reuses a connection, but not at what was taken from it and not yet
-        asked for: by h11, by TLS (a second record of the same segment), or by anyio. These are private names:
-        ``tests/delivery/test_transport.py`` fails when a release moves them, and a connection whose state can't be
-        seen counts as one with surplus.
+        httpcore checks the socket before it reuses a connection, but not the bytes that h11, TLS (a second record in
+        the same segment) or anyio have read and not used. These are private names: ``tests/http/test_transport.py``
+        fails when a release moves them, and a connection whose state cannot be seen counts as one with surplus.
         """
         pool: Any = self._pool
         try:

@@ -11,7 +11,8 @@ import polars as pl
 
 from bulk_sender.journal.records import Chunk
 from bulk_sender.journal.store import RunReader
-from bulk_sender.planning.plan import ROWS, Planned
+from bulk_sender.planning.batches import Planned
+from bulk_sender.planning.plan import ROWS
 
 
 def chunk_record(number: int, planned: Planned, counted: Mapping[str, int] | None = None) -> Chunk:

@@ -28,7 +28,8 @@ from bulk_sender.journal.records import Batch, PlanComplete, Record
 from bulk_sender.journal.store import RunRef, RunWriter
 from bulk_sender.observe.events import Progress
 from bulk_sender.observe.observers import Observers, observers_for
-from bulk_sender.planning.plan import ROWS, Planned
+from bulk_sender.planning.batches import Planned
+from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
 from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHORTEST_WAIT_S = 1.0
-
-
-LONGEST_WAIT_S = 3600.0
-
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The workspace's limit as one answer told it: ``left_s`` by the server's own clock."""
+    """The workspace's limit as one answer reported it; ``left_s`` is the time to its reset by the server's clock."""
 
     limit: int
     remaining: int

@@ -1,9 +1,9 @@
-"""How many requests may be under way at once: found by the answers' latency, capped by ``concurrency``.
+"""Adaptive concurrency: how many requests may be in flight, found from the latency of the answers.
 
-Additive increase, multiplicative decrease, as TCP does it, with latency as the signal: while answers come as fast
-as usual, one more request may be under way; when they come slower than ``TOLERANCE`` times the usual, or the
-server says it has had enough, there will be fewer. What is usual is a slow average, not the best ever seen: on a
-busy machine single answers are late for reasons of their own. Pure: no clock, no I/O; time comes in with each sample.
+Additive increase, multiplicative decrease, as in TCP, with latency as the signal. While answers arrive as fast as
+usual, one more request may be in flight. When they take longer than ``TOLERANCE`` times the usual, or the server
+refuses for overload, fewer may. The usual latency is a slow average, not the best ever seen: on a busy machine single
+answers are late for unrelated reasons. Pure: no clock and no I/O, time comes with each sample.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TOLERANCE = 1.5
-"""Answers slower than this many times the usual mean that requests queue somewhere."""
+"""Answers slower than this many times the usual mean that requests are queueing somewhere."""
 SLACK_S = 0.01
-"""Differences below this are the machine's own, not the server's."""
+"""Smaller differences come from this machine, not from the server."""
 GENTLE, FIRM = 0.9, 0.6
-"""What is left of the limit after a slow window, and after a refusal or a time-out."""
+"""Factors for the limit after a slow window, and after a refusal or a time-out."""
 FEW = 4
-"""Latency alone never brings the limit below this: so few requests at once overload nobody."""
+"""Latency alone never lowers the limit below this: so few requests overload no server."""
 _WINDOW = 16
 _SLOWER, _FASTER = 0.001, 0.3
-"""How fast the usual latency follows windows that are slower, and faster."""
+"""How fast the usual latency follows slower and faster windows."""
 
 
 @dataclass(slots=True)
 class AdaptiveLimit:
-    """``limit`` is the number allowed now, from 1 to ``most``."""
+    """``limit`` is the number of requests allowed in flight now, from 1 to ``most``."""
 
     most: int
     value: float = float(FEW)
@@ -43,7 +43,7 @@ class AdaptiveLimit:
         return max(1, min(self.most, int(self.value)))
 
     def answered(self, latency_s: float, in_flight: int, now: float) -> None:
-        """An answer came after ``latency_s`` seconds, with ``in_flight`` requests under way, itself included."""
+        """Record an answer after ``latency_s`` seconds, with ``in_flight`` requests including its own."""
         self._sum_s += latency_s
         self._count += 1
         self._busiest = max(self._busiest, in_flight)
@@ -51,7 +51,7 @@ class AdaptiveLimit:
             self._close_window(now)
 
     def overloaded(self, now: float) -> None:
-        """A 429, a 5XX or a time-out: fewer at once. One wave of them counts once."""
+        """Lower the limit after a 429, a 5XX or a time-out. One wave of them counts once."""
         if now >= self._calm_after:
             self.value = max(1.0, self.value * FIRM)
             self._calm_after = now + max(1.0, 2 * self.baseline_s)

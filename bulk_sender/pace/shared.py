@@ -1,9 +1,9 @@
-"""One rate for all runs of a workspace on this machine: a schedule in a small file that processes take turns from.
+"""One rate for all runs of a workspace on this machine: a schedule in a small file.
 
-The file holds one number: when, on the machine's monotonic clock, the next request of anybody may leave (the
-"theoretical arrival time" of the generic cell rate algorithm). Whoever wants to send moves it on by one interval
-and waits until its own turn. A turn costs a lock and sixteen bytes; turns are taken a few at a time when they are
-shorter than a few milliseconds, so that the lock stays cheap at any rate.
+The file holds one number: when, on the machine's monotonic clock, the next request of any process may leave (the
+"theoretical arrival time" of the generic cell rate algorithm). A process that wants to send moves it by one interval
+and waits for its own turn. A turn costs a lock and sixteen bytes. Turns shorter than a few milliseconds are taken
+several at a time, so that the lock stays cheap at any rate.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from bulk_sender.errors import BulkSenderError
 _FORM = struct.Struct("<8sd")
 _MARK = b"bsrate01"
 _AT_ONCE_S = 0.02
-"""Turns worth this much time are taken together."""
+"""Take turns worth this much time together."""
 _FEWEST_SAVED = 2
-"""Turns that a late sender may catch up on, however slow the rate, or those of ``_AT_ONCE_S``: less would cost rate."""
+"""A late process may catch up on at least this many turns, or on ``_AT_ONCE_S``: fewer would cost rate."""
 _HORIZON_S = 7200.0
-"""A schedule further ahead than this is left over from before the machine started: it is begun anew."""
+"""Discard schedules further ahead than this: they predate a reboot."""
 
 
 class SharedRate:
-    """The turns of one workspace. ``take`` gives the seconds to wait before the next request may leave."""
+    """The turns of one workspace. ``take`` returns the seconds to wait before the next request may leave."""
 
     def __init__(self, path: Path, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -43,11 +43,11 @@ class SharedRate:
         self._file = _open_private(path)
 
     def is_due(self) -> bool:
-        """Whether a turn is at hand whose moment has come: then ``take`` gives 0.0."""
+        """Whether a turn is due now, so that ``take`` would return 0.0."""
         return bool(self._turns) and self._turns[-1] <= self._clock()
 
     def take(self) -> float:
-        """Reserve one request. Returns how long to wait, in seconds, 0.0 when it may leave at once."""
+        """Reserve one request. Return the seconds to wait, 0.0 when it may leave at once."""
         if not self._turns:
             first = self._reserve()
             self._turns = [first + number * self._interval for number in reversed(range(self._at_once))]
@@ -72,9 +72,9 @@ class SharedRate:
 
 
 def shared_rate_path(endpoint: str, authorization: str) -> Path:
-    """The file of a workspace: one for each endpoint and key, in a folder of this user's own.
+    """Return the file of a workspace: one for each endpoint and key, in a folder that belongs to this user.
 
-    The key itself can't be read back from the name: it is a short part of a digest.
+    The name is a short part of a digest, so the key cannot be recovered from it.
     """
     name = hashlib.sha256(f"{endpoint}\n{authorization}".encode()).hexdigest()[:16]
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
@@ -82,7 +82,7 @@ def shared_rate_path(endpoint: str, authorization: str) -> Path:
 
 
 def _open_private(path: Path) -> int:
-    """Open or make the file, in a folder that only this user can write. Raises BulkSenderError."""
+    """Open or create the file in a folder that only this user can write. Raise BulkSenderError."""
     hint = "remove it, or set [delivery] share_rate = false"
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -91,4 +91,4 @@ def _open_private(path: Path) -> int:
             raise BulkSenderError(f"{path.parent} is not a private folder of this user", hint=hint)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise BulkSenderError(f"{path} can't be used to share the rate: {error.strerror}", hint=hint) from None
+        raise BulkSenderError(f"{path} cannot be used to share the rate: {error.strerror}", hint=hint) from None

@@ -1,4 +1,4 @@
-"""A worker's place among the requests under way."""
+"""A worker's slot among the requests in flight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 
 
 class Slot:
-    """One of a limiter's slots, kept from request to request: to pass it on each time would wake somebody each time."""
+    """One of a limiter's slots, kept from request to request: releasing it each time would wake a task each time."""
 
     __slots__ = ("_is_taken", "_limiter")
 
@@ -18,7 +18,7 @@ class Slot:
         self._is_taken = False
 
     def take_at_once(self) -> bool:
-        """Have it, unless that would mean to wait."""
+        """Acquire without waiting; return False if that is impossible."""
         if not self._is_taken:
             try:
                 self._limiter.acquire_on_behalf_of_nowait(self)
@@ -28,19 +28,19 @@ class Slot:
         return True
 
     async def take(self) -> None:
-        """Wait for it, where it is not taken yet."""
+        """Acquire, waiting if necessary. Do nothing if the slot is already taken."""
         if not self._is_taken:
             await self._limiter.acquire_on_behalf_of(self)
             self._is_taken = True
 
     def release(self) -> None:
-        """Give it back, where it is taken."""
+        """Release the slot if it is taken."""
         if self._is_taken:
             self._is_taken = False
             self._limiter.release_on_behalf_of(self)
 
     def release_if_too_many(self) -> None:
-        """Give it back when fewer are allowed by now than are taken."""
+        """Release if the limit has dropped below the number in use."""
         if self._limiter.borrowed_tokens > self._limiter.total_tokens:
             self.release()
 

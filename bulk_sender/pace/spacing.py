@@ -1,8 +1,7 @@
-"""Never more than one second's worth of requests in any second. Pure.
+"""Space requests so that no second sees more than a second's worth. Pure.
 
-A leaky bucket alone gives a choice of two evils: small, it loses the time of whoever wakes late; large, it lets more
-than a second's worth go in some second. Behind a large one this window takes away the excess: the n-th request leaves
-no earlier than a second after the one that many places before it.
+A small bucket loses time when a task wakes late; a large one allows bursts. This window sits behind a large bucket and
+removes the bursts: the n-th request leaves no earlier than a second after the one that many places before it.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import math
 from collections import deque
 
 _SLACK = 0.001
-"""So much longer than needed: on the way to the server requests move a little closer together."""
+"""Safety margin: network jitter can bunch requests."""
 
 
-class SlidingWindow:
-    """``rate``: requests a second. At most that many, rounded up, leave within the time that is theirs."""
+class Spacing:
+    """``rate`` is in requests a second. At most that many, rounded up, leave within the time that they may take."""
 
     def __init__(self, rate: float) -> None:
         most = max(1, math.ceil(rate))
@@ -23,7 +22,7 @@ class SlidingWindow:
         self._left: deque[float] = deque([-math.inf] * most, maxlen=most)
 
     def leave(self, now: float) -> float:
-        """One more is about to leave. Returns how long it has to wait, in seconds."""
+        """Register one more request, and return the seconds that it has to wait."""
         at = max(now, self._left[0] + self._span_s)
         self._left.append(at)
         return at - now

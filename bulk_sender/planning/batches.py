@@ -1,13 +1,133 @@
-"""Cut recipients into batches."""
+"""Cut checked rows into batches.
+
+Rows after the last full batch of a chunk wait for the next chunk, so that only the last batch of a run is short, or
+one that the cap on a request's size cut.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from bulk_sender.braze.limits import BATCH_SIZE
+from bulk_sender.reading.chunk import Position
+
+_MOST_WAITING = 50_000
+"""Rows that may wait for the next chunk; more are sent in a short batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Checked rows with the columns of ``plan.ROWS``, and the rejected rows' own columns with their ``row``."""
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+
+    def split(self, count: int) -> tuple[Piece, Piece]:
+        """Return the first ``count`` rows, and the rest."""
+        rows = self.rows.head(count)
+        is_first = pl.col("\x00row") <= (rows["row"][-1] if len(rows) else 0)
+        return (
+            Piece(rows, self.rejects.filter(is_first)),
+            Piece(self.rows.slice(count), self.rejects.filter(~is_first)),
+        )
+
+    def followed_by(self, other: Piece) -> Piece:
+        """Return both pieces as one."""
+        return Piece(pl.concat([self.rows, other.rows]), pl.concat([self.rejects, other.rejects]))
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A piece of a run's plan, to be recorded as one chunk.
+
+    ``rows`` and ``rejects`` as in ``Piece``. ``sizes`` are the numbers of recipients of each batch, in order.
+    ``resume`` is where reading resumes for the rows after the last one here.
+    """
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+    sizes: list[int]
+    resume: Position
+
+
+class Batcher:
+    """Cuts a stream of pieces into planned pieces, each of whole batches.
+
+    ``most``: bytes of a request that its recipients may take. ``limit``: rows of the run to plan in all. ``canary``: a
+    planned piece ends with this many rows of the run. ``already``: rows of the run planned before.
+    """
+
+    def __init__(self, most: int, *, limit: int | None, canary: int | None, already: int) -> None:
+        self._most = most
+        self._limit = limit
+        self._canary = canary
+        self._rows = already
+        self._waiting: Piece | None = None
+        self._resume = Position()
+        """Where the waiting rows begin to be read."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the limit is reached."""
+        return self._limit is not None and self._rows >= self._limit
+
+    def within_limit(self, piece: Piece) -> Piece:
+        """Return the rows of the next piece that the limit still allows."""
+        return piece if self._limit is None else piece.split(max(0, self._limit - self._rows))[0]
+
+    def take(self, piece: Piece, start: Position, end: Position) -> Iterator[Planned]:
+        """Yield what can be planned with the next piece, whose chunk was read from ``start`` to ``end``."""
+        if self._canary is not None and 0 < self._canary - self._rows <= len(piece.rows):
+            first, piece = piece.split(self._canary - self._rows)
+            self._rows += len(first.rows)
+            # A run resumed after the canary reads this chunk again, and leaves these rows out.
+            yield self._planned(self._with_waiting(first), start)
+        self._rows += len(piece.rows)
+        joined = self._with_waiting(piece)
+        if self.is_full:
+            if len(joined.rows):
+                yield self._planned(joined, end)
+            return
+        sizes = self._sizes(joined)
+        short = self._short_batch(joined, sizes)
+        if short is None:
+            self._resume = end
+        else:
+            joined, self._waiting = joined.split(short)
+            sizes = sizes[:-1]
+            if not len(piece.rows) or self._waiting.rows["row"][0] >= piece.rows["row"][0]:
+                self._resume = start
+        if len(joined.rows):
+            yield Planned(joined.rows, joined.rejects, sizes, self._resume)
+
+    def rest(self) -> Iterator[Planned]:
+        """Yield what still waits after the last piece."""
+        if self._waiting is not None:
+            yield self._planned(self._waiting, self._resume)
+
+    def _with_waiting(self, piece: Piece) -> Piece:
+        waiting, self._waiting = self._waiting, None
+        return piece if waiting is None else waiting.followed_by(piece)
+
+    def _planned(self, piece: Piece, resume: Position) -> Planned:
+        return Planned(piece.rows, piece.rejects, self._sizes(piece), resume)
+
+    def _sizes(self, piece: Piece) -> list[int]:
+        return batch_sizes(piece.rows["recipient"].drop_nulls(), self._most)
+
+    @staticmethod
+    def _short_batch(piece: Piece, sizes: list[int]) -> int | None:
+        """Return the index of a short last batch's first row; None if it is full, or too many rows would wait."""
+        if not sizes or sizes[-1] == BATCH_SIZE:
+            return None
+        slots = piece.rows["recipient"].is_not_null().cast(pl.UInt32).cum_sum()
+        first = int((slots <= sum(sizes[:-1])).sum())
+        return first if len(piece.rows) - first <= _MOST_WAITING else None
 
 
 def batch_sizes(recipients: pl.Series, most: int) -> list[int]:

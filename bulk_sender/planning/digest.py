@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from bulk_sender.braze.endpoint import Endpoint
-from bulk_sender.planning.batches import Payload
-from bulk_sender.planning.plan import Planned
+from bulk_sender.planning.batches import Payload, Planned
 
 
 class Bodies:

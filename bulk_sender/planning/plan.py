@@ -1,20 +1,17 @@
-"""Chunks of the input → planned chunks: every row with its verdict, and the sound ones cut into batches.
+"""Plan an input: check every row, mark duplicates, and cut the valid rows into batches.
 
-``plan`` is a generator in bounded memory. Rows behind the last full batch of a chunk wait for the next one, so
-that only the last batch of a run is short (or one that the cap on a request's size cut).
+``plan`` is a generator that runs in bounded memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import polars as pl
 
-from bulk_sender.braze.limits import BATCH_SIZE
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
-from bulk_sender.planning.batches import batch_sizes
+from bulk_sender.planning.batches import Batcher, Piece, Planned
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.polars_errors import reading
@@ -24,7 +21,6 @@ from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import Mapping
 from bulk_sender.recipients.rejects import own_columns
 
-_MOST_WAITING = 50_000
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _ALIAS = rf'^\{{("user_alias":\{{"alias_name":{_TEXT},"alias_label":{_TEXT}\}})'
 
@@ -41,28 +37,7 @@ ROWS = pl.Schema(
         "recipient": pl.String(),
     }
 )
-"""A planned row. ``verdict`` is valid, rejected or duplicate; only a valid one has a ``recipient`` (JSON)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A piece of the run's plan.
-
-    ``rows`` has the columns of ``ROWS``; ``rejects`` the rejected rows' own columns as text, with ``row``;
-    ``sizes`` the number of recipients of each batch, in order. ``resume`` is where reading goes on for the rows
-    behind the last one here.
-    """
-
-    rows: pl.DataFrame
-    rejects: pl.DataFrame
-    sizes: list[int]
-    resume: Position
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    rows: pl.DataFrame
-    rejects: pl.DataFrame
+"""A planned row. ``verdict`` is valid, rejected or duplicate; only a valid row has a ``recipient`` (JSON)."""
 
 
 def plan(
@@ -78,13 +53,34 @@ def plan(
     cut_after: int | None = None,
     watch: Callable[[pl.DataFrame, pl.Series], None] | None = None,
 ) -> Iterator[Planned]:
-    """Plan the input from ``start`` on, leaving out rows up to ``after_row`` (a resumed run planned them).
+    """Plan the input from ``start`` on, without the rows up to ``after_row``, which a resumed run has planned.
 
-    ``head_bytes``: size of a request without its recipients, for the cap. ``already``: rows planned before, for
-    ``limit``. ``cut_after``: a piece ends with this many rows of the run, so that they can go out before any other.
-    ``watch`` is shown the input's columns of the rows that will be sent, with their numbers. Raises InputError when
-    the input breaks off.
+    ``head_bytes``: size of a request without its recipients, for the cap on a request. ``already``: rows planned
+    earlier, for ``limit``. ``cut_after``: a piece ends with this many rows of the run (the canary), so that they can
+    be sent before any other. ``watch`` receives the input's columns of the rows that will be sent, and their numbers.
+
+    Raise InputError when the input cannot be read to its end.
     """
+    most = _room_for_recipients(config, head_bytes)
+    chosen = Filter.of(config.input, source.schema)
+    own = own_columns(source.schema, config.input)
+    seen = seen if seen is not None else Seen()
+    batcher = Batcher(most, limit=config.input.limit, canary=cut_after, already=already)
+    for chunk in source.read(start):
+        with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
+            fresh = _judge(chunk, mapping, chosen, own, most, after_row)
+        fresh = _mark_duplicates(batcher.within_limit(fresh), seen, config)
+        if watch is not None:
+            valid = fresh.rows.filter(verdict="valid")["row"]
+            watch(chunk.frame[valid - chunk.start.row - 1], valid)
+        yield from batcher.take(fresh, chunk.start, chunk.end)
+        if batcher.is_full:
+            return
+    yield from batcher.rest()
+
+
+def _room_for_recipients(config: Config, head_bytes: int) -> int:
+    """Return how many bytes of a request are left for recipients. Raise ConfigError when there is hardly any."""
     most = config.delivery.max_body_kb * 1024 - head_bytes
     if most < 1024:
         raise ConfigError(
@@ -92,56 +88,11 @@ def plan(
             f"delivery.max_body_kb is {config.delivery.max_body_kb}",
             hint="shorten the request-level trigger_properties or raise delivery.max_body_kb",
         )
-    chosen = Filter.of(config.input, source.schema)
-    own = own_columns(source.schema, config.input)
-    seen = seen if seen is not None else Seen()
-    waiting: _Piece | None = None
-    resume = start or Position()
-    for chunk in source.read(start):
-        with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
-            fresh = _judge(chunk, mapping, chosen, own, most, after_row)
-        if config.input.limit is not None:
-            room = config.input.limit - already
-            fresh = _up_to(fresh, room)
-        fresh = _mark_duplicates(fresh, seen, config)
-        if watch is not None:
-            valid = fresh.rows.filter(verdict="valid")["row"]
-            watch(chunk.frame[valid - chunk.start.row - 1], valid)
-        if cut_after is not None and 0 < cut_after - already <= len(fresh.rows):
-            first, behind = _split(fresh, cut_after - already)
-            piece = _join(waiting, first) if waiting is not None else first
-            waiting = None
-            # Whoever goes on behind the cut reads this chunk again: its rows up to here are left out then.
-            sizes = batch_sizes(piece.rows["recipient"].drop_nulls(), most)
-            yield Planned(piece.rows, piece.rejects, sizes, chunk.start)
-            already += len(first.rows)
-            fresh = behind
-        already += len(fresh.rows)
-        piece = _join(waiting, fresh) if waiting is not None else fresh
-        sizes = batch_sizes(piece.rows["recipient"].drop_nulls(), most)
-        done = config.input.limit is not None and already >= config.input.limit
-        if done:
-            break
-        whole, waiting, sizes = _cut(piece, sizes)
-        if waiting is None:
-            resume = chunk.end
-        elif not len(fresh.rows) or waiting.rows["row"][0] >= fresh.rows["row"][0]:
-            resume = chunk.start
-        if len(whole.rows):
-            yield Planned(whole.rows, whole.rejects, sizes, resume)
-        if waiting is None:
-            continue
-    else:
-        if waiting is not None:
-            rest = batch_sizes(waiting.rows["recipient"].drop_nulls(), most)
-            yield Planned(waiting.rows, waiting.rejects, rest, resume)
-        return
-    if len(piece.rows):
-        yield Planned(piece.rows, piece.rejects, sizes, chunk.end)
+    return most
 
 
-def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, own: list[pl.Expr], most: int, after_row: int) -> _Piece:
-    """Encode a chunk and lay provenance beside it; malformed rows are rejected before any other rule."""
+def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, own: list[pl.Expr], most: int, after_row: int) -> Piece:
+    """Encode a chunk, and add where each row comes from. Malformed rows are rejected before any other rule."""
     height = len(chunk.frame)
     rows = encode(chunk.frame, mapping, max_bytes=most).select(
         row=pl.int_range(chunk.start.row + 1, chunk.start.row + height + 1, dtype=pl.UInt64),
@@ -156,13 +107,13 @@ def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, own: list[pl.Expr], m
     )
     if chunk.faults:
         rows = _with_faults(rows, chunk)
-    # A malformed row has no cells that a condition could be asked about: it stays in the account.
+    # A malformed row has no cells to test a condition on, so the filter keeps it.
     meant = chosen.select(chunk.frame) | (rows["error_code"] == "malformed_row").fill_null(False)
     keep = meant & (rows["row"] > after_row)
     rejected = (rows["verdict"] == "rejected") & keep
     rejects = chunk.frame.filter(rejected).select(own)
     rejects = rejects.insert_column(0, rows["row"].filter(rejected).alias("\x00row"))
-    return _Piece(rows if keep.all() else rows.filter(keep), rejects)
+    return Piece(rows if keep.all() else rows.filter(keep), rejects)
 
 
 def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
@@ -186,21 +137,7 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     )
 
 
-def _up_to(piece: _Piece, count: int) -> _Piece:
-    return _split(piece, max(0, count))[0]
-
-
-def _split(piece: _Piece, count: int) -> tuple[_Piece, _Piece]:
-    """The first ``count`` rows, and those behind them."""
-    rows = piece.rows.head(count)
-    before = pl.col("\x00row") <= (rows["row"][-1] if len(rows) else 0)
-    return (
-        _Piece(rows, piece.rejects.filter(before)),
-        _Piece(piece.rows.slice(count), piece.rejects.filter(~before)),
-    )
-
-
-def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:
+def _mark_duplicates(piece: Piece, seen: Seen, config: Config) -> Piece:
     if config.input.duplicates == "allow":
         return piece
     valid = piece.rows["verdict"] == "valid"
@@ -210,7 +147,7 @@ def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:
     position = pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1)
     again = pl.lit(repeated).gather(position).fill_null(False)
     text = pl.lit("another row of this run has the same ") + pl.col("identifier_type") + " and goes first"
-    return _Piece(
+    return Piece(
         piece.rows.with_columns(again=again).select(
             "row",
             "source",
@@ -227,33 +164,12 @@ def _mark_duplicates(piece: _Piece, seen: Seen, config: Config) -> _Piece:
 
 
 def duplicate_keys(rows: pl.DataFrame) -> pl.Series:
-    """What makes two rows the same recipient: the identifier with its type; of an alias both parts.
+    """Return what makes two rows the same recipient: the identifier with its type; for an alias, both parts.
 
-    ``rows``: valid ones. An alias' ``label:name`` does not tell where a label with a colon ends; its JSON does.
+    ``rows`` are valid ones. ``label:name`` of an alias does not show where a label with a colon ends; its JSON does.
     """
     key = pl.col("identifier_type") + ":" + pl.col("identifier")
     is_alias = pl.col("identifier_type") == "user_alias"
     if rows.select(is_alias.any()).item():
         key = pl.when(is_alias).then(pl.col("recipient").str.extract(_ALIAS)).otherwise(key)
     return rows.select(key).to_series()
-
-
-def _join(one: _Piece, other: _Piece) -> _Piece:
-    return _Piece(pl.concat([one.rows, other.rows]), pl.concat([one.rejects, other.rejects]))
-
-
-def _cut(piece: _Piece, sizes: list[int]) -> tuple[_Piece, _Piece | None, list[int]]:
-    """Keep back the rows from the first recipient of a short last batch on, unless too many would wait."""
-    if not sizes or sizes[-1] == BATCH_SIZE:
-        return piece, None, sizes
-    slots = piece.rows["recipient"].is_not_null().cast(pl.UInt32).cum_sum()
-    first = int((slots <= sum(sizes[:-1])).sum())
-    if len(piece.rows) - first > _MOST_WAITING:
-        return piece, None, sizes
-    row = piece.rows["row"][first]
-    before = pl.col("\x00row") < row
-    return (
-        _Piece(piece.rows.head(first), piece.rejects.filter(before)),
-        _Piece(piece.rows.slice(first), piece.rejects.filter(~before)),
-        sizes[:-1],
-    )

@@ -12,8 +12,9 @@ import polars as pl
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.errors import InputError
+from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.digest import Bodies, mark
-from bulk_sender.planning.plan import Planned, plan
+from bulk_sender.planning.plan import plan
 from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.locate import Frame, Given
 from bulk_sender.reading.source import Source

@@ -12,9 +12,8 @@ import polars as pl
 from bulk_sender.braze.endpoint import unaddressed
 from bulk_sender.config.model import Config
 from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
-from bulk_sender.planning.batches import Payload
+from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.digest import Bodies
-from bulk_sender.planning.plan import Planned
 from bulk_sender.planning.prepared import Opened
 from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.recipients.mapping import Mapping as RecipientMapping

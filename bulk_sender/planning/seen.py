@@ -1,9 +1,8 @@
-"""Which identifiers were already met, in memory that does not grow with the input.
+"""A set of identifiers for finding duplicates, in memory that does not grow with the input.
 
-An identifier is remembered as a 128-bit fingerprint: two different ones with the same are not to be expected (for
-50 million, a chance of about 1 in 10²³), so no row is taken for a duplicate wrongly. The latest 260,000 fingerprints
-are in memory; older ones lie sorted in temporary files of the run (16 bytes each), behind a Bloom filter of 32 MB
-that spares nearly every row a look into them.
+Each identifier is stored as a 128-bit fingerprint. Among 50 million identifiers the chance that any two collide is
+about 1 in 10²³, so no row is wrongly called a duplicate. The latest 260,000 fingerprints are in memory. Older ones are
+sorted in temporary files (16 bytes each), behind a Bloom filter of 32 MB that avoids nearly all reads from them.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
 SPILL = 1 << 18
-"""Fingerprints kept in memory before they go to a file."""
+"""Write this many fingerprints from memory to a file."""
 FANOUT = 8
-"""Files of one size that are merged into one of the next."""
+"""Merge this many files of one size into one of the next."""
 
 _BLOCK = 512
 _FILTER_BITS = 1 << 28
@@ -47,9 +46,9 @@ class _Run:
 
 
 class Seen:
-    """A set of identifiers that is asked and grown one chunk at a time.
+    """A set of identifiers, queried and extended one chunk at a time.
 
-    ``folder``: where temporary files go (they have no name there, and end with the process).
+    ``folder``: where temporary files go. They have no name, and disappear with the process.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -60,13 +59,13 @@ class Seen:
         self._unsorted: list[tuple[Hashes, Hashes]] = []
 
     def repeated(self, identifiers: pl.Series) -> pl.Series:
-        """True for each identifier that was met before, in an earlier call or earlier in this one; adds the rest.
+        """Return True for each identifier seen before, in an earlier call or in this one, and add the others.
 
-        ``identifiers``: String, no nulls, each with its type so that an e-mail is not an id.
+        ``identifiers``: String, no nulls, each with its type so that an e-mail address never equals an id.
         """
         self._sort()
         first, second = _fingerprints(identifiers)
-        order = np.argsort(first)  # whoever asks in order finds the next answer close to the last one
+        order = np.argsort(first)  # in order, each lookup is close to the previous one
         first, second = first[order], second[order]
         known = (~identifiers.is_first_distinct()).to_numpy()[order]
         for run in self._runs:
@@ -81,7 +80,7 @@ class Seen:
         return pl.Series(repeated)
 
     def remember(self, identifiers: pl.Series) -> None:
-        """Add identifiers that are known to be new, each of them once: a resumed run's own."""
+        """Add identifiers that are known to be new and distinct: those of a resumed run."""
         self._unsorted.append(_fingerprints(identifiers))
         if sum(len(first) for first, _ in self._unsorted) >= SPILL:
             self._sort()
@@ -124,12 +123,12 @@ def _fingerprints(identifiers: pl.Series) -> tuple[Hashes, Hashes]:
 
 def _merge(runs: list[_Run]) -> _Run:
     first = np.concatenate([run.first for run in runs])
-    order = np.argsort(first, kind="stable")  # finds the sorted stretches and merges them
+    order = np.argsort(first, kind="stable")  # merges the sorted stretches it finds
     return _Run(first[order], np.concatenate([run.second for run in runs])[order])
 
 
 class _Filter:
-    """A Bloom filter: says no for certain, and yes for few that it was never given."""
+    """A Bloom filter: a no is certain, a yes is rarely wrong."""
 
     def __init__(self) -> None:
         self._bits = np.zeros(_FILTER_BITS // 8, dtype=np.uint8)
@@ -137,7 +136,7 @@ class _Filter:
     def add(self, first: Hashes, second: Hashes) -> None:
         for at in self._places(first, second):
             place, bit = at >> np.uint64(3), at & np.uint64(7)
-            for number in range(8):  # one bit at a time: that a byte comes twice does no harm then
+            for number in range(8):  # one bit at a time, so that a byte may occur twice
                 self._bits[place[bit == number]] |= np.uint8(1 << number)
 
     def may_hold(self, first: Hashes, second: Hashes) -> Flags:
@@ -161,7 +160,7 @@ class _File:
 
     @classmethod
     def write(cls, runs: Iterator[_Run], folder: Path | None) -> _File:
-        """``runs``: stretches in ascending order."""
+        """Write ``runs``, which come in ascending order, to a new file."""
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as the run
         count = 0
         with tempfile.TemporaryFile(dir=folder) as seconds:
@@ -180,7 +179,7 @@ class _File:
         return np.frombuffer(os.pread(self._file.fileno(), 8 * count, offset), dtype=np.uint64)
 
     def holds(self, first: Hashes, second: Hashes) -> Flags:
-        """Reads only the blocks in which one of ``first`` could be."""
+        """Return which fingerprints are in the file. Read only the blocks that may hold one."""
         found = np.zeros(len(first), dtype=np.bool_)
         blocks = np.searchsorted(self._index, first, side="right") - 1
         order = np.argsort(blocks, kind="stable")
@@ -196,7 +195,7 @@ class _File:
         return found
 
     def stretch(self, low: int, high: int) -> _Run:
-        """The fingerprints whose first half is in ``low`` … ``high`` (excluded)."""
+        """Return the fingerprints whose first half is at least ``low`` and below ``high``."""
         begin, end = self._place(low), self._place(high)
         return _Run(self._read(begin, end - begin), self._read(begin, end - begin, second=True))
 
@@ -212,7 +211,7 @@ class _File:
 
 
 def _merged(files: list[_File]) -> Iterator[_Run]:
-    """The runs of several files as one, a stretch of about ``SPILL`` fingerprints at a time."""
+    """Yield several files as one sorted run, in stretches of about ``SPILL`` fingerprints."""
     stretches = max(1, sum(file.count for file in files) // SPILL)
     bounds = [number * (1 << 64) // stretches for number in range(stretches + 1)]
     for low, high in pairwise(bounds):

@@ -10,8 +10,7 @@ from typing import Self
 
 import anyio
 
-from bulk_sender.delivery.sender import Sender
-from bulk_sender.delivery.work import Stopped
+from bulk_sender.delivery.stopping import Stopped, Stopping
 
 
 class Control:
@@ -23,23 +22,23 @@ class Control:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sender: Sender | None = None
+        self._stopping: Stopping | None = None
         self._scope: anyio.CancelScope | None = None
         self._early: Stopped | None = None
         self._aborted = False
 
     @contextmanager
-    def attached(self, sender: Sender, scope: anyio.CancelScope) -> Iterator[None]:
+    def attached(self, stopping: Stopping, scope: anyio.CancelScope) -> Iterator[None]:
         """Hold this delivery while the block runs; a stop or an abort before it counts. Called in its event loop."""
-        self._sender, self._scope, self._loop = sender, scope, asyncio.get_running_loop()
+        self._stopping, self._scope, self._loop = stopping, scope, asyncio.get_running_loop()
         if self._early is not None:
-            sender.stop(self._early.reason, self._early.signal)
+            stopping.stop(self._early.reason, self._early.signal)
         if self._aborted:
             scope.cancel()
         try:
             yield
         finally:
-            self._loop = self._sender = self._scope = None
+            self._loop = self._stopping = self._scope = None
 
     @contextmanager
     def on_signals(self, *numbers: int) -> Iterator[Self]:
@@ -64,8 +63,8 @@ class Control:
         ``reason`` ends up in the summary. With ``signal`` (its number) the run counts as interrupted by it.
         """
         self._early = self._early or Stopped(reason, signal)
-        if (sender := self._sender) is not None:
-            self._call(lambda: sender.stop(reason, signal))
+        if (stopping := self._stopping) is not None:
+            self._call(lambda: stopping.stop(reason, signal))
 
     def abort(self) -> None:
         """Leave at once: what is in flight stays ``unknown``, the account is closed all the same."""

@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from bulk_sender.braze.answer import Outcome
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.hours import Window
 from bulk_sender.config.model import Config
-from bulk_sender.delivery.policy import Step
+from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import Tally, Work
 from bulk_sender.delivery.worklist import Worklist
@@ -24,13 +23,13 @@ from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.eventloop import to_its_end
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.http.evidence import Evidence
 from bulk_sender.journal.facts import Facts
-from bulk_sender.journal.records import Batch, Held
+from bulk_sender.journal.records import Held
 from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.observe.events import Attempt, Beginning, Progress
 from bulk_sender.observe.observers import Observers
+from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 from bulk_sender.planning.prepared import Opened
@@ -55,6 +54,7 @@ class Delivery:
         hold_after: int | None = None,
         on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        waits: Waits = WAITS,
     ) -> None:
         """``hold_after``: once this many rows of the run are settled, ``on_hold`` decides whether the rest goes out.
 
@@ -70,6 +70,7 @@ class Delivery:
         self.on_hold = on_hold
         self.worklist = Worklist(journal, hold_after=hold_after)
         self._wall = wall
+        self._waits = waits
         self.bug: InternalError | None = None
         """What nobody foresaw, with the exception as its ``__cause__``."""
 
@@ -94,21 +95,23 @@ class Delivery:
                 stack.callback(shared.close)
             self.journal.begin_epoch(command)
             writer = JournalWriter(self.journal)
-            pace = Pace(rate, reserve=delivery.reserve, shared=shared, closed_for=self._closed_for)
+            pace = Pace(rate, reserve=delivery.reserve, shared=shared, closed_for=self._closed_for, waits=self._waits)
             if self.journal.was_held(self.journal.epoch - 1):  # going on is what approves a canary, too
                 pace.ramp(delivery.ramp)
-            sender = Sender(writer, target, new_client, pace, delivery, on_outcome=self._tell_attempt)
+            sender = Sender(
+                writer, target, new_client, pace, delivery, waits=self._waits, on_attempt=self._tell_attempt
+            )
             self.observers.began(self._beginning(command))
             try:
                 async with writer:
-                    with anyio.CancelScope() as scope, self.control.attached(sender, scope):
+                    with anyio.CancelScope() as scope, self.control.attached(sender.stopping, scope):
                         async with self._ticking(sender):
                             await self._send_all(writer, sender, target, opened)
             except Exception as error:
                 self.bug = InternalError.of(error)
-                sender.stop(str(self.bug))
+                sender.stopping.stop(str(self.bug))
             except asyncio.CancelledError:
-                sender.stop("the task that was sending was cancelled")
+                sender.stopping.stop("the task that was sending was cancelled")
                 with suppress(Exception):
                     await self._conclude(sender)
                 raise
@@ -134,7 +137,7 @@ class Delivery:
 
     async def _send_all(self, writer: JournalWriter, sender: Sender, target: Endpoint, opened: Opened | None) -> None:
         """Everything there is to send; when the run is to be held under way, the rest after a word only."""
-        async with aclosing(self.worklist.batches(writer, sender, target, opened)) as work:
+        async with aclosing(self.worklist.batches(writer, sender.stopping, target, opened)) as work:
             while await self._send_until_held(sender, work):
                 await self._hold(writer, sender)
 
@@ -150,18 +153,18 @@ class Delivery:
                             return True
                         await _put(feed, item, sender)
                 except BulkSenderError as error:
-                    sender.stop(str(error))
+                    sender.stopping.stop(str(error))
         return False
 
     async def _hold(self, writer: JournalWriter, sender: Sender) -> None:
-        if sender.is_stopping:
+        if sender.stopping.is_set:
             return
         if self.on_hold is not None and await self.on_hold(self._progress(sender)):
             sender.pace.ramp(self.config.delivery.ramp)
             return
         with suppress(JournalError):  # then whoever goes on does it without a ramp
             await writer.write(Held())
-        sender.stop("held after the first " + ("row" if self.hold_after == 1 else f"{self.hold_after} rows"))
+        sender.stopping.stop("held after the first " + ("row" if self.hold_after == 1 else f"{self.hold_after} rows"))
 
     @asynccontextmanager
     async def _ticking(self, sender: Sender) -> AsyncIterator[None]:
@@ -185,16 +188,16 @@ class Delivery:
             return f"the hours in which sending is allowed ({self.config.delivery.window})"
         return "Braze's rate limit to start anew" if throttled_for else ""
 
-    def _tell_attempt(self, batch: Batch, step: Step, outcome: Outcome, evidence: Evidence) -> None:
+    def _tell_attempt(self, ended: Attempted) -> None:
         self.observers.attempted(
             Attempt(
-                batch=batch.id,
-                recipients=batch.size,
-                verdict=str(outcome.verdict),
-                status=str(step.status),
-                code=outcome.code,
-                http_status=outcome.http_status,
-                elapsed_s=evidence.elapsed_s,
+                batch=ended.batch.id,
+                recipients=ended.batch.size,
+                verdict=str(ended.outcome.verdict),
+                status=str(ended.step.status),
+                code=ended.outcome.code,
+                http_status=ended.outcome.http_status,
+                elapsed_s=ended.evidence.elapsed_s,
             )
         )
 
@@ -232,7 +235,7 @@ class Delivery:
             raise
 
     def _close_account(self, sender: Sender) -> Summary:
-        stopped = sender.stopped
+        stopped = sender.stopping.stopped
         left = self.journal.has_unsent() or not self.worklist.plan_complete
         state: State = "finished"
         if left:
@@ -242,7 +245,7 @@ class Delivery:
             reasons.append(str(self.bug))
         if not self.worklist.plan_complete:
             reasons.append("the input was not read to its end, later rows are not counted")
-        reasons += [f"not recorded: {line}" for line in sender.unrecorded]
+        reasons += [f"not recorded: {line}" for line in sender.attempts.unrecorded]
         try:
             self.journal.end_epoch(state, "; ".join(reasons), time.monotonic() - self._started)
         except BulkSenderError as error:
@@ -253,7 +256,7 @@ class Delivery:
 
 async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:
     """Hand a batch over; when the run has stopped it stays where it is, not sent."""
-    if sender.is_stopping:
+    if sender.stopping.is_set:
         return
     try:
         await feed.send(work)

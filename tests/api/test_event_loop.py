@@ -45,7 +45,7 @@ def test_a_blocking_function_in_a_running_loop_names_the_one_to_await(function: 
         function(argument)  # type: ignore[operator]
 
     name = function.__name__  # type: ignore[attr-defined]
-    with pytest.raises(RuntimeError, match=f"{name} can't be called in a running event loop.*await {name}_async"):
+    with pytest.raises(RuntimeError, match=f"{name} cannot be called in a running event loop.*await {name}_async"):
         asyncio.run(wrong())
 
 

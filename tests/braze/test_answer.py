@@ -172,10 +172,10 @@ def test_what_people_read_of_an_answer() -> None:
     assert (
         judge(answered(202, {"message": "queued"})).message == "Braze is under maintenance and has queued the request"
     )
-    assert judge(answered(201, {"message": "success"})).message == "Braze took the request but named no dispatch_id"
+    assert judge(answered(201, {"message": "success"})).message == "Braze accepted the request without a dispatch_id"
     assert judge(answered(400, {"message": "Bad syntax"})).message == "Bad syntax"
     assert judge(answered(400, HTML)).message == "HTTP 400 without a message"
-    assert judge(answered(408, b"")).message == "the server gave up waiting"
+    assert judge(answered(408, b"")).message == "the server stopped waiting"
     assert judge(answered(408, {"message": "slow"})).message == "slow"
     assert judge(answered(502, HTML)).message == "HTTP 502 from something that is not Braze"
     assert judge(answered(502, {"message": "Bad Gateway"})).message == "Bad Gateway"
@@ -218,13 +218,13 @@ def test_every_other_end_is_unknown(error: str, reach: Reach) -> None:
 def test_a_certificate_that_cannot_be_trusted_stops_the_run(cause: str) -> None:
     outcome = judge(lost("ConnectError", Reach.CONNECTED, cause=cause))
     assert (outcome.verdict, outcome.stop, outcome.code) == (UNSENT, "certificate", "certificate")
-    assert outcome.message == "the host's certificate can't be trusted"
+    assert outcome.message == "the host's certificate cannot be trusted"
 
 
 def test_a_name_without_an_address_stops_the_run() -> None:
     outcome = judge(lost("ConnectError", Reach.NOTHING, cause="gaierror"))
     assert (outcome.verdict, outcome.stop, outcome.code) == (UNSENT, "host", "unknown_host")
-    assert outcome.message == "the host's name can't be resolved"
+    assert outcome.message == "the host's name cannot be resolved"
 
 
 def test_a_cause_proves_nothing_once_the_request_has_begun() -> None:
@@ -239,18 +239,18 @@ def test_a_cause_proves_nothing_once_the_request_has_begun() -> None:
             Reach.HEAD_STARTED,
             None,
             "not_accepted",
-            "the connection broke before the request was written to its end (E)",
+            "the connection broke before the whole request was written (E)",
         ),
-        (Reach.BODY_SENT, None, "", "the request was written, but no answer came (E)"),
-        (Reach.STATUS_SEEN, 201, "accepted", "HTTP 201 began, but its answer never ended (E)"),
-        (Reach.STATUS_SEEN, 200, "accepted", "HTTP 200 began, but its answer never ended (E)"),
-        (Reach.STATUS_SEEN, 300, "", "HTTP 300 began, but its answer never ended (E)"),
-        (Reach.STATUS_SEEN, 199, "", "HTTP 199 began, but its answer never ended (E)"),
-        (Reach.STATUS_SEEN, 399, "", "HTTP 399 began, but its answer never ended (E)"),
-        (Reach.STATUS_SEEN, 400, "not_accepted", "HTTP 400 began, but its answer never ended (E)"),
-        (Reach.STATUS_SEEN, 429, "not_accepted", "HTTP 429 began, but its answer never ended (E)"),
-        (Reach.STATUS_SEEN, None, "", "the request was written, but no answer came (E)"),
-        (Reach.ANSWERED, None, "", "the request was written, but no answer came (E)"),
+        (Reach.BODY_SENT, None, "", "the request was sent, but no answer came (E)"),
+        (Reach.STATUS_SEEN, 201, "accepted", "HTTP 201 began, but the answer was never complete (E)"),
+        (Reach.STATUS_SEEN, 200, "accepted", "HTTP 200 began, but the answer was never complete (E)"),
+        (Reach.STATUS_SEEN, 300, "", "HTTP 300 began, but the answer was never complete (E)"),
+        (Reach.STATUS_SEEN, 199, "", "HTTP 199 began, but the answer was never complete (E)"),
+        (Reach.STATUS_SEEN, 399, "", "HTTP 399 began, but the answer was never complete (E)"),
+        (Reach.STATUS_SEEN, 400, "not_accepted", "HTTP 400 began, but the answer was never complete (E)"),
+        (Reach.STATUS_SEEN, 429, "not_accepted", "HTTP 429 began, but the answer was never complete (E)"),
+        (Reach.STATUS_SEEN, None, "", "the request was sent, but no answer came (E)"),
+        (Reach.ANSWERED, None, "", "the request was sent, but no answer came (E)"),
     ],
 )
 def test_how_far_it_got_is_kept_for_whoever_decides(reach: Reach, status: int | None, likely: str, text: str) -> None:

@@ -57,7 +57,7 @@ def test_a_mistake_of_its_own_is_one_line_without_anybody_s_data(tmp_path: Path)
     code = _BOOM.format(more="", where="bs.check")
     done = _python(code, "check", "x.csv", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: internal error: RuntimeError in bulk_sender.cli.send, line ")
+    assert done.stderr.startswith("error: internal error: RuntimeError in bulk_sender.cli.commands.check, line ")
     assert "please report" in done.stderr
     assert "anna" not in done.stderr
     assert "Traceback" not in done.stderr

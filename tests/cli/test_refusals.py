@@ -86,7 +86,7 @@ REFUSALS = {
     "a key as an option": Refusal(("send", "people.csv", "--api-key", SECRET), ("BRAZE_API_KEY",), _PEOPLE),
     "no key": Refusal(_SEND, ("no API key is set", "BRAZE_API_KEY_FILE"), _PEOPLE, {"BRAZE_API_KEY": ""}),
     "a key with a line break": Refusal(
-        _SEND, ("does not hold a key",), _PEOPLE, {"BRAZE_API_KEY": f"{SECRET}\n{SECRET}"}
+        _SEND, ("does not contain a valid key",), _PEOPLE, {"BRAZE_API_KEY": f"{SECRET}\n{SECRET}"}
     ),
     "no campaign": Refusal(("send", "people.csv", "--yes"), ("no campaign", "--campaign-id"), _PEOPLE),
     "no endpoint": Refusal(_SEND, ("no endpoint", "BRAZE_ENDPOINT"), _PEOPLE, {"BRAZE_ENDPOINT": ""}),

@@ -265,7 +265,7 @@ def test_a_braze_that_cannot_be_reached_leaves_everything_to_be_resumed(place: P
     config = place.write("job.toml", "[delivery]\nattempts = 1\n")
     done = place.send(place.people(120), "--config", config, "--endpoint", "http://127.0.0.1:9", "--run-id", "r")
     assert done.code == 3
-    assert "can't be reached" in done.err
+    assert "cannot reach Braze" in done.err
     assert place.summary("r")["not_sent"] == 120
 
 

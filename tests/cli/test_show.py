@@ -157,7 +157,7 @@ def test_export_follows_no_link_and_spares_input_and_journal(finished: Place, he
     [
         (("--status", "lost"), "--status"),
         (("--status", "accepted", "--format", "parquet"), "--output FILE"),
-        (("--output", "nowhere/out.csv"), "can't be written"),
+        (("--output", "nowhere/out.csv"), "cannot be written"),
     ],
 )
 def test_export_refuses_what_it_cannot_do(finished: Place, here: Here, arguments: tuple[str, ...], words: str) -> None:

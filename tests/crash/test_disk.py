@@ -297,7 +297,7 @@ def test_results_that_can_not_be_written_at_the_end_are_told_and_made_by_a_resum
         scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
         ended = scene.run("send")
         assert ended.code == 3, ended
-        assert "results.csv can't be written" in ended.summary["reason"]
+        assert "results.csv cannot be written" in ended.summary["reason"]
         assert ended.summary["not_sent"] == 0
         (scene.folder / "results.csv" / "full").rmdir()
         (scene.folder / "results.csv").rmdir()

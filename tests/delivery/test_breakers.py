@@ -1,4 +1,4 @@
-"""Too many rows refused for good stop a run; too few, or refusals for the moment, never do."""
+"""Too many permanently refused rows stop a run; few of them, or temporary refusals, never do."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 import bulk_sender as bs
 from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.delivery import breakers as room
-from bulk_sender.delivery import sender
-from bulk_sender.delivery.breakers import FEWEST, WINDOW, Fate, Refusals
-from bulk_sender.delivery.policy import Action, Step
+from bulk_sender.delivery.breakers import FEWEST_BATCHES, RECENT_BATCHES, Fate, Refusals
+from bulk_sender.delivery.policy import Action, NextStep
 from bulk_sender.journal.records import SPLIT, Status
+from bulk_sender.pace.backoff import Waits
+from bulk_sender.run.execution import Delivery
 from tests.faults import Fault, FaultServer, Turn, by_body, every, http_answer
 from tests.kit.posting import KEY
 from tests.kit.running import compare, read_run, send, settings, write_input
@@ -29,10 +30,10 @@ def fate(accepted: int, refused: int, words: str = "no such user") -> Fate:
 
 def test_the_share_is_of_rows_however_the_batches_were_split() -> None:
     refusals = Refusals(0.5)
-    assert {refusals.record(fate(24, 26)) for _ in range(FEWEST - 1)} == {""}
+    assert {refusals.record(fate(24, 26)) for _ in range(FEWEST_BATCHES - 1)} == {""}
     reason = refusals.record(fate(24, 26))
     assert reason.startswith(
-        "Braze refused 520 of the 1,000 recipients of the last 20 batches for good, 520 of them with the words "
+        "Braze permanently refused 520 of the 1,000 recipients in the last 20 batches, 520 of them with the message "
         "'no such user'; that is more than delivery.max_failed_share = 0.5 allows."
     )
     assert "results" in reason
@@ -54,7 +55,7 @@ def test_it_is_the_latest_batches_that_count() -> None:
         assert refusals.record(fate(50, 0)) == ""
     reasons = [refusals.record(fate(0, 50)) for _ in range(26)]
     assert reasons[:25] == [""] * 25
-    assert "1,300 of the 2,500 recipients of the last 50 batches" in reasons[25]
+    assert "1,300 of the 2,500 recipients in the last 50 batches" in reasons[25]
 
 
 def test_a_share_of_one_turns_it_off_and_one_of_nothing_bears_no_refusal() -> None:
@@ -67,7 +68,7 @@ def test_a_share_of_one_turns_it_off_and_one_of_nothing_bears_no_refusal() -> No
 def test_only_what_braze_refused_for_good_is_counted() -> None:
     def one(status: str, verdict: Verdict, action: Action = Action.DONE) -> tuple[int, int]:
         found = Fate()
-        found.add(Step(status, action), Outcome(verdict, message="m"), 7)
+        found.add(NextStep(status, action), Outcome(verdict, message="m"), 7)
         return found.accepted, found.refused
 
     assert one(Status.ACCEPTED, Verdict.ACCEPTED) == (7, 0)
@@ -82,7 +83,7 @@ def test_only_what_braze_refused_for_good_is_counted() -> None:
 
 def test_a_batch_without_an_answer_takes_no_place_in_the_window() -> None:
     refusals = Refusals(0.5)
-    for _ in range(FEWEST - 1):
+    for _ in range(FEWEST_BATCHES - 1):
         refusals.record(fate(0, 50))
     assert {refusals.record(Fate()) for _ in range(100)} == {""}
     assert refusals.record(fate(50, 0)) != ""
@@ -90,7 +91,7 @@ def test_a_batch_without_an_answer_takes_no_place_in_the_window() -> None:
 
 def test_words_that_were_said_once_only_may_quote_a_row_and_are_kept_back() -> None:
     refusals = Refusals(0.5)
-    reasons = [refusals.record(fate(0, 1, f"no user sample-{number}")) for number in range(FEWEST)]
+    reasons = [refusals.record(fate(0, 1, f"no user sample-{number}")) for number in range(FEWEST_BATCHES)]
     assert "20 of the 20 recipients" in reasons[-1]
     assert "sample-" not in reasons[-1]
 
@@ -106,9 +107,9 @@ def test_it_stops_exactly_when_the_share_of_the_window_is_above_the_most(
             assert not stopped
             continue
         seen.append((accepted, refused))
-        window = seen[-WINDOW:]
+        window = seen[-RECENT_BATCHES:]
         total = sum(map(sum, window))
-        assert stopped == (len(window) >= FEWEST and sum(refused for _, refused in window) > most * total)
+        assert stopped == (len(window) >= FEWEST_BATCHES and sum(refused for _, refused in window) > most * total)
 
 
 # --- in a run ---------------------------------------------------------------------------------------------------------
@@ -143,7 +144,12 @@ def test_a_run_that_is_refused_too_often_stops_with_a_true_account_and_can_be_go
         assert 20 <= summary.requests < 24, "twenty batches, and what was under way"
         assert summary.failed + summary.accepted == 50 * summary.requests
         assert summary.not_sent
-        for told in ("recipients of the last 20 batches for good", "'not allowed here'", "max_failed_share = 0.5"):
+        for told in (
+            "permanently refused",
+            "recipients in the last 20 batches",
+            "'not allowed here'",
+            "max_failed_share = 0.5",
+        ):
             assert told in (summary.reason or "")
         again = bs.send(
             write_input(tmp_path, size),
@@ -163,7 +169,7 @@ def test_rows_count_that_are_refused_alone_beside_accepted_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, state: str
 ) -> None:
     """No circuit sees it: each batch has something accepted in it."""
-    monkeypatch.setattr(room, "FEWEST", 2)
+    monkeypatch.setattr(room, "FEWEST_BATCHES", 2)
     odd = by_body(lambda body: any(number(one) % kept for one in body["recipients"]), refusal(400))
     with FaultServer(odd) as server:
         run = send(tmp_path, server.url, 150, concurrency=1)
@@ -177,13 +183,13 @@ def test_the_reason_quotes_nobody(tmp_path: Path) -> None:
     with FaultServer(by_body(two_of_three_batches, refusal(409, quoting=True))) as server:
         run = send(tmp_path, server.url, 1500)
     assert run.summary.state == "stopped"
-    assert "for good" in (run.summary.reason or "")
+    assert "permanently refused" in (run.summary.reason or "")
     assert "user-" not in (run.summary.reason or "")
 
 
 def test_refusals_for_the_moment_are_no_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "FEWEST", 2)
-    monkeypatch.setattr(sender, "backoff", lambda failures, rng: 0.001)
+    monkeypatch.setattr(room, "FEWEST_BATCHES", 2)
+    monkeypatch.setitem(Delivery.__init__.__kwdefaults__, "waits", Waits(backoff_base_s=0.001, backoff_cap_s=0.001))
     with FaultServer(every(2, "ok", otherwise="json_503")) as server:
         run = send(tmp_path, server.url, 300, max_failed_share=0.0, concurrency=1)
         compare(run, server.ledger, 300)

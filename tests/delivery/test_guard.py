@@ -39,7 +39,7 @@ def guard(*batches: Batch, endpoint: Endpoint = GOOD) -> Guard:
 )
 def test_only_a_request_to_named_recipients_leaves(head: bytes) -> None:
     made = guard(batch(), endpoint=Endpoint("", head, b"]}"))
-    assert made.refuses(batch()) == "a request that does not say broadcast = false was about to leave"
+    assert made.refuses(batch()) == "a request without broadcast = false was about to leave"
 
 
 def test_properties_of_that_name_are_no_broadcast() -> None:

@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.delivery.breakers import Circuit
-from bulk_sender.delivery.policy import Action, Step, next_step
+from bulk_sender.delivery.policy import Action, NextStep, next_step
 from bulk_sender.journal.records import SPLIT, Status
 
 V, A = Verdict, Action
 KEY = "Braze refused the key (m)"
 TARGET = "Braze does not know the campaign, Canvas or path (m)"
 ELSEWHERE = "the endpoint redirects elsewhere; it is not a Braze REST host"
-CERTIFICATE = "the endpoint's certificate can't be trusted"
-HOST = "the endpoint's name can't be resolved"
-REPEATED = "Braze named one dispatch_id for two batches (m); both are unknown"
-GONE = "Braze can't be reached (m)"
+CERTIFICATE = "the endpoint's certificate cannot be trusted"
+HOST = "the endpoint's name cannot be resolved"
+REPEATED = "Braze returned one dispatch_id for two batches (m); both are unknown"
+GONE = "cannot reach Braze (m)"
 
 TABLE: list[tuple[Outcome, int, int, str, Action, str]] = [
     # outcome, size, attempts (of 3), status, action, reason
@@ -55,13 +55,13 @@ TABLE: list[tuple[Outcome, int, int, str, Action, str]] = [
 
 @pytest.mark.parametrize(("outcome", "size", "attempts", "status", "action", "reason"), TABLE)
 def test_what_comes_next(outcome: Outcome, size: int, attempts: int, status: str, action: Action, reason: str) -> None:
-    assert next_step(outcome, size=size, attempts=attempts, most=3) == Step(status, action, reason)
+    assert next_step(outcome, size=size, attempts=attempts, most=3) == NextStep(status, action, reason)
 
 
 def test_a_name_that_no_longer_resolves_is_an_outage_once_the_host_was_reached() -> None:
     outcome = Outcome(V.UNSENT, message="m", stop="host")
-    assert next_step(outcome, size=50, attempts=1, most=3, reached=True) == Step("not_sent", A.AGAIN)
-    assert next_step(outcome, size=50, attempts=3, most=3, reached=True) == Step("not_sent", A.STOP, GONE)
+    assert next_step(outcome, size=50, attempts=1, most=3, reached=True) == NextStep("not_sent", A.AGAIN)
+    assert next_step(outcome, size=50, attempts=3, most=3, reached=True) == NextStep("not_sent", A.STOP, GONE)
 
 
 def test_having_reached_the_host_excuses_nothing_else() -> None:
@@ -94,18 +94,18 @@ def test_only_what_is_proved_not_taken_goes_again(
 
 # --- the circuit ------------------------------------------------------------------------------------------------------
 
-LOST = (Step(Status.UNKNOWN, A.DONE), V.UNKNOWN)
-FAILED = (Step(Status.FAILED, A.DONE), V.REFUSED)
-TAKEN = (Step(Status.ACCEPTED, A.DONE), V.ACCEPTED)
-AGAIN = (Step(Status.NOT_SENT, A.AGAIN), V.UNSENT)
-WAIT = (Step(Status.NOT_SENT, A.AGAIN_AFTER_RESET), V.THROTTLED)
-PARTS = (Step(SPLIT, A.SPLIT), V.REFUSED)
+LOST = (NextStep(Status.UNKNOWN, A.DONE), V.UNKNOWN)
+FAILED = (NextStep(Status.FAILED, A.DONE), V.REFUSED)
+TAKEN = (NextStep(Status.ACCEPTED, A.DONE), V.ACCEPTED)
+AGAIN = (NextStep(Status.NOT_SENT, A.AGAIN), V.UNSENT)
+WAIT = (NextStep(Status.NOT_SENT, A.AGAIN_AFTER_RESET), V.THROTTLED)
+PARTS = (NextStep(SPLIT, A.SPLIT), V.REFUSED)
 
 
 def test_so_many_lost_in_a_row_stop_the_run() -> None:
     circuit = Circuit(5)
     assert [circuit.record(*found) for found in (LOST, FAILED, LOST, LOST)] == [""] * 4
-    assert circuit.record(*LOST) == "5 requests in a row failed or stayed without an answer"
+    assert circuit.record(*LOST) == "5 requests in a row failed or got no answer"
 
 
 def test_one_success_begins_the_count_anew() -> None:
@@ -152,7 +152,7 @@ def test_half_of_a_window_lost_stops_the_run_however_they_are_spread() -> None:
     circuit = Circuit(5)
     reasons = [circuit.record(*found) for _ in range(20) for found in (TAKEN, LOST)]
     assert reasons[:-1] == [""] * 39
-    assert reasons[-1] == "20 of the last 40 requests failed or stayed without an answer"
+    assert reasons[-1] == "20 of the last 40 requests failed or got no answer"
 
 
 def test_less_than_half_of_a_window_goes_on_for_ever() -> None:
@@ -164,4 +164,4 @@ def test_a_batch_lost_in_all_its_parts_counts_once() -> None:
     circuit = Circuit(2)
     assert circuit.lost_one() == ""
     assert circuit.lost == 1
-    assert circuit.lost_one() == "2 requests in a row failed or stayed without an answer"
+    assert circuit.lost_one() == "2 requests in a row failed or got no answer"

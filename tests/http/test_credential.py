@@ -115,7 +115,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
         (tmp_path / "pipe", "not a regular file"),
         (tmp_path / "missing", "No such file"),
         (tmp_path / "missing" / "key", "No such file"),
-        ("nul\x00", "it is no path"),
+        ("nul\x00", "it is not a valid path"),
     ):
         with pytest.raises(CredentialError, match=why):
             Credential.from_environment({"BRAZE_API_KEY_FILE": str(path)})

@@ -14,7 +14,7 @@ from bulk_sender.http.evidence import Evidence, Reach
 from bulk_sender.journal.chunks import pack
 from bulk_sender.journal.records import Batch
 from bulk_sender.journal.sqlite.store import Journal, Statement
-from bulk_sender.planning.plan import Planned
+from bulk_sender.planning.batches import Planned
 from bulk_sender.run.facts import Facts, create
 from tests.kit.reading import planned
 

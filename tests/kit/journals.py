@@ -12,7 +12,8 @@ import polars as pl
 from bulk_sender.config.model import Config
 from bulk_sender.journal.chunks import pack
 from bulk_sender.journal.sqlite.store import Journal, Statement
-from bulk_sender.planning.plan import ROWS, Planned
+from bulk_sender.planning.batches import Planned
+from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
 
 START = datetime(2026, 2, 28, 10, 15, tzinfo=UTC)

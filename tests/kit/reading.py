@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 
 from bulk_sender.config.model import Config
-from bulk_sender.planning.plan import Planned, plan
+from bulk_sender.planning.batches import Planned
+from bulk_sender.planning.plan import plan
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.source import Source

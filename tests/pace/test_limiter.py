@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sender.braze.headers import budget, server_now, throttle_wait
-from bulk_sender.pace.backoff import backoff
-from bulk_sender.pace.budget import LONGEST_WAIT_S, Budget
+from bulk_sender.pace.backoff import WAITS
+from bulk_sender.pace.budget import Budget
 from bulk_sender.pace.limiter import Pace, ramped
 
 NOW = 1_800_000_000.0
@@ -113,47 +113,47 @@ def test_no_headers_make_it_wait_for_more_than_an_hour_or_not_at_all(
     answers: list[tuple[str, dict[str, str]]], seed: int
 ) -> None:
     clock = FakeClock()
-    pace = Pace(69.4, reserve=0.1, clock=clock, wall=lambda: NOW, rng=random.Random(seed))
+    pace = Pace(69.4, reserve=0.1, clock=clock, rng=random.Random(seed))
     for kind, headers in answers:
         if kind == "429":
-            assert 1.0 <= pace.throttled(headers) <= LONGEST_WAIT_S
+            assert 1.0 <= pace.throttled(throttle_wait(headers, NOW)) <= WAITS.longest_s
             assert pace.waiting_until is not None
             assert clock.now + 1.0 <= pace.waiting_until
         else:
-            pace.observe(headers)
-        assert pace.waiting_until is None or pace.waiting_until <= clock.now + LONGEST_WAIT_S + 0.25
+            pace.observe(budget(headers, NOW))
+        assert pace.waiting_until is None or pace.waiting_until <= clock.now + WAITS.longest_s + 0.25
         assert 0.2 <= pace.current <= pace.asked
 
 
 def test_a_wave_of_429_is_one_pause_and_the_longest_word_counts() -> None:
     clock = FakeClock()
-    pace = Pace(100, clock=clock, wall=lambda: NOW, rng=random.Random(1))
+    pace = Pace(100, clock=clock, rng=random.Random(1))
     for seconds in ("5", "30", "2"):
-        pace.throttled({"retry-after": seconds})
+        pace.throttled(throttle_wait({"retry-after": seconds}, NOW))
     assert pace.waiting_until is not None
     assert 30 <= pace.waiting_until - clock.now <= 30.25
 
 
 def test_without_a_word_the_pauses_grow_from_wave_to_wave_and_shrink_after_a_success() -> None:
     clock = FakeClock()
-    pace = Pace(100, clock=clock, wall=lambda: NOW, rng=random.Random(1))
+    pace = Pace(100, clock=clock, rng=random.Random(1))
 
     def longest() -> float:
         waits = []
         for _ in range(12):
-            waits.append(pace.throttled({}))
+            waits.append(pace.throttled(throttle_wait({}, NOW)))
             clock.now += waits[-1] + 1
         return max(waits)
 
     assert 10 < longest() <= 60
-    pace.observe({})
-    assert pace.throttled({}) == 1.0
+    pace.observe(budget({}, NOW))
+    assert pace.throttled(throttle_wait({}, NOW)) == 1.0
 
 
 def test_backoff_grows_with_full_jitter_up_to_a_minute() -> None:
     rng = random.Random(1)
     for failures, most in ((1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1000, 60)):
-        waits = [backoff(failures, rng) for _ in range(300)]
+        waits = [WAITS.backoff(failures, rng) for _ in range(300)]
         assert 0 <= min(waits) < 0.1 * most
         assert 0.9 * most < max(waits) <= most
 
@@ -176,30 +176,30 @@ def test_what_is_left_of_the_limit_is_read_when_it_makes_sense() -> None:
 
 
 def test_it_slows_down_for_what_is_left_and_recovers() -> None:
-    pace = Pace(69.4, clock=FakeClock(), wall=lambda: NOW)
-    pace.observe(told(250_000, 600, 60))
+    pace = Pace(69.4, clock=FakeClock())
+    pace.observe(budget(told(250_000, 600, 60), NOW))
     assert pace.current == pytest.approx(10)
-    pace.observe({})
+    pace.observe(budget({}, NOW))
     assert pace.current == pytest.approx(10), "an answer without headers says nothing"
-    pace.observe(told(250_000, 249_999, 3600))
+    pace.observe(budget(told(250_000, 249_999, 3600), NOW))
     assert pace.current == pytest.approx(69.4)
 
 
 def test_it_leaves_the_reserve_to_others() -> None:
     clock = FakeClock()
-    pace = Pace(1000, reserve=0.1, clock=clock, wall=lambda: NOW)
-    pace.observe(told(1000, 700, 60))
+    pace = Pace(1000, reserve=0.1, clock=clock)
+    pace.observe(budget(told(1000, 700, 60), NOW))
     assert pace.current == pytest.approx(10)
     assert pace.waiting_until is None
-    pace.observe(told(1000, 100, 60))
+    pace.observe(budget(told(1000, 100, 60), NOW))
     assert pace.waiting_until == clock.now + 60
 
 
 def test_a_pause_is_never_cut_short_by_a_later_answer() -> None:
     clock = FakeClock()
-    pace = Pace(100, clock=clock, wall=lambda: NOW)
-    pace.throttled({"retry-after": "100"})
-    pace.observe(told(1000, 0, 5))
+    pace = Pace(100, clock=clock)
+    pace.throttled(throttle_wait({"retry-after": "100"}, NOW))
+    pace.observe(budget(told(1000, 0, 5), NOW))
     assert pace.waiting_until is not None
     assert pace.waiting_until >= clock.now + 100
 
@@ -227,7 +227,7 @@ def test_a_ramp_never_goes_back_and_never_beyond_the_rate(rate: float, one: floa
 
 def test_it_ramps_when_it_is_told_to_and_says_how_long() -> None:
     clock = FakeClock()
-    pace = Pace(100.0, clock=clock, wall=lambda: NOW)
+    pace = Pace(100.0, clock=clock)
     assert (pace.current, pace.ramping_s) == (100.0, 0.0)
     pace.ramp(60.0)
     assert (pace.current, pace.ramping_s) == (pytest.approx(10.0), 60.0)
@@ -239,13 +239,13 @@ def test_it_ramps_when_it_is_told_to_and_says_how_long() -> None:
 
 def test_of_a_ramp_and_what_is_left_of_the_limit_the_slower_holds() -> None:
     clock = FakeClock()
-    pace = Pace(100.0, clock=clock, wall=lambda: NOW)
+    pace = Pace(100.0, clock=clock)
     pace.ramp(60.0)
-    pace.observe(told(250_000, 1200, 60))
+    pace.observe(budget(told(250_000, 1200, 60), NOW))
     assert pace.current == pytest.approx(10.0)
     clock.now += 30
     assert pace.current == pytest.approx(20.0)
-    pace.observe(told(250_000, 249_999, 3600))
+    pace.observe(budget(told(250_000, 249_999, 3600), NOW))
     assert pace.current == pytest.approx(55.0), "the limit has room again, the ramp goes on"
 
 
@@ -349,16 +349,18 @@ def test_the_time_of_a_loop_that_stands_still_is_made_up_for_within_a_second_s_w
 
 def test_headers_that_change_with_each_answer_do_not_undo_the_limit() -> None:
     def work(clock: Callable[[], float]) -> Coroutine[Any, Any, list[float]]:
-        pace = Pace(200.0, clock=clock, wall=lambda: NOW)
-        return departures(pace, clock, 16, 10.0, lambda number: pace.observe(told(9999, 1800 + number % 7 * 50, 60)))
+        pace = Pace(200.0, clock=clock)
+        return departures(
+            pace, clock, 16, 10.0, lambda number: pace.observe(budget(told(9999, 1800 + number % 7 * 50, 60), NOW))
+        )
 
     assert 300 <= len(in_jumping_time(work)) <= 352, "thirty to thirty-five a second, and the burst"
 
 
 def test_a_slow_pace_gives_turns_one_by_one_and_not_to_all_at_once() -> None:
     def work(clock: Callable[[], float]) -> Coroutine[Any, Any, list[float]]:
-        pace = Pace(400.0, clock=clock, wall=lambda: NOW)
-        pace.observe(told(9999, 600, 60))
+        pace = Pace(400.0, clock=clock)
+        pace.observe(budget(told(9999, 600, 60), NOW))
         return departures(pace, clock, 32, 10.0)
 
     at = in_jumping_time(work)
@@ -368,7 +370,7 @@ def test_a_slow_pace_gives_turns_one_by_one_and_not_to_all_at_once() -> None:
 
 def test_requests_leave_at_the_pace_of_the_ramp() -> None:
     def work(clock: Callable[[], float]) -> Coroutine[Any, Any, list[float]]:
-        pace = Pace(100.0, clock=clock, wall=lambda: NOW)
+        pace = Pace(100.0, clock=clock)
         pace.ramp(60.0)
         return departures(pace, clock, 32, 70.0)
 
@@ -381,8 +383,8 @@ def test_requests_leave_at_the_pace_of_the_ramp() -> None:
 
 def test_after_a_pause_nobody_leaves_in_a_herd() -> None:
     def work(clock: Callable[[], float]) -> Coroutine[Any, Any, list[float]]:
-        pace = Pace(100.0, clock=clock, wall=lambda: NOW, rng=random.Random(1))
-        pace.throttled({"retry-after": "60"})
+        pace = Pace(100.0, clock=clock, rng=random.Random(1))
+        pace.throttled(throttle_wait({"retry-after": "60"}, NOW))
         return departures(pace, clock, 32, 70.0)
 
     at = in_jumping_time(work)

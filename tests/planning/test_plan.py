@@ -11,9 +11,9 @@ import pytest
 
 from bulk_sender.config.model import Config, InputConfig
 from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.planning import batches
 from bulk_sender.planning import plan as planning
-from bulk_sender.planning.batches import Payload, batch_sizes
-from bulk_sender.planning.plan import Planned
+from bulk_sender.planning.batches import Payload, Planned, batch_sizes
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading import csv as reading_csv
 from bulk_sender.recipients.filter import Filter
@@ -236,7 +236,7 @@ def test_only_the_last_batch_is_short_although_chunks_and_rejects_come_between(
 
 def test_rows_behind_a_short_batch_do_not_wait_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 100)
-    monkeypatch.setattr(planning, "_MOST_WAITING", 60)
+    monkeypatch.setattr(batches, "_MOST_WAITING", 60)
     path.write_text("external_user_id,x\nu1,\n" + ",x\n" * 500 + "u2,\n")
     pieces = list(planned(path))
     assert [size for piece in pieces for size in piece.sizes] == [1, 1]

@@ -328,7 +328,7 @@ def test_whoever_resumes_a_planned_run_is_held_to_its_plan_too(bench: Bench, mon
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
     bench.check()
     before = broken_off(bench, monkeypatch).requests
-    monkeypatch.setattr("bulk_sender.planning.plan.BATCH_SIZE", 40)
+    monkeypatch.setattr("bulk_sender.planning.batches.BATCH_SIZE", 40)
     with pytest.raises(bs.GuardrailError, match="are not those of its plan"):
         bs.resume("a", runs_dir=bench.runs, environment=ENVIRONMENT)
     assert len(bench.bodies) == before

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from bulk_sender.braze.limits import BATCH_SIZE
 from bulk_sender.config.model import Config
 from bulk_sender.planning import plan as planning
-from bulk_sender.planning.batches import Payload
-from bulk_sender.planning.plan import Planned, duplicate_keys
+from bulk_sender.planning.batches import Payload, Planned
+from bulk_sender.planning.plan import duplicate_keys
 from bulk_sender.planning.report import examine
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading import csv as reading_csv

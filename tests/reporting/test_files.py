@@ -185,9 +185,9 @@ def test_what_fails_on_its_way_leaves_the_old_file_and_nothing_else(tmp_path: Pa
 def test_a_place_that_can_not_be_written_is_named_with_what_to_do(journal: Journal, tmp_path: Path) -> None:
     (tmp_path / "results.csv").mkdir()
     for path in (tmp_path / "results.csv", tmp_path / "no" / "results.csv"):
-        with pytest.raises(BulkSenderError, match=r"results\.csv can't be written") as refused:
+        with pytest.raises(BulkSenderError, match=r"results\.csv cannot be written") as refused:
             write_results(journal, path, "csv")
-        assert "bulk-sender export writes the results again" in refused.value.hint
+        assert "bulk-sender export writes the results" in refused.value.hint
     assert [entry.name for entry in (tmp_path / "results.csv").iterdir()] == []
     assert not (tmp_path / ".results.csv.new").exists()
 

@@ -266,7 +266,7 @@ def test_a_report_that_can_not_be_written_leaves_the_earlier_one(calm: Run, monk
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with (
         Journal.look(calm.folder) as journal,
-        pytest.raises(bs.BulkSenderError, match=r"report\.html can't be written"),
+        pytest.raises(bs.BulkSenderError, match=r"report\.html cannot be written"),
     ):
         write_report(journal, calm.summary, calm.folder / "report.html")
     assert calm.page == before

@@ -106,7 +106,7 @@ def test_an_accepted_row_has_its_dispatch_id_and_no_error(path: Path) -> None:
                 "attempts": 1,
                 "http_status": 201,
                 "error_code": "no_answer",
-                "error": "HTTP 201 began, but its answer never ended (ReadError); likely accepted",
+                "error": "HTTP 201 began, but the answer was never complete (ReadError); likely accepted",
             },
             id="in doubt",
         ),

@@ -87,7 +87,7 @@ def _prove_whole(folder: Path, key: bytes, records: int) -> None:
     if records < mark:
         raise damaged(
             folder,
-            f"it has {records} records, and had {mark}: its -wal file was lost or cut short, or an old copy was put back",
+            f"it has {records} records, and had {mark}: its -wal file was lost or cut, or an old copy was put back",
         )
 
 

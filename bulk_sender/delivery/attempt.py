@@ -1,0 +1,143 @@
+"""One attempt: a POST behind a durable intent, judged, and its outcome recorded.
+
+Nothing here retries. ``judge`` and ``next_step`` alone decide whether a batch may be sent again, and the guard checks
+it once more before each attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from bulk_sender.braze.answer import Outcome, Verdict, judge, repeated
+from bulk_sender.config.model import DeliveryConfig
+from bulk_sender.delivery.guard import Guard
+from bulk_sender.delivery.policy import Action, NextStep, next_step
+from bulk_sender.delivery.stopping import Stopping
+from bulk_sender.delivery.work import Tally
+from bulk_sender.errors import InternalError, JournalError
+from bulk_sender.http.client import Client
+from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.journal.answers import AttemptRef
+from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Decision, Record, Status
+from bulk_sender.journal.writer import JournalWriter
+from bulk_sender.pace.limiter import Pace
+
+_MOST_REMEMBERED = 16_384
+"""Remember this many dispatch_ids to notice a repetition: an answer to another request arrives soon after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """An attempt that has ended. ``in_flight``: requests in flight when its answer came, itself included."""
+
+    batch: Batch
+    step: NextStep
+    outcome: Outcome
+    evidence: Evidence
+    in_flight: int
+
+
+class Attempts:
+    """Makes the attempts of one run in this process."""
+
+    def __init__(
+        self,
+        writer: JournalWriter,
+        guard: Guard,
+        pace: Pace,
+        stopping: Stopping,
+        tally: Tally,
+        config: DeliveryConfig,
+        on_attempt: Callable[[Attempted], None],
+    ) -> None:
+        self.unrecorded: list[str] = []
+        """Outcomes that could not be written because the disk was full or failed."""
+        self._writer = writer
+        self._guard = guard
+        self._pace = pace
+        self._stopping = stopping
+        self._tally = tally
+        self._config = config
+        self._on_attempt = on_attempt
+        self._in_flight = 0
+        """Requests actually in flight; workers waiting for the rate limit are not counted."""
+        self._reached = False
+        # Read once, now: from here on the journal belongs to the writer's thread.
+        self._dispatched = writer.journal.dispatched(_MOST_REMEMBERED)
+
+    async def make(self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int) -> Attempted | None:
+        """Make exactly one POST behind a durable intent. Return None when the intent cannot be written.
+
+        ``digest`` is the body's SHA-256, ``counted`` the number of this attempt for the limit on attempts.
+
+        The outcome is queued, not awaited. The journal keeps the order, so the outcome is durable before the worker's
+        next request leaves, and no worker ever has more than one batch in doubt.
+        """
+        if refusal := self._guard.refuses(batch):
+            self._stopping.stop(f"stopped by a guard: {refusal}")
+            return None
+        attempt = self._writer.journal.new_attempt_id()
+        self._in_flight += 1
+        try:
+            await self._writer.write(Attempt(attempt, batch.id, digest))
+        except JournalError as error:
+            self._in_flight -= 1
+            self._stopping.stop(str(error))
+            return None
+        return await self._post(client, batch, body, attempt, counted)
+
+    async def _post(self, client: Client, batch: Batch, body: bytes, attempt: int, counted: int) -> Attempted:
+        self._tally.requests += 1
+        self._tally.in_flight += 1
+        evidence = Evidence(Reach.NOTHING, error="Cancelled")
+        outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was told to leave before an answer came")
+        step = NextStep(Status.UNKNOWN, Action.DONE)
+        earlier: AttemptRef | None = None
+        try:
+            await self._pace.leave()
+            evidence = await client.post(body)
+            outcome = judge(evidence, server_errors=self._config.server_errors)
+            earlier = self._dispatched_before(outcome, batch, attempt)
+            if earlier is not None:
+                outcome = repeated(outcome, earlier.batch)
+            step = next_step(
+                outcome, size=batch.size, attempts=counted, most=self._config.attempts, reached=self._reached
+            )
+        finally:
+            # Also when cancelled, or on an unforeseen exception: record what may have been accepted.
+            self._tally.in_flight -= 1
+            busy, self._in_flight = self._in_flight, self._in_flight - 1
+            self._guard.ended(batch, outcome)
+            attempted = Attempted(batch, step, outcome, evidence, busy)
+            self._record(attempt, attempted, earlier)
+        self._reached = self._reached or evidence.reach >= Reach.CONNECTED
+        return attempted
+
+    def _dispatched_before(self, outcome: Outcome, batch: Batch, attempt: int) -> AttemptRef | None:
+        """Return the attempt accepted earlier under the same dispatch_id, and None when it is new."""
+        if outcome.verdict is not Verdict.ACCEPTED or not outcome.dispatch_id:
+            return None
+        first = self._dispatched.setdefault(outcome.dispatch_id, AttemptRef(batch.id, attempt))
+        if len(self._dispatched) > _MOST_REMEMBERED:
+            self._dispatched.pop(next(iter(self._dispatched)))
+        return None if first.attempt == attempt else first
+
+    def _record(self, attempt: int, ended: Attempted, earlier: AttemptRef | None) -> None:
+        batch = ended.batch
+        records: list[Record] = [
+            AttemptOutcome.of(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
+        ]
+        if earlier is not None:
+            # Take back what was accepted earlier under the same dispatch_id, by a record of its own.
+            why = f"its dispatch_id was given to batch {batch.id} too"
+            decision = self._writer.journal.new_decision_id()
+            records.append(Decision.doubt(decision, earlier.batch, earlier.attempt, why))
+        self._writer.note(*records, failed=partial(self._unrecorded, batch, ended.outcome))
+        self._on_attempt(ended)
+
+    def _unrecorded(self, batch: Batch, outcome: Outcome, error: BaseException) -> None:
+        """Keep the outcome for the summary's reason: the journal still says "unknown"."""
+        self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
+        self._stopping.stop(str(error if isinstance(error, JournalError) else InternalError.of(error)))

@@ -1,0 +1,152 @@
+"""One batch to its end: repeated while that is safe, and in halves when Braze refuses one of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import anyio
+
+from bulk_sender.braze.answer import Outcome, Verdict
+from bulk_sender.braze.endpoint import Endpoint
+from bulk_sender.delivery.attempt import Attempted, Attempts
+from bulk_sender.delivery.breakers import Breakers, Fate
+from bulk_sender.delivery.guard import Guard
+from bulk_sender.delivery.policy import Action, NextStep
+from bulk_sender.delivery.stopping import Stopping
+from bulk_sender.delivery.turns import Turns
+from bulk_sender.delivery.work import Tally, Work
+from bulk_sender.errors import JournalError
+from bulk_sender.http.client import Client
+from bulk_sender.journal.records import Batch
+from bulk_sender.journal.writer import JournalWriter
+from bulk_sender.pace.backoff import Waits
+from bulk_sender.pace.slot import Slot
+from bulk_sender.planning.batches import Payload
+
+_MOST_REFUSALS = 15
+"""After this many refusals of one batch's parts, all alike and none accepted, the request itself is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker's own client and slot."""
+
+    client: Client
+    slot: Slot
+
+
+class Settled(NamedTuple):
+    """A batch that needs no further attempt; ``attempts`` were made in this process."""
+
+    step: NextStep
+    outcome: Outcome
+    attempts: int
+
+
+class Batches:
+    """Delivers batches, each to its end."""
+
+    def __init__(
+        self,
+        writer: JournalWriter,
+        endpoint: Endpoint,
+        attempts: Attempts,
+        turns: Turns,
+        breakers: Breakers,
+        guard: Guard,
+        stopping: Stopping,
+        tally: Tally,
+        *,
+        waits: Waits,
+        rng: random.Random,
+    ) -> None:
+        self._writer = writer
+        self._endpoint = endpoint
+        self._attempts = attempts
+        self._turns = turns
+        self._breakers = breakers
+        self._guard = guard
+        self._stopping = stopping
+        self._tally = tally
+        self._waits = waits
+        self._rng = rng
+
+    async def deliver(self, worker: Worker, item: Work) -> None:
+        """Deliver one batch, in halves and in the order of the rows when Braze refuses one of them."""
+        self._guard.planned(item.batch)
+        parts = deque([(item.batch, item.body_sha256)])
+        refusals: list[str] = []
+        accepted = split = False
+        fate = Fate()
+        while parts and not self._stopping.is_set:
+            batch, body_sha256 = parts.popleft()
+            settled = await self._settle(worker, batch, item.payload, body_sha256)
+            if settled is None:
+                return
+            accepted = accepted or settled.outcome.verdict is Verdict.ACCEPTED
+            fate.add(settled.step, settled.outcome, batch.size)
+            if settled.step.action is not Action.SPLIT:
+                continue
+            split = True
+            halves = await self._halve(batch, settled.attempts)
+            if halves is None:
+                return
+            parts.extendleft((half, None) for half in reversed(halves))
+            if settled.outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become smaller
+                refusals.append(settled.outcome.message)
+            if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
+                self._stopping.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
+        self._stopping.stop(self._breakers.ended(fate, lost=split and not accepted))
+
+    async def _halve(self, batch: Batch, attempts: int) -> tuple[Batch, Batch] | None:
+        """Replace a batch by its halves in the journal. Return None when that cannot be written."""
+        new_id = self._writer.journal.new_batch_id
+        halves = batch.halves(new_id(), new_id(), attempts)
+        try:
+            await self._writer.write(*halves)
+        except JournalError as error:
+            self._stopping.stop(str(error))
+            return None
+        return halves
+
+    async def _settle(
+        self, worker: Worker, batch: Batch, payload: Payload, body_sha256: bytes | None
+    ) -> Settled | None:
+        """POST one batch until it is settled or must be split. Return None when the run stopped first."""
+        body = self._endpoint.body(payload.recipients(batch.first, batch.size))
+        digest = hashlib.sha256(body).digest()
+        if body_sha256 is not None and body_sha256 != digest:
+            self._stopping.stop(f"batch {batch.id} would not be the same request as before")
+        made = counted = 0
+        while True:
+            async with self._turns.turn(worker.slot):
+                if self._stopping.is_set:
+                    return None
+                made, counted = made + 1, counted + 1
+                ended = await self._attempts.make(worker.client, batch, body, digest, counted)
+                if ended is None:
+                    return None
+                self._react(ended)  # before the next probe may go
+            if ended.step.action is Action.AGAIN_AFTER_RESET:
+                counted -= 1  # a 429 is not a failure of the batch
+            elif ended.step.action is Action.AGAIN:
+                self._tally.retries += 1
+                worker.slot.release()
+                with self._stopping.cutting_short():
+                    await anyio.sleep(self._waits.backoff(counted, self._rng))
+            else:
+                return Settled(ended.step, ended.outcome, made)
+
+    def _react(self, ended: Attempted) -> None:
+        self._turns.adjust(ended)
+        if ended.step.action in (Action.DONE, Action.STOP):
+            self._tally.recipients[ended.step.status] += ended.batch.size
+        self._tally.throttled += ended.outcome.verdict is Verdict.THROTTLED
+        verdict = ended.outcome.verdict
+        self._stopping.stop(
+            ended.step.reason or self._breakers.attempted(ended.batch, ended.step, verdict, self._tally)
+        )

@@ -1,0 +1,49 @@
+"""The stop of a run: the first reason for it, and the waits that it cuts short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import anyio
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why sending ended early. ``signal`` is its number when a signal did it, else 0."""
+
+    reason: str
+    signal: int = 0
+
+
+class Stopping:
+    """Shared by all parts of a sender. ``stop`` may be called at any time from its event loop."""
+
+    def __init__(self) -> None:
+        self.stopped: Stopped | None = None
+        self._waits: set[anyio.CancelScope] = set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the run is to stop: no further batch may begin."""
+        return self.stopped is not None
+
+    def stop(self, reason: str, signal: int = 0) -> None:
+        """Take no further batch, and let requests in flight end. The first reason stands; an empty one is no stop."""
+        if reason and self.stopped is None:
+            self.stopped = Stopped(reason, signal)
+            for scope in tuple(self._waits):
+                scope.cancel()
+
+    @contextmanager
+    def cutting_short(self) -> Iterator[None]:
+        """End the block early when the run stops. Never put a request inside."""
+        with anyio.CancelScope() as scope:
+            self._waits.add(scope)
+            if self.is_set:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._waits.discard(scope)

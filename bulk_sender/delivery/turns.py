@@ -1,0 +1,78 @@
+"""When a worker may send: the rate, the number of requests in flight, and one probe at a time during trouble."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+
+from bulk_sender.braze.answer import Verdict
+from bulk_sender.braze.headers import budget, throttle_wait
+from bulk_sender.delivery.attempt import Attempted
+from bulk_sender.delivery.breakers import Circuit
+from bulk_sender.delivery.stopping import Stopping
+from bulk_sender.http.evidence import Reach
+from bulk_sender.pace.backoff import Waits
+from bulk_sender.pace.concurrency import AdaptiveLimit
+from bulk_sender.pace.limiter import Pace
+from bulk_sender.pace.slot import Slot
+
+
+class Turns:
+    """The turns of one sender's workers, adjusted by each answer."""
+
+    def __init__(
+        self, pace: Pace, circuit: Circuit, stopping: Stopping, *, most: int, waits: Waits, rng: random.Random
+    ) -> None:
+        """``most``: requests that may ever be in flight at once."""
+        self._pace = pace
+        self._circuit = circuit
+        self._stopping = stopping
+        self._waits = waits
+        self._rng = rng
+        self._limit = AdaptiveLimit(most=most)
+        self._slots = anyio.CapacityLimiter(self._limit.limit)
+        self._probe = anyio.Lock()
+
+    def slot(self) -> Slot:
+        """Return a slot for one worker, not yet taken."""
+        return Slot(self._slots)
+
+    @asynccontextmanager
+    async def turn(self, slot: Slot) -> AsyncIterator[None]:
+        """Wait for a turn. While the circuit is half open, let one request at a time go, after a pause.
+
+        The block runs also when a stop cut the wait short: look before you send.
+        """
+        is_calm = not self._stopping.is_set and not self._circuit.half_open
+        if is_calm and slot.take_at_once() and await self._pace.turn_at_once():
+            yield  # nothing to wait for, so nothing that a stop would have to cut short
+        else:
+            async with AsyncExitStack() as probing:
+                with self._stopping.cutting_short():
+                    await slot.take()
+                    if self._circuit.half_open:
+                        await probing.enter_async_context(self._probe)
+                        if self._circuit.half_open:
+                            await anyio.sleep(self._waits.backoff(self._circuit.failures, self._rng))
+                    await self._pace.turn()
+                yield
+        slot.release_if_too_many()
+
+    def adjust(self, ended: Attempted) -> None:
+        """Adapt rate and concurrency to an answer."""
+        headers = ended.evidence.headers
+        if ended.outcome.verdict is Verdict.THROTTLED:
+            self._pace.throttled(throttle_wait(headers, time.time(), self._waits))
+        elif ended.evidence.reach is Reach.ANSWERED:
+            self._pace.observe(budget(headers, time.time(), self._waits))
+        now = time.monotonic()
+        if ended.evidence.reach is Reach.ANSWERED and ended.outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED):
+            self._limit.answered(ended.evidence.elapsed_s, ended.in_flight, now)
+        else:
+            self._limit.overloaded(now)
+        if self._slots.total_tokens != self._limit.limit:
+            self._slots.total_tokens = self._limit.limit
