@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from bulk_sender.cli.console.narrator import Narrator
-from bulk_sender.cli.console.progress import EventReport, LineReport, Painter, Silence, Speed, painting, report_for
+from bulk_sender.cli.console.progress import EventView, LineView, Painter, Silence, Speed, painting, view_for
 from bulk_sender.cli.console.terminal import Terminal
 from bulk_sender.observe.events import Progress
 
@@ -108,7 +108,7 @@ def test_a_new_picture_is_painted_over_the_last_one() -> None:
 def test_without_a_terminal_there_is_a_plain_line_every_ten_seconds() -> None:
     terminal, written = _terminal()
     clock = _Clock()
-    report = LineReport(terminal, clock)
+    report = LineView(terminal, clock)
     for second in range(31):
         clock.now = 100.0 + second
         report.moment(replace(_MOMENT, elapsed_s=float(second)), 3000, "")
@@ -120,7 +120,7 @@ def test_without_a_terminal_there_is_a_plain_line_every_ten_seconds() -> None:
 
 def test_a_wait_and_a_stop_are_told_at_once_and_once() -> None:
     terminal, written = _terminal()
-    report = LineReport(terminal, _Clock())
+    report = LineView(terminal, _Clock())
     for moment, stopping in (
         (_WAITING, ""),
         (_WAITING, ""),
@@ -140,13 +140,13 @@ def test_a_ramp_is_told_in_each_form_and_once_in_lines() -> None:
     assert "ramping" not in "\n".join(line.plain for line in waits), "what holds it up is the wait"
 
     terminal, written = _terminal()
-    report = LineReport(terminal, _Clock())
+    report = LineView(terminal, _Clock())
     for moment in (_MOMENT, slow, slow, _MOMENT):
         report.moment(moment, 3000, "")
     assert written.getvalue().splitlines() == [told]
 
     terminal, written = _terminal("json")
-    events = EventReport(terminal, _Clock())
+    events = EventView(terminal, _Clock())
     for moment in (_MOMENT, slow, slow, _MOMENT):
         events.moment(moment, 3000, "")
     found = [json.loads(line) for line in written.getvalue().splitlines()]
@@ -157,7 +157,7 @@ def test_a_ramp_is_told_in_each_form_and_once_in_lines() -> None:
 def test_the_log_has_stable_names() -> None:
     terminal, written = _terminal("json")
     clock = _Clock()
-    report = EventReport(terminal, clock)
+    report = EventView(terminal, clock)
     for second in range(21):
         clock.now = 100.0 + second
         report.moment(_WAITING if second == 5 else _MOMENT, 3000, "")
@@ -173,9 +173,9 @@ def test_the_log_has_stable_names() -> None:
 def test_a_dumb_terminal_gets_plain_lines_and_a_quiet_one_nothing() -> None:
     terminal, _ = _terminal()
     terminal.__dict__["err"] = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
-    assert isinstance(report_for(terminal), LineReport)
+    assert isinstance(view_for(terminal), LineView)
     terminal.set_up(quiet=True)
-    assert isinstance(report_for(terminal), Silence)
+    assert isinstance(view_for(terminal), Silence)
 
 
 class _Stuck(Silence):
