@@ -122,9 +122,9 @@ async def reconcile_async(
     attempt. Braze accepts a request as a whole or not at all, so one such row decides its batch, and the decision says
     how many were seen. Rows that Braze does not show decide nothing.
 
-    Batches whose last attempt is younger than ``settle_s`` seconds are skipped. A person does not count as proof if another batch
-    was or may have been sent to them since, or on the day before: a batch of this run, or of another run of the same
-    campaign in ``runs_dir``. A message of this campaign sent by other means cannot be distinguished.
+    Batches whose last attempt is younger than ``settle_s`` seconds are skipped. A person does not count as proof if
+    another batch was or may have been sent to them since, or on the day before: a batch of this run, or of another run
+    of the same campaign in ``runs_dir``. A message of this campaign sent by other means cannot be distinguished.
 
     ``rate``: lookups, such as ``"2500/minute"``. ``endpoint``: the instance's REST address; needed for a run in an
     embedded sandbox, which no longer exists. ``overrides``: any other key of the configuration, dotted.
@@ -166,7 +166,8 @@ def _refuse_what_cannot_be_asked(journal: Journal, facts: Facts, overrides: Mapp
     if facts.sandbox and not overrides.get("braze.endpoint"):
         raise ConfigError(
             f"run {name!r} was sent to a sandbox that ended with its process",
-            hint="with --endpoint give the address of a separately started sandbox (bulk-sender sandbox), or use resolve",
+            hint="with --endpoint give the address of a separately started sandbox (bulk-sender sandbox), "
+            "or use resolve",
         )
 
 

@@ -68,15 +68,17 @@ def _json(value: Any, indent: str = "  ") -> list[Text]:
 
 def runs(found: Sequence[Summary], width: int | None) -> list[Text]:
     """Return one line per run; two on a narrow terminal."""
-    table = [_HEADS, *map(_cells, found)]
-    wide = [max(map(len, column)) for column in zip(*table, strict=True)]
-    if width is not None and width < sum(wide) + 2 * (len(wide) - 1):
-        return [line for summary in found for line in _narrow_run(summary)]
     styles = ["bold", *map(_state_style, found)]
-    return [_run_line(cells, wide, style) for cells, style in zip(table, styles, strict=True)]
+    for heads in _HEADS:
+        table = [heads, *map(_cells, found)]
+        wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+        if width is None or sum(wide) + 2 * (len(wide) - 1) <= width:
+            return [_run_line(cells, wide, style) for cells, style in zip(table, styles, strict=True)]
+    return [line for summary in found for line in _narrow_run(summary)]
 
 
-_HEADS = ("RUN", "STATE", "ROWS", "ACCEPTED", "NEEDS ATTENTION", "STARTED (UTC)")
+_HEADS = [("RUN", "STATE", "ROWS", "ACCEPTED", name, "STARTED (UTC)") for name in ("NEEDS ATTENTION", "ATTENTION")]
+"""The widest first."""
 
 
 def _cells(summary: Summary) -> tuple[str, ...]:
