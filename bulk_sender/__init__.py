@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.errors import RunHeldError as RunHeldError
     from bulk_sender.errors import RunMismatchError as RunMismatchError
     from bulk_sender.errors import RunNotFoundError as RunNotFoundError
+    from bulk_sender.journal.answers import Doubt as Doubt
+    from bulk_sender.journal.facts import Format as Format
     from bulk_sender.observe.events import Progress as Progress
     from bulk_sender.operations.broadcast import broadcast as broadcast
     from bulk_sender.operations.broadcast import broadcast_async as broadcast_async
@@ -52,8 +54,6 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.send import send_async as send_async
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
-    from bulk_sender.reporting.doubts import Doubt as Doubt
-    from bulk_sender.reporting.files import Format as Format
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
     from bulk_sender.reporting.summary import State as State
     from bulk_sender.reporting.summary import Summary as Summary
@@ -77,6 +77,8 @@ _HOMES = {
     "config.model": "Config",
     "errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError InternalError Interrupted "
     "JournalError RunHeldError RunMismatchError RunNotFoundError",
+    "journal.answers": "Doubt",
+    "journal.facts": "Format",
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
@@ -87,8 +89,6 @@ _HOMES = {
     "operations.send": "send send_async",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
-    "reporting.doubts": "Doubt",
-    "reporting.files": "Format",
     "reporting.summary": "BroadcastResult State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",

@@ -12,21 +12,23 @@ from typing import Unpack
 
 import polars as pl
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import broadcast_endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError, GuardrailError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal import chunks
-from bulk_sender.journal.records import Batch
-from bulk_sender.journal.sqlite.store import Journal, Statement
+from bulk_sender.journal.chunks import chunk_record
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Batch, PlanComplete, Record
+from bulk_sender.journal.store import RunRef, RunWriter
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller, ask
 from bulk_sender.run.execution import execute
-from bulk_sender.run.facts import Facts, create
+from bulk_sender.run.facts import create, new_facts
 from bulk_sender.run.folder import new_run_id, run_folder
 from bulk_sender.run.options import (
     BroadcastSettings,
@@ -41,7 +43,7 @@ from bulk_sender.run.options import (
     watching,
 )
 from bulk_sender.run.preview import BroadcastPreview, broadcast_preview
-from bulk_sender.run.reopening import exists, reopened
+from bulk_sender.run.reopening import reopened
 from bulk_sender.run.settings import ConfigLike, config_of, environment_of
 from bulk_sender.run.target import credential_for
 
@@ -85,14 +87,14 @@ async def broadcast_async(
     shown = broadcast_preview(settings)
     _demand_confirmation(settings, confirm_campaign)
     caller = Caller.of(guards, watch).observed(settings, environment)
-    facts = Facts.new(settings, rehearsed, broadcast=True)
-    folder = run_folder(Path(run.folder), run.id or new_run_id())
-    if not exists(folder):
+    facts = new_facts(settings, rehearsed, broadcast=True)
+    ref = RunRef.at(run_folder(Path(run.folder), run.id or new_run_id()))
+    if not journals.exists(ref):
         await ask(confirm, lambda: shown)
         caller.refuse_late(settings)
-        with create(folder, facts) as journal:
+        with create(ref, facts) as journal:
             return await _deliver(journal, facts, settings, credential, caller)
-    with reopened(folder, facts) as existing:
+    with reopened(ref, facts) as existing:
         if (summary := existing.finished()) is not None:
             return summary
         if existing.has_unsent:
@@ -122,16 +124,18 @@ def _demand_confirmation(config: Config, given: str | None) -> None:
         )
 
 
-async def _deliver(journal: Journal, facts: Facts, settings: Config, credential: Credential, caller: Caller) -> Summary:
-    if not journal.fact("plan_complete"):
+async def _deliver(
+    journal: RunWriter, facts: Facts, settings: Config, credential: Credential, caller: Caller
+) -> Summary:
+    if not journal.is_plan_complete():
         journal.write(_plan())
     alone = settings.model_copy(update={"delivery": settings.delivery.model_copy(update={"concurrency": 1})})
     return await execute("broadcast", journal, facts, alone, credential, caller, None, make=broadcast_endpoint)
 
 
-def _plan() -> Iterator[Statement]:
+def _plan() -> Iterator[Record]:
     """The run's only batch, without rows and without recipients."""
     nothing = Planned(pl.DataFrame(schema=ROWS), pl.DataFrame(schema={"\x00row": pl.UInt64}), [0], Position())
-    yield "chunk", (1, 0, 0, 0, 0, 0, 0, "{}", *chunks.pack(nothing))
-    yield Journal.batch_record(Batch(1, chunk=1, first=0, size=0))
-    yield "run", ("plan_complete", "true")
+    yield chunk_record(1, nothing)
+    yield Batch(1, chunk=1, first=0, size=0)
+    yield PlanComplete()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import ConfigError, GuardrailError
-from bulk_sender.journal.sqlite.store import Journal
-from bulk_sender.reporting.doubts import Doubt, doubts
+from bulk_sender.journal.answers import Doubt
+from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.standing import decide, rewritten
@@ -29,8 +30,8 @@ def resolve(
     """
     if verdict not in ("accepted", "failed"):
         raise ConfigError(f"{verdict!r} is not a valid verdict", hint="unknown rows become accepted or failed")
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        evidence = doubts(journal)
+    with journals.open(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
+        evidence = journal.doubts()
         if evidence and confirm is not None and not confirm(evidence):
             raise GuardrailError("not confirmed: nothing was recorded")
         count = decide(journal, ["unknown"], verdict, why or "resolve") if evidence else 0

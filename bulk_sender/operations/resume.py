@@ -8,9 +8,10 @@ from typing import Any, Unpack
 
 from bulk_sender.errors import ConfigError
 from bulk_sender.eventloop import blocking
-from bulk_sender.reporting import rows as frames
+from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.options import Guards, ResumeSettings, RunName, Watch, named, refuse_unknown, watching
 from bulk_sender.run.reopening import ExistingRun, reopened
@@ -32,7 +33,7 @@ async def resume_async(
     refuse_unknown("resume", ResumeSettings, plain, "guards", "watch")
     guards.refuse_unless("resume", *_KEPT)
     caller = Caller.of(guards, watching(watch, plain))
-    with reopened(_folder(run, plain)) as existing:
+    with reopened(_run(run, plain)) as existing:
         if (summary := existing.finished()) is not None:
             return summary
         existing.refuse_broadcast()
@@ -62,10 +63,10 @@ async def retry_async(
             "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
         )
     caller = Caller.of(guards, watching(watch, plain))
-    with reopened(_folder(run, plain)) as existing:
+    with reopened(_run(run, plain)) as existing:
         existing.refuse_broadcast()
-        counted = frames.counts(existing.journal)
-        again = {name: counted[name] for name in wanted if counted[name]}
+        counted = existing.journal.counts()
+        again = {name: counted.of(name) for name in wanted if counted.of(name)}
         if not again:
             return standing(existing.journal)
         return await _resume(existing, "retry", caller, plain, again=again, why=why)
@@ -75,8 +76,8 @@ resume = blocking(resume_async)
 retry = blocking(retry_async)
 
 
-def _folder(run: str, plain: Mapping[str, Any]) -> Path:
-    return run_folder(Path(named(RunName(), plain).folder), run)
+def _run(run: str, plain: Mapping[str, Any]) -> RunRef:
+    return RunRef.at(run_folder(Path(named(RunName(), plain).folder), run))
 
 
 async def _resume(
@@ -89,7 +90,7 @@ async def _resume(
     why: str = "",
 ) -> Summary:
     config, environment = existing.config(overrides_of(plain)), environment_of(plain)
-    credential = credential_for(existing.facts.rehearsal, environment)
+    credential = credential_for(sandbox_of(existing.facts), environment)
     caller = caller.observed(config, environment)
     caller.refuse_late(config)
     plan = existing.plan_digest(caller.guards, config)

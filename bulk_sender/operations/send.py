@@ -7,9 +7,12 @@ from typing import Any, Unpack
 
 import anyio
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import endpoint, unaddressed
 from bulk_sender.errors import GuardrailError
 from bulk_sender.eventloop import blocking
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.store import RunRef
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.plan_file import PlanFile
 from bulk_sender.planning.prepared import InputLike, PreparedInput, no_rows, refuse_empty
@@ -19,7 +22,7 @@ from bulk_sender.reading.spool import Spool
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.execution import execute
-from bulk_sender.run.facts import Facts, create
+from bulk_sender.run.facts import create, new_facts
 from bulk_sender.run.folder import new_run_id, run_folder
 from bulk_sender.run.options import (
     Guards,
@@ -33,7 +36,7 @@ from bulk_sender.run.options import (
     watching,
 )
 from bulk_sender.run.preview import preview
-from bulk_sender.run.reopening import exists, refuse_held, reopened
+from bulk_sender.run.reopening import refuse_held, reopened
 from bulk_sender.run.settings import ConfigLike, config_of, environment_of, overrides_of, spelled
 from bulk_sender.run.target import credential_for
 
@@ -78,14 +81,15 @@ async def send_async(
     plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
     caller = Caller.of(guards, watch).observed(settings, environment)
     folder = run_folder(Path(run.folder), run.id or new_run_id())
-    refuse_held(folder)
-    if not exists(folder):  # a finished run is reported at any time
+    ref = RunRef.at(folder)
+    refuse_held(ref)
+    if not journals.exists(ref):  # a finished run is reported at any time
         caller.refuse_late(settings)
     with Spool(folder.parent) as spool:
         prepared = await anyio.to_thread.run_sync(PreparedInput.open, source, settings, spool)
         identity = await anyio.to_thread.run_sync(prepared.source.identify)
         paths = [_lasting(path, spool) for path in prepared.source.paths]
-        facts = Facts.new(
+        facts = new_facts(
             settings,
             rehearsed,
             files=list(zip(identity, paths, strict=True)),
@@ -95,13 +99,13 @@ async def send_async(
         )
         if plan_file is not None:
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=rehearsed is not None)
-        if exists(folder):
-            with reopened(folder, facts) as existing:
+        if journals.exists(ref):
+            with reopened(ref, facts) as existing:
                 if (summary := existing.finished()) is not None:
                     return summary
                 return await existing.resume("send", settings, credential, caller, plan=facts.plan)
         prepared = await _agreed(prepared, source, folder, facts, caller, plan_file)
-        with create(folder, facts) as journal:
+        with create(ref, facts) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:
                 prepared.source.moved(spooled, folder / SPOOLED)
             return await execute("send", journal, facts, settings, credential, caller, prepared)

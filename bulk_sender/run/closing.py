@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 from bulk_sender.delivery.stopping import Stopped
 from bulk_sender.errors import BulkSenderError, InternalError
-from bulk_sender.journal.sqlite.store import Journal
-from bulk_sender.reporting import rows as frames
+from bulk_sender.journal.facts import Format
+from bulk_sender.journal.store import RunWriter
 from bulk_sender.reporting.account import close_files
-from bulk_sender.reporting.files import Format
 from bulk_sender.reporting.summary import State, Summary
 
 
@@ -27,7 +26,7 @@ class Ending:
     elapsed_s: float
 
 
-def close_account(journal: Journal, kind: Format, ending: Ending) -> Summary:
+def close_account(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
     """Record the end in the journal and write the run's files. Raises BulkSenderError with exit code 3."""
     try:
         return _close(journal, kind, ending)
@@ -36,8 +35,8 @@ def close_account(journal: Journal, kind: Format, ending: Ending) -> Summary:
         raise
 
 
-def _close(journal: Journal, kind: Format, ending: Ending) -> Summary:
-    is_left = frames.has_unsent(journal) or not ending.plan_complete
+def _close(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
+    is_left = journal.has_unsent() or not ending.plan_complete
     signal = ending.stopped.signal if ending.stopped is not None else 0
     state: State = "finished"
     if is_left:

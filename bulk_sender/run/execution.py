@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import anyio
@@ -22,7 +23,9 @@ from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.eventloop import to_its_end
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Held
+from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.observe.events import Attempt, Beginning, Progress
 from bulk_sender.pace.backoff import WAITS, Waits
@@ -30,13 +33,12 @@ from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.reading.spool import FOLDER as SPOOLED
-from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import refuse_unwritable
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.closing import Ending, close_account
 from bulk_sender.run.control import Control
-from bulk_sender.run.facts import Facts
+from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.settings import RunSettings
 from bulk_sender.run.target import MakeEndpoint, place
 
@@ -45,7 +47,7 @@ _TICK_S = 0.25
 
 async def execute(
     command: str,
-    journal: Journal,
+    journal: RunWriter,
     facts: Facts,
     config: Config,
     credential: Credential,
@@ -58,11 +60,11 @@ async def execute(
 
     ``prepared``: its input, None when an earlier process read it to its end. ``make`` makes the endpoint.
     """
-    async with place(config.braze, config.message, facts.rehearsal, make) as target:
+    async with place(config.braze, config.message, sandbox_of(facts), make) as target:
         execution = Execution(journal, facts, RunSettings.of(config, target), caller)
         summary = await execution.run(command, target, credential, prepared)
     if execution.worklist.plan_complete:  # every row is in the journal: do not keep people's data twice
-        shutil.rmtree(journal.folder / SPOOLED, ignore_errors=True)
+        shutil.rmtree(journal.run.folder / SPOOLED, ignore_errors=True)
     return summary
 
 
@@ -71,7 +73,7 @@ class Execution:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: RunWriter,
         facts: Facts,
         settings: RunSettings,
         caller: Caller,
@@ -102,7 +104,7 @@ class Execution:
         """
         self._started = time.monotonic()
         new_client = client_factory(self._settings.http, target.url, credential)
-        refuse_unwritable(self._journal.folder, self._facts.format)
+        refuse_unwritable(self._journal.run.folder, self._facts.format)
         with ExitStack() as stack:
             shared = self._shared_rate(stack, credential)
             self._journal.begin_epoch(command)
@@ -155,17 +157,17 @@ class Execution:
             closed_for=self._closed_for,
             waits=self._waits,
         )
-        if self._journal.fact(_held(self._journal.epoch - 1)):  # resuming a held run approves its canary
+        if self._journal.was_held(self._journal.epoch - 1):  # resuming a held run approves its canary
             pace.ramp(settings.ramp_s)
         return pace
 
     def _beginning(self, command: str) -> Beginning:
         return Beginning(
-            run_id=self._journal.folder.name,
+            run_id=self._journal.run.name,
             command=command,
             kind=self._settings.kind,
             target=self._settings.target,
-            counts=frames.counts(self._journal),
+            counts=asdict(self._journal.counts()),
         )
 
     # --- sending ------------------------------------------------------------------------------------------------
@@ -174,8 +176,7 @@ class Execution:
         self, writer: JournalWriter, sender: Sender, target: Endpoint, prepared: PreparedInput | None
     ) -> None:
         """Send the canary if there is one, ask, then send the rest."""
-        new_batch_id = sender.batches.new_batch_id
-        async with aclosing(self.worklist.batches(writer, sender.stopping, new_batch_id, target, prepared)) as work:
+        async with aclosing(self.worklist.batches(writer, sender.stopping, target, prepared)) as work:
             while await self._send_until_held(sender, work):
                 await self._hold(writer, sender)
 
@@ -202,7 +203,7 @@ class Execution:
             sender.pace.ramp(self._settings.pace.ramp_s)
             return
         with suppress(JournalError):  # only the ramp of the next process depends on it
-            await writer.write(("run", (_held(self._journal.epoch), "true")))
+            await writer.write(Held())
         sender.stopping.stop("held after the first " + ("row" if self._canary == 1 else f"{self._canary} rows"))
 
     # --- observers ----------------------------------------------------------------------------------------------
@@ -242,7 +243,7 @@ class Execution:
         tally: Tally = sender.tally
         waiting_s, waiting_for = self._waiting(sender)
         return Progress(
-            run_id=self._journal.folder.name,
+            run_id=self._journal.run.name,
             rows=self.worklist.rows,
             plan_complete=self.worklist.plan_complete,
             accepted=tally.recipients["accepted"],
@@ -286,11 +287,6 @@ class Execution:
             elapsed_s=time.monotonic() - self._started,
         )
         return close_account(self._journal, self._facts.format, ending)
-
-
-def _held(epoch: int) -> str:
-    """Return the name of the run's fact that this epoch ended after its canary."""
-    return f"held in epoch {epoch}"
 
 
 async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:

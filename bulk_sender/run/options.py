@@ -16,8 +16,8 @@ from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bulk_sender.journal.facts import Format
     from bulk_sender.observe.events import Progress
-    from bulk_sender.reporting.files import Format
     from bulk_sender.run.control import Control
     from bulk_sender.run.preview import Preview
 

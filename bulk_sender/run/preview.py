@@ -10,11 +10,12 @@ from typing import Any
 
 from bulk_sender.braze.endpoint import broadcast_endpoint, is_known_host
 from bulk_sender.config.model import Config
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.answers import Doubt
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.report import CheckReport
-from bulk_sender.reporting.doubts import Doubt, doubts
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.facts import Facts
+from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Sandbox
 from bulk_sender.run.standing import standing
 
@@ -82,7 +83,7 @@ def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview
         target=config.target or "",
         endpoint=url,
         known_host=is_known_host(url),
-        sandbox=facts.rehearsal,
+        sandbox=sandbox_of(facts),
         rate=config.delivery.rate,
         server_errors=config.delivery.server_errors,
         plan=facts.plan,
@@ -90,18 +91,20 @@ def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview
     )
 
 
-def preview_of_rest(journal: Journal, facts: Facts, config: Config, again: Mapping[str, int] | None = None) -> Preview:
+def preview_of_rest(
+    journal: RunReader, facts: Facts, config: Config, again: Mapping[str, int] | None = None
+) -> Preview:
     """Describe what a run has left to send, and the rows to send ``again``, by status."""
     so_far, again = standing(journal), again or {}
-    is_known = bool(journal.fact("plan_complete"))
+    is_known = journal.is_plan_complete()
     return preview(
-        journal.folder,
+        journal.run.folder,
         facts,
         config,
         recipients=so_far.not_sent + sum(again.values()) if is_known else None,
         standing=so_far,
         again=again,
-        doubts=doubts(journal) if "unknown" in again else (),
+        doubts=journal.doubts() if "unknown" in again else (),
     )
 
 

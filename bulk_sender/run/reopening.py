@@ -13,14 +13,16 @@ from typing import Any
 
 import anyio
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import Endpoint, unaddressed
 from bulk_sender.config.model import Config
 from bulk_sender.delivery.worklist import resume_point
 from bulk_sender.errors import GuardrailError, InputError, RunHeldError, RunMismatchError
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal import chunks
+from bulk_sender.journal.chunks import chunk_rows
+from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import RESEND
-from bulk_sender.journal.sqlite.store import JOURNAL, Journal, holder
+from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.planning.batches import Payload
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.plan_file import PlanFile
@@ -28,48 +30,42 @@ from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input, identify
-from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.execution import execute
-from bulk_sender.run.facts import Facts
+from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Guards
 from bulk_sender.run.preview import preview_of_rest
 from bulk_sender.run.settings import load_config
 from bulk_sender.run.standing import decide, ended
 
 
-def exists(folder: Path) -> bool:
-    """Whether there is a run in ``folder``."""
-    return (folder / JOURNAL).exists()
-
-
-def refuse_held(folder: Path) -> None:
+def refuse_held(run: RunRef) -> None:
     """Raise RunHeldError at once if another process holds the run, before a large input is read.
 
     Opening the journal decides for good.
     """
-    held_by = holder(folder)
+    held_by = journals.holder(run)
     if held_by is not None:
         raise RunHeldError(
-            f"run {folder.name!r} is held by {held_by}",
+            f"run {run.name!r} is held by {held_by}",
             hint="wait for that process to end, or stop it, then try again",
         )
 
 
 @contextmanager
-def reopened(folder: Path, asked: Facts | None = None) -> Iterator[ExistingRun]:
+def reopened(run: RunRef, asked: Facts | None = None) -> Iterator[ExistingRun]:
     """Open a run that exists, for this process alone.
 
     ``asked``: the facts of a call that would start a run of this name. Raises RunMismatchError if they are not the
     facts that the run was started with.
     """
-    with Journal.hold(folder) as journal:
-        facts = Facts.of(journal)
+    with journals.open(run) as journal:
+        facts = journal.facts()
         if asked is not None and (different := facts.difference(asked)):
             raise RunMismatchError(
-                f"run {folder.name!r} exists, with another {', '.join(different)}",
+                f"run {run.name!r} exists, with another {', '.join(different)}",
                 hint="choose another --run-id, or repeat the run with its own input and configuration",
             )
         yield ExistingRun(journal, facts)
@@ -79,7 +75,7 @@ def reopened(folder: Path, asked: Facts | None = None) -> Iterator[ExistingRun]:
 class ExistingRun:
     """A run that was started before, opened by ``reopened``."""
 
-    journal: Journal
+    journal: RunWriter
     facts: Facts
 
     def finished(self) -> Summary | None:
@@ -90,17 +86,17 @@ class ExistingRun:
     @property
     def is_complete(self) -> bool:
         """Whether the input was read to its end: every row is in the journal."""
-        return bool(self.journal.fact("plan_complete"))
+        return self.journal.is_plan_complete()
 
     @property
     def has_unsent(self) -> bool:
         """Whether rows are left to send."""
-        return frames.has_unsent(self.journal) or not self.is_complete
+        return self.journal.has_unsent() or not self.is_complete
 
     def refuse_broadcast(self) -> None:
         """Raise GuardrailError for a broadcast: only ``broadcast`` resumes it, and nothing sends it again."""
         if self.facts.broadcast:
-            name = self.journal.folder.name
+            name = self.journal.run.name
             raise GuardrailError(
                 f"run {name!r} is a broadcast, which is neither resumed nor retried",
                 hint=f"bulk-sender broadcast --run-id {name} sends it if it was proved unsent, after its confirmation; "
@@ -122,7 +118,7 @@ class ExistingRun:
         if guards.plan_file is None:
             return ""
         plan_file = PlanFile.read(Path(guards.plan_file))
-        is_rehearsal = self.facts.rehearsal is not None
+        is_rehearsal = sandbox_of(self.facts) is not None
         plan_file.refuse_other_terms(self.facts.input, config, guards.canary, sandbox=is_rehearsal)
         return plan_file.bodies_sha256
 
@@ -158,11 +154,11 @@ class ExistingRun:
             return prepared
         target = unaddressed(config.braze, config.message)
         bodies = await anyio.to_thread.run_sync(
-            bodies_of_run, self.journal.folder, target, prepared, caller.guards.canary, caller.watch.on_rows
+            bodies_of_run, self.journal, target, prepared, caller.guards.canary, caller.watch.on_rows
         )
         if bodies.sha256 != digest:
             raise GuardrailError(
-                f"the requests of run {self.journal.folder.name!r}, sent and unsent, are not those of its plan "
+                f"the requests of run {self.journal.run.name!r}, sent and unsent, are not those of its plan "
                 f"(SHA-256 {bodies.sha256[:12]}…, in the plan {digest[:12]}…): nothing more was sent",
                 hint="repeat the send that started it, with its --plan and --canary and the same release",
             )
@@ -170,13 +166,13 @@ class ExistingRun:
 
     def _input(self, config: Config) -> PreparedInput:
         """Open the run's files again. Raises InputError, ConfigError."""
-        located = self.facts.located(self.journal.folder)
+        located = self.facts.located(self.journal.run.folder)
         files = [InputFile(item.name, path, item.format, item.partitions) for item, path in located]
         return PreparedInput.of(Input(files, ReadSettings.of(config.input)), config)
 
     def _refuse_changed_input(self) -> None:
         """Raise RunMismatchError or InputError unless the input is the one that the run was started with."""
-        for identity, path in self.facts.located(self.journal.folder):
+        for identity, path in self.facts.located(self.journal.run.folder):
             if not path.exists() and self.is_complete:
                 continue  # every row is in the journal
             if not path.exists():
@@ -192,7 +188,7 @@ class ExistingRun:
 
 
 def bodies_of_run(
-    folder: Path,
+    journal: RunReader,
     target: Endpoint,
     prepared: PreparedInput | None,
     canary: int | None,
@@ -204,17 +200,14 @@ def bodies_of_run(
     planned. Raises InputError.
     """
     bodies = BodyDigest(target)
-    with Journal.look(folder) as journal:
-        for chunk in chunks.chunk_ids(journal):
+    with journal.reader() as reading:
+        for chunk in reading.chunk_ids():
             # A batch that was refused and split was one request when it was planned.
-            planned = journal.query(
-                "SELECT size FROM batch WHERE chunk = ? AND parent IS NULL ORDER BY first", (chunk,)
-            )
-            recipients = Payload(chunks.chunk_rows(journal, chunk, ["recipient"])["recipient"])
-            bodies.add(recipients, [batch["size"] for batch in planned])
+            recipients = Payload(chunk_rows(reading, chunk, ["recipient"])["recipient"])
+            bodies.add(recipients, reading.planned_sizes(chunk))
     bodies.marks.clear()
     if prepared is not None:
-        for piece in prepared.plan(target, canary=canary, **resume_point(folder, prepared)):
+        for piece in prepared.plan(target, canary=canary, **resume_point(journal, prepared)):
             bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
             if on_rows is not None:
                 on_rows(int(piece.rows["row"][-1]))

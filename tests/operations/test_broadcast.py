@@ -24,12 +24,13 @@ from bulk_sender.config.model import Config
 from bulk_sender.config.rate import Rate
 from bulk_sender.delivery.guard import Guard
 from bulk_sender.errors import ConfigError, GuardrailError, InputError, RunMismatchError
+from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.records import Batch
-from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.observe.events import Progress
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.preview import BroadcastPreview
 from bulk_sender.sandbox import run_in_thread
+from tests.kit.journals import read
 from tests.kit.scripted import Answer, scripted
 
 ROOT = Path(__file__).parents[2]
@@ -210,16 +211,17 @@ def test_the_same_run_never_broadcasts_twice(bench: Bench) -> None:
 
 
 def test_the_intent_is_in_the_journal_before_the_request_arrives(bench: Bench) -> None:
-    found: list[dict[str, Any]] = []
+    found: list[BatchState] = []
 
     def script(path: str, body: dict[str, Any]) -> Answer:
-        with Journal.look(bench.runs / "b") as journal:
-            found.extend(journal.query("SELECT attempts, size, status, verdict FROM state"))
+        with read(bench.runs / "b") as journal:
+            found.extend(journal.batches(1))
         return TAKEN
 
     with scripted(script) as braze:
         bench.broadcast(braze.url)
-    assert found == [{"attempts": 1, "size": 0, "status": "unknown", "verdict": None}]
+    [batch] = found
+    assert (batch.attempts, batch.size, batch.status, batch.verdict) == (1, 0, "unknown", None)
 
 
 def test_a_broadcast_in_doubt_stays_so_until_its_operator_decides(bench: Bench) -> None:

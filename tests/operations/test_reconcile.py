@@ -34,13 +34,13 @@ from bulk_sender.delivery.inquiry import ask
 from bulk_sender.errors import ConfigError, CredentialError, InputError
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.operations.reconcile import Reconciliation
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.settings import http_settings
 from bulk_sender.sandbox import run_in_thread
 from tests.kit.scripted import Answer, Scripted, scripted
+from tests.kit.tables import table
 
 KEY = "test-key-0123456789"
 Columns = Mapping[str, Sequence[str]]
@@ -85,8 +85,7 @@ class Bench:
             return list(csv.DictReader(file))
 
     def decisions(self, run: str = "r") -> list[dict[str, Any]]:
-        with Journal.look(self.runs / run) as journal:
-            return journal.query("SELECT batch, attempt, status, at, user, why FROM decision ORDER BY id")
+        return table(self.runs / run, "decision")
 
 
 @pytest.fixture

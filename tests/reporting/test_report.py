@@ -13,10 +13,10 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.errors import RunNotFoundError
 from bulk_sender.journal.records import Status
-from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.page import gather, render, write_report
 from tests.kit.journals import Sent, written
+from tests.kit.journals import read as journal_read
 from tests.reporting.markup import Element, read
 from tests.reporting.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, KEY, Run, shouted
 
@@ -172,7 +172,7 @@ def test_without_the_extra_the_report_has_tables_and_says_how_to_get_charts(
     throttled: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with Journal.look(throttled.folder) as journal:
+    with journal_read(throttled.folder) as journal:
         page = read(render(gather(journal, throttled.summary)))
     assert page.all("figure") == []
     assert "pip install 'bulk-sender[report]'" in with_id(page, "no-charts").words()
@@ -189,7 +189,7 @@ def test_a_drawing_that_fails_costs_the_charts_and_nothing_else(
         raise Panic
 
     monkeypatch.setattr("vl_convert.vegalite_to_svg", fail)
-    with Journal.look(throttled.folder) as journal:
+    with journal_read(throttled.folder) as journal:
         page = read(render(gather(journal, throttled.summary)))
     assert "could not be drawn (Panic)" in with_id(page, "no-charts").words()
 
@@ -265,7 +265,7 @@ def test_a_report_that_can_not_be_written_leaves_the_earlier_one(calm: Run, monk
     before = calm.page
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with (
-        Journal.look(calm.folder) as journal,
+        journal_read(calm.folder) as journal,
         pytest.raises(bs.BulkSenderError, match=r"report\.html cannot be written"),
     ):
         write_report(journal, calm.summary, calm.folder / "report.html")

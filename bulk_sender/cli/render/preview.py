@@ -22,8 +22,8 @@ from bulk_sender.cli.render.layout import (
 )
 
 if TYPE_CHECKING:
+    from bulk_sender.journal.answers import Doubt
     from bulk_sender.planning.report import CheckReport
-    from bulk_sender.reporting.doubts import Doubt
     from bulk_sender.run.preview import Preview
 
 
