@@ -37,7 +37,7 @@ RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Folder
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N rows.")]
 MaxRecipients = Annotated[
     int | None,
-    typer.Option("--max-recipients", metavar="N", min=0, help="Refuse to start with more recipients than N."),
+    typer.Option("--max-recipients", metavar="N", min=0, help="Refuse to start with more than N recipients."),
 ]
 Canary = Annotated[
     int | None,
@@ -45,7 +45,7 @@ Canary = Annotated[
         "--canary",
         metavar="N",
         min=1,
-        help="Send the first N rows, then ask. Without a terminal, stop there so that the run can be resumed.",
+        help="Send the first N rows, then ask; without a terminal, stop there so that you can resume.",
     ),
 ]
 Rate = Annotated[
@@ -60,7 +60,7 @@ NotAfter = Annotated[
     typer.Option(
         "--not-after",
         metavar="TIME",
-        help="Refuse to begin after this: 2026-11-24T18:00+01:00, 18:00 (today) or 18:00 Europe/Paris.",
+        help="Refuse to start after this time: 2026-11-24T18:00+01:00, 18:00 (today) or 18:00 Europe/Paris.",
     ),
 ]
 MetricsFile = Annotated[
@@ -80,7 +80,7 @@ LogFormat = Annotated[
     ),
 ]
 Why = Annotated[
-    str, typer.Option("--why", metavar="TEXT", help="Your reason, kept in the journal.", show_default=False)
+    str, typer.Option("--why", metavar="TEXT", help="A reason, recorded in the journal.", show_default=False)
 ]
 
 

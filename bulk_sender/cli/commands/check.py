@@ -33,7 +33,7 @@ def check(
     max_recipients: MaxRecipients = None,
     canary: Annotated[
         int | None,
-        typer.Option("--canary", metavar="N", min=1, help="Check for a send with this --canary, whose rows go first."),
+        typer.Option("--canary", metavar="N", min=1, help="Plan for a send with this --canary: its rows go first."),
     ] = None,
     plan: Annotated[
         Path | None,

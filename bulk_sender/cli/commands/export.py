@@ -27,7 +27,7 @@ def export(
         typer.Option(
             "--format",
             metavar="csv|parquet|ndjson",
-            help="Format; default: by the name of the output, or that of the run.",
+            help="Format. Default: from the output's name, else the run's format.",
             autocompletion=completion.among(FORMATS),
         ),
     ] = None,
@@ -36,7 +36,7 @@ def export(
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="Only rows of this status; separate several with commas.",
+            help="Only rows with this status; separate several with commas.",
             autocompletion=completion.among(STATUSES, separator=","),
         ),
     ] = None,

@@ -18,11 +18,13 @@ _SHOWN = 20
 
 def reconcile(
     run: Run,
-    apply: Annotated[bool, typer.Option("--apply", help="Record proved batches as accepted.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Record rows with proof as accepted.")] = False,
     settle: Annotated[
         float, typer.Option("--settle", metavar="SECONDS", min=0, help="Skip attempts younger than this.")
     ] = 600.0,
-    rate: Annotated[str, typer.Option("--rate", metavar="N/UNIT", help="Lookups per minute.")] = "250/minute",
+    rate: Annotated[
+        str, typer.Option("--rate", metavar="N/UNIT", help="Lookups per second, minute, hour or day.")
+    ] = "250/minute",
     endpoint: Endpoint = None,
     runs_dir: RunsDir = RUNS_DIR,
     yes: Yes = False,

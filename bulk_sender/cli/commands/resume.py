@@ -64,12 +64,10 @@ def resume(
 
 def retry(
     run: Run,
-    failed: Annotated[bool, typer.Option("--failed", help="Retry rows that Braze refused.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Rows that Braze refused.")] = False,
     unknown: Annotated[
         bool,
-        typer.Option(
-            "--unknown", help="Retry unknown rows. Anyone who already received the message will receive it again."
-        ),
+        typer.Option("--unknown", help="Unknown rows: anyone who already received the message will receive it again."),
     ] = False,
     why: Why = "",
     runs_dir: RunsDir = RUNS_DIR,

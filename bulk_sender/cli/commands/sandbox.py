@@ -24,7 +24,7 @@ def sandbox(
         typer.Option(
             "--weather",
             metavar="NAME",
-            help="What the simulated Braze does wrong: calm, slow, throttled, lost-answers, outage or storm.",
+            help="What the simulated Braze does wrong: calm (nothing), slow, throttled, lost-answers, outage or storm.",
             autocompletion=completion.weathers,
         ),
     ] = "calm",

@@ -71,7 +71,7 @@ def send(
         typer.Option(
             "--plan",
             metavar="FILE",
-            help="Send exactly what this plan of check says, or nothing.",
+            help="Send exactly what this plan file says, or nothing if one byte would differ.",
             show_default=False,
         ),
     ] = None,
@@ -81,7 +81,7 @@ def send(
         typer.Option(
             "--weather",
             metavar="NAME",
-            help="What the simulated Braze does wrong: calm, slow, throttled, lost-answers, outage or storm.",
+            help="What the simulated Braze does wrong: calm (nothing), slow, throttled, lost-answers, outage or storm.",
             autocompletion=completion.weathers,
         ),
     ] = None,
