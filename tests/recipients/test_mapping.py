@@ -345,7 +345,7 @@ def test_columns_that_can_not_be_sent_are_refused(schema: dict[str, Any] | list[
         ({"trigger_properties": {"a": "a"}}, "no column identifies a recipient"),
         ({"external_user_id": "a", "attributes": {"x": "a", "x.y": "a"}}, "'x' and 'x.y' claim the same place"),
         ({"external_user_id": "a", "attributes": {".x": "a"}}, "'.x' has an empty part"),
-        ({"external_user_id": "a", "attributes": {"x": {"value": float("nan")}}}, "can't be sent as JSON"),
+        ({"external_user_id": "a", "attributes": {"x": {"value": float("nan")}}}, "cannot be sent as JSON"),
         ({"external_user_id": "a", "send_to_existing_only": {"value": "no"}}, "value is true or false"),
         ({"email": "a", "prioritization": ["identified", "newest"]}, "'identified|newest' is no prioritization"),
         ({"email": "a", "prioritization": []}, "'' is no prioritization"),
