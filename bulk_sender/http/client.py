@@ -88,7 +88,7 @@ class HttpxClient:
         ]
         self._credential = credential
         self._timeout = timeout
-        # Connecting gets the smaller part, so that a slow connection can be told from a lost answer.
+        # Connecting gets the smaller part, so that a slow connection can be distinguished from a lost answer.
         self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout / 2)).as_dict()
         self._new_transport = new_transport
         self._transport = new_transport()

@@ -41,7 +41,7 @@ def test_a_campaign_and_a_canvas_together_are_refused(tmp_path: Path) -> None:
         bs.check(recipients(tmp_path), campaign_id="a", canvas_id="b")
 
 
-def test_a_run_whose_moment_has_passed_does_not_start(tmp_path: Path) -> None:
+def test_a_run_does_not_start_after_its_deadline(tmp_path: Path) -> None:
     with braze() as running:
         passed = bs.Guards(not_after=datetime.now(UTC) - timedelta(seconds=1))
         late = options(tmp_path / "runs", running.url, guards=passed)
@@ -58,7 +58,7 @@ def test_a_run_whose_moment_has_passed_does_not_start(tmp_path: Path) -> None:
     assert running.ledger.facts()["accepted_recipients"] == 500
 
 
-def test_a_run_that_could_begin_only_after_its_moment_because_of_the_window_does_not_start(tmp_path: Path) -> None:
+def test_a_run_does_not_start_if_its_window_opens_only_after_its_deadline(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     opens, closes = now + timedelta(hours=2), now + timedelta(hours=3)
     window = f"{opens:%H:%M}-{closes:%H:%M} UTC"
@@ -67,7 +67,7 @@ def test_a_run_that_could_begin_only_after_its_moment_because_of_the_window_does
         bs.send(recipients(tmp_path), **given | {"overrides": {"delivery.window": window}})
 
 
-def test_a_finished_run_is_reported_even_after_its_moment(tmp_path: Path) -> None:
+def test_a_finished_run_is_reported_even_after_its_deadline(tmp_path: Path) -> None:
     """The scheduler that repeats the command must learn that the work is done."""
     with braze() as running:
         given = options(tmp_path / "runs", running.url, run_id="a")

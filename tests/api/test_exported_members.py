@@ -65,7 +65,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).strip() == "[]"
 
 
-def test_sending_imports_no_optional_part_that_nobody_asked_for() -> None:
+def test_sending_imports_no_optional_part_that_is_not_used() -> None:
     code = (
         "import sys, bulk_sender.operations.send, bulk_sender.observe.observers as o, bulk_sender.config.model as c\n"
         "o.observers_for(c.Config().notify, {})\n"

@@ -10,7 +10,7 @@ import bulk_sender as bs
 from tests.kit.jobs import braze, options, recipients
 
 
-def test_progress_is_told_from_the_beginning_to_the_end_and_never_goes_back(tmp_path: Path) -> None:
+def test_progress_is_reported_from_beginning_to_end_and_never_decreases(tmp_path: Path) -> None:
     moments: list[bs.Progress] = []
     with braze(latency_s=0.15) as running:
         given = options(tmp_path / "runs", running.url, concurrency=2, run_id="a")
@@ -41,7 +41,7 @@ def test_progress_counts_what_is_not_sent_too(tmp_path: Path) -> None:
     assert summary.duplicate
 
 
-def test_a_callback_that_raises_is_logged_and_left_alone_and_the_run_goes_on(
+def test_a_callback_that_raises_is_logged_and_not_called_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = []

@@ -30,7 +30,7 @@ def test_the_list_of_runs_and_its_status_tell_that_it_is_one(place: Place, here:
     assert here.run(place, "status", "b", "--json").json["broadcast"]["dispatch_id"] in told
 
 
-def test_one_that_was_stopped_is_gone_on_with_by_its_own_command(place: Place, here: Here) -> None:
+def test_a_stopped_broadcast_is_resumed_by_its_own_command(place: Place, here: Here) -> None:
     stopped = here.run(place, "broadcast", "--campaign-id", "nobody", "--confirm", "nobody", "--run-id", "b", "--yes")
     assert stopped.code == 3
     assert "bulk-sender broadcast --run-id b --confirm ID" in stopped.err

@@ -29,7 +29,7 @@ def test_a_wrong_command_line_is_a_usage_error_with_a_message_and_a_command() ->
         assert error.ctx.command_path
 
 
-def test_an_unknown_option_and_a_bare_call_are_told_apart() -> None:
+def test_an_unknown_option_and_a_bare_call_are_distinguished() -> None:
     unknown: Any = trouble("send", "a", "--nonsense")
     assert is_unknown_option(unknown)
     assert unknown.option_name == "--nonsense"
@@ -41,7 +41,7 @@ def test_an_unknown_option_and_a_bare_call_are_told_apart() -> None:
     assert not is_bare_call(unknown)
 
 
-def test_a_usage_error_is_no_error_of_the_program() -> None:
+def test_a_usage_error_is_not_an_error_of_the_program() -> None:
     assert not issubclass(UsageError, (OSError, KeyboardInterrupt, typer.Exit, typer.Abort))
     assert issubclass(typer.BadParameter, UsageError)
     assert UsageError is not Exception

@@ -76,7 +76,7 @@ def test_the_bar_shows_the_share_that_is_settled() -> None:
     assert "━" not in painting(_MOMENT, None, 1000.0, "", 80)[0].plain
 
 
-def test_time_left_takes_a_wait_into_account_and_is_not_told_when_unknown() -> None:
+def test_time_left_includes_a_wait_and_is_not_shown_when_unknown() -> None:
     def told(moment: Progress, expected: int | None) -> str:
         return " ".join(line.plain for line in painting(moment, expected, 100.0, "", 200))
 
@@ -118,7 +118,7 @@ def test_without_a_terminal_there_is_a_plain_line_every_ten_seconds() -> None:
     assert "60 unknown" in lines[0]
 
 
-def test_a_wait_and_a_stop_are_told_at_once_and_once() -> None:
+def test_a_wait_and_a_stop_are_printed_immediately_and_only_once() -> None:
     terminal, written = _terminal()
     report = LineView(terminal, _Clock())
     for moment, stopping in (
@@ -132,7 +132,7 @@ def test_a_wait_and_a_stop_are_told_at_once_and_once() -> None:
     assert written.getvalue().splitlines() == ["waiting 12 s for Braze's rate limit to reset", "stopping"]
 
 
-def test_a_ramp_is_told_in_each_form_and_once_in_lines() -> None:
+def test_a_ramp_is_shown_in_each_form_and_only_once_in_lines() -> None:
     slow = replace(_MOMENT, rate_now=5.0, rate_asked=69.4, ramping_s=42.0)
     told = "speeding up after the canary: 5 of 69 requests a second, full rate in 42 s"
     assert told in "\n".join(line.plain for line in painting(slow, 3000, 50.0, "", 100))
@@ -198,7 +198,7 @@ def stuck() -> Iterator[_Stuck]:
     report.go.set()
 
 
-def test_whoever_tells_never_waits_for_a_terminal_that_stands_still(stuck: _Stuck) -> None:
+def test_the_narrator_never_waits_for_a_blocked_terminal(stuck: _Stuck) -> None:
     with Narrator(stuck) as narrator:
         narrator.moment(_MOMENT)
         assert stuck.begun.wait(20)
@@ -215,13 +215,13 @@ class _Broken(Silence):
         raise ZeroDivisionError
 
 
-def test_a_mistake_in_telling_harms_nothing_else() -> None:
+def test_an_error_in_printing_does_not_affect_the_run() -> None:
     with Narrator(_Broken()) as narrator:
         narrator.moment(_MOMENT)
         narrator.clear()
 
 
-def test_nothing_is_told_while_a_question_stands(stuck: _Stuck) -> None:
+def test_no_progress_is_printed_during_a_prompt(stuck: _Stuck) -> None:
     stuck.go.set()
     with Narrator(stuck) as narrator:
         with narrator.silent():

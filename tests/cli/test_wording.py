@@ -130,7 +130,7 @@ def test_a_preview_fits_and_its_numbers_line_up(width: int) -> None:
     assert "7 invalid_value, 1 missing_identifier" in " ".join(" ".join(lines).split())
 
 
-def test_a_preview_of_more_of_a_run_tells_what_came_of_it_and_what_goes_again() -> None:
+def test_a_preview_of_a_resumed_run_shows_its_state_and_what_is_sent_again() -> None:
     doubt = Doubt(750, 15, "no answer came", "accepted", "2026-02-28T10:15:00.000Z", "2026-02-28T10:16:00.000Z")
     about = replace(_PREVIEW, report=None, standing=_SUMMARY, again={"unknown": 750}, doubts=(doubt,), recipients=1750)
     told = "\n".join(line.plain for line in messages.preview(about, 80))
@@ -144,7 +144,7 @@ def test_a_preview_of_more_of_a_run_tells_what_came_of_it_and_what_goes_again() 
     assert "10:15:00 to 10:16:00 UTC, in 15 batches" in " ".join(told.split())
 
 
-def test_evidence_names_each_moment_once_and_the_day_where_it_changes() -> None:
+def test_evidence_shows_each_time_once_and_the_day_where_it_changes() -> None:
     def told(until: str) -> str:
         doubt = Doubt(50, 1, "no answer came", "", "2026-02-28T23:59:58.100Z", until)
         return " ".join(line.plain for line in messages.doubts((doubt,), None))
@@ -176,7 +176,7 @@ def test_a_run_takes_one_line_of_an_ordinary_terminal() -> None:
     assert wide[0].split() == ["RUN", "STATE", "ROWS", "ACCEPTED", "NEEDS", "ATTENTION", "STARTED", "(UTC)"]
 
 
-def test_a_broadcast_shows_what_became_of_its_request_and_no_rows() -> None:
+def test_a_broadcast_shows_the_outcome_of_its_request_and_no_rows() -> None:
     lines = _lines(_BROADCAST, 80)
     assert lines[0] == f"Broadcast {_LONG_ID} finished. It needs your attention"
     told = "\n".join(lines)
@@ -188,7 +188,7 @@ def test_a_broadcast_shows_what_became_of_its_request_and_no_rows() -> None:
     assert _lines(replace(_BROADCAST, broadcast=BroadcastResult("accepted", "d1")), 80)[0].endswith(" finished")
 
 
-def test_mended_rows_are_sent_as_the_run_was_and_a_rehearsal_s_unknown_rows_are_not_asked_about() -> None:
+def test_fixed_rows_are_sent_like_the_run_and_a_rehearsals_unknown_rows_are_not_looked_up() -> None:
     given = {"--config": str(Path("winter.toml").absolute()), "--campaign-id": "c 1"}
     lines = [line.plain for line in summaries.summary(_SUMMARY, 80, Origin(sandbox=True, given=given))]
     [send] = [line.strip() for line in lines if "bulk-sender send" in line]

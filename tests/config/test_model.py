@@ -142,7 +142,7 @@ def test_a_wrong_value_is_refused_by_its_key(file: Path, text: str, complaint: s
     assert complaint in refusal(file, text)
 
 
-def test_all_that_is_wrong_is_said_at_once(file: Path) -> None:
+def test_all_errors_are_reported_together(file: Path) -> None:
     found = refusal(file, "[braze]\nendpont = 'x'\n[delivery]\nconcurrency = 0\nattempts = 0")
     assert {"braze.endpont", "delivery.concurrency", "delivery.attempts"} <= set(re.findall(r"[\w.]+", found))
 
@@ -191,7 +191,7 @@ def test_a_rate_is_a_number_per_unit(text: str, per_second: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "5/", "/hour", "5/week", "five/hour", "5/hour/hour", "1e9/second", "5 hour"])
-def test_what_is_no_rate_is_refused_with_the_form_wanted(text: str) -> None:
+def test_an_invalid_rate_is_refused_with_the_expected_form(text: str) -> None:
     with pytest.raises(ValueError, match="use N/second"):
         Rate.parse(text)
 
@@ -225,7 +225,7 @@ def test_a_canvas_given_later_replaces_the_campaign(file: Path, form: str) -> No
     assert (config.is_canvas, config.target, config.braze.campaign_id) == (True, "v", None)
 
 
-def test_an_override_over_something_that_is_no_table_is_refused(file: Path) -> None:
+def test_an_override_of_something_other_than_a_table_is_refused(file: Path) -> None:
     file.write_text("braze = 'x'")
     for given_config in (file, {"braze": "x"}):
         with pytest.raises(ConfigError, match="braze must be a table"):

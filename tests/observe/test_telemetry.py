@@ -99,7 +99,7 @@ def test_the_span_is_a_child_of_what_the_environment_names() -> None:
     assert f"{span.parent.span_id:x}" == "2" * 16
 
 
-def test_a_real_run_tells_every_request_and_nobodys_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_run_reports_every_request_and_no_personal_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collector = Collector()
     monkeypatch.setattr("bulk_sender.run.caller.observers_for", lambda *_, **__: Observers([collector.telemetry]))
     with braze(weather="lost-answers", seed=3) as running:

@@ -224,7 +224,7 @@ def test_the_intent_is_in_the_journal_before_the_request_arrives(bench: Bench) -
     assert (batch.attempts, batch.size, batch.status, batch.verdict) == (1, 0, "unknown", None)
 
 
-def test_a_broadcast_in_doubt_stays_so_until_its_operator_decides(bench: Bench) -> None:
+def test_an_unknown_broadcast_stays_unknown_until_its_operator_decides(bench: Bench) -> None:
     with scripted(lambda *_: None) as braze:
         summary = bench.broadcast(braze.url)
         assert (status(summary), summary.state, summary.exit_code) == ("unknown", "finished", 1)
@@ -265,7 +265,7 @@ def test_a_process_killed_during_its_request_leaves_doubt_and_nothing_more_is_se
     assert summary.broadcast is not None and summary.broadcast.error_code == "process_ended"
 
 
-def test_a_broadcast_that_was_proved_unsent_goes_on_when_it_is_confirmed_again(bench: Bench) -> None:
+def test_a_broadcast_proved_unsent_is_sent_when_confirmed_again(bench: Bench) -> None:
     answers = iter([Answer(401, {"message": "Invalid API key"}), TAKEN])
     with scripted(lambda *_: next(answers)) as braze:
         stopped = bench.broadcast(braze.url)
@@ -306,7 +306,7 @@ def test_a_paused_canvas_takes_it_with_a_notice_that_is_kept(bench: Bench) -> No
     ],
     ids=["accepted", "unknown", "failed", "not sent"],
 )
-def test_the_report_says_what_became_of_it(bench: Bench, answer: Answer | None, said: str, next_step: str) -> None:
+def test_the_report_shows_the_outcome(bench: Bench, answer: Answer | None, said: str, next_step: str) -> None:
     with scripted(lambda *_: answer) as braze:
         bench.broadcast(braze.url)
     markup = (bench.runs / "b" / "report.html").read_text(encoding="utf-8")

@@ -94,7 +94,7 @@ def test_a_run_that_waits_for_its_window_can_be_stopped_and_everything_is_in_its
     assert (summary.state, summary.reason, summary.not_sent) == ("stopped", "not today", 120)
 
 
-def test_the_window_closes_on_a_run_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_window_closes_on_a_run_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_clock(monkeypatch, NOON + timedelta(minutes=59, seconds=59))
     control = bs.Control()
 

@@ -159,7 +159,7 @@ def test_a_request_that_braze_refuses_whatever_the_rows_stops_the_run(tmp_path: 
 # ----- going on with a run
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was_and_sends_everybody_once(workplace: Workplace) -> None:
+def test_a_stopped_run_resumes_where_it_stopped_and_sends_to_everybody_once(workplace: Workplace) -> None:
     rows = [*people(170), "u3,Rome", ",Rome", "u200,Oslo"]
     source = workplace.write(*rows)
     stopped = workplace.send(source, guards=bs.Guards(canary=60))
@@ -177,7 +177,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was_and_sends_everybody_once(wo
     assert {key_of(line): [line["dispatch_id"]] for line in lines if line["dispatch_id"]} == workplace.taken()
 
 
-def test_a_run_with_a_configured_mapping_goes_on_as_well(workplace: Workplace) -> None:
+def test_a_run_with_a_configured_mapping_resumes_as_well(workplace: Workplace) -> None:
     config = ROOT / "config" / "campaign-external-ids.toml"
     source = SAMPLES / "customers.csv"
     assert workplace.send(source, config=config, guards=bs.Guards(canary=50)).state == "stopped"
@@ -186,7 +186,7 @@ def test_a_run_with_a_configured_mapping_goes_on_as_well(workplace: Workplace) -
     assert workplace.braze.ledger.twice() == {}
 
 
-def test_the_same_call_again_goes_on_with_a_stopped_run_and_only_reports_a_finished_one(workplace: Workplace) -> None:
+def test_the_same_call_again_resumes_a_stopped_run_and_only_reports_a_finished_one(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
     assert workplace.send(source, guards=bs.Guards(canary=50)).state == "stopped"
     finished = workplace.send(source)
@@ -212,7 +212,7 @@ def test_an_input_changed_by_one_byte_is_refused(workplace: Workplace, canary: i
     assert workplace.taken() == taken
 
 
-def test_an_input_that_is_gone_is_refused_unless_it_was_read_to_its_end(workplace: Workplace) -> None:
+def test_a_missing_input_is_refused_unless_it_was_read_to_its_end(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
     workplace.send(source)
     moved = shutil.move(source, workplace.folder / "elsewhere.csv")
@@ -252,7 +252,7 @@ def test_how_a_run_is_delivered_may_change(workplace: Workplace) -> None:
 # ----- rejected rows
 
 
-def test_rejected_rows_are_mended_and_sent_as_a_run_of_their_own(workplace: Workplace) -> None:
+def test_rejected_rows_are_fixed_and_sent_as_a_separate_run(workplace: Workplace) -> None:
     config = ROOT / "config" / "campaign-external-ids.toml"
     workplace.send(SAMPLES / "customers.csv", config=config)
     first = workplace.taken()

@@ -37,7 +37,7 @@ def test_standard_input_is_sent_under_its_name(tmp_path: Path, monkeypatch: pyte
     assert results["source"].unique().to_list() == ["standard input"]
 
 
-def test_a_run_broken_off_goes_on_from_its_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes_from_its_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk, "CHUNK_CELLS", 100)
     whole = Input.read
 
