@@ -19,7 +19,9 @@ import bulk_sender
 from benchmarks import measure
 
 ROOT = Path(__file__).parents[1]
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+GIVEN = os.environ.get("BULK_SENDER_DISTRIBUTIONS")
+"""A folder with a wheel and a source distribution to test instead of newly built ones: those about to be released."""
 
 
 def run(*command: object, cwd: Path = ROOT, timeout: float = 280) -> str:
@@ -33,9 +35,10 @@ def run(*command: object, cwd: Path = ROOT, timeout: float = 280) -> str:
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The wheel and the source distribution, built without a network."""
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT)
+    """The wheel and the source distribution, built without a network unless they are given."""
+    out = Path(GIVEN).resolve() if GIVEN else tmp_path_factory.mktemp("dist")
+    if not GIVEN:
+        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT)
     [wheel], [sdist] = out.glob("*.whl"), out.glob("*.tar.gz")
     return wheel, sdist
 
@@ -58,6 +61,7 @@ def test_the_source_distribution_has_what_its_tests_need(distributions: tuple[Pa
     with tarfile.open(distributions[1]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for needed in (
+        "bulk_sender/py.typed",
         "pyproject.toml",
         "README.md",
         "LICENSE",
@@ -119,7 +123,9 @@ def installed(python: Path, distribution: Path, folder: Path) -> Callable[..., s
 
 
 def pythons() -> list[Path]:
-    """The interpreters of the supported versions that this machine has, by pyenv or on the path."""
+    """Interpreters of the supported versions on this machine. For given distributions, only the one running this."""
+    if GIVEN:
+        return [Path(sys.executable)]
     found = []
     for version in VERSIONS:
         places = [*Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), Path(f"/usr/bin/python{version}")]
