@@ -6,10 +6,16 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from bulk_sender.errors import require_posix
+
 
 class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return _plain(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        require_posix()
+        return super().invoke(ctx)
 
 
 class Group(TyperGroup):
