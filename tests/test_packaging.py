@@ -86,6 +86,17 @@ def test_every_extra_is_documented() -> None:
         assert re.search(rf"\[[\w,]*\b{extra}\b[\w,]*\]|`{extra}`", documents), extra
 
 
+def test_hints_name_packages_of_the_extras_and_work_for_an_installation_from_source() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = " ".join(requirement for extra in project["optional-dependencies"].values() for requirement in extra)
+    code = "".join(file.read_text() for file in (ROOT / "bulk_sender").rglob("*.py"))
+    assert not re.search(r"bulk-sender\[", code), "the package is not on an index for everyone"
+    named = re.findall(r"pip install ([a-z][a-z -]*)", code)
+    assert len(named) >= 3
+    for package in " ".join(named).split():
+        assert re.search(rf"(^| ){package}>=", wanted), package
+
+
 def test_every_pin_is_a_name_and_a_version_and_covers_what_is_installed() -> None:
     lines = (ROOT / ".ci" / "constraints.txt").read_text().split("\n")
     pins = [line for line in lines if line]
