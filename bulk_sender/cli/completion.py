@@ -18,12 +18,12 @@ def runs(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """The runs in ``--runs-dir``, when that stands before on the line, else in the default place; each with its state,
     which some shells show.
     """
+    from bulk_sender import journal as journals
     from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
-    from bulk_sender.run.folder import run_ids
 
     runs_dir = Path(ctx.params.get("runs_dir") or DEFAULT_RUNS_DIR)
     try:
-        return [(name, _state(runs_dir / name)) for name in run_ids(runs_dir) if name.startswith(incomplete)]
+        return [(name, _state(runs_dir / name)) for name in journals.run_names(runs_dir) if name.startswith(incomplete)]
     except OSError:
         return []
 

@@ -91,37 +91,11 @@ def one_of(value: str, allowed: tuple[str, ...], option: str) -> str:
     return value
 
 
-def overrides(
-    *,
-    campaign_id: str | None = None,
-    canvas_id: str | None = None,
-    endpoint: str | None = None,
-    limit: int | None = None,
-    rate: str | None = None,
-    concurrency: int | None = None,
-) -> dict[str, Any]:
-    """Flags by the configuration's dotted keys; each is validated by itself, so that an error names the flag.
+def settings(**flags: str | int | None) -> dict[str, Any]:
+    """Return the flags that were given as plain keywords of the Python functions.
 
-    Raises ConfigError.
+    Each is validated alone, so that an error names the flag. Raises ConfigError.
     """
-    from bulk_sender.config.model import Config
+    from bulk_sender.run.settings import flag, validated
 
-    given = {
-        "braze.campaign_id": ("--campaign-id", campaign_id),
-        "braze.canvas_id": ("--canvas-id", canvas_id),
-        "braze.endpoint": ("--endpoint", endpoint),
-        "input.limit": ("--limit", limit),
-        "delivery.rate": ("--rate", rate),
-        "delivery.concurrency": ("--concurrency", concurrency),
-    }
-    if campaign_id is not None and canvas_id is not None:
-        raise ConfigError("--campaign-id and --canvas-id are both given", hint="a run triggers one of them")
-    found = {key: value for key, (_, value) in given.items() if value is not None}
-    for key, value in found.items():
-        table, name = key.split(".")
-        flag = given[key][0]
-        try:
-            Config.parse({table: {name: value}}, where=flag)
-        except ConfigError as error:
-            raise ConfigError(str(error), hint=f"mend {flag} and run the command again") from None
-    return found
+    return validated(flags, spelling=flag)

@@ -16,7 +16,7 @@ _EXAMPLE = "write it like 09:00-20:00 Europe/Paris or mon-fri 09:00-20:00 Europe
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SendingHours:
     """From ``start`` (included) to ``end`` (excluded), local time of ``zone``, on ``days`` (0 is Monday).
 
     One that ends before it starts goes over midnight and belongs to the day on which it starts.
@@ -28,7 +28,7 @@ class Window:
     days: frozenset[int] = frozenset(range(7))
 
     @classmethod
-    def parse(cls, text: str) -> Window:
+    def parse(cls, text: str) -> SendingHours:
         """Raises ValueError that says what is wrong and gives an example."""
         match = _FORM.fullmatch(text.strip())
         if match is None:

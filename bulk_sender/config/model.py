@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from bulk_sender.config.base import Constant, JsonObject, Model
-from bulk_sender.config.hours import Window
+from bulk_sender.config.hours import SendingHours
 from bulk_sender.config.loading import overlaid, read_toml, refuse_keys
 from bulk_sender.config.problems import explain
 from bulk_sender.config.rate import Rate
@@ -32,7 +32,7 @@ FieldType = Literal["string", "integer", "float", "boolean", "datetime", "date",
 IDENTIFIERS = ("external_user_id", "email", "user_alias", "braze_id")
 
 
-class Source(Model):
+class FieldSource(Model):
     """Where one field comes from: a ``column``, or a constant ``value``; ``type`` and ``format`` convert it."""
 
     column: str | None = None
@@ -64,28 +64,28 @@ def _prioritization(raw: Any) -> Any:
     return {"value": raw} if isinstance(raw, list) else _source(raw)
 
 
-FieldSource = Annotated[Source, BeforeValidator(_source)]
+ColumnOrSource = Annotated[FieldSource, BeforeValidator(_source)]
 
 
 class AliasSource(Model):
     """Where the two parts of a user alias come from."""
 
-    alias_name: FieldSource
-    alias_label: FieldSource
+    alias_name: ColumnOrSource
+    alias_label: ColumnOrSource
 
 
 class RecipientConfig(Model):
     """Where each field of a recipient comes from. Empty: the columns' names are the mapping."""
 
-    external_user_id: FieldSource | None = None
-    email: FieldSource | None = None
+    external_user_id: ColumnOrSource | None = None
+    email: ColumnOrSource | None = None
     user_alias: AliasSource | None = None
-    braze_id: FieldSource | None = None
-    prioritization: Annotated[Source, BeforeValidator(_prioritization)] | None = None
-    send_to_existing_only: FieldSource | None = None
-    trigger_properties: dict[str, FieldSource] = Field(default_factory=dict)
-    attributes: dict[str, FieldSource] = Field(default_factory=dict)
-    subscription_groups: dict[str, FieldSource] = Field(default_factory=dict)
+    braze_id: ColumnOrSource | None = None
+    prioritization: Annotated[FieldSource, BeforeValidator(_prioritization)] | None = None
+    send_to_existing_only: ColumnOrSource | None = None
+    trigger_properties: dict[str, ColumnOrSource] = Field(default_factory=dict)
+    attributes: dict[str, ColumnOrSource] = Field(default_factory=dict)
+    subscription_groups: dict[str, ColumnOrSource] = Field(default_factory=dict)
     """Subscription group id → the column that holds ``subscribed`` or ``unsubscribed``."""
     identifier_order: tuple[str, ...] = ()
     """The identifiers in the order they were written: the first that is not empty wins."""
@@ -139,6 +139,15 @@ class BrazeConfig(Model):
         if self.canvas_id and self.send_id:
             raise ValueError("send_id belongs to campaigns, not to a Canvas")
         return self
+
+    @property
+    def is_canvas(self) -> bool:
+        return self.canvas_id is not None
+
+    @property
+    def target(self) -> str | None:
+        """The campaign's or Canvas' id."""
+        return self.canvas_id or self.campaign_id
 
 
 class Attachment(Model):
@@ -272,7 +281,7 @@ class DeliveryConfig(Model):
     @classmethod
     def _is_a_window(cls, value: str | None) -> str | None:
         if value is not None:
-            Window.parse(value)
+            SendingHours.parse(value)
         return value
 
     @property
@@ -321,12 +330,12 @@ class Config(Model):
 
     @property
     def is_canvas(self) -> bool:
-        return self.braze.canvas_id is not None
+        return self.braze.is_canvas
 
     @property
     def target(self) -> str | None:
         """The campaign's or Canvas' id."""
-        return self.braze.canvas_id or self.braze.campaign_id
+        return self.braze.target
 
     def frozen_settings(self) -> JsonObject:
         """What must not change between the parts of one run: all that decides the bodies and where they go."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from bulk_sender.guessing.column_names import is_code
-from bulk_sender.recipients.mapping import Field, Identifier, Mapping
+from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 
 INSIGHT_ROWS = 20_000
 _MOST = 0.9
@@ -20,7 +20,7 @@ _MOJIBAKE = r"[ÃÂ][\u0080-\u00bf]|â€|\ufffd"
 """UTF-8 read as something else, or an encoding that had no letter for it."""
 
 
-def insights(sample: pl.DataFrame, mapping: Mapping) -> list[str]:
+def insights(sample: pl.DataFrame, mapping: RecipientMapping) -> list[str]:
     """Warnings about the first rows of an input, in words that name the column."""
     if not len(sample):
         return []

@@ -15,7 +15,7 @@ import anyio
 from bulk_sender.observe.events import Attempt, Beginning, Observer, log
 
 if TYPE_CHECKING:
-    from bulk_sender.config.model import Config
+    from bulk_sender.config.model import NotifyConfig
     from bulk_sender.observe.events import Progress
     from bulk_sender.reporting.summary import Summary
 
@@ -73,7 +73,7 @@ class Observers(Observer):
 
 
 def observers_for(
-    config: Config,
+    notify: NotifyConfig | None,
     environment: Mapping[str, str],
     *,
     on_progress: Callable[[Progress], object] | None = None,
@@ -87,10 +87,10 @@ def observers_for(
         from bulk_sender.observe.metrics_file import MetricsFile
 
         found.append(MetricsFile.at(Path(metrics_file)))
-    if config.notify is not None:
+    if notify is not None:
         from bulk_sender.observe.notification import Notification
 
-        found.append(Notification.to(config.notify, environment))
+        found.append(Notification.to(notify, environment))
     from bulk_sender.observe import telemetry
 
     if telemetry.is_wanted(environment):

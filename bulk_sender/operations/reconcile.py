@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import check_url
 from bulk_sender.braze.receipts import EXPORT_PATH, EXPORT_RATE, Finding, Inquiry, Person, Suspect, questions
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
@@ -23,17 +23,20 @@ from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal import chunks
+from bulk_sender.journal.answers import AttemptRef
+from bulk_sender.journal.chunks import chunk_rows
+from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import Status
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.facts import Facts
-from bulk_sender.run.folder import run_folder, run_ids
-from bulk_sender.run.settings import load_config
+from bulk_sender.run.facts import sandbox_of
+from bulk_sender.run.folder import run_folder
+from bulk_sender.run.settings import environment_of, http_settings, load_config, overrides_of
 from bulk_sender.run.standing import rewritten
 from bulk_sender.run.target import credential_for
+from bulk_sender.text.times import iso
 
 SETTLE_S = 600.0
 """Seconds to let pass after a request before its receipts are asked about."""
@@ -111,6 +114,7 @@ async def reconcile_async(
     apply: bool = False,
     settle_s: float = SETTLE_S,
     rate: str = EXPORT_RATE,
+    endpoint: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
@@ -131,10 +135,12 @@ async def reconcile_async(
     about. Without ``apply`` the run may be under way meanwhile. Raises BulkSenderError; the key needs the
     permission ``users.export.ids``.
     """
-    environment = os.environ if environment is None else environment
+    overrides = overrides_of({"endpoint": endpoint, "overrides": overrides})
     folder = run_folder(Path(runs_dir), run)
-    with Journal.hold(folder) if apply else Journal.look(folder) as journal:
-        facts = Facts.of(journal)
+    ref = RunRef.at(folder)
+    writer = journals.open(ref) if apply else None
+    with writer or journals.read(ref) as journal:
+        facts = journal.facts()
         _refuse_what_cannot_be_asked(journal, facts, overrides)
         settings = load_config(facts.revived(), overrides)
         suspects = list(_suspects(journal))
@@ -142,12 +148,12 @@ async def reconcile_async(
         settled = [suspect for suspect in suspects if suspect.last_sent <= settled_before]
         inquiry = Inquiry()
         if settled:
-            key = credential_for(facts.sandbox, environment)
+            key = credential_for(sandbox_of(facts), environment_of({"environment": environment}))
             inquiry = await _ask(settings, key, settled, rate, on_progress)
         shared = _sent_elsewhere(journal, settings, settled)
         rows = tuple(_row(suspect, inquiry, shared, settled_before) for suspect in suspects)
         batches = tuple(_batches(rows, settings))
-        summary = _apply(journal, batches) if apply else None
+        summary = _apply(writer, batches) if writer is not None else None
     return Reconciliation(
         folder.name, settings.target or "", rows, batches, inquiry.requests, inquiry.stopped, apply, summary
     )
@@ -156,40 +162,34 @@ async def reconcile_async(
 reconcile = blocking(reconcile_async)
 
 
-def _refuse_what_cannot_be_asked(journal: Journal, facts: Facts, overrides: Mapping[str, Any] | None) -> None:
-    name = journal.folder.name
+def _refuse_what_cannot_be_asked(journal: RunReader, facts: Facts, overrides: Mapping[str, Any]) -> None:
+    name = journal.run.name
     if facts.broadcast:
         raise InputError(
             f"run {name!r} is a broadcast: it has no rows to ask Braze about",
             hint="look for its dispatch in Braze, then bulk-sender resolve records what you found",
         )
-    if facts.sandbox and not (overrides or {}).get("braze.endpoint"):
+    if facts.sandbox and not overrides.get("braze.endpoint"):
         raise ConfigError(
             f"run {name!r} was sent to a sandbox inside its process, which is gone with what it knew",
             hint="give the address of a sandbox that was served on its own with --endpoint, or use resolve",
         )
 
 
-def _suspects(journal: Journal) -> Iterator[Suspect]:
+def _suspects(journal: RunReader) -> Iterator[Suspect]:
     """The unknown rows of the run, in order."""
-    unknown = journal.query(
-        "SELECT batch, chunk, first, size, sent_at, (SELECT min(a.at) FROM attempt a"
-        " LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = state.batch"
-        " AND coalesce(o.status, 'unknown') = 'unknown') AS since"
-        " FROM state WHERE status = 'unknown' ORDER BY chunk, first"
-    )
     chunk, rows = 0, pl.DataFrame()
-    for batch in unknown:
-        if batch["chunk"] != chunk:
-            chunk = batch["chunk"]
-            rows = chunks.chunk_rows(journal, chunk).filter(verdict="valid").select("row", "recipient")
-        for row, recipient in rows.slice(batch["first"], batch["size"]).iter_rows():
+    for batch in journal.doubtful_batches():
+        if batch.chunk != chunk:
+            chunk = batch.chunk
+            rows = chunk_rows(journal, chunk).filter(verdict="valid").select("row", "recipient")
+        for row, recipient in rows.slice(batch.first, batch.size).iter_rows():
             yield Suspect(
                 row,
-                batch["batch"],
+                batch.id,
                 Person.of(json.loads(recipient)),
-                datetime.fromisoformat(batch["since"] or batch["sent_at"]),
-                datetime.fromisoformat(batch["sent_at"]),
+                datetime.fromisoformat(batch.since),
+                datetime.fromisoformat(batch.sent_at),
             )
 
 
@@ -204,7 +204,7 @@ async def _ask(
         pace = Pace(Rate.parse(rate).per_second)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    client = client_factory(settings, check_url(settings.braze.endpoint) + EXPORT_PATH, key)()
+    client = client_factory(http_settings(settings), check_url(settings.braze.endpoint) + EXPORT_PATH, key)()
     try:
         return await ask(
             questions(suspect.person for suspect in suspects),
@@ -218,7 +218,7 @@ async def _ask(
         await client.aclose()
 
 
-def _sent_elsewhere(journal: Journal, settings: Config, suspects: list[Suspect]) -> set[tuple[str, str]]:
+def _sent_elsewhere(journal: RunReader, settings: Config, suspects: list[Suspect]) -> set[tuple[str, str]]:
     """Who of the suspects, by kind and identifier, may have the message from another batch than their own."""
     if not suspects:
         return set()
@@ -230,23 +230,23 @@ def _sent_elsewhere(journal: Journal, settings: Config, suspects: list[Suspect])
     found: set[tuple[str, str]] = set()
     if settings.input.duplicates == "allow":
         found.update(_met(journal, people, pl.col("batch") != pl.col("own")))
-    since = _iso(min(suspect.since for suspect in suspects) - LATE)
-    for other in run_ids(journal.folder.parent):
-        if other == journal.folder.name:
+    since = iso(min(suspect.since for suspect in suspects) - LATE)
+    for other in journals.run_names(journal.run.folder.parent):
+        if other == journal.run.name:
             continue
-        with suppress(BulkSenderError), Journal.look(journal.folder.parent / other) as reading:
+        with suppress(BulkSenderError), journals.read(RunRef.at(journal.run.folder.parent / other)) as reading:
             if _is_run_of(settings, reading, since):
                 found.update(_met(reading, people, pl.col("sent_at") >= since))
     return found
 
 
-def _is_run_of(settings: Config, journal: Journal, since: str) -> bool:
-    braze = (journal.fact("settings") or {}).get("braze", {})
+def _is_run_of(settings: Config, journal: RunReader, since: str) -> bool:
+    braze = journal.facts().settings.get("braze", {})
     same = (braze.get("campaign_id"), braze.get("canvas_id")) == (settings.braze.campaign_id, settings.braze.canvas_id)
-    return same and bool(journal.query("SELECT 1 FROM attempt WHERE at >= ? LIMIT 1", (since,)))
+    return same and journal.has_attempts_since(since)
 
 
-def _met(journal: Journal, people: pl.DataFrame, where: pl.Expr) -> Iterator[tuple[str, str]]:
+def _met(journal: RunReader, people: pl.DataFrame, where: pl.Expr) -> Iterator[tuple[str, str]]:
     """The ``people`` in rows of a run that were or may have been sent, and fulfil ``where``."""
     sent = pl.col("status").is_in([Status.ACCEPTED.value, Status.UNKNOWN.value])
     for frame in frames.results(journal):
@@ -265,9 +265,9 @@ def _row(suspect: Suspect, inquiry: Inquiry, shared: set[tuple[str, str]], settl
         suspect.batch,
         suspect.person.kind,
         suspect.person.shown,
-        _iso(suspect.since),
+        iso(suspect.since),
         finding,
-        None if at is None else _iso(at),
+        None if at is None else iso(at),
     )
 
 
@@ -287,13 +287,9 @@ def _batches(rows: tuple[RowFinding, ...], settings: Config) -> Iterator[BatchFi
         yield BatchFinding(batch, len(group), len(times), evidence)
 
 
-def _apply(journal: Journal, batches: Iterable[BatchFinding]) -> Summary:
-    attempts = {row["batch"]: row["attempt"] for row in journal.query("SELECT batch, attempt FROM state")}
+def _apply(journal: RunWriter, batches: Iterable[BatchFinding]) -> Summary:
+    attempts = {batch.id: batch.attempt for batch in journal.doubtful_batches()}
     for found in (found for found in batches if found.proved):
-        attempt = attempts[found.batch]
-        journal.decide([(found.batch, attempt)], Status.ACCEPTED.value, f"reconcile: {found.evidence}")
+        attempt = AttemptRef(found.batch, attempts[found.batch])
+        journal.decide([attempt], Status.ACCEPTED.value, f"reconcile: {found.evidence}")
     return rewritten(journal)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -12,7 +12,7 @@ import polars as pl
 
 from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES, MAX_IDENTIFIER_BYTES
 from bulk_sender.recipients.attributes import bare, checked
-from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_WORDS, Field, Mapping
+from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_WORDS, Field, RecipientMapping
 from bulk_sender.text.clean import SHOWN
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
@@ -54,7 +54,7 @@ class Names:
         return f"\x00json{index}"
 
 
-def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
+def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[Rule]:
     """All rules, in the order in which a person would mend a row."""
     kind, identifier = pl.col(names.kind), pl.col(names.identifier)
     tried = " or ".join(f"{item.kind} (column {item.column!r})" for item in mapping.identifiers)
@@ -92,7 +92,7 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
     )
 
 
-def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     is_email = pl.col(names.kind) == "email"
     yield Rule(
         "invalid_email",
@@ -114,7 +114,7 @@ def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
 _MISSING_PRIORITIZATION = "a recipient named by e-mail needs a prioritization, such as identified|most_recently_updated"
 
 
-def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+def _existing_only_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     """send_to_existing_only: not with an alias; false demands attributes, since Braze then creates the user."""
     given = pl.col(names.json(0))
     yield Rule(
@@ -133,7 +133,7 @@ def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     )
 
 
-def _attribute_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     """Values outside of what Braze documents, where they are to be rejected."""
     for item in checked(mapping):
         value = bare(pl.col(names.json(item.index)))

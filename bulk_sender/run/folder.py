@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bulk_sender import journal as journals
 from bulk_sender.errors import BulkSenderError, ConfigError
-from bulk_sender.journal.sqlite.database import JOURNAL, UNFINISHED
+from bulk_sender.journal.store import RunRef
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}")
 
@@ -42,7 +42,7 @@ def run_id_for(*parts: object) -> str:
 
 def run_folder(runs_dir: Path, run_id: str) -> Path:
     """Where a run lives. ``run_id`` may also be a path to its folder. Raises ConfigError for an unfit name."""
-    if "/" in run_id and (Path(run_id) / JOURNAL).is_file():
+    if "/" in run_id and journals.exists(RunRef.at(Path(run_id))):
         return Path(run_id).absolute()
     if not _RUN_ID.fullmatch(run_id):
         raise ConfigError(
@@ -52,16 +52,17 @@ def run_folder(runs_dir: Path, run_id: str) -> Path:
     return (runs_dir / run_id).absolute()
 
 
-def make_run_folder(folder: Path) -> None:
+def make_run_folder(run: RunRef) -> None:
     """Create the folder, readable by its owner only. Raises BulkSenderError when it can't be, or already is.
 
     One that is empty, or in which a process died before its journal was whole, has never sent anything: it is used.
     """
+    folder = run.folder
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        if not _is_unused(folder):
+        if not _is_unused(run):
             raise BulkSenderError(
                 f"{folder} already exists, but holds no run", hint="choose another --run-id or remove it"
             )
@@ -77,16 +78,7 @@ def make_run_folder(folder: Path) -> None:
         ) from None
 
 
-def _is_unused(folder: Path) -> bool:
-    if folder.is_symlink() or not folder.is_dir():
+def _is_unused(run: RunRef) -> bool:
+    if run.folder.is_symlink() or not run.folder.is_dir():
         return False
-    names = {path.name for path in folder.iterdir()}
-    return not names or (UNFINISHED in names and JOURNAL not in names)
-
-
-def run_ids(runs_dir: Path) -> Iterator[str]:
-    """The runs in a folder, by name."""
-    if runs_dir.is_dir():
-        for folder in sorted(runs_dir.iterdir()):
-            if (folder / JOURNAL).is_file():
-                yield folder.name
+    return next(run.folder.iterdir(), None) is None or journals.is_unfinished(run)

@@ -15,8 +15,8 @@ from bulk_sender.cli.render import inspection as reports
 from bulk_sender.cli.render import preview as messages
 from bulk_sender.cli.render import summary as summaries
 from bulk_sender.cli.render.layout import STYLES, duration, notice, number, run_command, wrapped
+from bulk_sender.journal.answers import Doubt
 from bulk_sender.planning.report import CheckReport
-from bulk_sender.reporting.doubts import Doubt
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.summary import BroadcastResult, Summary
 from bulk_sender.run.preview import Preview

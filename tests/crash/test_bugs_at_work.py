@@ -158,7 +158,7 @@ def test_a_run_that_is_aborted_before_it_begins_sends_nothing(scene: Scene) -> N
             run_id="run",
             runs_dir=scene.runs_dir,
             environment=environment,
-            control=control,
+            watch=bs.Watch(control=control),
         )
         assert (summary.state, summary.exit_code) == ("interrupted", 130)
         assert not server.ledger.requests

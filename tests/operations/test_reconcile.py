@@ -34,12 +34,13 @@ from bulk_sender.delivery.inquiry import ask
 from bulk_sender.errors import ConfigError, CredentialError, InputError
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.operations.reconcile import Reconciliation
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.settings import http_settings
 from bulk_sender.sandbox import run_in_thread
 from tests.kit.scripted import Answer, Scripted, scripted
+from tests.kit.tables import table
 
 KEY = "test-key-0123456789"
 Columns = Mapping[str, Sequence[str]]
@@ -84,8 +85,7 @@ class Bench:
             return list(csv.DictReader(file))
 
     def decisions(self, run: str = "r") -> list[dict[str, Any]]:
-        with Journal.look(self.runs / run) as journal:
-            return journal.query("SELECT batch, attempt, status, at, user, why FROM decision ORDER BY id")
+        return table(self.runs / run, "decision")
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ def put(braze: Scripted, people: Sequence[Person], rate: float = 1000.0) -> Inqu
     config = Config.parse({"braze": {"campaign_id": CAMPAIGN}}, where="the test")
 
     async def run() -> Inquiry:
-        client = client_factory(config, braze.url + EXPORT_PATH, Credential.check(KEY))()
+        client = client_factory(http_settings(config), braze.url + EXPORT_PATH, Credential.check(KEY))()
         try:
             return await ask(
                 questions(people), client, Pace(rate, rng=NoPauses()), CAMPAIGN, canvas=False, rng=NoPauses()
@@ -434,7 +434,7 @@ def test_receipts_are_compared_by_brazes_clock() -> None:
 def test_a_run_whose_sandbox_is_gone_is_refused_unless_an_endpoint_is_given(bench: Bench, tmp_path: Path) -> None:
     file = write(tmp_path / "p.csv", people(3_000))
     config = {"delivery": {"breaker": 1000}}
-    sent = bs.send(file, config=config, sandbox=True, weather="lost-answers", run_id="r", runs_dir=bench.runs)
+    sent = bs.send(file, config=config, sandbox=bs.Sandbox(weather="lost-answers"), run_id="r", runs_dir=bench.runs)
     assert sent.unknown
     with pytest.raises(ConfigError, match="sandbox inside its process"):
         bench.reconcile()

@@ -11,13 +11,13 @@ import pytest
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.recipients.encode import encode
-from bulk_sender.recipients.mapping import Mapping, resolve
+from bulk_sender.recipients.mapping import RecipientMapping, resolve
 
 CAMPAIGN = {"braze": {"campaign_id": "c"}}
 CANVAS = {"braze": {"canvas_id": "c"}}
 
 
-def mapped(schema: dict[str, Any] | list[str], settings: dict[str, Any] | None = None) -> Mapping:
+def mapped(schema: dict[str, Any] | list[str], settings: dict[str, Any] | None = None) -> RecipientMapping:
     types = dict.fromkeys(schema, pl.String()) if isinstance(schema, list) else schema
     return resolve(pl.Schema(types), Config.parse(settings or {}, where="the test"))
 

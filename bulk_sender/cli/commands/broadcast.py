@@ -10,12 +10,12 @@ import typer
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import RUNS_DIR, AsJson, CampaignId, CanvasId, ConfigFile, Endpoint, Quiet, RunsDir, Yes
-from bulk_sender.cli.options import overrides as overrides_of
+from bulk_sender.cli.options import settings as settings_of
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from bulk_sender.delivery.broadcast import BroadcastPreview
+    from bulk_sender.run.preview import BroadcastPreview
 
 
 def broadcast(
@@ -44,34 +44,31 @@ def broadcast(
 
     terminal.set_up(quiet=quiet)
     must_be_able_to_ask(yes, "broadcast")
-    settings = overrides_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
+    plain = settings_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
 
     import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    watch = Watch(yes=yes)
-    handles = watch.handles()
+    session = Session(yes=yes)
 
     def agree(about: BroadcastPreview) -> bool:
         terminal.say(_shown(about, sandbox, terminal.width), always=not yes)
         if not about.known_host and not sandbox:
             terminal.warn(f"{about.endpoint} is not among the known Braze instances: is it spelt right?")
         terminal.say([""], always=not yes)
-        return yes or watch.ask("Send it?")
+        return yes or session.ask("Send it?")
 
-    code = watch.deliver(
+    code = session.deliver(
         lambda: bs.broadcast_async(
             config,
             confirm_campaign=confirm,
-            overrides=settings,
-            run_id=run_id,
-            runs_dir=runs_dir,
+            confirm=agree,
+            run=bs.RunName(id=run_id, folder=runs_dir),
+            watch=session.watch(),
             sandbox=sandbox,
             environment=take_environment(),
-            confirm=agree,
-            control=handles["control"],
-            on_progress=handles["on_progress"],
+            **plain,
         ),
         nothing="has come to its outcome before: nothing was sent now.",
         as_json=as_json,

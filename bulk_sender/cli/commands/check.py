@@ -19,7 +19,7 @@ from bulk_sender.cli.options import (
     MaxRecipients,
     Quiet,
     Rate,
-    overrides,
+    settings,
 )
 
 
@@ -49,7 +49,7 @@ def check(
     some would be rejected.
     """
     terminal.set_up(quiet=quiet)
-    settings = overrides(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
+    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
 
     import bulk_sender as bs
     from bulk_sender.cli.console.narrator import Narrator
@@ -62,12 +62,11 @@ def check(
     with Narrator(report_for(terminal)) as narrator:
         report = bs.check(
             inputs,
-            config=config,
-            overrides=settings,
-            on_rows=narrator.reading,
-            hold_after=canary,
-            plan=plan,
-            max_recipients=max_recipients,
+            config,
+            write_plan=plan,
+            guards=bs.Guards(max_recipients=max_recipients, canary=canary),
+            watch=bs.Watch(on_rows=narrator.reading),
+            **plain,
         )
     if as_json:
         terminal.json(report.to_dict())

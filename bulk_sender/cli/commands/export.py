@@ -15,7 +15,7 @@ from bulk_sender.cli.options import FORMATS, RUNS_DIR, Quiet, Run, RunsDir, one_
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
 
 if TYPE_CHECKING:
-    from bulk_sender.journal.sqlite.store import Journal
+    from bulk_sender.journal.store import RunReader, RunRef
 
 STATUSES = ("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
 
@@ -58,14 +58,15 @@ def export(
         one_of(format_, FORMATS, "--format")
     statuses = {one_of(name.strip(), STATUSES, "--status") for part in status or () for name in part.split(",")}
 
-    from bulk_sender.journal.sqlite.store import Journal
+    from bulk_sender import journal as journals
+    from bulk_sender.journal.store import RunRef
     from bulk_sender.run.folder import run_folder
 
-    folder = run_folder(runs_dir, run)
+    ref = RunRef.at(run_folder(runs_dir, run))
     if output is None and not statuses:
-        _again(folder, format_)
+        _again(ref, format_)
         return
-    with Journal.look(folder) as journal:
+    with journals.read(ref) as journal:
         if output is None or str(output) == "-":
             _to_standard_output(journal, format_ or _usual(journal, plain=True), statuses or None)
         else:
@@ -73,22 +74,22 @@ def export(
             _to_file(journal, output, kind, statuses or None, force=force)
 
 
-def _again(folder: Path, kind: str | None) -> None:
+def _again(run: RunRef, kind: str | None) -> None:
     """The run's own files. Needs the run to itself, since a process that sends writes them, too."""
+    from bulk_sender import journal as journals
     from bulk_sender.cli.render.layout import shown, wrapped
-    from bulk_sender.journal.sqlite.store import Journal
     from bulk_sender.reporting.account import write_files
     from bulk_sender.run.standing import last_state
 
-    with Journal.hold(folder) as journal:
+    with journals.open(run) as journal:
         summary = write_files(journal, kind or _usual(journal), *last_state(journal))  # type: ignore[arg-type]
     names = ", ".join(shown(summary.files[name]) for name in ("results", "rejected", "summary", "report"))
     terminal.say(wrapped(names, terminal.width, indent="  ", first="written: "))
 
 
-def _usual(journal: Journal, *, plain: bool = False) -> str:
+def _usual(journal: RunReader, *, plain: bool = False) -> str:
     """The format the run was started with; for a pipe, one that can be read line by line."""
-    kind = str(journal.fact("format"))
+    kind = str(journal.facts().format)
     return "csv" if plain and kind == "parquet" else kind
 
 
@@ -96,7 +97,7 @@ def _by_name(output: Path) -> str | None:
     return {".csv": "csv", ".parquet": "parquet", ".ndjson": "ndjson", ".jsonl": "ndjson"}.get(output.suffix.lower())
 
 
-def _to_standard_output(journal: Journal, kind: str, statuses: set[str] | None) -> None:
+def _to_standard_output(journal: RunReader, kind: str, statuses: set[str] | None) -> None:
     import polars as pl
 
     from bulk_sender.reporting.rows import RESULTS, results
@@ -112,7 +113,7 @@ def _to_standard_output(journal: Journal, kind: str, statuses: set[str] | None) 
             return
 
 
-def _to_file(journal: Journal, output: Path, kind: str, statuses: set[str] | None, *, force: bool) -> None:
+def _to_file(journal: RunReader, output: Path, kind: str, statuses: set[str] | None, *, force: bool) -> None:
     from bulk_sender.cli.render.layout import shown
     from bulk_sender.reporting.files import write_results
 
@@ -127,14 +128,11 @@ def _to_file(journal: Journal, output: Path, kind: str, statuses: set[str] | Non
     terminal.say([f"written: {shown(output)}"])
 
 
-def _refuse_precious(journal: Journal, output: Path) -> None:
+def _refuse_precious(journal: RunReader, output: Path) -> None:
     """Not even --force replaces an input of the run, or what its account rests on."""
-    precious = [Path(path) for path in journal.fact("paths") or ()]
-    precious += [
-        journal.folder / name
-        for name in ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "journal.mark", "lock")
-    ]
-    for path in precious:
+    from bulk_sender import journal as journals
+
+    for path in [*map(Path, journal.facts().paths), *journals.files(journal.run)]:
         if path.exists() and output.exists() and output.samefile(path):
             raise GuardrailError(f"{output} is the run's own {path.name}: it is never replaced", hint="choose another")
 

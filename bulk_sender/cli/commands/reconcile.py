@@ -8,7 +8,7 @@ import typer
 
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import RUNS_DIR, AsJson, Endpoint, Quiet, Run, RunsDir, Yes
-from bulk_sender.cli.options import overrides as overrides_of
+from bulk_sender.cli.options import settings as settings_of
 
 if TYPE_CHECKING:
     from bulk_sender.operations.reconcile import Reconciliation
@@ -51,7 +51,7 @@ def reconcile(
         apply=apply,
         settle_s=settle,
         rate=rate,
-        overrides=overrides_of(endpoint=endpoint),
+        endpoint=settings_of(endpoint=endpoint).get("endpoint"),
         environment=take_environment(),
         runs_dir=runs_dir,
     )

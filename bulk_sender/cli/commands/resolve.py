@@ -11,7 +11,7 @@ from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import RUNS_DIR, AsJson, Quiet, Run, RunsDir, Why, Yes, one_of
 
 if TYPE_CHECKING:
-    from bulk_sender.reporting.doubts import Doubt
+    from bulk_sender.journal.answers import Doubt
 
 VERDICTS = ("accepted", "failed")
 

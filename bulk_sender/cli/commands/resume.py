@@ -22,7 +22,7 @@ from bulk_sender.cli.options import (
     Why,
     Yes,
     one_of,
-    overrides,
+    settings,
 )
 
 
@@ -40,22 +40,21 @@ def resume(
 ) -> None:
     """Go on with a stopped run: what was not sent is sent, what is in doubt stays as it is."""
     _ready_to_send("resume", yes, quiet, log_format)
-    settings = overrides(rate=rate, concurrency=concurrency)
+    plain = settings(rate=rate, concurrency=concurrency)
 
     import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    watch = Watch(yes=yes)
-    code = watch.deliver(
+    session = Session(yes=yes)
+    code = session.deliver(
         lambda: bs.resume_async(
             run,
+            guards=bs.Guards(not_after=not_after, confirm=session.confirm),
+            watch=session.watch(metrics_file),
             runs_dir=runs_dir,
-            overrides=settings,
-            not_after=not_after,
-            metrics_file=metrics_file,
             environment=take_environment(),
-            **watch.handles(),
+            **plain,
         ),
         nothing="has been finished before: nothing was sent now.",
         as_json=as_json,
@@ -82,26 +81,25 @@ def retry(
 ) -> None:
     """Send failed rows, unknown rows, or both again, as a further pass of the same run."""
     _ready_to_send("retry", yes, quiet, log_format)
-    settings = overrides(rate=rate, concurrency=concurrency)
+    plain = settings(rate=rate, concurrency=concurrency)
 
     import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
     wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
-    watch = Watch(yes=yes)
-    code = watch.deliver(
+    session = Session(yes=yes)
+    code = session.deliver(
         lambda: bs.retry_async(
             run,
             failed=failed,
             unknown=unknown,
             why=why,
+            guards=bs.Guards(not_after=not_after, confirm=session.confirm),
+            watch=session.watch(metrics_file),
             runs_dir=runs_dir,
-            overrides=settings,
-            not_after=not_after,
-            metrics_file=metrics_file,
             environment=take_environment(),
-            **watch.handles(),
+            **plain,
         ),
         nothing=f"has no {wanted} row: nothing was sent.",
         as_json=as_json,

@@ -31,7 +31,7 @@ from bulk_sender.cli.options import (
     RunsDir,
     Yes,
     one_of,
-    overrides,
+    settings,
 )
 
 
@@ -105,7 +105,7 @@ def send(
     one_of(format_, FORMATS, "--format")
     if weather is not None and not sandbox:
         raise ConfigError("--weather is the sandbox's", hint="give --sandbox too")
-    settings = overrides(
+    plain = settings(
         campaign_id=campaign_id,
         canvas_id=canvas_id,
         endpoint=endpoint,
@@ -115,30 +115,27 @@ def send(
     )
 
     import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    watch = Watch(yes=yes, canary=canary)
-    code = watch.deliver(
+    session = Session(yes=yes, canary=canary)
+    code = session.deliver(
         lambda: bs.send_async(
             inputs,
-            config=config,
-            overrides=settings,
-            run_id=run_id,
-            runs_dir=runs_dir,
-            max_recipients=max_recipients,
-            not_after=not_after,
-            metrics_file=metrics_file,
-            result_format=format_,  # type: ignore[arg-type]
-            sandbox=sandbox,
-            weather=weather or "calm",
+            config,
+            run=bs.RunName(id=run_id, folder=runs_dir, result_format=format_),  # type: ignore[arg-type]
+            guards=bs.Guards(
+                max_recipients=max_recipients,
+                not_after=not_after,
+                plan_file=plan,
+                canary=canary,
+                confirm=session.confirm,
+                count_first=not yes,
+            ),
+            watch=session.watch(metrics_file),
+            sandbox=bs.Sandbox(weather=weather or "calm") if sandbox else None,
             environment=take_environment(),
-            on_rows=watch.on_rows,
-            count_first=not yes,
-            hold_after=canary,
-            on_hold=watch.on_hold,
-            plan=plan,
-            **watch.handles(),
+            **plain,
         ),
         nothing="has been finished before, with this input: nothing was sent now.",
         as_json=as_json,

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import anyio
 
@@ -25,12 +25,13 @@ from bulk_sender.observe.events import Progress
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.control import Control
+from bulk_sender.run.options import Watch
 from bulk_sender.run.preview import Preview
 from bulk_sender.text.masking import without_addresses
 
 
-class Watch:
-    """Holds one delivery in hand. ``handles`` goes to the library's function; ``deliver`` runs it."""
+class Session:
+    """One delivery on the terminal. ``confirm`` and ``watch`` go to the library's function; ``deliver`` runs it."""
 
     def __init__(self, *, yes: bool, canary: int | None = None) -> None:
         self.control = Control()
@@ -42,14 +43,20 @@ class Watch:
         self._question = Question()
         self._narrator = Narrator(report_for(terminal))
 
-    def handles(self) -> dict[str, Any]:
-        """What ``send_async``, ``resume_async`` and ``retry_async`` take alike."""
-        return {
-            "control": self.control,
-            # Nobody to ask and nothing to show: then a new run's input need not be counted before it is sent.
-            "confirm": None if self._yes and terminal.quiet else self._confirm,
-            "on_progress": self._on_progress,
-        }
+    @property
+    def confirm(self) -> Callable[[Preview], bool] | None:
+        """The prompt for ``Guards``; None if nobody is asked and nothing is shown, so that nothing is counted."""
+        return None if self._yes and terminal.quiet else self._confirm
+
+    def watch(self, metrics_file: Path | None = None) -> Watch:
+        """Return the callbacks of this terminal."""
+        return Watch(
+            on_progress=self._on_progress,
+            on_rows=self._on_rows,
+            on_canary=self._on_canary,
+            metrics_file=metrics_file,
+            control=self.control,
+        )
 
     def deliver(
         self,
@@ -111,7 +118,7 @@ class Watch:
 
     # --- what the library calls ---------------------------------------------------------------------------------
 
-    def on_rows(self, rows: int) -> None:
+    def _on_rows(self, rows: int) -> None:
         """In a thread: rows are counted. A signal ends that here."""
         self._refuse_if_interrupted()
         self._narrator.reading(rows)
@@ -140,7 +147,7 @@ class Watch:
         self.has_begun = True
         self._narrator.moment(progress)
 
-    async def on_hold(self, progress: Progress) -> bool:
+    async def _on_canary(self, progress: Progress) -> bool:
         """The canary is out: ask whether the rest may follow."""
         return await anyio.to_thread.run_sync(self._ask_about_the_rest, progress)
 

@@ -22,8 +22,8 @@ from bulk_sender.cli.render.layout import (
 )
 
 if TYPE_CHECKING:
+    from bulk_sender.journal.answers import Doubt
     from bulk_sender.planning.report import CheckReport
-    from bulk_sender.reporting.doubts import Doubt
     from bulk_sender.run.preview import Preview
 
 # --- before -------------------------------------------------------------------------------------------------------
@@ -36,8 +36,8 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
         title = f"About to go on with run {about.run_id}"
     lines = [Text(line, "bold") for line in wrapped(title, width, indent="  ", first="")]
     lines += labelled(about.kind, about.target, width, style="bold")
-    if about.sandbox:
-        lines += labelled("to", f"a sandbox on this machine, {about.sandbox}: nothing leaves it", width)
+    if about.sandbox is not None:
+        lines += labelled("to", f"a sandbox on this machine, {about.sandbox.weather}: nothing leaves it", width)
     else:
         lines += labelled("to", about.endpoint, width, style="bold")
     if about.report is not None:
@@ -66,7 +66,7 @@ def warnings(about: Preview) -> list[str]:
     found = list(about.report.warnings) if about.report is not None else []
     if about.unused:
         found.append("not sent: column " + ", ".join(map(repr, about.unused)) + " fits no field of a recipient")
-    if not about.sandbox and not about.known_host:
+    if about.sandbox is None and not about.known_host:
         found.append(f"{about.endpoint} is not among the known Braze instances: is it spelt right?")
     return found
 
