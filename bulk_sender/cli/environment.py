@@ -1,4 +1,4 @@
-"""What the process was started with: its name, and the key, which is taken out of the environment."""
+"""The program's name, and the environment with the key, which this process removes from its own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def take_environment() -> dict[str, str]:
-    """The environment for the library, with the key in it; this process's own no longer has it.
+    """Return the environment for the library, with the key, and remove the key from that of this process.
 
-    No process started later inherits the key, and the memory that holds it is not written to a core file.
+    No child process inherits the key, and no core file is written of the memory that holds it.
     """
     environment = dict(os.environ)
     os.environ.pop("BRAZE_API_KEY", None)
@@ -22,5 +22,5 @@ def take_environment() -> dict[str, str]:
 
 
 def program() -> str:
-    """How this program was called, for commands that people copy."""
+    """Return how this program was called, for commands that people copy."""
     return "python -m bulk_sender" if Path(sys.argv[0]).name == "__main__.py" else "bulk-sender"

@@ -53,7 +53,7 @@ def _reasons(ending: Ending, *, is_left: bool) -> Iterator[str]:
     """Why rows are left, and what else the operator has to know."""
     reason = ""
     if is_left:
-        reason = ending.stopped.reason if ending.stopped is not None else "the process was told to stop immediately"
+        reason = ending.stopped.reason if ending.stopped is not None else "the process was stopped immediately"
         yield reason
     if ending.bug is not None and str(ending.bug) != reason:
         yield str(ending.bug)

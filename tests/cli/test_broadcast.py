@@ -42,4 +42,4 @@ def test_in_the_sandbox_it_says_so(place: Place, here: Here) -> None:
     place.variables = {}
     done = here.run(place, "broadcast", "--campaign-id", "c", "--confirm", "c", "--sandbox", "--yes")
     assert done.code == 0
-    assert "a sandbox on this machine: nothing leaves it" in done.err
+    assert "the built-in sandbox: nothing leaves this computer" in done.err

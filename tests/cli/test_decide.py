@@ -51,7 +51,7 @@ def test_retry_of_unknown_rows_shows_the_evidence_and_asks(doubtful: tuple[Place
             shown = " ".join(terminal.see("Send to").split())
             assert "100 unknown rows" in shown
             assert "the process ended before an answer was recorded" in shown
-            assert "gets it once more" in shown
+            assert "will receive it again" in shown
             terminal.type("n\n")
             assert terminal.end() == 2
         assert braze.ledger.requests == 0
@@ -76,13 +76,13 @@ def test_failed_rows_are_isolated_and_can_be_retried(place: Place, braze: Runnin
     assert done.code == 1
     assert "retry r --failed" in done.err
     requests = braze.ledger.requests
-    again = here.run(place, "retry", "r", "--failed", "--yes", "--why", "mended in Braze")
+    again = here.run(place, "retry", "r", "--failed", "--yes", "--why", "fixed in Braze")
     assert again.code == 1
     assert braze.ledger.requests == requests + 1
     assert braze.ledger.twice() == {}
     story = here.run(place, "explain", "r", "2")
     assert story.out.startswith("Row 2: failed\n")
-    assert "resend (mended in Braze)" in story.out
+    assert "resend (fixed in Braze)" in story.out
     assert "HTTP 400" in story.out
 
 
@@ -90,7 +90,7 @@ def test_nothing_to_go_on_with_is_said_and_nothing_is_sent(place: Place, braze: 
     here.send(place, place.people(1), "--run-id", "r")
     requests = braze.ledger.requests
     for arguments, words in (
-        (("resume", "r", "--yes"), "has been finished before"),
+        (("resume", "r", "--yes"), "was finished before"),
         (("retry", "r", "--failed", "--unknown", "--yes"), "has no failed or unknown row"),
         (("resolve", "r", "--as", "failed", "--yes"), "No row is unknown"),
     ):

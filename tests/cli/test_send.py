@@ -283,8 +283,8 @@ def test_quiet_still_says_that_rows_need_somebody(place: Place, here: Here) -> N
         done = here.send(place, people, "--quiet", "--run-id", "r")
         assert (done.code, done.out) == (1, "")
         assert done.err.splitlines() == [
-            "error: Run r finished: some rows need you (1 rejected)",
-            "  hint: bulk-sender status r says what to do",
+            "error: Run r finished. 1 row needs your attention (1 rejected)",
+            "  hint: bulk-sender status r shows what to do",
         ]
 
 

@@ -73,7 +73,7 @@ def test_status_follows_a_run_on_a_terminal_to_its_end(place: Place, braze: Runn
     until(lambda: braze.ledger.requests > 0)
     assert place.run("status", "r", "--json").json["state"] == "running"
     with OnTerminal(place, "status", "r") as terminal:
-        assert f"by process {process.pid}" in terminal.see("is under way")
+        assert f"by process {process.pid}" in terminal.see("is in progress")
         assert end(process, signal.SIGTERM).code == 143
         terminal.see("Run r interrupted: SIGTERM")
         assert terminal.end() == 0

@@ -42,7 +42,7 @@ def test_a_second_signal_leaves_what_is_under_way_in_doubt(tmp_path: Path) -> No
         until(lambda: braze.ledger.accepted_requests == 3)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        until(lambda: "once more" in process.stderr.readline())
+        until(lambda: "Press Ctrl-C again" in process.stderr.readline())
         done = end(process, signal.SIGINT)
     assert done.code == 130
     found = place.summary("r")

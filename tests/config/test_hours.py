@@ -44,12 +44,12 @@ def test_a_night_with_a_change_of_the_clocks_is_an_hour_shorter() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("9 to 5", "is no window"),
-        ("09:00-20:00", "is no window"),
-        ("09:00-25:00 UTC", "no clock shows"),
+        ("9 to 5", "is not a valid window"),
+        ("09:00-20:00", "is not a valid window"),
+        ("09:00-25:00 UTC", "time that is not valid"),
         ("09:00-09:00 UTC", "is empty"),
-        ("09:00-20:00 Europe/Atlantis", "no time zone"),
-        ("someday 09:00-20:00 UTC", "is no day"),
+        ("09:00-20:00 Europe/Atlantis", "is not a time zone"),
+        ("someday 09:00-20:00 UTC", "is not a weekday"),
     ],
 )
 def test_a_wrong_window_says_how_to_write_it(text: str, reason: str) -> None:

@@ -105,7 +105,7 @@ def test_an_unset_variable_and_a_word_that_is_no_address_are_refused_before_the_
     pytest.importorskip("apprise")
     with pytest.raises(bs.ConfigError, match="BULK_SENDER_NOTIFY, which is not set"):
         Notification.to(NotifyConfig(), {})
-    with pytest.raises(bs.ConfigError, match="its address 2 is no Apprise URL") as refused:
+    with pytest.raises(bs.ConfigError, match="address 2 is not a valid Apprise URL") as refused:
         Notification.to(NotifyConfig(), {"BULK_SENDER_NOTIFY": "json://127.0.0.1 my-secret-word"})
     assert "my-secret-word" not in str(refused.value)
 
@@ -148,10 +148,10 @@ def test_a_long_wait_is_trouble_and_short_ones_are_not() -> None:
     notification.began(beginning())
     for at, waiting_s in ((0.0, 60.0), (200.0, 0.0), (250.0, 60.0), (500.0, 60.0)):
         now[0] = at
-        notification.moment(moment(waiting_s=waiting_s, waiting_for="Braze's rate limit to start anew"))
+        notification.moment(moment(waiting_s=waiting_s, waiting_for="Braze's rate limit to reset"))
     assert not words.told
     now[0] = 250.0 + LONG_WAIT_S
-    notification.moment(moment(waiting_s=60.0, waiting_for="Braze's rate limit to start anew"))
+    notification.moment(moment(waiting_s=60.0, waiting_for="Braze's rate limit to reset"))
     assert words.came.wait(5)
     assert "rate limit" in words.told[0]
 

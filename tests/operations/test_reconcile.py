@@ -436,7 +436,7 @@ def test_a_run_whose_sandbox_is_gone_is_refused_unless_an_endpoint_is_given(benc
     config = {"delivery": {"breaker": 1000}}
     sent = bs.send(file, config=config, sandbox=bs.Sandbox(weather="lost-answers"), run_id="r", runs_dir=bench.runs)
     assert sent.unknown
-    with pytest.raises(ConfigError, match="sandbox inside its process"):
+    with pytest.raises(ConfigError, match="sandbox that ended with its process"):
         bench.reconcile()
     with run_in_thread() as another:
         found = bench.reconcile(overrides={"braze.endpoint": another.url})

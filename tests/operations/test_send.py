@@ -304,10 +304,10 @@ ONE_AT_MOST, REFUSED = bs.Guards(max_recipients=1), bs.Guards(confirm=lambda pre
         (["name", "Ada"], {}, bs.ConfigError, "no column identifies a recipient"),
         (["external_user_id", "u"], {"overrides": {"input.filter": "city = 'x'"}}, bs.ConfigError, "input.filter"),
         (["external_user_id", "u"], {"overrides": {"braze.endpoint": "http://example.com"}}, bs.ConfigError, "is http"),
-        (["external_user_id", "u"], {"overrides": {"input.timezone": "Paris"}}, bs.ConfigError, "is no time zone"),
+        (["external_user_id", "u"], {"overrides": {"input.timezone": "Paris"}}, bs.ConfigError, "is not a time zone"),
         (["external_user_id", "u", "v"], {"guards": ONE_AT_MOST}, bs.GuardrailError, "2 recipients are more than"),
         (["external_user_id", "u"], {"guards": REFUSED}, bs.GuardrailError, "not confirmed"),
-        (["external_user_id", "u"], {"run_id": "../r"}, bs.ConfigError, "can't name a run"),
+        (["external_user_id", "u"], {"run_id": "../r"}, bs.ConfigError, "is not a valid name of a run"),
     ],
 )
 def test_what_can_be_known_before_is_refused_before_anything_is_sent_or_made(

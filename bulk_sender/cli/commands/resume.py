@@ -1,4 +1,4 @@
-"""``resume``, ``retry`` and ``resolve``: what becomes of a run that left something open."""
+"""``resume`` and ``retry``: send what a run has left, or send rows again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def resume(
     quiet: Quiet = False,
     log_format: LogFormat = "text",
 ) -> None:
-    """Go on with a stopped run: what was not sent is sent, what is in doubt stays as it is."""
+    """Resume a stopped run: send the unsent rows, and leave unknown rows as they are."""
     _ready_to_send("resume", yes, quiet, log_format)
     plain = settings(rate=rate, concurrency=concurrency)
 
@@ -56,7 +56,7 @@ def resume(
             environment=take_environment(),
             **plain,
         ),
-        nothing="has been finished before: nothing was sent now.",
+        nothing="was finished before. Nothing was sent now.",
         as_json=as_json,
     )
     raise typer.Exit(code)
@@ -66,7 +66,8 @@ def retry(
     run: Run,
     failed: Annotated[bool, typer.Option("--failed", help="Rows that Braze refused.")] = False,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Rows in doubt: whoever got the message already gets it once more.")
+        bool,
+        typer.Option("--unknown", help="Unknown rows: anyone who already received the message will receive it again."),
     ] = False,
     why: Why = "",
     runs_dir: RunsDir = RUNS_DIR,
@@ -79,7 +80,7 @@ def retry(
     quiet: Quiet = False,
     log_format: LogFormat = "text",
 ) -> None:
-    """Send failed rows, unknown rows, or both again, as a further pass of the same run."""
+    """Send failed rows, unknown rows, or both again, in the same run."""
     _ready_to_send("retry", yes, quiet, log_format)
     plain = settings(rate=rate, concurrency=concurrency)
 
@@ -101,7 +102,7 @@ def retry(
             environment=take_environment(),
             **plain,
         ),
-        nothing=f"has no {wanted} row: nothing was sent.",
+        nothing=f"has no {wanted} row. Nothing was sent.",
         as_json=as_json,
     )
     raise typer.Exit(code)

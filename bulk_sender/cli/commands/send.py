@@ -1,4 +1,4 @@
-"""``send`` and ``check``."""
+"""``send``: send an input."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def send(
         typer.Option(
             "--run-id",
             metavar="ID",
-            help="Name the run; the same command again goes on with it.",
+            help="Name of the run. The same command again resumes it.",
             autocompletion=completion.runs,
         ),
     ] = None,
@@ -61,7 +61,7 @@ def send(
         typer.Option(
             "--format",
             metavar="csv|parquet|ndjson",
-            help="Of the results.",
+            help="Format of the results.",
             autocompletion=completion.among(FORMATS),
         ),
     ] = "csv",
@@ -71,19 +71,17 @@ def send(
         typer.Option(
             "--plan",
             metavar="FILE",
-            help="Send what this plan of check says, or nothing if one byte would differ.",
+            help="Send exactly what this plan file says, or nothing if one byte would differ.",
             show_default=False,
         ),
     ] = None,
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Send to a Braze of its own inside this process; needs no key.")
-    ] = False,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Use the built-in simulated Braze; needs no key.")] = False,
     weather: Annotated[
         str | None,
         typer.Option(
             "--weather",
             metavar="NAME",
-            help="The sandbox's day: calm, slow, throttled, lost-answers, outage or storm.",
+            help="What the simulated Braze does wrong: calm (nothing), slow, throttled, lost-answers, outage or storm.",
             autocompletion=completion.weathers,
         ),
     ] = None,
@@ -93,9 +91,9 @@ def send(
     quiet: Quiet = False,
     log_format: LogFormat = "text",
 ) -> None:
-    """Validate the input, show what is about to be sent, ask, send, and write the results.
+    """Validate the input, show what is about to be sent, ask for confirmation, send, and write the results.
 
-    With --run-id, the same command can be repeated safely: a finished run is only reported, a stopped one goes on.
+    With --run-id the same command can be repeated safely: it reports a finished run, and resumes a stopped one.
     """
     from bulk_sender.cli.console.questions import must_be_able_to_ask
     from bulk_sender.errors import ConfigError
@@ -104,7 +102,7 @@ def send(
     must_be_able_to_ask(yes, "send")
     one_of(format_, FORMATS, "--format")
     if weather is not None and not sandbox:
-        raise ConfigError("--weather is the sandbox's", hint="give --sandbox too")
+        raise ConfigError("--weather needs --sandbox", hint="add --sandbox")
     plain = settings(
         campaign_id=campaign_id,
         canvas_id=canvas_id,
@@ -137,7 +135,7 @@ def send(
             environment=take_environment(),
             **plain,
         ),
-        nothing="has been finished before, with this input: nothing was sent now.",
+        nothing="was finished before, with this input. Nothing was sent now.",
         as_json=as_json,
     )
     raise typer.Exit(code)
