@@ -141,7 +141,7 @@ def _scan_table(source: str, kind: str, name: str) -> pl.LazyFrame:
     except ImportError:
         raise InputError(
             f"{name} is a table of the format {kind}, which needs more than is installed",
-            hint="pip install 'bulk-sender[tables]'",
+            hint=f"pip install {'deltalake' if kind == 'delta' else 'pyiceberg'}",
         ) from None
     except Exception as error:  # what deltalake and pyiceberg raise has no common root
         raise InputError(f"{name} can't be read as a table of the format {kind}: {str(error)[:200]}") from None
