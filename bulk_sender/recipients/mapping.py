@@ -1,7 +1,7 @@
 """Mapping of input columns to recipient fields, from the configuration or the columns' names.
 
-Pure: ``resolve`` uses only names and types. Its result is a ``RecipientMapping`` of polars expressions. ``encode`` builds
-the recipients from them, and ``rules`` the reasons why a row is rejected.
+Pure: ``resolve`` uses only names and types. It returns a ``RecipientMapping`` of polars expressions, from which
+``encode`` builds the recipients, and ``rules`` the reasons why a row is rejected.
 """
 
 from __future__ import annotations
