@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from pathlib import Path
 
@@ -16,6 +15,8 @@ def take_environment() -> dict[str, str]:
     environment = dict(os.environ)
     os.environ.pop("BRAZE_API_KEY", None)
     if environment.get("BRAZE_API_KEY") or environment.get("BRAZE_API_KEY_FILE"):
+        import resource  # Windows lacks it, and --help has to work there
+
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     return environment
 

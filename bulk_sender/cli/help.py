@@ -11,6 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bulk_sender.errors import require_posix
+
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """A wrong command line. Releases of typer keep this class in different places; its subclass has not moved."""
 
@@ -32,6 +34,10 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_metavars(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        require_posix()
+        return super().invoke(ctx)
 
 
 class Group(TyperGroup):

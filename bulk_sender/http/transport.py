@@ -46,7 +46,7 @@ def _wants_wire(settings: HttpSettings) -> bool:
     installed = importlib.util.find_spec("httptools") is not None
     if wanted == "wire" and not installed:
         raise ConfigError(
-            'delivery.transport: "wire" needs httptools', hint="pip install 'bulk-sender[fast]', or leave the key out"
+            'delivery.transport: "wire" needs httptools', hint="pip install httptools uvloop, or leave the key out"
         )
     if wanted == "wire" and settings.proxy:
         raise ConfigError('delivery.transport: "wire" cannot use a proxy', hint="leave the key out")

@@ -110,9 +110,7 @@ def _apprise(urls: str, variable: str) -> Post:
     try:
         from apprise import Apprise, NotifyFormat
     except ImportError:
-        raise ConfigError(
-            "[notify] needs Apprise, which is not installed", hint="pip install 'bulk-sender[notify]'"
-        ) from None
+        raise ConfigError("[notify] needs Apprise, which is not installed", hint="pip install apprise") from None
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs addresses, and some of them hold secrets
     receivers = Apprise()
     for number, url in enumerate(urls.split(), start=1):

@@ -44,6 +44,7 @@ _FLUSH_MS = 5000
 _SETTLED = ("accepted", "failed", "unknown")
 _COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent", "requests")
 _PREFIX = "OTEL_EXPORTER_OTLP"
+_PACKAGES = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
@@ -84,7 +85,7 @@ class Telemetry(Observer):
         except ImportError:
             raise ConfigError(
                 "the environment names an OpenTelemetry collector, but OpenTelemetry is not installed",
-                hint="pip install 'bulk-sender[otel]', or set OTEL_SDK_DISABLED=true",
+                hint=f"pip install {_PACKAGES}, or set OTEL_SDK_DISABLED=true",
             ) from None
         if "opentelemetry.sdk" in sys.modules and not _is_proxy(trace.get_tracer_provider()):
             return cls(trace.get_tracer_provider(), metrics.get_meter_provider(), environment=environment)
@@ -105,7 +106,7 @@ class Telemetry(Observer):
         except ImportError:
             raise ConfigError(
                 "the environment names an OpenTelemetry collector, but its exporter is not installed",
-                hint="pip install 'bulk-sender[otel]'",
+                hint=f"pip install {_PACKAGES}",
             ) from None
         # Do not print a traceback on the terminal when only the collector is down.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

@@ -1,4 +1,7 @@
-"""What a caller names as input → files to read: paths, folders, globs, tables, URLs, standard input, frames."""
+"""Resolution of inputs to files: paths, folders, globs, tables, URLs, standard input and frames.
+
+Every other module then reads plain files, whatever the caller passed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 @runtime_checkable
 class ArrowTable(Protocol):
-    """A table of pyarrow, pandas, DuckDB, …: what can be read through Arrow's C stream interface."""
+    """A table that implements Arrow's C stream interface, such as one of pyarrow, pandas or DuckDB."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -35,7 +38,7 @@ Given = str | Path | Frame
 
 
 def locate(inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> list[InputFile]:
-    """The files of an input, in a stable order. Raises InputError when one names nothing, or can't be had."""
+    """Return the files of an input in a stable order. Raise InputError when one is missing or cannot be read."""
     files = [file for given in inputs for file in _files(given, settings, spool)]
     if not files:
         raise InputError("no input was given")
@@ -59,18 +62,18 @@ def _files(given: Given, settings: ReadSettings, spool: Spool) -> Iterator[Input
 
 
 def expand(given: str | Path) -> Iterator[tuple[Path, dict[str, str | None]]]:
-    """A file, folder or glob → files in a stable order, with what their folders' names say about them."""
+    """Yield the files of a path, folder or glob in a stable order, each with the partitions its folders name."""
     path = Path(given)
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file())
         readable = [file for file in found if format_of_name(file.name)]
         if not readable:
-            raise InputError(f"folder {path} holds no input file", hint="expected " + ", ".join(FORMATS))
+            raise InputError(f"folder {path} contains no input file", hint="expected " + ", ".join(FORMATS))
         for file in readable:
             yield file, _partitions(file.relative_to(path).parent)
     elif path.exists():
         if not path.is_file():
-            raise InputError(f"{path} is not a regular file", hint="give a file, a folder, a glob, or - for stdin")
+            raise InputError(f"{path} is not a regular file", hint="send a file, a folder, a glob, or - for stdin")
         yield path, {}
     elif glob.has_magic(str(given)):
         matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207 - may be absolute
@@ -100,7 +103,7 @@ def _leading(pattern: Path) -> Iterator[tuple[str, int]]:
 
 
 def _partitions(folders: Path) -> dict[str, str | None]:
-    """``country=FR/day=2026-02-28`` → columns, as text: a leading zero in a folder's name survives."""
+    """Return the columns in ``country=FR/day=2026-02-28``, as text so that leading zeros survive."""
     pairs = [part.split("=", 1) for part in folders.parts if "=" in part]
     return {unquote(name): None if value == _HIVE_NULL else unquote(value) for name, value in pairs}
 
@@ -132,19 +135,23 @@ def _table_kind(path: Path, settings: ReadSettings) -> str | None:
 
 
 def _scan_table(source: str, kind: str, name: str) -> pl.LazyFrame:
-    """The table as it is now: its newest version."""
+    """Return a lazy scan of the table's latest version."""
     try:
-        with reading(name, f"a table of the format {kind}"):
+        with reading(name, _kind_in_words(kind)):
             return pl.scan_delta(source) if kind == "delta" else pl.scan_iceberg(_newest_metadata(source, name))
     except InputError:
         raise
     except ImportError:
         raise InputError(
-            f"{name} is a table of the format {kind}, which needs more than is installed",
-            hint="pip install 'bulk-sender[tables]'",
+            f"{name} is {_kind_in_words(kind)}, and the packages to read it are not installed",
+            hint=f"pip install {'deltalake' if kind == 'delta' else 'pyiceberg'}",
         ) from None
-    except Exception as error:  # what deltalake and pyiceberg raise has no common root
-        raise InputError(f"{name} can't be read as a table of the format {kind}: {str(error)[:200]}") from None
+    except Exception as error:  # exceptions of deltalake and pyiceberg have no common base class
+        raise InputError(f"{name} cannot be read as {_kind_in_words(kind)}: {str(error)[:200]}") from None
+
+
+def _kind_in_words(kind: str) -> str:
+    return "a Delta table" if kind == "delta" else "an Iceberg table"
 
 
 def _newest_metadata(source: str, name: str) -> str:
@@ -153,7 +160,7 @@ def _newest_metadata(source: str, name: str) -> str:
         return source
     versions = sorted(path.glob("metadata/*.metadata.json"), key=_version)
     if not versions:
-        raise InputError(f"{name} has no metadata/*.metadata.json", hint="is it an Iceberg table?")
+        raise InputError(f"{name} has no metadata/*.metadata.json", hint="check that it is an Iceberg table")
     return str(versions[-1].absolute())
 
 
@@ -170,21 +177,23 @@ def _as_lazy(frame: Frame) -> pl.LazyFrame:
     try:
         with reading("frame", "a table"):
             if type(frame).__module__.split(".")[0] == "pandas":
-                return pl.from_pandas(cast(Any, frame)).lazy()  # a NaN of pandas means "nothing"
+                return pl.from_pandas(cast(Any, frame)).lazy()  # pandas uses NaN for a missing value
             if isinstance(frame, ArrowTable):
                 return pl.DataFrame(frame).lazy()
     except (TypeError, ValueError, ImportError) as error:
-        raise InputError(f"the frame can't be read: {error}") from None
-    raise InputError(f"{type(frame).__name__} is no input", hint="give paths, or a frame of polars, pandas or Arrow")
+        raise InputError(f"the frame cannot be read: {error}") from None
+    raise InputError(f"cannot send a {type(frame).__name__}; pass a path, or a polars, pandas or Arrow table")
 
 
 def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
-    """A frame as an Arrow IPC file, written in batches. Raises InputError."""
+    """Write a frame to an Arrow IPC file, in batches. Raise InputError."""
     path = spool.place(".arrow")
     with reading(name, "a table"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # that a reader of Iceberg might be faster
+        warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # another Iceberg reader may be faster
         for column, dtype in frame.collect_schema().items():
             if dtype == pl.Object:
-                raise InputError(f"{name}: column {column!r} holds Python objects", hint="give it a type of its own")
+                raise InputError(
+                    f"{name}: column {column!r} contains Python objects", hint="convert it to a typed column"
+                )
         frame.sink_ipc(path, maintain_order=True)
     return InputFile(name, path, "arrow")

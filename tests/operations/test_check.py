@@ -39,7 +39,7 @@ def test_the_counts_reasons_and_examples_are_those_of_the_rows(path: Path) -> No
         "source": str(path),
         "source_row": 2,
         "identifier": "u0",
-        "error": "column 'attributes.n:integer': 'x' is not a whole number of at most 64 bits",
+        "error": "column 'attributes.n:integer': 'x' is not a whole number",
     }
     assert report.identifiers == {"external_user_id": 2}
 

@@ -306,7 +306,7 @@ def test_an_input_that_changes_between_the_comparison_and_the_sending_is_not_sen
 
 def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> bs.Summary:
     """A run that stopped while it planned the third piece of many."""
-    record, count = worklist._chunk_record, iter(range(1, 100))
+    record, count = worklist.chunk_record, iter(range(1, 100))
 
     def failing(*arguments: Any) -> Any:
         if next(count) == 3:
@@ -314,7 +314,7 @@ def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> b
         return record(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(worklist, "_chunk_record", failing)
+        patch.setattr(worklist, "chunk_record", failing)
         summary = bench.send(run_id="a", **given)
     assert summary.state == "stopped"
     assert 0 < summary.rows < 230

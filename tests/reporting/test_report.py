@@ -175,7 +175,7 @@ def test_without_the_extra_the_report_has_tables_and_says_how_to_get_charts(
     with journal_read(throttled.folder) as journal:
         page = read(render(gather(journal, throttled.summary)))
     assert page.all("figure") == []
-    assert "pip install 'bulk-sender[report]'" in with_id(page, "no-charts").words()
+    assert "pip install vl-convert-python" in with_id(page, "no-charts").words()
     assert len(page.all("details")[0].all("tr")) > 6
 
 
