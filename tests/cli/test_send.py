@@ -98,7 +98,15 @@ def test_on_a_terminal_it_shows_what_it_is_about_to_do_and_takes_no_for_an_answe
     path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nanna,8\n")
     with OnTerminal(place, "send", path, "--campaign-id", CAMPAIGN) as terminal:
         shown = terminal.see("Send to 1 recipient? [y/N]")
-        for text in (CAMPAIGN, braze.url, "1  of 3 rows", "1  1 invalid_value", "duplicates", "requests", "server errors"):
+        for text in (
+            CAMPAIGN,
+            braze.url,
+            "1  of 3 rows",
+            "1  1 invalid_value",
+            "duplicates",
+            "requests",
+            "server errors",
+        ):
             assert text in shown
         terminal.type("n\n")
         assert terminal.end() == 2
