@@ -92,7 +92,7 @@ class Attempts:
         self._tally.requests += 1
         self._tally.in_flight += 1
         evidence = Evidence(Reach.NOTHING, error="Cancelled")
-        outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was told to leave before an answer came")
+        outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was stopped before an answer came")
         step = NextStep(Status.UNKNOWN, Action.DONE)
         earlier: AttemptRef | None = None
         try:
