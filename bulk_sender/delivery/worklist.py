@@ -22,7 +22,7 @@ from bulk_sender.journal.store import RunReader, RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.plan import duplicate_keys
-from bulk_sender.planning.prepared import Opened
+from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Position
 
@@ -33,17 +33,17 @@ class Worklist:
     ``rows``: rows of the run read so far. ``verdicts``: rows that this process planned, by verdict.
     """
 
-    def __init__(self, journal: RunWriter, *, hold_after: int | None = None) -> None:
-        """``hold_after``: how many rows may be sent before the run is held (the canary)."""
+    def __init__(self, journal: RunWriter, *, canary: int | None = None) -> None:
+        """``canary``: how many rows may be sent before the run is held."""
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = journal.is_plan_complete()
         self._journal = journal
-        self._hold_after = hold_after
+        self._canary = canary
         self._held = False
 
     async def batches(
-        self, writer: JournalWriter, stopping: Stopping, target: Endpoint, opened: Opened | None
+        self, writer: JournalWriter, stopping: Stopping, target: Endpoint, opened: PreparedInput | None
     ) -> AsyncGenerator[Work | None]:
         """Yield the batches in row order, and None where the run is to be held.
 
@@ -58,7 +58,7 @@ class Worklist:
                     yield item
 
     def _is_to_hold(self, rows_before: int) -> bool:
-        if self._held or self._hold_after is None or rows_before < self._hold_after:
+        if self._held or self._canary is None or rows_before < self._canary:
             return False
         self._held = True
         return True
@@ -78,11 +78,11 @@ class Worklist:
                     yield Work(unsent.batch, payload, unsent.body_sha256)
 
     async def _planned_now(
-        self, writer: JournalWriter, stopping: Stopping, target: Endpoint, opened: Opened
+        self, writer: JournalWriter, stopping: Stopping, target: Endpoint, opened: PreparedInput
     ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning continues: every row must be accounted for."""
         where = await anyio.to_thread.run_sync(resume_point, self._journal, opened)
-        pieces = opened.plan(target, cut_after=self._hold_after, **where)
+        pieces = opened.plan(target, canary=self._canary, **where)
         async with aclosing(one_ahead(_prepared(pieces, self._journal.new_chunk_id))) as prepared:
             async for piece in prepared:
                 batches = _number(piece, self._journal.new_batch_id)
@@ -124,7 +124,7 @@ def _number(piece: _Prepared, new_id: Callable[[], int]) -> list[Batch]:
     return batches
 
 
-def resume_point(journal: RunReader, opened: Opened) -> dict[str, Any]:
+def resume_point(journal: RunReader, opened: PreparedInput) -> dict[str, Any]:
     """Return where planning resumes, with the identifiers seen so far; the beginning for a new run."""
     seen = Seen(journal.run.folder)
     with journal.reader() as reading:

@@ -1,6 +1,7 @@
-"""What columns are called, in English, French, German, Spanish, Portuguese and Japanese, and what that means.
+"""Common column names in English, French, German, Spanish, Portuguese and Japanese, and the fields they mean.
 
-A name is compared without case, accents and punctuation: ``E-Mail``, ``e_mail`` and ``e mail`` are one.
+`init` uses them to guess a mapping. Names are compared without case, accents and punctuation: ``E-Mail``, ``e_mail``
+and ``e mail`` are the same.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ PROPERTIES: dict[str, str] = {
     "loyalty_points": "points|loyalty points|balance|points de fidelite|solde|punkte|treuepunkte|punktestand|puntos"
     "|saldo|pontos|ポイント",
 }
-"""A property's name → what its column may be called."""
+"""Property name → common names of its column."""
 
 PROFILE_FIELDS = ("first_name", "last_name", "country", "language", "home_city", "gender", "dob", "phone")
-"""Names that are Braze's own attributes of a profile (Braze: user attributes object)."""
+"""Properties that are also standard profile fields in Braze (Braze: user attributes object)."""
 
 _CODE_WORDS = (
     "zip postal postcode postleitzahl plz code codigo cp phone tel telephone telefon telefono telefone mobile cell "
@@ -59,7 +60,7 @@ _CODES = frozenset(_CODE_WORDS.split())
 
 
 def plain(name: str) -> str:
-    """A column's name without case, accents and punctuation; camel case comes apart."""
+    """Return a column's name without case, accents and punctuation; camel case is split into words."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", unicodedata.normalize("NFKC", name))
     bare = "".join(
         letter for letter in unicodedata.normalize("NFKD", apart.casefold()) if not ("\u0300" <= letter <= "\u036f")
@@ -68,15 +69,15 @@ def plain(name: str) -> str:
 
 
 def meaning(name: str, meanings: dict[str, str]) -> str | None:
-    """What a column of that name is, or None."""
+    """Return the field that a column of this name means, or None."""
     return next((known for known, names in meanings.items() if plain(name) in names.split("|")), None)
 
 
 def is_code(name: str) -> bool:
-    """Whether digits in such a column are a name, not a number: a postcode, a telephone or an order number."""
+    """Whether digits in such a column are a code, not a number: a postcode, a telephone or an order number."""
     return not _CODES.isdisjoint(plain(name).split())
 
 
 def slug(name: str) -> str:
-    """A property's name for an unknown column: words joined by underscores."""
+    """Return a property name for an unknown column: its words joined by underscores."""
     return plain(name).replace(" ", "_") or "column"

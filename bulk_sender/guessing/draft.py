@@ -1,7 +1,7 @@
-"""``init``: a first configuration for an input, guessed from its columns and a sample of its rows.
+"""Draft configuration (``init``) for an input, guessed from its columns and a sample of its rows.
 
-What it writes is accepted by ``check`` as it is. Guesses are on the safe side: everything goes out as a property of
-the message, which Braze forgets; what would be stored in people's profiles is there as a comment.
+``check`` accepts the draft unchanged. Guesses are on the safe side: every column is sent as a property of the message,
+which Braze does not store; attributes, which it stores in profiles, are only a comment.
 """
 
 from __future__ import annotations
@@ -14,56 +14,71 @@ from pathlib import Path
 
 import polars as pl
 
-from bulk_sender.config.model import Config, InputConfig
+from bulk_sender.config.model import Config, FieldType, InputConfig
 from bulk_sender.errors import ConfigError, InputError
-from bulk_sender.guessing import column_names as words
+from bulk_sender.guessing import column_names
 from bulk_sender.guessing.types import Guess, guess_identifiers, guess_nothing, guess_type
 from bulk_sender.reading.locate import Given
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.mapping import by_names
 
 SAMPLE_ROWS = 10_000
+_KINDS: dict[FieldType, tuple[str, str]] = {
+    "string": ("text", "text"),
+    "integer": ("a whole number", "whole numbers"),
+    "float": ("a number", "numbers"),
+    "boolean": ("true or false", "true or false"),
+    "date": ("a date", "dates"),
+    "datetime": ("a date and time", "dates and times"),
+    "json": ("valid JSON", "valid JSON"),
+    "list": ("a list", "lists"),
+}
+"""Singular and plural of each type in a comment."""
 
 
 def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
-    """The text of a configuration (TOML) for an input. ``config``: how to read it, and what is known already.
+    """Return a configuration (TOML) for an input, from its first 10,000 rows. Raise InputError or ConfigError.
 
-    Looks at the first 10,000 rows. Raises InputError, ConfigError.
+    ``config``: settings that are already known, such as how to read the input.
     """
     config = config or Config()
     given = [inputs] if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence) else list(inputs)
     with Spool() as spool:
-        source = Source.open(given, config.input, spool)
+        source = Input.open(given, ReadSettings.of(config.input), spool)
         sample = source.head(SAMPLE_ROWS)
         if not len(sample):
-            raise InputError(f"{source.files[0].name} has no sound data row", hint="a guess needs rows to look at")
+            raise InputError(
+                f"{source.files[0].name} has no valid rows under its header",
+                hint="send a file with at least one row to guess from",
+            )
         return compose(sample, config, encodings=source.guessed_encodings)
 
 
 def write(path: Path, text: str) -> None:
-    """Write a draft to a new file. Raises ConfigError when there is one of that name already."""
+    """Write a draft to a new file. Raise ConfigError if the file already exists."""
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise ConfigError(
-            f"{path} exists; it is not overwritten", hint="choose another name, or move it away"
+            f"{path} already exists and is never overwritten", hint="choose another name, or move the file away"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path} can't be written: {error.strerror}") from None
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = ()) -> str:
-    """The configuration for rows like those of ``sample``. Pure. Raises ConfigError when nothing identifies a row."""
+    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row."""
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
     guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values)
     lines = [*_head(config)]
     if mapped.identifier_order:
         lines += [
-            "# The columns' names say what they are (external_user_id, trigger_properties.NAME, attributes.NAME, …),",
-            "# so that no [recipient] is needed.",
+            "# The column names already name the fields (external_user_id, trigger_properties.NAME, …),",
+            "# so no [recipient] table is needed.",
             "",
         ]
     else:
@@ -78,11 +93,11 @@ def _guesses(sample: pl.DataFrame, nothing: Sequence[str]) -> dict[str, Guess]:
 
 def _head(config: Config) -> Iterator[str]:
     braze = config.braze
-    yield "# A first configuration, guessed from the columns and a sample of the rows. Read it through, then:"
+    yield "# A draft, guessed from the columns and a sample of the rows. Review it, then run:"
     yield "#"
     yield "#     bulk-sender check INPUT --config THIS_FILE"
     yield "#"
-    yield "# The key comes from the environment (BRAZE_API_KEY or BRAZE_API_KEY_FILE), never from a file like this."
+    yield "# Set the API key in the environment (BRAZE_API_KEY or BRAZE_API_KEY_FILE), never in this file."
     yield ""
     yield "[braze]"
     yield (
@@ -102,22 +117,22 @@ def _recipient(sample: pl.DataFrame) -> Iterator[str]:
     found = guess_identifiers(sample)
     if not found:
         raise ConfigError(
-            "no column could identify a recipient: none holds text or whole numbers",
+            "no column can identify a recipient: none contains text or whole numbers",
             hint="the columns are " + ", ".join(map(repr, sample.columns[:12])),
         )
     first = next(iter(found))
     yield "[recipient]"
-    if not words.meaning(found[first], words.IDENTIFIERS):
-        yield "# No column's name says that it identifies people; this one seems to."
+    if not column_names.meaning(found[first], column_names.IDENTIFIERS):
+        yield "# No column is named like an identifier; this one is a guess from its values."
     yield f"{first} = {_text(found[first])}"
     has_gaps = bool(_is_empty(sample[found[first]]).any())
     for kind in list(found)[1:]:
         if has_gaps:
-            yield f"{kind} = {_text(found[kind])}    # where {first} is empty"
+            yield f"{kind} = {_text(found[kind])}    # used where {first} is empty"
         else:
-            yield f"# {kind} = {_text(found[kind])}    # the first identifier that is not empty wins"
+            yield f"# {kind} = {_text(found[kind])}    # used where {first} is empty"
     if first == "email" or (has_gaps and "email" in found):
-        yield "# Several profiles may share an address: which of them is meant."
+        yield "# Several profiles may share an address; this chooses one of them."
         yield 'prioritization = ["identified", "most_recently_updated"]'
     yield ""
 
@@ -131,15 +146,15 @@ def _properties(sample: pl.DataFrame, guesses: dict[str, Guess]) -> Iterator[str
     names: dict[str, str] = {}
     for column, dtype in sample.schema.items():
         if column not in identifiers and dtype not in (pl.Binary, pl.Object):
-            name = words.meaning(column, words.PROPERTIES) or words.slug(column)
+            name = column_names.meaning(column, column_names.PROPERTIES) or column_names.slug(column)
             names[_new(name, names)] = column
-    yield "# What the message's text can use: {{ api_trigger_properties.${name} }}. Delete what it does not need."
+    yield "# Properties for the message: {{ api_trigger_properties.${name} }}. Delete those it does not use."
     yield "[recipient.trigger_properties]"
     for name, column in names.items():
         yield f"{_key(name)} = {_source(column, guesses.get(column))}"
     yield ""
-    profile = [name for name in names if name in words.PROFILE_FIELDS]
-    yield "# What is to be stored in people's profiles. Braze keeps it: choose with care."
+    profile = [name for name in names if name in column_names.PROFILE_FIELDS]
+    yield "# Attributes are stored permanently in people's profiles, so choose them with care."
     yield "# [recipient.attributes]"
     for name in profile:
         yield f"# {_key(name)} = {_source(names[name], guesses.get(names[name]))}"
@@ -159,10 +174,17 @@ def _source(column: str, guess: Guess | None) -> str:
     if guess is None or guess.type == "string":
         return _text(column)
     form = f", format = {_text(guess.format)}" if guess.format else ""
-    note = f"    # the dates of the sample fit {guess.also} too: which is it?" if guess.also else ""
+    note = f"    # the sampled dates also fit {guess.also}; check which is right" if guess.also else ""
     if guess.misfits:
-        note += f"    # not so in {guess.misfits} of the sample's cells: such rows are rejected"
+        note += "    # " + _misfits(guess)
     return f'{{ column = {_text(column)}, type = "{guess.type}"{form} }}{note}'
+
+
+def _misfits(guess: Guess) -> str:
+    one, several = _KINDS[guess.type]
+    if guess.misfits == 1:
+        return f"1 of the sampled cells is not {one}; rows like this are rejected"
+    return f"{guess.misfits} of the sampled cells are not {several}; rows like these are rejected"
 
 
 def _input(
@@ -174,22 +196,22 @@ def _input(
         if name in InputConfig.model_fields and value is not None and name != "decimal":
             yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
     if encodings and "encoding" not in given:
-        yield f'encoding = "{encodings[0]}"    # a guess: look at names with accents in what check shows'
+        yield f'encoding = "{encodings[0]}"    # a guess: review names with accents in the output of check'
     if nothing:
         yield f"null_values = {json.dumps(nothing)}"
     commas = [name for name, guess in guesses.items() if guess.decimal_comma]
     if commas or config.input.decimal == ",":
         yield 'decimal = ","' + (f"    # as in the column {_text(commas[0])}" if commas else "")
-    consent = [name for name in sample.columns if words.meaning(name, words.PROPERTIES) == "opted_in"]
+    consent = [name for name in sample.columns if column_names.meaning(name, column_names.PROPERTIES) == "opted_in"]
     if consent and "filter" not in given:
         condition = '"' + consent[0].replace('"', '""') + '"'
-        yield f"# filter = {_text(condition)}    # only people who said yes"
+        yield f"# filter = {_text(condition)}    # only people who opted in"
     if "timezone" not in given and any(guess.type == "datetime" for guess in guesses.values()):
-        yield '# timezone = "Europe/Paris"    # where times without an offset were meant; else UTC'
+        yield '# timezone = "Europe/Paris"    # for times without an offset; the default is UTC'
 
 
 def _text(value: str | None) -> str:
-    """A TOML string, in one line."""
+    """Return a one-line TOML string."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

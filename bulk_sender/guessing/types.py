@@ -1,4 +1,7 @@
-"""From a sample of rows to what its columns hold: the type of each, and which one names a recipient. Pure."""
+"""Type inference for the columns of a sample, and detection of the identifier column. Pure.
+
+``init`` writes the results to a draft configuration.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from bulk_sender.config.model import FieldType
-from bulk_sender.guessing import column_names as words
+from bulk_sender.guessing import column_names
 from bulk_sender.recipients.convert import Convention, convert
 
 _DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
@@ -24,9 +27,9 @@ _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What a column of text seems to hold.
+    """The guessed type of a text column.
 
-    ``also``: another format that its dates would fit as well; ``misfits``: cells of the sample that are no such thing.
+    ``also``: another format that its dates fit; ``misfits``: how many cells of the sample do not have this type.
     """
 
     type: FieldType = "string"
@@ -37,9 +40,9 @@ class Guess:
 
 
 def guess_type(column: pl.Series, nothing: Sequence[str] = ()) -> Guess:
-    """The narrowest type that the cells of a sample fit, but for 3 in 100; text for a sample without cells.
+    """Return the narrowest type that at least 97 % of the cells fit; text for a sample without cells.
 
-    ``nothing``: cells that stand for an empty one.
+    ``nothing``: values that mean an empty cell.
     """
     cells = column.str.strip_chars()
     cells = cells.filter((cells.str.len_bytes() > 0) & ~cells.is_in(list(nothing)))
@@ -49,10 +52,10 @@ def guess_type(column: pl.Series, nothing: Sequence[str] = ()) -> Guess:
 
 
 def _guess_number(cells: pl.Series) -> Guess | None:
-    is_answer = words.meaning(cells.name, words.PROPERTIES) == "opted_in"
+    is_answer = column_names.meaning(cells.name, column_names.PROPERTIES) == "opted_in"
     if (is_answer or not _mostly(cells, _INTEGER)) and cells.n_unique() <= 8 and (found := _typed(cells, "boolean")):
         return found
-    if words.is_code(cells.name) or cells.str.contains(_LEADING_ZERO).any():
+    if column_names.is_code(cells.name) or cells.str.contains(_LEADING_ZERO).any():
         return None
     if _mostly(cells, _INTEGER):
         eight_digits = _mostly(cells, r"^(19|20)\d{6}$")
@@ -90,14 +93,14 @@ def _mostly(cells: pl.Series, pattern: str) -> bool:
 
 
 def _typed(cells: pl.Series, kind: FieldType, format: str | None = None) -> Guess | None:
-    """A guess that would reject few of the cells, or None."""
+    """Return a guess of this type, or None if it would reject too many of the cells."""
     converted = convert(pl.col("cell"), pl.String(), kind, Convention(format=format))
     misfits = cells.alias("cell").to_frame().select(converted.json.is_null().sum()).item()
     return Guess(kind, format, misfits=misfits) if len(cells) - misfits >= _ENOUGH * len(cells) else None
 
 
 def _shape(format: str) -> str:
-    """Digits as the format has them: parsing alone would take a year of two digits for one of four."""
+    """Return a pattern for a date format, because parsing alone would accept a two-digit year for %Y."""
     pattern = format.replace(".", r"\.").replace("%Y", r"\d{4}")
     for part in ("%d", "%m", "%H", "%M", "%S"):
         pattern = pattern.replace(part, r"\d{1,2}")
@@ -105,23 +108,23 @@ def _shape(format: str) -> str:
 
 
 def guess_nothing(sample: pl.DataFrame) -> list[str]:
-    """The words for "nothing" that stand in the sample's cells, such as ``n/a``, in the order of the table here."""
+    """Return the values in the sample's cells that mean "empty", such as ``n/a``."""
     cells = pl.concat(
         [sample[name] for name, dtype in sample.schema.items() if dtype == pl.String] or [pl.Series([""])]
     )
-    met = set(cells.unique().drop_nulls())
-    return [word for word in _NOTHING if word in met]
+    values = set(cells.unique().drop_nulls())
+    return [value for value in _NOTHING if value in values]
 
 
 def guess_identifiers(sample: pl.DataFrame) -> dict[str, str]:
-    """Identifier → column: by name, else by looking like addresses, else the first column that names each row anew."""
+    """Return identifier → column, by name, else a column of addresses, else the first with a unique value per row."""
     found: dict[str, str] = {}
-    for kind, names in words.IDENTIFIERS.items():
+    for kind, names in column_names.IDENTIFIERS.items():
         known = names.split("|")
-        candidates = [column for column in sample.columns if words.plain(column) in known]
+        candidates = [column for column in sample.columns if column_names.plain(column) in known]
         candidates = [column for column in candidates if _can_identify(sample[column])]
         if candidates:
-            found[kind] = min(candidates, key=lambda column: known.index(words.plain(column)))
+            found[kind] = min(candidates, key=lambda column: known.index(column_names.plain(column)))
     if not found:
         texts = [column for column in sample.columns if sample[column].dtype == pl.String]
         if addresses := [

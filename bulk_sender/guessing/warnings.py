@@ -1,4 +1,7 @@
-"""What is allowed, but seldom meant: warnings for whoever checks an input, from its first rows. Pure."""
+"""Warnings of ``check`` about likely mistakes in an input's first rows. Pure.
+
+Everything reported here is valid, but rarely intended, such as lost leading zeros.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,21 @@ from collections.abc import Iterator
 import polars as pl
 
 from bulk_sender.guessing.column_names import is_code
-from bulk_sender.recipients.mapping import Field, Identifier, Mapping
+from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 
 INSIGHT_ROWS = 20_000
 _MOST = 0.9
 _MOST_FIELDS = 200
-"""A check looks no further, so that it costs little for a file of thousands of columns."""
+"""Later fields are not checked, to keep files with thousands of columns fast."""
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _SCIENTIFIC = r"^[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}$"
 _DATE = r"^([0-9]{1,2})([/.\-])([0-9]{1,2})[/.\-]([0-9]{4})\b"
 _MOJIBAKE = r"[ÃÂ][\u0080-\u00bf]|â€|\ufffd"
-"""UTF-8 read as something else, or an encoding that had no letter for it."""
+"""UTF-8 decoded as another encoding, or characters that an encoding did not have."""
 
 
-def insights(sample: pl.DataFrame, mapping: Mapping) -> list[str]:
-    """Warnings about the first rows of an input, in words that name the column."""
+def insights(sample: pl.DataFrame, mapping: RecipientMapping) -> list[str]:
+    """Return warnings about the first rows of an input; each names the column."""
     if not len(sample):
         return []
     found = [text for identifier in mapping.identifiers for text in _about_identifier(sample, identifier)]
@@ -36,14 +39,14 @@ def _about_identifier(sample: pl.DataFrame, identifier: Identifier) -> Iterator[
     if not len(texts):
         return
     if len(texts) > 1 and texts.n_unique() == 1:
-        yield f"{column}: all {len(texts)} rows looked at have the same {identifier.kind}"
+        yield f"{column}: all {len(texts)} sampled rows have the same {identifier.kind}"
     if identifier.kind != "email" and _share(texts, _EMAIL) >= _MOST:
-        yield f"{column}: the values look like e-mail addresses, but are sent as {identifier.kind}"
+        yield f"{column}: the values look like e-mail addresses but are sent as {identifier.kind}"
     if spaced := int((texts != texts.str.strip_chars()).sum()):
-        yield f"{column}: {_rows(spaced)} with white space around the {identifier.kind}; it is sent with it"
+        yield f"{column}: {_rows(spaced)} with spaces around the {identifier.kind}, which are sent as part of it"
     if damaged := int(texts.str.contains(_SCIENTIFIC).sum()):
         shown = _example(texts, _SCIENTIFIC)
-        yield f"{column}: {_rows(damaged)} with a number such as {shown}: a spreadsheet cut its digits"
+        yield f"{column}: {_rows(damaged)} with a number such as {shown}: a spreadsheet removed digits"
     if lost := _lost_zeros(texts):
         yield f"{column}: {lost}"
 
@@ -55,7 +58,7 @@ def _about_field(raw: pl.Series, field: Field) -> Iterator[str]:
         empty = empty | (raw.str.len_bytes() == 0)
     missing = int(empty.sum())
     if missing >= _MOST * len(raw) and len(raw) >= 10:
-        yield f"{column}: {name} is empty in {missing} of the {len(raw)} rows looked at"
+        yield f"{column}: {name} is empty in {missing} of the {len(raw)} sampled rows"
     if raw.dtype == pl.String:
         yield from _about_text(raw.filter(~empty), column, is_code(field.column))
     elif raw.dtype.is_integer() and is_code(field.column) and (lost := _lost_zeros(raw.drop_nulls().cast(pl.String))):
@@ -67,30 +70,33 @@ def _about_text(texts: pl.Series, column: str, code: bool) -> Iterator[str]:
         return
     if _share(texts, _DATE) >= _MOST:
         first, second = (texts.str.extract(_DATE, group).cast(pl.Int64).max() for group in (1, 3))
-        assert isinstance(first, int) and isinstance(second, int)  # most of the cells have both
+        assert isinstance(first, int) and isinstance(second, int)  # most cells match, so neither maximum is null
         if first <= 12 < second:
-            yield f"{column}: dates such as {_example(texts, _DATE)} have the month first, as in America"
+            yield f"{column}: dates such as {_example(texts, _DATE)} have the month first, as in the US"
         elif first <= 12 and second <= 12:
             yield f"{column}: dates such as {_example(texts, _DATE)} may have the day or the month first"
     if code and (lost := _lost_zeros(texts)):
         yield f"{column}: {lost}"
     if garbled := int(texts.str.contains(_MOJIBAKE).sum()):
         shown = _example(texts, _MOJIBAKE)
-        yield f"{column}: {_rows(garbled)} with garbled letters, such as {shown}: see [input] encoding"
+        yield f"{column}: {_rows(garbled)} with garbled letters such as {shown}: check [input] encoding"
 
 
 def _lost_zeros(texts: pl.Series) -> str:
-    """Digits of one width but for a few that are shorter, and none begins with a zero: a spreadsheet took them away."""
+    """Return a warning if a few codes are shorter and none begins with 0, or an empty string.
+
+    Spreadsheets remove leading zeros.
+    """
     if len(texts) < 10 or not bool(texts.str.contains(r"^[0-9]+$").all()) or bool(texts.str.starts_with("0").any()):
         return ""
     lengths = texts.str.len_bytes()
     width = lengths.max()
     assert isinstance(width, int)
     shorter = int((lengths < width).sum())
-    # Running numbers are shorter ever more rarely, a tenth of them each time; of codes about a tenth begins with zero.
+    # About a tenth of all codes begin with zero; sequential numbers also have shorter ones, so exclude those.
     if width < 4 or not 0 < shorter <= 0.3 * len(texts) or _counts_up(texts):
         return ""
-    return f"{_rows(shorter)} with fewer than {width} digits, and none begins with 0: were leading zeros lost?"
+    return f"{_rows(shorter)} with fewer than {width} digits, and none starts with 0: were leading zeros lost?"
 
 
 def _counts_up(texts: pl.Series) -> bool:

@@ -1,4 +1,4 @@
-"""Looking at runs, also while they are under way. Nothing of a run is changed but, when asked for, its report."""
+"""Inspect runs, also while they are in progress. Changes nothing but, on request, the report."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from bulk_sender.run.standing import files, standing
 
 
 def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[Summary]:
-    """The runs in a folder, oldest first; one whose journal can't be read is left out."""
+    """Yield the runs in a folder by name. A run whose journal cannot be read is skipped."""
     for name in journals.run_names(Path(runs_dir)):
         with suppress(BulkSenderError):
             yield status(name, runs_dir=runs_dir)
 
 
 def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
-    """How a run stands, also while it is running."""
+    """Return the state of a run, also while it is in progress."""
     ref = RunRef.at(run_folder(Path(runs_dir), run))
     with journals.read(ref) as journal:
         held_by = journals.holder(ref)
@@ -37,7 +37,7 @@ def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
 
 
 def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
-    """Write ``report.html`` again, as the journal stands now, also while the run is going on. Returns its path."""
+    """Write ``report.html`` again from the journal, also while the run is in progress. Return its path."""
     summary = status(run, runs_dir=runs_dir)
     with journals.read(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
         path = journal.run.folder / REPORT
@@ -46,7 +46,7 @@ def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
 
 
 def explain(run: str, row: int, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> dict[str, Any]:
-    """One row's whole story. Raises InputError when the run has no such row."""
+    """Return everything known about one row. Raises InputError when the run has no such row."""
     with journals.read(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
         found = frames.explain(journal, row)
         if found is None:

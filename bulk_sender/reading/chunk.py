@@ -1,4 +1,7 @@
-"""What a reader hands on: a piece of the input, small enough for memory, with the provenance of each row."""
+"""Chunks of input rows: what every reader yields.
+
+A chunk fits in memory, and knows the file and row number of each of its rows.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from typing import Protocol
 import polars as pl
 
 CHUNK_CELLS = 1_000_000
-"""A chunk holds about this many cells, so that wide files don't cost more memory than narrow ones."""
+"""Approximate cells per chunk, so that wide files use no more memory than narrow ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where reading goes on: ``file`` (0-based), ``offset`` within it (a reader's own unit), rows read before.
+    """A point to resume reading from: ``file`` (0-based), ``offset`` in it (in the reader's unit), rows read so far.
 
-    ``line``: lines of the file read before, where a reader counts them.
+    ``line``: lines of the file read so far, if the reader counts them.
     """
 
     file: int = 0
@@ -29,8 +32,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """``frame``: the input's columns; ``faults``: the local index of a malformed row → what is wrong with it.
-
+    """Some rows of the input. ``faults`` maps a malformed row's index in ``frame`` to the reason.
     Row *i* of the frame is row ``start.row + i + 1`` of the input and ``start.source_row + i + 1`` of ``source``.
     """
 
@@ -42,26 +44,26 @@ class Chunk:
 
 
 class Reader(Protocol):
-    """Reads one file from any position that an earlier chunk ended at."""
+    """Reads one file, starting at the end of any earlier chunk."""
 
     def schema(self) -> pl.Schema:
-        """The file's columns. Raises InputError when there are none."""
+        """Return the file's columns. Raise InputError when there are none."""
 
     def read(self, start: Position) -> Iterator[Chunk]:
-        """The chunks from ``start`` on; InputError when the file is broken beyond its rows."""
+        """Yield the chunks from ``start`` on. Raise InputError when the file itself is damaged, not just a row."""
 
     def move_to(self, path: Path) -> None:
-        """The file was moved: read it at ``path`` from now on."""
+        """Read the file at ``path`` from now on, because it was moved there."""
 
     def guessed_encoding(self) -> str | None:
-        """The encoding, where it was told by guessing."""
+        """Return the encoding if it was guessed, else None."""
 
 
 def chunk_rows(columns: int, *, most: int = 15_000) -> int:
-    """Rows in a chunk of a table with ``columns`` columns."""
+    """Return the number of rows per chunk for a table with ``columns`` columns."""
     return max(50, min(most, CHUNK_CELLS // max(1, columns)))
 
 
 def chunk_bytes(columns: int, *, most: int) -> int:
-    """Bytes of text in a chunk of a table with ``columns`` columns, at 8 bytes a cell and 400 a row."""
+    """Return the bytes of text per chunk for ``columns`` columns, at 8 bytes per cell and 400 per row."""
     return min(most, chunk_rows(columns) * max(400, 8 * columns))

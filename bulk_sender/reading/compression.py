@@ -1,7 +1,7 @@
-"""Compressed files as the stream of bytes inside: gzip, bzip2, Zstandard, and a zip archive of one file.
+"""Decompression of input files: gzip, bzip2, Zstandard, and a zip archive that contains one file.
 
-Found by their first bytes, whatever the name says. Unpacking is streamed, and bounded against files made to swell:
-at most ``MAX_BYTES`` come out, and beyond ``FREE_BYTES`` at most ``MAX_RATIO`` bytes for each byte of the file.
+The first bytes decide which one it is, not the name. Decompression is streamed, and limited as a defense against
+decompression bombs: at most ``MAX_BYTES``, and after ``FREE_BYTES`` at most ``MAX_RATIO`` bytes per compressed byte.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ else:
     from backports import zstd
 
 MAX_RATIO = 1000
-"""Text seldom packs better than 1:100, columns that are nearly all empty up to 1:500; deflate ends at 1:1032."""
+"""Text rarely compresses better than 1:100, nearly empty columns up to 1:500; deflate cannot exceed 1:1032."""
 FREE_BYTES = 64 << 20
 MAX_BYTES = 256 << 30
 
@@ -49,9 +49,9 @@ DAMAGED = (
     zipfile.BadZipFile,
     zstd.ZstdError,
 )
-"""What unpacking raises over a damaged file."""
+"""Exceptions that decompression raises for a damaged file."""
 UNSUPPORTED = (NotImplementedError, RuntimeError)
-"""What zipfile raises over an encrypted member, or one packed in a way it doesn't know."""
+"""Exceptions that zipfile raises for an encrypted member, or an unknown compression method."""
 
 _OPEN: dict[str, Callable[[BinaryIO], BinaryIO]] = {
     "gzip": lambda raw: cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")),
@@ -60,14 +60,17 @@ _OPEN: dict[str, Callable[[BinaryIO], BinaryIO]] = {
 }
 
 
+_UNPACK = "unpack it first, then send the unpacked file"
+
+
 def compression(head: bytes) -> str | None:
-    """The compression that a file's first bytes (at least 4) show, or None."""
+    """Return the compression that a file's first bytes (at least 4) show, or None."""
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
 @contextmanager
 def unpacked(path: Path, name: str) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where it is compressed. Raises InputError, also later, when it is damaged."""
+    """Yield a stream of the file's decompressed bytes. Raise InputError when it is damaged, possibly while reading."""
     with ExitStack() as stack:
         try:
             raw = stack.enter_context(path.open("rb"))
@@ -84,24 +87,24 @@ def unpacked(path: Path, name: str) -> Iterator[BinaryIO]:
         except DAMAGED as error:
             raise _damaged(name, error) from None
         except UNSUPPORTED as error:
-            raise InputError(f"{name} can't be unpacked: {error}", hint="unpack it, then give what is in it") from None
+            raise InputError(f"{name} cannot be unpacked: {error}", hint=_UNPACK) from None
         yield cast(BinaryIO, _Bounded(inner, raw, name, kind))
 
 
 def only_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """The one file in a zip archive; folders and what macOS adds don't count. Raises InputError."""
+    """Return the only file in a zip archive, ignoring folders and macOS metadata. Raise InputError if not just one."""
     files = [
         info for info in archive.infolist() if not info.is_dir() and not info.filename.startswith(("__MACOSX/", "."))
     ]
     if len(files) != 1:
-        raise InputError(f"{name} holds {len(files)} files, not one", hint="unpack it, then give the files or folder")
+        raise InputError(f"{name} contains {len(files)} files, not one", hint="unpack it first, then send the folder")
     if files[0].flag_bits & 1:
-        raise InputError(f"{name} is encrypted", hint="unpack it with its password, then give what is in it")
+        raise InputError(f"{name} is encrypted", hint="unpack it with its password, then send the unpacked file")
     return files[0]
 
 
 class _Bounded:
-    """Counts what comes out against what went in."""
+    """Compares the bytes that come out with the bytes read, to detect a decompression bomb."""
 
     def __init__(self, inner: BinaryIO, raw: BinaryIO, name: str, kind: str) -> None:
         self._inner, self._raw, self._name, self._kind = inner, raw, name, kind
@@ -115,12 +118,12 @@ class _Bounded:
         self._out += len(data)
         if self._out > min(MAX_BYTES, FREE_BYTES + MAX_RATIO * self._raw.tell()):
             raise InputError(
-                f"{self._name} swells to more than {self._out >> 20} MB when unpacked: no list of recipients does that",
-                hint=f"if it is sound, unpack it yourself; at most 1:{MAX_RATIO} and {MAX_BYTES >> 30} GB are unpacked",
+                f"{self._name} expands to more than {self._out >> 20} MB; this looks like a decompression bomb",
+                hint=f"if it is a real list, unpack it yourself; the limits are 1:{MAX_RATIO} and {MAX_BYTES >> 30} GB",
             )
         return data
 
 
 def _damaged(name: str, error: BaseException) -> InputError:
-    words = str(error) or type(error).__name__
-    return InputError(f"{name} can't be unpacked: {words[:200]}", hint="is the file complete?")
+    reason = str(error) or type(error).__name__
+    return InputError(f"{name} cannot be unpacked: {reason[:200]}", hint="check that the file is complete")

@@ -1,11 +1,10 @@
-"""CSV: blocks of whole records, parsed by polars; a block that polars could misread is read record by record.
+"""CSV reader: polars parses blocks of whole records, and Python's ``csv`` module parses the blocks it would misread.
 
-Reading in blocks keeps memory flat, gives every row its number, and lets a resumed run start in the middle. The
-fast way is taken only when the block is provably plain: every quote opens or closes a field, lines end with LF or
-CRLF, and no record has more or fewer fields than the header. Otherwise Python's ``csv`` module reads that block, a
-ragged record or one with broken quotes becomes a malformed row, and the next block is read the fast way again.
-Both ways give the same rows, so that it does not matter where the blocks are cut. A blank line is no row; an empty
-cell is null, quoted or not.
+Reading in blocks keeps memory flat, numbers every row, and lets a resumed run start in the middle. The fast path is
+used only for a provably plain block: every quote opens or closes a field, lines end with LF or CRLF, and every record
+has as many fields as the header. The ``csv`` module reads any other block; a ragged record, or one with invalid
+quotes, becomes a malformed row. Both paths give the same rows, so it does not matter where the blocks are cut.
+A blank line is not a row. An empty cell is null, quoted or not.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from bulk_sender.reading.text_bytes import ByteSource, Decoded
 
 BLOCK_BYTES = 1 << 20
 MAX_RECORD_BYTES = 32 << 20
-"""A record longer than this means an unclosed quote, not a row."""
+"""A longer record is assumed to be an unclosed quote, not a row."""
 
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _DELIMITERS = (",", ";", "\t", "|")
@@ -37,7 +36,7 @@ _OPEN = "a quote is never closed"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a CSV file is written: its delimiter, its columns, and where the first record begins (in bytes)."""
+    """The dialect of a CSV file: its delimiter, its columns, and where the first record begins (in bytes)."""
 
     delimiter: str
     columns: tuple[str, ...]
@@ -45,7 +44,7 @@ class Dialect:
 
 
 class CsvReader:
-    """One CSV file. ``delimiter`` None: detected from the header line."""
+    """A reader of one CSV file. With ``delimiter`` None, the header line decides."""
 
     def __init__(self, source: ByteSource, *, delimiter: str | None = None, header: bool = True) -> None:
         self.source = source
@@ -79,9 +78,9 @@ class CsvReader:
             return next(blocks, None)
         except _EndlessRecordError:
             raise InputError(
-                f"{self.source.name}: a record after row {position.source_row} runs on for more than "
+                f"{self.source.name}: a record after row {position.source_row} is longer than "
                 f"{MAX_RECORD_BYTES >> 20} MB",
-                hint="look for a quote that is never closed, or give the right delimiter under [input]",
+                hint="look for an unclosed quote, or set the delimiter under [input]",
             ) from None
 
     def _parse(self, block: _Block, position: Position) -> tuple[pl.DataFrame, dict[int, str]]:
@@ -97,14 +96,14 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
     with source.open(0) as stream:
         head = stream.read(_HEAD_BYTES)
     if not head.strip():
-        raise InputError(f"{source.name} is empty", hint="give a file with a header line and at least one row")
+        raise InputError(f"{source.name} is empty", hint="send a file with a header line and at least one row")
     if head.count(b"\x00") > len(head) // 8:
         raise InputError(
-            f"{source.name} is binary, not text: its first {len(head)} bytes are full of NULs",
-            hint="give its format or encoding under [input] if it is one that bulk-sender reads",
+            f"{source.name} is binary, not text: its first {len(head)} bytes contain many NUL bytes",
+            hint="set its format or encoding under [input] if bulk-sender supports it",
         )
     skipped = len(head) - len(head.lstrip(b"\r\n"))
-    # The head may end inside a character.
+    # An incremental decoder, because the head may end inside a character.
     text = codecs.getincrementaldecoder("utf-8")().decode(head[skipped:])
     first = {each: next(_records(text, each)) for each in ((delimiter,) if delimiter else _DELIMITERS)}
     found = max(first, key=lambda each: _likelihood(*first[each], each))
@@ -112,13 +111,13 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
     size = len(line.encode())
     if skipped + size >= _HEAD_BYTES:
         raise InputError(
-            f"{source.name}: the header line does not end within a megabyte",
-            hint="is this a CSV file, with closed quotes?",
+            f"{source.name}: the header line is longer than 1 MB",
+            hint="check that this is a CSV file and that its quotes are closed",
         )
     if broken := _broken_quotes(line, found):
         raise InputError(
-            f"{source.name}: the header line can't be read: {broken}",
-            hint="mend its quotes, or give the right delimiter under [input]",
+            f"{source.name}: the header line cannot be read: {broken}",
+            hint="fix its quotes, or set the delimiter under [input]",
         )
     if not header:
         return Dialect(found, tuple(f"column_{n}" for n in range(1, len(names) + 1)), skipped)
@@ -126,12 +125,12 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
 
 
 def _likelihood(fields: list[str], raw: str, delimiter: str) -> tuple[bool, int]:
-    """How likely a header read with this delimiter is meant so: several fields in sound quotes, and many."""
+    """Return a sort key for a candidate delimiter: several fields with valid quotes first, then most fields."""
     return len(fields) > 1 and not _broken_quotes(raw, delimiter), len(fields)
 
 
 def _column_names(names: list[str], source: str) -> tuple[str, ...]:
-    """Header cells as column names. An empty last one (a trailing delimiter) and empty inner ones get a name."""
+    """Return the header cells as column names; empty ones, such as after a trailing delimiter, get a name."""
     stripped = [name.strip() or f"column_{index}" for index, name in enumerate(names, 1)]
     seen: dict[str, int] = {}
     for index, name in enumerate(stripped, 1):
@@ -146,21 +145,21 @@ def _column_names(names: list[str], source: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Whole records; ``plain`` when polars reads them as RFC 4180 means them."""
+    """Whole records. ``plain``: polars reads them as RFC 4180 intends."""
 
     data: bytes
     plain: bool
 
 
 class _EndlessRecordError(Exception):
-    """A record is longer than any row."""
+    """A record is longer than MAX_RECORD_BYTES."""
 
 
 def _blocks(stream: Decoded, limit: int, delimiter: str) -> Iterator[_Block]:
-    """Cut the stream after whole records, about ``limit`` bytes each. Raises _EndlessRecordError."""
+    """Yield blocks of whole records, about ``limit`` bytes each. Raise _EndlessRecordError."""
     rest = b""
     while True:
-        # What is left over from a long record grows twofold, so that looking for its end stays linear.
+        # Double the leftover of a long record each time, so that searching for its end stays linear.
         data = stream.read(max(limit, len(rest)))
         block = rest + data
         plain = _is_plain(block, delimiter, whole=not data)
@@ -177,14 +176,14 @@ def _blocks(stream: Decoded, limit: int, delimiter: str) -> Iterator[_Block]:
 
 
 def _last_record_end(block: bytes) -> int:
-    """Just behind the last line end that is not inside quotes, or 0. For plain blocks."""
+    """Return the offset after the last line end outside quotes in a plain block, or 0."""
     quotes_before = block.count(b'"')
     end = len(block)
     while (at := block.rfind(b"\n", 0, end)) >= 0:
         quotes_before -= block.count(b'"', at, end)
         if quotes_before % 2 == 0:
             return at + 1
-        # Inside quotes: no line end up to the opening quote can be a record's.
+        # Inside quotes: skip back to the opening quote, because no line end in between ends a record.
         opening = block.rfind(b'"', 0, at)
         quotes_before -= block.count(b'"', opening, at)
         end = opening
@@ -192,7 +191,7 @@ def _last_record_end(block: bytes) -> int:
 
 
 def _last_careful_end(block: bytes, delimiter: str) -> int:
-    """Just behind the last record but one as the ``csv`` module sees it, or 0: the last may go on."""
+    """Return the offset after the ``csv`` module's second-to-last record, or 0; the last may be incomplete."""
     text = block.decode("utf-8", "surrogateescape")  # the block may end inside a character
     last = before_last = 0
     for _, raw in _records(text, delimiter):
@@ -201,7 +200,7 @@ def _last_careful_end(block: bytes, delimiter: str) -> int:
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[list[str], str]]:
-    """Each record, as the ``csv`` module reads it, with its own text; a blank line is a record without fields."""
+    """Yield each record as the ``csv`` module reads it, with its raw text; a blank line has no fields."""
     lines: list[str] = []
 
     def feed() -> Iterator[str]:
@@ -216,31 +215,31 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[list[str], str]]:
 
 
 def _broken_quotes(raw: str, delimiter: str) -> str:
-    """What is wrong with the quotes of a record's text, empty when nothing is.
+    """Return what is wrong with the quotes in a record's raw text, or an empty string.
 
-    The ``csv`` module makes something of every text. Where a quote is never closed, or closed in the middle of a
-    field, that something may hold the rows that follow: no value to be sent.
+    The ``csv`` module accepts any text. When a quote is never closed, or closed in the middle of a field, the field
+    may contain the rows that follow and must not be sent.
     """
     if '"' not in raw:
         return ""
     lines = list(io.StringIO(raw, newline=""))
     if len(list(csv.reader([*lines, "\n", "next"], delimiter=delimiter))) == 1:
-        return _OPEN  # whatever comes next would be a part of it
+        return _OPEN  # the next line was read as part of this record
     try:
         list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
-        read = f" ({len(lines)} lines were read as this row)" if len(lines) > 1 else ""
-        return f"its quotes are broken: text follows a closing quote{read}"
+        swallowed = f" ({len(lines)} lines were read as this row)" if len(lines) > 1 else ""
+        return f"invalid quotes: text follows a closing quote{swallowed}"
     return ""
 
 
 def _is_plain(block: bytes, delimiter: str, *, whole: bool) -> bool:
     """Whether each quote opens a field, closes one, or is doubled inside one (RFC 4180), and lines end with LF.
 
-    ``whole``: the block ends with its last record, so that no quote may stay open.
+    ``whole``: the block ends with a complete record, so no quote may stay open.
     """
     if block.startswith(codecs.BOM_UTF8):
-        return False  # polars would take a block's first character for a byte-order mark
+        return False  # polars would treat a block's first character as a byte-order mark
     lone_returns = 0
     if b"\r" in block:
         lone_returns = block.count(b"\r") - block.count(b"\r\n") - (not whole and block.endswith(b"\r"))
@@ -262,7 +261,7 @@ def _is_plain(block: bytes, delimiter: str, *, whole: bool) -> bool:
 
 
 def _ends_lines_with_returns(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp]) -> bool:
-    """Whether a CR without its LF stands outside quotes, where the ``csv`` module takes it for a line's end."""
+    """Whether a CR without LF occurs outside quotes, where the ``csv`` module treats it as a line end."""
     returns = np.flatnonzero(data[:-1] == _RETURN)
     lone = returns[data[returns + 1] != _NEWLINE]
     if data[-1] == _RETURN:
@@ -271,7 +270,7 @@ def _ends_lines_with_returns(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np
 
 
 def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
-    """The block as columns of text, or None when a record has more or fewer fields than the header."""
+    """Return the block as text columns, or None when a record has more or fewer fields than the header."""
     try:
         frame = pl.read_csv(
             block,
@@ -282,7 +281,7 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None  # a record has more fields than the header
     if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
-        return None  # blank lines and rows of delimiters alone: the careful way tells them apart
+        return None  # only the careful path can tell blank lines from rows of delimiters
     delimiters = block.count(dialect.delimiter.encode())
     has_quotes = b'"' in block
     if has_quotes:
@@ -297,7 +296,7 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
 def _parse_carefully(
     block: bytes, dialect: Dialect, name: str, position: Position
 ) -> tuple[pl.DataFrame, dict[int, str]]:
-    """Record by record, for blocks with ragged records, blank lines, stray quotes or lone CRs."""
+    """Parse record by record: for blocks with ragged records, blank lines, stray quotes or lone CRs."""
     width = len(dialect.columns)
     columns: list[list[str | None]] = [[] for _ in range(width)]
     faults: dict[int, str] = {}
@@ -307,10 +306,10 @@ def _parse_carefully(
             if not record:
                 continue
             broken = _broken_quotes(raw, dialect.delimiter)
-            if broken == _OPEN:  # only at the file's end: one cell has swallowed every row behind it
+            if broken == _OPEN:  # happens only at the end of the file: one cell contains every row after it
                 raise InputError(
                     f"{name}: a quote opened in row {position.source_row + index + 1} is never closed",
-                    hint="close it, or give the right delimiter under [input]; the rows behind it would be lost",
+                    hint="close it, or set the delimiter under [input]; otherwise the rows after it are lost",
                 )
             if fault := broken or _raggedness(record, dialect):
                 faults[index] = fault
@@ -320,16 +319,18 @@ def _parse_carefully(
     except csv.Error as error:
         raise InputError(
             f"{name}, row {position.source_row + index + 1}: {error}",
-            hint="look for a quote that is never closed, or give the right delimiter under [input]",
+            hint="look for an unclosed quote, or set the delimiter under [input]",
         ) from None
     schema = dict.fromkeys(dialect.columns, pl.String())
     return pl.DataFrame(dict(zip(dialect.columns, columns, strict=True)), schema=schema), faults
 
 
 def _raggedness(record: list[str], dialect: Dialect) -> str:
-    """Why a record has not the header's fields, empty when it has; empty fields beyond the last are none."""
+    """Return why a record does not match the header, or an empty string. Extra empty fields are ignored."""
     width = len(dialect.columns)
     if len(record) > width and any(record[width:]):
         extra = dialect.delimiter.join(record[width:])[:80]
-        return f"the row has {len(record)} fields, the header {width}; beyond the last: {extra!r}"
-    return f"the row has {len(record)} fields, the header {width}" if len(record) < width else ""
+        return f"the row has {len(record)} fields, but the header has {width}; extra: {extra!r}"
+    if len(record) >= width:
+        return ""
+    return f"the row has {len(record)} field{'s' * (len(record) != 1)}, but the header has {width}"

@@ -1,7 +1,7 @@
-"""Which encoding a text file is written in, told from its first bytes.
+"""Detection of a text file's encoding from its first bytes.
 
-In this order: a byte-order mark; UTF-16 without one, by its NULs; UTF-8, by being valid; else charset-normalizer's
-guess among the encodings that spreadsheets and databases write. A guess is named in the report of a check.
+Spreadsheets and databases rarely say which encoding they wrote. In this order: a byte-order mark; UTF-16 without one,
+from its NUL bytes; valid UTF-8; else charset-normalizer's guess among common encodings. `check` reports a guess.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _WESTERN = "cp1252"
 _GUESSES = [_WESTERN, "cp1250", "cp1251", "cp1253", "cp932", "euc_jp", "gb18030", "big5", "cp949", "mac_roman"]
 _GUESSED_BYTES = 256 << 10
 _LEADS = re.compile(rb"[\x81-\x84\x86-\x90\x95\x98\x9a\x9b\x9d-\x9f][\x40-\x7e\x80-\xfc]")
-"""First bytes of two that are, in cp1252, neither quotes, dashes, dots nor the œ of French."""
+"""Lead bytes of Shift-JIS that are not quotes, dashes, dots or the French œ in cp1252."""
 _RUNS = re.compile(rb"[\x80-\xff]{3,}")
 _LATIN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽžŸ€£°§«»’‘“”–—…·ºª¿¡")
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """``name``: Python's; ``guessed``: it may be another."""
+    """A detected encoding under Python's name. ``guessed``: it may be a different one."""
 
     name: str
     guessed: bool = False
 
 
 def detect(sample: bytes) -> Encoding | None:
-    """The encoding of a text that begins with ``sample``, None when it can't be told."""
+    """Return the encoding of a text that begins with ``sample``, or None when it cannot be detected."""
     for mark, encoding in _BOMS:
         if sample.startswith(mark):
             return Encoding(encoding)
@@ -50,7 +50,7 @@ def detect(sample: bytes) -> Encoding | None:
         if _is_damaged_utf8(sample):
             return Encoding("utf-8")
         at = max(0, error.start - _GUESSED_BYTES // 4)
-    # Whole lines around the first byte that is not UTF-8, so that no character of several bytes is cut.
+    # Take whole lines around the first byte that is not UTF-8, so that no multi-byte character is cut.
     start = sample.rfind(b"\n", 0, at) + 1
     part = sample[start : start + _GUESSED_BYTES]
     part = part[: part.rfind(b"\n") + 1] or part
@@ -58,7 +58,7 @@ def detect(sample: bytes) -> Encoding | None:
 
 
 def _is_damaged_utf8(sample: bytes) -> bool:
-    """Other encodings hardly ever make a valid character of several bytes: many of them, and it was UTF-8."""
+    """Whether most multi-byte characters are valid UTF-8, which other encodings hardly ever produce."""
     text = sample.decode("utf-8", "replace")
     bad = text.count("\ufffd")
     return sum(letter > "\x7f" for letter in text) - bad > 10 * bad
@@ -78,7 +78,7 @@ def _utf16_without_mark(sample: bytes) -> str | None:
 
 
 def _guess(part: bytes) -> Encoding | None:
-    """Shift-JIS and Western text are told by hand: short samples of them look like many code pages to statistics."""
+    """Guess the encoding; Shift-JIS and Western text have rules here, as statistics fail on short samples of them."""
     if _is_shift_jis(part):
         return Encoding("cp932", guessed=True)
     if _is_western(part):
@@ -89,7 +89,7 @@ def _guess(part: bytes) -> Encoding | None:
 
 
 def _is_western(part: bytes) -> bool:
-    """Accented letters of Western Europe, one or two between ASCII: other alphabets come in runs."""
+    """Whether this is Western European: one or two accented letters between ASCII, not runs as in other alphabets."""
     try:
         letters = [letter for letter in part.decode(_WESTERN) if letter > "\x7f"]
     except UnicodeDecodeError:
@@ -99,7 +99,7 @@ def _is_western(part: bytes) -> bool:
 
 
 def _is_shift_jis(part: bytes) -> bool:
-    """Valid, and full of bytes that begin its characters; in Western code pages they are rare signs."""
+    """Whether this is valid Shift-JIS with many of its lead bytes, which are rare symbols in Western code pages."""
     try:
         part.decode("cp932")
     except UnicodeDecodeError:

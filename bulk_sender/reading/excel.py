@@ -1,8 +1,7 @@
-"""Excel workbooks (.xlsx, .xlsm), by fastexcel: one sheet, held in memory whole, at most 1,048,576 rows.
+"""Excel reader (.xlsx, .xlsm) based on fastexcel: one sheet, held in memory, at most 1,048,576 rows.
 
-Excel knows numbers, text, booleans and moments only. A column of numbers that are all whole comes as integers, one
-of moments that are all midnights as dates; text stays text, so that a leading zero in a text cell survives. A cell
-that shows an error (#N/A) is empty.
+Excel has only numbers, text, booleans and datetimes. Numbers that are all whole become integers, and datetimes that
+are all midnight become dates. Text stays text, so leading zeros in a text cell survive. An error cell (#N/A) is empty.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from bulk_sender.reading.polars_errors import broken, reading
 
 MAX_UNPACKED_BYTES = 2 << 30
 MAX_CELLS = 60_000_000
-"""Cells of the smallest rectangle around a sheet's content: that is what is held in memory, about 32 bytes each."""
+"""Most cells in the rectangle around a sheet's content, which is held in memory at about 32 bytes per cell."""
 
 _STEP = 8 << 20
 _CELL_COLUMN = re.compile(rb'\br="([A-Z]{1,3})[0-9]')
@@ -35,7 +34,7 @@ _RENAMED = re.compile(r"(.+)_\d+", re.DOTALL)
 
 
 class ExcelReader:
-    """One sheet of a workbook: the one named ``sheet``, else the first."""
+    """A reader of one sheet of a workbook: the one named ``sheet``, or the first."""
 
     def __init__(self, path: Path, *, name: str, sheet: str | None, header: bool = True) -> None:
         self.path, self.name = path, name
@@ -63,7 +62,7 @@ class ExcelReader:
 
 
 def _load(path: Path, name: str, sheet: str | None, header: bool) -> pl.DataFrame:
-    fastexcel = _fastexcel(name)
+    fastexcel = _fastexcel()
     with _reading(name, fastexcel):
         book = fastexcel.read_excel(path)
         if sheet is not None and sheet not in book.sheet_names:
@@ -83,7 +82,7 @@ def _load(path: Path, name: str, sheet: str | None, header: bool) -> pl.DataFram
         column: f"column_{int(match[1]) + 1}" for column in frame.columns if (match := _UNNAMED.fullmatch(column))
     }
     frame = frame.rename(numbered).rename(lambda column: column.strip() or "column_1", strict=True)
-    return frame.with_columns(_as_meant(frame))
+    return frame.with_columns(_narrowed(frame))
 
 
 @contextmanager
@@ -95,15 +94,10 @@ def _reading(name: str, fastexcel: Any) -> Iterator[None]:
             raise broken(name, "an Excel workbook", error) from None
 
 
-def _fastexcel(name: str) -> Any:
-    try:
-        import fastexcel
-    except ImportError:
-        raise InputError(
-            f"{name} is an Excel workbook, and fastexcel is not installed",
-            hint="pip install 'bulk-sender[excel]', or save the sheet as CSV",
-        ) from None
-    logging.getLogger("fastexcel").addHandler(logging.NullHandler())  # it warns of every empty column
+def _fastexcel() -> Any:
+    import fastexcel
+
+    logging.getLogger("fastexcel").addHandler(logging.NullHandler())  # it warns about every empty column
     return fastexcel
 
 
@@ -119,12 +113,12 @@ def _refuse_repeated(heading: tuple[Any, ...], source: str) -> None:
         seen[title] = index
 
 
-def _as_meant(frame: pl.DataFrame) -> list[pl.Series]:
-    """Whole numbers as integers, midnights as dates, and moments of Excel's day zero as times of day."""
-    return [_column_as_meant(column) for column in frame.get_columns() if column.null_count() < len(column)]
+def _narrowed(frame: pl.DataFrame) -> list[pl.Series]:
+    """Return whole numbers as integers, midnights as dates, and datetimes on Excel's day zero as times of day."""
+    return [_narrowed_column(column) for column in frame.get_columns() if column.null_count() < len(column)]
 
 
-def _column_as_meant(column: pl.Series) -> pl.Series:
+def _narrowed_column(column: pl.Series) -> pl.Series:
     if column.dtype.is_float():
         whole = (column == column.floor()) & (column.abs() <= 2**53)
         return column.cast(pl.Int64) if whole.all() else column
@@ -136,15 +130,15 @@ def _column_as_meant(column: pl.Series) -> pl.Series:
 
 
 def _guard(path: Path, name: str) -> None:
-    """Refuse what would eat the machine: workbooks that swell, or with a cell far away from the others."""
+    """Raise InputError for a decompression bomb, or a stray cell that would make the sheet too large for memory."""
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED_BYTES:
                 raise InputError(
-                    f"{name} holds more than {MAX_UNPACKED_BYTES >> 30} GB of sheets", hint="save the sheet as CSV"
+                    f"{name} expands to more than {MAX_UNPACKED_BYTES >> 30} GB", hint="save the sheet as CSV"
                 )
             for info in archive.infolist():
-                # Reading to the end proves the declared size: zipfile gives no byte more.
+                # Reading to the end verifies the declared size, because zipfile never returns more.
                 _guard_member(archive, info, name)
     except (*DAMAGED, *UNSUPPORTED) as error:
         raise broken(name, "an Excel workbook", error) from None
@@ -172,7 +166,7 @@ def _guard_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) ->
         raise InputError(
             f"{name}: the sheet {info.filename} spans {height:,} rows and {width:,} columns, "
             f"more than {MAX_CELLS:,} cells",
-            hint="delete stray cells far below or to the right, or save the sheet as CSV",
+            hint="delete stray cells far below or to the right of the table, or save the sheet as CSV",
         )
 
 

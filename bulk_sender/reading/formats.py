@@ -1,4 +1,7 @@
-"""Which format a file is of, and the reader for it."""
+"""Detection of an input file's format, and the reader for each format.
+
+The first bytes decide where they can, because names are often wrong.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Reader
 from bulk_sender.reading.compression import DAMAGED, SUFFIXES, UNSUPPORTED, compression, only_member, unpacked
@@ -16,6 +18,7 @@ from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.ndjson import NdjsonReader
 from bulk_sender.reading.polars_errors import ARROW
 from bulk_sender.reading.scan import ScanReader, scan_arrow, scan_parquet
+from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.text_bytes import ByteSource
 
 FORMATS = {
@@ -34,7 +37,7 @@ FORMATS = {
     ".xlsx": "excel",
     ".xlsm": "excel",
 }
-"""A file's ending → its format; ``.gz``, ``.zst``, ``.bz2`` or ``.zip`` may follow that of a text."""
+"""File extension → format. A text format may also have ``.gz``, ``.zst``, ``.bz2`` or ``.zip`` after it."""
 
 TEXTS = ("csv", "ndjson")
 _MAGIC = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow"))
@@ -43,9 +46,9 @@ _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One file of an input: its ``name`` as people know it, and where its bytes are.
+    """One file of an input. Messages show ``name``; the bytes are at ``path``.
 
-    ``partitions``: columns that the folders above it give it (``country=FR/part-0.parquet``), as text.
+    ``partitions``: text columns taken from the names of its folders (``country=FR/part-0.parquet``).
     """
 
     name: str
@@ -55,39 +58,41 @@ class InputFile:
 
 
 def format_of_name(name: str) -> str | None:
-    """The format that a name's ending stands for, None for an unknown one."""
-    return FORMATS.get(_ending(name))
+    """Return the format for a name's extension, or None when it is unknown."""
+    return FORMATS.get(_extension(name))
 
 
-def _ending(name: str) -> str:
+def _extension(name: str) -> str:
     path = PurePosixPath(name.lower())
     return PurePosixPath(path.stem).suffix if path.suffix in SUFFIXES else path.suffix
 
 
 def detect_format(path: Path, name: str | None = None) -> str:
-    """By the first bytes where they are telling, else by the name's ending, else CSV. Raises InputError."""
+    """Return the format by the first bytes, else by the name's extension, else CSV. Raise InputError."""
     name = name or str(path)
     try:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
-        raise InputError(f"{name} can't be read: {error.strerror}") from None
+        raise InputError(f"{name} cannot be read: {error.strerror}") from None
     by_name = format_of_name(name)
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
     if not head:
-        raise InputError(f"{name} is empty", hint="give a file with a header line and at least one row")
+        raise InputError(f"{name} is empty", hint="send a file with a header line and at least one row")
     if head == _OLD_EXCEL:
         raise InputError(
-            f"{name} is an old or a password-protected Excel file", hint="save it as .xlsx without a password"
+            f"{name} is an old (.xls) or password-protected Excel file", hint="save it as .xlsx without a password"
         )
     if compression(head) == "zip" and (inside := _format_in_zip(path, name)):
         return inside
     if by_name in TEXTS:
         return by_name
     if by_name is not None and compression(head) is None:
-        raise InputError(f"{name} is no {by_name} file: its first bytes say otherwise", hint="is it complete?")
+        raise InputError(
+            f"{name} is not a valid {by_name} file: its first bytes do not match", hint="check that it is complete"
+        )
     return _format_of_text(path, name)
 
 
@@ -98,50 +103,52 @@ def _format_in_zip(path: Path, name: str) -> str | None:
                 return "excel"
             inside = format_of_name(only_member(archive, name).filename)
     except (*DAMAGED, *UNSUPPORTED) as error:
-        raise InputError(f"{name} can't be unpacked: {error}", hint="is the file complete?") from None
+        raise InputError(f"{name} cannot be unpacked: {error}", hint="check that the file is complete") from None
     if inside is not None and inside not in TEXTS:
-        raise InputError(f"{name} holds a {inside} file", hint="unpack it, then give what is in it")
+        raise InputError(f"{name} contains a {inside} file", hint="unpack it first, then send the unpacked file")
     return inside
 
 
 def _format_of_text(path: Path, name: str) -> str:
-    """What the text itself looks like. Raises InputError for a packed table."""
+    """Return the format that the text looks like. Raise InputError for a compressed table."""
     with unpacked(path, name) as stream:
         head = stream.read(1 << 12)
     for magic, kind in _MAGIC:
         if head.startswith(magic):
-            raise InputError(f"{name} holds a packed {kind} file", hint="unpack it, then give what is in it")
+            raise InputError(
+                f"{name} contains a compressed {kind} file", hint="unpack it first, then send the unpacked file"
+            )
     return "ndjson" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv"
 
 
-def open_reader(file: InputFile, config: InputConfig) -> Reader:
-    """The reader for a file. Raises InputError when its head or schema can't be read."""
-    return READERS[file.format](file, config)
+def open_reader(file: InputFile, settings: ReadSettings) -> Reader:
+    """Return the reader for a file. Raise InputError when its head or schema cannot be read."""
+    return READERS[file.format](file, settings)
 
 
-def _csv(file: InputFile, config: InputConfig) -> Reader:
-    delimiter = config.delimiter or ("\t" if _ending(file.name) == ".tsv" else None)
-    source = ByteSource(file.path, name=file.name, encoding=config.encoding)
-    return CsvReader(source, delimiter=delimiter, header=config.header)
+def _csv(file: InputFile, settings: ReadSettings) -> Reader:
+    delimiter = settings.delimiter or ("\t" if _extension(file.name) == ".tsv" else None)
+    source = ByteSource(file.path, name=file.name, encoding=settings.encoding)
+    return CsvReader(source, delimiter=delimiter, header=settings.header)
 
 
-def _ndjson(file: InputFile, config: InputConfig) -> Reader:
-    return NdjsonReader(ByteSource(file.path, name=file.name, encoding=config.encoding))
+def _ndjson(file: InputFile, settings: ReadSettings) -> Reader:
+    return NdjsonReader(ByteSource(file.path, name=file.name, encoding=settings.encoding))
 
 
-def _parquet(file: InputFile, _: InputConfig) -> Reader:
+def _parquet(file: InputFile, _: ReadSettings) -> Reader:
     return ScanReader(file.path, scan_parquet, name=file.name, kind="Parquet")
 
 
-def _arrow(file: InputFile, _: InputConfig) -> Reader:
+def _arrow(file: InputFile, _: ReadSettings) -> Reader:
     return ScanReader(file.path, scan_arrow, name=file.name, kind=ARROW)
 
 
-def _excel(file: InputFile, config: InputConfig) -> Reader:
-    return ExcelReader(file.path, name=file.name, sheet=config.sheet, header=config.header)
+def _excel(file: InputFile, settings: ReadSettings) -> Reader:
+    return ExcelReader(file.path, name=file.name, sheet=settings.sheet, header=settings.header)
 
 
-READERS: dict[str, Callable[[InputFile, InputConfig], Reader]] = {
+READERS: dict[str, Callable[[InputFile, ReadSettings], Reader]] = {
     "csv": _csv,
     "ndjson": _ndjson,
     "parquet": _parquet,

@@ -1,4 +1,7 @@
-"""What a caller names as input → files to read: paths, folders, globs, tables, URLs, standard input, frames."""
+"""Resolution of inputs to files: paths, folders, globs, tables, URLs, standard input and frames.
+
+Every other module then reads plain files, whatever the caller passed.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_name
 from bulk_sender.reading.polars_errors import reading
 from bulk_sender.reading.remote import fetch, is_url
+from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
 
 STDIN = "-"
@@ -25,7 +28,7 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 @runtime_checkable
 class ArrowTable(Protocol):
-    """A table of pyarrow, pandas, DuckDB, …: what can be read through Arrow's C stream interface."""
+    """A table that implements Arrow's C stream interface, such as one of pyarrow, pandas or DuckDB."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -34,43 +37,43 @@ Frame = pl.DataFrame | pl.LazyFrame | ArrowTable
 Given = str | Path | Frame
 
 
-def locate(inputs: Sequence[Given], config: InputConfig, spool: Spool) -> list[InputFile]:
-    """The files of an input, in a stable order. Raises InputError when one names nothing, or can't be had."""
-    files = [file for given in inputs for file in _files(given, config, spool)]
+def locate(inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> list[InputFile]:
+    """Return the files of an input in a stable order. Raise InputError when one is missing or cannot be read."""
+    files = [file for given in inputs for file in _files(given, settings, spool)]
     if not files:
         raise InputError("no input was given")
     return files
 
 
-def _files(given: Given, config: InputConfig, spool: Spool) -> Iterator[InputFile]:
+def _files(given: Given, settings: ReadSettings, spool: Spool) -> Iterator[InputFile]:
     if not isinstance(given, str | Path):
         yield spool_frame(_as_lazy(given), "frame", spool)
     elif str(given) == STDIN:
-        yield _stdin(config, spool)
+        yield _stdin(settings, spool)
     elif isinstance(given, str) and is_url(given):
-        yield _remote(given, config, spool)
-    elif (kind := _table_kind(Path(given), config)) is not None:
+        yield _remote(given, settings, spool)
+    elif (kind := _table_kind(Path(given), settings)) is not None:
         yield spool_frame(_scan_table(str(given), kind, str(given)), str(given), spool)
     else:
         for path, partitions in expand(given):
             name = str(path)
-            kind = config.format or detect_format(path, name)
+            kind = settings.format or detect_format(path, name)
             yield InputFile(name, path, kind, partitions)
 
 
 def expand(given: str | Path) -> Iterator[tuple[Path, dict[str, str | None]]]:
-    """A file, folder or glob → files in a stable order, with what their folders' names say about them."""
+    """Yield the files of a path, folder or glob in a stable order, each with the partitions its folders name."""
     path = Path(given)
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file())
         readable = [file for file in found if format_of_name(file.name)]
         if not readable:
-            raise InputError(f"folder {path} holds no input file", hint="expected " + ", ".join(FORMATS))
+            raise InputError(f"folder {path} contains no input file", hint="expected " + ", ".join(FORMATS))
         for file in readable:
             yield file, _partitions(file.relative_to(path).parent)
     elif path.exists():
         if not path.is_file():
-            raise InputError(f"{path} is not a regular file", hint="give a file, a folder, a glob, or - for stdin")
+            raise InputError(f"{path} is not a regular file", hint="send a file, a folder, a glob, or - for stdin")
         yield path, {}
     elif glob.has_magic(str(given)):
         matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207 - may be absolute
@@ -100,51 +103,55 @@ def _leading(pattern: Path) -> Iterator[tuple[str, int]]:
 
 
 def _partitions(folders: Path) -> dict[str, str | None]:
-    """``country=FR/day=2026-02-28`` → columns, as text: a leading zero in a folder's name survives."""
+    """Return the columns in ``country=FR/day=2026-02-28``, as text so that leading zeros survive."""
     pairs = [part.split("=", 1) for part in folders.parts if "=" in part]
     return {unquote(name): None if value == _HIVE_NULL else unquote(value) for name, value in pairs}
 
 
-def _stdin(config: InputConfig, spool: Spool) -> InputFile:
+def _stdin(settings: ReadSettings, spool: Spool) -> InputFile:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("standard input is a terminal", hint="pipe a file into the command, or name one")
     name = "standard input"
     path = spool.copy(sys.stdin.buffer, name)
-    return InputFile(name, path, config.format or detect_format(path, name))
+    return InputFile(name, path, settings.format or detect_format(path, name))
 
 
-def _remote(url: str, config: InputConfig, spool: Spool) -> InputFile:
+def _remote(url: str, settings: ReadSettings, spool: Spool) -> InputFile:
     name = url.split("?")[0]
-    if config.format in ("delta", "iceberg"):
-        return spool_frame(_scan_table(url, config.format, name), name, spool)
-    fetched = fetch(url, name, config.format or format_of_name(name), spool)
+    if settings.format in ("delta", "iceberg"):
+        return spool_frame(_scan_table(url, settings.format, name), name, spool)
+    fetched = fetch(url, name, settings.format or format_of_name(name), spool)
     if isinstance(fetched, pl.LazyFrame):
         return spool_frame(fetched, name, spool)
-    return InputFile(name, fetched, config.format or detect_format(fetched, name))
+    return InputFile(name, fetched, settings.format or detect_format(fetched, name))
 
 
-def _table_kind(path: Path, config: InputConfig) -> str | None:
-    if config.format in ("delta", "iceberg"):
-        return config.format
+def _table_kind(path: Path, settings: ReadSettings) -> str | None:
+    if settings.format in ("delta", "iceberg"):
+        return settings.format
     if (path / "_delta_log").is_dir():
         return "delta"
     return "iceberg" if path.is_dir() and any(path.glob("metadata/*.metadata.json")) else None
 
 
 def _scan_table(source: str, kind: str, name: str) -> pl.LazyFrame:
-    """The table as it is now: its newest version."""
+    """Return a lazy scan of the table's latest version."""
     try:
-        with reading(name, f"a table of the format {kind}"):
+        with reading(name, _kind_in_words(kind)):
             return pl.scan_delta(source) if kind == "delta" else pl.scan_iceberg(_newest_metadata(source, name))
     except InputError:
         raise
     except ImportError:
         raise InputError(
-            f"{name} is a table of the format {kind}, which needs more than is installed",
-            hint="pip install 'bulk-sender[tables]'",
+            f"{name} is {_kind_in_words(kind)}, and the packages to read it are not installed",
+            hint=f"pip install {'deltalake' if kind == 'delta' else 'pyiceberg'}",
         ) from None
-    except Exception as error:  # what deltalake and pyiceberg raise has no common root
-        raise InputError(f"{name} can't be read as a table of the format {kind}: {str(error)[:200]}") from None
+    except Exception as error:  # exceptions of deltalake and pyiceberg have no common base class
+        raise InputError(f"{name} cannot be read as {_kind_in_words(kind)}: {str(error)[:200]}") from None
+
+
+def _kind_in_words(kind: str) -> str:
+    return "a Delta table" if kind == "delta" else "an Iceberg table"
 
 
 def _newest_metadata(source: str, name: str) -> str:
@@ -153,7 +160,7 @@ def _newest_metadata(source: str, name: str) -> str:
         return source
     versions = sorted(path.glob("metadata/*.metadata.json"), key=_version)
     if not versions:
-        raise InputError(f"{name} has no metadata/*.metadata.json", hint="is it an Iceberg table?")
+        raise InputError(f"{name} has no metadata/*.metadata.json", hint="check that it is an Iceberg table")
     return str(versions[-1].absolute())
 
 
@@ -170,21 +177,23 @@ def _as_lazy(frame: Frame) -> pl.LazyFrame:
     try:
         with reading("frame", "a table"):
             if type(frame).__module__.split(".")[0] == "pandas":
-                return pl.from_pandas(cast(Any, frame)).lazy()  # a NaN of pandas means "nothing"
+                return pl.from_pandas(cast(Any, frame)).lazy()  # pandas uses NaN for a missing value
             if isinstance(frame, ArrowTable):
                 return pl.DataFrame(frame).lazy()
     except (TypeError, ValueError, ImportError) as error:
-        raise InputError(f"the frame can't be read: {error}") from None
-    raise InputError(f"{type(frame).__name__} is no input", hint="give paths, or a frame of polars, pandas or Arrow")
+        raise InputError(f"the frame cannot be read: {error}") from None
+    raise InputError(f"cannot send a {type(frame).__name__}; pass a path, or a polars, pandas or Arrow table")
 
 
 def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
-    """A frame as an Arrow IPC file, written in batches. Raises InputError."""
+    """Write a frame to an Arrow IPC file, in batches. Raise InputError."""
     path = spool.place(".arrow")
     with reading(name, "a table"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # that a reader of Iceberg might be faster
+        warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # another Iceberg reader may be faster
         for column, dtype in frame.collect_schema().items():
             if dtype == pl.Object:
-                raise InputError(f"{name}: column {column!r} holds Python objects", hint="give it a type of its own")
+                raise InputError(
+                    f"{name}: column {column!r} contains Python objects", hint="convert it to a typed column"
+                )
         frame.sink_ipc(path, maintain_order=True)
     return InputFile(name, path, "arrow")

@@ -1,9 +1,9 @@
-"""NDJSON: blocks of whole lines, parsed by polars against one schema for the whole file.
+"""NDJSON reader: polars parses blocks of whole lines against one schema for the whole file.
 
-The schema is gathered first, by a pass over all lines: what a line lacks is null, whole and broken numbers in one
-column make it one of floats, and text beside other scalars makes it text. A line that is no JSON object, or whose
-values have another shape than those of the lines before it (an object where they have a number), is a malformed
-row; only a block that holds one is read line by line.
+A first pass over all lines infers the schema. Missing members are null; a column with integers and floats becomes
+float; a column with text and other scalars becomes text. A line is a malformed row when it is not a JSON object, or
+when a value has a different shape than before (an object instead of a number). Only a block with such a line is read
+line by line.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from bulk_sender.reading.text_bytes import ByteSource, Decoded
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 32 << 20
 MAX_DEPTH = 32
-"""Objects and lists nested deeper than this make a line malformed: their type would be as deep."""
+"""A line with deeper nesting is malformed, because its column type would be just as deep."""
 _SHOWN = 80
 
 
 class NdjsonReader:
-    """One NDJSON file. Opening it reads it once, for its schema."""
+    """A reader of one NDJSON file. Opening it reads the whole file once to infer its schema."""
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
@@ -62,7 +62,7 @@ class NdjsonReader:
 
 
 def _blocks(stream: Decoded, limit: int, name: str, lines_before: int) -> Iterator[bytes]:
-    """Cut the stream behind line ends, about ``limit`` bytes each."""
+    """Yield blocks of whole lines, about ``limit`` bytes each."""
     rest = b""
     while data := stream.read(max(limit, len(rest))):
         block = rest + data
@@ -70,7 +70,7 @@ def _blocks(stream: Decoded, limit: int, name: str, lines_before: int) -> Iterat
         if not cut and len(block) > MAX_LINE_BYTES:
             raise InputError(
                 f"{name}: a line after line {lines_before} is longer than {MAX_LINE_BYTES >> 20} MB",
-                hint="NDJSON has one JSON object a line",
+                hint="NDJSON has one JSON object per line",
             )
         if cut:
             lines_before += block.count(b"\n", 0, cut)
@@ -86,14 +86,16 @@ def _gather(source: ByteSource) -> pl.Schema:
         for number, block in enumerate(_blocks(stream, BLOCK_BYTES, source.name, 0)):
             if number == 0 and block.lstrip().startswith(b"["):
                 raise InputError(
-                    f"{source.name} holds a JSON array, not one object a line",
-                    hint="turn it into NDJSON first, such as with: jq -c '.[]' file.json > file.ndjson",
+                    f"{source.name} contains a JSON array, not one object per line",
+                    hint="convert it to NDJSON first, for example: jq -c '.[]' file.json > file.ndjson",
                 )
             for found in _inferred(block):
                 for column, dtype in found.items():
                     schema[column] = common(schema[column], dtype) if column in schema else dtype
     if not schema:
-        raise InputError(f"{source.name} holds no JSON object with a member", hint="NDJSON has one JSON object a line")
+        raise InputError(
+            f"{source.name} contains no JSON object with a member", hint="NDJSON has one JSON object per line"
+        )
     return pl.Schema(schema)
 
 
@@ -112,7 +114,7 @@ def _inferred(block: bytes) -> Iterator[pl.Schema]:
 
 
 def _inferred_piecewise(lines: list[bytes]) -> Iterator[pl.Schema]:
-    """Halve until polars agrees: lines of shapes that don't go together are met one after the other."""
+    """Yield the schemas of ever smaller halves, until each half contains only compatible lines."""
     if not lines:
         return
     try:
@@ -125,7 +127,7 @@ def _inferred_piecewise(lines: list[bytes]) -> Iterator[pl.Schema]:
 
 
 def common(one: pl.DataType, other: pl.DataType) -> pl.DataType:
-    """The type that holds values of both; where there is none, the first: what came first is the file's shape."""
+    """Return a type for the values of both, or ``one`` if there is none: the first line decides the file's shape."""
     if one == other or other == pl.Null:
         return one
     if one == pl.Null:
@@ -177,15 +179,15 @@ def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataF
     frame, misfits = _fitted([line if ok else b"{}" for line, ok in zip(lines, sound, strict=True)], schema)
     misfits += [index for index in _swallowed(frame, lines) if sound[index]]
     frame = _without(frame, misfits)
-    faults = dict.fromkeys(misfits, "does not have the shape of the lines before it")
+    faults = dict.fromkeys(misfits, "has a different structure than the lines before it")
     faults |= {index: "is not a JSON object" for index, ok in enumerate(sound) if not ok}
     return frame, {
-        index: f"line {numbered[index][0]} {what}: {_shown(lines[index])}" for index, what in sorted(faults.items())
+        index: f"line {numbered[index][0]} {why}: {_shown(lines[index])}" for index, why in sorted(faults.items())
     }
 
 
 def _swallows_shapes(frame: pl.DataFrame) -> bool:
-    """Whether a cell of text may have been an object or a list: polars takes them for text there."""
+    """Whether a text cell may have been an object or a list, which polars reads as text in a text column."""
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     return bool(texts) and bool(frame.select(pl.any_horizontal(_opens(texts)).any()).item())
 
@@ -203,7 +205,7 @@ def _swallowed(frame: pl.DataFrame, lines: list[bytes]) -> list[int]:
 
 
 def _has_shape(line: bytes, texts: list[str]) -> bool:
-    found = json.loads(line)  # sound by the strict parser before
+    found = json.loads(line)  # the strict parser has already accepted this line
     return any(isinstance(found.get(name), dict | list) for name in texts)
 
 
@@ -215,12 +217,12 @@ def _without(frame: pl.DataFrame, misfits: list[int]) -> pl.DataFrame:
 
 
 def _is_suspicious(block: bytes) -> bool:
-    """Whether polars' parser might take what it should refuse: half a surrogate pair becomes a NUL in it."""
+    """Whether polars might accept invalid JSON: it turns a lone surrogate into a NUL."""
     return b"\\ud" in block or b"\\uD" in block or b"\x00" in block
 
 
 def _sound(lines: list[bytes]) -> list[bool]:
-    """Which lines are JSON objects by a strict parser that refuses lone surrogates and what is nested too deep."""
+    """Return which lines are JSON objects, by a strict parser that rejects lone surrogates and deep nesting."""
     texts = pl.Series([line.decode("utf-8") for line in lines], dtype=pl.String)
     bare = texts.str.strip_chars(" \t\r")
     strict = bare.str.starts_with("{") & bare.str.json_path_match("$").is_not_null()
@@ -249,7 +251,7 @@ def _nesting(text: str) -> int:
 
 
 def _fitted(lines: list[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, list[int]]:
-    """The lines as a frame; those that don't fit the schema as rows of nulls, with their indexes."""
+    """Return the lines as a frame, and the indexes of the lines that do not fit the schema (rows of nulls)."""
     try:
         if lines:
             return pl.read_ndjson(b"\n".join(lines), schema=schema), []

@@ -1,7 +1,7 @@
-"""Keep the notes of polars' engine away from people.
+"""Hide Rust panic messages from stderr.
 
-When the engine, which is written in Rust, gives up on a damaged file, it writes where in its own source that was, and
-perhaps a stack, to descriptor 2: no Python code can stop it. The error that follows says it in words for people.
+When polars panics on a damaged file, Rust writes a source location, and perhaps a stack trace, to file descriptor 2.
+Python cannot prevent that, and the InputError that follows already explains the problem to the user.
 """
 
 from __future__ import annotations
@@ -19,40 +19,39 @@ _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def panics_unheard() -> Iterator[None]:
-    """Within, descriptor 2 is held back; what was written there follows at the end, less panics.
+def panics_hidden() -> Iterator[None]:
+    """Capture descriptor 2 within the block, then write what was captured, except panic messages.
 
-    For the moment of one call: whatever another thread has to say waits as long, and if the process dies meanwhile,
-    its last words are lost.
+    Keep the block short: output of other threads is delayed until its end, and lost if the process dies before.
     """
     with _one_at_a_time:
         try:
-            heard, own = _hearing(), os.dup(2)
-            os.dup2(heard.fileno(), 2)
-        except OSError:  # no standard error, or no room to listen: then a note is heard
+            captured, stderr = _capture_file(), os.dup(2)
+            os.dup2(captured.fileno(), 2)
+        except OSError:  # no standard error, or no space to capture it: panics stay visible
             yield
             return
         try:
             yield
         finally:
-            os.dup2(own, 2)
-            os.close(own)
-            with heard, suppress(OSError):  # nobody reads any more
-                heard.seek(0)
-                os.write(2, b"".join(other_than_panics(heard)))
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            with captured, suppress(OSError):  # the reader of stderr may be gone
+                captured.seek(0)
+                os.write(2, b"".join(other_than_panics(captured)))
 
 
-def _hearing() -> IO[bytes]:
-    """A file in memory where the system has them, which needs no room on a disk."""
+def _capture_file() -> IO[bytes]:
+    """Return a file in memory where the system supports it, so that a full disk does not matter."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("bulk-sender"), "w+b")
     return tempfile.TemporaryFile()
 
 
 def other_than_panics(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """A panic's note runs from its first line to an empty one; every paragraph of it begins in its own way."""
-    in_note = False
+    """Yield the lines outside panic messages; a message runs from a known first line to an empty line."""
+    in_panic = False
     for line in lines:
-        in_note = bool(_FIRST.match(line)) or (in_note and bool(line.strip()))
-        if not in_note and line.strip():
+        in_panic = bool(_FIRST.match(line)) or (in_panic and bool(line.strip()))
+        if not in_panic and line.strip():
             yield line

@@ -1,6 +1,6 @@
-"""The border to polars: whatever it raises over a file's content becomes an InputError that names the file.
+"""Translation of polars' errors about a file's content to an InputError that names the file.
 
-A panic of polars is a ``BaseException``, so that it would pass every ``except Exception`` and end in a traceback.
+A polars panic is a ``BaseException``, so it would pass every ``except Exception`` and end in a traceback.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from contextlib import contextmanager, nullcontext
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.panics import panics_unheard
+from bulk_sender.reading.panics import panics_hidden
 
 ARROW = "Arrow IPC"
 TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError, OverflowError)
-"""What polars raises over content that it can't read."""
+"""Exceptions that polars raises for content it cannot read."""
 
 
 @contextmanager
 def reading(name: str, kind: str) -> Iterator[None]:
-    """Raises InputError for trouble with ``name`` while it is read as ``kind``."""
+    """Raise InputError for an error while ``name`` is read as ``kind``."""
     try:
-        with panics_unheard() if kind == ARROW else nullcontext():  # of all formats only this one makes it panic
+        with panics_hidden() if kind == ARROW else nullcontext():  # only this format makes polars panic
             yield
     except BaseException as error:
         if isinstance(error, TROUBLE) or _is_panic(error):
@@ -31,16 +31,16 @@ def reading(name: str, kind: str) -> Iterator[None]:
 
 
 def broken(name: str, kind: str, error: BaseException) -> InputError:
-    """The words for a file that can't be read as what it should be; only the error's first line is shown."""
+    """Return the error for a file that cannot be read as ``kind``, with the first line of polars' own message."""
     lines = str(error).splitlines()
     first = (lines[0][:200] if lines else "") or type(error).__name__
     if _is_panic(error):
-        first = "its inner structure is damaged"  # a panic's words are for those who know the engine's source
+        first = "its internal structure is damaged"  # a panic's message only makes sense to polars developers
     return InputError(
-        f"{name} can't be read as {kind}: {first}",
-        hint="is the file complete, and of the format its name says?",
+        f"{name} cannot be read as {kind}: {first}",
+        hint="check that the file is complete and that its name matches its format",
     )
 
 
 def _is_panic(error: BaseException) -> bool:
-    return type(error).__name__ == "PanicException"  # each extension has one of its own
+    return type(error).__name__ == "PanicException"  # by name, because each Rust extension defines its own class

@@ -1,8 +1,8 @@
-"""Objects behind a URL: in an object store (``s3://``, ``gs://``, ``az://``), or on a web server (``https://``).
+"""Remote inputs: objects in an object store (``s3://``, ``gs://``, ``az://``) or on a web server (``https://``).
 
-A store's tables and texts are read by polars, which finds credentials in the environment as the store's own tools
-do. It reads text as UTF-8 lines, unpacking gzip and Zstandard; a CR before a line's end is not kept. From a web
-server come the bytes as they are. Names in messages never hold a URL's query: it may be a signature.
+polars reads tables and text from a store, with credentials from the environment as the store's own tools find them.
+It reads text as UTF-8 lines and unpacks gzip and Zstandard; a CR at the end of a line is dropped. Files on a web
+server are downloaded unchanged. Messages never show a URL's query, which may be a signature.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def is_url(text: str) -> bool:
 
 
 def fetch(url: str, name: str, kind: str | None, spool: Spool) -> Path | pl.LazyFrame:
-    """A table as a frame still to be read; anything else as a file in the spool. Raises InputError."""
+    """Return a lazy frame for a table in a store, or a downloaded file in the spool. Raise InputError."""
     scheme = urlsplit(url).scheme.lower()
     if scheme in ("https", "http"):
         return _download(url, name, spool)
     if scheme not in STORES:
-        raise InputError(f"{name}: {scheme}:// is not read", hint="give a path, https://, s3://, gs:// or az://")
+        raise InputError(f"{name}: {scheme}:// is not supported", hint="use a path, https://, s3://, gs:// or az://")
     if kind == "parquet":
         with reading(name, "Parquet"):
             return pl.scan_parquet(url)
@@ -42,11 +42,11 @@ def fetch(url: str, name: str, kind: str | None, spool: Spool) -> Path | pl.Lazy
         with reading(name, ARROW):
             return pl.scan_ipc(url)
     if kind == "excel" or name.endswith((".zip", ".bz2")):
-        raise InputError(f"{name}: such a file is not read from an object store", hint="copy it here first")
-    if any(sign in name for sign in "*[?"):
         raise InputError(
-            f"{name}: a glob in an object store is read for Parquet only", hint="name the objects one by one"
+            f"{name}: this format cannot be read from an object store", hint="copy the file to this computer first"
         )
+    if any(sign in name for sign in "*[?"):
+        raise InputError(f"{name}: in an object store, globs work for Parquet only", hint="name the objects one by one")
     path = spool.place(".lines")
     with reading(name, "lines of UTF-8 text"):
         pl.scan_lines(url, glob=False).sink_csv(path, include_header=False, quote_style="never")
@@ -54,34 +54,34 @@ def fetch(url: str, name: str, kind: str | None, spool: Spool) -> Path | pl.Lazy
 
 
 def _download(url: str, name: str, spool: Spool) -> Path:
-    def look(request: httpx.Request) -> None:  # before each request, so that no redirect leads astray
-        _refuse_open_road(str(request.url), name)
+    def check_scheme(request: httpx.Request) -> None:  # before each request, to cover redirects as well
+        _refuse_plain_http(str(request.url), name)
 
     path = spool.place(".bytes")
     try:
         with (
-            httpx.Client(follow_redirects=True, timeout=_TIMEOUT, event_hooks={"request": [look]}) as client,
+            httpx.Client(follow_redirects=True, timeout=_TIMEOUT, event_hooks={"request": [check_scheme]}) as client,
             client.stream("GET", url) as answer,
             path.open("wb") as file,
         ):
             if answer.status_code != 200:
-                raise InputError(f"{name} can't be fetched: the server answered {answer.status_code}")
-            # Content-Encoding is the transport's; a .csv.gz comes with none, or with one and is unpacked here.
+                raise InputError(f"{name} cannot be downloaded: the server answered {answer.status_code}")
+            # httpx decodes Content-Encoding here; the reader unpacks a .csv.gz that comes without that header.
             for part in answer.iter_bytes(1 << 20):
                 file.write(part)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise InputError(
-            f"{name} can't be fetched: {type(error).__name__}", hint="check the URL and the network"
+            f"{name} cannot be downloaded: {type(error).__name__}", hint="check the URL and the network"
         ) from None
     except OSError as error:
         raise unwritable(error) from None
     return path
 
 
-def _refuse_open_road(url: str, name: str) -> None:
+def _refuse_plain_http(url: str, name: str) -> None:
     parts = urlsplit(url)
     if parts.scheme.lower() != "https" and not _is_loopback(parts.hostname or ""):
-        raise InputError(f"{name}: only https:// is read", hint="recipients don't travel in the open")
+        raise InputError(f"{name}: plain http would expose recipient data; use https")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,7 +1,7 @@
-"""Files that polars reads by row number: Parquet and Arrow IPC. Slices of a lazy scan keep memory flat.
+"""Reader for Parquet and Arrow IPC files, in slices of a lazy scan that keep memory flat.
 
-A slice reads only the row groups it touches; measured, it holds 10 million rows at 100 MB where batches collected
-from one query held 1,200 MB. An Arrow stream has no index of its batches, so that it is held in memory whole.
+A slice reads only the row groups it touches. Measured on 10 million rows, slices used 100 MB, and batches collected
+from one query 1,200 MB. An Arrow stream has no index of its batches, so it is held in memory as a whole.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Scan = Callable[[Path], pl.LazyFrame]
 
 
 class ScanReader:
-    """One file that ``scan`` reads lazily. ``kind`` is for messages."""
+    """A reader of one file that ``scan`` reads lazily. ``kind`` names the format in messages."""
 
     def __init__(self, path: Path, scan: Scan, *, name: str, kind: str) -> None:
         self.name, self.kind = name, kind
@@ -29,7 +29,9 @@ class ScanReader:
             self._schema = self._lazy.collect_schema()
         for column, dtype in self._schema.items():
             if dtype == pl.Object:
-                raise InputError(f"{name}: column {column!r} holds Python objects", hint="give it a type of its own")
+                raise InputError(
+                    f"{name}: column {column!r} contains Python objects", hint="convert it to a typed column"
+                )
 
     def schema(self) -> pl.Schema:
         return self._schema
@@ -64,7 +66,7 @@ def scan_parquet(path: Path) -> pl.LazyFrame:
 
 
 def scan_arrow(path: Path) -> pl.LazyFrame:
-    """An IPC file, or a stream, which has no magic word at its start."""
+    """Scan an Arrow IPC file, or a stream, which has no magic bytes at its start."""
     with path.open("rb") as file:
         if file.read(6) == b"ARROW1":
             return pl.scan_ipc(path, glob=False, hive_partitioning=False)

@@ -1,4 +1,7 @@
-"""The files of an input as one stream of chunks with row numbers, and what identifies the input."""
+"""An input of one or more files, read as one stream of chunks with row numbers.
+
+It also identifies the input by digests, so that a resumed run can check that nothing changed.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from pathlib import Path
 
 import polars as pl
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
+from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What a run remembers of a file to open it again: another ``size`` (bytes) or ``sha256`` is another input."""
+    """What a run records about a file to open it again; a different ``size`` (bytes) or ``sha256`` is another input."""
 
     name: str
     size: int
@@ -30,23 +33,23 @@ class FileIdentity:
     partitions: dict[str, str | None] = field(default_factory=dict)
 
 
-class Source:
-    """All files of one input, in order. Opening it looks at heads and schemas only; ``read`` streams the rows."""
+class Input:
+    """All files of one input, in order. Opening it reads only heads and schemas; ``read`` streams the rows."""
 
-    def __init__(self, files: Sequence[InputFile], config: InputConfig) -> None:
+    def __init__(self, files: Sequence[InputFile], settings: ReadSettings) -> None:
         self.files = tuple(files)
-        self.config = config
+        self.settings = settings
         self._stamps = [_stamp(file) for file in self.files]
-        self._readers = [open_reader(file, config) for file in self.files]
+        self._readers = [open_reader(file, settings) for file in self.files]
         self.schema = self._common_schema()
 
     @classmethod
-    def open(cls, inputs: Sequence[Given], config: InputConfig, spool: Spool) -> Source:
-        """Raises InputError for what is missing, empty, unreadable, or of other columns than the first file.
+    def open(cls, inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> Input:
+        """Open the inputs. Raise InputError if one is missing, empty, unreadable, or has different columns.
 
-        ``spool`` takes in what can't be read twice, and has to live as long as the source.
+        ``spool`` stores inputs that cannot be read twice, and must live as long as the source.
         """
-        return cls(locate(inputs, config, spool), config)
+        return cls(locate(inputs, settings, spool), settings)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -54,25 +57,25 @@ class Source:
 
     @property
     def notes(self) -> list[str]:
-        """What was guessed about the files, for whoever checks them."""
+        """The guesses made about the files, as sentences for the report of ``check``."""
         return [
-            f"{file.name} was read as {encoding}, a guess: set [input] encoding when letters look wrong"
+            f"{file.name} was read as {encoding}, which is a guess: set [input] encoding if letters look wrong"
             for file, reader in zip(self.files, self._readers, strict=True)
             if (encoding := reader.guessed_encoding())
         ]
 
     @property
     def guessed_encodings(self) -> list[str]:
-        """The encodings that were told by guessing, of the files in order."""
+        """The guessed encodings, in the order of the files."""
         return [name for reader in self._readers if (name := reader.guessed_encoding())]
 
     def identify(self) -> tuple[FileIdentity, ...]:
-        """Size and SHA-256 of each file, read once from one descriptor (about 1.5 GB a second)."""
+        """Return the size and SHA-256 of each file, reading each once (about 1.5 GB per second)."""
         with ThreadPoolExecutor(max_workers=2) as pool:
             return tuple(pool.map(identify, self.files))
 
     def moved(self, old: Path, new: Path) -> None:
-        """Follow a folder to its new place: files that were in ``old`` are now in ``new``."""
+        """Update the paths of files that were moved from the folder ``old`` to ``new``."""
         for index, file in enumerate(self.files):
             if file.path.parent == old:
                 self._readers[index].move_to(new / file.path.name)
@@ -83,33 +86,33 @@ class Source:
                 )
 
     def read(self, start: Position | None = None) -> Iterator[Chunk]:
-        """The chunks from ``start`` on, with columns in the order of the first file.
+        """Yield the chunks from ``start`` on, with columns in the order of the first file.
 
-        Raises InputError for a file that is broken, or that was changed since it was opened.
+        Raise InputError for a file that is damaged, or that changed since it was opened.
         """
         start = start or Position()
         for index in range(start.file, len(self._readers)):
             position = start if index == start.file else Position(file=index, row=start.row)
-            as_it_is = self._readers[index].schema() == self.schema
+            same_schema = self._readers[index].schema() == self.schema
             for chunk in self._readers[index].read(position):
-                yield chunk if as_it_is else replace(chunk, frame=self._laid_out(chunk.frame, index))
+                yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
                 start = replace(start, row=chunk.end.row)
             if _stamp(self.files[index]) != self._stamps[index]:
                 raise InputError(
-                    f"{self.files[index].name} was changed while it was read: some rows may be of the old file",
-                    hint="let its writer finish, then start anew",
+                    f"{self.files[index].name} was changed while it was read: some rows may come from the old version",
+                    hint="wait until the file is complete, then start again",
                 )
 
     def head(self, rows: int) -> pl.DataFrame:
-        """The first ``rows`` sound rows, or all there are."""
+        """Return the first ``rows`` valid rows, or all of them if there are fewer."""
         found = pl.DataFrame(schema=self.schema)
         chunks = self.read()
         while len(found) < rows and (chunk := next(chunks, None)) is not None:
-            sound = chunk.frame.filter(~pl.int_range(pl.len()).is_in(list(chunk.faults)))
-            found = pl.concat([found, sound.head(rows - len(found))])
+            valid = chunk.frame.filter(~pl.int_range(pl.len()).is_in(list(chunk.faults)))
+            found = pl.concat([found, valid.head(rows - len(found))])
         return found
 
-    def _laid_out(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
+    def _with_common_schema(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
         partitions = self.files[index].partitions.items()
         frame = frame.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in partitions)
         return frame.select(pl.col(name).cast(dtype) for name, dtype in self.schema.items())
@@ -128,32 +131,32 @@ class Source:
 
     def _compare(self, first: pl.Schema, index: int) -> None:
         name, other = self.files[index].name, self._schema(index)
-        hint = "files sent together need the same columns; send them in runs of their own otherwise"
+        hint = "files sent together need the same columns; send the others in a separate run"
         if missing := [column for column in first if column not in other]:
             raise InputError(f"{name} has no column {missing[0]!r}, which {self.files[0].name} has", hint=hint)
         if extra := [column for column in other if column not in first]:
-            raise InputError(f"{name} has a column {extra[0]!r}, which {self.files[0].name} lacks", hint=hint)
+            raise InputError(f"{name} has a column {extra[0]!r}, which {self.files[0].name} does not have", hint=hint)
         for column, dtype in first.items():
             if other[column] != dtype and other[column] != pl.Null:
                 raise InputError(f"{name}: column {column!r} is {other[column]}, but {dtype} in {self.files[0].name}")
 
 
 def identify(file: InputFile) -> FileIdentity:
-    """One file's size and digest. Raises InputError when it can't be read."""
+    """Return the size and digest of a file. Raise InputError when it cannot be read."""
     try:
         with file.path.open("rb", buffering=0) as raw:
             size = os.fstat(raw.fileno()).st_size
             digest = hashlib.file_digest(raw, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{file.name} can't be read: {error.strerror}") from None
+        raise InputError(f"{file.name} cannot be read: {error.strerror}") from None
     return FileIdentity(file.name, size, digest, file.format, file.partitions)
 
 
 def _stamp(file: InputFile) -> tuple[int, int, int]:
-    """Size, time of change and inode. Raises InputError when the file is gone."""
+    """Return the size, modification time and inode. Raise InputError when the file no longer exists."""
     try:
         found = file.path.stat()
     except OSError as error:
-        raise InputError(f"{file.name} can't be read: {error.strerror}") from None
-    # A rename within its folder keeps all three, so that a spooled file may be moved.
+        raise InputError(f"{file.name} cannot be read: {error.strerror}") from None
+    # A rename on the same file system keeps all three, so a spooled file may be moved.
     return found.st_size, found.st_mtime_ns, found.st_ino

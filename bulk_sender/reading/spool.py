@@ -1,7 +1,7 @@
-"""A private place for what can't be read again as it was: standard input, remote objects, frames.
+"""Private storage for inputs that cannot be read twice: standard input, remote objects and frames.
 
-Such an input is written down first, then read like any other file: its digest, a resumed run and positions within
-it need nothing special. Texts are kept as their bytes came; tables become an Arrow IPC file.
+Such an input is first written to a file, so that digests, positions and resumed runs work as for any other file.
+Text keeps its bytes; a table becomes an Arrow IPC file.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ FOLDER = "input"
 
 
 class Spool:
-    """A folder of mode 0700, made when it is first needed, in ``parent`` (None: the system's place for such).
+    """A folder of mode 0700, created on first use in ``parent`` (None: the system's folder for temporary files).
 
-    Used in a ``with`` statement: what was not moved to where it stays is gone at its end.
+    A context manager: at its end, it deletes the folder unless ``settle`` moved it.
     """
 
     def __init__(self, parent: Path | None = None) -> None:
@@ -41,7 +41,7 @@ class Spool:
                 self._parent.rmdir()
 
     def place(self, ending: str) -> Path:
-        """A new empty file of mode 0600. Raises InputError when the disk refuses it."""
+        """Create a new empty file of mode 0600. Raise InputError when that fails."""
         try:
             folder = self._made()
             self._count += 1
@@ -52,19 +52,19 @@ class Spool:
         return path
 
     def copy(self, stream: BinaryIO, name: str) -> Path:
-        """The bytes of a stream, as they come. Raises InputError when it can't be read or written."""
+        """Copy the bytes of a stream to a new file. Raise InputError when it cannot be read or written."""
         path = self.place(".bytes")
         try:
             with path.open("wb") as file:
                 shutil.copyfileobj(stream, file, 1 << 20)
         except OSError as error:
-            raise InputError(f"{name} can't be read to its end: {error.strerror or error}") from None
+            raise InputError(f"{name} cannot be read to its end: {error.strerror or error}") from None
         return path
 
     def settle(self, folder: Path) -> Path | None:
-        """Move everything to ``folder``, which is on the same file system and doesn't exist yet.
+        """Move everything to ``folder``, which must be on the same file system and must not exist yet.
 
-        Gives the place where it was, None when nothing was spooled.
+        Return the old folder, or None when nothing was spooled.
         """
         old, self.folder = self.folder, None
         if old is not None:
@@ -76,12 +76,12 @@ class Spool:
             if self._parent is not None and not self._parent.exists():
                 self._parent.mkdir(mode=0o700, parents=True)
                 self._made_parent = True
-            self.folder = Path(tempfile.mkdtemp(prefix=".input-", dir=self._parent))  # mkdtemp makes it 0700
+            self.folder = Path(tempfile.mkdtemp(prefix=".input-", dir=self._parent))  # mkdtemp sets mode 0700
         return self.folder
 
 
 def unwritable(error: OSError) -> InputError:
     return InputError(
-        f"the input can't be written down: {error.strerror or error}",
-        hint="is there room? choose another place with --runs-dir",
+        f"the input cannot be saved to disk: {error.strerror or error}",
+        hint="free some space, or choose another folder with --runs-dir",
     )

@@ -1,7 +1,7 @@
-"""Bytes of a text file as UTF-8, from any offset: compression, encoding and old line ends end here.
+"""Text files as UTF-8 bytes from any offset, whatever their compression, encoding and line endings.
 
-Offsets count decoded bytes. A plain UTF-8 file is read in place; any other is decoded from its start, since
-neither compressed nor transcoded text can be entered in the middle.
+The readers thus only see UTF-8. Offsets count decoded bytes. A plain UTF-8 file is read in place; any other is
+decoded from its start, because compressed or transcoded text has no random access.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bulk_sender.reading.compression import compression, unpacked
 
 _SAMPLE = 1 << 20
 _SEARCHED = 64 << 20
-"""How far a file of plain ASCII is searched for the first byte that tells more."""
+"""How far into an ASCII file to search for the first byte that reveals its encoding."""
 _STEP = 1 << 20
 
 
@@ -29,7 +29,7 @@ class Decoded(Protocol):
 
 
 class ByteSource:
-    """One file of text. ``encoding`` None: by its byte-order mark, else UTF-8, else guessed (``guessed`` is true)."""
+    """A text file. With ``encoding`` None, it is detected, or as a last resort guessed (``guessed`` is true)."""
 
     def __init__(self, path: Path, *, name: str, encoding: str | None = None) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class ByteSource:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[Decoded]:
-        """UTF-8 bytes from ``offset`` on. Raises InputError, also later, when bytes don't fit the encoding."""
+        """Yield a stream of UTF-8 bytes from ``offset`` on. Reading raises InputError for an invalid byte."""
         with self._opened() as raw:
             stream = self._decoded(raw, offset)
             yield _LineFeeds(stream) if self._cr_only else stream
@@ -71,14 +71,14 @@ class ByteSource:
             with unpacked(self.path, self.name) as raw:
                 yield raw
         except OSError as error:
-            raise InputError(f"{self.name} can't be read: {error.strerror or error}") from None
+            raise InputError(f"{self.name} cannot be read: {error.strerror or error}") from None
 
     def _is_compressed(self) -> bool:
         try:
             with self.path.open("rb") as raw:
                 return compression(raw.read(4)) is not None
         except OSError as error:
-            raise InputError(f"{self.name} can't be read: {error.strerror}") from None
+            raise InputError(f"{self.name} cannot be read: {error.strerror}") from None
 
     def _detect(self) -> encodings.Encoding:
         with self._opened() as raw:
@@ -88,18 +88,19 @@ class ByteSource:
                 more = _exactly(raw, _SAMPLE)
                 searched += len(more)
                 if not more.isascii():
-                    sample = more[more.find(b"\n") + 1 :]  # from a line on, lest a character be cut
+                    sample = more[more.find(b"\n") + 1 :]  # from the start of a line, so that no character is cut
                 if not more:
                     break
         found = encodings.detect(sample)
         if found is None:
             raise InputError(
-                f"{self.name}: its encoding can't be told", hint='give it under [input], such as encoding = "cp1252"'
+                f"{self.name}: the encoding cannot be detected",
+                hint='set it under [input], for example encoding = "cp1252"',
             )
         return found
 
     def _ends_lines_with_cr(self) -> bool:
-        """Whether the first line end outside quotes is a CR alone, as old spreadsheets on a Mac write it."""
+        """Whether the first line end outside quotes is a lone CR, as old Mac spreadsheets write it."""
         self._cr_only = False
         with self.open(0) as stream:
             head = stream.read(_SAMPLE)
@@ -111,7 +112,7 @@ class ByteSource:
 
 
 class _Checked:
-    """UTF-8 as it stands, but checked, so that an error names the byte instead of surfacing somewhere else."""
+    """A stream that validates UTF-8, so that an error names the byte instead of surfacing somewhere else."""
 
     def __init__(self, raw: BinaryIO, name: str, offset: int) -> None:
         self._raw, self._name, self._offset = raw, name, offset
@@ -124,8 +125,8 @@ class _Checked:
                 self._decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
                 raise InputError(
-                    f"{self._name} is not UTF-8: byte {self._offset + error.start} is not part of a character",
-                    hint='give its encoding under [input], such as encoding = "cp1252"',
+                    f"{self._name} is not valid UTF-8: byte {self._offset + error.start} is not part of a character",
+                    hint='set its encoding under [input], for example encoding = "cp1252"',
                 ) from None
         self._offset += len(data)
         return data
@@ -146,8 +147,8 @@ class _Transcoded:
                 self._ready += self._decoder.decode(data, final=self._ended).encode("utf-8")
             except UnicodeError as error:
                 raise InputError(
-                    f"{self._name} is not {self._encoding}: {error.__class__.__name__} in it",
-                    hint="give its true encoding under [input] encoding",
+                    f"{self._name} is not valid {self._encoding}: {error.__class__.__name__}",
+                    hint='set its encoding under [input], for example encoding = "cp1252"',
                 ) from None
         ready = bytes(self._ready[:size])
         del self._ready[:size]
@@ -155,7 +156,7 @@ class _Transcoded:
 
 
 class _LineFeeds:
-    """CR as LF. Both are one byte, so that offsets stay."""
+    """A stream with LF instead of CR; both are one byte, so offsets stay the same."""
 
     def __init__(self, stream: Decoded) -> None:
         self._stream = stream
@@ -165,7 +166,7 @@ class _LineFeeds:
 
 
 def _exactly(raw: BinaryIO, size: int) -> bytes:
-    """``size`` bytes, or what is left: an unpacked stream may give less at a time."""
+    """Return ``size`` bytes, or what is left, although a decompressed stream may return less per read."""
     parts = []
     while size > 0 and (data := raw.read(size)):
         parts.append(data)
@@ -185,6 +186,6 @@ def _known(encoding: str, name: str) -> str:
         codecs.getincrementaldecoder(canonical)().decode(b"")
     except (LookupError, TypeError, AttributeError, ValueError):
         raise InputError(
-            f"{name}: {encoding!r} is no encoding that Python knows", hint="such as utf-8, cp1252, shift_jis"
+            f"{name}: {encoding!r} is not a valid encoding", hint="use a name that Python knows, for example cp1252"
         ) from None
     return canonical

@@ -1,10 +1,10 @@
-"""What Braze documents of an attribute's value: vocabularies of profile fields, and objects that change a value.
+"""Checks of attribute values: the vocabularies of profile fields, and objects that change a value.
 
-Sources: user_attributes_object, language_codes. A value outside of that is no reason for Braze to refuse a request;
-it drops it, or makes something else of it (a country it can't map becomes null). So ``input.profile_fields`` says
-whether such a row is rejected, or sent as it is and counted among the warnings of ``check``.
+Sources: user_attributes_object, language_codes. Braze does not refuse a request with an undocumented value; it drops
+the value or changes it (a country it cannot map becomes null). So ``input.profile_fields`` decides whether such a row
+is rejected, or sent unchanged and counted in the warnings of ``check``.
 
-Values are looked at as bare text: a string without its quotes, anything else as its JSON.
+Values are compared as bare text: a string without its quotes, anything else as its JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bulk_sender.recipients.mapping import Field, Mapping
+from bulk_sender.recipients.mapping import Field, RecipientMapping
 from bulk_sender.recipients.vocabulary import COUNTRIES, GENDERS, GROUP_STATES, LANGUAGES, SUBSCRIPTIONS
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
@@ -31,7 +31,7 @@ Sound = Callable[[pl.Expr], pl.Expr]
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """``sound`` is true for bare text that Braze documents; ``expected`` says in words what that is."""
+    """A documented kind of value. ``sound`` is true for valid bare text; ``expected`` describes it in an error."""
 
     expected: str
     sound: Sound
@@ -39,7 +39,7 @@ class Documented:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An attribute with something to check; ``index`` is its place among the mapping's fields."""
+    """An attribute with a documented kind of value; ``index`` is its position among the mapping's fields."""
 
     index: int
     field: Field
@@ -47,12 +47,12 @@ class Checked:
 
     @property
     def where(self) -> str:
-        """Where its values come from, in words."""
+        """The origin of its values, as messages name it."""
         return f"column {self.field.column!r}" if self.field.column else f"the value of {'.'.join(self.field.path)}"
 
 
-def checked(mapping: Mapping, today: dt.date | None = None) -> Iterator[Checked]:
-    """The mapped attributes of which Braze says more than that they have a value. ``today``: UTC, unless given."""
+def checked(mapping: RecipientMapping, today: dt.date | None = None) -> Iterator[Checked]:
+    """Yield the mapped attributes whose values Braze restricts. ``today`` defaults to the day in UTC."""
     profile = _profile_fields(today or dt.datetime.now(dt.UTC).date())
     first_attribute = len(mapping.fields) - len(mapping.attributes) - len(mapping.subscription_groups)
     first_group = len(mapping.fields) - len(mapping.subscription_groups)
@@ -69,7 +69,7 @@ def checked(mapping: Mapping, today: dt.date | None = None) -> Iterator[Checked]
 
 
 def _change(field: Field, members: set[str]) -> Documented | None:
-    """An object that changes the value there is: ``{"inc": 5}``, ``{"add": […]}``, ``{"remove": […]}``."""
+    """Return the check for an object that changes the current value, such as ``{"inc": 5}`` or ``{"add": […]}``."""
     if len(field.path) == 1 and field.may_be_object:
         return _OBJECT
     if len(field.path) == 2 and members == {"inc"}:
@@ -80,19 +80,19 @@ def _change(field: Field, members: set[str]) -> Documented | None:
 
 
 def bare(json: pl.Expr) -> pl.Expr:
-    """JSON text → bare text; null for null."""
+    """Return JSON text as bare text; null stays null."""
     return pl.when(json != "null").then(json.str.strip_prefix('"').str.strip_suffix('"'))
 
 
 class OddValues:
-    """Counts, while rows are planned, the values that are sent as they are although Braze may drop them."""
+    """Counts values that are sent unchanged although Braze may drop them, while rows are planned."""
 
-    def __init__(self, mapping: Mapping, today: dt.date | None = None) -> None:
+    def __init__(self, mapping: RecipientMapping, today: dt.date | None = None) -> None:
         self._items = tuple(checked(mapping, today)) if mapping.profile_fields == "warn" else ()
         self._found: dict[int, tuple[int, int]] = {}
 
     def __call__(self, frame: pl.DataFrame, rows: pl.Series) -> None:
-        """``frame``: the input's columns of rows that will be sent; ``rows``: their numbers."""
+        """Count the values in ``frame``, the input's columns for the rows to send; ``rows`` has their numbers."""
         for item in self._items:
             unsound = frame.select(~item.documented.sound(bare(item.field.converted.json)).fill_null(True)).to_series()
             if unsound.any():
@@ -100,18 +100,18 @@ class OddValues:
                 self._found[item.index] = (count + int(unsound.sum()), first)
 
     def sentences(self) -> list[str]:
-        """What to say of each doubtful attribute, in the order of the mapping."""
+        """Return a warning for each attribute with undocumented values, in the order of the mapping."""
         return [
-            f"{count} {'row' if count == 1 else 'rows'}, the first in row {first}: "
-            f"{item.where} is not {item.documented.expected}; sent as it is"
+            f"{count} {'row' if count == 1 else 'rows'}, starting at row {first}: "
+            f"{item.where} is not {item.documented.expected}; sent unchanged"
             for item in self._items
             for count, first in [self._found.get(item.index, (0, 0))]
             if count
         ]
 
 
-def _one_of(words: Collection[str]) -> Sound:
-    return lambda value: value.is_in(sorted(words))
+def _one_of(allowed: Collection[str]) -> Sound:
+    return lambda value: value.is_in(sorted(allowed))
 
 
 def _like(pattern: str) -> Sound:
@@ -119,7 +119,7 @@ def _like(pattern: str) -> Sound:
 
 
 def _past_day(today: dt.date) -> Sound:
-    """A day that exists, and has begun somewhere on earth."""
+    """Return a check for an existing day that has begun somewhere on earth."""
 
     def sound(value: pl.Expr) -> pl.Expr:
         day = value.str.strptime(pl.Date, "%Y-%m-%d", strict=False)
@@ -130,7 +130,7 @@ def _past_day(today: dt.date) -> Sound:
 
 
 def _change_or_other(value: pl.Expr) -> pl.Expr:
-    """Any value but an object that begins like a change and isn't one."""
+    """Accept any value except an object that starts like a change and is not a valid one."""
     begins = value.str.contains(r'^\{\s*"(?:inc|add|remove)"\s*:')
     increment = rf'\{{\s*"inc"\s*:\s*{_WHOLE}\s*\}}'
     elements = rf"\{{\s*{_ADD_OR_REMOVE}(?:\s*,\s*{_ADD_OR_REMOVE})?\s*\}}"
@@ -138,15 +138,15 @@ def _change_or_other(value: pl.Expr) -> pl.Expr:
 
 
 _WHOLE = r"-?[0-9]+"
-_INCREMENT = Documented("a whole number to add, as inc takes it", _like(_WHOLE))
-_ELEMENTS = Documented("a list of values without objects, as add and remove take it", _like(_SCALARS))
+_INCREMENT = Documented("a whole number, as inc requires", _like(_WHOLE))
+_ELEMENTS = Documented("a list of values without objects, as add and remove require", _like(_SCALARS))
 _OBJECT = Documented(
-    'a change that Braze knows: {"inc": whole number}, or {"add": […]} and {"remove": […]} with a list of values',
+    'a valid change: use {"inc": whole number}, or {"add": […]} and {"remove": […]} with a list of values',
     _change_or_other,
 )
 _STATE = Documented("subscribed or unsubscribed", _one_of(GROUP_STATES))
 _GROUPS = Documented(
-    "a list of objects with a subscription_group_id and a subscription_state, subscribed or unsubscribed",
+    "a list of objects with a subscription_group_id and a subscription_state (subscribed or unsubscribed)",
     _like(rf"\[\s*(?:{_GROUP}(?:\s*,\s*{_GROUP})*)?\s*\]"),
 )
 _SUBSCRIPTION = Documented("opted_in, subscribed or unsubscribed", _one_of(SUBSCRIPTIONS))
@@ -155,11 +155,11 @@ _SUBSCRIPTION = Documented("opted_in, subscribed or unsubscribed", _one_of(SUBSC
 def _profile_fields(today: dt.date) -> dict[str, Documented]:
     return {
         "country": Documented(
-            "a country code of ISO 3166-1 alpha-2, such as FR (what Braze can't map becomes null)", _one_of(COUNTRIES)
+            "an ISO 3166-1 alpha-2 country code, such as FR (Braze sets unknown ones to null)", _one_of(COUNTRIES)
         ),
-        "language": Documented("a language code of ISO 639-1, such as fr", _one_of(LANGUAGES)),
+        "language": Documented("an ISO 639-1 language code, such as fr", _one_of(LANGUAGES)),
         "gender": Documented("M, F, O, N or P", _one_of(GENDERS)),
-        "dob": Documented("a day of birth of the form 1980-12-21, and not in the future", _past_day(today)),
+        "dob": Documented("a date of birth such as 1980-12-21, not in the future", _past_day(today)),
         "email_subscribe": _SUBSCRIPTION,
         "push_subscribe": _SUBSCRIPTION,
         "subscription_groups": _GROUPS,

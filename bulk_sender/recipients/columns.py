@@ -1,8 +1,8 @@
-"""Finding a column of the input by the name that a configuration gives it. Pure.
+"""Lookup of input columns by the names in a configuration. Pure.
 
-A name means the column of that name; a field of a struct column, by its dotted name; or, in text, the column that
-bears its type behind its name: ``age:integer`` for ``age``. So the same configuration reads typed tables and what
-became of them in a CSV, where an object ``order`` has columns ``order.total:float``, ``order.id``, ….
+A name means the column with that name, a field of a struct column (by its dotted name), or a text column with its
+type in its name: ``age:integer`` for ``age``. So the same configuration reads a typed table and its rejected rows in
+a CSV, where an object ``order`` has columns ``order.total:float``, ``order.id`` and so on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TYPED = re.compile(rf"(?P<name>.+):(?P<type>{'|'.join(get_args(FieldType))})", 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A column: its values, their type, and the type that its name asks for (None: the column's own)."""
+    """A column: its values, their type, and the type in its name (None: the column's own type)."""
 
     value: pl.Expr
     dtype: pl.DataType
@@ -30,13 +30,13 @@ class Found:
 
 
 def untyped(column: str) -> tuple[str, FieldType | None]:
-    """``age:integer`` → ``age`` and ``integer``."""
+    """Split ``age:integer`` into ``age`` and ``integer``."""
     match = _TYPED.fullmatch(column)
     return (match["name"], cast(FieldType, match["type"])) if match else (column, None)
 
 
 class Columns:
-    """The columns of an input, and which of them were found so far."""
+    """The columns of an input. ``used`` records which of them were looked up."""
 
     def __init__(self, schema: pl.Schema) -> None:
         self.schema = schema
@@ -44,8 +44,8 @@ class Columns:
         self._typed = {untyped(name)[0]: name for name, dtype in schema.items() if dtype == pl.String}
 
     def find(self, name: str, where: str) -> Found:
-        """Raises ConfigError, naming the nearest column, when there is none of that name."""
-        found = self._as_it_stands(name) or self._in_a_struct(name) or self._with_its_type(name)
+        """Return the column for a name. Raise ConfigError, with the nearest name, when there is none."""
+        found = self._exact(name) or self._in_struct(name) or self._with_type(name)
         if found is None:
             near = difflib.get_close_matches(name, self.schema.names(), n=1, cutoff=0.6)
             raise ConfigError(
@@ -55,8 +55,8 @@ class Columns:
         return found
 
     def members(self, name: str) -> dict[tuple[str, ...], str]:
-        """The columns that hold the members of an object ``name``, by their paths in it; none when it is a column."""
-        if name in self.schema or name in self._typed or self._in_a_struct(name):
+        """Return the columns of the members of an object ``name``, by path; empty when ``name`` is a column."""
+        if name in self.schema or name in self._typed or self._in_struct(name):
             return {}
         start = f"{name}."
         return {
@@ -66,22 +66,22 @@ class Columns:
         }
 
     def renamed(self, name: str) -> str | None:
-        """The column that is meant by ``name``, when it bears its type in its name too."""
+        """Return the column for ``name`` when the column's name also contains its type, else None."""
         return None if name in self.schema else self._typed.get(name)
 
     def shown(self) -> str:
-        """The columns' names, for whoever missed one."""
+        """Return the columns' names, for the hint of an error."""
         names = self.schema.names()
         shown = ", ".join(repr(name) for name in names[:12])
         return f"the columns are {shown}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
-    def _as_it_stands(self, name: str) -> Found | None:
+    def _exact(self, name: str) -> Found | None:
         if name not in self.schema:
             return None
         self.used.add(name)
         return Found(pl.col(name), self.schema[name])
 
-    def _in_a_struct(self, name: str) -> Found | None:
+    def _in_struct(self, name: str) -> Found | None:
         head, *rest = name.split(".")
         if not rest or head not in self.schema:
             return None
@@ -95,7 +95,7 @@ class Columns:
         self.used.add(head)
         return Found(value, dtype)
 
-    def _with_its_type(self, name: str) -> Found | None:
+    def _with_type(self, name: str) -> Found | None:
         column = self.renamed(name)
         if column is None:
             return None

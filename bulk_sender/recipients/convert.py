@@ -1,10 +1,10 @@
-"""Values → JSON text, as polars expressions. Pure: no I/O, no Python object per value.
+"""Conversion of column values to JSON text, as polars expressions. Pure: no I/O, no Python object per value.
 
-Every function takes an expression and gives expressions. JSON text is null where the value is null; where a
-value can't become what was asked for, ``Converted.bad`` is true and the row will be rejected.
+Every function takes an expression and returns expressions. JSON text is null where the value is null; where a value
+cannot be converted, ``Converted.bad`` is true and the row is rejected.
 
-Why not polars' own ``struct.json_encode`` for everything: it writes a datetime without offset as
-``2020-01-01 00:00:00``, a NaN as ``null`` and a decimal as a string. It is used for what it does right: strings.
+polars' own ``struct.json_encode`` is used for strings only: it writes a datetime without offset as
+``2020-01-01 00:00:00``, a NaN as ``null`` and a decimal as a string.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _TRUE = ["true", "t", "yes", "y", "1", "on"]
 _FALSE = ["false", "f", "no", "n", "0", "off"]
 _EXPECTED: dict[FieldType, str] = {
     "string": "text",
-    "integer": "a whole number of at most 64 bits",
-    "float": "a finite number",
+    "integer": "a whole number",
+    "float": "a number",
     "boolean": "true or false",
     "datetime": "a date and time, such as 2026-02-28T10:00:00",
     "date": "a date, such as 2026-02-28",
@@ -40,14 +40,14 @@ _EXPECTED: dict[FieldType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """How text stands for values in this input (``[input]`` timezone and decimal, a field's format and separator)."""
+    """How this input writes values as text (``[input]`` timezone and decimal, a field's format and separator)."""
 
     timezone: str = "UTC"
     decimal: str = "."
     format: str | None = None
     separator: str = "|"
     keeps_unsendable: bool = False
-    """For people to mend: NaN and a time that never was are written as they are, which is no JSON."""
+    """Write NaN and skipped local times unchanged, so that people can fix them; the result is not valid JSON."""
 
 
 _Conversion = Callable[[pl.Expr, Convention], pl.Expr]
@@ -55,10 +55,10 @@ _Conversion = Callable[[pl.Expr, Convention], pl.Expr]
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """``json``: String expression, null where there is no value, or none that can be sent.
+    """A converted column. ``json`` is a String expression, null where there is no value that can be sent.
 
-    A row is wrong where ``bad`` is true, or where ``present`` is true and ``json`` null. Both are None when that
-    can't be. ``expected`` says in words what was wanted.
+    A row is invalid where ``bad`` is true, or where ``present`` is true and ``json`` is null. Both are None when the
+    conversion cannot fail. ``expected`` describes the valid values in an error.
     """
 
     json: pl.Expr
@@ -71,7 +71,7 @@ class Converted:
         return self.bad is not None or self.present is not None
 
     def failed(self, json: pl.Expr) -> pl.Expr:
-        """Where a row is wrong, given the column that holds ``json`` (computed once, not again for this)."""
+        """Return where a row is invalid, given the already computed column of ``json``."""
         flags = [] if self.bad is None else [self.bad]
         if self.present is not None:
             flags.append(self.present & json.is_null())
@@ -81,7 +81,7 @@ class Converted:
 def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Convention) -> Converted:
     """Convert a column of ``dtype`` to JSON text of type ``wanted`` (None: its own type).
 
-    Raises ConfigError when the column can't hold such values at all.
+    Raise ConfigError when the column cannot contain such values at all.
     """
     if wanted == "date" and isinstance(dtype, pl.Datetime):
         value, dtype = value.dt.date(), pl.Date()
@@ -89,23 +89,25 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
     if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and dtype.is_nested()):
         return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
     if dtype.is_nested() or dtype == pl.Binary:
-        raise ConfigError(f"a column of type {dtype} can't be sent as {wanted}")
+        raise ConfigError(f"a column of type {dtype} cannot be sent as {wanted}")
     if dtype != pl.String:
-        by = replace(by, decimal=".")  # what follows reads polars' spelling, not the file's
+        by = replace(by, decimal=".")  # the text below is written by polars, not taken from the file
     text = scalar_text(value, dtype, by)
     if wanted == "string":
         return Converted(quote(text), bad=bad, expected=_native_expected(dtype))
-    # An empty cell is no wrong number: it is no number. JSON's null is as much a value as an empty cell is.
+    # An empty cell is a missing value, not an invalid one; JSON's null counts as empty, too.
     bare = text.str.strip_chars()
     text = pl.when((bare != "null") & (bare != "") if wanted == "json" else bare != "").then(text)
-    expected = _EXPECTED[wanted] if by.format is None else f"a {wanted} of the form {by.format}"
+    expected = _EXPECTED[wanted] if by.format is None else f"a {wanted} in the format {by.format}"
     return Converted(_FROM_TEXT[wanted](text, by), bad=bad, present=text.is_not_null(), expected=expected)
 
 
 def _native_expected(dtype: pl.DataType) -> str:
     if dtype.is_nested():
-        return "made of finite numbers and of times that exist"
-    return "a time that exists: the clocks skip it" if dtype.is_temporal() else _EXPECTED["float"]
+        return "valid: it contains a NaN, an infinite number, or a local time that daylight saving skips"
+    if dtype.is_temporal():
+        return "a valid local time: daylight saving skips it"
+    return _EXPECTED["float"]
 
 
 def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
@@ -120,24 +122,24 @@ def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
 
 
 def quote(text: pl.Expr) -> pl.Expr:
-    """Text → a JSON string, escaped; null stays null."""
+    """Return text as an escaped JSON string; null stays null."""
     encoded = pl.struct(text.alias("_")).struct.json_encode()
     return pl.when(text.is_not_null()).then(_member(encoded))
 
 
 def joined(*parts: str | pl.Expr) -> pl.Expr:
-    """Fixed text and columns of text, one behind the other; null where any of them is."""
+    """Concatenate fixed text and text columns; null where any column is null."""
     template = ["{}" if isinstance(part, pl.Expr) else part.replace("{", "{{").replace("}", "}}") for part in parts]
     return pl.format("".join(template), *(part for part in parts if isinstance(part, pl.Expr)))
 
 
 def _member(encoded: pl.Expr) -> pl.Expr:
-    """``{"_":value}`` → ``value``. The end goes first: to count characters from the front is dear."""
+    """Return ``value`` from ``{"_":value}``. Cut the end first, because slicing from the front is slow."""
     return encoded.str.head(-1).str.slice(5)
 
 
 def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
-    """A scalar column → the text a person would write for it; datetimes in ISO 8601 with an offset."""
+    """Return a scalar column as plain text; datetimes in ISO 8601 with an offset."""
     if dtype == pl.String:
         return value
     if isinstance(dtype, pl.Datetime):
@@ -149,9 +151,9 @@ def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
 
 
 def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
-    """A column of any type → JSON text in its own type, nested ones included.
+    """Return a column of any type, nested ones included, as JSON text of the same type.
 
-    Raises ConfigError for binary data and other types that JSON has no word for.
+    Raise ConfigError for binary data and other types that JSON does not have.
     """
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
@@ -170,7 +172,7 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     if dtype == pl.Boolean or dtype.is_integer() or dtype.is_decimal():
         return value.cast(pl.String)
     if dtype.is_float():
-        # A struct keeps the shortest digits that read back as the same number, which a cast doesn't promise.
+        # json_encode writes the shortest digits that read back as the same number; a cast may not.
         encoded = pl.struct(value.alias("_")).struct.json_encode()
         digits = _member(encoded)
         if by.keeps_unsendable:
@@ -179,14 +181,14 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     if dtype == pl.Null:
         return pl.lit(None, dtype=pl.String)
     if dtype in (pl.Binary, pl.Object):
-        raise ConfigError(f"a column of type {dtype} can't be sent: JSON has no word for it")
+        raise ConfigError(f"a column of type {dtype} cannot be sent: JSON has no such type")
     if by.keeps_unsendable and isinstance(dtype, pl.Datetime):
         return pl.coalesce(quote(scalar_text(value, dtype, by)), value.dt.to_string("iso"))
     return quote(scalar_text(value, dtype, by))
 
 
 def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | None:
-    """True where a NaN, an infinity, or a time that never was stands, at any depth; None when there can't be one."""
+    """Return where a NaN, an infinity or a skipped local time occurs, at any depth; None when it cannot occur."""
     if dtype.is_float():
         return ~value.is_finite()
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and by.timezone != "UTC":
@@ -212,13 +214,15 @@ def _dtype(field: pl.Field) -> pl.DataType:
 
 
 def _zoned(value: pl.Expr, timezone: str) -> pl.Expr:
-    # An hour that the clocks skip never was: null, and so rejected. One that they repeat is read as its first pass.
+    # A local time skipped by daylight saving becomes null and is rejected; a repeated one means its first occurrence.
     return value.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
 
 
 def _by_shape(shape: str, plain: _Conversion, general: _Conversion) -> _Conversion:
-    """``plain`` for a chunk whose values all have the common ``shape``, ``general`` for any other: much the same
-    result, at a fraction of the cost."""
+    """Use ``plain`` for chunks whose values all match ``shape``, else ``general``, which is much slower.
+
+    Both give the same result for values that match.
+    """
 
     def conversion(text: pl.Expr, by: Convention) -> pl.Expr:
         def convert_column(column: pl.Series) -> pl.Series:
@@ -230,7 +234,7 @@ def _by_shape(shape: str, plain: _Conversion, general: _Conversion) -> _Conversi
     return conversion
 
 
-def _as_it_is(text: pl.Expr, _: Convention) -> pl.Expr:
+def _unchanged(text: pl.Expr, _: Convention) -> pl.Expr:
     return text
 
 
@@ -242,10 +246,10 @@ def _integer(text: pl.Expr, by: Convention) -> pl.Expr:
 
 def _any_float(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
-    if by.decimal == ",":  # where a comma is the decimal mark, a point separates thousands: 1.500 is no 1.5
+    if by.decimal == ",":  # with a decimal comma, a point separates thousands: 1.500 is not 1.5
         bare = pl.when(~bare.str.contains(".", literal=True)).then(bare.str.replace(",", ".", literal=True))
     number = pl.when(bare.str.contains(_NUMBER) & bare.cast(pl.Float64, strict=False).is_finite()).then(bare)
-    # The digits stay as they were written; only what JSON's grammar forbids goes: +5, 007, .5, 5.
+    # Keep the digits as written; change only what JSON's grammar forbids: +5, 007, .5, 5.
     return (
         number.str.replace(r"^\+", "")
         .str.replace(r"^(-?)0+([0-9])", "${1}${2}")
@@ -264,7 +268,7 @@ def _boolean(text: pl.Expr, _: Convention) -> pl.Expr:
 
 
 def truth(text: pl.Expr) -> pl.Expr:
-    """Text → true or false, null where it is neither."""
+    """Return text as true or false, null where it is neither."""
     return _boolean(text, Convention()) == "true"
 
 
@@ -292,7 +296,7 @@ def _any_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
         else:
             parsed = _zoned(bare.str.strptime(pl.Datetime("us"), by.format, strict=False), by.timezone)
         return joined('"', parsed.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z"), '"')
-    # The local time and the offset are kept as they were written: only their spelling is made uniform.
+    # Keep the local time and the offset as written, and only normalize their format.
     day = bare.str.extract(_ISO_DATETIME, 1)
     clock = bare.str.extract(_ISO_DATETIME, 2).fill_null("00:00") + bare.str.extract(_ISO_DATETIME, 3).fill_null(":00")
     fraction = bare.str.extract(_ISO_DATETIME, 4).str.replace(",", ".", literal=True).fill_null("")
@@ -313,7 +317,7 @@ def _plain_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
 
 
 def _offset(text: pl.Expr) -> pl.Expr:
-    """``Z``, ``+02``, ``+0200``, ``+02:00`` → ``+02:00``."""
+    """Normalize ``+02``, ``+0200`` and ``+02:00`` to ``+02:00``, and ``Z`` to ``+00:00``."""
     plain = text.str.to_uppercase().str.replace("Z", "+00:00", literal=True).str.replace(":", "", literal=True)
     return (
         plain.str.slice(0, 3)
@@ -323,8 +327,8 @@ def _offset(text: pl.Expr) -> pl.Expr:
 
 
 def _json(text: pl.Expr, _: Convention) -> pl.Expr:
-    # The JSONPath engine parses the whole text strictly (no NaN, no lone surrogates, bounded depth) and gives null
-    # for what is not JSON. What goes out is the text as it was, so that no digit of a number is lost.
+    # The JSONPath engine parses the whole text strictly (no NaN, no lone surrogates, bounded depth) and returns null
+    # for invalid JSON. The original text is sent, so that no digit of a number is lost.
     bare = text.str.strip_chars(" \t\r\n")
     return pl.when(bare.str.json_path_match("$").is_not_null()).then(bare)
 
@@ -337,9 +341,9 @@ def _list(text: pl.Expr, by: Convention) -> pl.Expr:
 
 
 _FROM_TEXT: dict[FieldType, _Conversion] = {
-    "integer": _by_shape(r"^(0|-?[1-9][0-9]{0,17})$", _as_it_is, _integer),
+    "integer": _by_shape(r"^(0|-?[1-9][0-9]{0,17})$", _unchanged, _integer),
     "float": _by_shape(r"^-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,60})?$", _plain_float, _any_float),
-    "boolean": _by_shape(r"^(true|false)$", _as_it_is, _boolean),
+    "boolean": _by_shape(r"^(true|false)$", _unchanged, _boolean),
     "date": _by_shape(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", _plain_date, _date),
     "datetime": _by_shape(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]$", _plain_datetime, _any_datetime),
     "json": _json,

@@ -1,13 +1,13 @@
-"""One frame of the input → its recipients as JSON text, or the reason why a row can't be one.
+"""Encoding of input rows as recipient objects in JSON text, with a reason for each row that is rejected.
 
-Pure and in columns. The result has one row for each row of the frame:
+Pure, and in whole columns for speed. The result has one row for each row of the frame:
 
 | column | type | holds |
 | --- | --- | --- |
 | identifier_type | String | external_user_id, email, user_alias, braze_id, or null |
 | identifier | String | the identifier, ``label:name`` for an alias, or null |
 | recipient | String | the recipient object as JSON, null when the row is rejected |
-| error_code, error | String | the first rule that the row breaks, null when it is sound |
+| error_code, error | String | the first rule that the row breaks, null when it is valid |
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from bulk_sender.recipients.convert import joined, quote
-from bulk_sender.recipients.mapping import Field, Identifier, Mapping
+from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
 _NAMES = Names()
 _Tree = dict[str, "str | _Tree"]
-"""Member name → the laid-out column of its JSON text, or the members of a nested object."""
+"""Member name → the column with its JSON text, or the members of a nested object."""
 
 SCHEMA = pl.Schema(
     {
@@ -37,20 +37,20 @@ SCHEMA = pl.Schema(
 )
 
 
-def encode(frame: pl.DataFrame, mapping: Mapping, *, max_bytes: int) -> pl.DataFrame:
-    """Encode ``frame`` (the input's columns) by ``mapping``; a recipient over ``max_bytes`` bytes is rejected."""
-    laid = frame.select(
+def encode(frame: pl.DataFrame, mapping: RecipientMapping, *, max_bytes: int) -> pl.DataFrame:
+    """Encode ``frame`` (the input's columns) by ``mapping``; reject recipients larger than ``max_bytes``."""
+    encoded = frame.select(
         _kind(mapping.identifiers),
         _identifier(mapping.identifiers),
-        *_named(mapping),
+        *_heads(mapping),
         *(field.converted.json.alias(_NAMES.json(index)) for index, field in enumerate(mapping.fields)),
     )
-    facts = laid
+    facts = encoded
     if failures := _failures(mapping):
-        beside = laid.select(_NAMES.json(index) for index, _ in enumerate(mapping.fields))
-        flags = pl.concat([beside, frame], how="horizontal").select(failures)
-        facts = pl.concat([laid, flags], how="horizontal")
-    full = frozenset(name for name in laid.columns if laid[name].null_count() == 0)
+        values = encoded.select(_NAMES.json(index) for index, _ in enumerate(mapping.fields))
+        flags = pl.concat([values, frame], how="horizontal").select(failures)
+        facts = pl.concat([encoded, flags], how="horizontal")
+    full = frozenset(name for name in encoded.columns if encoded[name].null_count() == 0)
     facts = facts.with_columns(recipient=_recipient(mapping, full)).with_columns(
         pl.col("recipient").str.len_bytes().alias(_NAMES.recipient_bytes)
     )
@@ -63,9 +63,9 @@ def encode(frame: pl.DataFrame, mapping: Mapping, *, max_bytes: int) -> pl.DataF
 
 
 def _with_reasons(
-    facts: pl.DataFrame, frame: pl.DataFrame, mapping: Mapping, broken: list[Rule], bad: pl.Series
+    facts: pl.DataFrame, frame: pl.DataFrame, mapping: RecipientMapping, broken: list[Rule], bad: pl.Series
 ) -> pl.DataFrame:
-    """Reasons are worded for the few rows that need one, and laid over the rest."""
+    """Add codes and reasons, computed only for the few rejected rows, because text is slow to build."""
     quoted = [
         _shown_text(field.raw).alias(_NAMES.raw(index))
         for index, field in enumerate(mapping.fields)
@@ -105,7 +105,7 @@ def _kind(identifiers: Iterable[Identifier]) -> pl.Expr:
 
 
 def _identifier(identifiers: Iterable[Identifier]) -> pl.Expr:
-    """The first identifier the row has. An alias is ``label:name``, null when its label is missing."""
+    """Return the first identifier that the row has. An alias is ``label:name``, or null without a label."""
     texts = [item.text if item.label is None else item.label + ":" + item.text for item in identifiers]
     chain = pl.lit(None, dtype=pl.String)
     for item, text in reversed(list(zip(identifiers, texts, strict=True))):
@@ -113,8 +113,8 @@ def _identifier(identifiers: Iterable[Identifier]) -> pl.Expr:
     return chain.alias("identifier")
 
 
-def _named(mapping: Mapping) -> list[pl.Expr]:
-    """The head of the recipient object: ``"external_user_id":"…"``, the first identifier that the row has."""
+def _heads(mapping: RecipientMapping) -> list[pl.Expr]:
+    """Return the start of the recipient object: ``"external_user_id":"…"``, the first identifier of the row."""
     chain = pl.lit(None, dtype=pl.String)
     for item in reversed(mapping.identifiers):
         if item.label is not None:
@@ -125,13 +125,13 @@ def _named(mapping: Mapping) -> list[pl.Expr]:
             values = mapping.prioritization.str.replace_all("|", '","', literal=True)
             head = joined(head, ',"prioritization":["', values, '"]')
         chain = pl.when(item.text.is_not_null()).then(head).otherwise(chain)
-    named = [chain.alias(_NAMES.head)]
+    heads = [chain.alias(_NAMES.head)]
     if mapping.prioritization is not None:
-        named.append(mapping.prioritization.alias(_NAMES.prioritization))
-    return named
+        heads.append(mapping.prioritization.alias(_NAMES.prioritization))
+    return heads
 
 
-def _failures(mapping: Mapping) -> list[pl.Expr]:
+def _failures(mapping: RecipientMapping) -> list[pl.Expr]:
     return [
         field.converted.failed(pl.col(_NAMES.json(index))).alias(_NAMES.bad(index))
         for index, field in enumerate(mapping.fields)
@@ -139,10 +139,10 @@ def _failures(mapping: Mapping) -> list[pl.Expr]:
     ]
 
 
-def _recipient(mapping: Mapping, full: frozenset[str]) -> pl.Expr:
-    """Put the laid-out parts together: head, then each group that has a member.
+def _recipient(mapping: RecipientMapping, full: frozenset[str]) -> pl.Expr:
+    """Concatenate the recipient's parts: the head, then each group that has a member.
 
-    ``full`` names the columns without a null: what is made of those alone needs no care for missing members.
+    ``full`` names the columns without nulls; an object built only from these has no missing members to handle.
     """
     index = 0
     parts: list[str | pl.Expr] = ["{", pl.col(_NAMES.head)]
@@ -173,22 +173,21 @@ def _tree(fields: tuple[Field, ...], index: int) -> tuple[_Tree, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Renderer:
-    """A tree of members → the parts of a JSON object, to be ``joined`` in one go."""
+    """Renders a tree of members as the parts of a JSON object, for a single call of ``joined``."""
 
     full: frozenset[str]
     send_nulls: bool
 
     def group(self, name: str, tree: _Tree, *more: pl.Expr) -> list[str | pl.Expr]:
-        """``,"name":{…}``, or nothing where no member has a value. ``more``: members, or empty text where none."""
+        """Return ``,"name":{…}``, or empty text where no member has a value. ``more``: rendered extra members."""
         if self._is_full(tree) and tree:
             return [f",{_key(name)}:{{", *self._members(tree), *more, "}"]
         if not tree and not more:
             return []
-        # Whether anything is in it is asked of the columns: asked of the body, which would then stand here twice, an
-        # object nested n deep would become an expression of 2ⁿ parts.
+        # Check the columns for values, not the body: using the body twice gives 2ⁿ parts for objects nested n deep.
         present = [pl.col(column).is_not_null() for column in _columns(tree)]
         present += [part.str.len_bytes() > 0 for part in more]
-        body = joined(*self._loose(tree), *more)
+        body = joined(*self._present_members(tree), *more)
         wrapped = joined(f",{_key(name)}:{{", body.str.slice(1), "}")
         return [pl.when(pl.any_horizontal(present)).then(wrapped).otherwise(pl.lit(""))]
 
@@ -199,7 +198,7 @@ class _Renderer:
         )
 
     def _members(self, tree: _Tree) -> list[str | pl.Expr]:
-        """The members of an object in which nothing is missing."""
+        """Return the members of an object without missing members."""
         parts: list[str | pl.Expr] = []
         for number, (name, node) in enumerate(tree.items()):
             start = f"{',' if number else ''}{_key(name)}:"
@@ -209,8 +208,8 @@ class _Renderer:
                 parts.extend([start, pl.col(node).fill_null("null") if self.send_nulls else pl.col(node)])
         return parts
 
-    def _loose(self, tree: _Tree) -> list[str | pl.Expr]:
-        """The members of an object in which some may be missing, each with a comma before it."""
+    def _present_members(self, tree: _Tree) -> list[str | pl.Expr]:
+        """Return the members of an object in which some may be missing, each with a comma before it."""
         parts: list[str | pl.Expr] = []
         for name, node in tree.items():
             if isinstance(node, dict):
@@ -223,7 +222,7 @@ class _Renderer:
 
 
 def _columns(tree: _Tree) -> Iterator[str]:
-    """Where the values of a tree are laid out, at any depth."""
+    """Yield the columns with the values of a tree, at any depth."""
     for node in tree.values():
         if isinstance(node, dict):
             yield from _columns(node)
@@ -232,12 +231,12 @@ def _columns(tree: _Tree) -> Iterator[str]:
 
 
 def _optional(name: str, value: pl.Expr) -> pl.Expr:
-    """``,"name":value``, or nothing where there is no value."""
+    """Return ``,"name":value``, or empty text where there is no value."""
     return joined(f",{_key(name)}:", value).fill_null("")
 
 
 def _subscriptions(groups: _Tree) -> pl.Expr:
-    """Flat subscription-group columns as the list of objects that Braze wants."""
+    """Return flat subscription-group columns as the list of objects that Braze expects."""
     entries = [
         joined(f',{{"subscription_group_id":{_key(name)},"subscription_state":', pl.col(column), "}").fill_null("")
         for name, column in groups.items()

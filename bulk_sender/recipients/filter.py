@@ -1,9 +1,9 @@
-"""``input.filter``: which rows are meant, as an SQL condition over the input's own columns.
+"""Row filter (``input.filter``): an SQL condition over the input's columns.
 
-In a CSV every column is text, while people write ``age > 17 AND opted_in``. Where the condition makes no sense over
-text, the columns it names are read, for the condition alone, as what it wants: true or false, or numbers. Which is
-told from the condition and the columns' types, never from the rows, so that a resumed run chooses the same rows. A
-cell that is neither is null to the condition. What is sent is never touched.
+All columns of a CSV are text, but people write ``age > 17 AND opted_in``. If the condition is invalid for text, its
+columns are read as booleans or numbers, for the condition only; what is sent never changes. The condition and the
+column types decide the reading, never the rows, so that a resumed run selects the same rows. A cell that cannot be
+read that way is null.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _AGGREGATE = re.compile(
     r"(?i)\b(avg|count|first|last|max|median|min|quantile_cont|quantile_disc|stddev\w*|sum|var\w*)\s*\(|\bover\s*\("
 )
 _MOST_COLUMNS = 6
-"""Text columns of one condition that are tried as three types each."""
+"""Most text columns of a condition for which all three types are tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition laid against a schema.
+    """A condition matched to a schema.
 
-    ``readings``: the columns that it wants as something else than they are; ``called``: those that it calls by their
-    names without the types they bear (``age`` for ``age:integer``).
+    ``readings``: columns read as another type for the condition; ``called``: columns that the condition names without
+    the type in their name (``age`` for ``age:integer``).
     """
 
     condition: pl.Expr | None = None
@@ -46,7 +46,7 @@ class Filter:
 
     @classmethod
     def of(cls, config: InputConfig, schema: pl.Schema) -> Filter:
-        """Raises ConfigError for a condition that can't be applied to these columns."""
+        """Return the configured filter. Raise ConfigError for a condition that cannot be applied to these columns."""
         if config.filter is None:
             return cls()
         try:
@@ -61,61 +61,61 @@ class Filter:
             raise _refused(config.filter, f"the input has no column {unknown[0]!r}", schema)
         if found := _AGGREGATE.search(_QUOTED.sub("''", config.filter)):
             raise ConfigError(
-                f"input.filter: {config.filter!r} looks at several rows ({found[0]}…)",
-                hint="a filter decides on each row by itself; prepare the input if it has to know the others",
+                f"input.filter: {config.filter!r} uses several rows ({found[0]}…)",
+                hint="a filter sees one row at a time; add a column to the input if it depends on other rows",
             )
-        # polars compares text with 1.5 letter by letter, but refuses to compare it with 1.
+        # Replace 1.5 by 1 in the trial: polars compares text with 1.5 as text, but refuses to compare it with 1.
         probe = pl.sql_expr(_DECIMAL.sub(lambda found: found[1] or found[2], config.filter))
         texts = [name for name in named if schema[name] == pl.String]
         reasons = []
-        for cell in ("x", None):  # text that is no number and no date, else none at all
+        for cell in ("x", None):  # first try text that is not a number or a date, then a null
             for readings in _readings(texts, config):
-                if not (reason := cls(probe, readings)._trouble(schema, cell)):
+                if not (reason := cls(probe, readings)._failure(schema, cell)):
                     return cls(condition, readings, called)
                 reasons.append(reason)
         raise _refused(config.filter, reasons[0], schema)
 
     def select(self, frame: pl.DataFrame) -> pl.Series:
-        """True for each row of ``frame`` that the condition holds for; null is not true.
+        """Return true for each row of ``frame`` that meets the condition; null counts as false.
 
-        Raises ConfigError when a cell stops it, such as text that is no date where one is asked for.
+        Raise ConfigError when a cell makes it fail, such as text that is not a date in DATE(...).
         """
         if self.condition is None:
             return pl.repeat(True, len(frame), eager=True)
         try:
-            chosen = self._over(frame)
+            chosen = self._evaluated(frame)
         except TROUBLE as error:
             raise ConfigError(
-                f"input.filter can't be applied to every row: {_first_line(error)}",
-                hint="dates as 2026-02-28 can be compared as text: day >= '2026-02-28'",
+                f"input.filter cannot be applied to every row: {_first_line(error)}",
+                hint="dates such as 2026-02-28 can be compared as text: day >= '2026-02-28'",
             ) from None
-        if len(chosen) != len(frame):  # it names no column
+        if len(chosen) != len(frame):  # a condition without columns gives one value
             chosen = pl.repeat(chosen[0], len(frame), dtype=pl.Boolean, eager=True)
         return chosen.cast(pl.Boolean).fill_null(False)
 
-    def _over(self, frame: pl.DataFrame) -> pl.Series:
+    def _evaluated(self, frame: pl.DataFrame) -> pl.Series:
         assert self.condition is not None
         frame = frame.rename(self.called) if self.called else frame
         read = frame.with_columns(value.alias(name) for name, value in self.readings.items())
         return read.select(self.condition.alias("chosen")).to_series()
 
-    def _trouble(self, schema: pl.Schema, cell: str | None) -> str:
-        """What is wrong with the condition over columns read so, empty when nothing is; tried on one row."""
+    def _failure(self, schema: pl.Schema, cell: str | None) -> str:
+        """Return why the condition fails with these readings, tried on one row, or an empty string."""
         row = {name: [cell if dtype == pl.String else None] for name, dtype in schema.items()}
         try:
-            found = self._over(pl.DataFrame(row, schema=schema))
+            found = self._evaluated(pl.DataFrame(row, schema=schema))
         except TROUBLE as error:
             return _first_line(error)
-        return "" if found.dtype in (pl.Boolean, pl.Null) else f"it gives {found.dtype}, neither true nor false"
+        return "" if found.dtype in (pl.Boolean, pl.Null) else f"its result is {found.dtype}, not true or false"
 
 
 def _readings(texts: list[str], config: InputConfig) -> Iterator[dict[str, pl.Expr]]:
-    """Columns of text as they are, then ever more of them as numbers or as true and false."""
+    """Yield readings to try: all text columns as text first, then more and more as numbers or booleans."""
     number = partial(_number, decimal=config.decimal)
     condition = config.filter or ""
     kinds: list[list[Callable[[pl.Expr], pl.Expr] | None]] = [
         [None, truth]
-        if _TO_DATE.search(condition)  # a number would become a day after 1970
+        if _TO_DATE.search(condition)  # a number would become a number of days since 1970
         else [None, truth, number]
         if _is_negated(name, condition)
         else [None, number, truth]
@@ -126,13 +126,13 @@ def _readings(texts: list[str], config: InputConfig) -> Iterator[dict[str, pl.Ex
 
 
 def _is_negated(name: str, condition: str) -> bool:
-    """Whether the condition says ``NOT name`` and compares it with nothing: polars would take a number for true."""
+    """Whether the condition contains ``NOT name`` without a comparison; polars would treat a number as true."""
     return re.search(rf'\bnot\s+"?{re.escape(name)}"?\s*($|\)|and\b|or\b)', condition, re.IGNORECASE) is not None
 
 
 def _number(text: pl.Expr, decimal: str) -> pl.Expr:
     bare = text.str.strip_chars()
-    if decimal == ",":  # a point separates thousands then: 1.500 is no 1.5
+    if decimal == ",":  # with a decimal comma, a point separates thousands: 1.500 is not 1.5
         bare = pl.when(~bare.str.contains(".", literal=True)).then(bare.str.replace(",", ".", literal=True))
     return bare.cast(pl.Float64, strict=False)
 
@@ -144,6 +144,6 @@ def _first_line(error: BaseException) -> str:
 def _refused(condition: str, why: str, schema: pl.Schema) -> ConfigError:
     names = ", ".join(map(repr, schema.names()[:12]))
     return ConfigError(
-        f"input.filter: {condition!r} can't be applied: {why}",
-        hint=f"""the columns are {names}; write text in '…', names with blanks in "…", such as "First name" = 'Zoé'""",
+        f"input.filter: {condition!r} cannot be applied: {why}",
+        hint=f"""the columns are {names}; put text in '…' and names with spaces in "…": "First name" = 'Zoé'""",
     )

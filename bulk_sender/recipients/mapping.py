@@ -1,7 +1,7 @@
-"""Which column becomes which field of a recipient: configuration (or the columns' names) against a schema.
+"""Mapping of input columns to recipient fields, from the configuration or the columns' names.
 
-Pure: ``resolve`` looks at names and types only. What it gives is a ``Mapping`` of polars expressions, from which
-``encode`` makes the recipients and ``rules`` the reasons for what can't be one.
+Pure: ``resolve`` uses only names and types. It returns a ``RecipientMapping`` of polars expressions, from which
+``encode`` builds the recipients, and ``rules`` the reasons why a row is rejected.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, get_args
 import polars as pl
 
 from bulk_sender.config.constants import constant_json
-from bulk_sender.config.model import Config, FieldType, RecipientConfig, Source
+from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientConfig
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.recipients.columns import Columns, Found, untyped
 from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 
 _TYPES = "|".join(get_args(FieldType))
 _NAMED = re.compile(
@@ -32,16 +32,16 @@ _NAMED = re.compile(
 _LONGEST_NAME = 255
 _PROPERTIES = ("trigger_properties", "canvas_entry_properties", "context")
 GROUPS = (*_PROPERTIES, "attributes", "user_alias")
-"""Columns of these names are objects of the recipient when they are structs."""
+"""Struct columns with these names are objects of the recipient."""
 _IDENTITIES = ("external_id", "user_alias", "braze_id")
 
 PRIORITIZATION = r"((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)"
-PRIORITIZATION_WORDS = "identified or unidentified, then most_recently_updated or least_recently_updated, joined by |"
+PRIORITIZATION_FORM = "identified or unidentified, then most_recently_updated or least_recently_updated, joined by |"
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """One way to name a recipient; ``text`` is null where the row doesn't have it. An alias has a ``label`` too."""
+    """One way to identify a recipient; ``text`` is null where the row does not have it. An alias also has a label."""
 
     kind: str
     column: str
@@ -53,21 +53,21 @@ class Identifier:
 class Field:
     """One property or attribute: its ``path`` inside the object, the raw value, and the value as JSON text."""
 
-    path: Path
+    path: FieldPath
     column: str
     raw: pl.Expr
     converted: Converted
     may_be_object: bool = False
-    """Whether the value can be a JSON object, as from a json or nested column."""
+    """Whether the value can be a JSON object, because the column is JSON or nested."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """Everything ``encode`` and ``rules`` need to turn one frame of the input into recipients."""
+class RecipientMapping:
+    """Everything that ``encode`` and ``rules`` need to turn a frame of the input into recipients."""
 
     identifiers: tuple[Identifier, ...]
     prioritization: pl.Expr | None
-    """Values joined by ``|``, null where there are none."""
+    """Values joined by ``|``, or null without values."""
     existing_only: Field | None
     properties_name: str
     properties: tuple[Field, ...]
@@ -83,11 +83,11 @@ class Mapping:
         return (*existing, *self.properties, *self.attributes, *self.subscription_groups)
 
 
-def resolve(schema: pl.Schema, config: Config) -> Mapping:
-    """Lay the configured mapping (or, without one, the columns' names) over the input's schema.
+def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
+    """Resolve the configured mapping (or, without one, the columns' names) against the input's schema.
 
-    Raises ConfigError for a column that isn't there (naming the nearest one), for a type that can't be had, for
-    two fields in one place, and when nothing identifies a recipient; InputError for a column that can't be named.
+    Raise ConfigError for a missing column (with the nearest name), an impossible type, two fields with the same path,
+    or no identifier. Raise InputError for a column name that polars would treat as a pattern.
     """
     _refuse_patterns(schema)
     recipient, unused = (config.recipient, ()) if not config.recipient.is_empty else by_names(schema)
@@ -109,8 +109,8 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
     if not config.recipient.is_empty:
         unused = tuple(name for name in schema if name not in resolver.columns.used)
     if unused and unused[-1] == schema.names()[-1] == "error":
-        unused = unused[:-1]  # of rejected.csv, where it is the last: it has done its work, and may stay
-    return Mapping(
+        unused = unused[:-1]  # rejected.csv has this column; no warning is needed when it is sent again
+    return RecipientMapping(
         identifiers=identifiers,
         prioritization=prioritization,
         existing_only=existing_only,
@@ -125,7 +125,7 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
 
 
 def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
-    """Read the mapping off the columns' names; the second part names the columns that fit nothing."""
+    """Return the mapping given by the columns' names, and the names of the columns that fit no field."""
     plain: dict[str, Any] = {}
     alias: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {
@@ -156,7 +156,7 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
     for part in ("alias_name", "alias_label"):
         if alias and part not in alias:
             raise ConfigError(
-                f"an alias needs two columns; user_alias.{part} is missing",
+                f"a user alias needs two columns; user_alias.{part} is missing",
                 hint=f"add a column user_alias.{part}, or map a constant under [recipient] user_alias",
             )
     return RecipientConfig.model_validate(plain | {name: group for name, group in groups.items() if group}), tuple(
@@ -166,8 +166,8 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
 
 def _add_once(group: dict[str, Any], name: str, source: Any, column: str) -> None:
     if name in group:
-        meant = name or "the object of that name"
-        raise ConfigError(f"columns {group[name]['column']!r} and {column!r} both mean {meant}: keep one")
+        field = name or "the object of that name"
+        raise ConfigError(f"columns {group[name]['column']!r} and {column!r} both map to {field}: keep one")
     group[name] = source
 
 
@@ -177,15 +177,15 @@ class _Resolver:
         self.config = config
 
     def column(self, name: str, where: str) -> Found:
-        """The column that is meant by a name; configured null values become null."""
+        """Return the column for a name; configured null values become null."""
         found = self.columns.find(name, where)
         nothing = self.config.input.null_values
         if nothing and found.dtype == pl.String:
             return replace(found, value=pl.when(~found.value.is_in(nothing)).then(found.value))
         return found
 
-    def text(self, source: Source, where: str) -> pl.Expr:
-        """An identifier's part as text, null where it is empty. Ids are never trimmed, padded or reformatted."""
+    def text(self, source: FieldSource, where: str) -> pl.Expr:
+        """Return an identifier as text, null where it is empty. Identifiers are never trimmed or reformatted."""
         if source.is_constant:
             return pl.lit(str(source.value))
         assert source.column is not None
@@ -193,8 +193,8 @@ class _Resolver:
         value, dtype = found.value, found.dtype
         if dtype.is_float() or dtype.is_nested() or dtype in (pl.Binary, pl.Boolean):
             raise ConfigError(
-                f"{where}: column {source.column!r} holds {dtype}; an identifier of that type would be mangled",
-                hint="store identifiers as text (or whole numbers) in the input",
+                f"{where}: column {source.column!r} has type {dtype}, which would change the identifiers",
+                hint="store identifiers as text or whole numbers in the input",
             )
         text = scalar_text(value, dtype, Convention())
         return pl.when(text.str.strip_chars().str.len_bytes() > 0).then(text)
@@ -212,39 +212,41 @@ class _Resolver:
                     self.text(alias.alias_label, f"{where}.alias_label"),
                 )
             else:
-                source: Source = getattr(recipient, kind)
+                source: FieldSource = getattr(recipient, kind)
                 yield Identifier(kind, source.column or kind, self.text(source, where))
 
-    def prioritization(self, source: Source | None) -> pl.Expr | None:
+    def prioritization(self, source: FieldSource | None) -> pl.Expr | None:
         if source is None:
             return None
         if source.is_constant:
-            words = "|".join(map(str, source.value)) if isinstance(source.value, list) else str(source.value)
-            if not re.fullmatch(PRIORITIZATION, words):
-                raise ConfigError(f"recipient.prioritization: {words!r} is no prioritization: {PRIORITIZATION_WORDS}")
-            return pl.lit(words)
+            joined = "|".join(map(str, source.value)) if isinstance(source.value, list) else str(source.value)
+            if not re.fullmatch(PRIORITIZATION, joined):
+                raise ConfigError(
+                    f"recipient.prioritization: {joined!r} is not a valid prioritization: use {PRIORITIZATION_FORM}"
+                )
+            return pl.lit(joined)
         assert source.column is not None
         found = self.column(source.column, "recipient.prioritization")
         value, dtype = found.value, found.dtype
         if dtype not in (pl.String, pl.List(pl.String), pl.Categorical, pl.Enum, pl.Null):
-            raise ConfigError(f"recipient.prioritization: column {source.column!r} holds {dtype}, not text")
+            raise ConfigError(f"recipient.prioritization: column {source.column!r} has type {dtype}, not text")
         text = value.list.join("|") if isinstance(dtype, pl.List) else value.cast(pl.String)
         stripped = text.str.replace_all(" ", "", literal=True)
-        if dtype == pl.String:  # a list that was written as JSON
+        if dtype == pl.String:  # it may be a list written as JSON
             listed = stripped.str.strip_chars('[]"').str.replace_all('","', "|", literal=True)
             stripped = pl.when(stripped.str.starts_with("[")).then(listed).otherwise(stripped)
         return pl.when(stripped.str.len_bytes() > 0).then(stripped)
 
-    def existing_only(self, source: Source | None) -> Field | None:
+    def existing_only(self, source: FieldSource | None) -> Field | None:
         if source is None:
             return None
         typed = source if source.is_constant else source.model_copy(update={"type": "boolean"})
         if source.is_constant and not isinstance(source.value, bool):
-            raise ConfigError("recipient.send_to_existing_only: value is true or false")
+            raise ConfigError("recipient.send_to_existing_only: value must be true or false")
         [field] = self.field((), typed, "recipient.send_to_existing_only")
         return field
 
-    def fields(self, group: str, sources: dict[str, Source], *, nest: bool = True) -> tuple[Field, ...]:
+    def fields(self, group: str, sources: dict[str, FieldSource], *, nest: bool = True) -> tuple[Field, ...]:
         found: list[Field] = []
         for name, source in sources.items():
             path = tuple(name.split(".")) if nest and name else ((name,) if name else ())
@@ -254,7 +256,7 @@ class _Resolver:
         _refuse_overlaps(group, found)
         return tuple(found)
 
-    def field(self, path: Path, source: Source, where: str) -> Iterator[Field]:
+    def field(self, path: FieldPath, source: FieldSource, where: str) -> Iterator[Field]:
         if source.is_constant:
             text = pl.lit(constant_json(source.value, where), dtype=pl.String)
             yield Field(path, "", text, Converted(text), isinstance(source.value, dict))
@@ -272,10 +274,10 @@ class _Resolver:
         yield from self._typed(path, name, found.value, found.dtype, source, where)
 
     def _typed(
-        self, path: Path, column: str, value: pl.Expr, dtype: pl.DataType, source: Source, where: str
+        self, path: FieldPath, column: str, value: pl.Expr, dtype: pl.DataType, source: FieldSource, where: str
     ) -> Iterator[Field]:
         if isinstance(dtype, pl.Struct) and source.type is None and (dtype.fields or not path):
-            # A struct is laid out field by field, so that its nulls are left out like any other column's.
+            # Resolve a struct field by field, so that its nulls are left out like those of any other column.
             for inner in dtype.fields:
                 inner_type = inner.dtype if isinstance(inner.dtype, pl.DataType) else inner.dtype()
                 yield from self._typed(
@@ -299,19 +301,19 @@ def _refuse_patterns(schema: pl.Schema) -> None:
     for name in schema:
         if name == "*" or (name.startswith("^") and name.endswith("$")):
             raise InputError(
-                f"the input has a column {name!r}, which polars takes for a pattern over all columns' names",
+                f"the input has a column {name!r}, which polars treats as a pattern for column names",
                 hint="rename it",
             )
 
 
 def _refuse_identities(attributes: tuple[Field, ...]) -> None:
-    """Whom a recipient's attributes belong to is said by the recipient (Braze: user_attributes_object)."""
+    """Refuse identifiers among attributes; the recipient identifies the user (Braze: user_attributes_object)."""
     for field in attributes:
         if field.path[:1] and field.path[0] in _IDENTITIES:
             raise ConfigError(
-                f"recipient.attributes: {field.path[0]!r} has no place among the attributes: "
-                "the recipient's identifier says whose they are",
-                hint="leave the column out, or send it under another name",
+                f"recipient.attributes: {field.path[0]!r} is not allowed as an attribute: "
+                "the recipient's identifier already identifies the user",
+                hint="leave the column out, or map it under another name",
             )
 
 
@@ -320,28 +322,27 @@ def _refuse_overlaps(group: str, fields: list[Field]) -> None:
     for shorter, longer in pairwise(paths):
         if longer[: len(shorter)] == shorter:
             raise ConfigError(
-                f"recipient.{group}: {'.'.join(shorter)!r} and {'.'.join(longer)!r} claim the same place",
-                hint="a name is either a value or holds further names, not both",
+                f"recipient.{group}: {'.'.join(shorter)!r} and {'.'.join(longer)!r} conflict",
+                hint="a name is either a value or an object with further names, not both",
             )
 
 
 def _refuse_names(attributes: tuple[Field, ...], groups: tuple[Field, ...]) -> None:
-    """Names that have no place among attributes. Sources: user_attributes_object, nested_custom_attribute_support."""
+    """Refuse invalid attribute names. Sources: user_attributes_object, nested_custom_attribute_support."""
     if groups and any(field.path[:1] == ("subscription_groups",) for field in attributes):
         raise ConfigError(
-            "recipient.attributes.subscription_groups and recipient.subscription_groups are two ways to say one thing: "
-            "keep one"
+            "recipient.attributes.subscription_groups and recipient.subscription_groups set the same field: keep one"
         )
     for field in attributes:
         for part in field.path:
             if len(part) > _LONGEST_NAME:
                 raise ConfigError(
-                    f"recipient.attributes: {part[:40]!r}… is longer than the {_LONGEST_NAME} characters of a name"
+                    f"recipient.attributes: the name {part[:40]!r}… is longer than {_LONGEST_NAME} characters"
                 )
         for part in field.path[1:]:
             if part != "$time" and re.search(r"[ .$]", part):
                 raise ConfigError(
-                    f"recipient.attributes: {part!r} names a member of an object; Braze takes no space, dot or dollar "
-                    "sign in such a name",
-                    hint="rename it in the mapping; only $time, which marks a date, may bear the sign",
+                    f"recipient.attributes: {part!r} is not a valid name for a member of an object: Braze does not "
+                    "allow spaces, dots or dollar signs",
+                    hint="rename it in the mapping; the only exception is $time, which marks a date",
                 )

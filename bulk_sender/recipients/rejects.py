@@ -1,8 +1,8 @@
-"""The rejected rows' own columns as text, so that they fit a CSV and can be sent from it once they are mended. Pure.
+"""Columns of rejected rows as text for ``rejected.csv``, so that fixed rows can be sent from that file. Pure.
 
-A CSV has text only. So the columns of a typed table bear their types in their names (``age:integer``), the fields of
-a struct get columns of their own (``order.total:float``), and lists become JSON. What can't be sent stays visible:
-NaN is written as NaN, which is no number and no JSON, so that a row nobody has mended is rejected again.
+A CSV has only text. So the columns of a typed table get their types in their names (``age:integer``), each field of a
+struct gets a column (``order.total:float``), and lists become JSON. Invalid values stay visible: NaN is written as
+NaN, which is not a valid number, so a row that nobody fixed is rejected again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bulk_sender.recipients.mapping import GROUPS
 
 
 def own_columns(schema: pl.Schema, config: InputConfig) -> list[pl.Expr]:
-    """Expressions of text over the input's columns, under the names that they have in ``rejected.csv``."""
+    """Return the input's columns as text expressions, under their names in ``rejected.csv``."""
     if all(dtype == pl.String for dtype in schema.dtypes()):
         return [pl.col(name) for name in schema]
     by = Convention(timezone=config.timezone, decimal=config.decimal, keeps_unsendable=True)
@@ -40,10 +40,10 @@ def _texts(name: str, value: pl.Expr, dtype: pl.DataType, by: Convention, taken:
 
 
 def _has_columns_for(name: str, dtype: pl.Struct, taken: set[str]) -> bool:
-    """Whether a struct's fields can have columns of their own; else it stays in one, as JSON.
+    """Whether each field of a struct can have a column; otherwise the struct stays one column of JSON.
 
-    Not when one would have another column's name; nor when a dot in a field's name would be taken for nesting, save
-    in the objects that a recipient has: JSON can't fill those.
+    False when a name would clash with another column, or when a dot in a field's name would read as nesting. Dots are
+    allowed in a recipient's own objects, because JSON cannot fill those.
     """
     dotted = any("." in field.name for field in dtype.fields) and name not in GROUPS
     clashing = any(column.startswith(f"{name}.{field.name}") for field in dtype.fields for column in taken)
@@ -51,10 +51,10 @@ def _has_columns_for(name: str, dtype: pl.Struct, taken: set[str]) -> bool:
 
 
 def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, str]:
-    """A column as text, and the type that reads it back (none for what is text)."""
+    """Return a column as text, and the type that reads it back (empty for text)."""
     if dtype == pl.Boolean:
         return value.cast(pl.String), "boolean"
-    if dtype.is_integer():  # more than 64 bits are digits to nobody but a float
+    if dtype.is_integer():  # only the type float keeps the digits of more than 64 bits
         return value.cast(pl.String), "float" if dtype in (pl.UInt64, pl.Int128, pl.UInt128) else "integer"
     if dtype.is_float() or dtype.is_decimal():
         digits = json_text(value, dtype, by)
@@ -72,5 +72,5 @@ def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, 
         return value.cast(pl.String), ""
     try:
         return json_text(value, dtype, by), "json"
-    except ConfigError:  # binary data deep inside: it can't be sent, but it can be seen
+    except ConfigError:  # nested binary data cannot be sent, but should be visible
         return value.map_batches(lambda series: pl.Series(map(str, series.to_list())), return_dtype=pl.String), ""

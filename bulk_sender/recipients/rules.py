@@ -1,6 +1,7 @@
-"""Braze's rules for one recipient, as expressions: a row that breaks one gets the first one's code and reason.
+"""Braze's rules for one recipient, as polars expressions.
 
-Sources: the endpoint's page (post_send_triggered_campaigns) and the recipient and user-attributes objects.
+A row is rejected with the code and reason of the first rule that it breaks. Sources: the endpoint's page
+(post_send_triggered_campaigns), and the recipient and user attributes objects.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import polars as pl
 
 from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES, MAX_IDENTIFIER_BYTES
 from bulk_sender.recipients.attributes import bare, checked
-from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_WORDS, Field, Mapping
+from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_FORM, Field, RecipientMapping
 from bulk_sender.text.clean import SHOWN
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
@@ -21,9 +22,9 @@ _SUBSCRIPTION = ["opted_in", "subscribed", "unsubscribed"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``broken`` is true for a row that breaks the rule; ``reason`` says so in words that name column and value.
+    """A rule: ``broken`` is true for a row that breaks it; ``reason`` names the column and the value.
 
-    Reasons are put together with ``+``: polars' ``format`` panics on nulls in some chunked columns.
+    Reasons are concatenated with ``+``, because polars' ``format`` panics on nulls in some chunked columns.
     """
 
     code: str
@@ -33,9 +34,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names under which ``encode`` has laid out the facts of a row.
+    """Names of the columns that ``encode`` computes for a row.
 
-    Those that stand beside the input's columns begin with a NUL, as no column does.
+    Those placed beside the input's columns begin with a NUL, which no input column does.
     """
 
     kind: str = "identifier_type"
@@ -54,8 +55,8 @@ class Names:
         return f"\x00json{index}"
 
 
-def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
-    """All rules, in the order in which a person would mend a row."""
+def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[Rule]:
+    """Yield all rules, in the order in which a person would fix a row."""
     kind, identifier = pl.col(names.kind), pl.col(names.identifier)
     tried = " or ".join(f"{item.kind} (column {item.column!r})" for item in mapping.identifiers)
     yield Rule("missing_identifier", kind.is_null(), pl.lit(f"no identifier: {tried} is empty"))
@@ -72,7 +73,7 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
         identifier.str.len_bytes() > MAX_IDENTIFIER_BYTES,
         pl.lit("the identifier has ")
         + identifier.str.len_bytes().cast(pl.String)
-        + pl.lit(f" bytes; at most {MAX_IDENTIFIER_BYTES} are sent"),
+        + pl.lit(f" bytes; the maximum is {MAX_IDENTIFIER_BYTES}"),
     )
     for index, field in enumerate(mapping.fields):
         if field.converted.can_fail:
@@ -88,16 +89,16 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
         pl.col(names.recipient_bytes) > max_bytes,
         pl.lit("the recipient is ")
         + pl.col(names.recipient_bytes).cast(pl.String)
-        + pl.lit(f" bytes long; at most {max_bytes} fit a request"),
+        + pl.lit(f" bytes long; at most {max_bytes} fit into a request"),
     )
 
 
-def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     is_email = pl.col(names.kind) == "email"
     yield Rule(
         "invalid_email",
         is_email & ~pl.col(names.identifier).str.contains(_EMAIL),
-        shown(pl.col(names.identifier)) + pl.lit(" does not have the shape of an e-mail address"),
+        shown(pl.col(names.identifier)) + pl.lit(" is not a valid e-mail address"),
     )
     if mapping.prioritization is None:
         yield Rule("missing_prioritization", is_email, pl.lit(_MISSING_PRIORITIZATION))
@@ -107,20 +108,22 @@ def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     yield Rule(
         "invalid_prioritization",
         is_email & ~given.str.contains(f"^{PRIORITIZATION}$"),
-        shown(given) + pl.lit(f" is no prioritization: {PRIORITIZATION_WORDS}"),
+        shown(given) + pl.lit(f" is not a valid prioritization: use {PRIORITIZATION_FORM}"),
     )
 
 
-_MISSING_PRIORITIZATION = "a recipient named by e-mail needs a prioritization, such as identified|most_recently_updated"
+_MISSING_PRIORITIZATION = (
+    "a recipient identified by e-mail needs a prioritization, such as identified|most_recently_updated"
+)
 
 
-def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
-    """send_to_existing_only: not with an alias; false demands attributes, since Braze then creates the user."""
+def _existing_only_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
+    """Yield the rules for send_to_existing_only: not with an alias; false needs attributes to create the user."""
     given = pl.col(names.json(0))
     yield Rule(
         "existing_only_with_alias",
         (pl.col(names.kind) == "user_alias") & given.is_not_null(),
-        pl.lit("send_to_existing_only can't be used with a user alias"),
+        pl.lit("send_to_existing_only cannot be used with a user alias"),
     )
     first = 1 + len(mapping.properties)
     last = first + len(mapping.attributes) + len(mapping.subscription_groups)
@@ -129,12 +132,12 @@ def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     yield Rule(
         "existing_only_without_attributes",
         (given == "false") & ~pl.any_horizontal(present),
-        pl.lit("send_to_existing_only is false, but the row has no attribute to create the user with"),
+        pl.lit("send_to_existing_only is false, but the row has no attributes to create the user with"),
     )
 
 
-def _attribute_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
-    """Values outside of what Braze documents, where they are to be rejected."""
+def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
+    """Yield a rule for each attribute with a documented kind of value."""
     for item in checked(mapping):
         value = bare(pl.col(names.json(item.index)))
         yield Rule(
@@ -145,13 +148,13 @@ def _attribute_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
 
 
 def _canvas_properties_rule(name: str, names: Names) -> Rule:
-    """A Canvas takes 50 KB of properties for each recipient. Only a recipient beyond that size needs a closer look."""
+    """Return the rule for a Canvas's 50 KB of properties per recipient; only larger recipients are parsed."""
     large = pl.when(pl.col(names.recipient_bytes) > MAX_CANVAS_PROPERTIES_BYTES).then(pl.col("recipient"))
     size = large.str.json_path_match(f"$.{name}").str.len_bytes()
     return Rule(
         "properties_too_large",
         size > MAX_CANVAS_PROPERTIES_BYTES,
-        pl.format(f"{name} has {{}} bytes; a Canvas takes at most {MAX_CANVAS_PROPERTIES_BYTES} (50 KB)", size),
+        pl.format(f"{name} has {{}} bytes; a Canvas accepts at most {MAX_CANVAS_PROPERTIES_BYTES} (50 KB)", size),
     )
 
 
@@ -160,7 +163,7 @@ def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
 
 
 def shown(value: pl.Expr) -> pl.Expr:
-    """A value as an error quotes it: at most 80 characters, control characters made visible."""
+    """Return a value quoted for an error: at most 80 characters, with control characters made visible."""
     text = value.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", "\u2423")
     long = text.str.len_chars() > SHOWN
     return pl.lit("'") + pl.when(long).then(text.str.slice(0, SHOWN) + "…").otherwise(text) + pl.lit("'")

@@ -1,8 +1,8 @@
-"""The closed lists of words that Braze's profile fields take.
+"""Values that Braze accepts in profile fields: countries, languages, genders and subscription states.
 
-COUNTRIES: the officially assigned codes of ISO 3166-1 alpha-2. LANGUAGES: ISO 639-1, and the codes beyond it on
-Braze's page of supported languages. The two standards' codes were taken from pycountry 26.2.16, that is from Debian's
-iso-codes.
+Braze drops any other value. COUNTRIES has the officially assigned codes of ISO 3166-1 alpha-2. LANGUAGES has ISO 639-1
+and the further codes on Braze's page of supported languages. The codes of both standards come from pycountry 26.2.16,
+which uses Debian's iso-codes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk
 te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
 """
 
-_BRAZES_OWN_LANGUAGES = """
+_FURTHER_LANGUAGES = """
 agq bas bem bez cgg chr dav dje dua dyo ebu ewo fil gsw guz haw jmc kab kam kln ksb ksf luo luy mas mer mfe mo mua
 naq nus nyn rof rwk saq sbp seh shi swc teo twq tzm vai vun yav
 """
 
 COUNTRIES = frozenset(_COUNTRIES.split())
-LANGUAGES = frozenset(_LANGUAGES.split()) | frozenset(_BRAZES_OWN_LANGUAGES.split())
+LANGUAGES = frozenset(_LANGUAGES.split()) | frozenset(_FURTHER_LANGUAGES.split())
 GENDERS = frozenset("MFONP")
 SUBSCRIPTIONS = frozenset({"opted_in", "subscribed", "unsubscribed"})
 GROUP_STATES = frozenset({"subscribed", "unsubscribed"})

@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bulk_sender import journal as journals
-from bulk_sender.journal.facts import Facts as Facts
+from bulk_sender.config.model import Config
+from bulk_sender.journal.facts import Facts, Format
 from bulk_sender.journal.store import RunRef, RunWriter
+from bulk_sender.reading.source import FileIdentity
 from bulk_sender.run.folder import make_run_folder
+from bulk_sender.run.options import Sandbox
+from bulk_sender.text.times import now
+
+
+def new_facts(
+    config: Config,
+    sandbox: Sandbox | None,
+    *,
+    files: Sequence[tuple[FileIdentity, str]] = (),
+    format: Format = "csv",
+    broadcast: bool = False,
+    plan: str = "",
+    given: dict[str, str] | None = None,
+) -> Facts:
+    """Return the facts of a run that starts now. ``files``: those of its input, with their paths."""
+    return Facts(
+        settings=config.frozen_settings(),
+        config=config.model_dump_json(exclude_unset=True),
+        input=tuple(identity for identity, _ in files),
+        paths=tuple(path for _, path in files),
+        sandbox=sandbox.weather if sandbox is not None else "",
+        format=format,
+        created_at=now(),
+        broadcast=broadcast,
+        plan=plan,
+        given=given,
+    )
+
+
+def sandbox_of(facts: Facts) -> Sandbox | None:
+    """Return the sandbox that a run is sent to; None for a real send."""
+    return Sandbox(weather=facts.sandbox) if facts.sandbox else None
 
 
 def create(run: RunRef, facts: Facts) -> RunWriter:

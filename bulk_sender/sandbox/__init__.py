@@ -1,8 +1,7 @@
-"""A faithful local Braze on loopback, for rehearsals and tests.
+"""A simulated Braze on loopback, for rehearsals and tests.
 
-It enforces Braze's documented rules and rate limits with code of its own, keeps a ledger of what it
-accepted, and can be given a bad day (:data:`WEATHERS`). It shares no code with the sender, so each checks
-the other.
+It enforces Braze's documented rules and rate limits, keeps a ledger of what it accepted, and can simulate
+failures (:data:`WEATHERS`). It shares no code with the sender, so that each checks the other.
 
 ::
 

@@ -1,4 +1,7 @@
-"""``python -m bulk_sender.sandbox``: serve until SIGINT or SIGTERM; the first line printed is the URL."""
+"""Command line of the sandbox: ``python -m bulk_sender.sandbox``.
+
+It prints its URL on the first line, for the process that started it, and serves until SIGINT or SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,16 @@ from bulk_sender.sandbox import WEATHERS, Sandbox
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bulk_sender.sandbox", description="A local Braze on loopback.")
-    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free port")
+    parser = argparse.ArgumentParser(prog="python -m bulk_sender.sandbox", description="A simulated Braze on loopback.")
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) chooses a free port")
     parser.add_argument("--weather", choices=WEATHERS, default="calm")
-    parser.add_argument("--seed", type=int, default=1, help="decides the weather's order of events")
-    parser.add_argument("--campaign", action="append", dest="campaigns", metavar="ID", help="the only valid ids")
+    parser.add_argument("--seed", type=int, default=1, help="determines the sequence of the weather's events")
+    parser.add_argument("--campaign", action="append", dest="campaigns", metavar="ID", help="accept only these ids")
     parser.add_argument("--limit", type=int, default=250_000, help="requests with recipients per window")
     parser.add_argument("--window-s", type=float, default=3600.0, help="length of the window in seconds")
-    parser.add_argument("--latency-s", type=float, help="a fixed delay of every answer in seconds")
-    parser.add_argument("--ledger-file", type=Path, help="append accepted requests here, as NDJSON")
-    parser.add_argument(
-        "--counts-only", action="store_true", help="keep no recipients in memory, for long or fast runs"
-    )
+    parser.add_argument("--latency-s", type=float, help="delay every answer by this many seconds")
+    parser.add_argument("--ledger-file", type=Path, help="append accepted requests to this file, as NDJSON")
+    parser.add_argument("--counts-only", action="store_true", help="keep only counts in memory, for long or fast runs")
     return parser.parse_args()
 
 
@@ -59,7 +60,7 @@ def main() -> int:
     try:
         asyncio.run(_serve(arguments))
     except (OSError, ValueError) as error:
-        print(f"the sandbox can't start: {error}", file=sys.stderr)
+        print(f"the sandbox cannot start: {error}", file=sys.stderr)
         return 2
     return 0
 

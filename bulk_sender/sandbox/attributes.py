@@ -1,8 +1,7 @@
-"""The rules of a recipient's ``attributes``: what may be written to a profile before the message goes out.
+"""Rules for a recipient's ``attributes``, which Braze writes to a profile before it sends the message.
 
-Source: Braze's page on the user attributes object. Where that page says that Braze drops a wrong value in
-silence (a country it can't map becomes null), the sandbox refuses it: a rehearsal is the place to learn of
-it.
+Source: Braze's page on the user attributes object. Braze silently drops some invalid values (a country it
+cannot map becomes null); the sandbox refuses them, because a rehearsal should reveal them.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from bulk_sender.sandbox.vocabulary import COUNTRIES, LANGUAGES, SUBSCRIPTION_ST
 
 
 def attributes(value: Any, where: str) -> Sequence[Breach]:
-    """Profile fields by their own rules, everything else as custom attributes."""
+    """Return the breaches: of each field's rules for profile fields, of the general rules for custom attributes."""
     if type(value) is not dict:
         return [("type", f"{where} must be an object")]
     breaches: list[Breach] = []
     for name, content in value.items():
         if name in _IDENTITY:
-            breaches.append(("identity", f"{where}.{name} has no place here: the recipient already says who it is"))
+            breaches.append(("identity", f"{where}.{name} is not allowed: the recipient already identifies the user"))
         elif content is None and name != "subscription_groups":
             continue  # null removes the attribute
         elif (profile_field := _PROFILE_FIELDS.get(name)) is not None:
@@ -46,13 +45,13 @@ def attributes(value: Any, where: str) -> Sequence[Breach]:
 
 
 def _custom(value: Any, where: str) -> Sequence[Breach]:
-    """A custom attribute that isn't a scalar: an array, a change of one, an increment or a nested object."""
+    """Check a custom attribute that is an array, a change of an array, an increment or a nested object."""
     if type(value) is list:
         return _custom_array(value, where)
     if value.keys() == {"inc"}:
         return number(value["inc"], f"{where}.inc")
     if value and value.keys() <= {"add", "remove"}:
-        return [breach for verb, words in value.items() for breach in _scalar_array(words, f"{where}.{verb}")]
+        return [breach for verb, elements in value.items() for breach in _scalar_array(elements, f"{where}.{verb}")]
     return [
         breach
         for name, content in value.items()
@@ -62,7 +61,7 @@ def _custom(value: Any, where: str) -> Sequence[Breach]:
 
 
 def _custom_array(value: list[Any], where: str) -> Sequence[Breach]:
-    """Scalars, or objects (Braze's "array of objects"); an array inside an array can't be stored."""
+    """Check an array of scalars or objects (Braze's "array of objects"); nested arrays are not allowed."""
     breaches: list[Breach] = []
     for place, element in enumerate(value):
         if type(element) is list:

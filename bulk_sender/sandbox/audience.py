@@ -1,7 +1,7 @@
-"""The rules of ``audience``: a tree of ``AND`` and ``OR`` over four kinds of filters.
+"""Rules for ``audience``, a tree of ``AND`` and ``OR`` over four kinds of filters.
 
-Source: Braze's page on the connected audience object, which also says that no other filter (default
-attributes, events, segments) can be used there.
+Source: Braze's page on the connected audience object, which also rules out any other filter (default
+attributes, events, segments).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from bulk_sender.sandbox.vocabulary import SUBSCRIPTION_STATES
 
 
 def audience(value: Any, where: str) -> Sequence[Breach]:
-    """One filter, or ``{"AND": [...]}`` or ``{"OR": [...]}`` over further such nodes."""
+    """Check one filter, or ``{"AND": [...]}`` or ``{"OR": [...]}`` over such nodes."""
     if type(value) is not dict:
         return [("type", f"{where} must be an object")]
     if len(value) != 1:
-        return [("audience.node", f"{where} must hold exactly one key: AND, OR or the name of a filter")]
+        return [("audience.node", f"{where} must have exactly one key: AND, OR or the name of a filter")]
     ((name, content),) = value.items()
     if name not in ("AND", "OR"):
         check = _FILTERS.get(name)
@@ -31,7 +31,7 @@ def audience(value: Any, where: str) -> Sequence[Breach]:
 
 
 def _custom_attribute(value: Any, where: str) -> Sequence[Breach]:
-    """The comparison decides what the value may be, and whether one is needed."""
+    """Check a custom attribute filter; its comparison decides which value is valid, if any."""
     breaches = _custom_attribute_fields(value, where)
     if breaches:
         return breaches

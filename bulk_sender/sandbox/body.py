@@ -1,8 +1,8 @@
-"""Bytes of a request body → parsed JSON, as strictly as JSON is defined.
+"""Strict JSON parser for request bodies.
 
-Python's own reader is lenient where RFC 8259 is not: it takes ``NaN`` and ``Infinity``, lets the last of
-two equal keys win, and keeps half a surrogate pair as a character. Each of these would hide a sender's
-mistake, so here each is bad syntax.
+Python's own parser is more lenient than RFC 8259: it accepts ``NaN`` and ``Infinity``, uses the last of two
+equal keys, and keeps a lone surrogate as a character. Each of these would hide a bug of the sender, so here
+each is bad syntax.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Any, NoReturn
 
 
 class BadSyntaxError(ValueError):
-    """The body isn't JSON. ``str(error)`` says why, and quotes nothing but key names."""
+    """The body is not valid JSON. ``str(error)`` says why, and quotes only key names."""
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value that ``body`` (UTF-8) spells. Raises :class:`BadSyntaxError`."""
+    """Return the JSON value of ``body`` (UTF-8). Raise :class:`BadSyntaxError`."""
     value = _parse_canonical(body)
     return _parse_any(body) if value is None else value
 
 
 def _parse_canonical(body: bytes) -> Any:
-    """The value when orjson is there and ``body`` is just what it would have written; else None.
+    """Return the value if orjson is installed and would write exactly ``body``, else None.
 
-    Whatever survives the round trip to the byte had no key twice and no number bent. Compact JSON does, at
-    a third of the cost of looking at every pair in Python.
+    A byte-exact round trip proves that no key is repeated and no number was changed. For compact JSON this
+    takes a third of the time of checking every pair in Python.
     """
     if _ORJSON is None:
         return None
     try:
         value = _ORJSON.loads(body)
         return value if _ORJSON.dumps(value) == body else None
-    except (ValueError, TypeError):  # bad JSON, or nested deeper than orjson writes
+    except (ValueError, TypeError):  # invalid JSON, or nested deeper than orjson can write
         return None
 
 
@@ -54,10 +54,10 @@ def _parse_any(body: bytes) -> Any:
         raise BadSyntaxError("nested too deeply") from None
     except BadSyntaxError:
         raise
-    except ValueError:  # CPython's cap on the digits of an integer
+    except ValueError:  # CPython limits the digits of an integer
         raise BadSyntaxError("a number with too many digits") from None
-    if "\\ud" in text or "\\uD" in text:  # only an escape can spell half a pair: raw UTF-8 can't
-        _refuse_half_pairs(value)
+    if "\\ud" in text or "\\uD" in text:  # raw UTF-8 cannot contain a lone surrogate, only an escape can
+        _refuse_lone_surrogates(value)
     return value
 
 
@@ -65,7 +65,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = dict(pairs)
     if len(keys) != len(pairs):
         [(repeated, _)] = Counter(key for key, _ in pairs).most_common(1)
-        raise BadSyntaxError(f"the key {repeated!r} stands twice in one object")
+        raise BadSyntaxError(f"the key {repeated!r} occurs twice in one object")
     return keys
 
 
@@ -80,11 +80,11 @@ def _refuse_constant(name: str) -> NoReturn:
     raise BadSyntaxError(f"{name} is not JSON")
 
 
-def _refuse_half_pairs(value: Any) -> None:
+def _refuse_lone_surrogates(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise BadSyntaxError("half a surrogate pair is not a character") from None
+        raise BadSyntaxError("a lone surrogate is not a character") from None
 
 
 _ORJSON: ModuleType | None = None

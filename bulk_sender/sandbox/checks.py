@@ -1,8 +1,8 @@
-"""The small checks that the rules are made of.
+"""Building blocks for the sandbox's rules: small checks of JSON values.
 
-A check takes a JSON value and the path it stands at, and returns what is wrong with it: a sequence of
-breaches, empty when all is well. A breach is ``(rule, sentence)``: the rule's name, and a sentence that
-names the path and never quotes the value, which may be somebody's personal data.
+A check takes a JSON value and its path, and returns a sequence of breaches, empty if the value is valid. A
+breach is ``(rule, sentence)``: the rule's name, and a sentence that names the path. It never quotes the
+value, which may be personal data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def text(value: Any, where: str) -> Sequence[Breach]:
 def filled_text(value: Any, where: str) -> Sequence[Breach]:
     if type(value) is str and value:
         return FINE
-    return [("type", f"{where} must be a string that is not empty")]
+    return [("type", f"{where} must be a non-empty string")]
 
 
 def email(value: Any, where: str) -> Sequence[Breach]:
@@ -58,18 +58,18 @@ def scalar(value: Any, where: str) -> Sequence[Breach]:
 
 
 def calendar_day(value: Any, where: str) -> Sequence[Breach]:
-    """``YYYY-MM-DD``, a day that exists."""
+    """Accept an existing day in the form ``YYYY-MM-DD``."""
     if type(value) is str:
         try:
-            if date.fromisoformat(value).isoformat() == value:  # ISO 8601 has other spellings of a day
+            if date.fromisoformat(value).isoformat() == value:  # ISO 8601 has other forms of a day
                 return FINE
         except ValueError:
             pass
-    return [("date", f"{where} must be a date of the form YYYY-MM-DD")]
+    return [("date", f"{where} must be a date in the form YYYY-MM-DD")]
 
 
 def moment(value: Any, where: str) -> Sequence[Breach]:
-    """A date or a date and time, ISO 8601."""
+    """Accept a date, or a date and time, in ISO 8601."""
     if type(value) is str:
         try:
             datetime.fromisoformat(value)
@@ -80,30 +80,30 @@ def moment(value: Any, where: str) -> Sequence[Breach]:
     return [("date", f"{where} must be an ISO 8601 date and time")]
 
 
-def one_of(words: Collection[str], called: str) -> Check:
-    """A string of a closed vocabulary; ``called`` names the vocabulary in the sentence."""
+def one_of(allowed: Collection[str], expected: str) -> Check:
+    """Return a check for one of the ``allowed`` strings; ``expected`` describes them in the sentence."""
 
     def check(value: Any, where: str) -> Sequence[Breach]:
-        return FINE if type(value) is str and value in words else [("vocabulary", f"{where} must be {called}")]
+        return FINE if type(value) is str and value in allowed else [("vocabulary", f"{where} must be {expected}")]
 
     return check
 
 
 def array_of(each: Check, *, least: int = 0) -> Check:
-    """An array whose every element passes ``each``, with at least ``least`` elements."""
+    """Return a check for an array of at least ``least`` elements that all pass ``each``."""
 
     def check(value: Any, where: str) -> Sequence[Breach]:
         if type(value) is not list:
             return [("type", f"{where} must be an array")]
         if len(value) < least:
-            return [("empty", f"{where} must hold at least {least}")]
+            return [("empty", f"{where} must have at least {least} element{'s' * (least > 1)}")]
         return [breach for place, element in enumerate(value) for breach in each(element, f"{where}[{place}]")]
 
     return check
 
 
 def record(fields: Mapping[str, Check], *, required: Collection[str] = ()) -> Check:
-    """An object that holds no field but ``fields``, and all of ``required``."""
+    """Return a check for an object with only the given ``fields``, and all of ``required``."""
 
     def check(value: Any, where: str) -> Sequence[Breach]:
         if type(value) is not dict:

@@ -1,7 +1,7 @@
-"""What Braze answers: request in, answer out, the ledger written in between. No sockets, no waiting.
+"""Endpoints of the sandbox: they take a request, write the ledger and return the answer. No sockets, no waiting.
 
-In the order in which Braze would most likely look: path (404), method (405), key (401), syntax (400), rate
-limit (429), rules (400), campaign (400). Every answer carries the rate limit headers.
+They check in the most likely order of Braze: path (404), method (405), key (401), syntax (400), rate limit
+(429), rules (400), campaign (400). Every answer has the rate limit headers.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Endpoints:
         self._campaigns = None if campaigns is None else frozenset(campaigns)
 
     def early(self, request: Request) -> Answer | None:
-        """The refusal that needs no look at the body, if there is one."""
+        """Return a refusal that does not depend on the body, or None."""
         method = _METHODS.get(request.path)
         limit = self._limits.exports if request.path == EXPORT_PATH else self._limits.sends
         headers = limit.look().headers()
@@ -71,7 +71,7 @@ class Endpoints:
         if scheme.lower() != "bearer" or not key:
             return Answer.of(401, {"message": "Missing API key"}, headers)
         if self._keys is not None and key not in self._keys:
-            # Braze has been seen to quote the key; so a sender that doesn't scrub answers is caught here.
+            # Braze sometimes quotes the key, so this catches a sender that does not remove it from answers.
             return Answer.of(401, {"message": f"Invalid API key: {key}"}, headers)
         content_type = request.headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if content_type != b"application/json":
@@ -82,7 +82,7 @@ class Endpoints:
         return Answer.of(413, {"message": "Request Entity Too Large"}, self._limits.sends.look().headers())
 
     def answer(self, request: Request, body: bytes, fate: Fate = Fate.ANSWERED) -> Answer:
-        """The answer to a request that :meth:`early` let pass."""
+        """Return the answer to a request that :meth:`early` did not refuse."""
         if request.path == LEDGER_PATH:
             return Answer.of(200, self._ledger.facts(), self._limits.sends.look().headers())
         try:
@@ -127,7 +127,7 @@ class Endpoints:
 
 def _acceptance(at: float, trigger: Trigger, content: dict[str, Any], body: bytes) -> Acceptance:
     recipients = content.get("recipients", ())
-    # Braze sends one message to a person who stands in a request twice.
+    # Braze sends one message to a person who occurs twice in a request.
     distinct = dict.fromkeys(_key(recipient) for recipient in recipients)
     return Acceptance(
         at=at,
@@ -146,13 +146,13 @@ def _key(recipient: dict[str, Any]) -> str:
     for identifier in IDENTIFIERS:
         if identifier in recipient:
             return user_key(identifier, recipient[identifier])
-    raise AssertionError("the rules let a recipient without an identifier pass")
+    raise AssertionError("the rules accepted a recipient without an identifier")
 
 
 def _refusal(found: list[Violation], allowance: Allowance) -> Answer:
-    """400 with what is wrong.
+    """Return a 400 with the violations.
 
-    ``errors`` has the shape that ``/users/track`` answers with: Braze documents none for these endpoints.
+    ``errors`` has the structure of ``/users/track``, because Braze documents none for these endpoints.
     """
     errors = [
         {"type": violation.sentence}
@@ -164,7 +164,7 @@ def _refusal(found: list[Violation], allowance: Allowance) -> Answer:
 
 
 def _in_bad_weather(fate: Fate, allowance: Allowance) -> Answer:
-    """Braze's own 5xx is JSON with a message; a gateway's is a page of HTML, and without Braze's headers."""
+    """Return a 5xx: JSON with a message from Braze itself, or an HTML page without Braze's headers from a gateway."""
     if fate is Fate.ERROR:
         return Answer.of(500, {"message": "Internal Server Error"}, allowance.headers())
     if fate is Fate.UNAVAILABLE:

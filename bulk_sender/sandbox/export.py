@@ -1,8 +1,8 @@
-"""``/users/export/ids``: what the ledger knows about people, in Braze's shape.
+"""Endpoint ``/users/export/ids``: what the ledger knows about users, in Braze's format.
 
-Source: Braze's page on the users by identifier endpoint. The sandbox has no directory of people, so
-everybody exists: an id it never sent to is a user who has received nothing, and ``invalid_user_ids`` is
-always empty. As in Braze, a user has only the fields that were asked for, and none that would be empty.
+Source: Braze's page on the users by identifier endpoint. The sandbox has no list of users, so every user
+exists: an unknown id is a user who has received nothing, and ``invalid_user_ids`` is always empty. As in
+Braze, a user has only the requested fields, and no empty ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _request = record(_FIELDS, required=("fields_to_export",))
 
 
 def export(content: Any, ledger: Ledger) -> tuple[int, dict[str, Any]]:
-    """Status and body of the answer to the parsed request ``content``."""
+    """Return the status and body of the answer to the parsed request ``content``."""
     breaches = _request(content, "body")
     if breaches:
         return 400, {"message": breaches[0][1]}
@@ -45,7 +45,7 @@ def export(content: Any, ledger: Ledger) -> tuple[int, dict[str, Any]]:
 
 
 def _people(content: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
-    """The people asked about, as (kind of identifier, value)."""
+    """Return the requested users as (kind of identifier, value)."""
     people: list[tuple[str, Any]] = [("external_user_id", each) for each in content.get("external_ids", ())]
     people += [("user_alias", each) for each in content.get("user_aliases", ())]
     if "email_address" in content:

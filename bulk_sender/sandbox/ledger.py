@@ -1,9 +1,9 @@
-"""What the sandbox accepted: the truth that a sender's own account is checked against.
+"""Ledger of the requests that the sandbox accepted, to check a sender's results against.
 
-A ledger with a file appends one line for each accepted request, in one write, before the answer leaves. So
-whatever a sender was told is in the file, also when the process is killed the moment after. (The line is in
-the system's page cache by then: it survives the process, not the machine.) A ledger opened on an existing
-file goes on where that one ended.
+A ledger with a file appends one line per accepted request, in one write, before it sends the answer. So every
+acceptance that a sender knows of is in the file, even if the process is killed right after. (The line is in the
+system's page cache; it survives the process, but not a crash of the machine.) A ledger opened on an existing
+file continues it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _LINE_START = b'{"at":"'
 
 
 def user_key(identifier: str, value: Any) -> str:
-    """One string for one person: ``external_user_id:u1``, ``email:a@example.com``, ``user_alias:LABEL:NAME``.
+    """Return a key for a person: ``external_user_id:u1``, ``email:a@example.com``, ``user_alias:LABEL:NAME``.
 
     A colon in an alias label is escaped, so two aliases never share a key. The same person under two kinds
-    of identifier has two keys: only Braze could know better.
+    of identifier has two keys, because only Braze could tell.
     """
     if identifier == "user_alias":
         label = value["alias_label"].replace("\\", "\\\\").replace(":", "\\:")
@@ -35,13 +35,14 @@ def user_key(identifier: str, value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """One accepted request. ``recipients`` are the distinct keys (:func:`user_key`) in the order of the
-    request; ``collapsed`` counts the recipients that named somebody again within it; a broadcast has
-    neither.
+    """One accepted request.
+
+    ``recipients``: the distinct keys (:func:`user_key`) in the order of the request. ``collapsed``: how many
+    recipients repeated a person of the same request. A broadcast has neither.
     """
 
     at: float
-    """When, in seconds since the epoch."""
+    """The time in seconds since the epoch."""
     target: str
     """``campaign_id`` or ``canvas_id``."""
     target_id: str
@@ -53,7 +54,7 @@ class Acceptance:
     broadcast: bool = False
 
     def line(self) -> bytes:
-        """The ledger file's line: a JSON object, ended by a newline."""
+        """Return the line for the ledger file: a JSON object and a newline."""
         record: dict[str, Any] = {
             "at": iso_time(self.at),
             self.target: self.target_id,
@@ -68,7 +69,7 @@ class Acceptance:
 
     @classmethod
     def from_line(cls, line: bytes) -> Acceptance:
-        """The inverse of :meth:`line`. Raises :class:`ValueError` when it isn't one."""
+        """Parse a line written by :meth:`line`. Raise :class:`ValueError` when it is not one."""
         try:
             record = json.loads(line)
             target = "canvas_id" if "canvas_id" in record else "campaign_id"
@@ -84,18 +85,18 @@ class Acceptance:
                 broadcast=record["broadcast"],
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError("not a line of a ledger") from error
+            raise ValueError("not a ledger line") from error
 
 
 def iso_time(at: float) -> str:
-    """UTC, ISO 8601, milliseconds, ``Z``."""
+    """Return a time in UTC as ISO 8601, with milliseconds and ``Z``."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read_ledger(path: str | Path) -> Iterator[Acceptance]:
-    """The acceptances in a ledger file. A last line without its end is left out: its answer never left.
+    """Yield the acceptances in a ledger file, without an incomplete last line, whose answer was never sent.
 
-    Raises :class:`ValueError` where the file isn't a ledger.
+    Raise :class:`ValueError` if the file is not a ledger.
     """
     with Path(path).open("rb") as lines:
         for line in lines:
@@ -105,7 +106,7 @@ def read_ledger(path: str | Path) -> Iterator[Acceptance]:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How often one person was sent one campaign or Canvas, and when last (seconds since the epoch)."""
+    """How often a person was sent one campaign or Canvas, and the last time (seconds since the epoch)."""
 
     times: int
     last: float
@@ -114,19 +115,19 @@ class Receipt:
 class Ledger:
     """Counts and acceptances; safe to read from another thread while the sandbox serves.
 
-    With ``keep_recipients=False`` only counts are kept in memory (the file, if any, is written all the same).
-    What was accepted includes what the file held before; ``requests`` and ``outcomes`` don't: it doesn't say.
+    With ``keep_recipients=False``, only counts are kept in memory; the file, if any, is still complete.
+    Acceptances include those already in the file; ``requests`` and ``outcomes`` do not, as the file lacks them.
     """
 
     def __init__(self, file: str | Path | None = None, *, keep_recipients: bool = True) -> None:
         self.keep_recipients = keep_recipients
         self.requests = 0
-        """Requests to the two endpoints that send, whatever became of them."""
+        """Requests to the two endpoints that send, whatever their outcome."""
         self.accepted_requests = 0
         self.accepted_recipients = 0
-        """Messages: distinct recipients of each accepted request, added up."""
+        """Messages: the sum of the distinct recipients of each accepted request."""
         self.collapsed = 0
-        """Recipients that named somebody again within one accepted request."""
+        """Recipients that repeated a person of the same accepted request."""
         self.broadcasts = 0
         self._outcomes: Counter[str] = Counter()
         self._dispatches: dict[str, int] = {}
@@ -135,19 +136,19 @@ class Ledger:
         self._descriptor = None if file is None else self._open(Path(file))
 
     def accept(self, acceptance: Acceptance) -> None:
-        """Record it, in the file first. Raises :class:`OSError` when that fails: then it wasn't accepted."""
+        """Record an acceptance, in the file first. Raise :class:`OSError` when that fails: then nothing is accepted."""
         with self._lock:
             if self._descriptor is not None:
                 _append(self._descriptor, acceptance.line())
             self._count(acceptance)
 
     def arrive(self) -> None:
-        """A request to an endpoint that sends has arrived."""
+        """Count a request to an endpoint that sends."""
         with self._lock:
             self.requests += 1
 
     def end(self, outcome: str) -> None:
-        """What became of a request: its status, or what the weather did to its answer."""
+        """Count the outcome of a request: its status, or what the weather did to its answer."""
         with self._lock:
             self._outcomes[outcome] += 1
 
@@ -168,18 +169,18 @@ class Ledger:
 
     @property
     def dispatches(self) -> dict[str, int]:
-        """Dispatch id → recipients of that request, in the order of acceptance."""
+        """Dispatch id → number of recipients of that request, in the order of acceptance."""
         with self._lock:
             return dict(self._dispatches)
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many requests ended how: ``"201"``, ``"429"``, ``"taken, reset without an answer"``, …"""
+        """Number of requests by outcome: ``"201"``, ``"429"``, ``"accepted, reset without an answer"``, …"""
         with self._lock:
             return dict(self._outcomes)
 
     def twice(self) -> dict[str, int]:
-        """Who was sent the same campaign or Canvas more than once, and how often."""
+        """Return who was sent the same campaign or Canvas more than once, and how often."""
         with self._lock:
             repeated: dict[str, int] = {}
             for receipts in self._receipts.values():
@@ -189,12 +190,12 @@ class Ledger:
             return repeated
 
     def received(self, key: str) -> list[tuple[str, Receipt]]:
-        """What the person of ``key`` was sent: ``("campaign_id:ID", receipt)``."""
+        """Return what the person of ``key`` was sent: ``("campaign_id:ID", receipt)``."""
         with self._lock:
             return [(target, receipts[key]) for target, receipts in self._receipts.items() if key in receipts]
 
     def facts(self) -> dict[str, Any]:
-        """The ledger as one JSON object, for ``GET /_sandbox/ledger``."""
+        """Return the ledger as one JSON object, for ``GET /_sandbox/ledger``."""
         known = self.keep_recipients
         return {
             "requests": self.requests,
@@ -232,17 +233,17 @@ class Ledger:
                         whole += len(line)
                     elif not line.startswith(_LINE_START) and not _LINE_START.startswith(line):
                         raise ValueError("not a ledger")
-            os.ftruncate(descriptor, whole)  # a line torn by a crash: its answer never left
+            os.ftruncate(descriptor, whole)  # drop a line cut off by a crash; its answer was never sent
         except BaseException as error:
             os.close(descriptor)
             if isinstance(error, ValueError):
-                raise ValueError(f"{path} is not a ledger file: it is left as it is") from error
+                raise ValueError(f"{path} is not a ledger file; it was not changed") from error
             raise
         return descriptor
 
 
 def _append(descriptor: int, line: bytes) -> None:
-    """All of ``line`` or, after an error such as a full disk, none of it."""
+    """Append all of ``line``, or none of it after an error such as a full disk."""
     before = os.fstat(descriptor).st_size
     try:
         written = 0

@@ -1,9 +1,9 @@
-"""Braze's rate limits: fixed windows that begin on the clock, shared by everyone who uses the workspace.
+"""Rate limits of Braze: fixed windows aligned to the clock, shared by everyone who uses the workspace.
 
-Source: Braze's page on rate limits: 250,000 requests an hour with recipients (shared by the campaign and
-the Canvas endpoint), 250 a minute for broadcasts, 250 a minute for ``/users/export/ids``. A window begins
-at a multiple of its own length since the epoch, so an hourly one on the full hour, and all of its requests
-may be spent in its first second.
+Source: Braze's page on rate limits: 250,000 requests with recipients per hour (shared by the campaign and
+the Canvas endpoint), 250 broadcasts per minute, 250 requests per minute to ``/users/export/ids``. A window starts
+at a multiple of its length since the epoch, so an hourly one starts on the full hour. All of its requests may be
+used in its first second.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What the limit says to one request, as its answer's headers tell it.
+    """The rate limit's decision on one request, as the answer's headers report it.
 
-    ``reset`` is whole epoch seconds, rounded up so that who waits for it never comes early;
-    ``retry_after_s`` is whole seconds, at least 1.
+    ``reset`` is in whole epoch seconds, rounded up so that a waiting client is never too early;
+    ``retry_after_s`` is in whole seconds, at least 1.
     """
 
     granted: bool
@@ -31,7 +31,7 @@ class Allowance:
     retry_after_s: int
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers, names in lower case as Braze sends them; ``retry-after`` only with a refusal."""
+        """Return the headers, in lower case as Braze sends them; ``retry-after`` only with a refusal."""
         headers = [
             (b"x-ratelimit-limit", b"%d" % self.limit),
             (b"x-ratelimit-remaining", b"%d" % self.remaining),
@@ -47,7 +47,7 @@ class RateLimit:
 
     def __init__(self, limit: int, window_s: float, clock: Clock) -> None:
         if limit < 1 or window_s <= 0:
-            raise ValueError(f"a rate limit needs at least one request and a window: got {limit} in {window_s} s")
+            raise ValueError(f"a rate limit needs at least one request and a positive window: {limit} in {window_s} s")
         self.limit = limit
         self.window_s = window_s
         self._clock = clock
@@ -55,7 +55,7 @@ class RateLimit:
         self._used = 0
 
     def take(self) -> Allowance:
-        """Count one request, or refuse it when the window is spent. A refused request isn't counted."""
+        """Count one request, or refuse it when the window is used up. A refused request is not counted."""
         now = self._enter_window()
         granted = self._used < self.limit
         if granted:
@@ -63,11 +63,11 @@ class RateLimit:
         return self._allowance(now, granted)
 
     def look(self) -> Allowance:
-        """What the headers of an answer say that itself costs nothing."""
+        """Return the current allowance without counting a request."""
         return self._allowance(self._enter_window(), granted=True)
 
     def empty(self) -> None:
-        """Other jobs of the workspace take all that is left of this window."""
+        """Use up the rest of this window, as other jobs of the workspace would."""
         self._enter_window()
         self._used = self.limit
 

@@ -1,9 +1,9 @@
-"""Braze's rules for a trigger-send request, as a pure function: parsed body → the violations in it.
+"""Braze's rules for a trigger-send request, as a pure function from the parsed body to its violations.
 
 Sources: Braze's pages on ``/campaigns/trigger/send``, ``/canvas/trigger/send``, the recipient object and
-the Canvas context object. Written without a look at the sender's own rules, so that each can find the
-other's mistakes. Two choices the pages leave open: a field that Braze doesn't document is refused (there it
-would most likely be ignored in silence), and 50 KB are 51,200 bytes of compact UTF-8 JSON.
+the Canvas context object. Written independently of the sender's rules, so that each can reveal the
+other's mistakes. Two decisions are not documented: an unknown field is refused (Braze would probably ignore
+it), and 50 KB are 51,200 bytes of compact UTF-8 JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ IDENTIFIERS = ("external_user_id", "user_alias", "email", "braze_id")
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One rule broken; ``index`` is the recipient's place from 0, None when the request itself breaks it."""
+    """A broken rule; ``index`` is the recipient's index from 0, or None when the request itself breaks it."""
 
     rule: str
     sentence: str
@@ -47,7 +47,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One of the two endpoints that send: what names its target, and the fields it takes."""
+    """One of the two endpoints that send: the field that names its target, and the fields it accepts."""
 
     path: str
     target: str
@@ -56,7 +56,7 @@ class Trigger:
 
 
 def violations(body: Any, trigger: Trigger) -> list[Violation]:
-    """Every rule that ``body`` breaks, the request's first; empty when Braze would take it."""
+    """Return every rule that ``body`` breaks, the request's first; empty if Braze would accept it."""
     if type(body) is not dict:
         return [Violation("type", "the body must be an object")]
     try:
@@ -87,9 +87,9 @@ def _request(body: dict[str, Any], trigger: Trigger) -> Iterator[Breach]:
             yield from check(value, name)
     broadcast = body.get("broadcast") is True
     if broadcast and "recipients" in body:
-        yield ("broadcast", "recipients can't be included when broadcast is true")
+        yield ("broadcast", "recipients cannot be included when broadcast is true")
     if broadcast and "attachments" in body:
-        yield ("broadcast", "attachments can't be included when broadcast is true")
+        yield ("broadcast", "attachments cannot be included when broadcast is true")
     if not broadcast and "recipients" not in body:
         yield ("no_recipients", "No Recipients: broadcast must be true when recipients is omitted")
 
@@ -113,7 +113,7 @@ def _recipient(recipient: Any, where: str, fields: Mapping[str, Check]) -> Seque
         breaches.append(("prioritization", f"{where}.prioritization is required when using email"))
     if "send_to_existing_only" in recipient:
         if "user_alias" in recipient:
-            breaches.append(("existing_only_alias", f"{where}.send_to_existing_only can't be used with user_alias"))
+            breaches.append(("existing_only_alias", f"{where}.send_to_existing_only cannot be used with user_alias"))
         if recipient["send_to_existing_only"] is False and "attributes" not in recipient:
             breaches.append(
                 (
@@ -135,14 +135,14 @@ def _recipients(value: Any, where: str) -> Sequence[Breach]:
 
 
 def _prioritization(value: Any, where: str) -> Sequence[Breach]:
-    """One word, or one of each pair: the words of a pair contradict each other."""
+    """Accept one value, or one of each pair, because the values of a pair contradict each other."""
     if type(value) is not list:
         return [("type", f"{where} must be an array")]
-    pairs = Counter(_PAIR_OF.get(word) if type(word) is str else None for word in value)
+    pairs = Counter(_PAIR_OF.get(element) if type(element) is str else None for element in value)
     if pairs[None]:
-        return [("vocabulary", f"{where} takes {', '.join(_PAIR_OF)}")]
+        return [("vocabulary", f"{where} accepts {', '.join(_PAIR_OF)}")]
     if not value or max(pairs.values()) > 1:
-        return [("prioritization", f"{where} must hold one word, or one of each pair: {', '.join(_PAIR_OF)}")]
+        return [("prioritization", f"{where} must have one value, or one of each pair: {', '.join(_PAIR_OF)}")]
     return FINE
 
 

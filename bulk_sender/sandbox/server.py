@@ -1,4 +1,7 @@
-"""The sandbox itself: a listening socket on loopback, the connections, and the weather over them."""
+"""Server of the sandbox: a listening socket on loopback, its connections, and the simulated failures.
+
+It is the only module that applies the weather to real connections.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,23 @@ from bulk_sender.sandbox.weather import LOST, Event, Fate, Weather
 from bulk_sender.sandbox.wire import Answer, BadRequestError, Connection, Request, TooLargeError
 
 HOST = "127.0.0.1"
-NEVER_WHOLE = "its body never arrived whole"
-_UNTOLD = frozenset({*LOST, Fate.DARK})
+INCOMPLETE = "its body was incomplete"
+_UNANSWERED = frozenset({*LOST, Fate.DARK})
 
 
 class Sandbox:
-    """A local Braze, served while the ``async with`` block runs.
+    """A simulated Braze, served while the ``async with`` block runs.
 
-    ``port``            0 takes a free one; see :attr:`url`
-    ``weather``         a name of :data:`~bulk_sender.sandbox.WEATHERS`, in the order that ``seed`` decides
-    ``keys``            the only valid API keys; None takes any that is not empty
-    ``campaigns``       the only valid campaign or Canvas ids; None takes any
-    ``limit``           requests with recipients per ``window_s`` seconds; some weathers have a narrower one
-    ``ledger_file``     where accepted requests are appended (NDJSON), and read from when it exists
+    ``port``            0 chooses a free port; see :attr:`url`
+    ``weather``         one of :data:`~bulk_sender.sandbox.WEATHERS`; ``seed`` determines its sequence of events
+    ``keys``            the only valid API keys; None accepts any that is not empty
+    ``campaigns``       the only valid campaign or Canvas ids; None accepts any
+    ``limit``           requests with recipients per ``window_s`` seconds; some weathers have a lower limit
+    ``ledger_file``     the file (NDJSON) to append accepted requests to; an existing one is read first
     ``keep_recipients`` False keeps only counts in memory, for long or fast runs
     ``latency_s``       a fixed delay of every answer, instead of the weather's
     ``clock``           seconds since the epoch, for windows and times in answers
-    ``body_cap``        bytes of the largest body taken; Braze documents none
+    ``body_cap``        bytes of the largest accepted body; Braze documents no limit
     """
 
     def __init__(
@@ -69,11 +72,11 @@ class Sandbox:
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
         self._bound: socket.socket | None = None
-        self._dawn: asyncio.Task[None] | None = None  # the end of an outage, while one lasts
+        self._recovery: asyncio.Task[None] | None = None  # set during an outage; its end is the outage's end
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:PORT``, what a sender takes as its endpoint."""
+        """``http://127.0.0.1:PORT``, to use as the sender's endpoint."""
         return f"http://{HOST}:{self._port}"
 
     async def __aenter__(self) -> Self:
@@ -91,14 +94,14 @@ class Sandbox:
     ) -> None:
         if self._server is not None:
             self._server.close()
-        tasks = [*self._connections, *([self._dawn] if self._dawn else [])]
+        tasks = [*self._connections, *([self._recovery] if self._recovery else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._close_files()
 
     async def serve_forever(self, started: Callable[[Sandbox], object] = lambda sandbox: None) -> None:
-        """Serve until this task is cancelled. ``started`` is called once, when connections are taken."""
+        """Serve until this task is cancelled. ``started`` is called once, when connections are accepted."""
         async with self:
             started(self)
             await asyncio.Event().wait()
@@ -108,7 +111,7 @@ class Sandbox:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, self._body_cap)
-        if self._dawn is not None:  # accepted in the last moment before an outage
+        if self._recovery is not None:  # accepted just before an outage
             connection.reset()
             return
         task = asyncio.current_task()
@@ -118,7 +121,7 @@ class Sandbox:
             while (request := await connection.next_request()) is not None:
                 await self._serve(connection, request)
         except (BadRequestError, ConnectionError, asyncio.CancelledError):
-            pass  # it isn't HTTP, the client went, an outage began or the sandbox closes: no one to answer
+            pass  # not HTTP, client gone, outage or shutdown: there is nobody to answer
         finally:
             del self._connections[task]
             connection.close()
@@ -136,10 +139,10 @@ class Sandbox:
         try:
             answer = await self._answer(connection, request, event.fate)
         except (BadRequestError, ConnectionError):
-            self.ledger.end(NEVER_WHOLE)
+            self.ledger.end(INCOMPLETE)
             raise
-        untold = answer.status == 201 and event.fate in _UNTOLD
-        self.ledger.end(event.fate if untold else str(answer.status))
+        unanswered = answer.status == 201 and event.fate in _UNANSWERED
+        self.ledger.end(event.fate if unanswered else str(answer.status))
         if event.latency_s:
             await asyncio.sleep(event.latency_s)
         await self._deliver(connection, answer, event)
@@ -162,25 +165,25 @@ class Sandbox:
             case Fate.CUT_IN_BODY:
                 await connection.send_half_body(answer, self._clock())
             case Fate.DARK:
-                self._go_dark(event.dark_s)
+                self._begin_outage(event.dark_s)
             case _:
                 await connection.send(answer, self._clock())
 
-    def _go_dark(self, seconds: float) -> None:
+    def _begin_outage(self, seconds: float) -> None:
         """Reset every connection and refuse new ones for ``seconds``.
 
-        The port stays taken meanwhile: a socket that is bound and doesn't listen refuses.
+        A socket that is bound but does not listen keeps the port and refuses connections.
         """
         assert self._server is not None
         self._server.close()
         self._bound = _bound_socket(self._port)
-        self._dawn = asyncio.create_task(self._wait_for_dawn(seconds))
+        self._recovery = asyncio.create_task(self._recover_after(seconds))
         for connection in self._connections.values():
             connection.reset()
 
-    async def _wait_for_dawn(self, seconds: float) -> None:
+    async def _recover_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        self._dawn = None
+        self._recovery = None
         await self._listen()
 
     def _close_files(self) -> None:

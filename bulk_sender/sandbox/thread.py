@@ -1,4 +1,4 @@
-"""The sandbox in a thread of its own, for code that isn't asynchronous or must not share its event loop."""
+"""Sandbox in a separate thread, for code that is synchronous or must not share its event loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _P = ParamSpec("_P")
 
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """A sandbox that serves in another thread: where, and what it accepted."""
+    """A sandbox that serves in another thread: its URL, and the ledger of what it accepted."""
 
     url: str
     ledger: Ledger
@@ -27,20 +27,19 @@ class RunningSandbox:
 def _threaded(make: Callable[_P, Sandbox]) -> Callable[_P, AbstractContextManager[RunningSandbox]]:
     @contextmanager
     def run_in_thread(*args: _P.args, **kwargs: _P.kwargs) -> Iterator[RunningSandbox]:
-        """Serve a :class:`Sandbox` (same arguments) on its own event loop in a daemon thread, while the
-        block runs.
+        """Serve a :class:`Sandbox` (same arguments) in a daemon thread while the block runs.
 
-        The ledger may be read at any time, also after the block.
+        The thread has a separate event loop. The ledger may be read at any time, even after the block.
         """
         sandbox = make(*args, **kwargs)
         started: Future[Callable[[], object]] = Future()
 
         async def serve() -> None:
-            leave = asyncio.Event()
+            stopping = asyncio.Event()
             loop = asyncio.get_running_loop()
             async with sandbox:
-                started.set_result(lambda: loop.call_soon_threadsafe(leave.set))
-                await leave.wait()
+                started.set_result(lambda: loop.call_soon_threadsafe(stopping.set))
+                await stopping.wait()
 
         def run() -> None:
             try:

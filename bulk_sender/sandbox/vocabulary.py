@@ -1,4 +1,7 @@
-"""The closed lists of words that Braze's profile fields take: ISO 3166-1 alpha-2 and ISO 639-1."""
+"""Values that Braze accepts in profile fields: ISO 3166-1 alpha-2 countries and ISO 639-1 languages.
+
+They are a separate list from the sender's, so that each checks the other.
+"""
 
 from __future__ import annotations
 

@@ -1,28 +1,27 @@
-"""What happens to a request besides Braze's rules: weather, decided by a seed and nothing else.
+"""Weather: reproducible simulated failures, determined only by a seed.
 
-Weather falls on the two endpoints that send. The *n*-th request to reach them meets the *n*-th event of the
-sequence that ``(weather, seed)`` spells; which batch is the *n*-th is up to the sender. Questions
-(``/users/export/ids``) are always answered truthfully, except in the dark of an outage, when nothing
-answers.
+Weather affects the two endpoints that send. The *n*-th request to them meets the *n*-th event of the sequence
+for ``(weather, seed)``; the sender decides which batch is the *n*-th. Lookups (``/users/export/ids``) are
+always answered correctly, except during an outage, when nothing answers.
 
 ``calm``
     Every request is answered at once.
 ``slow``
-    Every answer leaves 0.2 to 1.5 s after the request was taken.
+    Every answer is sent 0.2 to 1.5 s after the request was accepted.
 ``throttled``
-    60 requests per 2 s, and in 2 % of the requests (surely once among the first 20) other jobs of the
-    workspace take what is left of the window: 429 every few seconds.
+    60 requests per 2 s, and in 2 % of the requests (at least once among the first 20) other jobs of the
+    workspace use up the rest of the window, which gives a 429 every few seconds.
 ``lost-answers``
-    Every request is taken, and the answer to about 1 in 100 (surely to one among the first 60) is lost on its
-    way: the connection is closed, reset, or cut inside the answer's head or body.
+    Every request is accepted, and the answer to about 1 in 100 (at least one among the first 60) is lost:
+    the connection is closed, reset, or cut off inside the answer's head or body.
 ``outage``
-    One request among the 5th to 25th is taken and never answered. Every connection is reset, and for 2 to 4 s
-    connecting is refused; then all is well again.
+    One request among the 5th to 25th is accepted and never answered. Every connection is reset, and new
+    connections are refused for 2 to 4 s; then service is back to normal.
 ``storm``
-    All of it: answers after 0 to 0.3 s; 2 % lost (surely one among the first 40); 2 % refused with 500 or 503
-    in Braze's JSON; 1.5 % answered by a gateway in HTML (502 never taken, 504 taken); 1 % reset unread; 120
-    requests per 2 s, with others taking the rest in 2 %; darkness for 1 to 2 s, begun by a request among the
-    40th to 90th.
+    All of these: answers after 0 to 0.3 s; 2 % lost (at least one among the first 40); 2 % refused with 500 or
+    503 in Braze's JSON; 1.5 % answered by a gateway in HTML (502 never accepted, 504 accepted); 1 % reset
+    unread; 120 requests per 2 s, with the rest used up by others in 2 %; an outage of 1 to 2 s, which starts at
+    one of the requests 40 to 90.
 """
 
 from __future__ import annotations
@@ -35,33 +34,33 @@ from random import Random
 
 
 class Fate(StrEnum):
-    """What becomes of one request."""
+    """What happens to one request."""
 
     ANSWERED = "answered"
-    CLOSED = "taken, closed without an answer"
-    RESET = "taken, reset without an answer"
-    CUT_IN_HEAD = "taken, cut inside the answer's head"
-    CUT_IN_BODY = "taken, cut inside the answer's body"
-    DARK = "taken, and an outage began"
+    CLOSED = "accepted, closed without an answer"
+    RESET = "accepted, reset without an answer"
+    CUT_IN_HEAD = "accepted, cut off in the answer's head"
+    CUT_IN_BODY = "accepted, cut off in the answer's body"
+    DARK = "accepted, then an outage began"
     UNREAD = "reset before it was read"
-    EMPTIED = "others took the rest of the window"
-    ERROR = "500 in Braze's JSON, not taken"
-    UNAVAILABLE = "503 in Braze's JSON, not taken"
-    BAD_GATEWAY = "502 from a gateway, not taken"
-    GATEWAY_TIMEOUT = "504 from a gateway, taken"
+    EMPTIED = "rate limit used up by other jobs"
+    ERROR = "500 in Braze's JSON, not accepted"
+    UNAVAILABLE = "503 in Braze's JSON, not accepted"
+    BAD_GATEWAY = "502 from a gateway, not accepted"
+    GATEWAY_TIMEOUT = "504 from a gateway, accepted"
 
 
 LOST = (Fate.CLOSED, Fate.RESET, Fate.CUT_IN_HEAD, Fate.CUT_IN_BODY)
-"""Braze took the request, and its answer never arrives whole."""
+"""Braze accepted the request, and its answer never arrives completely."""
 NOT_TAKEN = frozenset({Fate.UNREAD, Fate.ERROR, Fate.UNAVAILABLE, Fate.BAD_GATEWAY})
-"""Whatever the rules say to the request, Braze doesn't take it."""
+"""Braze does not accept the request, even if it is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """What the weather does to one request.
 
-    The answer leaves after ``latency_s`` seconds; ``dark_s``, the length of an outage, goes with DARK alone.
+    The answer is sent after ``latency_s`` seconds; ``dark_s`` is the length of an outage, used only with DARK.
     """
 
     fate: Fate = Fate.ANSWERED
@@ -71,11 +70,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Climate:
-    """The numbers behind a weather.
+    """The parameters of a weather.
 
-    ``chances`` are shares of all requests. One request among the first ``surely_within`` meets one of the
-    fates in ``surely``. ``dark_at`` bounds the one request, counted from 0, that an outage begins with, and
-    ``dark_s`` the outage's length.
+    ``chances`` are shares of all requests. One request among the first ``surely_within`` is sure to meet one of
+    the fates in ``surely``. ``dark_at`` is the range of the request, counted from 0, at which an outage begins,
+    and ``dark_s`` the range of the outage's length.
     """
 
     latency_s: tuple[float, float] = (0.0, 0.0)
@@ -118,14 +117,14 @@ WEATHERS: tuple[str, ...] = tuple(CLIMATES)
 
 
 class Weather:
-    """The sequence of events of one weather. Same name, seed and latency: same sequence, always.
+    """The sequence of events of one weather; the same name, seed and latency always give the same sequence.
 
-    ``latency_s`` replaces the weather's own latency with a fixed one.
+    ``latency_s`` replaces the weather's latency with a fixed one.
     """
 
     def __init__(self, name: str, seed: int = 1, latency_s: float | None = None) -> None:
         if name not in CLIMATES:
-            raise ValueError(f"no weather is called {name!r}: there are {', '.join(WEATHERS)}")
+            raise ValueError(f"{name!r} is not a valid weather: use {', '.join(WEATHERS)}")
         self.name = name
         self.climate = climate = CLIMATES[name]
         self._latency_s = climate.latency_s if latency_s is None else (latency_s, latency_s)
@@ -136,7 +135,7 @@ class Weather:
         self._count = 0
 
     def next(self) -> Event:
-        """What happens to the next request."""
+        """Return what happens to the next request."""
         place, self._count = self._count, self._count + 1
         latency_s = self._random.uniform(*self._latency_s)
         if place == self._dark_at:

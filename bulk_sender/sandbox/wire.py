@@ -1,7 +1,7 @@
-"""HTTP/1.1 on one connection, with h11 over asyncio streams: the layer where an answer can be cut anywhere.
+"""HTTP/1.1 on one connection, with h11 over asyncio streams, so that an answer can be cut off anywhere.
 
-A web framework would always finish what it began. Here the answer is bytes in hand, so the weather can send
-half of its head, half of its body or nothing, and end the connection politely (FIN) or not (RST).
+A web framework always completes an answer. Here the answer is a sequence of bytes, so the weather can send half
+of its head, half of its body or nothing, and end the connection with FIN or RST.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ import h11
 _READ_SIZE = 64 * 1024
 _LINGER_BYTES = 64 * 1024 * 1024
 _LINGER_S = 5.0
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends RST
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with 0 s makes close send RST
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class TooLargeError(Exception):
-    """The request's body is larger than the cap."""
+    """The request's body is larger than the limit."""
 
 
 class BadRequestError(Exception):
-    """What came isn't HTTP/1.1."""
+    """The client did not send valid HTTP/1.1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request's head. Header names are in lower case; of a repeated header the last one counts."""
+    """A request's head. Header names are in lower case; the last of several equal headers counts."""
 
     method: str
     path: str
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, still in hand."""
+    """A complete answer that was not sent yet."""
 
     status: int
     body: bytes
@@ -53,12 +53,12 @@ class Answer:
 
     @classmethod
     def of(cls, status: int, content: dict[str, Any], headers: Headers = ()) -> Answer:
-        """An answer with a JSON object."""
+        """Return an answer with a JSON object."""
         return cls(status, json.dumps(content, separators=(",", ":")).encode(), headers)
 
 
 class Connection:
-    """One client's connection. Requests are read and answered one after the other."""
+    """A client's connection. Requests are read and answered one after the other."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body_cap: int) -> None:
         self._reader = reader
@@ -69,7 +69,7 @@ class Connection:
         self._over = False
 
     async def next_request(self) -> Request | None:
-        """The next request's head; None when the client has gone or the connection can't be used again."""
+        """Return the next request's head, or None when the client is gone or the connection cannot be reused."""
         if self._over:
             return None
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
@@ -84,7 +84,7 @@ class Connection:
         return Request(event.method.decode(), path, dict(event.headers))
 
     async def body(self, request: Request) -> bytes:
-        """The request's whole body. Raises :class:`TooLargeError` once that much is announced or read."""
+        """Return the complete body. Raise :class:`TooLargeError` as soon as it is announced or read as too large."""
         if int(request.headers.get(b"content-length", b"0")) > self._body_cap:
             raise TooLargeError
         if self._http.they_are_waiting_for_100_continue:
@@ -101,7 +101,7 @@ class Connection:
         return b"".join(parts)
 
     async def send(self, answer: Answer, date: float) -> None:
-        """The whole answer; ``date`` (seconds since the epoch) is its Date header."""
+        """Send the complete answer; ``date`` (seconds since the epoch) is its Date header."""
         unread = self._http.their_state is h11.SEND_BODY
         head, body = self._bytes(answer, date)
         self._writer.write(head + body)
@@ -118,12 +118,12 @@ class Connection:
         await self._send_then_close(head + body[: len(body) // 2])
 
     def close(self) -> None:
-        """End the connection with FIN, after what was already written."""
+        """End the connection with FIN, after sending what was already written."""
         self._over = True
         self._writer.close()
 
     def reset(self) -> None:
-        """End the connection with RST, at once."""
+        """End the connection immediately with RST."""
         self._over = True
         connected: socket.socket | None = self._writer.get_extra_info("socket")
         if connected is not None and not self._writer.transport.is_closing():
@@ -131,17 +131,17 @@ class Connection:
         self._writer.transport.abort()
 
     async def _linger(self) -> None:
-        """Close after a request whose body wasn't read: say goodbye, then read the rest into the void.
+        """Close after a request whose body was not read: send FIN, then read and discard the rest.
 
-        Closing with unread bytes would reset the connection and throw the answer away on the client's side.
-        Bounded by 64 MiB and 5 s.
+        Closing with unread bytes would reset the connection, and the client would lose the answer. Limited to
+        64 MiB and 5 s.
         """
         self._writer.write_eof()
-        seen = 0
+        discarded = 0
         try:
             async with asyncio.timeout(_LINGER_S):
-                while seen < _LINGER_BYTES and (chunk := await self._reader.read(_READ_SIZE)):
-                    seen += len(chunk)
+                while discarded < _LINGER_BYTES and (chunk := await self._reader.read(_READ_SIZE)):
+                    discarded += len(chunk)
         except TimeoutError:
             pass
         self.close()

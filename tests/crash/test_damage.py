@@ -221,7 +221,7 @@ def test_no_command_sends_from_a_journal_that_had_an_accident(nursery: Nursery, 
         ):
             ended = scene.run(command, *more)
             assert ended.code == 2, (command, ended)
-            assert re.search(f"{told}|already exists, but holds no run", ended.err), (command, ended)
+            assert re.search(f"{told}|already exists, but is not a run", ended.err), (command, ended)
             assert "internal error" not in ended.err
         for command in (["status", "run"], ["explain", "run", "1"], ["export", "run", "--status", "unknown"]):
             ended = nursery.run([*command, "--runs-dir", scene.runs_dir])

@@ -1,4 +1,4 @@
-"""``init``: a first configuration that ``check`` accepts as it is, in six languages."""
+"""Draft configurations (``init``): guessed in six languages, and accepted by ``check`` unchanged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _drafted(tmp_path: Path, text: str, encoding: str = "utf-8") -> tuple[dict[s
         ("顧客番号;メールアドレス;名前;オプトイン;会員ランク", "u1;a@example.com;太郎;yes;金"),
     ],
 )
-def test_columns_are_understood_in_six_languages(header: str, first: str, tmp_path: Path) -> None:
+def test_column_names_are_recognized_in_six_languages(header: str, first: str, tmp_path: Path) -> None:
     config, written = _drafted(tmp_path, f"{header}\n{first}\n")
     columns = header.split(";")
     assert config["recipient"]["external_user_id"] == columns[0]
@@ -85,11 +85,11 @@ def test_the_narrowest_type_that_fits_is_guessed(cells: list[str | None], guess:
 
 
 @pytest.mark.parametrize("name", ["Postcode", "PLZ", "Phone number", "order_no", "Code postal"])
-def test_digits_that_are_names_stay_text(name: str) -> None:
+def test_codes_made_of_digits_stay_text(name: str) -> None:
     assert guess_type(pl.Series(name, ["75001", "13002"])) == Guess()
 
 
-def test_decimal_commas_dates_and_empty_words_are_set(tmp_path: Path) -> None:
+def test_decimal_commas_dates_and_null_values_are_configured(tmp_path: Path) -> None:
     config, _ = _drafted(tmp_path, "id;Montant;Né le\n1;12,50;28/02/1990\n2;n/a;01/03/1991\n", "cp1252")
     assert config["input"] == {"encoding": "cp1252", "null_values": ["n/a"], "decimal": ","}
     assert config["recipient"]["trigger_properties"]["ne_le"] == {
@@ -99,7 +99,7 @@ def test_decimal_commas_dates_and_empty_words_are_set(tmp_path: Path) -> None:
     }
 
 
-def test_addresses_name_people_where_nothing_else_does(tmp_path: Path) -> None:
+def test_addresses_identify_recipients_if_no_other_column_does(tmp_path: Path) -> None:
     config, _ = _drafted(tmp_path, "wohin,Vorname\na@example.com,Zoe\nb@example.com,Max\n")
     assert config["recipient"]["email"] == "wohin"
     assert config["recipient"]["prioritization"] == ["identified", "most_recently_updated"]
@@ -112,12 +112,12 @@ def test_columns_named_after_fields_need_no_mapping() -> None:
 
 
 @pytest.mark.parametrize("name", ["customers.csv", "mails.csv", "aliases.csv", "canvas.csv", "recipients.parquet"])
-def test_nearly_every_row_of_the_samples_can_go_by_the_draft(name: str) -> None:
+def test_nearly_every_row_of_the_sample_data_is_valid_with_the_draft(name: str) -> None:
     report = check(SAMPLES / name, config=tomllib.loads(draft(SAMPLES / name)))
     assert report.valid >= 0.97 * report.rows
 
 
-def test_what_is_known_already_is_kept() -> None:
+def test_known_settings_are_kept() -> None:
     config = Config.parse({"braze": {"campaign_id": "c-1"}, "input": {"delimiter": ";"}}, where="test")
     drafted = tomllib.loads(draft(SAMPLES / "customers.csv", config))
     assert drafted["braze"] == {"campaign_id": "c-1"}
@@ -126,14 +126,14 @@ def test_what_is_known_already_is_kept() -> None:
 
 def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     write(tmp_path / "job.toml", "first")
-    with pytest.raises(ConfigError, match="not overwritten"):
+    with pytest.raises(ConfigError, match="already exists and is never overwritten"):
         write(tmp_path / "job.toml", "second")
     assert (tmp_path / "job.toml").read_text() == "first"
 
 
-def test_a_header_alone_is_no_sample(tmp_path: Path) -> None:
+def test_a_file_with_only_a_header_is_refused(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("id,name\n")
-    with pytest.raises(InputError, match="no sound data row"):
+    with pytest.raises(InputError, match="has no valid rows under its header"):
         draft(tmp_path / "people.csv")
 
 
@@ -155,6 +155,6 @@ _CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
         max_size=5,
     )
 )
-def test_every_draft_is_a_configuration(columns: dict[str, list[str]]) -> None:
+def test_every_draft_is_a_valid_configuration(columns: dict[str, list[str]]) -> None:
     sample = pl.DataFrame(columns)
     Config.parse(tomllib.loads(compose(sample, Config())), where="the draft")

@@ -54,7 +54,7 @@ def test_every_row_is_in_the_plan_with_its_place_and_its_verdict(path: Path) -> 
     ]
     assert [text is not None for text in rows["recipient"]] == [True, False, False, False, False, True]
     assert rows["error"][2] == "another row of this run has the same external_user_id and goes first"
-    assert rows["error"][4] == f"{path}, row 5: the row has 1 fields, the header 2"
+    assert rows["error"][4] == f"{path}, row 5: the row has 1 field, but the header has 2"
 
 
 def test_rows_are_numbered_over_all_files_and_within_each(tmp_path: Path) -> None:
@@ -141,20 +141,20 @@ def test_a_filter_over_one_row_is_taken(condition: str) -> None:
 @pytest.mark.parametrize(
     ("condition", "complaint"),
     [
-        ("", "can't be applied"),
-        ("a =", "can't be applied"),
+        ("", "cannot be applied"),
+        ("a =", "cannot be applied"),
         ("c = 'x'", "the input has no column 'c'"),
-        ("n = 'x'", "can't be applied"),
-        ("UPPER(a)", "it gives String, neither true nor false"),
-        ("n", "it gives Int64, neither true nor false"),
-        ("a = 'x'; drop table b", "can't be applied"),
-        ("a IN (SELECT a FROM b)", "can't be applied"),
-        ("no_such_function(a)", "can't be applied"),
-        ("n > AVG(n)", "looks at several rows (AVG(…)"),
-        ("a = max (a)", "looks at several rows"),
-        ("COUNT(*) > 1", "looks at several rows"),
-        ("ROW_NUMBER() OVER (ORDER BY n) <= 10", "looks at several rows"),
-        ("n = first_value(n) over ()", "looks at several rows"),
+        ("n = 'x'", "cannot be applied"),
+        ("UPPER(a)", "its result is String, not true or false"),
+        ("n", "its result is Int64, not true or false"),
+        ("a = 'x'; drop table b", "cannot be applied"),
+        ("a IN (SELECT a FROM b)", "cannot be applied"),
+        ("no_such_function(a)", "cannot be applied"),
+        ("n > AVG(n)", "uses several rows (AVG(…)"),
+        ("a = max (a)", "uses several rows"),
+        ("COUNT(*) > 1", "uses several rows"),
+        ("ROW_NUMBER() OVER (ORDER BY n) <= 10", "uses several rows"),
+        ("n = first_value(n) over ()", "uses several rows"),
     ],
 )
 def test_a_filter_that_can_not_be_applied_to_each_row_is_refused(condition: str, complaint: str) -> None:

@@ -1,4 +1,4 @@
-"""Whatever stands in a CSV file, and wherever its blocks are cut: it is read as the csv module reads it."""
+"""Property tests: any CSV file is read as the csv module reads it, wherever its blocks are cut."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BLOCKS = st.integers(1, 200)
 
 @st.composite
 def tables(draw: st.DrawFn) -> list[list[str]]:
-    """A header and rows of the same width."""
+    """Draw a header and rows of the same width."""
     width = draw(st.integers(1, 4))
     rows = draw(st.lists(st.lists(CELLS, min_size=width, max_size=width), max_size=12))
     return [[f"c{index}" for index in range(width)], *rows]
@@ -47,7 +47,7 @@ def in_blocks(csv_reader: CsvReader, size: int) -> Read:
     block=BLOCKS,
     has_last_end=st.booleans(),
 )
-def test_what_the_csv_module_has_written_is_read_back(
+def test_files_written_by_the_csv_module_are_read_back(
     tmp_path_factory: pytest.TempPathFactory,
     quoting: int,
     table: list[list[str]],
@@ -56,11 +56,11 @@ def test_what_the_csv_module_has_written_is_read_back(
     block: int,
     has_last_end: bool,
 ) -> None:
-    if quoting == csv.QUOTE_MINIMAL:  # which leaves a lone CR bare in a file of LF lines: no reader can tell
+    if quoting == csv.QUOTE_MINIMAL:  # it leaves a lone CR unquoted in a file of LF lines, which is ambiguous
         table = [[cell.replace("\r", "") for cell in row] for row in table]
     text = written(table, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     text = text if has_last_end else text[: -len(line_end)]
-    given_delimiter = delimiter if len(table[0]) == 1 else None  # a single column has none to be detected
+    given_delimiter = delimiter if len(table[0]) == 1 else None  # a single column has no delimiter to detect
     found = in_blocks(reader(_path(tmp_path_factory), text, delimiter=given_delimiter), block)
     expected = [tuple(cell or None for cell in row) for row in table[1:]]
     assert (found.columns, found.rows, found.faults) == (table[0], expected, {})
@@ -68,7 +68,7 @@ def test_what_the_csv_module_has_written_is_read_back(
 
 @dataclass
 class ByTheCsvModule:
-    """A file's body, read by the csv module line by line: rows in the header's width, and which of them are none."""
+    """A file's body as the csv module reads it line by line: rows as wide as the header, and the malformed ones."""
 
     rows: list[Cells] = field(default_factory=list)
     malformed: list[int] = field(default_factory=list)
@@ -87,7 +87,7 @@ def by_the_csv_module(body: str, width: int, delimiter: str) -> ByTheCsvModule:
         if len(record) < width or any(record[width:]) or not _is_strict(own, delimiter):
             found.malformed.append(len(found.rows) + 1)
         found.rows.append(tuple(cell or None for cell in (record + [""] * width)[:width]))
-        # Behind a record that ends the way it should, a further line is a record of its own.
+        # After a record that ends properly, the next line is a separate record.
         found.is_open = len(list(csv.reader(io.StringIO(own + "\n" + "end", newline=""), delimiter=delimiter))) == 1
     return found
 
@@ -110,7 +110,7 @@ def _is_strict(record: str, delimiter: str) -> bool:
 @example(body="1,2,\n3\n", width=2, block=100)
 @example(body='"a\n\n"\n\n""\n', width=1, block=3)
 @example(body='a\r"', width=1, block=1)
-def test_whatever_stands_in_a_file_is_read_as_the_csv_module_reads_it(
+def test_any_content_is_read_as_the_csv_module_reads_it(
     tmp_path_factory: pytest.TempPathFactory, body: str, width: int, block: int
 ) -> None:
     header = ",".join(f"c{index}" for index in range(width)) + "\n"
@@ -125,7 +125,7 @@ def test_whatever_stands_in_a_file_is_read_as_the_csv_module_reads_it(
 
 
 @given(table=tables(), block=BLOCKS, other_block=BLOCKS, quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
-def test_reading_goes_on_from_the_end_of_any_chunk_with_the_same_rows(
+def test_reading_resumes_at_the_end_of_any_chunk_with_the_same_rows(
     tmp_path_factory: pytest.TempPathFactory, table: list[list[str]], block: int, other_block: int, quoting: int
 ) -> None:
     text = written(table, quoting=quoting, lineterminator="\n")
@@ -139,7 +139,7 @@ def test_reading_goes_on_from_the_end_of_any_chunk_with_the_same_rows(
 
 
 def test_a_large_file_of_all_kinds_of_rows_is_read_as_the_csv_module_reads_it(tmp_path: Path) -> None:
-    """Large enough for polars to share a block among its threads."""
+    """Use a file large enough for polars to split a block among its threads."""
     sound = '1,"a ""quoted"" cell",x\n2,"two\nlines",\n3,"",""\n4,plain,ünïcode\n5,,\n' * 5_000
     odd = ["6\n", "6,b,c,d\n", '6,5" pipe,x\n', ",,\n", "\n", "6,b,c,\n7,b\n", '"6"x,,\n', "6,a\rb,c\n"]
     body = "".join(each + sound for each in odd)

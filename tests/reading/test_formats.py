@@ -1,4 +1,4 @@
-"""Every format, compression, encoding and line ending gives the same rows, from any position on."""
+"""Formats, compressions, encodings and line endings: all give the same rows, from any position."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from backports import zstd
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.reading import chunk, csv, ndjson
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from tests.kit.inputs import CSV, PEOPLE, chunks, put, read
 
@@ -61,14 +61,14 @@ def test_a_file_of_each_format_gives_its_rows(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_format_is_told_without_a_telling_name(name: str, tmp_path: Path) -> None:
+def test_the_format_is_detected_whatever_the_name(name: str, tmp_path: Path) -> None:
     if name.startswith("tsv"):
-        pytest.skip("tabs are told by the header")
+        pytest.skip("tabs are detected from the header")
     assert read(put(tmp_path, "export", FILES[name])).equals(PEOPLE)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_reading_goes_on_from_the_end_of_any_chunk(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_resumes_at_the_end_of_any_chunk(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk, "CHUNK_CELLS", 200)
     monkeypatch.setattr(csv, "BLOCK_BYTES", 2048)
     monkeypatch.setattr(ndjson, "BLOCK_BYTES", 2048)
@@ -85,31 +85,31 @@ def test_reading_goes_on_from_the_end_of_any_chunk(name: str, tmp_path: Path, mo
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "latin-1"]
 )
-def test_an_encoding_is_told_from_the_bytes(encoding: str, tmp_path: Path) -> None:
+def test_an_encoding_is_detected_from_the_bytes(encoding: str, tmp_path: Path) -> None:
     assert read(put(tmp_path, "people.csv", CSV.encode(encoding))).equals(PEOPLE)
 
 
 @pytest.mark.parametrize("encoding", ["cp1250", "cp1251", "shift_jis", "euc_jp", "gb18030", "utf-16-le", "mac_roman"])
-def test_an_encoding_can_be_given(encoding: str, tmp_path: Path) -> None:
+def test_an_encoding_can_be_configured(encoding: str, tmp_path: Path) -> None:
     name = {"cp1250": "Łukasz", "cp1251": "Мария", "utf-16-le": "Zoé", "mac_roman": "Zoé"}.get(encoding, "東京")
     path = put(tmp_path, "people.csv", f"id,name\n1,{name}\n".encode(encoding))
     assert read(path, encoding=encoding)["name"].to_list() == [name]
 
 
-def test_shift_jis_is_told_from_kana_and_kanji(tmp_path: Path) -> None:
+def test_shift_jis_is_detected_from_kana_and_kanji(tmp_path: Path) -> None:
     path = put(tmp_path, "people.csv", "顧客番号,名前\n1,山田 太郎\n2,さくら\n".encode("shift_jis"))
     assert read(path)["名前"].to_list() == ["山田 太郎", "さくら"]
 
 
-def test_a_guessed_encoding_is_told(tmp_path: Path) -> None:
+def test_a_guessed_encoding_is_reported(tmp_path: Path) -> None:
     with Spool() as spool:
-        guessed = Source.open([put(tmp_path, "a.csv", CSV.encode("cp1252"))], InputConfig(), spool)
-        known = Source.open([put(tmp_path, "b.csv", CSV)], InputConfig(), spool)
+        guessed = Input.open([put(tmp_path, "a.csv", CSV.encode("cp1252"))], ReadSettings(), spool)
+        known = Input.open([put(tmp_path, "b.csv", CSV)], ReadSettings(), spool)
     assert "cp1252" in guessed.notes[0]
     assert not known.notes
 
 
-def test_an_encoding_first_seen_far_into_the_file_is_told(tmp_path: Path) -> None:
+def test_an_encoding_that_shows_only_far_into_the_file_is_detected(tmp_path: Path) -> None:
     text = "id,name\n" + "1,Zoe\n" * 400_000 + "2,Zoé\n" * 1000
     assert read(put(tmp_path, "people.csv", text.encode("cp1252")))["name"][-1] == "Zoé"
 
@@ -130,19 +130,19 @@ def test_the_columns_of_hive_partitions_keep_their_leading_zeros(tmp_path: Path)
     assert found["month"].unique().sort().to_list() == ["01", "02"]
 
 
-def test_frames_of_polars_arrow_and_pandas_are_inputs() -> None:
+def test_polars_arrow_and_pandas_tables_are_inputs() -> None:
     for frame in (PEOPLE, PEOPLE.lazy(), PEOPLE.to_arrow(), PEOPLE.to_pandas()):
         assert read(frame).equals(PEOPLE)
 
 
-def test_a_delta_table_is_read_in_its_newest_version(tmp_path: Path) -> None:
+def test_a_delta_table_is_read_in_its_latest_version(tmp_path: Path) -> None:
     pytest.importorskip("deltalake")
     PEOPLE[:500].write_delta(str(tmp_path / "people"))
     PEOPLE[500:].write_delta(str(tmp_path / "people"), mode="append")
     assert read(tmp_path / "people").sort("external_user_id").equals(PEOPLE)
 
 
-def test_an_iceberg_table_is_read_in_its_newest_version(tmp_path: Path) -> None:
+def test_an_iceberg_table_is_read_in_its_latest_version(tmp_path: Path) -> None:
     sql = pytest.importorskip("pyiceberg.catalog.sql")
     catalog = sql.SqlCatalog("c", uri=f"sqlite:///{tmp_path}/c.db", warehouse=f"file://{tmp_path}/w")
     catalog.create_namespace("n")
@@ -159,14 +159,14 @@ def test_standard_input_is_read_once_in_any_format(monkeypatch: pytest.MonkeyPat
         assert read("-").equals(PEOPLE)
 
 
-def test_dates_numbers_and_leading_zeros_of_excel_are_what_people_see(tmp_path: Path) -> None:
+def test_dates_numbers_and_leading_zeros_are_read_as_excel_shows_them(tmp_path: Path) -> None:
     xlsxwriter = pytest.importorskip("xlsxwriter")
     import datetime as dt
 
     book = xlsxwriter.Workbook(tmp_path / "people.xlsx")
     book.add_worksheet("Notes").write(0, 0, "nothing")
     sheet = book.add_worksheet("People")
-    sheet.write_row(0, 0, ["id", "count", "price", "day", "moment", "clock", "said yes"])
+    sheet.write_row(0, 0, ["id", "count", "price", "day", "moment", "clock", "opted in"])
     forms = [book.add_format({"num_format": form}) for form in ("dd/mm/yyyy", "dd/mm/yyyy hh:mm", "hh:mm")]
     for row in (1, 2):
         sheet.write_string(row, 0, f"00{row}")
@@ -186,10 +186,10 @@ def test_dates_numbers_and_leading_zeros_of_excel_are_what_people_see(tmp_path: 
     assert "'People'" in caught.value.hint
 
 
-def test_a_file_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_read_is_named_in_the_error(tmp_path: Path) -> None:
     path = put(tmp_path, "people.csv", CSV)
     with Spool() as spool:
-        source = Source.open([path], InputConfig(), spool)
+        source = Input.open([path], ReadSettings(), spool)
         rows = source.read()
         next(rows)
         path.write_text(CSV + "99999,late\r\n")
@@ -202,9 +202,9 @@ def test_files_sent_together_need_the_same_columns(tmp_path: Path) -> None:
         chunks([put(tmp_path, "a.csv", "id,name\n1,a\n"), put(tmp_path, "b.csv", "id\n2\n")])
 
 
-def test_positions_are_kept_when_a_spool_moves(tmp_path: Path) -> None:
+def test_positions_stay_valid_when_a_spool_moves(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        source = Source.open([PEOPLE], InputConfig(), spool)
+        source = Input.open([PEOPLE], ReadSettings(), spool)
         first = next(source.read())
         moved = spool.settle(tmp_path / "input")
         assert moved is not None
@@ -215,9 +215,9 @@ def test_positions_are_kept_when_a_spool_moves(tmp_path: Path) -> None:
     assert (tmp_path / "input" / "0001.arrow").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_spool_that_is_not_kept_leaves_nothing(tmp_path: Path) -> None:
+def test_a_spool_that_is_not_settled_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(InputError), Spool(tmp_path / "runs") as spool:
-        Source.open([PEOPLE, tmp_path / "missing.csv"], InputConfig(), spool)
+        Input.open([PEOPLE, tmp_path / "missing.csv"], ReadSettings(), spool)
     assert not (tmp_path / "runs").exists()
 
 
@@ -226,6 +226,6 @@ def test_the_same_frame_has_the_same_digest() -> None:
     for _ in range(2):
         with Spool() as spool:
             lazy = PEOPLE.lazy().filter(pl.col("name") == "Zoé")
-            [identity] = Source.open([lazy], InputConfig(), spool).identify()
+            [identity] = Input.open([lazy], ReadSettings(), spool).identify()
             digests.add(identity.sha256)
     assert len(digests) == 1

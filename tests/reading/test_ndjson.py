@@ -1,4 +1,4 @@
-"""NDJSON: one schema for the file, and a bad line is one bad row."""
+"""NDJSON reader: one schema for the file, and one malformed row for each invalid line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _lines(*rows: Any) -> str:
     return "\n".join(json.dumps(row) for row in rows)
 
 
-def test_a_bad_line_is_a_malformed_row_with_its_line_number(tmp_path: Path) -> None:
+def test_an_invalid_line_is_a_malformed_row_with_its_line_number(tmp_path: Path) -> None:
     bad = ['{"id": 1', "[1]", "5", "null", '"x"', '{"id": NaN}', '{"id": "\\ud800"}', "{}{}", '{"id": 1e999}']
     text = '{"id": "a"}\n\n' + "".join(f'{line}\n{{"id": "ok"}}\n' for line in bad)
     path = put(tmp_path, "people.ndjson", text)
@@ -31,13 +31,13 @@ def test_a_bad_line_is_a_malformed_row_with_its_line_number(tmp_path: Path) -> N
     assert read(path)["id"].to_list() == ["a"] + [None, "ok"] * len(bad)
 
 
-def test_line_numbers_go_on_in_later_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_numbers_continue_in_later_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
     path = put(tmp_path, "people.ndjson", '{"id": "a"}\n\n' * 50 + "{bad\n")
     assert faults(path) == {51: "line 101 is not a JSON object: '{bad'"}
 
 
-def test_columns_that_come_late_are_null_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_column_that_first_appears_later_is_null_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
     path = put(
         tmp_path, "people.ndjson", _lines(*[{"id": str(n)} for n in range(50)], {"id": "50", "more": [{"a": 1}]})
@@ -47,9 +47,7 @@ def test_columns_that_come_late_are_null_before(tmp_path: Path, monkeypatch: pyt
     assert found["more"].null_count() == 50
 
 
-def test_a_number_becomes_a_float_or_text_for_all_lines_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_column_with_mixed_values_has_one_type_for_all_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
     rows = [{"n": 1, "t": 1}] * 20 + [{"n": 1.5, "t": "x"}] + [{"n": 2**70, "t": True}]
     found = read(put(tmp_path, "people.ndjson", _lines(*rows)))
@@ -62,13 +60,13 @@ def test_whole_numbers_of_any_length_keep_their_digits(tmp_path: Path) -> None:
     assert found["id"].to_list() == [2**64 - 1, -(2**100)]
 
 
-def test_a_value_of_another_shape_makes_a_malformed_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_with_a_different_structure_is_malformed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
     rows = [{"id": {"a": 1}}] * 20 + [{"id": 5}] + [{"id": [1]}] + [{"id": {"a": 2}}] * 20
     path = put(tmp_path, "people.ndjson", _lines(*rows))
     assert {row: text[:46] for row, text in faults(path).items()} == {
-        21: "line 21 does not have the shape of the lines b",
-        22: "line 22 does not have the shape of the lines b",
+        21: "line 21 has a different structure than the lin",
+        22: "line 22 has a different structure than the lin",
     }
     assert read(path)["id"].null_count() == 2
 
@@ -84,13 +82,13 @@ def test_a_number_of_5000_digits_is_a_malformed_row(tmp_path: Path) -> None:
     assert list(faults(path)) == [2]
 
 
-def test_a_json_array_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds a JSON array") as caught:
+def test_a_json_array_is_refused_with_a_hint_how_to_convert_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="contains a JSON array") as caught:
         read(put(tmp_path, "people.json", "[\n" + _lines({"id": 1}) + "\n]"))
     assert "jq" in caught.value.hint
 
 
-def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndjson, "MAX_LINE_BYTES", 1 << 20)
     with pytest.raises(InputError, match="longer than 1 MB"):
         read(put(tmp_path, "people.ndjson", '{"id": "' + "x" * (9 << 20)))

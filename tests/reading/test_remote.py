@@ -1,4 +1,4 @@
-"""Objects behind URLs, from servers on loopback."""
+"""Remote inputs, read from servers on loopback."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from tests.kit.inputs import CSV, PEOPLE, put, read
 
@@ -42,7 +42,7 @@ def web(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_a_file_of_a_web_server_is_read_in_any_format(web: str, tmp_path: Path) -> None:
+def test_a_file_on_a_web_server_is_read_in_any_format(web: str, tmp_path: Path) -> None:
     put(tmp_path, "people.csv", CSV.encode("utf-16"))
     put(tmp_path, "people.csv.gz", gzip.compress(CSV.encode()))
     PEOPLE.write_parquet(tmp_path / "people.parquet")
@@ -51,21 +51,21 @@ def test_a_file_of_a_web_server_is_read_in_any_format(web: str, tmp_path: Path) 
         assert read(f"{web}/{name}").equals(PEOPLE)
 
 
-def test_a_signature_in_a_url_is_in_no_name_and_no_error(web: str, tmp_path: Path) -> None:
+def test_a_signature_in_a_url_never_shows_in_a_name_or_an_error(web: str, tmp_path: Path) -> None:
     put(tmp_path, "people.csv", CSV)
     with Spool() as spool:
-        source = Source.open([f"{web}/people.csv?signature=s3cret"], InputConfig(), spool)
+        source = Input.open([f"{web}/people.csv?signature=s3cret"], ReadSettings(), spool)
         assert source.files[0].name == f"{web}/people.csv"
         with pytest.raises(InputError, match="answered 404") as caught:
-            Source.open([f"{web}/nowhere.csv?signature=s3cret"], InputConfig(), spool)
+            Input.open([f"{web}/nowhere.csv?signature=s3cret"], ReadSettings(), spool)
     assert "s3cret" not in str(caught.value) + caught.value.hint
 
 
-def test_recipients_come_over_https_or_from_this_machine_only(web: str) -> None:
+def test_plain_http_is_refused_except_on_loopback(web: str) -> None:
     for url in ("http://example.com/people.csv", f"{web}/away"):
-        with pytest.raises(InputError, match="only https:// is read"):
+        with pytest.raises(InputError, match="plain http would expose recipient data; use https"):
             read(url)
-    with pytest.raises(InputError, match="ftp:// is not read"):
+    with pytest.raises(InputError, match="ftp:// is not supported"):
         read("ftp://example.com/people.csv")
 
 
@@ -93,7 +93,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server.stop()
 
 
-def test_objects_of_s3_are_read(bucket: Any) -> None:
+def test_objects_in_s3_are_read(bucket: Any) -> None:
     parquet, packed = io.BytesIO(), gzip.compress(CSV.encode())
     PEOPLE.write_parquet(parquet)
     ndjson = io.BytesIO()
@@ -109,9 +109,9 @@ def test_objects_of_s3_are_read(bucket: Any) -> None:
         assert read(f"s3://lists/{name}").equals(PEOPLE), name
 
 
-def test_what_s3_does_not_hold_is_an_error_in_words(bucket: Any) -> None:
+def test_a_missing_s3_object_raises_a_readable_error(bucket: Any) -> None:
     for name in ("nowhere.csv", "nowhere.parquet"):
         with pytest.raises(InputError, match=name):
             read(f"s3://lists/{name}")
-    with pytest.raises(InputError, match="not read from an object store"):
+    with pytest.raises(InputError, match="cannot be read from an object store"):
         read("s3://lists/people.xlsx")

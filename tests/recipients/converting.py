@@ -1,4 +1,4 @@
-"""Conversion in tests: a column's values through ``convert``, as plain Python."""
+"""Test helper that converts a column's values with ``convert`` and returns plain Python values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bulk_sender.recipients.convert import Convention, convert
 
 @dataclass(frozen=True)
 class Wrong:
-    """A value that is refused: its row will be rejected."""
+    """A value that is refused, so that its row is rejected."""
 
 
 WRONG = Wrong()

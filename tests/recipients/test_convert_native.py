@@ -1,4 +1,4 @@
-"""Typed columns, as Parquet and Arrow have them → JSON, nested ones included."""
+"""Conversion of typed columns, as in Parquet and Arrow, to JSON; nested types included."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.recipients.typed import KINDS, Kind, exactly, same
 
 PARIS = Convention(timezone="Europe/Paris")
 NAN, INF = float("nan"), float("inf")
-GAP = dt.datetime(2026, 3, 29, 2, 30)  # an hour that Paris skips
+GAP = dt.datetime(2026, 3, 29, 2, 30)  # skipped by daylight saving in Paris
 PRICES = pl.List(pl.Struct({"sku": pl.String(), "price": pl.Decimal(10, 2)}))
 
 
@@ -45,7 +45,7 @@ PRICES = pl.List(pl.Struct({"sku": pl.String(), "price": pl.Decimal(10, 2)}))
             pl.Datetime("us", "UTC"),
             dt.datetime(2026, 2, 28, 10, tzinfo=dt.UTC),
             '"2026-02-28T10:00:00+00:00"',
-            id="a datetime in UTC stays there",
+            id="a datetime in UTC stays in UTC",
         ),
         pytest.param(
             pl.Datetime("ns", "Asia/Kathmandu"),
@@ -59,16 +59,16 @@ PRICES = pl.List(pl.Struct({"sku": pl.String(), "price": pl.Decimal(10, 2)}))
             '"2026-10-25T02:30:00+02:00"',
             id="an hour that repeats",
         ),
-        pytest.param(pl.Datetime("us"), GAP, WRONG, id="an hour that the clocks skip"),
+        pytest.param(pl.Datetime("us"), GAP, WRONG, id="a local time skipped by daylight saving"),
         pytest.param(pl.Time(), dt.time(1, 2, 3, 4), '"01:02:03.000004"', id="time"),
         pytest.param(pl.Duration("us"), dt.timedelta(1, 2, 3), '"P1DT2.000003S"', id="duration"),
         pytest.param(pl.Categorical(), 'a"', '"a\\""', id="categorical"),
-        pytest.param(pl.Null(), None, None, id="a column of nothing"),
+        pytest.param(pl.Null(), None, None, id="a column of nulls"),
         pytest.param(pl.List(pl.Int64()), [1, None], "[1,null]", id="list"),
         pytest.param(pl.List(pl.String()), [], "[]", id="an empty list is a value"),
         pytest.param(pl.List(pl.String()), None, None, id="no list"),
         pytest.param(pl.Array(pl.Int8(), 2), [1, 2], "[1,2]", id="array"),
-        pytest.param(pl.Struct({"a": pl.Int8()}), {"a": None}, '{"a":null}', id="a struct of nothing"),
+        pytest.param(pl.Struct({"a": pl.Int8()}), {"a": None}, '{"a":null}', id="a struct of nulls"),
         pytest.param(pl.Struct({"a": pl.Int8()}), None, None, id="no struct"),
         pytest.param(pl.Struct({'"': pl.Int8()}), {'"': 1}, '{"\\"":1}', id="a name with a quote"),
         pytest.param(
@@ -81,7 +81,7 @@ PRICES = pl.List(pl.Struct({"sku": pl.String(), "price": pl.Decimal(10, 2)}))
         pytest.param(pl.Float64(), INF, WRONG, id="infinity"),
         pytest.param(pl.Float64(), -INF, WRONG, id="minus infinity"),
         pytest.param(pl.List(pl.Float64()), [1.0, NAN], WRONG, id="NaN in a list"),
-        pytest.param(pl.List(pl.Float64()), [1.0, None], "[1.0,null]", id="null in a list is no NaN"),
+        pytest.param(pl.List(pl.Float64()), [1.0, None], "[1.0,null]", id="null in a list is not NaN"),
         pytest.param(pl.Array(pl.Float64(), 2), [1.0, INF], WRONG, id="infinity in an array"),
         pytest.param(pl.List(pl.List(pl.Float64())), [[1.0], [NAN], None], WRONG, id="NaN in a list of lists"),
         pytest.param(
@@ -94,7 +94,7 @@ PRICES = pl.List(pl.Struct({"sku": pl.String(), "price": pl.Decimal(10, 2)}))
         pytest.param(pl.Struct({"at": pl.Datetime("us")}), {"at": GAP}, WRONG, id="a skipped hour in a struct"),
     ],
 )
-def test_a_typed_value_becomes(dtype: pl.DataType, value: Any, sent: Sent) -> None:
+def test_a_typed_value_becomes_json(dtype: pl.DataType, value: Any, sent: Sent) -> None:
     assert converted([value], None, dtype, PARIS) == [sent]
     assert converted([None, value, None], None, dtype, PARIS) == [None, sent, None]
 
@@ -137,7 +137,7 @@ def test_a_typed_value_can_be_sent_as_another_type(
     assert converted([value], wanted, dtype, PARIS) == [sent]
 
 
-def test_a_decimal_comma_is_about_text_not_about_typed_columns() -> None:
+def test_a_decimal_comma_applies_only_to_text_columns() -> None:
     by = Convention(decimal=",")
     assert converted([1.5, 2.0], "float", pl.Float64, by) == ["1.5", "2.0"]
     assert converted([2.0], "integer", pl.Float64, by) == ["2"]
@@ -153,15 +153,15 @@ def test_a_decimal_comma_is_about_text_not_about_typed_columns() -> None:
         (pl.List(pl.Binary()), None),
     ],
 )
-def test_a_column_that_can_never_be_sent_so_is_refused_before_any_row(
+def test_a_column_that_cannot_be_converted_is_refused_before_any_row(
     dtype: pl.DataType, wanted: FieldType | None
 ) -> None:
-    with pytest.raises(ConfigError, match=r"can't be sent"):
+    with pytest.raises(ConfigError, match=r"cannot be sent"):
         converted([], wanted, dtype)
 
 
 @given(st.data(), KINDS)
-def test_every_typed_value_is_sent_value_for_value(data: st.DataObject, kind: Kind) -> None:
+def test_every_typed_value_is_sent_unchanged(data: st.DataObject, kind: Kind) -> None:
     values = data.draw(st.lists(kind.values | st.none(), max_size=5))
     for value, sent in zip(values, converted(values, None, kind.dtype), strict=True):
         expected = None if value is None else kind.in_json(value)

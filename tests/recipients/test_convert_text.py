@@ -1,4 +1,4 @@
-"""Text of a cell → JSON, for every type that a configuration can ask for."""
+"""Conversion of text cells to JSON, for every type that a configuration can name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARIS = Convention(timezone="Europe/Paris")
 COMMA = Convention(decimal=",")
 
 CASES: list[tuple[FieldType | None, str | None, Sent]] = [
-    # string: the cell as it is
+    # string: the cell unchanged
     ("string", "0042", '"0042"'),
     (None, "0042", '"0042"'),
     ("string", " a ", '" a "'),
@@ -28,7 +28,7 @@ CASES: list[tuple[FieldType | None, str | None, Sent]] = [
     ("string", "naïve 😀 \u2028", '"naïve 😀 \u2028"'),
     ("string", "NaN", '"NaN"'),
     ("string", None, None),
-    # integer: whole numbers of 64 bits, in JSON's spelling
+    # integer: whole numbers of 64 bits, in JSON syntax
     ("integer", "42", "42"),
     ("integer", "-7", "-7"),
     ("integer", " 5 ", "5"),
@@ -49,7 +49,7 @@ CASES: list[tuple[FieldType | None, str | None, Sent]] = [
     ("integer", "five", WRONG),
     ("integer", "", None),
     ("integer", "  ", None),
-    # float: finite numbers with exactly their digits
+    # float: finite numbers with exactly the same digits
     ("float", "19.90", "19.90"),
     ("float", "0.1", "0.1"),
     ("float", "-0", "-0"),
@@ -99,7 +99,7 @@ CASES: list[tuple[FieldType | None, str | None, Sent]] = [
     ("date", "28/02/2026", WRONG),
     ("date", "2026-2-8", WRONG),
     ("date", "", None),
-    # datetime: ISO 8601 with an offset, the written one kept
+    # datetime: ISO 8601 with an offset; a given offset is kept
     ("datetime", "2026-02-28T10:00:00", '"2026-02-28T10:00:00+00:00"'),
     ("datetime", "2026-02-28 10:00", '"2026-02-28T10:00:00+00:00"'),
     ("datetime", "2026-02-28", '"2026-02-28T00:00:00+00:00"'),
@@ -119,7 +119,7 @@ CASES: list[tuple[FieldType | None, str | None, Sent]] = [
     ("datetime", "tomorrow at noon", WRONG),
     ("datetime", "1772272800", WRONG),
     ("datetime", "", None),
-    # json: the text as it was, when it is JSON
+    # json: the text unchanged, if it is valid JSON
     ("json", '{"a":[1,{"b":null}]}', '{"a":[1,{"b":null}]}'),
     ("json", " [1,\n2] ", "[1,\n2]"),
     ("json", "0.10", "0.10"),
@@ -159,15 +159,15 @@ def test_every_type_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(("wanted", "cell", "sent"), CASES)
-def test_a_cell_becomes(wanted: FieldType | None, cell: str | None, sent: Sent) -> None:
+def test_a_cell_becomes_json(wanted: FieldType | None, cell: str | None, sent: Sent) -> None:
     assert converted([cell], wanted) == [sent]
     if isinstance(sent, str):
         json.loads(sent)
 
 
 @pytest.mark.parametrize("wanted", get_args(FieldType))
-def test_a_cell_becomes_the_same_whatever_its_neighbours_are(wanted: FieldType) -> None:
-    """Columns of a common shape take a shorter road: it has to lead to the same place."""
+def test_the_result_for_a_cell_does_not_depend_on_its_neighbours(wanted: FieldType) -> None:
+    """Columns of a common shape use a fast path, which must give the same result."""
     cells = [cell for kind, cell, _ in CASES if kind == wanted]
     assert converted(cells, wanted) == [sent for kind, _, sent in CASES if kind == wanted]
 
@@ -180,10 +180,10 @@ def test_a_cell_becomes_the_same_whatever_its_neighbours_are(wanted: FieldType) 
         ("2026-07-15", '"2026-07-15T00:00:00+02:00"'),
         ("2026-07-15T10:00:00Z", '"2026-07-15T10:00:00+00:00"'),
         ("2026-03-29T01:59:59", '"2026-03-29T01:59:59+01:00"'),
-        ("2026-03-29T02:30:00", WRONG),  # the clocks skip it
+        ("2026-03-29T02:30:00", WRONG),  # skipped by daylight saving
         ("2026-03-29T02:30", WRONG),
         ("2026-03-29T03:00:00", '"2026-03-29T03:00:00+02:00"'),
-        ("2026-10-25T02:30:00", '"2026-10-25T02:30:00+02:00"'),  # comes twice: the first is taken
+        ("2026-10-25T02:30:00", '"2026-10-25T02:30:00+02:00"'),  # occurs twice; the first is used
     ],
 )
 def test_a_datetime_without_an_offset_is_read_in_the_inputs_timezone(cell: str, sent: Sent) -> None:
@@ -204,7 +204,7 @@ def test_a_datetime_without_an_offset_is_read_in_the_inputs_timezone(cell: str, 
         ("integer", "1.000", WRONG),
     ],
 )
-def test_with_a_decimal_comma_a_point_is_never_taken_for_one(wanted: FieldType, cell: str, sent: Sent) -> None:
+def test_with_a_decimal_comma_a_point_is_never_a_decimal_mark(wanted: FieldType, cell: str, sent: Sent) -> None:
     assert converted([cell], wanted, by=COMMA) == [sent]
     assert converted([cell, "1e1", None], wanted, by=COMMA)[0] == sent
 
@@ -222,7 +222,7 @@ def test_with_a_decimal_comma_a_point_is_never_taken_for_one(wanted: FieldType, 
         ("datetime", "%d/%m/%Y %I:%M %p", "28/02/2026 10:05 PM", '"2026-02-28T22:05:00+01:00"'),
     ],
 )
-def test_a_format_reads_other_spellings(wanted: FieldType, form: str, cell: str, sent: Sent) -> None:
+def test_a_format_reads_other_notations(wanted: FieldType, form: str, cell: str, sent: Sent) -> None:
     assert converted([cell], wanted, by=Convention(timezone="Europe/Paris", format=form)) == [sent]
 
 
@@ -230,11 +230,11 @@ def test_a_separator_splits_lists() -> None:
     assert converted(["a;b|c"], "list", by=Convention(separator=";")) == ['["a","b|c"]']
 
 
-# ----- always
+# ----- properties
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20) | st.none(), max_size=20))
-def test_any_text_is_sent_as_it_is(cells: list[str | None]) -> None:
+def test_any_text_is_sent_unchanged(cells: list[str | None]) -> None:
     sent = converted(cells, "string")
     assert [json.loads(text) if isinstance(text, str) else text for text in sent] == cells
 
@@ -262,7 +262,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.lists(JSON_VALUES, max_size=8), st.booleans())
-def test_json_is_sent_value_for_value(values: list[Any], ascii_only: bool) -> None:
+def test_json_values_are_sent_unchanged(values: list[Any], ascii_only: bool) -> None:
     cells = [json.dumps(value, ensure_ascii=ascii_only) for value in values]
     for value, cell, sent in zip(values, cells, converted(cells, "json"), strict=True):
         assert sent == (None if value is None else cell)
@@ -270,7 +270,7 @@ def test_json_is_sent_value_for_value(values: list[Any], ascii_only: bool) -> No
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=12), max_size=8), st.sampled_from(get_args(FieldType)))
-def test_whatever_a_cell_holds_what_is_sent_is_json(cells: list[str], wanted: FieldType) -> None:
+def test_the_result_for_any_cell_is_valid_json(cells: list[str], wanted: FieldType) -> None:
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")
 

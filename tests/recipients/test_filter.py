@@ -1,4 +1,4 @@
-"""``input.filter``: SQL over the input's own columns, also where they are all text."""
+"""Row filter (``input.filter``): SQL over the input's columns, even when all are text."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def _chosen(condition: str, frame: pl.DataFrame = TEXT, decimal: str = ".") -> l
         ("1 = 0", []),
     ],
 )
-def test_a_condition_over_text_means_what_it_says(condition: str, rows: list[int]) -> None:
+def test_a_condition_over_text_selects_the_expected_rows(condition: str, rows: list[int]) -> None:
     assert _chosen(condition) == rows
 
 
-def test_columns_with_types_of_their_own_are_compared_as_they_are() -> None:
+def test_typed_columns_are_compared_by_their_type() -> None:
     frame = pl.DataFrame({"n": [1, 5, None], "b": [True, False, True], "t": ["1", "2", "3"]})
     assert _chosen("n > 2 OR b", frame) == [0, 1, 2]
     assert _chosen("b AND t > 1", frame) == [2]
 
 
-def test_the_decimal_comma_of_the_input_holds_in_its_filter() -> None:
+def test_the_decimal_comma_of_the_input_applies_to_its_filter() -> None:
     assert _chosen("total > 1.4", pl.DataFrame({"total": ["1,5", "1,3", "1.500"]}), ",") == [0]
 
 
@@ -76,32 +76,32 @@ def test_the_decimal_comma_of_the_input_holds_in_its_filter() -> None:
         "read_csv('/etc/hostname')",
     ],
 )
-def test_a_condition_that_can_not_be_applied_is_refused_before_any_row_is_read(condition: str) -> None:
+def test_an_invalid_condition_is_refused_before_any_row_is_read(condition: str) -> None:
     with pytest.raises(ConfigError, match=r"input\.filter"):
         Filter.of(InputConfig(filter=condition), TEXT.schema)
 
 
-def test_the_filter_changes_nothing_that_is_sent(tmp_path: Path) -> None:
+def test_the_filter_does_not_change_what_is_sent(tmp_path: Path) -> None:
     path = put(tmp_path, "people.csv", "external_user_id,attributes.zip\n007,01\n008,02\n")
     report = check(path, overrides={"input.filter": "external_user_id > 7"})
     assert report.samples == [{"external_user_id": "008", "attributes": {"zip": "02"}}]
     assert report.rows == 1
 
 
-def test_a_malformed_row_stays_in_the_account_whatever_the_filter_says(tmp_path: Path) -> None:
+def test_a_malformed_row_is_reported_regardless_of_the_filter(tmp_path: Path) -> None:
     path = put(tmp_path, "people.csv", "external_user_id,attributes.zip\n1,a\n2\n3,b\n")
     report = check(path, overrides={"input.filter": "\"attributes.zip\" = 'b'"})
     assert (report.rows, report.valid, report.rejected) == (2, 1, 1)
 
 
-def test_the_limit_counts_rows_that_are_meant(tmp_path: Path) -> None:
+def test_the_limit_counts_only_rows_that_pass_the_filter(tmp_path: Path) -> None:
     path = put(tmp_path, "people.csv", "external_user_id\n" + "\n".join(map(str, range(100))))
     report = check(path, overrides={"input.filter": "external_user_id >= 50", "input.limit": 10})
     assert [sample["external_user_id"] for sample in report.samples] == ["50", "51", "52"]
     assert report.rows == 10
 
 
-def test_constants_and_fallback_identifiers(tmp_path: Path) -> None:
+def test_constants_and_fallback_identifiers_are_sent(tmp_path: Path) -> None:
     path = put(tmp_path, "people.csv", "id,mail\nu1,a@example.com\n,b@example.com\n,\n")
     report = check(
         path,
@@ -126,7 +126,7 @@ def test_empty_cells_are_left_out_or_clear_the_attribute(nulls: str, sent: objec
 
 
 @pytest.mark.parametrize(("duplicates", "counts"), [("first", (1, 1)), ("allow", (2, 0))])
-def test_a_repeated_identifier_goes_once_unless_allowed(
+def test_a_repeated_identifier_is_sent_once_unless_duplicates_are_allowed(
     duplicates: str, counts: tuple[int, int], tmp_path: Path
 ) -> None:
     report = check(
@@ -135,7 +135,7 @@ def test_a_repeated_identifier_goes_once_unless_allowed(
     assert (report.valid, report.duplicate) == counts
 
 
-def test_a_cell_that_stops_the_condition_is_an_error_in_words() -> None:
+def test_a_cell_that_makes_the_condition_fail_raises_a_readable_error() -> None:
     chosen = Filter.of(InputConfig(filter="DATE(day) > DATE '2026-01-01'"), TEXT.schema)
-    with pytest.raises(ConfigError, match="can't be applied to every row"):
+    with pytest.raises(ConfigError, match="cannot be applied to every row"):
         chosen.select(TEXT.with_columns(day=pl.lit("soon")))

@@ -1,4 +1,4 @@
-"""Which column becomes which field: by names, by configuration, and what is refused before any row is read."""
+"""Mapping of columns to fields: by name, by configuration, and what is refused before any row is read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.recipients.encode import encode
-from bulk_sender.recipients.mapping import Mapping, resolve
+from bulk_sender.recipients.mapping import RecipientMapping, resolve
 
 CAMPAIGN = {"braze": {"campaign_id": "c"}}
 CANVAS = {"braze": {"canvas_id": "c"}}
 
 
-def mapped(schema: dict[str, Any] | list[str], settings: dict[str, Any] | None = None) -> Mapping:
+def mapped(schema: dict[str, Any] | list[str], settings: dict[str, Any] | None = None) -> RecipientMapping:
     types = dict.fromkeys(schema, pl.String()) if isinstance(schema, list) else schema
     return resolve(pl.Schema(types), Config.parse(settings or {}, where="the test"))
 
@@ -43,7 +43,7 @@ def refusal(schema: dict[str, Any] | list[str], settings: dict[str, Any] | None 
 # ----- by names
 
 
-def test_the_columns_names_are_the_mapping() -> None:
+def test_the_column_names_define_the_mapping() -> None:
     row = {
         "external_user_id": "0042",
         "send_to_existing_only": "true",
@@ -66,13 +66,13 @@ def test_the_columns_names_are_the_mapping() -> None:
     }
 
 
-def test_an_alias_has_two_columns() -> None:
+def test_an_alias_uses_two_columns() -> None:
     row = {"user_alias.alias_name": "ada", "user_alias.alias_label": "crm"}
     assert recipient(row) == {"user_alias": {"alias_name": "ada", "alias_label": "crm"}}
 
 
 @pytest.mark.parametrize("values", ["identified|most_recently_updated", " identified | most_recently_updated "])
-def test_an_email_has_a_prioritization_its_values_joined_by_bars(values: str) -> None:
+def test_an_email_has_a_prioritization_of_values_joined_by_bars(values: str) -> None:
     assert recipient({"email": "ada@example.com", "prioritization": values}) == {
         "email": "ada@example.com",
         "prioritization": ["identified", "most_recently_updated"],
@@ -85,7 +85,7 @@ def test_a_prioritization_can_be_a_list_column() -> None:
 
 
 @pytest.mark.parametrize("name", ["trigger_properties", "canvas_entry_properties", "context"])
-def test_properties_go_out_under_the_name_of_their_kind_whatever_the_columns_say(name: str) -> None:
+def test_properties_are_sent_under_the_name_for_the_message_kind(name: str) -> None:
     row = {"external_user_id": "u", f"{name}.a": "x"}
     assert recipient(row, CAMPAIGN)["trigger_properties"] == {"a": "x"}
     assert recipient(row, CANVAS)["canvas_entry_properties"] == {"a": "x"}
@@ -93,7 +93,7 @@ def test_properties_go_out_under_the_name_of_their_kind_whatever_the_columns_say
     assert recipient(row, newer)["context"] == {"a": "x"}
 
 
-def test_the_first_identifier_that_is_not_empty_wins_in_the_order_of_the_columns() -> None:
+def test_the_first_nonempty_identifier_in_column_order_is_used() -> None:
     frame = pl.DataFrame(
         {
             "email": ["a@example.com", "", None],
@@ -134,29 +134,29 @@ def test_identifiers_are_never_trimmed() -> None:
         "prioritization.a",
     ],
 )
-def test_a_name_that_only_comes_near_is_not_sent_and_said_to_be_unused(name: str) -> None:
+def test_a_column_with_a_similar_name_is_not_sent_and_reported_as_unused(name: str) -> None:
     mapping = mapped(["external_user_id", name])
     assert mapping.unused == (name,)
     assert mapping.fields == ()
 
 
 @pytest.mark.parametrize("settings", [{}, {"recipient": {"external_user_id": "external_user_id"}}])
-def test_the_last_column_of_rejected_csv_may_stay_without_a_word(settings: dict[str, Any]) -> None:
+def test_the_last_column_of_rejected_csv_is_not_reported_as_unused(settings: dict[str, Any]) -> None:
     assert mapped(["external_user_id", "shoe size", "error"], settings).unused == ("shoe size",)
     assert mapped(["external_user_id", "error", "shoe size"], settings).unused == ("error", "shoe size")
 
 
-def test_a_colon_that_begins_no_type_belongs_to_the_name() -> None:
+def test_a_colon_without_a_type_belongs_to_the_name() -> None:
     row = {"external_user_id": "u", "attributes.a:int": "1", "attributes.b:c:integer": "2"}
     assert recipient(row)["attributes"] == {"a:int": "1", "b:c": 2}
 
 
-def test_a_name_can_hold_anything() -> None:
+def test_a_name_can_contain_any_character() -> None:
     row = {"external_user_id": "u", 'attributes.say "hi"\n{x}': "1", "attributes.é 😀": "2", "attributes.*": "3"}
     assert recipient(row)["attributes"] == {'say "hi"\n{x}': "1", "é 😀": "2", "*": "3"}
 
 
-def test_columns_named_like_the_results_are_columns_like_any_other() -> None:
+def test_columns_named_like_result_columns_are_ordinary_columns() -> None:
     names = ["row", "source", "identifier", "identifier_type", "recipient", "error", "verdict", "status", "fault"]
     row = {"external_user_id": "u", "attributes.n:integer": "5"} | dict.fromkeys(names, "x")
     assert recipient(row) == {"external_user_id": "u", "attributes": {"n": 5}}
@@ -165,7 +165,7 @@ def test_columns_named_like_the_results_are_columns_like_any_other() -> None:
 # ----- struct columns
 
 
-def test_struct_columns_serve_as_they_are() -> None:
+def test_struct_columns_are_sent_as_objects() -> None:
     row = {
         "external_user_id": "u",
         "trigger_properties": {"first_name": "Ada", "order": {"total": 1.5, "when": None}, "tags": ["a", None]},
@@ -178,7 +178,7 @@ def test_struct_columns_serve_as_they_are() -> None:
     }
 
 
-def test_a_struct_can_be_completed_by_columns_of_dotted_names() -> None:
+def test_columns_with_dotted_names_add_to_a_struct() -> None:
     row = {"external_user_id": "u", "attributes": {"a": 1}, "attributes.b": "2"}
     assert recipient(row)["attributes"] == {"a": 1, "b": "2"}
 
@@ -202,7 +202,7 @@ def test_an_alias_can_be_a_struct() -> None:
     assert recipient({"user_alias": alias}) == {"user_alias": alias}
 
 
-def test_the_fields_of_a_struct_have_dotted_names_in_a_configuration() -> None:
+def test_a_configuration_names_struct_fields_with_dots() -> None:
     settings = {"recipient": {"external_user_id": "who.id", "attributes": {"city": "who.address.city"}}}
     row = {"who": {"id": 7, "address": {"city": "Paris"}}, "who.id": "taken literally", "other": "x"}
     assert recipient(row, settings) == {"external_user_id": "taken literally", "attributes": {"city": "Paris"}}
@@ -214,7 +214,7 @@ def test_the_fields_of_a_struct_have_dotted_names_in_a_configuration() -> None:
 # ----- by configuration
 
 
-def test_a_configured_mapping_takes_columns_constants_and_types() -> None:
+def test_a_configured_mapping_supports_columns_constants_and_types() -> None:
     settings = {
         "recipient": {
             "user_alias": {"alias_name": "Kundennummer", "alias_label": {"value": "crm"}},
@@ -240,14 +240,14 @@ def test_a_configured_mapping_takes_columns_constants_and_types() -> None:
     }
 
 
-def test_with_a_configured_mapping_the_columns_names_mean_nothing() -> None:
+def test_a_configured_mapping_ignores_the_meaning_of_column_names() -> None:
     settings = {"recipient": {"external_user_id": "id"}}
     mapping = mapped(["id", "external_user_id", "attributes.a"], settings)
     assert mapping.unused == ("external_user_id", "attributes.a")
     assert recipient({"id": "1", "external_user_id": "2", "attributes.a": "x"}, settings) == {"external_user_id": "1"}
 
 
-def test_the_order_of_the_configuration_decides_between_identifiers() -> None:
+def test_the_first_nonempty_identifier_in_configuration_order_is_used() -> None:
     settings = {"recipient": {"braze_id": "b", "external_user_id": "a"}}
     assert recipient({"a": "1", "b": "2"}, settings) == {"braze_id": "2"}
     assert recipient({"a": "1", "b": ""}, settings) == {"external_user_id": "1"}
@@ -261,7 +261,7 @@ def test_send_to_existing_only_can_be_a_constant(value: bool, sent: bool) -> Non
     assert recipient({"id": "1", "a": "x"}, settings)["send_to_existing_only"] is sent
 
 
-def test_null_values_stand_for_nothing() -> None:
+def test_configured_null_values_are_empty() -> None:
     settings = {"input": {"null_values": ["n/a", "-"]}}
     row = {"external_user_id": "u", "attributes.a": "n/a", "attributes.b:integer": "-", "attributes.c": "n/a "}
     assert recipient(row, settings) == {"external_user_id": "u", "attributes": {"c": "n/a "}}
@@ -275,13 +275,13 @@ def test_nulls_are_left_out_or_sent(nulls: str, attributes: dict[str, Any]) -> N
     assert recipient(row | {"attributes.a": None}, {"input": {"nulls": nulls}})["attributes"] == attributes
 
 
-# ----- refusals
+# ----- errors
 
 
 @pytest.mark.parametrize(
     ("name", "near"), [("externl_id", "external_id"), ("Adress.city", "Address.city"), ("EXTERNAL_ID", None)]
 )
-def test_a_column_that_is_not_there_names_the_nearest(name: str, near: str | None) -> None:
+def test_the_error_for_a_missing_column_suggests_the_nearest_name(name: str, near: str | None) -> None:
     found = refusal(["external_id", "Address.city"], {"recipient": {"external_user_id": name}})
     assert f"recipient.external_user_id: the input has no column {name!r}" in str(found)
     assert (f"did you mean {near!r}?" in str(found)) == (near is not None)
@@ -296,44 +296,47 @@ def test_a_column_that_is_not_there_names_the_nearest(name: str, near: str | Non
         (["user_alias.alias_label", "external_user_id"], "user_alias.alias_name is missing"),
         (
             ["external_user_id", "attributes.a", "attributes.a:integer"],
-            "columns 'attributes.a' and 'attributes.a:integer' both mean a: keep one",
+            "columns 'attributes.a' and 'attributes.a:integer' both map to a: keep one",
         ),
-        (["external_user_id", "external_user_id:string"], "both mean external_user_id: keep one"),
+        (["external_user_id", "external_user_id:string"], "both map to external_user_id: keep one"),
         (
             ["user_alias.alias_name", "user_alias.alias_name:string", "user_alias.alias_label"],
-            "both mean alias_name: keep one",
+            "both map to alias_name: keep one",
         ),
-        (["external_user_id", "trigger_properties.a", "context.a"], "both mean a: keep one"),
-        (["external_user_id", "attributes.a", "attributes.a.b"], "'a' and 'a.b' claim the same place"),
-        (["external_user_id", "attributes.a.b.c", "attributes.a.b"], "'a.b' and 'a.b.c' claim the same place"),
+        (["external_user_id", "trigger_properties.a", "context.a"], "both map to a: keep one"),
+        (["external_user_id", "attributes.a", "attributes.a.b"], "'a' and 'a.b' conflict"),
+        (["external_user_id", "attributes.a.b.c", "attributes.a.b"], "'a.b' and 'a.b.c' conflict"),
         (["external_user_id", "attributes.a..b"], "'a..b' has an empty part between its dots"),
-        (["external_user_id", "attributes.external_id"], "'external_id' has no place among the attributes"),
-        (["external_user_id", "attributes.user_alias.alias_name"], "'user_alias' has no place among the attributes"),
-        (["external_user_id", "*"], "a column '*', which polars takes for a pattern"),
-        (["external_user_id", "^a.*$"], "a column '^a.*$', which polars takes for a pattern"),
+        (["external_user_id", "attributes.external_id"], "'external_id' is not allowed as an attribute"),
+        (["external_user_id", "attributes.user_alias.alias_name"], "'user_alias' is not allowed as an attribute"),
+        (["external_user_id", "*"], "a column '*', which polars treats as a pattern"),
+        (["external_user_id", "^a.*$"], "a column '^a.*$', which polars treats as a pattern"),
         (
             {
                 "external_user_id": pl.String(),
                 "context": pl.Struct({"a": pl.Int8()}),
                 "trigger_properties": pl.Struct({}),
             },
-            "columns 'context' and 'trigger_properties' both mean",
+            "columns 'context' and 'trigger_properties' both map to",
         ),
         (
             {"external_user_id": pl.String(), "attributes": pl.Struct({"a": pl.Int8()}), "attributes.a": pl.String()},
-            "'a' and 'a' claim the same place",
+            "'a' and 'a' conflict",
         ),
         ({"user_alias": pl.Struct({"alias_name": pl.String()})}, "no column 'user_alias.alias_label'"),
-        ({"external_user_id": pl.Float64()}, "holds Float64; an identifier of that type would be mangled"),
-        ({"external_user_id": pl.Boolean()}, "holds Boolean"),
-        ({"external_user_id": pl.List(pl.String())}, "holds List(String)"),
-        ({"external_user_id": pl.String(), "attributes.a": pl.Binary()}, "a column of type Binary can't be sent"),
-        ({"external_user_id": pl.String(), "send_to_existing_only": pl.List(pl.Boolean())}, "can't be sent as boolean"),
-        ({"email": pl.String(), "prioritization": pl.Int64()}, "column 'prioritization' holds Int64, not text"),
-        ({"email": pl.String(), "prioritization": pl.List(pl.Int64())}, "holds List(Int64), not text"),
+        ({"external_user_id": pl.Float64()}, "has type Float64, which would change the identifiers"),
+        ({"external_user_id": pl.Boolean()}, "has type Boolean"),
+        ({"external_user_id": pl.List(pl.String())}, "has type List(String)"),
+        ({"external_user_id": pl.String(), "attributes.a": pl.Binary()}, "a column of type Binary cannot be sent"),
+        (
+            {"external_user_id": pl.String(), "send_to_existing_only": pl.List(pl.Boolean())},
+            "cannot be sent as boolean",
+        ),
+        ({"email": pl.String(), "prioritization": pl.Int64()}, "column 'prioritization' has type Int64, not text"),
+        ({"email": pl.String(), "prioritization": pl.List(pl.Int64())}, "has type List(Int64), not text"),
     ],
 )
-def test_columns_that_can_not_be_sent_are_refused(schema: dict[str, Any] | list[str], complaint: str) -> None:
+def test_columns_that_cannot_be_sent_are_refused(schema: dict[str, Any] | list[str], complaint: str) -> None:
     found = refusal(schema)
     assert isinstance(found, ConfigError | InputError)
     assert complaint in str(found)
@@ -343,20 +346,21 @@ def test_columns_that_can_not_be_sent_are_refused(schema: dict[str, Any] | list[
     ("recipient", "complaint"),
     [
         ({"trigger_properties": {"a": "a"}}, "no column identifies a recipient"),
-        ({"external_user_id": "a", "attributes": {"x": "a", "x.y": "a"}}, "'x' and 'x.y' claim the same place"),
+        ({"external_user_id": "a", "attributes": {"x": "a", "x.y": "a"}}, "'x' and 'x.y' conflict"),
         ({"external_user_id": "a", "attributes": {".x": "a"}}, "'.x' has an empty part"),
-        ({"external_user_id": "a", "attributes": {"x": {"value": float("nan")}}}, "can't be sent as JSON"),
-        ({"external_user_id": "a", "send_to_existing_only": {"value": "no"}}, "value is true or false"),
-        ({"email": "a", "prioritization": ["identified", "newest"]}, "'identified|newest' is no prioritization"),
-        ({"email": "a", "prioritization": []}, "'' is no prioritization"),
-        ({"external_user_id": "a", "attributes": {"external_id": "a"}}, "'external_id' has no place"),
+        ({"external_user_id": "a", "attributes": {"x": {"value": float("nan")}}}, "cannot be sent as JSON"),
+        ({"external_user_id": "a", "send_to_existing_only": {"value": "no"}}, "value must be true or false"),
+        (
+            {"email": "a", "prioritization": ["identified", "newest"]},
+            "'identified|newest' is not a valid",
+        ),
+        ({"email": "a", "prioritization": []}, "'' is not a valid prioritization"),
+        ({"external_user_id": "a", "attributes": {"external_id": "a"}}, "'external_id' is not allowed"),
     ],
 )
-def test_a_mapping_that_can_not_be_sent_is_refused(recipient: dict[str, Any], complaint: str) -> None:
+def test_a_mapping_that_cannot_be_sent_is_refused(recipient: dict[str, Any], complaint: str) -> None:
     assert complaint in str(refusal(["a"], {"recipient": recipient}))
 
 
-def test_the_fields_of_other_names_that_sort_between_do_not_hide_an_overlap() -> None:
-    assert "claim the same place" in str(
-        refusal(["external_user_id", "attributes.a", "attributes.a!", "attributes.a.b"])
-    )
+def test_an_overlap_is_found_even_if_other_names_sort_in_between() -> None:
+    assert "conflict" in str(refusal(["external_user_id", "attributes.a", "attributes.a!", "attributes.a.b"]))

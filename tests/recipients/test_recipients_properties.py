@@ -1,4 +1,4 @@
-"""What goes out for a row, value for value: compared with objects made in plain Python from what other readers read."""
+"""Property tests: each row is sent as the object that plain Python builds from what other readers read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SOME = settings(max_examples=settings.default.max_examples // 2)
 
 
 class NotThatTypeError(Exception):
-    """The cell holds nothing of its column's type: the row is to be rejected."""
+    """The cell is not valid for its column's type, so its row must be rejected."""
 
 
 def _integer(cell: str) -> Any:
@@ -76,7 +76,7 @@ def _datetime(cell: str) -> Any:
         return at
     zoned = at.replace(tzinfo=PARIS)
     there_and_back = zoned.astimezone(dt.UTC).astimezone(PARIS)
-    if there_and_back.replace(tzinfo=None) != at:  # the clocks skip it
+    if there_and_back.replace(tzinfo=None) != at:  # skipped by daylight saving
         raise NotThatTypeError
     return zoned.replace(tzinfo=dt.timezone(zoned.utcoffset() or dt.timedelta()))
 
@@ -131,7 +131,7 @@ PLACES = [
 
 @st.composite
 def typed_tables(draw: st.DrawFn) -> list[list[str]]:
-    """A header of fields with types, and rows of cells that mostly fit them."""
+    """Draw a header of typed fields, and rows of cells that mostly fit them."""
     places = draw(st.lists(st.sampled_from(PLACES), unique=True, min_size=1, max_size=5))
     kinds = [draw(st.sampled_from(sorted(CELLS))) for _ in places]
     header = ["external_user_id", *(place + kind for place, kind in zip(places, kinds, strict=True))]
@@ -141,7 +141,7 @@ def typed_tables(draw: st.DrawFn) -> list[list[str]]:
 
 
 def expected_of_csv(row: dict[str, str], send_nulls: bool) -> dict[str, Any] | None:
-    """The recipient of a row as the csv module reads it; None when the row is to be rejected."""
+    """Return the recipient for a row read by the csv module, or None when the row must be rejected."""
     found: dict[str, Any] = {"external_user_id": row["external_user_id"]}
     for column, cell in row.items():
         if column == "external_user_id":
@@ -163,7 +163,7 @@ def expected_of_csv(row: dict[str, str], send_nulls: bool) -> dict[str, Any] | N
 
 
 def in_any_order(value: Any) -> Any:
-    """Members in the order of their names: a mapping's order is the configuration's, not the row's."""
+    """Sort members by name, because a mapping follows the configuration's order, not the row's."""
     if isinstance(value, dict):
         return {name: in_any_order(value[name]) for name in sorted(value)}
     return value
@@ -171,7 +171,7 @@ def in_any_order(value: Any) -> Any:
 
 @SOME
 @given(table=typed_tables(), send_nulls=st.booleans(), block=st.sampled_from([50, 400, 100_000]))
-def test_a_csv_row_goes_out_value_for_value(
+def test_a_csv_row_is_sent_with_exact_values(
     tmp_path_factory: pytest.TempPathFactory, table: list[list[str]], send_nulls: bool, block: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "values.csv"
@@ -194,7 +194,7 @@ def test_a_csv_row_goes_out_value_for_value(
 
 
 def laid_out(value: Any, dtype: pl.DataType, in_json: Callable[[Any], Any], send_nulls: bool) -> Any:
-    """A struct column is laid out field by field: its nulls are left out, or all sent, like any other column's."""
+    """Return the JSON of a value; a struct's nulls are left out or sent, like those of any other column."""
     if not isinstance(dtype, pl.Struct):
         return None if value is None else in_json(value)
     given_row = in_json(value) if value is not None else {}
@@ -222,7 +222,7 @@ def expected_of_parquet(row: dict[str, Any], table: Table, send_nulls: bool) -> 
 
 @SOME
 @given(table=typed_frames(), send_nulls=st.booleans(), chunk=st.sampled_from([1, 2, 1000]))
-def test_a_parquet_row_goes_out_value_for_value(
+def test_a_parquet_row_is_sent_with_exact_values(
     tmp_path_factory: pytest.TempPathFactory, table: Table, send_nulls: bool, chunk: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "values.parquet"

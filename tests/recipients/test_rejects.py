@@ -1,4 +1,4 @@
-"""Rejected rows of typed tables: as text in a CSV, and sent from it as the typed table would have been."""
+"""Rejected rows of typed tables: written as text to a CSV, and sent from it with the same result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAN = float("nan")
 
 
 def own_text(value: Any, dtype: pl.DataType, **tables: Any) -> list[tuple[str, str | None]]:
-    """The columns that a column ``a`` becomes, with their text."""
+    """Return the columns that a column ``a`` becomes, with their text."""
     frame = pl.DataFrame({"a": [value]}, schema={"a": dtype})
     config = Config.parse({"input": tables}, where="the test").input
     return list(frame.select(own_columns(frame.schema, config)).row(0, named=True).items())
@@ -62,28 +62,28 @@ def own_text(value: Any, dtype: pl.DataType, **tables: Any) -> list[tuple[str, s
         (pl.Null(), None, {"a": None}),
     ],
 )
-def test_a_column_becomes_text_under_a_name_that_tells_its_type(
+def test_a_column_becomes_text_with_its_type_in_its_name(
     dtype: pl.DataType, value: Any, columns: dict[str, str | None]
 ) -> None:
     assert dict(own_text(value, dtype)) == columns
 
 
-def test_columns_of_text_keep_their_names_whatever_those_say() -> None:
+def test_text_columns_always_keep_their_names() -> None:
     schema = pl.Schema({"a:integer": pl.String(), "b": pl.String()})
     assert pl.DataFrame(schema=schema).select(own_columns(schema, Config().input)).columns == ["a:integer", "b"]
 
 
-def test_a_typed_column_that_bears_its_type_already_does_not_get_it_twice() -> None:
+def test_a_typed_column_with_its_type_in_its_name_does_not_get_it_twice() -> None:
     schema = pl.Schema({"a:integer": pl.Int64()})
     assert pl.DataFrame(schema=schema).select(own_columns(schema, Config().input)).columns == ["a:integer"]
 
 
-def test_a_struct_whose_fields_would_take_others_names_stays_in_one_column() -> None:
+def test_a_struct_whose_field_names_clash_stays_in_one_column() -> None:
     schema = pl.Schema({"a": pl.Struct({"b": pl.Int64()}), "a.b": pl.Int64()})
     assert pl.DataFrame(schema=schema).select(own_columns(schema, Config().input)).columns == ["a:json", "a.b:integer"]
 
 
-def test_a_struct_with_a_dot_in_a_name_stays_in_one_column() -> None:
+def test_a_struct_with_a_dot_in_a_field_name_stays_in_one_column() -> None:
     schema = pl.Schema({"a": pl.Struct({"b.c": pl.Int64()}), "attributes": pl.Struct({"b": pl.Int64()})})
     assert pl.DataFrame(schema=schema).select(own_columns(schema, Config().input)).columns == [
         "a:json",
@@ -91,15 +91,15 @@ def test_a_struct_with_a_dot_in_a_name_stays_in_one_column() -> None:
     ]
 
 
-def test_numbers_are_written_with_the_decimal_mark_that_they_will_be_read_with() -> None:
+def test_numbers_are_written_with_the_configured_decimal_mark() -> None:
     assert own_text(1.5, pl.Float64(), decimal=",") == [("a:float", "1,5")]
 
 
 # ----- sent again
 
 
-def rejected_and_mended(folder: Path, frame: pl.DataFrame, config: Config) -> tuple[list[Any], list[Any]]:
-    """What would be sent for a table, and for its rejects when every row of it was rejected for want of a ``who``."""
+def rejected_and_fixed(folder: Path, frame: pl.DataFrame, config: Config) -> tuple[list[Any], list[Any]]:
+    """Return what is sent for a table, and for its rejects after every row was rejected for lack of a ``who``."""
     sound, without = folder / "sound.parquet", folder / "without.parquet"
     frame.write_parquet(sound)
     frame.with_columns(who=pl.lit("", dtype=pl.String)).write_parquet(without)
@@ -135,7 +135,7 @@ CONFIGURED = {
 }
 
 
-def test_a_configured_mapping_sends_a_typed_tables_rejects_as_it_would_have_sent_the_table(tmp_path: Path) -> None:
+def test_fixed_rejects_of_a_typed_table_are_sent_like_the_table_by_a_configured_mapping(tmp_path: Path) -> None:
     frame = table(
         order=[
             {"id": 1, "total": 1.5, "lines": [{"sku": "x", "price": Decimal("9.90")}]},
@@ -147,22 +147,22 @@ def test_a_configured_mapping_sends_a_typed_tables_rejects_as_it_would_have_sent
         vip=[True, True],
         unused=[b"x", None],
     )
-    first, again = rejected_and_mended(tmp_path, frame, Config.parse(CONFIGURED, where="the test"))
+    first, again = rejected_and_fixed(tmp_path, frame, Config.parse(CONFIGURED, where="the test"))
     assert first == again
     assert first[0]["attributes"] == {"age": Decimal(42), "vip": True}
     assert first[0]["trigger_properties"]["when"] == "2026-07-01T10:00:00+02:00"
 
 
-def test_a_prioritization_in_a_list_comes_back_from_the_rejects(tmp_path: Path) -> None:
+def test_a_prioritization_list_survives_the_rejects_file(tmp_path: Path) -> None:
     frame = table(prioritization=[["identified", "most_recently_updated"], ["unidentified"]], n=[1, 2])
     config = Config.parse({"recipient": {"email": "who", "prioritization": "prioritization"}}, where="the test")
-    first, again = rejected_and_mended(tmp_path, frame.with_columns(who=pl.col("who") + "@example.com"), config)
+    first, again = rejected_and_fixed(tmp_path, frame.with_columns(who=pl.col("who") + "@example.com"), config)
     assert first == again
     assert first[0]["prioritization"] == ["identified", "most_recently_updated"]
 
 
 @pytest.mark.parametrize("value", [NAN, [1.0, NAN], {"b": [{"c": NAN}]}])
-def test_what_nobody_has_mended_is_rejected_again(tmp_path: Path, value: Any) -> None:
+def test_a_row_that_was_not_fixed_is_rejected_again(tmp_path: Path, value: Any) -> None:
     frame = pl.DataFrame({"external_user_id": ["u"], "trigger_properties": [{"a": value}]})
     frame.write_parquet(tmp_path / "input.parquet")
     [piece] = planned(tmp_path / "input.parquet")
@@ -173,7 +173,7 @@ def test_what_nobody_has_mended_is_rejected_again(tmp_path: Path, value: Any) ->
 
 @settings(max_examples=settings.default.max_examples // 2)
 @given(made=typed_frames(), send_nulls=st.booleans())
-def test_by_names_any_typed_table_is_sent_from_its_rejects_value_for_value(
+def test_fixed_rejects_of_any_typed_table_are_sent_with_exact_values_by_name(
     tmp_path_factory: pytest.TempPathFactory, made: Table, send_nulls: bool
 ) -> None:
     properties = made.kinds["trigger_properties"].dtype
@@ -196,14 +196,14 @@ def test_by_names_any_typed_table_is_sent_from_its_rejects_value_for_value(
 
 
 def without_empty_text(value: Any) -> Any:
-    """A CSV has no empty text beside no text: members that hold it are left out of the comparison."""
+    """Leave out members with empty text, which a CSV cannot distinguish from null."""
     if isinstance(value, dict):
         members = {name: without_empty_text(member) for name, member in value.items()}
         return {name: member for name, member in members.items() if member not in ("", None, {})}
     return value
 
 
-def test_members_that_a_struct_does_not_have_are_not_invented(tmp_path: Path) -> None:
+def test_members_missing_from_a_struct_are_not_added(tmp_path: Path) -> None:
     frame = table(trigger_properties=[{"a": 1, "b": None}, {"a": None, "b": "x"}])
     frame = frame.rename({"who": "external_user_id"})
     frame.with_columns(external_user_id=pl.lit("")).write_parquet(tmp_path / "input.parquet")
@@ -217,7 +217,7 @@ def test_members_that_a_struct_does_not_have_are_not_invented(tmp_path: Path) ->
     ]
 
 
-def test_a_name_that_another_column_has_already_is_not_made_again() -> None:
+def test_a_column_name_is_not_used_twice() -> None:
     frame = pl.DataFrame({"age": [1], "age:integer": ["x"], "order": [{"n": 1, "n:integer": "5"}]})
     names = frame.select(own_columns(frame.schema, Config().input)).columns
     assert names == ["age", "age:integer", "order.n", "order.n:integer"]

@@ -1,4 +1,4 @@
-"""Braze's rules: each has a code, and a reason that names the column and the value."""
+"""Braze's rules for recipients: each has a code, and a reason that names the column and the value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EMAIL = {"email": "ada@example.com", "prioritization": "identified"}
 
 
 def verdicts(rows: list[dict[str, Any]], settings: dict[str, Any] | None = None, most: int = 100_000) -> list[Found]:
-    """Each row's error code and reason; asserts that a row has either those or a recipient."""
+    """Return each row's error code and reason, after asserting that a row has either those or a recipient."""
     frame = pl.DataFrame(rows, infer_schema_length=None)
     encoded = encode(frame, resolve(frame.schema, Config.parse(settings or {}, where="the test")), max_bytes=most)
     assert len(encoded) == len(rows)
@@ -42,7 +42,7 @@ SOUND: Found = (None, None)
 
 
 @pytest.mark.parametrize("empty", [None, "", " ", "\t"])
-def test_a_row_without_an_identifier_names_the_columns_that_could_have_had_one(empty: str | None) -> None:
+def test_the_reason_for_a_missing_identifier_names_the_identifier_columns(empty: str | None) -> None:
     row = {"external_user_id": empty, "braze_id": empty}
     assert verdict({"external_user_id": "u", "braze_id": None}) == SOUND
     frame = [row, {"external_user_id": "u", "braze_id": "b"}]
@@ -52,12 +52,12 @@ def test_a_row_without_an_identifier_names_the_columns_that_could_have_had_one(e
     )
 
 
-def test_a_configured_identifier_is_named_by_its_column() -> None:
+def test_the_reason_names_the_configured_identifier_column() -> None:
     code, reason = verdict({"Kunde": "", "x": "1"}, {"recipient": {"external_user_id": "Kunde"}})
     assert (code, reason) == ("missing_identifier", "no identifier: external_user_id (column 'Kunde') is empty")
 
 
-def test_half_an_alias_is_none() -> None:
+def test_an_incomplete_alias_is_rejected() -> None:
     rows = [
         {"user_alias.alias_name": "ada", "user_alias.alias_label": ""},
         {"user_alias.alias_name": "", "user_alias.alias_label": "crm"},
@@ -70,7 +70,7 @@ def test_half_an_alias_is_none() -> None:
     ]
 
 
-def test_an_identifier_has_a_longest_length_in_bytes() -> None:
+def test_an_identifier_has_a_maximum_length_in_bytes() -> None:
     rows = [
         {"external_user_id": "x" * MAX_IDENTIFIER_BYTES},
         {"external_user_id": "x" * (MAX_IDENTIFIER_BYTES + 1)},
@@ -78,8 +78,8 @@ def test_an_identifier_has_a_longest_length_in_bytes() -> None:
     ]
     assert verdicts(rows) == [
         SOUND,
-        ("identifier_too_long", "the identifier has 998 bytes; at most 997 are sent"),
-        ("identifier_too_long", "the identifier has 998 bytes; at most 997 are sent"),
+        ("identifier_too_long", "the identifier has 998 bytes; the maximum is 997"),
+        ("identifier_too_long", "the identifier has 998 bytes; the maximum is 997"),
     ]
 
 
@@ -97,7 +97,7 @@ def test_an_identifier_has_a_longest_length_in_bytes() -> None:
         "A@EXAMPLE.COM",
     ],
 )
-def test_an_address_of_the_usual_shape_is_sound(address: str) -> None:
+def test_an_ordinary_address_is_valid(address: str) -> None:
     assert verdict(EMAIL | {"email": address}) == SOUND
 
 
@@ -123,14 +123,14 @@ def test_an_address_of_the_usual_shape_is_sound(address: str) -> None:
         "ada@example.com\n",
     ],
 )
-def test_an_address_of_another_shape_is_quoted(address: str) -> None:
+def test_an_invalid_address_is_rejected_and_quoted(address: str) -> None:
     code, reason = verdict(EMAIL | {"email": address})
     shown = address.replace("\n", "\u2423")
-    assert (code, reason) == ("invalid_email", f"'{shown}' does not have the shape of an e-mail address")
+    assert (code, reason) == ("invalid_email", f"'{shown}' is not a valid e-mail address")
 
 
-def test_an_email_without_a_prioritization_is_refused_whether_there_is_a_column_or_not() -> None:
-    reason = "a recipient named by e-mail needs a prioritization, such as identified|most_recently_updated"
+def test_an_email_without_a_prioritization_is_rejected_with_or_without_the_column() -> None:
+    reason = "a recipient identified by e-mail needs a prioritization, such as identified|most_recently_updated"
     assert verdict({"email": "ada@example.com"}) == ("missing_prioritization", reason)
     assert verdicts([EMAIL, EMAIL | {"prioritization": " "}]) == [SOUND, ("missing_prioritization", reason)]
 
@@ -146,20 +146,20 @@ def test_an_email_without_a_prioritization_is_refused_whether_there_is_a_column_
         "unidentified|least_recently_updated",
     ],
 )
-def test_a_prioritization_of_brazes_words_is_sound(words: str) -> None:
+def test_a_documented_prioritization_is_valid(words: str) -> None:
     assert verdict(EMAIL | {"prioritization": words}) == SOUND
 
 
 @pytest.mark.parametrize(
     "words", ["newest", "identified|unidentified", "Identified", "identified,most_recently_updated"]
 )
-def test_a_prioritization_of_other_words_is_quoted(words: str) -> None:
+def test_an_invalid_prioritization_is_rejected_and_quoted(words: str) -> None:
     code, reason = verdict(EMAIL | {"prioritization": words})
     assert code == "invalid_prioritization"
-    assert str(reason).startswith(f"'{words}' is no prioritization: identified or unidentified, then")
+    assert str(reason).startswith(f"'{words}' is not a valid prioritization: use identified or unidentified, then")
 
 
-def test_who_is_not_named_by_email_needs_no_prioritization() -> None:
+def test_a_recipient_not_identified_by_email_needs_no_prioritization() -> None:
     row = {"external_user_id": "u", "email": "no address", "prioritization": "nonsense"}
     assert verdict(row) == SOUND
 
@@ -170,8 +170,8 @@ def test_who_is_not_named_by_email_needs_no_prioritization() -> None:
 @pytest.mark.parametrize(
     ("kind", "cell", "expected"),
     [
-        ("integer", "5.5", "a whole number of at most 64 bits"),
-        ("float", "NaN", "a finite number"),
+        ("integer", "5.5", "a whole number"),
+        ("float", "NaN", "a number"),
         ("boolean", "perhaps", "true or false"),
         ("date", "2026-02-30", "a date, such as 2026-02-28"),
         ("datetime", "noon", "a date and time, such as 2026-02-28T10:00:00"),
@@ -179,7 +179,7 @@ def test_who_is_not_named_by_email_needs_no_prioritization() -> None:
         ("list", "[1", "a list"),
     ],
 )
-def test_a_cell_of_the_wrong_type_is_named_with_its_column_and_what_was_expected(
+def test_the_reason_for_an_invalid_cell_names_its_column_and_the_expected_type(
     kind: str, cell: str, expected: str
 ) -> None:
     column = f"attributes.a:{kind}"
@@ -187,31 +187,32 @@ def test_a_cell_of_the_wrong_type_is_named_with_its_column_and_what_was_expected
     assert found == ("invalid_value", f"column '{column}': '{cell}' is not {expected}")
 
 
-def test_a_cell_of_another_form_than_the_configured_is_named_with_the_form() -> None:
+def test_the_reason_for_a_cell_in_a_wrong_format_names_the_format() -> None:
     source = {"column": "Datum", "type": "date", "format": "%d.%m.%Y"}
     found = verdict(
         {"id": "u", "Datum": "2026-02-28"}, {"recipient": {"external_user_id": "id", "attributes": {"d": source}}}
     )
-    assert found == ("invalid_value", "column 'Datum': '2026-02-28' is not a date of the form %d.%m.%Y")
+    assert found == ("invalid_value", "column 'Datum': '2026-02-28' is not a date in the format %d.%m.%Y")
 
 
-def test_a_number_that_is_none_in_a_nested_column_is_named_with_its_column() -> None:
+def test_the_reason_for_a_nan_in_a_nested_column_names_the_column() -> None:
     found = verdict({"external_user_id": "u", "trigger_properties": {"sizes": [1.0, float("nan")]}})
     assert found == (
         "invalid_value",
-        "column 'trigger_properties.sizes': 'a nested value' is not made of finite numbers and of times that exist",
+        "column 'trigger_properties.sizes': 'a nested value' is not valid: "
+        "it contains a NaN, an infinite number, or a local time that daylight saving skips",
     )
 
 
-def test_a_value_is_shown_short_and_in_one_line_and_braces_are_what_they_are() -> None:
+def test_a_quoted_value_is_short_on_one_line_and_keeps_its_braces() -> None:
     column = "attributes.{}'\n:integer"
     code, reason = verdict({"external_user_id": "u", column: "{}\x1b[31m\r\n" + "x" * 500})
     assert code == "invalid_value"
     shown = "{}\u2423[31m\u2423\u2423" + "x" * 71
-    assert reason == f"column {column!r}: '{shown}…' is not a whole number of at most 64 bits"
+    assert reason == f"column {column!r}: '{shown}…' is not a whole number"
 
 
-def test_a_row_gets_the_first_reason_only() -> None:
+def test_a_row_gets_only_the_first_reason() -> None:
     row = {"external_user_id": "", "attributes.a:integer": "x", "attributes.b:date": "y"}
     assert verdict(row)[0] == "missing_identifier"
     code, reason = verdict(row | {"external_user_id": "u"})
@@ -221,19 +222,19 @@ def test_a_row_gets_the_first_reason_only() -> None:
 # ----- send_to_existing_only
 
 
-def test_an_alias_takes_no_send_to_existing_only() -> None:
+def test_an_alias_with_send_to_existing_only_is_rejected() -> None:
     row = {"user_alias.alias_name": "a", "user_alias.alias_label": "b"}
     for flag in ("true", "false"):
         assert verdict(row | {"send_to_existing_only": flag, "attributes.a": "x"}) == (
             "existing_only_with_alias",
-            "send_to_existing_only can't be used with a user alias",
+            "send_to_existing_only cannot be used with a user alias",
         )
     assert verdict(row | {"send_to_existing_only": "", "attributes.a": "x"}) == SOUND
 
 
 WITHOUT = (
     "existing_only_without_attributes",
-    "send_to_existing_only is false, but the row has no attribute to create the user with",
+    "send_to_existing_only is false, but the row has no attributes to create the user with",
 )
 
 
@@ -256,7 +257,7 @@ WITHOUT = (
         ({"send_to_existing_only": False}, "omit", WITHOUT),
     ],
 )
-def test_users_can_be_created_only_with_attributes(row: dict[str, Any], nulls: str, found: Found) -> None:
+def test_creating_users_requires_attributes(row: dict[str, Any], nulls: str, found: Found) -> None:
     schema = {name: pl.String() for name, value in row.items() if value is None}
     rows = pl.DataFrame([{"external_user_id": "u"} | row], schema_overrides=schema)
     encoded = encode(
@@ -270,17 +271,17 @@ def test_users_can_be_created_only_with_attributes(row: dict[str, Any], nulls: s
 # ----- size
 
 
-def test_a_recipient_has_a_largest_size_in_bytes() -> None:
+def test_a_recipient_has_a_maximum_size_in_bytes() -> None:
     size = len('{"external_user_id":"u","attributes":{"a":"é"}}'.encode())
     row = {"external_user_id": "u", "attributes.a": "é"}
     assert verdict(row, most=size) == SOUND
     assert verdict(row, most=size - 1) == (
         "too_large",
-        f"the recipient is {size} bytes long; at most {size - 1} fit a request",
+        f"the recipient is {size} bytes long; at most {size - 1} fit into a request",
     )
 
 
-# ----- always
+# ----- properties
 
 
 CELLS = st.one_of(
@@ -308,7 +309,7 @@ CELLS = st.one_of(
         max_size=20,
     )
 )
-def test_a_row_has_the_same_verdict_alone_and_among_others(rows: list[dict[str, Any]]) -> None:
+def test_a_row_has_the_same_result_alone_and_among_others(rows: list[dict[str, Any]]) -> None:
     typed = {name: pl.String() for name in rows[0]}
 
     def judged(some: list[dict[str, Any]]) -> list[Any]:

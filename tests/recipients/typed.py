@@ -1,4 +1,4 @@
-"""Random typed columns, nested ones included, and what their values are in JSON: computed one by one, in Python."""
+"""Random typed columns, nested ones included, and the JSON of their values, computed one by one in Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOMENTS = st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2090, 1, 1))
 
 @dataclass(frozen=True)
 class Kind:
-    """A type, the values it can hold (never None), and what each is in JSON (see ``same``)."""
+    """A type, its possible values (never None), and the JSON of each (see ``same``)."""
 
     dtype: pl.DataType
     values: st.SearchStrategy[Any]
@@ -27,7 +27,7 @@ class Kind:
 
 
 def exactly(text: str) -> Any:
-    """Parse JSON with numbers as their digits, so that nothing is rounded before it is compared."""
+    """Parse JSON and keep numbers as digits, so that nothing is rounded before the comparison."""
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")
@@ -93,7 +93,7 @@ def structs_of(inner: dict[str, Kind]) -> Kind:
     return Kind(dtype, values, lambda row: {name: _optional(kind)(row[name]) for name, kind in inner.items()})
 
 
-# polars can't build arrays of arrays of an Enum, so that one stands alone.
+# polars cannot build arrays of arrays of an Enum, so Enum is never nested.
 KINDS: st.SearchStrategy[Kind] = st.just(ENUM) | st.recursive(
     st.sampled_from(SCALARS),
     lambda inner: st.one_of(
@@ -115,12 +115,12 @@ class Table:
     rows: list[dict[str, Any]]
 
 
-# What Parquet has no type for stays out: 128-bit integers.
+# 128-bit integers are left out, because Parquet has no type for them.
 STORABLE = st.sampled_from([kind for kind in SCALARS if kind.dtype != pl.Int128()])
 
 
 def nested_in(names: st.SearchStrategy[str]) -> st.SearchStrategy[Kind]:
-    """Types with structs of members of these names."""
+    """Return types with structs whose members have these names."""
     return st.recursive(
         STORABLE,
         lambda inner: inner.map(lists_of) | st.dictionaries(names, inner, min_size=1, max_size=3).map(structs_of),
@@ -130,7 +130,7 @@ def nested_in(names: st.SearchStrategy[str]) -> st.SearchStrategy[Kind]:
 
 NAMES = st.sampled_from(["a", "b", 'say "hi"', "é", "x.y"])
 NESTED = nested_in(NAMES)
-ATTRIBUTES = nested_in(st.sampled_from(["a", '"', "é"]))  # Braze takes no blanks and dots in them
+ATTRIBUTES = nested_in(st.sampled_from(["a", '"', "é"]))  # Braze allows no spaces or dots in them
 
 
 @st.composite
@@ -148,7 +148,7 @@ def typed_frames(draw: st.DrawFn) -> Table:
 
 
 def same(expected: Any, sent: Any) -> bool:
-    """Equality that tells 1 from True and takes an instant for what it is, however many zeros are written."""
+    """Whether two values are equal; 1 differs from True, and trailing zeros of a time do not matter."""
     if isinstance(expected, dict) and isinstance(sent, dict):
         return list(expected) == list(sent) and all(same(expected[name], sent[name]) for name in expected)
     if isinstance(expected, list) and isinstance(sent, list):

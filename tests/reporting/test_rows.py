@@ -204,7 +204,7 @@ def test_the_servers_words_are_no_formula_and_no_control_characters(path: Path, 
 
 def test_a_rejected_cell_is_no_formula_when_a_reason_begins_with_it(path: Path) -> None:
     path.write_text("email,prioritization\n=cmd@x,identified\n")
-    assert one(journal_of(path.parent / "run", path))["error"].startswith("'=cmd@x' does not have the shape")
+    assert one(journal_of(path.parent / "run", path))["error"].startswith("'=cmd@x' is not a valid e-mail address")
 
 
 def test_a_run_without_rows_has_no_lines(path: Path) -> None:

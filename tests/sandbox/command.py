@@ -9,7 +9,7 @@ from typing import Self
 
 
 class Command:
-    """Runs while the ``with`` block does; ``url`` is what it printed first."""
+    """A process that runs during the ``with`` block; ``url`` is the first line it printed."""
 
     def __init__(self, *arguments: str) -> None:
         self._arguments = arguments

@@ -1,4 +1,4 @@
-"""Requests that Braze takes, to be broken in one place at a time."""
+"""Valid requests, for tests to break in one place at a time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CANVAS_PATH = "/canvas/trigger/send"
 
 
 def loopback_client(**options: Any) -> httpx.AsyncClient:
-    """Without the CA certificates, whose loading would take most of the tests' time: it is plain HTTP."""
+    """Return a client without CA certificates; plain HTTP needs none, and loading them is slow."""
     return httpx.AsyncClient(verify=False, **options)
 
 
 def campaign(*recipients: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A campaign request; one sample recipient unless others are given."""
+    """Return a campaign request, with one sample recipient by default."""
     return {
         "campaign_id": "campaign-1",
         "recipients": list(recipients) or [{"external_user_id": "u1"}],
@@ -34,7 +34,7 @@ def users(count: int, prefix: str = "u") -> list[dict[str, Any]]:
 
 
 def compact(body: Any) -> bytes:
-    """As a sender writes it."""
+    """Return compact JSON, as a sender writes it."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -29,7 +29,7 @@ from bulk_sender.sandbox.vocabulary import COUNTRIES, LANGUAGES
         {"time_zone": "Europe/Paris", "phone": "+33123456789", "email_open_tracking_disabled": True},
     ],
 )
-def test_takes_what_braze_documents(value: dict[str, Any]) -> None:
+def test_accepts_documented_attributes(value: dict[str, Any]) -> None:
     assert list(attributes(value, "attributes")) == []
 
 
@@ -94,13 +94,13 @@ def test_takes_what_braze_documents(value: dict[str, Any]) -> None:
         ({"stays": [{"nights": [[1]]}]}, "nested_array", "attributes.stays[0].nights[0]"),
     ],
 )
-def test_refuses_one_wrong_attribute_and_says_where(value: dict[str, Any], rule: str, path: str) -> None:
+def test_refuses_an_invalid_attribute_and_names_its_path(value: dict[str, Any], rule: str, path: str) -> None:
     [(broken, sentence)] = attributes({"tier": "gold"} | value, "attributes")
     assert broken == rule
     assert sentence.startswith(path + " ")
 
 
-def test_the_vocabularies_are_whole() -> None:
+def test_the_vocabularies_are_complete() -> None:
     assert len(COUNTRIES) == 249
     assert len(LANGUAGES) == 184
     assert {"FR", "GB", "US", "XK"} & COUNTRIES == {"FR", "GB", "US"}

@@ -31,7 +31,7 @@ def attribute(**fields: Any) -> dict[str, Any]:
         {"last_used_app": {"comparison": "after", "value": "2019-07-22T13:17:55+0000"}},
     ],
 )
-def test_takes_what_braze_documents(tree: dict[str, Any]) -> None:
+def test_accepts_documented_filters(tree: dict[str, Any]) -> None:
     assert list(audience(tree, "audience")) == []
 
 
@@ -39,9 +39,9 @@ def test_takes_what_braze_documents(tree: dict[str, Any]) -> None:
     ("tree", "rule", "sentence"),
     [
         ("all", "type", "audience must be an object"),
-        ({}, "audience.node", "audience must hold exactly one key"),
-        ({"AND": [BLUE], "OR": [BLUE]}, "audience.node", "audience must hold exactly one key"),
-        (BLUE | OPTED_IN, "audience.node", "audience must hold exactly one key"),
+        ({}, "audience.node", "audience must have exactly one key"),
+        ({"AND": [BLUE], "OR": [BLUE]}, "audience.node", "audience must have exactly one key"),
+        (BLUE | OPTED_IN, "audience.node", "audience must have exactly one key"),
         ({"AND": []}, "audience.node", "audience.AND must be an array with at least one filter"),
         ({"OR": BLUE}, "audience.node", "audience.OR must be an array"),
         ({"and": [BLUE]}, "audience.filter", "audience must be AND, OR or one of"),
@@ -64,7 +64,7 @@ def test_takes_what_braze_documents(tree: dict[str, Any]) -> None:
         ({"last_used_app": {"comparison": "is", "value": "2026-01-01"}}, "vocabulary", "after or before"),
     ],
 )
-def test_refuses_a_tree_with_one_fault(tree: Any, rule: str, sentence: str) -> None:
+def test_refuses_a_tree_with_one_invalid_node(tree: Any, rule: str, sentence: str) -> None:
     [(broken, said)] = audience(tree, "audience")
     assert broken == rule
     assert sentence in said

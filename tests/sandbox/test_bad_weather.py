@@ -1,4 +1,4 @@
-"""What a client meets in each weather, over real connections."""
+"""Tests of each weather over real connections."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Fate:
-    """A climate in which every request meets the same fate."""
+    """Make every request meet the same fate."""
     fate: Fate = request.param
     monkeypatch.setitem(CLIMATES, "calm", Climate(chances={fate: 1.0}))  # type: ignore[misc]
     return fate
 
 
 async def answers_of(sandbox: Sandbox, count: int) -> list[httpx.Response | httpx.TransportError]:
-    """What becomes of ``count`` requests, one after the other, of one recipient each."""
+    """Send ``count`` requests of one recipient each, one after the other, and return their outcomes."""
     seen: list[httpx.Response | httpx.TransportError] = []
     async with loopback_client(base_url=sandbox.url, headers=HEADERS) as client:
         for number in range(count):
@@ -39,14 +39,14 @@ async def answers_of(sandbox: Sandbox, count: int) -> list[httpx.Response | http
 
 
 async def raw_answer(sandbox: Sandbox) -> bytes:
-    """All bytes until the end of the connection; raises :class:`ConnectionResetError` on a reset."""
+    """Return all bytes until the end of the connection; raise :class:`ConnectionResetError` on a reset."""
     async with connected(sandbox) as (reader, writer):
         writer.write(whole())
         return await reader.read()
 
 
 @pytest.mark.parametrize("always", [Fate.CLOSED], indirect=True)
-async def test_an_answer_may_never_come(always: Fate) -> None:
+async def test_an_answer_may_never_arrive(always: Fate) -> None:
     async with Sandbox() as sandbox:
         assert await raw_answer(sandbox) == b""
         assert sandbox.ledger.accepted_requests == 1
@@ -54,7 +54,7 @@ async def test_an_answer_may_never_come(always: Fate) -> None:
 
 
 @pytest.mark.parametrize("always", [Fate.RESET], indirect=True)
-async def test_a_connection_may_be_reset_after_the_request_was_taken(always: Fate) -> None:
+async def test_a_connection_may_be_reset_after_the_request_was_accepted(always: Fate) -> None:
     async with Sandbox() as sandbox:
         with pytest.raises(ConnectionResetError):
             await raw_answer(sandbox)
@@ -89,7 +89,7 @@ async def test_an_answer_may_end_inside_its_body(always: Fate) -> None:
 
 
 @pytest.mark.parametrize("always", [Fate.ERROR, Fate.UNAVAILABLE], indirect=True)
-async def test_braze_itself_may_fail_in_json_and_takes_nothing(always: Fate) -> None:
+async def test_an_error_from_braze_itself_is_json_and_nothing_is_accepted(always: Fate) -> None:
     async with Sandbox() as sandbox:
         [answer] = await answers_of(sandbox, 1)
     assert isinstance(answer, httpx.Response)
@@ -100,7 +100,7 @@ async def test_braze_itself_may_fail_in_json_and_takes_nothing(always: Fate) -> 
 
 
 @pytest.mark.parametrize("always", [Fate.BAD_GATEWAY, Fate.GATEWAY_TIMEOUT], indirect=True)
-async def test_a_gateway_speaks_html_and_leaves_open_what_was_taken(always: Fate) -> None:
+async def test_an_error_from_a_gateway_is_html_and_the_request_may_be_accepted(always: Fate) -> None:
     async with Sandbox() as sandbox:
         [answer] = await answers_of(sandbox, 1)
     assert isinstance(answer, httpx.Response)
@@ -118,7 +118,7 @@ async def test_calm_answers_everything() -> None:
     assert len(sandbox.ledger.recipients) == 70
 
 
-async def test_slow_takes_the_request_first_and_answers_later() -> None:
+async def test_slow_accepts_the_request_first_and_answers_later() -> None:
     async with (
         Sandbox(weather="slow", latency_s=60) as sandbox,
         loopback_client(base_url=sandbox.url, headers=HEADERS, timeout=0.1) as client,
@@ -153,14 +153,14 @@ async def test_throttled_refuses_with_429_until_the_window_ends() -> None:
         assert getattr(after, "status_code", None) == 201
 
 
-async def test_a_narrower_limit_than_the_weathers_stays() -> None:
+async def test_a_lower_limit_than_the_weathers_is_kept() -> None:
     async with Sandbox(weather="throttled", limit=5, clock=SetClock()) as sandbox:
         answers = await answers_of(sandbox, 6)
     assert sum(getattr(answer, "status_code", None) == 201 for answer in answers) <= 5
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_lost_answers_takes_everything_and_loses_an_answer_early(seed: int) -> None:
+async def test_lost_answers_accepts_everything_and_loses_an_answer_early(seed: int) -> None:
     async with Sandbox(weather="lost-answers", seed=seed) as sandbox:
         answers = await answers_of(sandbox, 60)
     lost = [answer for answer in answers if isinstance(answer, httpx.TransportError)]
@@ -170,14 +170,14 @@ async def test_lost_answers_takes_everything_and_loses_an_answer_early(seed: int
     assert sum(sandbox.ledger.outcomes.get(fate, 0) for fate in LOST) == len(lost)
 
 
-async def test_an_outage_resets_everyone_refuses_connections_and_passes(
+async def test_an_outage_resets_and_refuses_connections_and_then_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(CLIMATES, "outage", Climate(dark_at=(4, 4), dark_s=(0.3, 0.3)))  # type: ignore[misc]
     async with Sandbox(weather="outage") as sandbox, connected(sandbox) as (bystander, _):
         answers = await answers_of(sandbox, 5)
         assert [isinstance(answer, httpx.Response) for answer in answers] == [True] * 4 + [False]
-        assert sandbox.ledger.accepted_requests == 5  # the last was taken: only its answer is missing
+        assert sandbox.ledger.accepted_requests == 5  # the last was accepted, only its answer is missing
         assert sandbox.ledger.outcomes == {"201": 4, Fate.DARK: 1}
         with pytest.raises(ConnectionResetError):
             await bystander.read()
@@ -193,7 +193,7 @@ async def test_an_outage_resets_everyone_refuses_connections_and_passes(
         assert sandbox.ledger.requests == 6
 
 
-async def test_leaving_during_an_outage_frees_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_the_sandbox_during_an_outage_frees_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CLIMATES, "outage", Climate(dark_at=(0, 0), dark_s=(600, 600)))  # type: ignore[misc]
     async with Sandbox(weather="outage") as sandbox:
         await answers_of(sandbox, 1)
@@ -202,8 +202,8 @@ async def test_leaving_during_an_outage_frees_the_port(monkeypatch: pytest.Monke
         assert isinstance(answer, httpx.Response)
 
 
-async def test_a_storm_never_tells_a_client_anything_that_is_not_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """201 means taken, a refusal in Braze's JSON means not taken; only silence and gateways leave it open."""
+async def test_answers_in_a_storm_are_always_correct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """201 means accepted, an error in Braze's JSON means not accepted; no answer or a gateway's means unknown."""
     storm = CLIMATES["storm"]
     rough = Climate(
         chances={fate: 5 * chance for fate, chance in storm.chances.items()},
@@ -214,16 +214,16 @@ async def test_a_storm_never_tells_a_client_anything_that_is_not_so(monkeypatch:
         limit=100,
         window_s=1.0,
     )
-    ticks = count(1_800_000_000.0, 0.1)  # a window of a few requests, whatever the machine's speed
+    ticks = count(1_800_000_000.0, 0.1)  # a window of a few requests, independent of the machine's speed
     clock = ticks.__next__
     monkeypatch.setitem(CLIMATES, "storm", rough)  # type: ignore[misc]
-    told: dict[str, int | None] = {}
+    seen: dict[str, int | None] = {}
 
     async def status_of(client: httpx.AsyncClient, name: str) -> int | None:
         while True:
             try:
                 return (await client.post(CAMPAIGN_PATH, json=campaign(*users(1, name)))).status_code
-            except httpx.ConnectError:  # dark: the request was never sent
+            except httpx.ConnectError:  # outage: the request was never sent
                 await asyncio.sleep(0.02)
             except httpx.TransportError:
                 return None
@@ -234,17 +234,17 @@ async def test_a_storm_never_tells_a_client_anything_that_is_not_so(monkeypatch:
             async with loopback_client(base_url=sandbox.url, headers=HEADERS) as client:
                 for number in range(40):
                     name = f"w{worker}-{number}-"
-                    told[name] = await status_of(client, name)
+                    seen[name] = await status_of(client, name)
 
         await asyncio.gather(*(send(worker) for worker in range(10)))
     taken = {key.removeprefix("external_user_id:").removesuffix("-0") + "-" for key in sandbox.ledger.recipients}
-    assert len(told) == 400
-    assert {None, 201, 429, 500, 503, 502, 504} <= set(told.values())
-    for name, status in told.items():
+    assert len(seen) == 400
+    assert {None, 201, 429, 500, 503, 502, 504} <= set(seen.values())
+    for name, status in seen.items():
         if status == 201 or status == 504:
             assert name in taken
         elif status is not None:
             assert name not in taken
-    assert any(name in taken for name, status in told.items() if status is None)
-    assert any(name not in taken for name, status in told.items() if status is None)
+    assert any(name in taken for name, status in seen.items() if status is None)
+    assert any(name not in taken for name, status in seen.items() if status is None)
     assert sandbox.ledger.twice() == {}

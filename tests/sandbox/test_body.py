@@ -28,7 +28,7 @@ def _reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @given(JSON)
-def test_reads_what_json_writes_in_either_spelling(value: Any) -> None:
+def test_parses_what_json_writes_in_either_form(value: Any) -> None:
     assert parse(json.dumps(value).encode()) == value
     assert parse(compact(value)) == value
 
@@ -37,8 +37,8 @@ def test_reads_what_json_writes_in_either_spelling(value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b'{"a":1,"a":2}', "the key 'a' stands twice"),
-        (b'{"recipients":[{"email":"x","email":"x"}]}', "the key 'email' stands twice"),
+        (b'{"a":1,"a":2}', "the key 'a' occurs twice"),
+        (b'{"recipients":[{"email":"x","email":"x"}]}', "the key 'email' occurs twice"),
         (b'{"a":NaN}', "NaN is not JSON"),
         (b'{"a":Infinity}', "Infinity is not JSON"),
         (b'{"a":-Infinity}', "-Infinity is not JSON"),
@@ -54,7 +54,7 @@ def test_reads_what_json_writes_in_either_spelling(value: Any) -> None:
         (b"", "at character 0"),
     ],
 )
-def test_refuses_what_is_not_json(text: bytes, reason: str) -> None:
+def test_refuses_invalid_json(text: bytes, reason: str) -> None:
     with pytest.raises(BadSyntaxError, match=reason):
         parse(text)
 
@@ -70,7 +70,7 @@ def test_refuses_what_is_not_json(text: bytes, reason: str) -> None:
         (b"null", None),
     ],
 )
-def test_keeps_numbers_and_characters_as_they_are(text: bytes, value: Any) -> None:
+def test_keeps_numbers_and_characters_unchanged(text: bytes, value: Any) -> None:
     assert parse(text) == value
 
 

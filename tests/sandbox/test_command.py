@@ -28,9 +28,9 @@ def test_prints_its_url_first_and_stops_cleanly_on_a_signal(number: signal.Signa
     assert len(list(read_ledger(path))) == 1
 
 
-def test_says_why_it_cannot_start() -> None:
+def test_prints_why_it_cannot_start() -> None:
     with Command() as first, Command("--port", first.url.rpartition(":")[2]) as second:
         _, err = second.process.communicate(timeout=20)
     assert second.process.returncode == 2
-    assert err.startswith("the sandbox can't start: ")
+    assert err.startswith("the sandbox cannot start: ")
     assert "Traceback" not in err

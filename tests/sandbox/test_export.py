@@ -30,7 +30,7 @@ async def send(sandbox: Sandbox, path: str, body: dict[str, Any]) -> None:
         assert (await client.post(path, json=body)).status_code == 201
 
 
-async def test_tells_what_each_kind_of_user_received_and_when_last() -> None:
+async def test_returns_what_each_kind_of_user_received_and_when() -> None:
     clock = SetClock(1_800_000_000.0)
     received = [
         {
@@ -61,7 +61,7 @@ async def test_tells_what_each_kind_of_user_received_and_when_last() -> None:
     }
 
 
-async def test_tells_canvases_apart_from_campaigns() -> None:
+async def test_distinguishes_canvases_from_campaigns() -> None:
     async with Sandbox(clock=SetClock(1_800_000_000.0)) as sandbox:
         await send(sandbox, CANVAS_PATH, canvas())
         [user] = (await ask(sandbox, external_ids=["u1"])).json()["users"]
@@ -78,21 +78,21 @@ async def test_tells_canvases_apart_from_campaigns() -> None:
     }
 
 
-async def test_a_user_never_sent_to_has_received_nothing() -> None:
+async def test_an_unknown_user_has_received_nothing() -> None:
     async with Sandbox() as sandbox:
         answer = await ask(sandbox, external_ids=["nobody"])
     assert answer.json()["users"] == [{"external_id": "nobody"}]
     assert answer.json()["invalid_user_ids"] == []
 
 
-async def test_gives_only_the_fields_that_were_asked_for() -> None:
+async def test_returns_only_the_requested_fields() -> None:
     async with Sandbox() as sandbox:
         await send(sandbox, CAMPAIGN_PATH, campaign())
         answer = await ask(sandbox, external_ids=["u1"], fields_to_export=["external_id", "purchases"])
     assert answer.json()["users"] == [{"external_id": "u1"}]
 
 
-async def test_tells_the_truth_about_an_answer_that_was_lost() -> None:
+async def test_includes_a_message_whose_answer_was_lost() -> None:
     async with (
         Sandbox(weather="lost-answers") as sandbox,
         loopback_client(base_url=sandbox.url, headers=HEADERS) as client,
@@ -116,22 +116,22 @@ async def test_tells_the_truth_about_an_answer_that_was_lost() -> None:
             {"external_ids": ["u"] * 50, "user_aliases": [ALIAS]},
             "The max number of ids per request was exceeded",
         ),
-        ({"external_ids": ["u1"], "fields_to_export": []}, "body.fields_to_export must hold at least 1"),
+        ({"external_ids": ["u1"], "fields_to_export": []}, "body.fields_to_export must have at least 1 element"),
         ({"external_ids": "u1"}, "body.external_ids must be an array"),
-        ({"external_ids": [1]}, "body.external_ids[0] must be a string that is not empty"),
+        ({"external_ids": [1]}, "body.external_ids[0] must be a non-empty string"),
         ({"user_aliases": [{"alias_name": "n"}]}, "body.user_aliases[0].alias_label is required"),
         ({"email_address": ["ann@example.com"]}, "body.email_address must be a string"),
         ({"emails": []}, "body has a field that Braze does not know: 'emails'"),
         ({}, "No identifiers: external_ids, user_aliases, email_address or braze_id"),
     ],
 )
-async def test_refuses_a_question_that_is_wrong(body: dict[str, Any], message: str) -> None:
+async def test_refuses_an_invalid_request(body: dict[str, Any], message: str) -> None:
     async with Sandbox() as sandbox:
         answer = await ask(sandbox, **body)
     assert (answer.status_code, answer.json()) == (400, {"message": message})
 
 
-async def test_needs_fields_to_export() -> None:
+async def test_requires_fields_to_export() -> None:
     async with (
         Sandbox() as sandbox,
         loopback_client(base_url=sandbox.url, headers=HEADERS) as client,
@@ -141,7 +141,7 @@ async def test_needs_fields_to_export() -> None:
     assert answer.json() == {"message": "body.fields_to_export is required"}
 
 
-async def test_has_a_rate_limit_of_its_own() -> None:
+async def test_has_a_separate_rate_limit() -> None:
     async with Sandbox(export_limit=2, limit=1, clock=SetClock()) as sandbox:
         await send(sandbox, CAMPAIGN_PATH, campaign(*users(1)))
         answers = [await ask(sandbox, external_ids=["u1"]) for _ in range(3)]

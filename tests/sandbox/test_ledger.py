@@ -31,7 +31,7 @@ def acceptance(
     )
 
 
-def test_counts_who_was_sent_what() -> None:
+def test_counts_messages_per_person() -> None:
     ledger = Ledger()
     ledger.accept(acceptance("a", "b", dispatch_id="d1"))
     ledger.accept(acceptance("b", "c", dispatch_id="d2"))
@@ -41,7 +41,7 @@ def test_counts_who_was_sent_what() -> None:
     assert ledger.dispatches == {"d1": 2, "d2": 2, "d3": 1}
 
 
-def test_twice_means_the_same_campaign_twice() -> None:
+def test_twice_counts_only_repeats_of_the_same_campaign() -> None:
     ledger = Ledger()
     ledger.accept(acceptance("a", "b", target_id="c1"))
     ledger.accept(acceptance("b", target_id="c2"))
@@ -61,7 +61,7 @@ def test_keeps_the_last_time_of_each_campaign() -> None:
     assert ledger.received("b") == []
 
 
-def test_keeps_only_counts_when_asked_to() -> None:
+def test_keeps_only_counts_without_keep_recipients() -> None:
     ledger = Ledger(keep_recipients=False)
     ledger.accept(acceptance("a", "b"))
     assert (ledger.accepted_requests, ledger.accepted_recipients) == (1, 2)
@@ -71,14 +71,14 @@ def test_keeps_only_counts_when_asked_to() -> None:
     assert facts["accepted_more_than_once"] is None
 
 
-def test_two_people_never_share_a_key() -> None:
+def test_different_people_never_share_a_key() -> None:
     aliases = [("a:b", "c"), ("a", "b:c"), ("a\\", "b:c"), ("a\\:b", "c")]
     keys = {user_key("user_alias", {"alias_label": label, "alias_name": name}) for label, name in aliases}
     keys |= {user_key("email", "x@example.com"), user_key("external_user_id", "x@example.com")}
     assert len(keys) == len(aliases) + 2
 
 
-def test_a_line_says_all_of_an_acceptance() -> None:
+def test_a_line_contains_the_whole_acceptance() -> None:
     whole = Acceptance(
         at=1_800_000_000.125,
         target="canvas_id",
@@ -95,7 +95,7 @@ def test_a_line_says_all_of_an_acceptance() -> None:
     assert Acceptance.from_line(line) == whole
 
 
-def test_a_file_is_private_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+def test_a_file_is_private_and_is_continued(tmp_path: Path) -> None:
     path = tmp_path / "ledger.ndjson"
     first = Ledger(path)
     first.accept(acceptance("a", dispatch_id="d1"))
@@ -109,7 +109,7 @@ def test_a_file_is_private_and_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert second.twice() == {"a": 2}
 
 
-def test_a_line_torn_by_a_crash_is_no_acceptance_and_is_cut_off(tmp_path: Path) -> None:
+def test_a_line_cut_off_by_a_crash_is_not_an_acceptance_and_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "ledger.ndjson"
     ledger = Ledger(path)
     ledger.accept(acceptance("a", dispatch_id="d1"))
@@ -125,7 +125,7 @@ def test_a_line_torn_by_a_crash_is_no_acceptance_and_is_cut_off(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [b"my only copy", b"row,name\n1,x\n", b'{"at":"2026-01-01T00:00:00Z"}\n'])
-def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_ledger_is_refused_and_not_changed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="is not a ledger file"):
@@ -133,13 +133,13 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, cont
     assert path.read_bytes() == content
 
 
-def test_what_cannot_be_written_is_not_accepted(tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_recorded_is_not_accepted(tmp_path: Path) -> None:
     path = tmp_path / "ledger.ndjson"
     ledger = Ledger(path)
     ledger.accept(acceptance("a", dispatch_id="d1"))
     before = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))  # room for a part of the next line
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))  # space for a part of the next line
     try:
         with pytest.raises(OSError):
             ledger.accept(acceptance("b", dispatch_id="d2"))
@@ -152,9 +152,9 @@ def test_what_cannot_be_written_is_not_accepted(tmp_path: Path) -> None:
     assert [each.dispatch_id for each in read_ledger(path)] == ["d1", "d3"]
 
 
-def test_whatever_was_answered_is_in_the_file_after_a_kill(tmp_path: Path) -> None:
+def test_every_answered_request_is_in_the_file_after_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "ledger.ndjson"
-    told: list[str] = []
+    answered: list[str] = []
     enough = threading.Event()
 
     def send(worker: int) -> None:
@@ -164,8 +164,8 @@ def test_whatever_was_answered_is_in_the_file_after_a_kill(tmp_path: Path) -> No
                     answer = client.post(CAMPAIGN_PATH, json=campaign(*users(3, f"w{worker}-{number}-")))
                 except httpx.TransportError:
                     return
-                told.append(answer.json()["dispatch_id"])
-                if len(told) >= 60:
+                answered.append(answer.json()["dispatch_id"])
+                if len(answered) >= 60:
                     enough.set()
 
     with Command("--ledger-file", str(path)) as sandbox:
@@ -177,9 +177,9 @@ def test_whatever_was_answered_is_in_the_file_after_a_kill(tmp_path: Path) -> No
         for worker in workers:
             worker.join()
     written = {each.dispatch_id: each for each in read_ledger(path)}
-    assert len(told) == len(set(told))
-    assert set(told) <= set(written)
-    assert len(written) - len(told) <= 4  # at most one taken and untold for each worker
+    assert len(answered) == len(set(answered))
+    assert set(answered) <= set(written)
+    assert len(written) - len(answered) <= 4  # at most one accepted but unanswered request per worker
     with Command("--ledger-file", str(path)) as sandbox:
         facts = httpx.get(f"{sandbox.url}/_sandbox/ledger").json()
     assert facts["accepted_requests"] == len(written)

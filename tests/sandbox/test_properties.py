@@ -1,4 +1,4 @@
-"""Any valid recipient passes; one broken rule anywhere gives 400 and names the recipient."""
+"""Property tests: any valid recipient is accepted; one broken rule anywhere gives a 400 that names the recipient."""
 
 from __future__ import annotations
 

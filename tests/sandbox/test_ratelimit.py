@@ -11,7 +11,7 @@ from .samples import SetClock
 HOUR = 1_800_000_000.0  # a full hour of the UTC clock
 
 
-def test_grants_the_limit_and_not_one_more() -> None:
+def test_grants_exactly_the_limit() -> None:
     limit = RateLimit(3, 3600, SetClock(HOUR + 60))
     allowances = [limit.take() for _ in range(5)]
     assert [allowance.granted for allowance in allowances] == [True, True, True, False, False]
@@ -20,7 +20,7 @@ def test_grants_the_limit_and_not_one_more() -> None:
     assert allowances[-1].retry_after_s == 3540
 
 
-def test_the_window_begins_anew_on_the_clock_hour() -> None:
+def test_the_window_resets_on_the_full_hour() -> None:
     clock = SetClock(HOUR + 3599.9)
     limit = RateLimit(1, 3600, clock)
     assert limit.take().granted
@@ -29,7 +29,7 @@ def test_the_window_begins_anew_on_the_clock_hour() -> None:
     assert limit.take().granted
 
 
-def test_names_the_headers_in_lower_case_and_retry_after_only_when_refused() -> None:
+def test_headers_are_in_lower_case_with_retry_after_only_when_refused() -> None:
     limit = RateLimit(1, 60, SetClock(HOUR + 20.5))
     assert limit.take().headers() == [
         (b"x-ratelimit-limit", b"1"),
@@ -39,14 +39,14 @@ def test_names_the_headers_in_lower_case_and_retry_after_only_when_refused() -> 
     assert limit.take().headers()[-1] == (b"retry-after", b"40")
 
 
-def test_looking_costs_nothing() -> None:
+def test_looking_does_not_count() -> None:
     limit = RateLimit(1, 60, SetClock())
     assert limit.look().remaining == 1
     assert limit.look().remaining == 1
     assert limit.take().granted
 
 
-def test_others_can_take_the_rest_of_a_window_but_not_of_the_next() -> None:
+def test_others_can_use_up_the_rest_of_a_window_but_not_the_next() -> None:
     clock = SetClock(HOUR)
     limit = RateLimit(100, 2, clock)
     limit.empty()
@@ -56,7 +56,7 @@ def test_others_can_take_the_rest_of_a_window_but_not_of_the_next() -> None:
 
 
 @pytest.mark.parametrize(("limit", "window_s"), [(0, 60), (1, 0), (1, -1)])
-def test_refuses_a_limit_that_lets_nothing_pass(limit: int, window_s: float) -> None:
+def test_refuses_a_limit_that_allows_no_request(limit: int, window_s: float) -> None:
     with pytest.raises(ValueError, match="at least one request"):
         RateLimit(limit, window_s, SetClock())
 
@@ -66,7 +66,7 @@ def test_refuses_a_limit_that_lets_nothing_pass(limit: int, window_s: float) -> 
     window_s=st.sampled_from([0.5, 1, 2, 60, 3600]),
     steps=st.lists(st.floats(0, 30), max_size=60),
 )
-def test_never_grants_more_than_the_limit_in_a_window_and_never_invites_too_early(
+def test_never_exceeds_the_limit_in_a_window_and_never_reports_a_reset_too_early(
     limit: int, window_s: float, steps: list[float]
 ) -> None:
     clock = SetClock(HOUR)

@@ -1,4 +1,4 @@
-"""One test for each rule: a valid request is broken in exactly that place."""
+"""Rules of the sandbox: each test case breaks one rule of a valid request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AUDIENCE = {
         {"campaign_id": "c", "broadcast": True, "audience": AUDIENCE},
     ],
 )
-def test_takes_what_braze_documents_for_campaigns(body: dict[str, Any]) -> None:
+def test_accepts_documented_campaign_requests(body: dict[str, Any]) -> None:
     assert violations(body, CAMPAIGN) == []
 
 
@@ -53,7 +53,7 @@ def test_takes_what_braze_documents_for_campaigns(body: dict[str, Any]) -> None:
         {"canvas_id": "c", "broadcast": True},
     ],
 )
-def test_takes_what_braze_documents_for_canvases(body: dict[str, Any]) -> None:
+def test_accepts_documented_canvas_requests(body: dict[str, Any]) -> None:
     assert violations(body, CANVAS) == []
 
 
@@ -62,16 +62,16 @@ def test_takes_what_braze_documents_for_canvases(body: dict[str, Any]) -> None:
     [
         ([], "type", "the body must be an object"),
         ({"recipients": [USER]}, "required", "campaign_id is required"),
-        (campaign(campaign_id=""), "type", "campaign_id must be a string that is not empty"),
-        (campaign(campaign_id=7), "type", "campaign_id must be a string"),
-        (campaign(send_id=7), "type", "send_id must be a string"),
+        (campaign(campaign_id=""), "type", "campaign_id must be a non-empty string"),
+        (campaign(campaign_id=7), "type", "campaign_id must be a non-empty string"),
+        (campaign(send_id=7), "type", "send_id must be a non-empty string"),
         (campaign(trigger_properties=""), "type", "trigger_properties must be an object"),
         (campaign(broadcast="false"), "type", "broadcast must be true or false"),
-        (campaign(broadcast=True), "broadcast", "recipients can't be included when broadcast is true"),
+        (campaign(broadcast=True), "broadcast", "recipients cannot be included when broadcast is true"),
         (
             {"campaign_id": "c", "broadcast": True, "attachments": [{"file_name": "f", "url": "u"}]},
             "broadcast",
-            "attachments can't be included when broadcast is true",
+            "attachments cannot be included when broadcast is true",
         ),
         ({"campaign_id": "c"}, "no_recipients", "broadcast must be true when recipients is omitted"),
         ({"campaign_id": "c", "broadcast": False}, "no_recipients", "broadcast must be true"),
@@ -103,10 +103,10 @@ def test_refuses_a_request_that_breaks_one_rule(body: Any, rule: str, sentence: 
         (USER | MAIL, "one_identifier", "exactly one of"),
         (USER | ALIAS, "one_identifier", "exactly one of"),
         (USER | {"braze_id": "b"}, "one_identifier", "exactly one of"),
-        ({"external_user_id": ""}, "type", "external_user_id must be a string that is not empty"),
-        ({"external_user_id": 17}, "type", "external_user_id must be a string"),
-        ({"external_user_id": None}, "type", "external_user_id must be a string"),
-        ({"braze_id": 17}, "type", "braze_id must be a string"),
+        ({"external_user_id": ""}, "type", "external_user_id must be a non-empty string"),
+        ({"external_user_id": 17}, "type", "external_user_id must be a non-empty string"),
+        ({"external_user_id": None}, "type", "external_user_id must be a non-empty string"),
+        ({"braze_id": 17}, "type", "braze_id must be a non-empty string"),
         ({"user_alias": "n"}, "type", "user_alias must be an object"),
         ({"user_alias": {"alias_name": "n"}}, "required", "user_alias.alias_label is required"),
         ({"user_alias": {"alias_label": "l"}}, "required", "user_alias.alias_name is required"),
@@ -117,9 +117,9 @@ def test_refuses_a_request_that_breaks_one_rule(body: Any, rule: str, sentence: 
         (MAIL | {"email": "ann @example.com"}, "email", "email must be an e-mail address"),
         ({"email": "ann@example.com"}, "prioritization", "prioritization is required when using email"),
         (MAIL | {"prioritization": "identified"}, "type", "prioritization must be an array"),
-        (MAIL | {"prioritization": []}, "prioritization", "one word, or one of each pair"),
-        (MAIL | {"prioritization": ["newest"]}, "vocabulary", "prioritization takes identified"),
-        (MAIL | {"prioritization": [["identified"]]}, "vocabulary", "prioritization takes identified"),
+        (MAIL | {"prioritization": []}, "prioritization", "one value, or one of each pair"),
+        (MAIL | {"prioritization": ["newest"]}, "vocabulary", "prioritization accepts identified"),
+        (MAIL | {"prioritization": [["identified"]]}, "vocabulary", "prioritization accepts identified"),
         (MAIL | {"prioritization": ["identified", "unidentified"]}, "prioritization", "one of each pair"),
         (MAIL | {"prioritization": ["identified", "identified"]}, "prioritization", "one of each pair"),
         (
@@ -131,18 +131,18 @@ def test_refuses_a_request_that_breaks_one_rule(body: Any, rule: str, sentence: 
         (USER | {"trigger_properties": None}, "type", "trigger_properties must be an object"),
         (USER | {"send_to_existing_only": "true"}, "type", "send_to_existing_only must be true or false"),
         (USER | {"send_to_existing_only": False}, "existing_only_attributes", "attributes is required"),
-        (ALIAS | {"send_to_existing_only": True}, "existing_only_alias", "can't be used with user_alias"),
+        (ALIAS | {"send_to_existing_only": True}, "existing_only_alias", "cannot be used with user_alias"),
         (
             ALIAS | {"send_to_existing_only": False, "attributes": {}},
             "existing_only_alias",
-            "can't be used with user_alias",
+            "cannot be used with user_alias",
         ),
         (USER | {"attributes": []}, "type", "attributes must be an object"),
         (USER | {"first_name": "Ann"}, "unknown_field", "'first_name'"),
         (USER | {"canvas_entry_properties": {}}, "unknown_field", "'canvas_entry_properties'"),
     ],
 )
-def test_refuses_a_recipient_that_breaks_one_rule_and_says_which(recipient: Any, rule: str, sentence: str) -> None:
+def test_refuses_a_recipient_that_breaks_one_rule_and_names_it(recipient: Any, rule: str, sentence: str) -> None:
     [violation] = violations(campaign(USER, USER, recipient, USER), CAMPAIGN)
     assert (violation.rule, violation.index) == (rule, 2)
     assert violation.sentence.startswith("recipients[2]")
@@ -150,7 +150,7 @@ def test_refuses_a_recipient_that_breaks_one_rule_and_says_which(recipient: Any,
 
 
 @pytest.mark.parametrize("name", ["canvas_entry_properties", "context"])
-def test_canvas_properties_may_have_50_kb_and_no_byte_more(name: str) -> None:
+def test_canvas_properties_may_have_at_most_50_kb(name: str) -> None:
     def of_bytes(size: int) -> dict[str, str]:
         return {"é": "x" * (size - len('{"é":""}'.encode()))}
 
@@ -165,7 +165,7 @@ def test_canvas_properties_may_have_50_kb_and_no_byte_more(name: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["send_id", "attachments", "trigger_properties", "campaign_id"])
-def test_a_canvas_takes_no_field_of_campaigns(field: str) -> None:
+def test_a_canvas_refuses_fields_of_campaigns(field: str) -> None:
     [violation] = violations(canvas(**{field: "x"}), CANVAS)
     assert violation.rule == "unknown_field"
 
@@ -188,7 +188,7 @@ def test_never_quotes_a_value() -> None:
     assert not any(secret in violation.sentence for violation in found)
 
 
-def test_answers_instead_of_breaking_on_deep_nesting() -> None:
+def test_refuses_deep_nesting_instead_of_failing() -> None:
     nested: Any = "end"
     for _ in range(5_000):
         nested = {"x": nested}

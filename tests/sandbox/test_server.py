@@ -1,4 +1,4 @@
-"""The answers, over real connections on loopback."""
+"""Answers of the sandbox over real connections on loopback."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_accepts_a_campaign_and_a_canvas_with_a_dispatch_id_each() -> None
     assert list(sandbox.ledger.dispatches) == [answer.json()["dispatch_id"] for answer in answers]
 
 
-async def test_sends_one_message_to_a_person_who_stands_in_a_request_twice() -> None:
+async def test_sends_one_message_to_a_person_who_occurs_twice_in_a_request() -> None:
     async with Sandbox() as sandbox:
         await post(sandbox, campaign(*users(3), *users(2)))
         assert sandbox.ledger.recipients == {f"external_user_id:u{number}": 1 for number in range(3)}
@@ -70,7 +70,7 @@ async def test_a_refused_request_names_the_recipient_and_sends_nothing() -> None
     assert sandbox.ledger.outcomes == {"400": 1}
 
 
-async def test_a_fault_of_the_request_itself_has_no_index() -> None:
+async def test_a_violation_by_the_request_itself_has_no_index() -> None:
     async with Sandbox() as sandbox:
         answer = await post(sandbox, campaign(*users(51)))
     sentence = "The max number of external_ids and aliases per request was exceeded"
@@ -81,21 +81,21 @@ async def test_a_fault_of_the_request_itself_has_no_index() -> None:
     ("body", "message"),
     [
         (b'{"campaign_id":', "Bad syntax: "),
-        (b'{"campaign_id":"a","campaign_id":"b"}', "Bad syntax: the key 'campaign_id' stands twice"),
+        (b'{"campaign_id":"a","campaign_id":"b"}', "Bad syntax: the key 'campaign_id' occurs twice"),
         (b'{"campaign_id":"a","recipients":[{"x":NaN}]}', "Bad syntax: NaN is not JSON"),
         (b"[]", "the body must be an object"),
         (b"null", "the body must be an object"),
         (b"", "Bad syntax: "),
     ],
 )
-async def test_a_body_that_is_no_request_is_refused(body: bytes, message: str) -> None:
+async def test_an_invalid_body_is_refused(body: bytes, message: str) -> None:
     async with Sandbox() as sandbox, client_of(sandbox) as client:
         answer = await client.post(CAMPAIGN_PATH, content=body)
     assert answer.status_code == 400
     assert answer.json()["message"].startswith(message)
 
 
-async def test_takes_any_key_but_an_empty_one_unless_told_which() -> None:
+async def test_accepts_any_nonempty_key_unless_keys_are_configured() -> None:
     async with Sandbox() as sandbox:
         assert (await post(sandbox, campaign())).status_code == 201
         for authorization in ("", "Bearer", "Basic c2FuZGJveA=="):
@@ -108,7 +108,7 @@ async def test_takes_any_key_but_an_empty_one_unless_told_which() -> None:
         assert sandbox.ledger.accepted_requests == 1
 
 
-async def test_takes_any_campaign_unless_told_which() -> None:
+async def test_accepts_any_campaign_unless_campaigns_are_configured() -> None:
     async with Sandbox(campaigns=["known"]) as sandbox:
         assert (await post(sandbox, campaign(campaign_id="known"))).status_code == 201
         answer = await post(sandbox, campaign(campaign_id="other"))
@@ -117,7 +117,7 @@ async def test_takes_any_campaign_unless_told_which() -> None:
         assert (answer.status_code, answer.json()) == (400, {"message": "Invalid canvas_id"})
 
 
-async def test_other_paths_methods_and_content_types() -> None:
+async def test_other_paths_methods_and_content_types_are_refused() -> None:
     async with Sandbox() as sandbox, client_of(sandbox) as client:
         unknown = await client.post("/messages/send", json=campaign())
         wrong_method = await client.get(CAMPAIGN_PATH)
@@ -136,7 +136,7 @@ async def test_other_paths_methods_and_content_types() -> None:
     assert (utf8.status_code, query.status_code) == (201, 201)
 
 
-async def test_every_answer_carries_the_rate_limit_in_lower_case_names() -> None:
+async def test_every_answer_has_the_rate_limit_headers_in_lower_case() -> None:
     clock = SetClock(1_800_000_000.0)
     async with Sandbox(limit=10, clock=clock, keys=["sandbox-key"]) as sandbox, client_of(sandbox) as client:
         answers = [
@@ -157,7 +157,7 @@ async def test_every_answer_carries_the_rate_limit_in_lower_case_names() -> None
     assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["9", "8", "8", "8", "8", "8"]
 
 
-async def test_campaigns_and_canvases_share_a_limit_and_broadcasts_have_their_own() -> None:
+async def test_campaigns_and_canvases_share_a_limit_and_broadcasts_have_a_separate_one() -> None:
     broadcast = {"campaign_id": "c", "broadcast": True}
     clock = SetClock(1_800_000_000.0)
     async with Sandbox(limit=2, window_s=10, broadcast_limit=1, clock=clock) as sandbox:
@@ -174,7 +174,7 @@ async def test_campaigns_and_canvases_share_a_limit_and_broadcasts_have_their_ow
         assert (sandbox.ledger.broadcasts, sandbox.ledger.accepted_recipients) == (1, 3)
 
 
-async def test_the_ledger_answers_with_facts() -> None:
+async def test_the_ledger_endpoint_returns_the_facts() -> None:
     async with Sandbox() as sandbox:
         await post(sandbox, campaign(*users(2), *users(1)))
         await post(sandbox, campaign(*users(1)))
@@ -195,7 +195,7 @@ async def test_the_ledger_answers_with_facts() -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_body_over_the_cap_gets_413_even_though_it_is_not_read(chunked: bool) -> None:
+async def test_a_body_over_the_limit_gets_413_although_it_is_not_read(chunked: bool) -> None:
     size = 3_000_000
 
     async def chunks() -> Any:
@@ -209,7 +209,7 @@ async def test_a_body_over_the_cap_gets_413_even_though_it_is_not_read(chunked: 
     assert sandbox.ledger.outcomes == {"413": 1, "201": 1}
 
 
-async def test_many_clients_at_once_are_all_accounted_for() -> None:
+async def test_requests_of_many_parallel_clients_are_all_recorded() -> None:
     async with Sandbox() as sandbox:
         dispatches: list[str] = []
 
@@ -227,10 +227,10 @@ async def test_many_clients_at_once_are_all_accounted_for() -> None:
     assert sorted(sandbox.ledger.dispatches) == sorted(dispatches)
 
 
-async def test_leaving_the_block_ends_open_connections_and_frees_the_port() -> None:
+async def test_the_end_of_the_block_closes_connections_and_frees_the_port() -> None:
     taken = asyncio.Event()
 
-    def clock() -> float:  # read when a request is taken: its answer is a minute away
+    def clock() -> float:  # called when a request is accepted, a minute before its answer
         taken.set()
         return 1_800_000_000.0
 

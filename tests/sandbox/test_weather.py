@@ -20,16 +20,16 @@ def test_offers_the_weathers_of_the_command_line() -> None:
 
 
 @pytest.mark.parametrize("name", WEATHERS)
-def test_the_same_seed_gives_the_same_day(name: str) -> None:
+def test_the_same_seed_gives_the_same_events(name: str) -> None:
     assert events(name, 500, seed=7) == events(name, 500, seed=7)
 
 
-def test_another_seed_gives_another_day() -> None:
+def test_another_seed_gives_other_events() -> None:
     assert events("storm", 500, seed=7) != events("storm", 500, seed=8)
 
 
-def test_a_name_that_is_no_weather_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="'fog': there are calm, slow, throttled"):
+def test_an_invalid_weather_is_refused_with_a_list_of_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match="'fog' is not a valid weather: use calm, slow, throttled"):
         Weather("fog")
 
 
@@ -50,7 +50,7 @@ def test_a_fixed_latency_replaces_the_weathers_own(name: str) -> None:
     assert {event.latency_s for event in events(name, 100, latency_s=0.25)} == {0.25}
 
 
-def test_throttled_has_a_small_window_and_others_who_empty_it() -> None:
+def test_throttled_has_a_small_window_that_others_use_up() -> None:
     assert (CLIMATES["throttled"].limit, CLIMATES["throttled"].window_s) == (60, 2.0)
     for seed in SEEDS:
         assert Fate.EMPTIED in [event.fate for event in events("throttled", 20, seed)]
@@ -76,7 +76,7 @@ def test_an_outage_comes_once_between_the_5th_and_25th_request_for_2_to_4_second
         assert {event.fate for event in day} == {Fate.ANSWERED, Fate.DARK}
 
 
-def test_a_storm_has_everything() -> None:
+def test_a_storm_has_every_kind_of_event() -> None:
     fates = Counter(event.fate for event in events("storm", 20_000))
     assert set(fates) == set(Fate)
     assert fates[Fate.DARK] == 1

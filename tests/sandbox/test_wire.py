@@ -1,4 +1,4 @@
-"""HTTP itself, byte by byte."""
+"""HTTP of the sandbox, byte by byte."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def connected(sandbox: Sandbox) -> AsyncIterator[tuple[asyncio.StreamReade
         writer.close()
 
 
-async def test_requests_sent_in_one_go_are_answered_in_order() -> None:
+async def test_pipelined_requests_are_answered_in_order() -> None:
     async with Sandbox() as sandbox, connected(sandbox) as (reader, writer):
         writer.write(whole() + whole() + whole("Connection: close"))
         answers = await reader.read()
@@ -48,7 +48,7 @@ async def test_requests_sent_in_one_go_are_answered_in_order() -> None:
     assert positions == sorted(positions)
 
 
-async def test_a_request_in_single_bytes_is_understood() -> None:
+async def test_a_request_sent_byte_by_byte_is_accepted() -> None:
     async with Sandbox() as sandbox, connected(sandbox) as (reader, writer):
         for byte in whole("Connection: close"):
             writer.write(bytes([byte]))
@@ -56,7 +56,7 @@ async def test_a_request_in_single_bytes_is_understood() -> None:
         assert (await reader.read()).startswith(b"HTTP/1.1 201 ")
 
 
-async def test_invites_the_body_of_a_client_that_waits_for_100() -> None:
+async def test_sends_100_continue_to_a_client_that_waits_for_it() -> None:
     async with Sandbox() as sandbox, connected(sandbox) as (reader, writer):
         writer.write(head(f"Content-Length: {len(BODY)}", "Expect: 100-continue", "Connection: close"))
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
@@ -70,10 +70,10 @@ async def test_a_body_that_ends_early_is_not_accepted() -> None:
         writer.write_eof()
         assert await reader.read() == b""
     assert sandbox.ledger.accepted_requests == 0
-    assert sandbox.ledger.outcomes == {"its body never arrived whole": 1}
+    assert sandbox.ledger.outcomes == {"its body was incomplete": 1}
 
 
-async def test_what_is_not_http_is_hung_up_on() -> None:
+async def test_a_connection_that_is_not_http_is_closed() -> None:
     async with Sandbox() as sandbox, connected(sandbox) as (reader, writer):
         writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n")
         assert await reader.read() == b""

@@ -1,4 +1,4 @@
-"""``export``: the results once more, from the journal."""
+"""``export``: write the results again from the journal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def export(
         typer.Option(
             "--format",
             metavar="csv|parquet|ndjson",
-            help="By the output's name, or as the run had it.",
+            help="Format. Default: from the output's name, else the run's format.",
             autocompletion=completion.among(FORMATS),
         ),
     ] = None,
@@ -36,13 +36,15 @@ def export(
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="Only rows of this status; several are joined by commas.",
+            help="Only rows with this status; separate several with commas.",
             autocompletion=completion.among(STATUSES, separator=","),
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to; - for standard output.", show_default=False),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File to write; - for standard output.", show_default=False
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     runs_dir: RunsDir = RUNS_DIR,
@@ -50,7 +52,7 @@ def export(
 ) -> None:
     """Write the results again from the journal.
 
-    Without --output and --status, the files in the run's own folder are made again. With --status alone, the rows go to
+    Without --output and --status, the files in the run's folder are written again. With --status alone, the rows go to
     standard output.
     """
     terminal.set_up(quiet=quiet)
@@ -75,7 +77,7 @@ def export(
 
 
 def _again(run: RunRef, kind: str | None) -> None:
-    """The run's own files. Needs the run to itself, since a process that sends writes them, too."""
+    """Write the run's own files. Needs exclusive access: a process that sends writes them, too."""
     from bulk_sender import journal as journals
     from bulk_sender.cli.render.layout import shown, wrapped
     from bulk_sender.reporting.account import write_files
@@ -88,7 +90,7 @@ def _again(run: RunRef, kind: str | None) -> None:
 
 
 def _usual(journal: RunReader, *, plain: bool = False) -> str:
-    """The format the run was started with; for a pipe, one that can be read line by line."""
+    """Return the format the run was started with; for a pipe, one that can be read line by line."""
     kind = str(journal.facts().format)
     return "csv" if plain and kind == "parquet" else kind
 
@@ -103,7 +105,7 @@ def _to_standard_output(journal: RunReader, kind: str, statuses: set[str] | None
     from bulk_sender.reporting.rows import RESULTS, results
 
     if kind == "parquet":
-        raise ConfigError("Parquet is written from its end: it can't go to standard output", hint="give --output FILE")
+        raise ConfigError("Parquet cannot go to standard output: it needs a file", hint="give --output FILE")
     if kind == "csv":
         terminal.data_bytes(pl.DataFrame(schema=RESULTS).write_csv().encode())
     for frame in results(journal):
@@ -129,16 +131,18 @@ def _to_file(journal: RunReader, output: Path, kind: str, statuses: set[str] | N
 
 
 def _refuse_precious(journal: RunReader, output: Path) -> None:
-    """Not even --force replaces an input of the run, or what its account rests on."""
+    """Refuse to replace an input of the run or its journal, even with --force."""
     from bulk_sender import journal as journals
 
     for path in [*map(Path, journal.facts().paths), *journals.files(journal.run)]:
         if path.exists() and output.exists() and output.samefile(path):
-            raise GuardrailError(f"{output} is the run's own {path.name}: it is never replaced", hint="choose another")
+            raise GuardrailError(
+                f"{output} is the run's own {path.name}, which is never replaced", hint="choose another file"
+            )
 
 
 def _reserve(output: Path, *, force: bool) -> bool:
-    """Make sure that nothing is replaced by mistake. True when the file was made here. Raises BulkSenderError."""
+    """Refuse to replace a file by mistake. Return True if the file is new. Raises BulkSenderError."""
     try:
         flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
         os.close(os.open(output, flags, 0o600))
@@ -147,11 +151,11 @@ def _reserve(output: Path, *, force: bool) -> bool:
         mode = output.lstat().st_mode
         if not stat.S_ISREG(mode):
             what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
-            raise GuardrailError(f"{output} is {what}: it is not written to", hint="name the file itself") from None
+            raise GuardrailError(f"{output} is {what}, which is not written to", hint="name the file itself") from None
         if not force:
             raise GuardrailError(
                 f"{output} exists", hint="choose another name, or give --force to replace it"
             ) from None
         return False
     except OSError as error:
-        raise BulkSenderError(f"{output} can't be written: {error.strerror}", hint="choose another place") from None
+        raise BulkSenderError(f"{output} cannot be written: {error.strerror}", hint="choose another place") from None

@@ -5,15 +5,17 @@ It is an operating-system lock, which ends with its process however that process
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from bulk_sender.errors import JournalError, RunHeldError
+from bulk_sender.errors import JournalError, RunHeldError, require_posix
 from bulk_sender.text.times import now
+
+require_posix()
+import fcntl  # noqa: E402
 
 LOCK = "lock"
 _TRIES = 4
