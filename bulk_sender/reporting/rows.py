@@ -18,6 +18,7 @@ from bulk_sender.journal.chunks import chunk_rejects, chunk_rows
 from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.plan import ROWS
 from bulk_sender.reporting.summary import BroadcastResult
+from bulk_sender.text.clean import CONTROLS
 
 RESULTS = pl.Schema(
     {
@@ -130,7 +131,7 @@ def _reason() -> pl.Expr:
 
 def _safe_cell(text: pl.Expr) -> pl.Expr:
     """Text that may quote a server or a cell: no control characters, and no spreadsheet takes it for a formula."""
-    plain = text.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", " ")
+    plain = text.str.replace_all(CONTROLS, " ")
     return pl.when(plain.str.contains(r"^[=+\-@]")).then(pl.lit("'") + plain).otherwise(plain)
 
 
