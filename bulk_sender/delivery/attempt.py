@@ -127,7 +127,7 @@ class Attempts:
     def _record(self, attempt: int, ended: Attempted, earlier: AttemptRef | None) -> None:
         batch = ended.batch
         records: list[Record] = [
-            AttemptOutcome.of(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
+            AttemptOutcome(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
         ]
         if earlier is not None:
             # Take back what was accepted earlier under the same dispatch_id, by a record of its own.
