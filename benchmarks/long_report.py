@@ -16,16 +16,22 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
+from bulk_sender import journal as journals
 from bulk_sender.config.model import Config
-from bulk_sender.journal.chunks import pack
-from bulk_sender.journal.sqlite.store import Journal, Statement
-from bulk_sender.planning.plan import ROWS, Planned
+from bulk_sender.journal.chunks import chunk_record
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Chunk, PlanComplete, Record
+from bulk_sender.journal.store import RunRef
+from bulk_sender.planning.batches import Planned
+from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
+from bulk_sender.reading.source import FileIdentity
 
 _START = datetime(2026, 2, 28, 10, tzinfo=UTC)
 _IN_A_CHUNK = 500
@@ -33,7 +39,8 @@ _MEASURED = """
 import json, resource, sys, time
 from pathlib import Path
 import bulk_sender as bs
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender import journal as journals
+from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting.report.page import write_report
 
 folder = Path(sys.argv[1])
@@ -41,7 +48,7 @@ started = time.process_time(), time.perf_counter()
 summary = bs.status(folder.name, runs_dir=folder.parent)
 account_s = time.process_time() - started[0]
 started = time.process_time(), time.perf_counter()
-with Journal.look(folder) as journal:
+with journals.read(RunRef.at(folder)) as journal:
     write_report(journal, summary, folder / "report.html")
 print(json.dumps({
     "account_cpu_s": round(account_s, 2),
@@ -57,35 +64,35 @@ def write_journal(folder: Path, attempts: int, rejects_in: int) -> None:
     """A run of ``attempts`` requests with 50 recipients each, at Braze's default rate."""
     folder.mkdir(mode=0o700)
     config = Config.parse({"braze": {"campaign_id": "long"}}, where="the benchmark")
-    facts = {
-        "settings": config.frozen_settings(),
-        "config": config.model_dump_json(exclude_unset=True),
-        "input": [{"name": "people.parquet", "size": 1, "sha256": "00"}],
-        "sandbox": "",
-        "format": "csv",
-        "tool": "bulk-sender",
-        "plan_complete": True,
-    }
+    facts = Facts(
+        settings=config.frozen_settings(),
+        config=config.model_dump_json(exclude_unset=True),
+        input=(FileIdentity("people.parquet", 1, "00"),),
+        paths=(),
+        sandbox="",
+        format="csv",
+        created_at=_at(0.0),
+    )
     rng = random.Random(7)
     now_s = 0.0
-    chunks = {bad: _chunk(rng, bad) for bad in (False, True)}
-    with Journal.create(folder, facts) as journal:
-        journal.write([("epoch", (1, "send", _at(0.0), 1, "host", "user"))])
+    pieces = {bad: _chunk(rng, bad) for bad in (False, True)}
+    with journals.create(RunRef.at(folder), facts) as journal:
+        journal.begin_epoch("send")
         for number in range(1, attempts // _IN_A_CHUNK + 1):
-            statements: list[Statement] = [("chunk", (number, *chunks[number % rejects_in == 0]))]
+            records: list[Record] = [replace(pieces[number % rejects_in == 0], id=number)]
             for slot in range(_IN_A_CHUNK):
                 now_s += rng.uniform(0.5, 1.5) / 69.4 + (rng.uniform(5, 60) if rng.random() < 1e-5 else 0.0)
-                statements += _request(rng, (number - 1) * _IN_A_CHUNK + slot + 1, number, slot, now_s)
-            journal.write(statements)
-        journal.write([("ending", (1, _at(now_s), "finished", "", round(now_s, 3)))])
+                records += _request(rng, (number - 1) * _IN_A_CHUNK + slot + 1, number, slot, now_s)
+            journal.write(records)
+        journal.write([PlanComplete()])
+        journal.end_epoch("finished", "", round(now_s, 3))
 
 
-def _chunk(rng: random.Random, bad: bool) -> tuple[int, int, int, int, int, int, str, bytes, bytes]:
+def _chunk(rng: random.Random, bad: bool) -> Chunk:
     valid = 50 * _IN_A_CHUNK
     rejected = 250 if bad else 0
     rows = valid + rejected
     wrong = [bad and row % 101 == 50 for row in range(rows)]
-    rejected = sum(wrong)
     frame = pl.DataFrame(
         {
             "row": range(1, rows + 1),
@@ -100,20 +107,19 @@ def _chunk(rng: random.Random, bad: bool) -> tuple[int, int, int, int, int, int,
         },
         schema=ROWS,
     )
-    packed = pack(Planned(frame, pl.DataFrame({"\x00row": []}), [], Position()))
-    return 1, rows, rows, rows - rejected, rejected, 0, "{}", *packed
+    return chunk_record(1, Planned(frame, pl.DataFrame({"\x00row": []}), [], Position()))
 
 
-def _request(rng: random.Random, number: int, chunk: int, slot: int, now_s: float) -> Iterator[Statement]:
+def _request(rng: random.Random, number: int, chunk: int, slot: int, now_s: float) -> Iterator[Record]:
     elapsed_s, draw = round(rng.lognormvariate(-2, 0.5), 4), rng.random()
     outcome = ("accepted", "accepted", 201, f"{number:032x}", "", "", 5)
     if draw < 0.0005:
         outcome = ("unknown", "unknown", None, "", "no_answer", "no answer came (ReadError)", 3)
     elif draw < 0.002:
         outcome = ("failed", "refused", 400, "", "http_400", f"refused for reason {number % 7}", 5)
-    yield "batch", (number, chunk, slot * 50, 50, None, 0)
-    yield "attempt", (number, number, 1, b"\0" * 32, _at(now_s))
-    yield "outcome", (number, number, 1, *outcome, "", elapsed_s, _at(now_s + elapsed_s))
+    yield Batch(number, chunk, slot * 50, 50)
+    yield Attempt(number, number, b"\0" * 32, _at(now_s))
+    yield AttemptOutcome(number, number, *outcome, "", elapsed_s, _at(now_s + elapsed_s))
 
 
 def _at(seconds: float) -> str:

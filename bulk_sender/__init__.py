@@ -13,92 +13,93 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bulk_sender._version import __version__
+from bulk_sender._version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from bulk_sender.config.model import Config
-    from bulk_sender.errors import (
-        BulkSenderError,
-        ConfigError,
-        CredentialError,
-        GuardrailError,
-        InputError,
-        JournalError,
-        RunHeldError,
-        RunMismatchError,
-        RunNotFoundError,
-    )
-    from bulk_sender.observe.events import Progress
-    from bulk_sender.operations.broadcast import broadcast, broadcast_async, preview_broadcast
-    from bulk_sender.operations.check import check
-    from bulk_sender.operations.inspect import explain, report, runs, status
-    from bulk_sender.operations.reconcile import Reconciliation, reconcile, reconcile_async
-    from bulk_sender.operations.resolve import resolve
-    from bulk_sender.operations.resume import resume, resume_async, retry, retry_async
-    from bulk_sender.operations.send import send, send_async
-    from bulk_sender.planning.report import CheckReport
-    from bulk_sender.reporting.summary import Summary
-    from bulk_sender.run.control import Control
-    from bulk_sender.run.folder import run_id_for
-    from bulk_sender.run.preview import Preview
+if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOMES
+    from bulk_sender.braze.receipts import Finding as Finding
+    from bulk_sender.config.model import Config as Config
+    from bulk_sender.errors import BulkSenderError as BulkSenderError
+    from bulk_sender.errors import ConfigError as ConfigError
+    from bulk_sender.errors import CredentialError as CredentialError
+    from bulk_sender.errors import GuardrailError as GuardrailError
+    from bulk_sender.errors import InputError as InputError
+    from bulk_sender.errors import InternalError as InternalError
+    from bulk_sender.errors import Interrupted as Interrupted
+    from bulk_sender.errors import JournalError as JournalError
+    from bulk_sender.errors import RunHeldError as RunHeldError
+    from bulk_sender.errors import RunMismatchError as RunMismatchError
+    from bulk_sender.errors import RunNotFoundError as RunNotFoundError
+    from bulk_sender.journal.answers import Doubt as Doubt
+    from bulk_sender.journal.facts import Format as Format
+    from bulk_sender.observe.events import Progress as Progress
+    from bulk_sender.operations.broadcast import broadcast as broadcast
+    from bulk_sender.operations.broadcast import broadcast_async as broadcast_async
+    from bulk_sender.operations.broadcast import preview_broadcast as preview_broadcast
+    from bulk_sender.operations.check import check as check
+    from bulk_sender.operations.inspect import explain as explain
+    from bulk_sender.operations.inspect import report as report
+    from bulk_sender.operations.inspect import runs as runs
+    from bulk_sender.operations.inspect import status as status
+    from bulk_sender.operations.reconcile import BatchFinding as BatchFinding
+    from bulk_sender.operations.reconcile import Reconciliation as Reconciliation
+    from bulk_sender.operations.reconcile import RowFinding as RowFinding
+    from bulk_sender.operations.reconcile import reconcile as reconcile
+    from bulk_sender.operations.reconcile import reconcile_async as reconcile_async
+    from bulk_sender.operations.resolve import resolve as resolve
+    from bulk_sender.operations.resume import resume as resume
+    from bulk_sender.operations.resume import resume_async as resume_async
+    from bulk_sender.operations.resume import retry as retry
+    from bulk_sender.operations.resume import retry_async as retry_async
+    from bulk_sender.operations.send import send as send
+    from bulk_sender.operations.send import send_async as send_async
+    from bulk_sender.planning.prepared import InputLike as InputLike
+    from bulk_sender.planning.report import CheckReport as CheckReport
+    from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
+    from bulk_sender.reporting.summary import State as State
+    from bulk_sender.reporting.summary import Summary as Summary
+    from bulk_sender.run.control import Control as Control
+    from bulk_sender.run.folder import run_id_for as run_id_for
+    from bulk_sender.run.options import BroadcastSettings as BroadcastSettings
+    from bulk_sender.run.options import CheckSettings as CheckSettings
+    from bulk_sender.run.options import Guards as Guards
+    from bulk_sender.run.options import ResumeSettings as ResumeSettings
+    from bulk_sender.run.options import RunName as RunName
+    from bulk_sender.run.options import Sandbox as Sandbox
+    from bulk_sender.run.options import SendSettings as SendSettings
+    from bulk_sender.run.options import TargetSettings as TargetSettings
+    from bulk_sender.run.options import Watch as Watch
+    from bulk_sender.run.preview import BroadcastPreview as BroadcastPreview
+    from bulk_sender.run.preview import Preview as Preview
+    from bulk_sender.run.settings import ConfigLike as ConfigLike
 
 _HOMES = {
-    "bulk_sender.config.model": "Config",
-    "bulk_sender.errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError JournalError "
-    "RunHeldError RunMismatchError RunNotFoundError",
-    "bulk_sender.observe.events": "Progress",
-    "bulk_sender.operations.broadcast": "broadcast broadcast_async preview_broadcast",
-    "bulk_sender.operations.check": "check",
-    "bulk_sender.operations.inspect": "explain report runs status",
-    "bulk_sender.operations.reconcile": "Reconciliation reconcile reconcile_async",
-    "bulk_sender.operations.resolve": "resolve",
-    "bulk_sender.operations.resume": "resume resume_async retry retry_async",
-    "bulk_sender.operations.send": "send send_async",
-    "bulk_sender.planning.report": "CheckReport",
-    "bulk_sender.reporting.summary": "Summary",
-    "bulk_sender.run.control": "Control",
-    "bulk_sender.run.folder": "run_id_for",
-    "bulk_sender.run.preview": "Preview",
+    "braze.receipts": "Finding",
+    "config.model": "Config",
+    "errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError InternalError Interrupted "
+    "JournalError RunHeldError RunMismatchError RunNotFoundError",
+    "journal.answers": "Doubt",
+    "journal.facts": "Format",
+    "observe.events": "Progress",
+    "operations.broadcast": "broadcast broadcast_async preview_broadcast",
+    "operations.check": "check",
+    "operations.inspect": "explain report runs status",
+    "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
+    "operations.resolve": "resolve",
+    "operations.resume": "resume resume_async retry retry_async",
+    "operations.send": "send send_async",
+    "planning.prepared": "InputLike",
+    "planning.report": "CheckReport",
+    "reporting.summary": "BroadcastResult State Summary",
+    "run.control": "Control",
+    "run.folder": "run_id_for",
+    "run.options": "BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings TargetSettings "
+    "Watch",
+    "run.preview": "BroadcastPreview Preview",
+    "run.settings": "ConfigLike",
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+_HOME = {name: f"bulk_sender.{home}" for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = [
-    "BulkSenderError",
-    "CheckReport",
-    "Config",
-    "ConfigError",
-    "Control",
-    "CredentialError",
-    "GuardrailError",
-    "InputError",
-    "JournalError",
-    "Preview",
-    "Progress",
-    "Reconciliation",
-    "RunHeldError",
-    "RunMismatchError",
-    "RunNotFoundError",
-    "Summary",
-    "__version__",
-    "broadcast",
-    "broadcast_async",
-    "check",
-    "explain",
-    "preview_broadcast",
-    "reconcile",
-    "reconcile_async",
-    "report",
-    "resolve",
-    "resume",
-    "resume_async",
-    "retry",
-    "retry_async",
-    "run_id_for",
-    "runs",
-    "send",
-    "send_async",
-    "status",
-]
+__all__ = sorted([*_HOME, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ Every message says what is wrong, where (file, row, column, key), and, in ``hint
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Self
 
 
@@ -87,3 +88,9 @@ class InternalError(BulkSenderError):
         found.exit_code = exit_code
         found.__cause__ = error
         return found
+
+
+def require_posix() -> None:
+    """Raise BulkSenderError on Windows, which lacks the file locks that keep two processes from one run."""
+    if importlib.util.find_spec("fcntl") is None:
+        raise BulkSenderError("bulk-sender runs on Linux and macOS; on Windows use WSL 2")

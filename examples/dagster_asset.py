@@ -1,8 +1,8 @@
-"""Dagster: a daily partitioned asset that stands for "this day's file is sent".
+"""Dagster: a daily partitioned asset that represents "this day's file is sent".
 
-The run is named after the partition, so that materializing it again (a retry, a re-execution, a second click) goes
-on with the run of that day, or only reports it: nobody gets the day's message twice. A day is sent anew only under
-another name.
+The run is named after the partition. Materializing it again (a retry, a re-execution, a second click) resumes the
+run of that day, or only reports it, so nobody gets the day's message twice. A day is sent again only under another
+name.
 
 (No "from __future__ import annotations" here: Dagster reads the context's annotation as it stands.)
 """
@@ -30,7 +30,7 @@ def winter_campaign(context: dg.AssetExecutionContext) -> dg.MaterializeResult[N
     try:
         summary = bs.send(f"{FOLDER}/{day}.csv", config=CONFIG, run_id=run_id, runs_dir=RUNS_DIR)
     except bs.RunHeldError as error:
-        raise dg.Failure(str(error)) from None  # an earlier try is still ending: later
+        raise dg.Failure(str(error)) from None  # an earlier attempt is still ending: retry later
     except bs.BulkSenderError as error:
         raise dg.Failure(f"{error} {error.hint}", allow_retries=False) from None
     counts = {
@@ -39,9 +39,9 @@ def winter_campaign(context: dg.AssetExecutionContext) -> dg.MaterializeResult[N
     }
     metadata = {**counts, "run_id": run_id, "results": dg.MetadataValue.path(summary.files["results"])}
     if summary.state != "finished":
-        raise dg.Failure(f"{summary.state}: {summary.reason}", metadata=metadata)  # the retry goes on with it
+        raise dg.Failure(f"{summary.state}: {summary.reason}", metadata=metadata)  # the retry resumes it
     if summary.failed or summary.unknown:
-        raise dg.Failure("rows are failed or unknown: somebody has to decide", metadata=metadata, allow_retries=False)
+        raise dg.Failure("rows are failed or unknown: someone has to decide", metadata=metadata, allow_retries=False)
     return dg.MaterializeResult(metadata=metadata)
 
 

@@ -1,13 +1,14 @@
 #!/bin/sh
-# The step after dbt: a model has been written as a file, now its rows go to Braze.
+# The step after dbt: a model has been written to a file, and its rows are sent to Braze.
 #
 #     dbt run --select winter_recipients --vars '{day: 2026-11-24}' &&
 #         examples/dbt_step.sh exports/winter_recipients.parquet winter.toml winter-2026-11-24
 #
-# (dbt-duckdb writes such a file with materialized='external'; other warehouses have their own UNLOAD or COPY.)
+# (dbt-duckdb writes such a file with materialized='external'; other warehouses have UNLOAD or COPY.)
 #
-# The same run id on every try: a finished run is only reported, a stopped one goes on, nothing is sent twice.
-# Ends with bulk-sender's own exit code; 3, "stopped early, can be resumed", is tried again TRIES times.
+# The run id is the same on every attempt: a finished run is only reported, a stopped one is resumed, and nothing is
+# sent twice. Exits with bulk-sender's exit code. After 3, "stopped early, can be resumed", it tries again, up to TRIES
+# times in all.
 set -u
 
 input=$1 config=$2 run_id=$3
@@ -24,11 +25,11 @@ while :; do
     sleep "$pause"
 done
 
-# 1 means finished, but some rows are rejected, failed or unknown. Where rejected rows are an everyday matter, let
+# 1 means finished, but some rows are rejected, failed or unknown. If rejected rows are normal for you, let
 # only the others fail the step:
 if [ "$code" -eq 1 ] && [ "${REJECTED_ROWS_ARE_FINE:-no}" = yes ]; then
     bulk-sender status "$run_id" --json |
-        python3 -c 'import json, sys; told = json.load(sys.stdin); sys.exit(bool(told["failed"] or told["unknown"]))'
+        python3 -c 'import json, sys; run = json.load(sys.stdin); sys.exit(bool(run["failed"] or run["unknown"]))'
     code=$?
 fi
 exit "$code"

@@ -1,13 +1,19 @@
-"""Hypothesis for the whole suite: no deadlines on a busy machine, and what failed can be repeated exactly.
+"""Settings for the whole suite: which tests are fast, and how Hypothesis works.
 
-``HYPOTHESIS_PROFILE=thorough python -m pytest`` looks fifty times as hard.
+The fast tests run first. ``python -m pytest -m fast`` runs nothing else. ``HYPOTHESIS_PROFILE=thorough`` tries fifty
+times as many examples. Hypothesis has no deadlines, for busy machines, and prints what repeats a failure exactly.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+FAST = ("braze", "config", "guessing", "journal", "pace", "planning", "reading", "recipients", "text")
+"""The folders whose tests start no run and no server of their own, but for a few short ones."""
 
 settings.register_profile(
     "house",
@@ -18,3 +24,12 @@ settings.register_profile(
 )
 settings.register_profile("thorough", parent=settings.get_profile("house"), max_examples=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the fast tests, and run them before all others."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in FAST:
+            item.add_marker(pytest.mark.fast)
+    items.sort(key=lambda item: item.get_closest_marker("fast") is None)

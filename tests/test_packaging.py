@@ -19,7 +19,9 @@ import bulk_sender
 from benchmarks import measure
 
 ROOT = Path(__file__).parents[1]
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+GIVEN = os.environ.get("BULK_SENDER_DISTRIBUTIONS")
+"""A folder with a wheel and a source distribution to test instead of newly built ones: those about to be released."""
 
 
 def run(*command: object, cwd: Path = ROOT, timeout: float = 280) -> str:
@@ -33,9 +35,10 @@ def run(*command: object, cwd: Path = ROOT, timeout: float = 280) -> str:
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The wheel and the source distribution, built without a network."""
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT)
+    """The wheel and the source distribution, built without a network unless they are given."""
+    out = Path(GIVEN).resolve() if GIVEN else tmp_path_factory.mktemp("dist")
+    if not GIVEN:
+        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, ROOT)
     [wheel], [sdist] = out.glob("*.whl"), out.glob("*.tar.gz")
     return wheel, sdist
 
@@ -58,6 +61,7 @@ def test_the_source_distribution_has_what_its_tests_need(distributions: tuple[Pa
     with tarfile.open(distributions[1]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     for needed in (
+        "bulk_sender/py.typed",
         "pyproject.toml",
         "README.md",
         "LICENSE",
@@ -80,6 +84,17 @@ def test_every_extra_is_documented() -> None:
     documents = (ROOT / "README.md").read_text() + "".join(f.read_text() for f in (ROOT / "docs").rglob("*.md"))
     for extra in extras:
         assert re.search(rf"\[[\w,]*\b{extra}\b[\w,]*\]|`{extra}`", documents), extra
+
+
+def test_hints_name_packages_of_the_extras_and_work_for_an_installation_from_source() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = " ".join(requirement for extra in project["optional-dependencies"].values() for requirement in extra)
+    code = "".join(file.read_text() for file in (ROOT / "bulk_sender").rglob("*.py"))
+    assert not re.search(r"bulk-sender\[", code), "the package is not on an index for everyone"
+    named = re.findall(r"pip install ([a-z][a-z -]*)", code)
+    assert len(named) >= 3
+    for package in " ".join(named).split():
+        assert re.search(rf"(^| ){package}>=", wanted), package
 
 
 def test_every_pin_is_a_name_and_a_version_and_covers_what_is_installed() -> None:
@@ -119,7 +134,9 @@ def installed(python: Path, distribution: Path, folder: Path) -> Callable[..., s
 
 
 def pythons() -> list[Path]:
-    """The interpreters of the supported versions that this machine has, by pyenv or on the path."""
+    """Interpreters of the supported versions on this machine. For given distributions, only the one running this."""
+    if GIVEN:
+        return [Path(sys.executable)]
     found = []
     for version in VERSIONS:
         places = [*Path.home().glob(f".pyenv/versions/{version}.*/bin/python"), Path(f"/usr/bin/python{version}")]

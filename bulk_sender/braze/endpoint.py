@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES
 from bulk_sender.config.constants import constant_json
-from bulk_sender.config.model import Config
+from bulk_sender.config.model import BrazeConfig, MessageConfig
 from bulk_sender.config.rate import Rate
 from bulk_sender.errors import ConfigError
 
@@ -54,67 +54,61 @@ class Endpoint:
         return min(asked, BROADCAST_RATE, key=lambda rate: rate.per_second) if self.broadcast else asked
 
 
-def endpoint(config: Config) -> Endpoint:
-    """Return the endpoint of a run. Raise ConfigError when the host or the target is missing or invalid."""
-    return replace(unaddressed(config), url=_url(config))
+def endpoint(braze: BrazeConfig, message: MessageConfig) -> Endpoint:
+    """Return the endpoint of a run. Raises ConfigError when the host or the target is missing or invalid."""
+    return replace(unaddressed(braze, message), url=_url(braze))
 
 
-def unaddressed(config: Config) -> Endpoint:
-    """Return the endpoint of a check: the request without an address. Raise ConfigError when it is invalid."""
-    return Endpoint("", request_head(config), b"]}")
+def unaddressed(braze: BrazeConfig, message: MessageConfig) -> Endpoint:
+    """Return the endpoint of a check: what a request holds, without where it goes. Raises ConfigError."""
+    return Endpoint("", request_head(braze, message), b"]}")
 
 
-def broadcast_endpoint(config: Config) -> Endpoint:
-    """Return the endpoint of a broadcast, to everyone in the campaign's segment who also matches the ``audience``.
+def broadcast_endpoint(braze: BrazeConfig, message: MessageConfig) -> Endpoint:
+    """Return the endpoint of a broadcast to the campaign's segment, or to those in it who match ``audience``.
 
-    Raise ConfigError, also for what a broadcast cannot have: recipients and attachments.
+    Raises ConfigError, also for attachments, which cannot go with a broadcast.
     """
-    if not config.recipient.is_empty:
-        raise ConfigError(
-            "[recipient] maps columns, but a broadcast has no recipients",
-            hint="remove [recipient] from the configuration, or use send",
-        )
-    if config.message.attachments:
+    if message.attachments:
         raise ConfigError("message.attachments cannot be used with a broadcast", hint="remove them, or use send")
-    return Endpoint(_url(config), _open_object(_fields(config, broadcast=True)), b"}", broadcast=True)
+    return Endpoint(_url(braze), _open_object(_fields(braze, message, broadcast=True)), b"}", broadcast=True)
 
 
-def _url(config: Config) -> str:
-    base = check_url(config.braze.endpoint)
-    if config.target is None:
+def _url(braze: BrazeConfig) -> str:
+    base = check_url(braze.endpoint)
+    if braze.target is None:
         raise ConfigError(
             "no campaign: neither braze.campaign_id nor braze.canvas_id is set",
             hint="give --campaign-id ID or --canvas-id ID, or set it under [braze]; --sandbox needs none",
         )
-    return base + (CANVAS_PATH if config.is_canvas else CAMPAIGN_PATH)
+    return base + (CANVAS_PATH if braze.is_canvas else CAMPAIGN_PATH)
 
 
-def request_head(config: Config) -> bytes:
+def request_head(braze: BrazeConfig, message: MessageConfig) -> bytes:
     """Return everything before the recipients. ``broadcast`` is always sent, as false."""
-    return _open_object(_fields(config, broadcast=False)) + b',"recipients":['
+    return _open_object(_fields(braze, message, broadcast=False)) + b',"recipients":['
 
 
 def _open_object(fields: dict[str, str]) -> bytes:
     return ("{" + ",".join(f'"{name}":{text}' for name, text in fields.items())).encode()
 
 
-def _fields(config: Config, *, broadcast: bool) -> dict[str, str]:
+def _fields(braze: BrazeConfig, message: MessageConfig, *, broadcast: bool) -> dict[str, str]:
     """Return the request's fields except its recipients: name → JSON text."""
-    message = config.message
-    fields: dict[str, str] = {"canvas_id" if config.is_canvas else "campaign_id": json.dumps(config.target)}
-    if config.braze.send_id:
-        fields["send_id"] = json.dumps(config.braze.send_id)
+    fields: dict[str, str] = {"canvas_id" if braze.is_canvas else "campaign_id": json.dumps(braze.target)}
+    if braze.send_id:
+        fields["send_id"] = json.dumps(braze.send_id)
     fields["broadcast"] = json.dumps(broadcast)
     if message.trigger_properties:
-        name = config.braze.canvas_properties_name if config.is_canvas else "trigger_properties"
+        name = braze.canvas_properties_name if braze.is_canvas else "trigger_properties"
         text = constant_json(message.trigger_properties, f"message.{name}")
-        if config.is_canvas and len(text.encode()) > MAX_CANVAS_PROPERTIES_BYTES:
+        if braze.is_canvas and len(text.encode()) > MAX_CANVAS_PROPERTIES_BYTES:
             raise ConfigError(f"message.{name} has {len(text.encode())} bytes; a Canvas takes at most 50 KB")
         fields[name] = text
     if message.audience is not None:
         fields["audience"] = constant_json(message.audience, "message.audience")
     if message.attachments:
-        if config.is_canvas:
+        if braze.is_canvas:
             raise ConfigError("message.attachments belong to campaigns, not to a Canvas")
         fields["attachments"] = constant_json(
             [item.model_dump() for item in message.attachments], "message.attachments"

@@ -1,14 +1,12 @@
-"""The commands, and the one place where whatever goes wrong becomes a message and an exit code.
+"""The commands, and the one place that turns an exception into a message and an exit code.
 
-A command is a function in a module of this folder whose parameters are its options (the ones that several commands
-share are in ``options``). To add one: write the module, import it here and name it in ``_COMMANDS``. Such a module
-imports at its top nothing but the standard library, typer and modules of this folder that keep to the same rule;
-what is heavy (polars, pydantic, httpx, rich) it imports inside the function, so that ``--help`` stays quick. It ends
-with ``raise typer.Exit(code)`` where the code isn't 0, and raises a ``BulkSenderError`` for expected trouble: that
-is told here, never with a traceback.
+A command is a function in ``commands`` whose parameters are its options; shared ones are in ``options``. To add one,
+write the module, import it here and name it in ``_COMMANDS``. At its top it imports only the standard library, typer
+and modules of ``cli`` that do the same. Heavy imports (polars, pydantic, httpx, rich) stay inside the function, so that
+``--help`` stays quick. It ends with ``raise typer.Exit(code)`` where the code is not 0, and raises a
+``BulkSenderError`` for expected trouble, which is printed here without a traceback.
 
-What a command was asked to show (a report, a listing, JSON) goes to standard output; whatever else it has to say goes
-to standard error.
+The requested output (a report, a listing, JSON) goes to standard output, everything else to standard error.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ from bulk_sender.cli.commands import (
 from bulk_sender.cli.console.signals import Terminated, end_on_sigterm
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.environment import program
-from bulk_sender.cli.help import Command, Group
+from bulk_sender.cli.help import Command, Group, UsageError, is_bare_call, is_unknown_option
 from bulk_sender.errors import BulkSenderError, InternalError
 
 app = typer.Typer(
@@ -58,7 +56,7 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
         ("retry", resume.retry),
         ("broadcast", broadcast.broadcast),
     ),
-    "Look and decide": (
+    "Inspect and decide": (
         ("runs", inspect.runs),
         ("status", inspect.status),
         ("explain", inspect.explain),
@@ -73,8 +71,6 @@ for _panel, _group in _COMMANDS.items():
     for _name, _command in _group:
         app.command(_name, cls=Command, rich_help_panel=_panel)(_command)
 
-# Typer's releases differ in where this class is at home; its child has been in one place in all of them.
-_UsageError = typer.BadParameter.__bases__[0]
 _KEY_WORDS = ("key", "token", "secret", "passw", "auth", "bearer", "credential")
 
 
@@ -110,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _named(arguments: Sequence[str]) -> str:
-    """What usage lines call the program. A shell completes nothing but the command."""
+    """Return the program's name for usage lines. A shell completes only the installed command."""
     return "bulk-sender" if any(word.endswith("-completion") for word in arguments) else program()
 
 
@@ -120,37 +116,37 @@ def _interrupted(code: int) -> int:
 
 
 def _fail(error: Exception) -> int:
-    if isinstance(error, _UsageError):
+    if isinstance(error, UsageError):
         message, hint = _explain_usage(error)
         if message:
             terminal.fail(message, hint, 2)
         return 2
-    told = _expected(error) or InternalError.of(error)
-    terminal.fail(str(told), told.hint, told.exit_code)
+    shown = _expected(error) or InternalError.of(error)
+    terminal.fail(str(shown), shown.hint, shown.exit_code)
     if os.environ.get("BULK_SENDER_DEBUG") == "1":
-        terminal.debug("".join(traceback.format_exception(told.__cause__ or error)))
-    return told.exit_code
+        terminal.debug("".join(traceback.format_exception(shown.__cause__ or error)))
+    return shown.exit_code
 
 
 def _expected(error: BaseException) -> BulkSenderError | None:
-    """The expected trouble in ``error``, also inside the group that a task group makes of one."""
+    """Return the expected error, unpacked if a task group has wrapped it; None for any other."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error if isinstance(error, BulkSenderError) else None
 
 
 def _explain_usage(error: Exception) -> tuple[str, str]:
-    """What is wrong with the command line, and the next step. Never quotes an option that may hold a key."""
+    """Return what is wrong with the command line, and a hint. Never quotes an option that may hold a key."""
     option = str(getattr(error, "option_name", None) or "")
-    if type(error).__name__ == "NoSuchOption" and any(word in option.lower() for word in _KEY_WORDS):
+    if is_unknown_option(error) and any(word in option.lower() for word in _KEY_WORDS):
         return (
-            "there is no option for the API key: a command line can be read by other users of this machine",
+            "there is no option for the API key: other users of this machine can read a command line",
             "set BRAZE_API_KEY, or BRAZE_API_KEY_FILE to the path of a file that only you can read (chmod 600); "
-            "a key that has stood on a command line should be replaced in Braze",
+            "replace a key in Braze that was on a command line",
         )
-    if type(error).__name__ == "NoArgsIsHelpError":
+    if is_bare_call(error):
         return "", ""  # typer has shown the help already
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else program()
     message = getattr(error, "format_message", lambda: str(error))().rstrip(".")
-    return message[:1].lower() + message[1:], f"{command} --help shows what it takes"
+    return message[:1].lower() + message[1:], f"{command} --help shows its options"

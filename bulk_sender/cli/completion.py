@@ -1,8 +1,7 @@
-"""What the shell offers for a word that is begun: runs, and the names that an option knows.
+"""Shell completion of runs, and of the values that an option knows.
 
-Each function has the form that typer wants of ``autocompletion``. It is called in a process of its own at each press of
-the tab key, so that it has to be quick, and silent whatever it meets: where it offers nothing, the shell goes on with
-files.
+Each function has the form that typer needs for ``autocompletion``. A new process calls it at each press of the tab
+key, so it has to be quick, and silent about errors. Where it returns nothing, the shell completes file names.
 """
 
 from __future__ import annotations
@@ -15,21 +14,22 @@ import typer
 
 
 def runs(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The runs in ``--runs-dir``, when that stands before on the line, else in the default place; each with its state,
-    which some shells show.
+    """Complete the runs in ``--runs-dir`` if that comes earlier on the line, else in the default folder.
+
+    Some shells show the state beside each.
     """
+    from bulk_sender import journal as journals
     from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
-    from bulk_sender.run.folder import run_ids
 
     runs_dir = Path(ctx.params.get("runs_dir") or DEFAULT_RUNS_DIR)
     try:
-        return [(name, _state(runs_dir / name)) for name in run_ids(runs_dir) if name.startswith(incomplete)]
+        return [(name, _state(runs_dir / name)) for name in journals.run_names(runs_dir) if name.startswith(incomplete)]
     except OSError:
         return []
 
 
 def _state(folder: Path) -> str:
-    """How a run last ended, by its summary: opening every journal would take too long."""
+    """Return how a run last ended, from its summary: opening every journal would take too long."""
     try:
         summary = json.loads((folder / "summary.json").read_bytes())
         return f"{summary['state']}, {summary['accepted']:,} of {summary['rows']:,} accepted"
@@ -38,13 +38,14 @@ def _state(folder: Path) -> str:
 
 
 def weathers(incomplete: str) -> list[str]:
+    """Complete the weathers of the sandbox."""
     from bulk_sender.sandbox import WEATHERS
 
     return among(WEATHERS)(incomplete)
 
 
 def among(words: Sequence[str], *, separator: str = "") -> Callable[[str], list[str]]:
-    """One of ``words``; with a ``separator`` several, of which none is offered twice."""
+    """Complete one of ``words``; with a ``separator`` several, none of them twice."""
 
     def complete(incomplete: str) -> list[str]:
         before, between, last = incomplete.rpartition(separator) if separator else ("", "", incomplete)

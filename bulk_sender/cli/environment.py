@@ -1,25 +1,26 @@
-"""What the process was started with: its name, and the key, which is taken out of the environment."""
+"""The program's name, and the environment with the key, which this process removes from its own."""
 
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from pathlib import Path
 
 
 def take_environment() -> dict[str, str]:
-    """The environment for the library, with the key in it; this process's own no longer has it.
+    """Return the environment for the library, with the key, and remove the key from that of this process.
 
-    No process started later inherits the key, and the memory that holds it is not written to a core file.
+    No child process inherits the key, and no core file is written of the memory that holds it.
     """
     environment = dict(os.environ)
     os.environ.pop("BRAZE_API_KEY", None)
     if environment.get("BRAZE_API_KEY") or environment.get("BRAZE_API_KEY_FILE"):
+        import resource  # Windows lacks it, and --help has to work there
+
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     return environment
 
 
 def program() -> str:
-    """How this program was called, for commands that people copy."""
+    """Return how this program was called, for commands that people copy."""
     return "python -m bulk_sender" if Path(sys.argv[0]).name == "__main__.py" else "bulk-sender"

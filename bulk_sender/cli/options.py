@@ -1,4 +1,4 @@
-"""Options that several commands share, and flags as settings of the configuration."""
+"""Options that several commands share, and flags as plain keywords of the Python functions."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Endpoint = Annotated[
         "--endpoint", metavar="URL", help="The instance's REST address, such as https://rest.iad-01.braze.com."
     ),
 ]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where the runs' folders are.")]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="The first N rows only.")]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Folder of all runs.")]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N rows.")]
 MaxRecipients = Annotated[
     int | None,
-    typer.Option("--max-recipients", metavar="N", min=0, help="Refuse to start with more recipients than N."),
+    typer.Option("--max-recipients", metavar="N", min=0, help="Refuse to start with more than N recipients."),
 ]
 Canary = Annotated[
     int | None,
@@ -45,7 +45,7 @@ Canary = Annotated[
         "--canary",
         metavar="N",
         min=1,
-        help="Send the first N rows, then ask; without a terminal, stop there, to be resumed.",
+        help="Send the first N rows, then ask; without a terminal, stop there so that you can resume.",
     ),
 ]
 Rate = Annotated[
@@ -53,75 +53,51 @@ Rate = Annotated[
     typer.Option("--rate", metavar="N/UNIT", help="Requests per second, minute, hour or day, such as 250000/hour."),
 ]
 Concurrency = Annotated[
-    int | None, typer.Option("--concurrency", metavar="N", min=1, help="Requests under way at once, at most.")
+    int | None, typer.Option("--concurrency", metavar="N", min=1, help="Maximum parallel requests.")
 ]
 NotAfter = Annotated[
     str | None,
     typer.Option(
         "--not-after",
         metavar="TIME",
-        help="Refuse to begin later: 2026-11-24T18:00+01:00, 18:00 (today) or 18:00 Europe/Paris.",
+        help="Refuse to start after this time: 2026-11-24T18:00+01:00, 18:00 (today) or 18:00 Europe/Paris.",
     ),
 ]
 MetricsFile = Annotated[
     Path | None,
-    typer.Option("--metrics-file", metavar="PATH", help="Keep a metrics file for node_exporter.", show_default=False),
+    typer.Option("--metrics-file", metavar="PATH", help="Write a metrics file for node_exporter.", show_default=False),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, alone on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors on standard error.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 LogFormat = Annotated[
     str,
     typer.Option(
         "--log-format",
         metavar="text|json",
-        help="Standard error for people, or as one JSON object a line.",
+        help="Standard error as text, or as one JSON object per line.",
         autocompletion=completion.among(LOG_FORMATS),
     ),
 ]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="A reason, kept in the journal.", show_default=False)]
+Why = Annotated[
+    str, typer.Option("--why", metavar="TEXT", help="A reason, recorded in the journal.", show_default=False)
+]
 
 
 def one_of(value: str, allowed: tuple[str, ...], option: str) -> str:
-    """``value``, when it is allowed. Raises ConfigError."""
+    """Return ``value`` if it is allowed. Raises ConfigError."""
     if value not in allowed:
         raise ConfigError(
-            f"{option}: {value!r} is not known", hint="give " + ", ".join(allowed[:-1]) + f" or {allowed[-1]}"
+            f"{option}: {value!r} is not a valid value", hint="choose " + ", ".join(allowed[:-1]) + f" or {allowed[-1]}"
         )
     return value
 
 
-def overrides(
-    *,
-    campaign_id: str | None = None,
-    canvas_id: str | None = None,
-    endpoint: str | None = None,
-    limit: int | None = None,
-    rate: str | None = None,
-    concurrency: int | None = None,
-) -> dict[str, Any]:
-    """Flags by the configuration's dotted keys; each is validated by itself, so that an error names the flag.
+def settings(**flags: str | int | None) -> dict[str, Any]:
+    """Return the flags that were given as plain keywords of the Python functions.
 
-    Raises ConfigError.
+    Each is validated alone, so that an error names the flag. Raises ConfigError.
     """
-    from bulk_sender.config.model import Config
+    from bulk_sender.run.settings import flag, validated
 
-    given = {
-        "braze.campaign_id": ("--campaign-id", campaign_id),
-        "braze.canvas_id": ("--canvas-id", canvas_id),
-        "braze.endpoint": ("--endpoint", endpoint),
-        "input.limit": ("--limit", limit),
-        "delivery.rate": ("--rate", rate),
-        "delivery.concurrency": ("--concurrency", concurrency),
-    }
-    if campaign_id is not None and canvas_id is not None:
-        raise ConfigError("--campaign-id and --canvas-id are both given", hint="a run triggers one of them")
-    found = {key: value for key, (_, value) in given.items() if value is not None}
-    for key, value in found.items():
-        table, name = key.split(".")
-        flag = given[key][0]
-        try:
-            Config.parse({table: {name: value}}, where=flag)
-        except ConfigError as error:
-            raise ConfigError(str(error), hint=f"mend {flag} and run the command again") from None
-    return found
+    return validated(flags, spelling=flag)

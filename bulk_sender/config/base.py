@@ -1,4 +1,4 @@
-"""The base of all configuration models."""
+"""Base of all configuration models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 def _plain(raw: Any) -> Any:
-    """TOML's dates and times as the ISO 8601 strings that Braze reads; the rest as it is."""
+    """Return TOML's dates and times as ISO 8601 strings for Braze, and other values unchanged."""
     if isinstance(raw, dt.datetime) and raw.tzinfo is None:
         raise ValueError(f"{raw} needs an offset here, such as {raw.isoformat()}Z")
     if isinstance(raw, dt.datetime | dt.date | dt.time):
@@ -26,4 +26,6 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(_plain)]
 
 
 class Model(BaseModel):
+    """A frozen, strict table that refuses unknown keys."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)

@@ -1,4 +1,4 @@
-"""Constants in a mapping, as JSON."""
+"""Constants of the configuration, as JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from bulk_sender.errors import ConfigError
 
 
 def constant_json(value: Any, where: str) -> str:
-    """A constant of the configuration → JSON text. Raises ConfigError."""
+    """Return a constant of the configuration as JSON text. Raises ConfigError."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {value!r} can't be sent as JSON: {error}") from None
+        raise ConfigError(f"{where}: {value!r} cannot be sent as JSON: {error}") from None

@@ -1,4 +1,4 @@
-"""Compare two configurations."""
+"""Difference between two configurations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def differing_keys(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
-    """The dotted names of what differs between two settings; the order of keys makes no difference here."""
+    """Yield the dotted names of settings that differ. The order of keys does not matter."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name in one.keys() | other.keys():
             yield from differing_keys(one.get(name), other.get(name), f"{prefix}{name}.")

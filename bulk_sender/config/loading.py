@@ -18,20 +18,20 @@ _OTHER_TARGET = {"campaign_id": "canvas_id", "canvas_id": "campaign_id"}
 
 
 def overlaid(raw: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, where: str) -> JsonObject:
-    """``raw`` with ``overrides`` (dotted key → value, None is skipped) laid over it. Raises ConfigError.
+    """Return ``raw`` with ``overrides`` (dotted key → value, None is skipped) applied. Raises ConfigError.
 
-    A campaign given later takes the place of a Canvas given earlier, and the other way round.
+    A campaign in ``overrides`` replaces a Canvas in ``raw``, and the other way round.
     """
-    laid: JsonObject = dict(raw)
+    found: JsonObject = dict(raw)
     for dotted, value in (overrides or {}).items():
         if value is None:
             continue
         table, key = dotted.split(".")
-        under = laid.get(table, {})
+        under = found.get(table, {})
         if not isinstance(under, Mapping):
-            raise ConfigError(f"{where}: {table} is a table, [{table}]", hint="mend the configuration")
-        laid[table] = {name: old for name, old in under.items() if name != _OTHER_TARGET.get(key)} | {key: value}
-    return laid
+            raise ConfigError(f"{where}: {table} must be a table, [{table}]", hint="fix the configuration")
+        found[table] = {name: old for name, old in under.items() if name != _OTHER_TARGET.get(key)} | {key: value}
+    return found
 
 
 def read_toml(path: Path) -> JsonObject:
@@ -42,21 +42,21 @@ def read_toml(path: Path) -> JsonObject:
         raise ConfigError(f"configuration file not found: {path}", hint="check the path given to --config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"configuration file {path} can't be read: {error}", hint="is it a text file (UTF-8) that you may read?"
+            f"configuration file {path} cannot be read: {error}", hint="it must be a UTF-8 text file that you may read"
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"configuration file {path} is not valid TOML: {error}",
-            hint='mend that line: text stands in quotes, such as rate = "250000/hour"',
+            hint='fix that line; text needs quotes, such as rate = "250000/hour"',
         ) from None
 
 
 def refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
-    """A key in a file ends up in backups and repositories: refuse it without quoting it."""
+    """Refuse a credential without quoting it: files end up in backups and repositories."""
     for name, value in raw.items():
         if _KEY_NAMES.match(name) and prefix in ("", "braze.", "delivery."):
             raise CredentialError(
-                f"{where}: {prefix}{name} holds a credential; a key has no place in a configuration file",
+                f"{where}: {prefix}{name} holds a credential, which does not belong in a configuration file",
                 hint="remove it, and set BRAZE_API_KEY or BRAZE_API_KEY_FILE in the environment",
             )
         if isinstance(value, dict) and not prefix:

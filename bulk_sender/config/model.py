@@ -1,7 +1,7 @@
-"""The configuration: one validated model made from defaults, a TOML file, the environment and flags.
+"""The configuration: one validated model of defaults, a TOML file, the environment and flags.
 
-Later sources win: defaults < file < environment < flags. The model is frozen, holds no secret, and its
-``frozen_settings`` are what a run remembers and compares when it is resumed.
+Later sources win: defaults < file < environment < flags. The model is frozen and holds no secret. A run remembers its
+``frozen_settings`` and compares them when it is resumed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from bulk_sender.config.base import Constant, JsonObject, Model
-from bulk_sender.config.hours import Window
+from bulk_sender.config.hours import SendingHours
 from bulk_sender.config.loading import overlaid, read_toml, refuse_keys
 from bulk_sender.config.problems import explain
 from bulk_sender.config.rate import Rate
@@ -32,23 +32,23 @@ FieldType = Literal["string", "integer", "float", "boolean", "datetime", "date",
 IDENTIFIERS = ("external_user_id", "email", "user_alias", "braze_id")
 
 
-class Source(Model):
+class FieldSource(Model):
     """Where one field comes from: a ``column``, or a constant ``value``; ``type`` and ``format`` convert it."""
 
     column: str | None = None
     value: Constant = None
     type: FieldType | None = None
     format: str | None = None
-    """A strptime pattern for ``date`` and ``datetime``, for files that don't use ISO 8601."""
+    """A strptime pattern for ``date`` and ``datetime``, for files without ISO 8601."""
     separator: str = Field(default="|", min_length=1)
-    """What stands between the values of a ``list``."""
+    """Separates the values of a ``list``."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.column is None) == ("value" not in self.model_fields_set):
             raise ValueError("give either column or value")
         if self.format is not None and self.type not in ("date", "datetime"):
-            raise ValueError("a format belongs to type date or datetime")
+            raise ValueError("a format needs type date or datetime")
         return self
 
     @property
@@ -64,31 +64,31 @@ def _prioritization(raw: Any) -> Any:
     return {"value": raw} if isinstance(raw, list) else _source(raw)
 
 
-FieldSource = Annotated[Source, BeforeValidator(_source)]
+ColumnOrSource = Annotated[FieldSource, BeforeValidator(_source)]
 
 
 class AliasSource(Model):
     """Where the two parts of a user alias come from."""
 
-    alias_name: FieldSource
-    alias_label: FieldSource
+    alias_name: ColumnOrSource
+    alias_label: ColumnOrSource
 
 
 class RecipientConfig(Model):
-    """Where each field of a recipient comes from. Empty: the columns' names are the mapping."""
+    """Where each field of a recipient comes from. If empty, the columns' names are the mapping."""
 
-    external_user_id: FieldSource | None = None
-    email: FieldSource | None = None
+    external_user_id: ColumnOrSource | None = None
+    email: ColumnOrSource | None = None
     user_alias: AliasSource | None = None
-    braze_id: FieldSource | None = None
-    prioritization: Annotated[Source, BeforeValidator(_prioritization)] | None = None
-    send_to_existing_only: FieldSource | None = None
-    trigger_properties: dict[str, FieldSource] = Field(default_factory=dict)
-    attributes: dict[str, FieldSource] = Field(default_factory=dict)
-    subscription_groups: dict[str, FieldSource] = Field(default_factory=dict)
+    braze_id: ColumnOrSource | None = None
+    prioritization: Annotated[FieldSource, BeforeValidator(_prioritization)] | None = None
+    send_to_existing_only: ColumnOrSource | None = None
+    trigger_properties: dict[str, ColumnOrSource] = Field(default_factory=dict)
+    attributes: dict[str, ColumnOrSource] = Field(default_factory=dict)
+    subscription_groups: dict[str, ColumnOrSource] = Field(default_factory=dict)
     """Subscription group id → the column that holds ``subscribed`` or ``unsubscribed``."""
     identifier_order: tuple[str, ...] = ()
-    """The identifiers in the order they were written: the first that is not empty wins."""
+    """The identifiers in the order of the file: the first that is not empty wins."""
 
     @model_validator(mode="before")
     @classmethod
@@ -105,10 +105,10 @@ class RecipientConfig(Model):
 
 
 def _canvas_name(raw: JsonObject, names: tuple[str, ...]) -> JsonObject:
-    """Accept the Canvas' names for what a campaign calls ``trigger_properties``."""
+    """Accept a Canvas' names for ``trigger_properties``."""
     given = [name for name in (*names, "trigger_properties") if name in raw]
     if len(given) > 1:
-        raise ValueError(f"{given[0]} and {given[1]} are two names of one thing: give one")
+        raise ValueError(f"{given[0]} and {given[1]} are two names of the same field: give one")
     return {("trigger_properties" if name in names else name): value for name, value in raw.items()}
 
 
@@ -123,7 +123,7 @@ class BrazeConfig(Model):
     ca_bundle: str | None = None
     """A PEM file to trust instead of certifi's bundle, e.g. behind a company proxy."""
     proxy: str | None = None
-    """A proxy to go through. Never taken from the environment: it would see the key."""
+    """A proxy for all requests. Never taken from the environment: an http proxy could see the key."""
 
     @field_validator("campaign_id", "canvas_id", "send_id")
     @classmethod
@@ -137,19 +137,28 @@ class BrazeConfig(Model):
         if self.campaign_id and self.canvas_id:
             raise ValueError("campaign_id and canvas_id are both given: a run triggers one of them")
         if self.canvas_id and self.send_id:
-            raise ValueError("send_id belongs to campaigns, not to a Canvas")
+            raise ValueError("send_id is for campaigns, not for a Canvas")
         return self
+
+    @property
+    def is_canvas(self) -> bool:
+        return self.canvas_id is not None
+
+    @property
+    def target(self) -> str | None:
+        """The campaign's or Canvas' id."""
+        return self.canvas_id or self.campaign_id
 
 
 class Attachment(Model):
-    """One e-mail attachment: its name without extension, and where Braze fetches it."""
+    """One e-mail attachment: its name without extension, and the URL from which Braze fetches it."""
 
     file_name: str = Field(min_length=1)
     url: str = Field(pattern=r"^https?://")
 
 
 class MessageConfig(Model):
-    """What is the same in every request."""
+    """What every request has in common."""
 
     trigger_properties: JsonObject = Field(default_factory=dict)
     audience: JsonObject | None = None
@@ -169,13 +178,13 @@ class MessageConfig(Model):
 
 
 def _check_audience(node: Any, where: str) -> None:
-    """A connected audience is one filter, or ``AND``/``OR`` over a list of such (Braze: connected_audience)."""
+    """Check that a node is one filter, or ``AND``/``OR`` over a list of them (Braze: connected_audience)."""
     if not isinstance(node, dict) or len(node) != 1:
         raise ValueError(f"{where}: a filter is a table with one key, AND, OR or the filter's name")
     [(name, inner)] = node.items()
     if name in ("AND", "OR"):
         if not isinstance(inner, list) or not inner:
-            raise ValueError(f"{where}.{name}: wants a list of at least one filter")
+            raise ValueError(f"{where}.{name}: needs a list of at least one filter")
         for index, child in enumerate(inner):
             _check_audience(child, f"{where}.{name}[{index}]")
     elif not isinstance(inner, dict) or not inner:
@@ -183,20 +192,20 @@ def _check_audience(node: Any, where: str) -> None:
 
 
 class InputConfig(Model):
-    """How the input is read, and which of its rows are meant."""
+    """How the input is read, and which of its rows are sent."""
 
     format: Literal["csv", "parquet", "ndjson", "arrow", "excel", "delta", "iceberg"] | None = None
     """Detected from the name and the first bytes unless given."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = None
     header: bool = True
-    """Whether a CSV's first line names its columns; without, they are ``column_1``, ``column_2``, …"""
+    """Whether a CSV's first line names its columns; if not, they are ``column_1``, ``column_2``, …"""
     null_values: list[str] = Field(default_factory=list)
-    """Cells that mean "nothing", besides empty ones."""
+    """Cells that count as empty, besides empty ones."""
     decimal: Literal[".", ","] = "."
     sheet: str | None = None
     timezone: str = "UTC"
-    """Where datetimes without an offset were meant."""
+    """The time zone of datetimes without an offset."""
     filter: str | None = None
     limit: int | None = Field(default=None, ge=1)
     duplicates: Literal["first", "allow"] = "first"
@@ -209,19 +218,19 @@ class InputConfig(Model):
     @classmethod
     def _one_byte(cls, value: str | None) -> str | None:
         if value is not None and (not value.isascii() or value in '"\r\n\x00'):
-            raise ValueError(f"{value!r} can't separate a CSV's fields: use one ASCII character, such as , ; or a tab")
+            raise ValueError(f"{value!r} is not a valid delimiter: use one ASCII character, such as , ; or a tab")
         return value
 
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
         if value != "UTC" and not _is_timezone(value):
-            raise ValueError(f"{value!r} is no time zone of the IANA database, such as Europe/Paris")
+            raise ValueError(f"{value!r} is not a time zone of the IANA database, such as Europe/Paris")
         return value
 
 
 def _is_timezone(name: str) -> bool:
-    """Whether polars, which will read the datetimes, knows it: its database is not the system's."""
+    """Whether polars, which reads the datetimes, knows it. Its database is not the system's."""
     import polars as pl
 
     try:
@@ -232,7 +241,7 @@ def _is_timezone(name: str) -> bool:
 
 
 class DeliveryConfig(Model):
-    """How fast, how wide and how stubbornly requests are made."""
+    """Rate, concurrency and retry settings."""
 
     rate: str = "250000/hour"
     reserve: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -241,19 +250,19 @@ class DeliveryConfig(Model):
     attempts: int = Field(default=8, ge=1, le=100)
     server_errors: Literal["retry", "hold"] = "retry"
     max_body_kb: int = Field(default=256, ge=4, le=4096)
-    """A request's body stays under this many kilobytes: a batch is split rather than sent as a giant."""
+    """Maximum size of a request's body in kilobytes. A larger batch is split."""
     breaker: int = Field(default=5, ge=1)
-    """The run stops after this many requests in a row that failed or stayed unknown."""
+    """Stop the run after this many failed or unknown requests in a row."""
     max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)
-    """The run stops when Braze refuses more than this share of the recipients of late for good; 1.0: it never does."""
+    """Stop the run when Braze refuses more than this share of recent recipients; 1.0 never stops."""
     ramp: float = Field(default=60.0, ge=0.0, le=3600.0)
-    """Seconds in which the pace grows to its rate once a canary was approved; 0: at once. Without a canary none."""
+    """Seconds until the full rate is reached after an approved canary; 0: at once. No effect without a canary."""
     retry_budget: float = Field(default=0.2, ge=0.0, le=10.0)
-    """Retries of a run, as a share of its requests (and at least 100), before it stops."""
+    """Stop the run after this many retries, as a share of its requests (but at least 100)."""
     transport: Literal["auto", "httpx", "wire"] = "auto"
-    """How requests travel: httpx's own transport, or the faster one of the extra ``fast`` (auto: if installed)."""
+    """httpx's own transport, or the faster one of the extra ``fast`` (auto: if installed)."""
     window: str | None = None
-    """Hours in which sending is allowed, such as ``"09:00-20:00 Europe/Paris"``; outside them the run waits."""
+    """Hours in which sending is allowed, such as ``"09:00-20:00 Europe/Paris"``. Outside them the run waits."""
     share_rate: bool = True
     """Whether runs of one workspace on this machine share one rate."""
 
@@ -272,7 +281,7 @@ class DeliveryConfig(Model):
     @classmethod
     def _is_a_window(cls, value: str | None) -> str | None:
         if value is not None:
-            Window.parse(value)
+            SendingHours.parse(value)
         return value
 
     @property
@@ -281,15 +290,15 @@ class DeliveryConfig(Model):
 
 
 class NotifyConfig(Model):
-    """Who is told how a run ends, by way of Apprise (extra ``notify``)."""
+    """Notifications through Apprise (extra ``notify``)."""
 
     urls_env: str = Field(default="BULK_SENDER_NOTIFY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the addresses: they are secrets, and not for a file."""
+    """The environment variable that holds the addresses. They are secrets, so they do not belong in a file."""
     on: list[Literal["trouble", "end"]] = Field(default=["trouble", "end"], min_length=1)
 
 
 class Config(Model):
-    """Everything that decides what a run sends, and how. The key is not part of it."""
+    """Everything that decides what a run sends, and how. It does not hold the key."""
 
     braze: BrazeConfig = BrazeConfig()
     message: MessageConfig = MessageConfig()
@@ -300,7 +309,7 @@ class Config(Model):
 
     @classmethod
     def load(cls, path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Self:
-        """Read a TOML file (or none) and lay ``overrides`` (dotted key → value, None is skipped) over it.
+        """Read a TOML file (or none) and apply ``overrides`` (dotted key → value, None is skipped).
 
         Raises ConfigError naming the file and the key; CredentialError when the file holds a key.
         """
@@ -315,21 +324,20 @@ class Config(Model):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            raise ConfigError(
-                f"{where}: {explain(error, cls)}", hint="mend the configuration and run the command again"
-            ) from None
+            raise ConfigError(f"{where}: {explain(error, cls)}", hint="fix the configuration and try again") from None
 
     @property
     def is_canvas(self) -> bool:
-        return self.braze.canvas_id is not None
+        """Whether the run triggers a Canvas."""
+        return self.braze.is_canvas
 
     @property
     def target(self) -> str | None:
         """The campaign's or Canvas' id."""
-        return self.braze.canvas_id or self.braze.campaign_id
+        return self.braze.target
 
     def frozen_settings(self) -> JsonObject:
-        """What must not change between the parts of one run: all that decides the bodies and where they go."""
+        """Return what must not change when a run is resumed: all that decides the bodies and where they go."""
         settings: JsonObject = json.loads(
             self.model_dump_json(exclude={"delivery": True, "notify": True, "braze": {"ca_bundle", "proxy"}})
         )

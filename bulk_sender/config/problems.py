@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a configuration, in the words of its file: dotted keys, the nearest known one."""
+"""Validation errors in the terms of the configuration file: dotted keys, and the nearest known key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_WRITTEN = ("identifier_order",)
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """All findings in one line. No value is quoted but by the model's own validators: it might be a secret."""
+    """Return all errors in one line. Values may be secrets, so only the model's own validators quote them."""
     return "; ".join(_explain_one(detail, model) for detail in error.errors(include_url=False))
 
 

@@ -1,4 +1,4 @@
-"""A request rate, such as `250000/hour`."""
+"""A request rate, such as ``250000/hour``."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Rate(Model):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``"250000/hour"`` → Rate. Raises ValueError naming the form wanted."""
+        """Parse ``"250000/hour"``. Raises ValueError with the expected form."""
         match = _RATE.match(text)
         if not match or float(match[1].replace("_", "")) <= 0:
-            raise ValueError(f"{text!r} is no rate: write N/second, N/minute, N/hour or N/day, such as 250000/hour")
+            raise ValueError(f"invalid rate {text!r}: use N/second, N/minute, N/hour or N/day, such as 250000/hour")
         return cls(count=float(match[1].replace("_", "")), seconds=_SECONDS[match[2]])

@@ -19,7 +19,8 @@ from bulk_sender.delivery.work import Tally
 from bulk_sender.errors import InternalError, JournalError
 from bulk_sender.http.client import Client
 from bulk_sender.http.evidence import Evidence, Reach
-from bulk_sender.journal.records import Batch, Status
+from bulk_sender.journal.answers import AttemptRef
+from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Decision, Record, Status
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.pace.limiter import Pace
 
@@ -64,8 +65,6 @@ class Attempts:
         """Requests actually in flight; workers waiting for the rate limit are not counted."""
         self._reached = False
         # Read once, now: from here on the journal belongs to the writer's thread.
-        self._next_attempt = writer.journal.next_id("attempt")
-        self._next_decision = writer.journal.next_id("decision")
         self._dispatched = writer.journal.dispatched(_MOST_REMEMBERED)
 
     async def make(self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int) -> Attempted | None:
@@ -79,11 +78,10 @@ class Attempts:
         if refusal := self._guard.refuses(batch):
             self._stopping.stop(f"stopped by a guard: {refusal}")
             return None
-        attempt = self._next_attempt
-        self._next_attempt += 1
+        attempt = self._writer.journal.new_attempt_id()
         self._in_flight += 1
         try:
-            await self._writer.write(self._writer.journal.attempt_record(attempt, batch.id, digest))
+            await self._writer.write(Attempt(attempt, batch.id, digest))
         except JournalError as error:
             self._in_flight -= 1
             self._stopping.stop(str(error))
@@ -96,14 +94,14 @@ class Attempts:
         evidence = Evidence(Reach.NOTHING, error="Cancelled")
         outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was told to leave before an answer came")
         step = NextStep(Status.UNKNOWN, Action.DONE)
-        earlier: tuple[int, int] | None = None
+        earlier: AttemptRef | None = None
         try:
             await self._pace.leave()
             evidence = await client.post(body)
             outcome = judge(evidence, server_errors=self._config.server_errors)
             earlier = self._dispatched_before(outcome, batch, attempt)
             if earlier is not None:
-                outcome = repeated(outcome, earlier[0])
+                outcome = repeated(outcome, earlier.batch)
             step = next_step(
                 outcome, size=batch.size, attempts=counted, most=self._config.attempts, reached=self._reached
             )
@@ -117,25 +115,25 @@ class Attempts:
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
         return attempted
 
-    def _dispatched_before(self, outcome: Outcome, batch: Batch, attempt: int) -> tuple[int, int] | None:
-        """Return the (batch, attempt) accepted earlier under the same dispatch_id, and None when it is new."""
+    def _dispatched_before(self, outcome: Outcome, batch: Batch, attempt: int) -> AttemptRef | None:
+        """Return the attempt accepted earlier under the same dispatch_id, and None when it is new."""
         if outcome.verdict is not Verdict.ACCEPTED or not outcome.dispatch_id:
             return None
-        first = self._dispatched.setdefault(outcome.dispatch_id, (batch.id, attempt))
+        first = self._dispatched.setdefault(outcome.dispatch_id, AttemptRef(batch.id, attempt))
         if len(self._dispatched) > _MOST_REMEMBERED:
             self._dispatched.pop(next(iter(self._dispatched)))
-        return None if first == (batch.id, attempt) else first
+        return None if first.attempt == attempt else first
 
-    def _record(self, attempt: int, ended: Attempted, earlier: tuple[int, int] | None) -> None:
-        journal, batch = self._writer.journal, ended.batch
-        records = [
-            journal.outcome_record(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
+    def _record(self, attempt: int, ended: Attempted, earlier: AttemptRef | None) -> None:
+        batch = ended.batch
+        records: list[Record] = [
+            AttemptOutcome.of(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
         ]
         if earlier is not None:
             # Take back what was accepted earlier under the same dispatch_id, by a record of its own.
             why = f"its dispatch_id was given to batch {batch.id} too"
-            records.append(journal.doubt_record(self._next_decision, *earlier, why))
-            self._next_decision += 1
+            decision = self._writer.journal.new_decision_id()
+            records.append(Decision.doubt(decision, earlier.batch, earlier.attempt, why))
         self._writer.note(*records, failed=partial(self._unrecorded, batch, ended.outcome))
         self._on_attempt(ended)
 

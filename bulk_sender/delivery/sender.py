@@ -28,8 +28,7 @@ from bulk_sender.pace.slot import Slot
 class Sender:
     """Sends the batches of one run, in one event loop.
 
-    ``stopping.stop`` may be called at any time. ``tally`` counts what this process did, and ``batches.new_batch_id``
-    numbers what is planned meanwhile.
+    ``stopping.stop`` may be called at any time. ``tally`` counts what this process did.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class Sender:
         """``new_client`` opens a worker's own connection; ``on_attempt`` is called with each attempt that ended."""
         rng = rng or random.Random()
         breakers = Breakers(config)
-        guard = Guard(endpoint, broadcast=bool(writer.journal.fact("broadcast")))
+        guard = Guard(endpoint, broadcast=writer.journal.facts().broadcast)
         self.stopping = stopping or Stopping()
         self.tally = Tally()
         self.pace = pace

@@ -74,12 +74,6 @@ class Batches:
         self._tally = tally
         self._waits = waits
         self._rng = rng
-        self._next_batch = writer.journal.next_id("batch")
-
-    def new_batch_id(self) -> int:
-        """Return the next number for a batch: planning and splitting both take them while the run goes on."""
-        self._next_batch += 1
-        return self._next_batch - 1
 
     async def deliver(self, worker: Worker, item: Work) -> None:
         """Deliver one batch, in halves and in the order of the rows when Braze refuses one of them."""
@@ -110,9 +104,10 @@ class Batches:
 
     async def _halve(self, batch: Batch, attempts: int) -> tuple[Batch, Batch] | None:
         """Replace a batch by its halves in the journal. Return None when that cannot be written."""
-        halves = batch.halves(self.new_batch_id(), self.new_batch_id(), attempts)
+        new_id = self._writer.journal.new_batch_id
+        halves = batch.halves(new_id(), new_id(), attempts)
         try:
-            await self._writer.write(*(self._writer.journal.batch_record(half) for half in halves))
+            await self._writer.write(*halves)
         except JournalError as error:
             self._stopping.stop(str(error))
             return None

@@ -19,7 +19,8 @@ from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing import column_names
 from bulk_sender.guessing.types import Guess, guess_identifiers, guess_nothing, guess_type
 from bulk_sender.reading.locate import Given
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.mapping import by_names
 
@@ -45,7 +46,7 @@ def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
     config = config or Config()
     given = [inputs] if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence) else list(inputs)
     with Spool() as spool:
-        source = Source.open(given, config.input, spool)
+        source = Input.open(given, ReadSettings.of(config.input), spool)
         sample = source.head(SAMPLE_ROWS)
         if not len(sample):
             raise InputError(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from bulk_sender.guessing.column_names import is_code
-from bulk_sender.recipients.mapping import Field, Identifier, Mapping
+from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 
 INSIGHT_ROWS = 20_000
 _MOST = 0.9
@@ -23,7 +23,7 @@ _MOJIBAKE = r"[ÃÂ][\u0080-\u00bf]|â€|\ufffd"
 """UTF-8 decoded as another encoding, or characters that an encoding did not have."""
 
 
-def insights(sample: pl.DataFrame, mapping: Mapping) -> list[str]:
+def insights(sample: pl.DataFrame, mapping: RecipientMapping) -> list[str]:
     """Return warnings about the first rows of an input; each names the column."""
     if not len(sample):
         return []

@@ -16,10 +16,10 @@ import anyio
 import httpx
 
 from bulk_sender._version import __version__
-from bulk_sender.config.model import Config
 from bulk_sender.http.bounds import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import Transport, transport_factory
 
 
@@ -32,10 +32,10 @@ class Client(Protocol):
     async def aclose(self) -> None: ...
 
 
-def client_factory(config: Config, url: str, credential: Credential) -> Callable[[], Client]:
+def client_factory(settings: HttpSettings, url: str, credential: Credential) -> Callable[[], Client]:
     """Return a maker of clients that share one TLS context. Raise ConfigError for an unreadable CA bundle."""
-    new_transport = transport_factory(config)
-    return lambda: HttpxClient(url, credential, new_transport, timeout=config.delivery.timeout)
+    new_transport = transport_factory(settings)
+    return lambda: HttpxClient(url, credential, new_transport, timeout=settings.timeout_s)
 
 
 class _Trace:
@@ -88,7 +88,7 @@ class HttpxClient:
         ]
         self._credential = credential
         self._timeout = timeout
-        # Connecting gets the smaller part, so that a slow connection can be told from a lost answer.
+        # Connecting gets the smaller part, so that a slow connection can be distinguished from a lost answer.
         self._timeouts = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout / 2)).as_dict()
         self._new_transport = new_transport
         self._transport = new_transport()

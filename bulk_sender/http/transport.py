@@ -11,9 +11,9 @@ import certifi
 import httpx
 from anyio.streams.tls import TLSStream
 
-from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
 from bulk_sender.http.bounds import KEEPALIVE_S
+from bulk_sender.http.settings import HttpSettings
 
 
 class Transport(Protocol):
@@ -27,30 +27,30 @@ class Transport(Protocol):
         """Whether more bytes arrived than the answer just read."""
 
 
-def transport_factory(config: Config) -> Callable[[], Transport]:
+def transport_factory(settings: HttpSettings) -> Callable[[], Transport]:
     """Return a function that makes transports, one for each worker, with one shared TLS context.
 
     Raise ConfigError for an unreadable CA bundle, or a transport that is not installed.
     """
-    context = tls_context(config.braze.ca_bundle)
-    proxy = httpx.Proxy(config.braze.proxy) if config.braze.proxy else None
-    if _wants_wire(config):
+    context = tls_context(settings.ca_bundle)
+    proxy = httpx.Proxy(settings.proxy) if settings.proxy else None
+    if _wants_wire(settings):
         from bulk_sender.http.fast_transport import WireTransport
 
         return lambda: WireTransport(context)
     return lambda: PlainTransport(context, proxy)
 
 
-def _wants_wire(config: Config) -> bool:
-    wanted = config.delivery.transport
+def _wants_wire(settings: HttpSettings) -> bool:
+    wanted = settings.transport
     installed = importlib.util.find_spec("httptools") is not None
     if wanted == "wire" and not installed:
         raise ConfigError(
-            'delivery.transport: "wire" needs httptools', hint="pip install 'bulk-sender[fast]', or leave the key out"
+            'delivery.transport: "wire" needs httptools', hint="pip install httptools uvloop, or leave the key out"
         )
-    if wanted == "wire" and config.braze.proxy:
+    if wanted == "wire" and settings.proxy:
         raise ConfigError('delivery.transport: "wire" cannot use a proxy', hint="leave the key out")
-    return wanted == "wire" or (wanted == "auto" and installed and not config.braze.proxy)
+    return wanted == "wire" or (wanted == "auto" and installed and not settings.proxy)
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:

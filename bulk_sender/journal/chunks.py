@@ -1,38 +1,49 @@
-"""Planned chunks as Arrow bytes, packed for the journal and read back."""
+"""The planned rows of a chunk: packed as Arrow files for the journal, and read back."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import polars as pl
 
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.records import Chunk
+from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.plan import ROWS
 
 
-def pack(planned: Planned) -> tuple[bytes, bytes]:
-    """A planned chunk as two compressed Arrow files: its rows, and its rejected rows' own columns."""
-    return _ipc(planned.rows), _ipc(planned.rejects)
+def chunk_record(number: int, planned: Planned, counted: Mapping[str, int] | None = None) -> Chunk:
+    """Return the record of a planned piece. ``counted``: its rows by verdict, if the caller has them."""
+    rows = planned.rows["row"]
+    counts = dict(planned.rows["verdict"].value_counts().iter_rows()) if counted is None else counted
+    return Chunk(
+        number,
+        int(rows[0]) if len(rows) else 0,
+        int(rows[-1]) if len(rows) else 0,
+        len(rows),
+        counts.get("valid", 0),
+        counts.get("rejected", 0),
+        counts.get("duplicate", 0),
+        json.dumps(asdict(planned.resume)),
+        _packed(planned.rows),
+        _packed(planned.rejects),
+    )
 
 
-def _ipc(frame: pl.DataFrame) -> bytes:
+def _packed(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_ipc(buffer, compression="zstd")
     return buffer.getvalue()
 
 
-def chunk_ids(journal: Journal) -> list[int]:
-    return [row["id"] for row in journal.query("SELECT id FROM chunk ORDER BY id")]
+def chunk_rows(journal: RunReader, chunk: int, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:
+    """Return the planned rows of a chunk, with the columns of ``ROWS`` or some of them."""
+    return pl.read_ipc(journal.frame(chunk), columns=list(columns))
 
 
-def chunk_rows(journal: Journal, chunk: int, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:
-    """The planned rows of a chunk, with the columns of ``ROWS`` or those of them that are asked for."""
-    [found] = journal.query("SELECT frame FROM chunk WHERE id = ?", (chunk,))
-    return pl.read_ipc(found["frame"], columns=list(columns))
-
-
-def chunk_rejects(journal: Journal, chunk: int) -> pl.DataFrame:
-    [found] = journal.query("SELECT rejects FROM chunk WHERE id = ?", (chunk,))
-    return pl.read_ipc(found["rejects"])
+def chunk_rejects(journal: RunReader, chunk: int) -> pl.DataFrame:
+    """Return the rejected rows of a chunk with their own columns."""
+    return pl.read_ipc(journal.rejects(chunk))

@@ -1,20 +1,20 @@
-"""The journal's records and their seals. Pure.
+"""The records of a journal, as frozen values.
 
-Each record carries a seal over all its values: SQLite's own integrity check doesn't notice a flipped byte inside
-a value. Records are only ever added; what holds for a batch follows from all of them together.
+Records are only ever added. What holds for a batch or a row follows from all of them together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
-from bulk_sender.journal.sqlite.schema import Value
+from bulk_sender.braze.answer import Outcome
+from bulk_sender.text.times import now
 
 
 class Status(StrEnum):
-    """The six statuses of a row. A batch has one of the last four; ``split`` marks one that its parts replaced."""
+    """The six statuses of a row. A batch has one of the last four."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -25,12 +25,32 @@ class Status(StrEnum):
 
 
 SPLIT = "split"
+"""The status of an attempt whose batch is replaced by its halves."""
 RESEND = "resend"
+"""The decision to send a batch again."""
+PROCESS_ENDED = "the process ended before an answer was recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A planned piece of the input: its counts, where planning continues after it, and its rows as Arrow files."""
+
+    id: int
+    first_row: int
+    last_row: int
+    rows: int
+    valid: int
+    rejected: int
+    duplicate: int
+    resume: str
+    """The position after the piece, as JSON."""
+    frame: bytes
+    rejects: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``size`` recipients of ``chunk`` from its slot ``first`` on; ``prior`` attempts were made with its parents."""
+    """``size`` valid rows of a chunk, from its slot ``first``; ``prior`` counts the attempts made with its parents."""
 
     id: int
     chunk: int
@@ -40,7 +60,7 @@ class Batch:
     prior: int = 0
 
     def halves(self, left: int, right: int, attempts: int) -> tuple[Batch, Batch]:
-        """The two parts, numbered ``left`` and ``right``, that replace this batch after ``attempts`` of its own."""
+        """Return the two parts, with ids ``left`` and ``right``, that replace this batch after its own attempts."""
         middle = self.size // 2
         prior = self.prior + attempts
         return (
@@ -49,10 +69,107 @@ class Batch:
         )
 
 
-Statement = tuple[str, tuple[Value, ...]]
-"""A table's name and the values of one record, seal excluded."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The intent to send a batch. It has to be durable before the first byte of its request leaves."""
+
+    id: int
+    batch: int
+    body_sha256: bytes
+    at: str = field(default_factory=now)
 
 
-def now() -> str:
-    """The time as the journal writes it: UTC, ISO 8601, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+@dataclass(frozen=True, slots=True)
+class AttemptOutcome:
+    """How an attempt ended, and the status that its batch has from it."""
+
+    attempt: int
+    batch: int
+    status: str
+    """``accepted``, ``failed``, ``unknown``, ``not_sent`` (to be attempted again) or ``split``."""
+    verdict: str
+    http_status: int | None = None
+    dispatch_id: str = ""
+    code: str = ""
+    message: str = ""
+    reach: int = 0
+    likely: str = ""
+    elapsed_s: float = 0.0
+    at: str = field(default_factory=now)
+
+    @classmethod
+    def of(cls, attempt: int, batch: int, status: str, outcome: Outcome, elapsed_s: float) -> Self:
+        """Return the record of a judged answer."""
+        return cls(
+            attempt,
+            batch,
+            status,
+            outcome.verdict.value,
+            outcome.http_status,
+            outcome.dispatch_id,
+            outcome.code,
+            outcome.message,
+            int(outcome.reach),
+            outcome.likely,
+            round(elapsed_s, 4),
+        )
+
+    @classmethod
+    def unrecorded(cls, attempt: int, batch: int) -> Self:
+        """Return the record for an attempt whose process ended before it recorded an outcome."""
+        return cls(attempt, batch, Status.UNKNOWN.value, "unknown", code="process_ended", message=PROCESS_ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A status given to an attempt after its outcome, by an operator or by the program."""
+
+    id: int
+    batch: int
+    attempt: int
+    status: str
+    user: str
+    why: str
+    at: str = field(default_factory=now)
+
+    @classmethod
+    def doubt(cls, number: int, batch: int, attempt: int, why: str) -> Self:
+        """Return the program's own record that takes an acceptance back: the batch becomes unknown."""
+        return cls(number, batch, attempt, Status.UNKNOWN.value, "bulk-sender", why)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanComplete:
+    """The input was read to its end: every row is in a chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """This epoch ends after its canary. The next one starts slowly."""
+
+
+Record = Chunk | Batch | Attempt | AttemptOutcome | Decision | PlanComplete | Held
+"""What a caller may write. The store adds the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One start of a process for this run. Written by ``RunWriter.begin_epoch`` only."""
+
+    id: int
+    command: str
+    at: str
+    pid: int
+    host: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The orderly end of an epoch. Written by ``RunWriter.end_epoch`` only."""
+
+    epoch: int
+    at: str
+    state: str
+    reason: str
+    elapsed_s: float

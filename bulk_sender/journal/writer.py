@@ -1,9 +1,8 @@
-"""The journal's writer: one thread that commits what has gathered, so that many workers share one sync.
+"""The thread that writes a journal: it commits what many workers gathered with one sync.
 
-``write`` returns when its records are durable, ``note`` at once. Records become durable in the order in which they were
-given: whoever noted something and then waits for a ``write`` knows that both are on the disk. The event loop never
-waits for the disk. Orders of one turn of the loop are handed over together: each handing over may cost a change of
-threads.
+``write`` returns when its records are durable, ``note`` returns at once. Records become durable in the order of the
+calls: after a ``write``, everything noted before it is on the disk, too. The event loop never waits for the disk. The
+orders of one iteration of the loop are handed over together, because each handover may cost a thread switch.
 """
 
 from __future__ import annotations
@@ -19,28 +18,29 @@ from functools import partial
 
 import anyio
 
-from bulk_sender.journal.sqlite.store import Journal, Statement
+from bulk_sender.journal.records import Record
+from bulk_sender.journal.store import RunWriter
 
 _MOST_AT_ONCE = 256
 _GATHER_S = 0.001
-"""How long the first order of a commit waits for others. A sync costs as much for one record as for many."""
+"""How long the first order of a commit waits for others. One sync costs the same for one record and for many."""
 _CALM_S = 0.005
-"""After so long without an order none is waited for: it would come too late, and waking up costs, too."""
+"""After this long without an order, do not wait for others: they would come too late, and waking up costs time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """``failed`` is told in the loop what went wrong, ``done``, where somebody waits, that the records are durable."""
+    """Records to add, all or none. In the loop ``failed`` gets the error, or ``done`` is called if the caller waits."""
 
-    statements: Sequence[Statement]
+    records: Sequence[Record]
     failed: Callable[[BaseException], None]
     done: Callable[[], None] | None = None
 
 
 class JournalWriter:
-    """Owns the journal while its thread runs; use as an asynchronous context manager."""
+    """Owns the journal while its thread runs. Use it as an asynchronous context manager."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: RunWriter) -> None:
         self.journal = journal
         self._gathered: list[_Order] = []
         self._orders: queue.SimpleQueue[list[_Order] | None] = queue.SimpleQueue()
@@ -57,19 +57,19 @@ class JournalWriter:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
 
-    async def write(self, *statements: Statement) -> None:
+    async def write(self, *records: Record) -> None:
         """Add records, all or none. Raises JournalError when they are not on the disk.
 
-        Not cut short by cancellation: whoever gave an order learns whether it is on the disk.
+        Cancellation does not cut this short: the caller always learns whether the records are on the disk.
         """
         written = self._loop.create_future()
-        self._give(_Order(statements, partial(_fail, written), partial(_end, written)))
+        self._give(_Order(records, partial(_fail, written), partial(_end, written)))
         with anyio.CancelScope(shield=True):
             await written
 
-    def note(self, *statements: Statement, failed: Callable[[BaseException], None]) -> None:
-        """Add records, all or none, without waiting; ``failed`` is told in the loop why they are not on the disk."""
-        self._give(_Order(statements, failed))
+    def note(self, *records: Record, failed: Callable[[BaseException], None]) -> None:
+        """Add records, all or none, without waiting. In the loop ``failed`` gets the error if they are not on disk."""
+        self._give(_Order(records, failed))
 
     def _give(self, order: _Order) -> None:
         if not self._gathered:
@@ -95,39 +95,39 @@ class JournalWriter:
                     orders.extend(more)
             errors = self._commit(orders)
             ended = time.monotonic()
-            if calls := [call for pair in zip(orders, errors, strict=True) if (call := _word(*pair))]:
-                self._loop.call_soon_threadsafe(_make, calls)
+            if calls := [call for pair in zip(orders, errors, strict=True) if (call := _reply(*pair))]:
+                self._loop.call_soon_threadsafe(_call_all, calls)
 
     def _commit(self, orders: list[_Order]) -> list[BaseException | None]:
-        """All orders in one transaction; should that fail, each in one of its own, so that one can't sink another.
+        """Commit all orders in one transaction; if that fails, each separately, so that one cannot make others fail.
 
-        Not when another program has kept the file locked: each would wait for it as long again.
+        When the journal says that smaller writes would fail as well, they are not tried.
         """
-        together = [statement for order in orders for statement in order.statements]
+        together = [record for order in orders for record in order.records]
         error = self._try(together)
         if error is None or len(orders) == 1 or self.journal.is_locked_out:
             return [error] * len(orders)
-        return [self._try(order.statements) for order in orders]
+        return [self._try(order.records) for order in orders]
 
-    def _try(self, statements: Sequence[Statement]) -> BaseException | None:
+    def _try(self, records: Sequence[Record]) -> BaseException | None:
         try:
-            self.journal.write(statements)
-        except BaseException as error:  # a bug must reach the worker that waits, not end this thread in silence
+            self.journal.write(records)
+        except BaseException as error:  # a bug must reach the worker that waits, not end this thread silently
             return error
         return None
 
 
-def _word(order: _Order, error: BaseException | None) -> Callable[[], None] | None:
+def _reply(order: _Order, error: BaseException | None) -> Callable[[], None] | None:
     return order.done if error is None else partial(order.failed, error)
 
 
-def _make(calls: list[Callable[[], None]]) -> None:
+def _call_all(calls: list[Callable[[], None]]) -> None:
     for call in calls:
         call()
 
 
 def _end(written: asyncio.Future[None]) -> None:
-    if not written.done():  # unless whoever waited was cancelled
+    if not written.done():  # unless the caller was cancelled
         written.set_result(None)
 
 

@@ -1,4 +1,4 @@
-"""A moment of a run, for whoever watches."""
+"""What observers of a run receive: progress, attempts, beginning and end."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ log = logging.getLogger("bulk_sender")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A moment of a run, for whoever watches.
+    """A progress snapshot.
 
-    ``rows`` are those of the run read so far; the other counts are of this part of the run, since the process began.
-    ``rate_asked`` and ``rate_now`` are requests a second; ``waiting_s`` the seconds until requests go on (0 when they
-    don't wait) and ``waiting_for`` what they wait for. ``ramping_s`` are the seconds until the pace has grown to
-    ``rate_asked`` behind a canary, 0 when it doesn't ramp.
+    ``rows`` are those of the run read so far. The other counts begin with this process. ``rate_asked`` and
+    ``rate_now`` are requests per second. ``waiting_s`` is how long all requests still wait (0 if they do not), and
+    ``waiting_for`` what for. ``ramping_s`` is the time until the pace reaches ``rate_asked`` after a canary (0 if it
+    does not ramp).
     """
 
     run_id: str
@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A run that begins, or goes on, in this process. ``counts``: rows by status from its earlier parts."""
+    """A run that begins or resumes in this process. ``counts``: rows by status from earlier processes."""
 
     run_id: str
     command: str
@@ -57,7 +57,7 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One POST and what came of it. ``status``: what the journal has for its batch now."""
+    """One POST and its outcome. ``status``: that of its batch in the journal now."""
 
     batch: int
     recipients: int
@@ -69,13 +69,16 @@ class Attempt:
 
 
 class Observer:
-    """Overrides what it wants to hear. All but ``ended`` are called in the event loop and must return at once."""
+    """Override what you need. All but ``ended`` are called in the event loop and must return at once."""
 
-    def began(self, beginning: Beginning) -> None: ...
+    def began(self, beginning: Beginning) -> None:
+        """The run begins to send."""
 
-    def moment(self, progress: Progress) -> None: ...
+    def moment(self, progress: Progress) -> None:
+        """Called four times a second, and at the end."""
 
-    def attempted(self, attempt: Attempt) -> None: ...
+    def attempted(self, attempt: Attempt) -> None:
+        """One request has an outcome."""
 
     def ended(self, summary: Summary) -> None:
-        """In a thread, with some seconds of time, when the account is closed."""
+        """Called in a thread when the account is closed. It may take some seconds."""

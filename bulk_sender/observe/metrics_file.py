@@ -1,27 +1,27 @@
 """A metrics file in the OpenMetrics text format, as node_exporter's textfile collector reads it.
 
-All are gauges, and all carry ``name``: the file's own name without its ending, so that several jobs' files in one
+All are gauges with a label ``name``, the file's own name without its ending, so that the files of several jobs in one
 folder never hold the same series.
 
 ======================================= ===========================================================================
-name                                    what it says
+name                                    meaning
 ======================================= ===========================================================================
 bulk_sender_run_info                    1; labels run_id, kind (campaign, canvas), target (its id), version
 bulk_sender_run_state                   1 for the state the run is in, 0 for the others; label state: running,
                                         finished, stopped, interrupted
 bulk_sender_run_exit_code               0, 1, 3, 130 or 143; absent while the run is running
-bulk_sender_rows                        rows of the run; label status: the six. While running not_sent is what is
-                                        read and not settled yet
+bulk_sender_rows                        rows of the run; label status: the six. While running, not_sent is what was
+                                        read and has no outcome yet
 bulk_sender_input_complete              1 when the input has been read to its end
-bulk_sender_requests                    requests made in this part of the run
-bulk_sender_retries                     of these, repeated ones
+bulk_sender_requests                    requests made by this process
+bulk_sender_retries                     of these, retries
 bulk_sender_throttled                   of these, answered with 429
-bulk_sender_requests_in_flight          requests under way
+bulk_sender_requests_in_flight          requests in flight
 bulk_sender_rate_requests_per_second    the pace now
-bulk_sender_waiting_seconds             how long all requests still have to wait; 0 when they don't
-bulk_sender_elapsed_seconds             since this part of the run began; at the end, all parts together
-bulk_sender_started_timestamp_seconds   when this part of the run began (Unix time)
-bulk_sender_updated_timestamp_seconds   when the file was written; one that stays behind tells of a dead process
+bulk_sender_waiting_seconds             how long all requests still wait; 0 if they do not
+bulk_sender_elapsed_seconds             since this process began; at the end, of all processes together
+bulk_sender_started_timestamp_seconds   when this process began (Unix time)
+bulk_sender_updated_timestamp_seconds   when the file was written; an old one means a dead process
 bulk_sender_finished_timestamp_seconds  when the run ended; absent while it is running
 ======================================= ===========================================================================
 """
@@ -52,14 +52,14 @@ HELP = {
     "run_exit_code": "The exit code of the run.",
     "rows": "Rows of the run by status.",
     "input_complete": "1 when the input has been read to its end.",
-    "requests": "Requests made in this part of the run.",
-    "retries": "Requests that were repetitions.",
+    "requests": "Requests made by this process.",
+    "retries": "Requests that were retries.",
     "throttled": "Requests answered with 429.",
-    "requests_in_flight": "Requests under way.",
+    "requests_in_flight": "Requests in flight.",
     "rate_requests_per_second": "The pace now.",
-    "waiting_seconds": "How long all requests still have to wait.",
+    "waiting_seconds": "How long all requests still wait.",
     "elapsed_seconds": "Time since the run began.",
-    "started_timestamp_seconds": "When this part of the run began.",
+    "started_timestamp_seconds": "When this process began.",
     "updated_timestamp_seconds": "When this file was written.",
     "finished_timestamp_seconds": "When the run ended.",
 }
@@ -75,7 +75,7 @@ class Sample:
 
 
 def exposition(samples: Iterable[Sample], name: str) -> str:
-    """The text of a metrics file. Pure."""
+    """Return the text of a metrics file. Pure."""
     lines: list[str] = []
     before = ""
     for sample in samples:
@@ -93,7 +93,7 @@ def _escaped(value: str) -> str:
 
 
 class MetricsFile(Observer):
-    """Writes the file when the run begins, every 15 seconds and at its end, each time as a whole."""
+    """Writes the whole file when the run begins, every 15 seconds, and at its end."""
 
     def __init__(
         self,
@@ -109,11 +109,11 @@ class MetricsFile(Observer):
 
     @classmethod
     def at(cls, path: Path) -> MetricsFile:
-        """Raises ConfigError when no file can be written there: a monitor that watches nothing must be noticed."""
+        """Raises ConfigError when the file cannot be written: monitoring must not fail silently."""
         if path.is_dir() or not os.access(path.absolute().parent, os.W_OK | os.X_OK):
             raise ConfigError(
-                f"the metrics file {path} can't be written",
-                hint="name a file in a folder that exists and is writable, for node_exporter one that ends with .prom",
+                f"the metrics file {path} cannot be written",
+                hint="give a file in an existing, writable folder; for node_exporter its name ends with .prom",
             )
         return cls(path)
 
@@ -169,7 +169,7 @@ class MetricsFile(Observer):
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             temporary.write_text(text, encoding="utf-8")
-            temporary.chmod(0o644)  # another user, the collector's, has to read it
+            temporary.chmod(0o644)  # the collector runs as another user
             temporary.replace(self._path)
         except OSError:
             temporary.unlink(missing_ok=True)

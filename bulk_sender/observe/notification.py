@@ -1,9 +1,9 @@
-"""A word to people when a run is in trouble or at its end: e-mail, Slack, Teams, a webhook, by way of Apprise.
+"""Notify people when a run fails or finishes: e-mail, Slack, Teams, webhooks, through Apprise.
 
-The addresses hold secrets and therefore stay in the environment, in the variable that ``[notify] urls_env`` names:
-one or several Apprise URLs with blanks between them (https://github.com/caronc/apprise/wiki lists their forms).
-``trouble`` is told once while the run goes on, at the first rows that are failed or unknown or when all requests have
-had to wait for five minutes, and again at the end if it ended badly; ``end`` tells of every end.
+The addresses hold secrets, so they stay in the environment, in the variable that ``[notify] urls_env`` names: one or
+several Apprise URLs separated by blanks (https://github.com/caronc/apprise/wiki lists their forms). ``trouble``
+notifies once during the run, at the first failed or unknown rows or when all requests have waited for five minutes, and
+again at the end if the run ended badly. ``end`` notifies at every end.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LONG_WAIT_S = 300.0
 _COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
 
 Post = Callable[[str, str], bool]
-"""Title and body to whoever is to be told; True when they took it."""
+"""Sends a title and a body; returns True if all receivers accepted them."""
 
 
 class Notification(Observer):
-    """Decides what is worth a word; ``post`` carries it."""
+    """Decides when to notify; ``post`` sends the notification."""
 
     def __init__(
         self, post: Post, on: tuple[str, ...] = ("trouble", "end"), clock: Callable[[], float] = time.monotonic
@@ -39,16 +39,16 @@ class Notification(Observer):
         self._on = on
         self._clock = clock
         self._run_id = ""
-        self._has_told = False
+        self._has_notified = False
         self._waiting_since: float | None = None
 
     @classmethod
     def to(cls, config: NotifyConfig, environment: Mapping[str, str]) -> Notification:
-        """Raises ConfigError when nobody could be told: better known before the run than after."""
+        """Raises ConfigError before the run when nobody could be notified."""
         urls = environment.get(config.urls_env, "")
         if not urls.strip():
             raise ConfigError(
-                f"[notify] wants its addresses in the environment variable {config.urls_env}, which is not set",
+                f"[notify] needs addresses in the environment variable {config.urls_env}, which is not set",
                 hint="set it to Apprise URLs, or remove [notify]",
             )
         return cls(_apprise(urls, config.urls_env), tuple(config.on))
@@ -58,9 +58,9 @@ class Notification(Observer):
 
     def moment(self, progress: Progress) -> None:
         trouble = self._trouble(progress)
-        if trouble and "trouble" in self._on and not self._has_told:
-            self._has_told = True
-            body = f"{trouble}. The run goes on; bulk-sender status {self._run_id} shows how it stands."
+        if trouble and "trouble" in self._on and not self._has_notified:
+            self._has_notified = True
+            body = f"{trouble}. The run continues; bulk-sender status {self._run_id} shows its state."
             threading.Thread(
                 target=self._tell, args=(f"bulk-sender: trouble in run {self._run_id}", body), daemon=True
             ).start()
@@ -75,7 +75,7 @@ class Notification(Observer):
         elif self._waiting_since is None:
             self._waiting_since = self._clock()
         elif self._clock() - self._waiting_since >= LONG_WAIT_S:
-            return f"All requests wait for {progress.waiting_for}, for {LONG_WAIT_S / 60:.0f} minutes now"
+            return f"All requests have waited for {progress.waiting_for} for {LONG_WAIT_S / 60:.0f} minutes"
         return ""
 
     def ended(self, summary: Summary) -> None:
@@ -90,19 +90,19 @@ class Notification(Observer):
             log.warning("the notification could not be sent (%s)", type(error).__name__)
             return
         if not taken:
-            log.warning("the notification could not be sent: an address did not take it")
+            log.warning("the notification could not be sent: an address did not accept it")
 
 
 def account(summary: Summary) -> str:
-    """The counts and the next step. Neither the reason, which may quote Braze, nor a person's data."""
+    """Return the counts and the next step, without personal data and without the reason, which may quote Braze."""
     lines = [f"{name.replace('_', ' ')}: {getattr(summary, name)}" for name in _COUNTS]
     lines.append(f"exit code: {summary.exit_code}, after {summary.elapsed_s:.0f} s")
     if summary.state != "finished":
-        lines.append(f"Why: bulk-sender status {summary.run_id}. To go on: bulk-sender resume {summary.run_id}")
+        lines.append(f"Why: bulk-sender status {summary.run_id}. To resume: bulk-sender resume {summary.run_id}")
     elif summary.unknown:
         lines.append(f"Look in Braze first: bulk-sender reconcile {summary.run_id}")
     elif summary.failed:
-        lines.append(f"Once the cause is mended: bulk-sender retry {summary.run_id} --failed")
+        lines.append(f"Once the cause is fixed: bulk-sender retry {summary.run_id} --failed")
     return "\n".join(lines)
 
 
@@ -110,15 +110,13 @@ def _apprise(urls: str, variable: str) -> Post:
     try:
         from apprise import Apprise, NotifyFormat
     except ImportError:
-        raise ConfigError(
-            "[notify] needs Apprise, which is not installed", hint="pip install 'bulk-sender[notify]'"
-        ) from None
+        raise ConfigError("[notify] needs Apprise, which is not installed", hint="pip install apprise") from None
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs addresses, and some of them hold secrets
     receivers = Apprise()
     for number, url in enumerate(urls.split(), start=1):
         if not receivers.add(url):
             raise ConfigError(
-                f"{variable}: its address {number} is no Apprise URL",
-                hint="its form is described in https://github.com/caronc/apprise/wiki",
+                f"{variable}: address {number} is not a valid Apprise URL",
+                hint="https://github.com/caronc/apprise/wiki lists the valid forms",
             )
     return lambda title, body: bool(receivers.notify(body=body, title=title, body_format=NotifyFormat.TEXT))

@@ -1,7 +1,7 @@
-"""Who is told how a run goes: a caller's function, a metrics file, OpenTelemetry, a message to people.
+"""Observers of a run: a caller's function, a metrics file, OpenTelemetry, notifications.
 
-An observer only ever looks on. Whatever goes wrong in one is logged (logger ``bulk_sender``) and ends its part; the
-run goes on. None is told of a recipient: only counts, ids of run, campaign and batch, and Braze's status codes.
+An observer cannot affect the run. An exception in one is logged (logger ``bulk_sender``) and removes it. No observer
+receives a recipient's data: only counts, ids of run, campaign and batch, and Braze's status codes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import anyio
 from bulk_sender.observe.events import Attempt, Beginning, Observer, log
 
 if TYPE_CHECKING:
-    from bulk_sender.config.model import Config
+    from bulk_sender.config.model import NotifyConfig
     from bulk_sender.observe.events import Progress
     from bulk_sender.reporting.summary import Summary
 
 
 _LONGEST_END_S = 15.0
-"""A receiver that doesn't answer must not keep the process from ending."""
+"""A receiver that does not answer must not keep the process from ending."""
 
 
 class Callback(Observer):
@@ -34,12 +34,12 @@ class Callback(Observer):
         try:
             self._on_progress(progress)
         except Exception:
-            log.exception("on_progress raised and won't be called again; the run goes on")
+            log.exception("on_progress raised and will not be called again; the run continues")
             self._on_progress = lambda _: None
 
 
 class Observers(Observer):
-    """All who are told of one run."""
+    """All observers of one run."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = list(observers)
@@ -57,29 +57,31 @@ class Observers(Observer):
         self._tell(lambda observer: observer.ended(summary))
 
     async def tell_end(self, summary: Summary) -> None:
-        """``ended`` for each, in a thread; those who take too long are left behind."""
+        """Call ``ended`` of each in a thread, and give up on those that take too long."""
         with anyio.move_on_after(_LONGEST_END_S, shield=True) as scope:
             await anyio.to_thread.run_sync(self.ended, summary, abandon_on_cancel=True)
         if scope.cancelled_caught:
-            log.warning("someone to be told of the run's end did not answer within %.0f s", _LONGEST_END_S)
+            log.warning("a notification did not finish within %.0f s", _LONGEST_END_S)
 
     def _tell(self, tell: Callable[[Observer], None]) -> None:
         for observer in tuple(self._observers):
             try:
                 tell(observer)
             except Exception as error:  # its text may quote an address with a secret in it
-                log.warning("%s failed (%s); the run goes on without it", type(observer).__name__, type(error).__name__)
+                log.warning(
+                    "%s failed (%s); the run continues without it", type(observer).__name__, type(error).__name__
+                )
                 self._observers.remove(observer)
 
 
 def observers_for(
-    config: Config,
+    notify: NotifyConfig | None,
     environment: Mapping[str, str],
     *,
     on_progress: Callable[[Progress], object] | None = None,
     metrics_file: str | Path | None = None,
 ) -> Observers:
-    """All who are to be told. What nobody asked for is not imported. Raises ConfigError when one can't be."""
+    """Return all observers. Unused ones are not imported. Raises ConfigError for one that cannot work."""
     found: list[Observer] = []
     if on_progress is not None:
         found.append(Callback(on_progress))
@@ -87,10 +89,10 @@ def observers_for(
         from bulk_sender.observe.metrics_file import MetricsFile
 
         found.append(MetricsFile.at(Path(metrics_file)))
-    if config.notify is not None:
+    if notify is not None:
         from bulk_sender.observe.notification import Notification
 
-        found.append(Notification.to(config.notify, environment))
+        found.append(Notification.to(notify, environment))
     from bulk_sender.observe import telemetry
 
     if telemetry.is_wanted(environment):

@@ -1,15 +1,15 @@
-"""OpenTelemetry: one span a run, with events for what went wrong, and metrics of every request.
+"""OpenTelemetry: one span per run, with events for failed requests, and metrics of every request.
 
-Wanted when the program around has loaded OpenTelemetry (then its own providers are used), or when the environment
+Active when the calling program has loaded OpenTelemetry (then its providers are used), or when the environment
 names a collector (``OTEL_EXPORTER_OTLP_ENDPOINT`` or one of its ``_TRACES_``/``_METRICS_`` forms; needs the extra
-``otel``). ``OTEL_SDK_DISABLED=true`` and ``OTEL_TRACES_EXPORTER``/``OTEL_METRICS_EXPORTER=none`` are heeded.
-Otherwise nothing of it is imported. The run's span is a child of the caller's span, or of ``TRACEPARENT`` in the
+``otel``). ``OTEL_SDK_DISABLED=true`` and ``OTEL_TRACES_EXPORTER``/``OTEL_METRICS_EXPORTER=none`` are respected.
+Otherwise it is not imported. The run's span is a child of the caller's span, or of ``TRACEPARENT`` in the
 environment.
 
 ============================== ========= ======================================================================
 name                           kind      attributes
 ============================== ========= ======================================================================
-bulk_sender.run                span      run_id, command, kind, target; at its end state, exit_code, the six
+bulk_sender.run                span      run_id, command, kind, target; at the end state, exit_code, the six
                                          counts, requests. Error status when the run stopped early
 bulk_sender.batch              event     of the span, for each request that was not accepted, the first 100:
                                          batch, recipients, verdict, status, code, http.response.status_code
@@ -39,15 +39,16 @@ if TYPE_CHECKING:
     from bulk_sender.reporting.summary import Summary
 
 _MOST_EVENTS = 100
-"""OpenTelemetry keeps 128 events of a span; a run can have more requests than that."""
+"""OpenTelemetry keeps 128 events per span; a run can have more requests than that."""
 _FLUSH_MS = 5000
 _SETTLED = ("accepted", "failed", "unknown")
 _COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent", "requests")
 _PREFIX = "OTEL_EXPORTER_OTLP"
+_PACKAGES = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether anybody asked for it, by loading it or by naming a collector."""
+    """Whether the caller asked for it, by loading it or by naming a collector."""
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     named = (f"{_PREFIX}_ENDPOINT", f"{_PREFIX}_TRACES_ENDPOINT", f"{_PREFIX}_METRICS_ENDPOINT")
@@ -55,7 +56,7 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
 
 
 class Telemetry(Observer):
-    """Spans and metrics of one run, by way of the given providers; ``flush`` is called at its end."""
+    """Spans and metrics of one run through the given providers. ``flush`` is called at its end."""
 
     def __init__(
         self,
@@ -78,22 +79,22 @@ class Telemetry(Observer):
 
     @classmethod
     def start(cls, environment: Mapping[str, str]) -> Telemetry:
-        """With the providers of the program around, else with ones of its own. Raises ConfigError."""
+        """Use the providers of the calling program, else new ones. Raises ConfigError."""
         try:
             from opentelemetry import metrics, trace
         except ImportError:
             raise ConfigError(
                 "the environment names an OpenTelemetry collector, but OpenTelemetry is not installed",
-                hint="pip install 'bulk-sender[otel]', or set OTEL_SDK_DISABLED=true",
+                hint=f"pip install {_PACKAGES}, or set OTEL_SDK_DISABLED=true",
             ) from None
         if "opentelemetry.sdk" in sys.modules and not _is_proxy(trace.get_tracer_provider()):
             return cls(trace.get_tracer_provider(), metrics.get_meter_provider(), environment=environment)
         if not is_wanted(environment) or not any(name.startswith(_PREFIX) for name in environment):
             return cls(trace.NoOpTracerProvider(), metrics.NoOpMeterProvider())
-        return cls._with_providers_of_its_own(environment)
+        return cls._with_new_providers(environment)
 
     @classmethod
-    def _with_providers_of_its_own(cls, environment: Mapping[str, str]) -> Telemetry:
+    def _with_new_providers(cls, environment: Mapping[str, str]) -> Telemetry:
         try:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -105,9 +106,9 @@ class Telemetry(Observer):
         except ImportError:
             raise ConfigError(
                 "the environment names an OpenTelemetry collector, but its exporter is not installed",
-                hint="pip install 'bulk-sender[otel]'",
+                hint=f"pip install {_PACKAGES}",
             ) from None
-        # A collector that is down is not worth a traceback on the terminal of a run that goes well.
+        # Do not print a traceback on the terminal when only the collector is down.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         named = {} if environment.get("OTEL_SERVICE_NAME") else {"service.name": "bulk-sender"}
         resource = Resource.create(named)
@@ -134,7 +135,7 @@ class Telemetry(Observer):
         )
 
     def _parent(self) -> Any:
-        """The caller's span; for a program of its own, what ``TRACEPARENT`` names. None is the current context."""
+        """Return the parent: the caller's span (None, the current context), else what ``TRACEPARENT`` names."""
         from opentelemetry import trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -180,5 +181,5 @@ def _prefixed(attributes: Mapping[str, str | int]) -> dict[str, str | int]:
 
 
 def _is_proxy(provider: object) -> bool:
-    """Whether nobody has set a provider: the API then hands out a placeholder."""
+    """Whether no provider was set: the API then returns a placeholder."""
     return type(provider).__name__.startswith(("Proxy", "_Proxy", "NoOp"))

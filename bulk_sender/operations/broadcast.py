@@ -1,144 +1,141 @@
-"""One broadcast from configuration to summary, journalled like a run: it is one without rows.
+"""Send one request to a whole segment or audience.
 
-Its journal holds one chunk of no rows and one batch of no recipients. So intent, outcome, recovery, decisions and
-the promise that goes with them are those of any other batch.
+A broadcast is journalled like a run: one chunk without rows, one batch without recipients. So intent, outcome,
+recovery and decisions are those of any other batch.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-import anyio
 import polars as pl
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import broadcast_endpoint
-from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.model import Config
-from bulk_sender.delivery.broadcast import BroadcastPreview, demand_confirmation, preview
-from bulk_sender.errors import GuardrailError, RunMismatchError
+from bulk_sender.errors import ConfigError, GuardrailError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal import chunks
-from bulk_sender.journal.records import Batch
-from bulk_sender.journal.sqlite.store import JOURNAL, Journal, Statement, now
-from bulk_sender.observe.events import Progress
-from bulk_sender.observe.observers import Observers, observers_for
+from bulk_sender.journal.chunks import chunk_record
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Batch, PlanComplete, Record
+from bulk_sender.journal.store import RunRef, RunWriter
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
-from bulk_sender.reporting import rows as frames
-from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.control import Control
-from bulk_sender.run.execution import Delivery
-from bulk_sender.run.facts import Facts, create
+from bulk_sender.run.caller import Caller, ask
+from bulk_sender.run.execution import execute
+from bulk_sender.run.facts import create, new_facts
 from bulk_sender.run.folder import new_run_id, run_folder
-from bulk_sender.run.settings import ConfigLike, from_surroundings
-from bulk_sender.run.standing import ended
-from bulk_sender.run.target import credential_for, place
+from bulk_sender.run.options import (
+    BroadcastSettings,
+    Guards,
+    RunName,
+    Sandbox,
+    TargetSettings,
+    Watch,
+    named,
+    refuse_unknown,
+    rehearsal,
+    watching,
+)
+from bulk_sender.run.preview import BroadcastPreview, broadcast_preview
+from bulk_sender.run.reopening import reopened
+from bulk_sender.run.settings import ConfigLike, config_of, environment_of
+from bulk_sender.run.target import credential_for
 
 
 def preview_broadcast(
-    config: ConfigLike = None,
-    *,
-    overrides: Mapping[str, Any] | None = None,
-    sandbox: bool = False,
-    environment: Mapping[str, str] | None = None,
+    config: ConfigLike = None, *, sandbox: Sandbox | bool | None = None, **plain: Unpack[TargetSettings]
 ) -> BroadcastPreview:
-    """Whom a broadcast would reach, and its request, without sending. Raises ConfigError."""
-    environment = os.environ if environment is None else environment
-    return preview(from_surroundings(config, overrides, environment, "calm" if sandbox else ""))
+    """Return whom a broadcast would reach and its request, without sending. Raises ConfigError."""
+    refuse_unknown("preview_broadcast", TargetSettings, plain, "sandbox")
+    settings = config_of(config, plain, rehearsal(sandbox))
+    _refuse_recipients(settings)
+    return broadcast_preview(settings)
 
 
 async def broadcast_async(
     config: ConfigLike = None,
     *,
     confirm_campaign: str | None,
-    overrides: Mapping[str, Any] | None = None,
-    run_id: str | None = None,
-    runs_dir: str | Path = DEFAULT_RUNS_DIR,
-    sandbox: bool = False,
-    weather: str = "calm",
-    environment: Mapping[str, str] | None = None,
     confirm: Callable[[BroadcastPreview], bool] | None = None,
-    control: Control | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    run: RunName = RunName(),
+    guards: Guards = Guards(),
+    watch: Watch = Watch(),
+    sandbox: Sandbox | bool | None = None,
+    **plain: Unpack[BroadcastSettings],
 ) -> Summary:
     """Send one request to the campaign's whole segment, or to those in it who match ``message.audience``.
 
-    ``confirm_campaign`` has to be the campaign's (or Canvas') id. ``confirm`` is asked before the POST, in a thread;
-    without it nothing is asked. A run of that ``run_id`` which has come to an outcome, be it unknown, is only
-    reported; one that was proved unsent is gone on with. What became of the request is the summary's ``broadcast``.
+    ``confirm_campaign`` must be the campaign's (or Canvas') id. ``confirm`` is called in a thread before the request;
+    False refuses to send. Of ``guards`` only ``not_after`` can be kept. The other arguments mean the same as those of
+    ``send``. What happened to the request is the summary's ``broadcast``.
 
-    Raises BulkSenderError for whatever stands in the way before anything is sent.
+    A run of that name that has an outcome, even an unknown one, is only reported. One that was proved unsent is
+    resumed. Raises BulkSenderError for trouble before anything is sent.
     """
-    environment = os.environ if environment is None else environment
-    weather = weather if sandbox else ""
-    settings = from_surroundings(config, overrides, environment, weather)
-    credential = credential_for(weather, environment)
-    shown = preview(settings)
-    demand_confirmation(settings, confirm_campaign)
-    observers = observers_for(settings, environment, on_progress=on_progress)
-    facts = Facts(
-        settings=settings.frozen_settings(),
-        config=settings.model_dump_json(exclude_unset=True),
-        input=(),
-        paths=(),
-        sandbox=weather,
-        format="csv",
-        created_at=now(),
-        broadcast=True,
-    )
-    folder = run_folder(Path(runs_dir), run_id or new_run_id())
-    if not (folder / JOURNAL).exists():
-        await _ask(confirm, shown)
-        with create(folder, facts) as journal:
-            return await _deliver(journal, facts, settings, credential, control, observers)
-    with Journal.hold(folder) as journal:
-        earlier = Facts.of(journal)
-        if different := earlier.difference(facts):
-            raise RunMismatchError(
-                f"run {folder.name!r} exists, with another {', '.join(different)}",
-                hint="choose another --run-id, or give what the run was started with",
-            )
-        finished = ended(journal)
-        if finished is not None and finished.state == "finished":
-            return refresh_files(journal, finished)
-        if frames.has_unsent(journal) or not journal.fact("plan_complete"):
-            await _ask(confirm, shown)
-        return await _deliver(journal, earlier, settings, credential, control, observers)
+    refuse_unknown("broadcast", BroadcastSettings, plain, "run", "guards", "watch", "sandbox")
+    guards.refuse_unless("broadcast", "not_after")
+    run, watch, rehearsed = named(run, plain), watching(watch, plain), rehearsal(sandbox)
+    settings, environment = config_of(config, plain, rehearsed), environment_of(plain)
+    credential = credential_for(rehearsed, environment)
+    _refuse_recipients(settings)
+    shown = broadcast_preview(settings)
+    _demand_confirmation(settings, confirm_campaign)
+    caller = Caller.of(guards, watch).observed(settings, environment)
+    facts = new_facts(settings, rehearsed, broadcast=True)
+    ref = RunRef.at(run_folder(Path(run.folder), run.id or new_run_id()))
+    if not journals.exists(ref):
+        await ask(confirm, lambda: shown)
+        caller.refuse_late(settings)
+        with create(ref, facts) as journal:
+            return await _deliver(journal, facts, settings, credential, caller)
+    with reopened(ref, facts) as existing:
+        if (summary := existing.finished()) is not None:
+            return summary
+        if existing.has_unsent:
+            await ask(confirm, lambda: shown)
+            caller.refuse_late(settings)
+        return await _deliver(existing.journal, existing.facts, settings, credential, caller)
 
 
 broadcast = blocking(broadcast_async)
 
 
-async def _ask(confirm: Callable[[BroadcastPreview], bool] | None, shown: BroadcastPreview) -> None:
-    if confirm is not None and not await anyio.to_thread.run_sync(confirm, shown):
-        raise GuardrailError("not confirmed: nothing was sent")
+def _refuse_recipients(config: Config) -> None:
+    if not config.recipient.is_empty:
+        raise ConfigError(
+            "[recipient] maps columns, but a broadcast names no recipients",
+            hint="remove [recipient] from the configuration, or use send",
+        )
+
+
+def _demand_confirmation(config: Config, given: str | None) -> None:
+    """Raise GuardrailError unless the campaign's (or Canvas') id was repeated."""
+    if given != config.target:
+        raise GuardrailError(
+            f"a broadcast to {config.target!r} needs that id as its confirmation"
+            + (f", not {given!r}" if given else ""),
+            hint=f"check the audience, then give --confirm {config.target}",
+        )
 
 
 async def _deliver(
-    journal: Journal,
-    facts: Facts,
-    settings: Config,
-    credential: Credential,
-    control: Control | None,
-    observers: Observers,
+    journal: RunWriter, facts: Facts, settings: Config, credential: Credential, caller: Caller
 ) -> Summary:
-    if not journal.fact("plan_complete"):
+    if not journal.is_plan_complete():
         journal.write(_plan())
     alone = settings.model_copy(update={"delivery": settings.delivery.model_copy(update={"concurrency": 1})})
-    delivery = Delivery(journal, facts, alone, control or Control(), observers)
-    async with place(settings, facts.sandbox, broadcast_endpoint) as target:
-        return await delivery.run("broadcast", target, credential, None)
+    return await execute("broadcast", journal, facts, alone, credential, caller, None, make=broadcast_endpoint)
 
 
-def _plan() -> Iterator[Statement]:
-    """The run's only batch: nobody of no rows."""
+def _plan() -> Iterator[Record]:
+    """The run's only batch, without rows and without recipients."""
     nothing = Planned(pl.DataFrame(schema=ROWS), pl.DataFrame(schema={"\x00row": pl.UInt64}), [0], Position())
-    yield "chunk", (1, 0, 0, 0, 0, 0, 0, "{}", *chunks.pack(nothing))
-    yield Journal.batch_record(Batch(1, chunk=1, first=0, size=0))
-    yield "run", ("plan_complete", "true")
+    yield chunk_record(1, nothing)
+    yield Batch(1, chunk=1, first=0, size=0)
+    yield PlanComplete()

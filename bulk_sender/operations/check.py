@@ -1,58 +1,54 @@
-"""``check``: everything up to the first POST, with no network."""
+"""Plan an input without sending it: everything up to the first request, with no network."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-from bulk_sender.braze.endpoint import endpoint as endpoint_of
-from bulk_sender.braze.endpoint import unaddressed
-from bulk_sender.planning.digest import Bodies
-from bulk_sender.planning.plan_file import SavedPlan, refuse_to_replace
-from bulk_sender.planning.prepared import Input, Opened, no_rows
+from bulk_sender.braze.endpoint import endpoint, unaddressed
+from bulk_sender.planning.digest import BodyDigest
+from bulk_sender.planning.plan_file import PlanFile, refuse_to_replace
+from bulk_sender.planning.prepared import InputLike, PreparedInput, no_rows
 from bulk_sender.planning.report import CheckReport, examined, too_many
 from bulk_sender.reading.spool import Spool
-from bulk_sender.run.settings import ConfigLike, from_surroundings, with_plain
+from bulk_sender.run.options import CheckSettings, Guards, Watch, refuse_unknown
+from bulk_sender.run.settings import ConfigLike, config_of
 
 
 def check(
-    source: Input,
-    *,
+    source: InputLike,
     config: ConfigLike = None,
-    campaign_id: str | None = None,
-    canvas_id: str | None = None,
-    endpoint: str | None = None,
-    limit: int | None = None,
-    rate: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None,
-    on_rows: Callable[[int], None] | None = None,
-    hold_after: int | None = None,
-    plan: str | Path | None = None,
-    max_recipients: int | None = None,
+    *,
+    write_plan: str | Path | None = None,
+    guards: Guards = Guards(),
+    watch: Watch = Watch(),
+    **plain: Unpack[CheckSettings],
 ) -> CheckReport:
-    """Everything up to the first POST, with no network, key or endpoint. Raises ConfigError, InputError.
+    """Report what a send would do, with no network, key or endpoint. Raises ConfigError, InputError.
 
-    The arguments mean the same as those of ``send_async``. ``plan``: where to write a plan file, which ``send`` takes
-    as its ``plan``; this demands what a send demands but the key: a campaign or Canvas, and an endpoint. With more
-    recipients than ``max_recipients`` no plan is written.
+    The arguments mean the same as those of ``send``, so the same ``guards`` can go to both. ``write_plan`` is where to
+    write a plan file, which ``send`` takes as ``Guards.plan_file``. It needs a campaign or Canvas, and an endpoint.
+    With more recipients than ``Guards.max_recipients`` no plan is written. With ``Guards.plan_file`` raises
+    GuardrailError when the send would differ from that plan.
     """
-    plain = with_plain(
-        overrides, campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate
-    )
-    settings = from_surroundings(config, plain, os.environ if environment is None else environment, "")
-    if plan is not None:
-        endpoint_of(settings)  # what is wrong with it shall be said before the input is read
-        refuse_to_replace(Path(plan))
+    refuse_unknown("check", CheckSettings, plain, "guards", "watch")
+    settings = config_of(config, plain)
+    plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
+    if write_plan is not None:
+        endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
+        refuse_to_replace(Path(write_plan))
+    is_planned = write_plan is not None or plan_file is not None
     with Spool() as spool:
-        opened = Opened.open(source, settings, spool)
-        identity = opened.source.identify() if plan is not None else ()
-        bodies = Bodies(unaddressed(settings)) if plan is not None else None
-        report = examined(opened, on_rows, hold_after=hold_after, bodies=bodies)
+        prepared = PreparedInput.open(source, settings, spool)
+        identity = prepared.source.identify() if is_planned else ()
+        if plan_file is not None:
+            plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=False)
+        bodies = BodyDigest(unaddressed(settings.braze, settings.message)) if is_planned else None
+        report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies)
     if not report.rows:
         raise no_rows(source)
-    if plan is not None and not too_many(report, max_recipients):
-        SavedPlan.of(identity, settings, hold_after, report).write(Path(plan))
+    if plan_file is not None:
+        plan_file.refuse_other_outcome(report)
+    if write_plan is not None and not too_many(report, guards.max_recipients):
+        PlanFile.of(identity, settings, guards.canary, report).write(Path(write_plan))
     return report

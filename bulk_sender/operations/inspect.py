@@ -1,4 +1,4 @@
-"""Looking at runs, also while they are under way. Nothing of a run is changed but, when asked for, its report."""
+"""Inspect runs, also while they are in progress. Changes nothing but, on request, the report."""
 
 from __future__ import annotations
 
@@ -7,47 +7,48 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import BulkSenderError, InputError
-from bulk_sender.journal.sqlite.store import Journal, holder
+from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import summarize
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.folder import run_folder, run_ids
+from bulk_sender.run.folder import run_folder
 from bulk_sender.run.standing import files, standing
 
 
 def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[Summary]:
-    """The runs in a folder, oldest first; one whose journal can't be read is left out."""
-    for name in run_ids(Path(runs_dir)):
+    """Yield the runs in a folder by name. A run whose journal cannot be read is skipped."""
+    for name in journals.run_names(Path(runs_dir)):
         with suppress(BulkSenderError):
             yield status(name, runs_dir=runs_dir)
 
 
 def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
-    """How a run stands, also while it is running."""
-    folder = run_folder(Path(runs_dir), run)
-    with Journal.look(folder) as journal:
-        held_by = holder(folder)
+    """Return the state of a run, also while it is in progress."""
+    ref = RunRef.at(run_folder(Path(runs_dir), run))
+    with journals.read(ref) as journal:
+        held_by = journals.holder(ref)
         if held_by is not None:
             return summarize(journal, "running", held_by, files(journal))
         return standing(journal)
 
 
 def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
-    """Write ``report.html`` again, as the journal stands now, also while the run is going on. Returns its path."""
+    """Write ``report.html`` again from the journal, also while the run is in progress. Return its path."""
     summary = status(run, runs_dir=runs_dir)
-    with Journal.look(run_folder(Path(runs_dir), run)) as journal:
-        path = journal.folder / REPORT
+    with journals.read(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
+        path = journal.run.folder / REPORT
         write_report(journal, summary, path)
     return path
 
 
 def explain(run: str, row: int, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> dict[str, Any]:
-    """One row's whole story. Raises InputError when the run has no such row."""
-    with Journal.look(run_folder(Path(runs_dir), run)) as journal:
+    """Return everything known about one row. Raises InputError when the run has no such row."""
+    with journals.read(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
         found = frames.explain(journal, row)
         if found is None:
-            raise InputError(f"run {journal.folder.name!r} has no row {row}")
+            raise InputError(f"run {journal.run.name!r} has no row {row}")
         return found

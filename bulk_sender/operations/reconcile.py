@@ -1,9 +1,8 @@
-"""Reconciling one run: its rows in doubt, what Braze says about them, and the decisions that follow from proof."""
+"""Reconcile a run: ask Braze about its unknown rows, and record as accepted what is proved."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import check_url
 from bulk_sender.braze.receipts import EXPORT_PATH, EXPORT_RATE, Finding, Inquiry, Person, Suspect, questions
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
@@ -23,28 +23,31 @@ from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal import chunks
+from bulk_sender.journal.answers import AttemptRef
+from bulk_sender.journal.chunks import chunk_rows
+from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import Status
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.facts import Facts
-from bulk_sender.run.folder import run_folder, run_ids
-from bulk_sender.run.settings import load_config
+from bulk_sender.run.facts import sandbox_of
+from bulk_sender.run.folder import run_folder
+from bulk_sender.run.settings import environment_of, http_settings, load_config, overrides_of
 from bulk_sender.run.standing import rewritten
 from bulk_sender.run.target import credential_for
+from bulk_sender.text.times import iso
 
 SETTLE_S = 600.0
 """Seconds to let pass after a request before its receipts are asked about."""
 
 LATE = timedelta(days=1)
-"""How long after taking a request Braze may still deliver: quiet hours and a campaign's delivery speed hold it back."""
+"""How long after a request Braze may still deliver: quiet hours and a campaign's delivery speed delay it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowFinding:
-    """What was found out about one row. Times are UTC, ISO 8601; ``received_at`` is by Braze's clock."""
+    """What Braze knows about one row. Times are UTC, ISO 8601; ``received_at`` is by Braze's clock."""
 
     row: int
     batch: int
@@ -57,13 +60,13 @@ class RowFinding:
 
 @dataclass(frozen=True, slots=True)
 class BatchFinding:
-    """``seen`` of a batch's ``size`` rows received: one is enough to prove that Braze took it whole."""
+    """``seen`` of a batch's ``size`` rows were received. One proves that Braze accepted the whole batch."""
 
     batch: int
     size: int
     seen: int
     evidence: str
-    """The words of the decision, empty without proof."""
+    """The text of the decision, empty without proof."""
 
     @property
     def proved(self) -> bool:
@@ -72,7 +75,7 @@ class BatchFinding:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The unknown rows of a run and what Braze says of them. ``summary`` is the run's afterwards, if applied."""
+    """The unknown rows of a run and what Braze knows about them. ``summary`` is the run's, if applied."""
 
     run_id: str
     target: str
@@ -80,23 +83,23 @@ class Reconciliation:
     batches: tuple[BatchFinding, ...]
     requests: int
     stopped: str
-    """Why asking ended before every row's turn, empty when it didn't."""
+    """Why the lookups ended early, empty if they did not."""
     applied: bool
     summary: Summary | None = None
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows by finding; together all rows that were unknown."""
+        """Rows by finding. They add up to the rows that were unknown."""
         return {str(kind): sum(row.finding is kind for row in self.rows) for kind in Finding}
 
     @property
     def proved_rows(self) -> int:
-        """Rows of the batches that are proved to have been taken."""
+        """Rows of the batches that Braze is proved to have accepted."""
         return sum(batch.size for batch in self.batches if batch.proved)
 
     @property
     def left_unknown(self) -> int:
-        """Rows that stay unknown, or would."""
+        """Rows that stay unknown, or would stay."""
         return len(self.rows) - self.proved_rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ async def reconcile_async(
     apply: bool = False,
     settle_s: float = SETTLE_S,
     rate: str = EXPORT_RATE,
+    endpoint: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
@@ -118,23 +122,25 @@ async def reconcile_async(
 ) -> Reconciliation:
     """Ask Braze about the run's unknown rows and, with ``apply``, record as accepted what is proved.
 
-    A row counts as proof when Braze shows that its person received this campaign (entered this Canvas) at or after
-    the attempt. The endpoint takes a request whole or not at all, so one such row decides its whole batch, and the
-    decision says how many were seen. Nothing is ever decided from what is not seen.
+    A row is a proof if Braze shows that the person received this campaign (entered this Canvas) at or after the
+    attempt. Braze accepts a request as a whole or not at all, so one such row decides its batch, and the decision says
+    how many were seen. Rows that Braze does not show decide nothing.
 
-    Not asked about are batches whose last attempt is younger than ``settle_s`` seconds. Not counted as proof are
-    people whom another batch, of this run or of another run of the same campaign in ``runs_dir``, was or may have
-    been sent to since, or on the day before. A message of this campaign sent by other means can't be told apart.
+    Batches whose last attempt is younger than ``settle_s`` seconds are skipped. A person does not count as proof if
+    another batch was or may have been sent to them since, or on the day before: a batch of this run, or of another run
+    of the same campaign in ``runs_dir``. A message of this campaign sent by other means cannot be distinguished.
 
-    ``rate``: questions, such as ``"2500/minute"``. ``overrides``: dotted configuration keys, such as
-    ``braze.endpoint``; needed for a run in an embedded sandbox, which is gone. ``on_progress``: people left to ask
-    about. Without ``apply`` the run may be under way meanwhile. Raises BulkSenderError; the key needs the
-    permission ``users.export.ids``.
+    ``rate``: lookups, such as ``"2500/minute"``. ``endpoint``: the instance's REST address; needed for a run in an
+    embedded sandbox, which no longer exists. ``overrides``: any other key of the configuration, dotted.
+    ``on_progress``: called with the number of people left to look up. Without ``apply`` the run may be in progress.
+    Raises BulkSenderError. The key needs the permission ``users.export.ids``.
     """
-    environment = os.environ if environment is None else environment
+    overrides = overrides_of({"endpoint": endpoint, "overrides": overrides})
     folder = run_folder(Path(runs_dir), run)
-    with Journal.hold(folder) if apply else Journal.look(folder) as journal:
-        facts = Facts.of(journal)
+    ref = RunRef.at(folder)
+    writer = journals.open(ref) if apply else None
+    with writer or journals.read(ref) as journal:
+        facts = journal.facts()
         _refuse_what_cannot_be_asked(journal, facts, overrides)
         settings = load_config(facts.revived(), overrides)
         suspects = list(_suspects(journal))
@@ -142,12 +148,12 @@ async def reconcile_async(
         settled = [suspect for suspect in suspects if suspect.last_sent <= settled_before]
         inquiry = Inquiry()
         if settled:
-            key = credential_for(facts.sandbox, environment)
+            key = credential_for(sandbox_of(facts), environment_of({"environment": environment}))
             inquiry = await _ask(settings, key, settled, rate, on_progress)
         shared = _sent_elsewhere(journal, settings, settled)
         rows = tuple(_row(suspect, inquiry, shared, settled_before) for suspect in suspects)
         batches = tuple(_batches(rows, settings))
-        summary = _apply(journal, batches) if apply else None
+        summary = _apply(writer, batches) if writer is not None else None
     return Reconciliation(
         folder.name, settings.target or "", rows, batches, inquiry.requests, inquiry.stopped, apply, summary
     )
@@ -156,40 +162,35 @@ async def reconcile_async(
 reconcile = blocking(reconcile_async)
 
 
-def _refuse_what_cannot_be_asked(journal: Journal, facts: Facts, overrides: Mapping[str, Any] | None) -> None:
-    name = journal.folder.name
+def _refuse_what_cannot_be_asked(journal: RunReader, facts: Facts, overrides: Mapping[str, Any]) -> None:
+    name = journal.run.name
     if facts.broadcast:
         raise InputError(
-            f"run {name!r} is a broadcast: it has no rows to ask Braze about",
-            hint="look for its dispatch in Braze, then bulk-sender resolve records what you found",
+            f"run {name!r} is a broadcast, which has no rows to look up",
+            hint="look for its dispatch in Braze, then record what you found with bulk-sender resolve",
         )
-    if facts.sandbox and not (overrides or {}).get("braze.endpoint"):
+    if facts.sandbox and not overrides.get("braze.endpoint"):
         raise ConfigError(
-            f"run {name!r} was sent to a sandbox inside its process, which is gone with what it knew",
-            hint="give the address of a sandbox that was served on its own with --endpoint, or use resolve",
+            f"run {name!r} was sent to a sandbox that ended with its process",
+            hint="with --endpoint give the address of a separately started sandbox (bulk-sender sandbox), "
+            "or use resolve",
         )
 
 
-def _suspects(journal: Journal) -> Iterator[Suspect]:
-    """The unknown rows of the run, in order."""
-    unknown = journal.query(
-        "SELECT batch, chunk, first, size, sent_at, (SELECT min(a.at) FROM attempt a"
-        " LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = state.batch"
-        " AND coalesce(o.status, 'unknown') = 'unknown') AS since"
-        " FROM state WHERE status = 'unknown' ORDER BY chunk, first"
-    )
+def _suspects(journal: RunReader) -> Iterator[Suspect]:
+    """Yield the unknown rows of the run, in order."""
     chunk, rows = 0, pl.DataFrame()
-    for batch in unknown:
-        if batch["chunk"] != chunk:
-            chunk = batch["chunk"]
-            rows = chunks.chunk_rows(journal, chunk).filter(verdict="valid").select("row", "recipient")
-        for row, recipient in rows.slice(batch["first"], batch["size"]).iter_rows():
+    for batch in journal.doubtful_batches():
+        if batch.chunk != chunk:
+            chunk = batch.chunk
+            rows = chunk_rows(journal, chunk).filter(verdict="valid").select("row", "recipient")
+        for row, recipient in rows.slice(batch.first, batch.size).iter_rows():
             yield Suspect(
                 row,
-                batch["batch"],
+                batch.id,
                 Person.of(json.loads(recipient)),
-                datetime.fromisoformat(batch["since"] or batch["sent_at"]),
-                datetime.fromisoformat(batch["sent_at"]),
+                datetime.fromisoformat(batch.since),
+                datetime.fromisoformat(batch.sent_at),
             )
 
 
@@ -204,7 +205,7 @@ async def _ask(
         pace = Pace(Rate.parse(rate).per_second)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    client = client_factory(settings, check_url(settings.braze.endpoint) + EXPORT_PATH, key)()
+    client = client_factory(http_settings(settings), check_url(settings.braze.endpoint) + EXPORT_PATH, key)()
     try:
         return await ask(
             questions(suspect.person for suspect in suspects),
@@ -218,8 +219,8 @@ async def _ask(
         await client.aclose()
 
 
-def _sent_elsewhere(journal: Journal, settings: Config, suspects: list[Suspect]) -> set[tuple[str, str]]:
-    """Who of the suspects, by kind and identifier, may have the message from another batch than their own."""
+def _sent_elsewhere(journal: RunReader, settings: Config, suspects: list[Suspect]) -> set[tuple[str, str]]:
+    """Return the people, by kind and identifier, who may have the message from another batch than their own."""
     if not suspects:
         return set()
     people = pl.DataFrame(
@@ -230,24 +231,24 @@ def _sent_elsewhere(journal: Journal, settings: Config, suspects: list[Suspect])
     found: set[tuple[str, str]] = set()
     if settings.input.duplicates == "allow":
         found.update(_met(journal, people, pl.col("batch") != pl.col("own")))
-    since = _iso(min(suspect.since for suspect in suspects) - LATE)
-    for other in run_ids(journal.folder.parent):
-        if other == journal.folder.name:
+    since = iso(min(suspect.since for suspect in suspects) - LATE)
+    for other in journals.run_names(journal.run.folder.parent):
+        if other == journal.run.name:
             continue
-        with suppress(BulkSenderError), Journal.look(journal.folder.parent / other) as reading:
+        with suppress(BulkSenderError), journals.read(RunRef.at(journal.run.folder.parent / other)) as reading:
             if _is_run_of(settings, reading, since):
                 found.update(_met(reading, people, pl.col("sent_at") >= since))
     return found
 
 
-def _is_run_of(settings: Config, journal: Journal, since: str) -> bool:
-    braze = (journal.fact("settings") or {}).get("braze", {})
+def _is_run_of(settings: Config, journal: RunReader, since: str) -> bool:
+    braze = journal.facts().settings.get("braze", {})
     same = (braze.get("campaign_id"), braze.get("canvas_id")) == (settings.braze.campaign_id, settings.braze.canvas_id)
-    return same and bool(journal.query("SELECT 1 FROM attempt WHERE at >= ? LIMIT 1", (since,)))
+    return same and journal.has_attempts_since(since)
 
 
-def _met(journal: Journal, people: pl.DataFrame, where: pl.Expr) -> Iterator[tuple[str, str]]:
-    """The ``people`` in rows of a run that were or may have been sent, and fulfil ``where``."""
+def _met(journal: RunReader, people: pl.DataFrame, where: pl.Expr) -> Iterator[tuple[str, str]]:
+    """Yield the ``people`` in rows of a run that were or may have been sent, and match ``where``."""
     sent = pl.col("status").is_in([Status.ACCEPTED.value, Status.UNKNOWN.value])
     for frame in frames.results(journal):
         met = frame.filter(sent).join(people, on=["identifier_type", "identifier"]).filter(where)
@@ -265,9 +266,9 @@ def _row(suspect: Suspect, inquiry: Inquiry, shared: set[tuple[str, str]], settl
         suspect.batch,
         suspect.person.kind,
         suspect.person.shown,
-        _iso(suspect.since),
+        iso(suspect.since),
         finding,
-        None if at is None else _iso(at),
+        None if at is None else iso(at),
     )
 
 
@@ -280,20 +281,16 @@ def _batches(rows: tuple[RowFinding, ...], settings: Config) -> Iterator[BatchFi
         times = sorted(row.received_at or "" for row in group if row.finding is Finding.RECEIVED)
         evidence = (
             f"{len(times)} of {len(group)} seen by Braze to have {did} {settings.target} since {group[0].sent_at}, "
-            f"the first at {times[0]}; a request is taken whole"
+            f"the first at {times[0]}; Braze accepts a request as a whole"
             if times
             else ""
         )
         yield BatchFinding(batch, len(group), len(times), evidence)
 
 
-def _apply(journal: Journal, batches: Iterable[BatchFinding]) -> Summary:
-    attempts = {row["batch"]: row["attempt"] for row in journal.query("SELECT batch, attempt FROM state")}
+def _apply(journal: RunWriter, batches: Iterable[BatchFinding]) -> Summary:
+    attempts = {batch.id: batch.attempt for batch in journal.doubtful_batches()}
     for found in (found for found in batches if found.proved):
-        attempt = attempts[found.batch]
-        journal.decide([(found.batch, attempt)], Status.ACCEPTED.value, f"reconcile: {found.evidence}")
+        attempt = AttemptRef(found.batch, attempts[found.batch])
+        journal.decide([attempt], Status.ACCEPTED.value, f"reconcile: {found.evidence}")
     return rewritten(journal)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

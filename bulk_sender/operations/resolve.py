@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import ConfigError, GuardrailError
-from bulk_sender.journal.sqlite.store import Journal
-from bulk_sender.reporting.doubts import Doubt, doubts
+from bulk_sender.journal.answers import Doubt
+from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.folder import run_folder
-from bulk_sender.run.standing import rewritten
-
-
-def decide(journal: Journal, statuses: Sequence[str], verdict: str, why: str) -> int:
-    """Append a decision on every batch of ``statuses``. Returns the number of rows it concerns."""
-    marks = ",".join("?" * len(statuses))
-    found = journal.query(
-        f"SELECT batch, attempt, size FROM state WHERE attempt IS NOT NULL AND status IN ({marks})",
-        tuple(statuses),
-    )
-    journal.decide([(row["batch"], row["attempt"]) for row in found], verdict, why)
-    return sum(row["size"] for row in found)
+from bulk_sender.run.standing import decide, rewritten
 
 
 def resolve(
@@ -35,25 +25,14 @@ def resolve(
 ) -> tuple[int, Summary]:
     """Record the operator's verdict (``accepted`` or ``failed``) on the unknown rows, without sending.
 
-    Returns how many rows it concerned, and the run's summary. ``confirm`` is asked with the evidence, when there is
-    anything to decide. Raises GuardrailError for a no.
+    Return how many rows it concerned, and the run's summary. ``confirm`` is called with the evidence if any row is
+    unknown; False raises GuardrailError. ``why`` is kept in the journal.
     """
     if verdict not in ("accepted", "failed"):
-        raise ConfigError(f"{verdict!r} is no verdict", hint="unknown rows become accepted or failed")
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        evidence = doubts(journal)
+        raise ConfigError(f"{verdict!r} is not a valid verdict", hint="unknown rows become accepted or failed")
+    with journals.open(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
+        evidence = journal.doubts()
         if evidence and confirm is not None and not confirm(evidence):
-            raise GuardrailError("not confirmed: nothing was decided")
+            raise GuardrailError("not confirmed: nothing was recorded")
         count = decide(journal, ["unknown"], verdict, why or "resolve") if evidence else 0
         return count, rewritten(journal)
-
-
-def refuse_broadcast(journal: Journal) -> None:
-    """Raises GuardrailError for a broadcast: it is gone on with by its own command only, and never sent again."""
-    if journal.fact("broadcast"):
-        name = journal.folder.name
-        raise GuardrailError(
-            f"run {name!r} is a broadcast, which is neither resumed nor retried",
-            hint=f"bulk-sender broadcast --run-id {name} sends it if it was proved unsent, after its confirmation; "
-            "resolve records what you know of an unknown one",
-        )

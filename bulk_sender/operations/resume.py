@@ -1,62 +1,43 @@
-"""Going on with a run that has begun: the same send again, a resumption, or rows sent once more."""
+"""Send what a run has left, or send some of its rows again."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-import anyio
-
-from bulk_sender.braze.endpoint import unaddressed
-from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
-from bulk_sender.config.model import Config
-from bulk_sender.errors import ConfigError, GuardrailError, RunMismatchError
+from bulk_sender.errors import ConfigError
 from bulk_sender.eventloop import blocking
-from bulk_sender.http.credential import Credential
-from bulk_sender.journal.records import RESEND
-from bulk_sender.journal.sqlite.store import Journal
-from bulk_sender.observe.events import Progress
-from bulk_sender.operations.resolve import decide, refuse_broadcast
-from bulk_sender.planning.prepared import Opened
-from bulk_sender.reporting import rows as frames
-from bulk_sender.reporting.account import refresh_files
+from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.caller import Supervision
-from bulk_sender.run.control import Control
-from bulk_sender.run.deadline import moment_of
-from bulk_sender.run.facts import Facts
+from bulk_sender.run.caller import Caller
+from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import run_folder
-from bulk_sender.run.preview import Preview, preview_of_rest
-from bulk_sender.run.reopening import bodies_of_run, check_input_unchanged
-from bulk_sender.run.settings import load_config
-from bulk_sender.run.standing import ended, standing
+from bulk_sender.run.options import Guards, ResumeSettings, RunName, Watch, named, refuse_unknown, watching
+from bulk_sender.run.reopening import ExistingRun, reopened
+from bulk_sender.run.settings import environment_of, overrides_of
+from bulk_sender.run.standing import standing
 from bulk_sender.run.target import credential_for
+
+_KEPT = ("not_after", "plan_file", "canary", "confirm", "count_first")
 
 
 async def resume_async(
-    run: str,
-    *,
-    runs_dir: str | Path = DEFAULT_RUNS_DIR,
-    overrides: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None,
-    confirm: Callable[[Preview], bool] | None = None,
-    control: Control | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    metrics_file: str | Path | None = None,
-    not_after: datetime | str | None = None,
+    run: str, *, guards: Guards = Guards(), watch: Watch = Watch(), **plain: Unpack[ResumeSettings]
 ) -> Summary:
-    """Go on with a stopped run. ``overrides`` may change how it is delivered, never what."""
-    watch = Supervision(confirm, control, on_progress, metrics_file=metrics_file, not_after=moment_of(not_after))
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        summary = ended(journal)
-        if summary is not None and summary.state == "finished":
-            return refresh_files(journal, summary)
-        refuse_broadcast(journal)
-        return await _go_on(journal, "resume", overrides, environment, watch)
+    """Resume a stopped run. A finished run is only reported.
+
+    ``rate``, ``concurrency`` and ``overrides`` may change how the rest is delivered, never what. ``guards`` and
+    ``watch`` mean the same as those of ``send``; ``Guards.max_recipients`` is refused with ConfigError.
+    """
+    refuse_unknown("resume", ResumeSettings, plain, "guards", "watch")
+    guards.refuse_unless("resume", *_KEPT)
+    caller = Caller.of(guards, watching(watch, plain))
+    with reopened(_run(run, plain)) as existing:
+        if (summary := existing.finished()) is not None:
+            return summary
+        existing.refuse_broadcast()
+        return await _resume(existing, "resume", caller, plain)
 
 
 async def retry_async(
@@ -65,107 +46,52 @@ async def retry_async(
     failed: bool = False,
     unknown: bool = False,
     why: str = "",
-    runs_dir: str | Path = DEFAULT_RUNS_DIR,
-    overrides: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] | None = None,
-    confirm: Callable[[Preview], bool] | None = None,
-    control: Control | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    metrics_file: str | Path | None = None,
-    not_after: datetime | str | None = None,
+    guards: Guards = Guards(),
+    watch: Watch = Watch(),
+    **plain: Unpack[ResumeSettings],
 ) -> Summary:
-    """Decide to send failed or unknown rows again, and send them, as a further pass of the same run.
+    """Decide to send failed or unknown rows again, and send them as a further pass of the same run.
 
-    Rows that are not sent yet go out too. Without any row of the wanted statuses nothing is done.
+    Rows that are not sent yet go out too. Without any row of the wanted statuses nothing is done. ``why`` is kept in
+    the journal. The other arguments mean the same as those of ``resume``.
     """
+    refuse_unknown("retry", ResumeSettings, plain, "guards", "watch")
+    guards.refuse_unless("retry", *_KEPT)
     wanted = [name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
     if not wanted:
         raise ConfigError(
             "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
         )
-    watch = Supervision(confirm, control, on_progress, metrics_file=metrics_file, not_after=moment_of(not_after))
-    with Journal.hold(run_folder(Path(runs_dir), run)) as journal:
-        refuse_broadcast(journal)
-        counted = frames.counts(journal)
-        again = {name: counted[name] for name in wanted if counted[name]}
+    caller = Caller.of(guards, watching(watch, plain))
+    with reopened(_run(run, plain)) as existing:
+        existing.refuse_broadcast()
+        counted = existing.journal.counts()
+        again = {name: counted.of(name) for name in wanted if counted.of(name)}
         if not again:
-            return standing(journal)
-        return await _go_on(journal, "retry", overrides, environment, watch, again=again, why=why)
+            return standing(existing.journal)
+        return await _resume(existing, "retry", caller, plain, again=again, why=why)
 
 
 resume = blocking(resume_async)
 retry = blocking(retry_async)
 
 
-async def reattach(
-    folder: Path,
-    facts: Facts,
-    settings: Config,
-    credential: Credential,
-    watch: Supervision,
-) -> Summary:
-    """A run of that name exists: the same input and configuration make this a repetition, anything else a mistake."""
-    with Journal.hold(folder) as journal:
-        earlier = Facts.of(journal)
-        if different := earlier.difference(facts):
-            raise RunMismatchError(
-                f"run {folder.name!r} exists, with another {', '.join(different)}",
-                hint="choose another --run-id, or give what the run was started with",
-            )
-        summary = ended(journal)
-        if summary is not None and summary.state == "finished":
-            return refresh_files(journal, summary)
-        opened = await _open_again(journal, earlier, settings, watch, facts.plan)
-        await watch.agree(lambda: preview_of_rest(journal, earlier, settings))
-        return await watch.deliver(journal, earlier, settings, credential, opened, "send")
+def _run(run: str, plain: Mapping[str, Any]) -> RunRef:
+    return RunRef.at(run_folder(Path(named(RunName(), plain).folder), run))
 
 
-async def _go_on(
-    journal: Journal,
+async def _resume(
+    existing: ExistingRun,
     command: str,
-    overrides: Mapping[str, Any] | None,
-    environment: Mapping[str, str] | None,
-    watch: Supervision,
+    caller: Caller,
+    plain: Mapping[str, Any],
     *,
     again: Mapping[str, int] | None = None,
     why: str = "",
 ) -> Summary:
-    """Deliver what a run has left, and rows to send ``again`` (by status); decided on only when all else is sound."""
-    facts = Facts.of(journal)
-    settings = load_config(facts.revived(), overrides)
-    if different := facts.difference(replace(facts, settings=settings.frozen_settings())):
-        raise RunMismatchError(f"{', '.join(different)} can't be changed for a run that has begun")
-    environment = os.environ if environment is None else environment
-    credential = credential_for(facts.sandbox, environment)
-    watch = watch.of(settings, environment)
-    watch.refuse_late(settings)
-    opened = await _open_again(journal, facts, settings, watch)
-    await watch.agree(lambda: preview_of_rest(journal, facts, settings, again))
-    if again:
-        decide(journal, list(again), RESEND, why or command)
-    return await watch.deliver(journal, facts, settings, credential, opened, command)
-
-
-async def _open_again(
-    journal: Journal, facts: Facts, settings: Config, watch: Supervision, plan: str = ""
-) -> Opened | None:
-    """The input as far as it is still needed. ``plan``: the digest of a plan that all bodies have to agree with.
-
-    A run that was started with a plan is held to it also by whoever resumes it without.
-    """
-    complete = bool(journal.fact("plan_complete"))
-    await anyio.to_thread.run_sync(lambda: check_input_unchanged(facts, journal.folder, needed=not complete))
-    opened = None if complete else await anyio.to_thread.run_sync(Opened.again, facts, journal.folder, settings)
-    agreed = plan or facts.plan
-    if not agreed or (complete and agreed == facts.plan):  # what is in the journal was held to it when it was planned
-        return opened
-    bodies = await anyio.to_thread.run_sync(
-        bodies_of_run, journal.folder, unaddressed(settings), opened, watch.hold_after, watch.on_rows
-    )
-    if bodies.sha256 != agreed:
-        raise GuardrailError(
-            f"the requests of run {journal.folder.name!r}, those it has sent and those it has left, are not those of "
-            f"its plan (SHA-256 {bodies.sha256[:12]}…, in the plan {agreed[:12]}…): nothing more was sent",
-            hint="repeat the send that began it, with its --plan and --canary and by the same release",
-        )
-    return opened.approved(bodies) if opened is not None else None
+    config, environment = existing.config(overrides_of(plain)), environment_of(plain)
+    credential = credential_for(sandbox_of(existing.facts), environment)
+    caller = caller.observed(config, environment)
+    caller.refuse_late(config)
+    plan = existing.plan_digest(caller.guards, config)
+    return await existing.resume(command, config, credential, caller, plan=plan, again=again, why=why)

@@ -1,188 +1,157 @@
-"""Sending an input as a run of its own, or going on with the run of that name."""
+"""Send an input as a new run, or resume the run of that name."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import anyio
 
-from bulk_sender.braze.endpoint import endpoint as endpoint_of
-from bulk_sender.braze.endpoint import unaddressed
-from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
-from bulk_sender.errors import GuardrailError, RunHeldError
+from bulk_sender import journal as journals
+from bulk_sender.braze.endpoint import endpoint, unaddressed
+from bulk_sender.errors import GuardrailError
 from bulk_sender.eventloop import blocking
-from bulk_sender.journal.sqlite.store import JOURNAL, holder, now
-from bulk_sender.observe.events import Progress
-from bulk_sender.operations.resume import reattach
-from bulk_sender.planning.digest import Bodies
-from bulk_sender.planning.plan_file import SavedPlan
-from bulk_sender.planning.prepared import Input, Opened, no_rows, refuse_empty
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.store import RunRef
+from bulk_sender.planning.digest import BodyDigest
+from bulk_sender.planning.plan_file import PlanFile
+from bulk_sender.planning.prepared import InputLike, PreparedInput, no_rows, refuse_empty
 from bulk_sender.planning.report import CheckReport, examined, too_many
 from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reading.spool import Spool
-from bulk_sender.reporting.files import Format
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.caller import Supervision
-from bulk_sender.run.control import Control
-from bulk_sender.run.deadline import moment_of
-from bulk_sender.run.facts import Facts, create
+from bulk_sender.run.caller import Caller
+from bulk_sender.run.execution import execute
+from bulk_sender.run.facts import create, new_facts
 from bulk_sender.run.folder import new_run_id, run_folder
-from bulk_sender.run.preview import Preview, preview
-from bulk_sender.run.settings import ConfigLike, from_surroundings, spelled, with_plain
+from bulk_sender.run.options import (
+    Guards,
+    RunName,
+    Sandbox,
+    SendSettings,
+    Watch,
+    named,
+    refuse_unknown,
+    rehearsal,
+    watching,
+)
+from bulk_sender.run.preview import preview
+from bulk_sender.run.reopening import refuse_held, reopened
+from bulk_sender.run.settings import ConfigLike, config_of, environment_of, overrides_of, spelled
 from bulk_sender.run.target import credential_for
 
 _SMALL_BYTES = 16 << 20
 
 
 async def send_async(
-    source: Input,
-    *,
+    source: InputLike,
     config: ConfigLike = None,
-    campaign_id: str | None = None,
-    canvas_id: str | None = None,
-    endpoint: str | None = None,
-    limit: int | None = None,
-    rate: str | None = None,
-    concurrency: int | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    run_id: str | None = None,
-    runs_dir: str | Path = DEFAULT_RUNS_DIR,
-    max_recipients: int | None = None,
-    not_after: datetime | str | None = None,
-    result_format: Format = "csv",
-    sandbox: bool = False,
-    weather: str = "calm",
-    environment: Mapping[str, str] | None = None,
-    confirm: Callable[[Preview], bool] | None = None,
-    control: Control | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    on_rows: Callable[[int], None] | None = None,
-    count_first: bool = True,
-    hold_after: int | None = None,
-    on_hold: Callable[[Progress], Awaitable[bool]] | None = None,
-    metrics_file: str | Path | None = None,
-    plan: str | Path | None = None,
+    *,
+    run: RunName = RunName(),
+    guards: Guards = Guards(),
+    watch: Watch = Watch(),
+    sandbox: Sandbox | bool | None = None,
+    **plain: Unpack[SendSettings],
 ) -> Summary:
-    """Send an input, or go on with (or just report) the run named ``run_id`` when it exists.
+    """Send an input, or resume (or just report) the run of that name if it exists.
 
-    What is sent: ``config`` (a TOML file's path, a table or a ``Config``), over it ``BRAZE_ENDPOINT`` of the
-    environment, over that the plain arguments: ``campaign_id`` or ``canvas_id``, ``endpoint`` (the instance's REST
-    address), ``limit`` (the first N rows), ``rate`` (``"250000/hour"``), ``concurrency`` (requests under way at
-    most), and in ``overrides`` any other key of the configuration, dotted: ``{"delivery.attempts": 3}``. The key
-    comes from ``BRAZE_API_KEY`` or ``BRAZE_API_KEY_FILE`` of ``environment`` (default: the process's own).
+    ``source``: paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow.
 
-    The run: ``run_id`` names it (default: a new name), so that the same call again goes on with it instead of sending
-    again; ``run_id_for`` makes one of an orchestrator's ids. Its folder is made in ``runs_dir``. ``result_format`` is
-    ``csv``, ``parquet`` or ``ndjson``. ``sandbox`` sends to a Braze of its own inside this process, with a
-    ``weather``; no key needed.
+    ``config``: a TOML file's path, a table or a ``Config``. ``BRAZE_ENDPOINT`` of the environment overrides it, and
+    plain keywords override both: ``campaign_id`` or ``canvas_id``, ``endpoint`` (the instance's REST address),
+    ``limit`` (the first N rows), ``rate`` (``"250000/hour"``), ``concurrency`` (maximum parallel requests), and in
+    ``overrides`` any other key of the configuration, dotted: ``{"delivery.attempts": 3}``. The key comes from
+    ``BRAZE_API_KEY`` or ``BRAZE_API_KEY_FILE`` of ``environment`` (default: that of the process).
 
-    Guards: ``plan``, a file that ``check`` wrote: the input is planned whole first, and unless each request is the
-    plan's, byte for byte, GuardrailError says what differs and nothing is sent. ``max_recipients``. ``not_after``, a
-    moment (a ``datetime``, or text such as ``"18:00 Europe/Paris"``) after which the run does not begin or go on.
-    ``confirm``, asked before the first POST with a full count of the input (without ``count_first``: of an input of
-    up to 16 MB; a larger one is not read twice). ``hold_after``: when this many rows are settled, ``on_hold`` is
-    asked whether the rest goes out, too; without it, or after a no, the run stops there and ``resume_async`` goes on
-    with it.
+    ``run``: name, folder and format of the results; ``run_id`` and ``runs_dir`` are short for its first two. The same
+    call with the same name resumes the run instead of sending twice. ``run_id_for`` makes a name of an orchestrator's
+    ids. ``guards``: limits that refuse a send, a canary, and the confirmation prompt. ``watch``: callbacks, and the
+    handle that stops the run; ``on_progress`` is short for its callback. ``sandbox``: True or a ``Sandbox`` sends to a
+    simulated Braze inside this process, without a key.
 
-    Watching: ``on_progress`` is called in the event loop, four times a second and at the end; should it raise, that
-    is logged, it isn't called again, and the run goes on. ``on_rows`` (rows counted so far) and ``confirm`` are called
-    in a thread. ``metrics_file`` is written for node_exporter. ``control`` stops the run in order.
-
-    Cancelling the task that awaits this leaves what is in flight ``unknown``, writes results and summary, and raises
-    ``CancelledError``. Raises BulkSenderError for whatever stands in the way before anything is sent; trouble after
-    that is in the summary's ``state`` and ``reason``.
+    Cancelling the task that awaits this makes requests in flight ``unknown``, writes results and summary, and raises
+    ``CancelledError``. Raises BulkSenderError for trouble before anything is sent. Later trouble is in the summary's
+    ``state`` and ``reason``.
     """
-    environment = os.environ if environment is None else environment
-    plain = with_plain(
-        overrides,
-        campaign_id=campaign_id,
-        canvas_id=canvas_id,
-        endpoint=endpoint,
-        limit=limit,
-        rate=rate,
-        concurrency=concurrency,
-    )
-    weather = weather if sandbox else ""
-    settings = from_surroundings(config, plain, environment, weather)
-    credential = credential_for(weather, environment)
-    endpoint_of(settings)  # what is wrong with it shall be said before the input is read
-    agreed = SavedPlan.read(Path(plan)) if plan is not None else None
-    watch = Supervision(
-        confirm, control, on_progress, on_rows, hold_after, on_hold, metrics_file, moment_of(not_after)
-    ).of(settings, environment)
-    folder = run_folder(Path(runs_dir), run_id or new_run_id())
-    _refuse_held(folder)
-    if not (folder / JOURNAL).exists():  # a finished run is only reported, at any time
-        watch.refuse_late(settings)
+    refuse_unknown("send", SendSettings, plain, "run", "guards", "watch", "sandbox")
+    run, watch, rehearsed = named(run, plain), watching(watch, plain), rehearsal(sandbox)
+    settings, environment = config_of(config, plain, rehearsed), environment_of(plain)
+    credential = credential_for(rehearsed, environment)
+    endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
+    plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
+    caller = Caller.of(guards, watch).observed(settings, environment)
+    folder = run_folder(Path(run.folder), run.id or new_run_id())
+    ref = RunRef.at(folder)
+    refuse_held(ref)
+    if not journals.exists(ref):  # a finished run is reported at any time
+        caller.refuse_late(settings)
     with Spool(folder.parent) as spool:
-        opened = await anyio.to_thread.run_sync(Opened.open, source, settings, spool)
-        identity = await anyio.to_thread.run_sync(opened.source.identify)
-        facts = Facts(
-            settings=settings.frozen_settings(),
-            config=settings.model_dump_json(exclude_unset=True),
-            input=identity,
-            paths=tuple(_lasting(path, spool) for path in opened.source.paths),
-            sandbox=weather,
-            format=result_format,
-            created_at=now(),
-            plan=agreed.bodies_sha256 if agreed is not None else "",
-            given=spelled(config, plain),
+        prepared = await anyio.to_thread.run_sync(PreparedInput.open, source, settings, spool)
+        identity = await anyio.to_thread.run_sync(prepared.source.identify)
+        paths = [_lasting(path, spool) for path in prepared.source.paths]
+        facts = new_facts(
+            settings,
+            rehearsed,
+            files=list(zip(identity, paths, strict=True)),
+            format=run.result_format,
+            plan=plan_file.bodies_sha256 if plan_file is not None else "",
+            given=spelled(config, overrides_of(plain)),
         )
-        if agreed is not None:
-            agreed.refuse_other_terms(identity, settings, hold_after, sandbox=sandbox)
-        if (folder / JOURNAL).exists():
-            return await reattach(folder, facts, settings, credential, watch)
-        is_small = sum(item.size for item in identity) <= _SMALL_BYTES
-        if agreed is not None or max_recipients is not None or (confirm is not None and (count_first or is_small)):
-            bodies = Bodies(unaddressed(settings)) if agreed is not None else None
-            report = await anyio.to_thread.run_sync(_count, opened, source, max_recipients, watch, bodies)
-            if agreed is not None and bodies is not None:
-                agreed.refuse_other_outcome(report)
-                opened = opened.approved(bodies)
-            await watch.agree(lambda: preview(folder, facts, settings, recipients=report.valid, report=report))
-        else:
-            await anyio.to_thread.run_sync(refuse_empty, opened, source)
-            unused = opened.mapping.unused
-            await watch.agree(lambda: preview(folder, facts, settings, recipients=None, unused=unused))
-        watch.refuse_late(settings)
-        with create(folder, facts) as journal:
+        if plan_file is not None:
+            plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=rehearsed is not None)
+        if journals.exists(ref):
+            with reopened(ref, facts) as existing:
+                if (summary := existing.finished()) is not None:
+                    return summary
+                return await existing.resume("send", settings, credential, caller, plan=facts.plan)
+        prepared = await _agreed(prepared, source, folder, facts, caller, plan_file)
+        with create(ref, facts) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:
-                opened.source.moved(spooled, folder / SPOOLED)
-            return await watch.deliver(journal, facts, settings, credential, opened, "send")
+                prepared.source.moved(spooled, folder / SPOOLED)
+            return await execute("send", journal, facts, settings, credential, caller, prepared)
 
 
 send = blocking(send_async)
 
 
 def _lasting(path: Path, spool: Spool) -> str:
-    """Where a file will be found by whoever resumes the run."""
+    """Return the path to record so that a resumed run finds the file."""
     return f"{SPOOLED}/{path.name}" if path.parent == spool.folder else str(path.absolute())
 
 
-def _refuse_held(folder: Path) -> None:
-    """Tell at once that another process is on it, before a large input is read. ``Journal.hold`` decides."""
-    held_by = holder(folder)
-    if held_by is not None:
-        raise RunHeldError(
-            f"run {folder.name!r} is held by {held_by}", hint="wait for it to end, or stop it, then run this again"
-        )
+async def _agreed(
+    prepared: PreparedInput,
+    source: InputLike,
+    folder: Path,
+    facts: Facts,
+    caller: Caller,
+    plan_file: PlanFile | None,
+) -> PreparedInput:
+    """Check every guard of a new run and ask the caller. Return the input, bound to its plan file if there is one."""
+    guards, config = caller.guards, prepared.config
+    is_small = sum(item.size for item in facts.input) <= _SMALL_BYTES
+    asks_with_count = guards.confirm is not None and (guards.count_first or is_small)
+    found: dict[str, Any]
+    if plan_file is not None or guards.max_recipients is not None or asks_with_count:
+        bodies = BodyDigest(unaddressed(config.braze, config.message)) if plan_file is not None else None
+        report = await anyio.to_thread.run_sync(_counted, prepared, source, caller, bodies)
+        if plan_file is not None and bodies is not None:
+            plan_file.refuse_other_outcome(report)
+            prepared = prepared.approved(bodies)
+        found = {"recipients": report.valid, "report": report}
+    else:
+        await anyio.to_thread.run_sync(refuse_empty, prepared, source)
+        found = {"recipients": None, "unused": prepared.mapping.unused}
+    await caller.agree(lambda: preview(folder, facts, config, **found), config)
+    return prepared
 
 
-def _count(
-    opened: Opened,
-    source: Input,
-    max_recipients: int | None,
-    watch: Supervision,
-    bodies: Bodies | None,
-) -> CheckReport:
-    """Count before sending, for whoever has to agree; ``bodies`` takes in what would be sent."""
-    report = examined(opened, watch.on_rows, hold_after=watch.hold_after, bodies=bodies)
+def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies: BodyDigest | None) -> CheckReport:
+    """Plan the whole input before sending. ``bodies`` digests what would be sent."""
+    guards = caller.guards
+    report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies)
     if not report.rows:
         raise no_rows(source)
-    if refusal := too_many(report, max_recipients):
+    if refusal := too_many(report, guards.max_recipients):
         raise GuardrailError(refusal, hint="check the file, or raise the limit")
     return report

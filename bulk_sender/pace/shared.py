@@ -8,7 +8,6 @@ several at a time, so that the lock stays cheap at any rate.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import math
 import os
@@ -19,7 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bulk_sender.errors import BulkSenderError
+from bulk_sender.errors import BulkSenderError, require_posix
+
+require_posix()
+import fcntl  # noqa: E402
 
 _FORM = struct.Struct("<8sd")
 _MARK = b"bsrate01"

@@ -9,7 +9,7 @@ from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.planning.batches import Payload, Planned
 
 
-class Bodies:
+class BodyDigest:
     """Takes a plan piece by piece, in flat memory.
 
     ``sha256`` is over all bodies one after the other, exactly as they are POSTed. ``marks`` holds one digest for each
@@ -36,8 +36,8 @@ class Bodies:
 
 
 def mark(endpoint: Endpoint, piece: Planned) -> bytes:
-    """The digest of one piece's bodies, as it stands in ``Bodies.marks``."""
-    bodies = Bodies(endpoint)
+    """The digest of one piece's bodies, as it stands in ``BodyDigest.marks``."""
+    bodies = BodyDigest(endpoint)
     bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
     return bodies.marks[0]
 

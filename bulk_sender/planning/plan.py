@@ -15,10 +15,10 @@ from bulk_sender.planning.batches import Batcher, Piece, Planned
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.polars_errors import reading
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.source import Input
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.filter import Filter
-from bulk_sender.recipients.mapping import Mapping
+from bulk_sender.recipients.mapping import RecipientMapping
 from bulk_sender.recipients.rejects import own_columns
 
 _TEXT = r'"(?:[^"\\]|\\.)*"'
@@ -41,8 +41,8 @@ ROWS = pl.Schema(
 
 
 def plan(
-    source: Source,
-    mapping: Mapping,
+    source: Input,
+    mapping: RecipientMapping,
     config: Config,
     *,
     head_bytes: int,
@@ -50,13 +50,13 @@ def plan(
     start: Position | None = None,
     after_row: int = 0,
     already: int = 0,
-    cut_after: int | None = None,
+    canary: int | None = None,
     watch: Callable[[pl.DataFrame, pl.Series], None] | None = None,
 ) -> Iterator[Planned]:
     """Plan the input from ``start`` on, without the rows up to ``after_row``, which a resumed run has planned.
 
     ``head_bytes``: size of a request without its recipients, for the cap on a request. ``already``: rows planned
-    earlier, for ``limit``. ``cut_after``: a piece ends with this many rows of the run (the canary), so that they can
+    earlier, for ``limit``. ``canary``: a piece ends with this many rows of the run (the canary), so that they can
     be sent before any other. ``watch`` receives the input's columns of the rows that will be sent, and their numbers.
 
     Raise InputError when the input cannot be read to its end.
@@ -65,7 +65,7 @@ def plan(
     chosen = Filter.of(config.input, source.schema)
     own = own_columns(source.schema, config.input)
     seen = seen if seen is not None else Seen()
-    batcher = Batcher(most, limit=config.input.limit, canary=cut_after, already=already)
+    batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already)
     for chunk in source.read(start):
         with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
@@ -91,7 +91,9 @@ def _room_for_recipients(config: Config, head_bytes: int) -> int:
     return most
 
 
-def _judge(chunk: Chunk, mapping: Mapping, chosen: Filter, own: list[pl.Expr], most: int, after_row: int) -> Piece:
+def _judge(
+    chunk: Chunk, mapping: RecipientMapping, chosen: Filter, own: list[pl.Expr], most: int, after_row: int
+) -> Piece:
     """Encode a chunk, and add where each row comes from. Malformed rows are rejected before any other rule."""
     height = len(chunk.frame)
     rows = encode(chunk.frame, mapping, max_bytes=most).select(

@@ -59,7 +59,7 @@ class Counts(_Model):
     requests: Count
 
 
-class SavedPlan(_Model):
+class PlanFile(_Model):
     """What stands in a plan file.
 
     ``configuration`` are a run's frozen settings, in clear; they never hold a key. ``canary`` is the number of rows

@@ -13,26 +13,25 @@ from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.errors import InputError
 from bulk_sender.planning.batches import Planned
-from bulk_sender.planning.digest import Bodies, mark
+from bulk_sender.planning.digest import BodyDigest, mark
 from bulk_sender.planning.plan import plan
-from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.locate import Frame, Given
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.filter import Filter
-from bulk_sender.recipients.mapping import Mapping, resolve
-from bulk_sender.run.facts import Facts
+from bulk_sender.recipients.mapping import RecipientMapping, resolve
 
-Input = str | Path | Frame | Sequence[str | Path]
+InputLike = str | Path | Frame | Sequence[str | Path]
 """Paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class PreparedInput:
     """An input laid against a configuration: everything that can be known without reading its rows."""
 
-    source: Source
-    mapping: Mapping
+    source: Input
+    mapping: RecipientMapping
     config: Config
     as_found: tuple[tuple[int, ...], ...]
     """What identified each file when it was opened, which is before it is hashed; looked at again while it is read."""
@@ -40,20 +39,18 @@ class Opened:
     """By which each piece of the plan has to be recognised, when it was planned and approved before."""
 
     @classmethod
-    def open(cls, given: Input, config: Config, spool: Spool) -> Opened:
+    def open(cls, given: InputLike, config: Config, spool: Spool) -> PreparedInput:
         """``spool`` has to live as long as what is opened. Raises InputError, ConfigError."""
-        source = Source.open(_each(given), config.input, spool)
+        source = Input.open(_each(given), ReadSettings.of(config.input), spool)
         Filter.of(config.input, source.schema)  # a condition that can't be applied is refused before any row is read
-        return cls(source, resolve(source.schema, config), config, _stamps(source.paths))
+        return cls.of(source, config)
 
     @classmethod
-    def again(cls, facts: Facts, folder: Path, config: Config) -> Opened:
-        """The input of a run in ``folder``, as it was started. Raises InputError, ConfigError."""
-        files = [InputFile(item.name, path, item.format, item.partitions) for item, path in facts.located(folder)]
-        source = Source(files, config.input)
+    def of(cls, source: Input, config: Config) -> PreparedInput:
+        """Match an input that is open. Raises ConfigError."""
         return cls(source, resolve(source.schema, config), config, _stamps(source.paths))
 
-    def approved(self, bodies: Bodies) -> Opened:
+    def approved(self, bodies: BodyDigest) -> PreparedInput:
         """The same, bound to what was planned of it: see ``plan``."""
         return replace(self, marks=tuple(bodies.marks))
 
@@ -95,18 +92,18 @@ def _stamps(paths: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
     return tuple(found)
 
 
-def refuse_empty(opened: Opened, given: Input) -> None:
+def refuse_empty(opened: PreparedInput, given: InputLike) -> None:
     """Read no further than the first row. Raises InputError when there is none."""
     if next(opened.source.read(), None) is None:
         raise no_rows(given)
 
 
-def no_rows(given: Input) -> InputError:
+def no_rows(given: InputLike) -> InputError:
     named = ", ".join(str(one) if isinstance(one, str | Path) else "the frame" for one in _each(given))
     return InputError(f"{named} has no data row", hint="a header alone sends nothing")
 
 
-def _each(given: Input) -> list[Given]:
+def _each(given: InputLike) -> list[Given]:
     if isinstance(given, str | Path) or not isinstance(given, Sequence):
         return [given]
     return list(given)

@@ -13,10 +13,10 @@ from bulk_sender.braze.endpoint import unaddressed
 from bulk_sender.config.model import Config
 from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
 from bulk_sender.planning.batches import Payload, Planned
-from bulk_sender.planning.digest import Bodies
-from bulk_sender.planning.prepared import Opened
+from bulk_sender.planning.digest import BodyDigest
+from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.recipients.attributes import OddValues
-from bulk_sender.recipients.mapping import Mapping as RecipientMapping
+from bulk_sender.recipients.mapping import RecipientMapping
 
 _EXAMPLES = 3
 
@@ -61,19 +61,19 @@ def too_many(report: CheckReport, most: int | None) -> str:
 
 
 def examined(
-    opened: Opened,
+    opened: PreparedInput,
     on_rows: Callable[[int], None] | None = None,
     *,
-    hold_after: int | None = None,
-    bodies: Bodies | None = None,
+    canary: int | None = None,
+    bodies: BodyDigest | None = None,
 ) -> CheckReport:
     """Read an opened input through and report on it; ``bodies`` takes in what would be sent.
 
     Raises InputError, ConfigError.
     """
-    target = unaddressed(opened.config)
+    target = unaddressed(opened.config.braze, opened.config.message)
     odd = OddValues(opened.mapping)
-    planned = opened.plan(target, watch=odd, cut_after=hold_after)
+    planned = opened.plan(target, watch=odd, canary=canary)
     report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
     report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
     report.warnings.extend(odd.sentences())
@@ -86,7 +86,7 @@ def examine(
     config: Config,
     body: Callable[[bytes], bytes],
     on_rows: Callable[[int], None] | None = None,
-    bodies: Bodies | None = None,
+    bodies: BodyDigest | None = None,
 ) -> CheckReport:
     """Run through a plan and report on it. ``body`` puts a request around recipients."""
     report = CheckReport(unused_columns=mapping.unused)

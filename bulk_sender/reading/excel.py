@@ -62,7 +62,7 @@ class ExcelReader:
 
 
 def _load(path: Path, name: str, sheet: str | None, header: bool) -> pl.DataFrame:
-    fastexcel = _fastexcel(name)
+    fastexcel = _fastexcel()
     with _reading(name, fastexcel):
         book = fastexcel.read_excel(path)
         if sheet is not None and sheet not in book.sheet_names:
@@ -94,14 +94,9 @@ def _reading(name: str, fastexcel: Any) -> Iterator[None]:
             raise broken(name, "an Excel workbook", error) from None
 
 
-def _fastexcel(name: str) -> Any:
-    try:
-        import fastexcel
-    except ImportError:
-        raise InputError(
-            f"{name} is an Excel workbook, and fastexcel is not installed",
-            hint="pip install 'bulk-sender[excel]', or save the sheet as CSV",
-        ) from None
+def _fastexcel() -> Any:
+    import fastexcel
+
     logging.getLogger("fastexcel").addHandler(logging.NullHandler())  # it warns about every empty column
     return fastexcel
 

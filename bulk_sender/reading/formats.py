@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Reader
 from bulk_sender.reading.compression import DAMAGED, SUFFIXES, UNSUPPORTED, compression, only_member, unpacked
@@ -19,6 +18,7 @@ from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.ndjson import NdjsonReader
 from bulk_sender.reading.polars_errors import ARROW
 from bulk_sender.reading.scan import ScanReader, scan_arrow, scan_parquet
+from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.text_bytes import ByteSource
 
 FORMATS = {
@@ -121,34 +121,34 @@ def _format_of_text(path: Path, name: str) -> str:
     return "ndjson" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv"
 
 
-def open_reader(file: InputFile, config: InputConfig) -> Reader:
+def open_reader(file: InputFile, settings: ReadSettings) -> Reader:
     """Return the reader for a file. Raise InputError when its head or schema cannot be read."""
-    return READERS[file.format](file, config)
+    return READERS[file.format](file, settings)
 
 
-def _csv(file: InputFile, config: InputConfig) -> Reader:
-    delimiter = config.delimiter or ("\t" if _extension(file.name) == ".tsv" else None)
-    source = ByteSource(file.path, name=file.name, encoding=config.encoding)
-    return CsvReader(source, delimiter=delimiter, header=config.header)
+def _csv(file: InputFile, settings: ReadSettings) -> Reader:
+    delimiter = settings.delimiter or ("\t" if _extension(file.name) == ".tsv" else None)
+    source = ByteSource(file.path, name=file.name, encoding=settings.encoding)
+    return CsvReader(source, delimiter=delimiter, header=settings.header)
 
 
-def _ndjson(file: InputFile, config: InputConfig) -> Reader:
-    return NdjsonReader(ByteSource(file.path, name=file.name, encoding=config.encoding))
+def _ndjson(file: InputFile, settings: ReadSettings) -> Reader:
+    return NdjsonReader(ByteSource(file.path, name=file.name, encoding=settings.encoding))
 
 
-def _parquet(file: InputFile, _: InputConfig) -> Reader:
+def _parquet(file: InputFile, _: ReadSettings) -> Reader:
     return ScanReader(file.path, scan_parquet, name=file.name, kind="Parquet")
 
 
-def _arrow(file: InputFile, _: InputConfig) -> Reader:
+def _arrow(file: InputFile, _: ReadSettings) -> Reader:
     return ScanReader(file.path, scan_arrow, name=file.name, kind=ARROW)
 
 
-def _excel(file: InputFile, config: InputConfig) -> Reader:
-    return ExcelReader(file.path, name=file.name, sheet=config.sheet, header=config.header)
+def _excel(file: InputFile, settings: ReadSettings) -> Reader:
+    return ExcelReader(file.path, name=file.name, sheet=settings.sheet, header=settings.header)
 
 
-READERS: dict[str, Callable[[InputFile, InputConfig], Reader]] = {
+READERS: dict[str, Callable[[InputFile, ReadSettings], Reader]] = {
     "csv": _csv,
     "ndjson": _ndjson,
     "parquet": _parquet,

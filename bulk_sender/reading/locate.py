@@ -15,11 +15,11 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_name
 from bulk_sender.reading.polars_errors import reading
 from bulk_sender.reading.remote import fetch, is_url
+from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
 
 STDIN = "-"
@@ -37,27 +37,27 @@ Frame = pl.DataFrame | pl.LazyFrame | ArrowTable
 Given = str | Path | Frame
 
 
-def locate(inputs: Sequence[Given], config: InputConfig, spool: Spool) -> list[InputFile]:
+def locate(inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> list[InputFile]:
     """Return the files of an input in a stable order. Raise InputError when one is missing or cannot be read."""
-    files = [file for given in inputs for file in _files(given, config, spool)]
+    files = [file for given in inputs for file in _files(given, settings, spool)]
     if not files:
         raise InputError("no input was given")
     return files
 
 
-def _files(given: Given, config: InputConfig, spool: Spool) -> Iterator[InputFile]:
+def _files(given: Given, settings: ReadSettings, spool: Spool) -> Iterator[InputFile]:
     if not isinstance(given, str | Path):
         yield spool_frame(_as_lazy(given), "frame", spool)
     elif str(given) == STDIN:
-        yield _stdin(config, spool)
+        yield _stdin(settings, spool)
     elif isinstance(given, str) and is_url(given):
-        yield _remote(given, config, spool)
-    elif (kind := _table_kind(Path(given), config)) is not None:
+        yield _remote(given, settings, spool)
+    elif (kind := _table_kind(Path(given), settings)) is not None:
         yield spool_frame(_scan_table(str(given), kind, str(given)), str(given), spool)
     else:
         for path, partitions in expand(given):
             name = str(path)
-            kind = config.format or detect_format(path, name)
+            kind = settings.format or detect_format(path, name)
             yield InputFile(name, path, kind, partitions)
 
 
@@ -108,27 +108,27 @@ def _partitions(folders: Path) -> dict[str, str | None]:
     return {unquote(name): None if value == _HIVE_NULL else unquote(value) for name, value in pairs}
 
 
-def _stdin(config: InputConfig, spool: Spool) -> InputFile:
+def _stdin(settings: ReadSettings, spool: Spool) -> InputFile:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("standard input is a terminal", hint="pipe a file into the command, or name one")
     name = "standard input"
     path = spool.copy(sys.stdin.buffer, name)
-    return InputFile(name, path, config.format or detect_format(path, name))
+    return InputFile(name, path, settings.format or detect_format(path, name))
 
 
-def _remote(url: str, config: InputConfig, spool: Spool) -> InputFile:
+def _remote(url: str, settings: ReadSettings, spool: Spool) -> InputFile:
     name = url.split("?")[0]
-    if config.format in ("delta", "iceberg"):
-        return spool_frame(_scan_table(url, config.format, name), name, spool)
-    fetched = fetch(url, name, config.format or format_of_name(name), spool)
+    if settings.format in ("delta", "iceberg"):
+        return spool_frame(_scan_table(url, settings.format, name), name, spool)
+    fetched = fetch(url, name, settings.format or format_of_name(name), spool)
     if isinstance(fetched, pl.LazyFrame):
         return spool_frame(fetched, name, spool)
-    return InputFile(name, fetched, config.format or detect_format(fetched, name))
+    return InputFile(name, fetched, settings.format or detect_format(fetched, name))
 
 
-def _table_kind(path: Path, config: InputConfig) -> str | None:
-    if config.format in ("delta", "iceberg"):
-        return config.format
+def _table_kind(path: Path, settings: ReadSettings) -> str | None:
+    if settings.format in ("delta", "iceberg"):
+        return settings.format
     if (path / "_delta_log").is_dir():
         return "delta"
     return "iceberg" if path.is_dir() and any(path.glob("metadata/*.metadata.json")) else None
@@ -144,7 +144,7 @@ def _scan_table(source: str, kind: str, name: str) -> pl.LazyFrame:
     except ImportError:
         raise InputError(
             f"{name} is {_kind_in_words(kind)}, and the packages to read it are not installed",
-            hint="pip install 'bulk-sender[tables]'",
+            hint=f"pip install {'deltalake' if kind == 'delta' else 'pyiceberg'}",
         ) from None
     except Exception as error:  # exceptions of deltalake and pyiceberg have no common base class
         raise InputError(f"{name} cannot be read as {_kind_in_words(kind)}: {str(error)[:200]}") from None

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import polars as pl
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
+from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
 
 
@@ -33,23 +33,23 @@ class FileIdentity:
     partitions: dict[str, str | None] = field(default_factory=dict)
 
 
-class Source:
+class Input:
     """All files of one input, in order. Opening it reads only heads and schemas; ``read`` streams the rows."""
 
-    def __init__(self, files: Sequence[InputFile], config: InputConfig) -> None:
+    def __init__(self, files: Sequence[InputFile], settings: ReadSettings) -> None:
         self.files = tuple(files)
-        self.config = config
+        self.settings = settings
         self._stamps = [_stamp(file) for file in self.files]
-        self._readers = [open_reader(file, config) for file in self.files]
+        self._readers = [open_reader(file, settings) for file in self.files]
         self.schema = self._common_schema()
 
     @classmethod
-    def open(cls, inputs: Sequence[Given], config: InputConfig, spool: Spool) -> Source:
+    def open(cls, inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> Input:
         """Open the inputs. Raise InputError if one is missing, empty, unreadable, or has different columns.
 
         ``spool`` stores inputs that cannot be read twice, and must live as long as the source.
         """
-        return cls(locate(inputs, config, spool), config)
+        return cls(locate(inputs, settings, spool), settings)
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bulk_sender.recipients.mapping import Field, Mapping
+from bulk_sender.recipients.mapping import Field, RecipientMapping
 from bulk_sender.recipients.vocabulary import COUNTRIES, GENDERS, GROUP_STATES, LANGUAGES, SUBSCRIPTIONS
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
@@ -51,7 +51,7 @@ class Checked:
         return f"column {self.field.column!r}" if self.field.column else f"the value of {'.'.join(self.field.path)}"
 
 
-def checked(mapping: Mapping, today: dt.date | None = None) -> Iterator[Checked]:
+def checked(mapping: RecipientMapping, today: dt.date | None = None) -> Iterator[Checked]:
     """Yield the mapped attributes whose values Braze restricts. ``today`` defaults to the day in UTC."""
     profile = _profile_fields(today or dt.datetime.now(dt.UTC).date())
     first_attribute = len(mapping.fields) - len(mapping.attributes) - len(mapping.subscription_groups)
@@ -87,7 +87,7 @@ def bare(json: pl.Expr) -> pl.Expr:
 class OddValues:
     """Counts values that are sent unchanged although Braze may drop them, while rows are planned."""
 
-    def __init__(self, mapping: Mapping, today: dt.date | None = None) -> None:
+    def __init__(self, mapping: RecipientMapping, today: dt.date | None = None) -> None:
         self._items = tuple(checked(mapping, today)) if mapping.profile_fields == "warn" else ()
         self._found: dict[int, tuple[int, int]] = {}
 

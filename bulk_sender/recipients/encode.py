@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from bulk_sender.recipients.convert import joined, quote
-from bulk_sender.recipients.mapping import Field, Identifier, Mapping
+from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
 _NAMES = Names()
@@ -37,7 +37,7 @@ SCHEMA = pl.Schema(
 )
 
 
-def encode(frame: pl.DataFrame, mapping: Mapping, *, max_bytes: int) -> pl.DataFrame:
+def encode(frame: pl.DataFrame, mapping: RecipientMapping, *, max_bytes: int) -> pl.DataFrame:
     """Encode ``frame`` (the input's columns) by ``mapping``; reject recipients larger than ``max_bytes``."""
     encoded = frame.select(
         _kind(mapping.identifiers),
@@ -63,7 +63,7 @@ def encode(frame: pl.DataFrame, mapping: Mapping, *, max_bytes: int) -> pl.DataF
 
 
 def _with_reasons(
-    facts: pl.DataFrame, frame: pl.DataFrame, mapping: Mapping, broken: list[Rule], bad: pl.Series
+    facts: pl.DataFrame, frame: pl.DataFrame, mapping: RecipientMapping, broken: list[Rule], bad: pl.Series
 ) -> pl.DataFrame:
     """Add codes and reasons, computed only for the few rejected rows, because text is slow to build."""
     quoted = [
@@ -113,7 +113,7 @@ def _identifier(identifiers: Iterable[Identifier]) -> pl.Expr:
     return chain.alias("identifier")
 
 
-def _heads(mapping: Mapping) -> list[pl.Expr]:
+def _heads(mapping: RecipientMapping) -> list[pl.Expr]:
     """Return the start of the recipient object: ``"external_user_id":"…"``, the first identifier of the row."""
     chain = pl.lit(None, dtype=pl.String)
     for item in reversed(mapping.identifiers):
@@ -131,7 +131,7 @@ def _heads(mapping: Mapping) -> list[pl.Expr]:
     return heads
 
 
-def _failures(mapping: Mapping) -> list[pl.Expr]:
+def _failures(mapping: RecipientMapping) -> list[pl.Expr]:
     return [
         field.converted.failed(pl.col(_NAMES.json(index))).alias(_NAMES.bad(index))
         for index, field in enumerate(mapping.fields)
@@ -139,7 +139,7 @@ def _failures(mapping: Mapping) -> list[pl.Expr]:
     ]
 
 
-def _recipient(mapping: Mapping, full: frozenset[str]) -> pl.Expr:
+def _recipient(mapping: RecipientMapping, full: frozenset[str]) -> pl.Expr:
     """Concatenate the recipient's parts: the head, then each group that has a member.
 
     ``full`` names the columns without nulls; an object built only from these has no missing members to handle.

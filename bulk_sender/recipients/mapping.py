@@ -1,7 +1,7 @@
 """Mapping of input columns to recipient fields, from the configuration or the columns' names.
 
-Pure: ``resolve`` uses only names and types. Its result is a ``Mapping`` of polars expressions, from which ``encode``
-builds the recipients, and ``rules`` the reasons why a row is rejected.
+Pure: ``resolve`` uses only names and types. It returns a ``RecipientMapping`` of polars expressions, from which
+``encode`` builds the recipients, and ``rules`` the reasons why a row is rejected.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, get_args
 import polars as pl
 
 from bulk_sender.config.constants import constant_json
-from bulk_sender.config.model import Config, FieldType, RecipientConfig, Source
+from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientConfig
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.recipients.columns import Columns, Found, untyped
 from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 
 _TYPES = "|".join(get_args(FieldType))
 _NAMED = re.compile(
@@ -53,7 +53,7 @@ class Identifier:
 class Field:
     """One property or attribute: its ``path`` inside the object, the raw value, and the value as JSON text."""
 
-    path: Path
+    path: FieldPath
     column: str
     raw: pl.Expr
     converted: Converted
@@ -62,7 +62,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class RecipientMapping:
     """Everything that ``encode`` and ``rules`` need to turn a frame of the input into recipients."""
 
     identifiers: tuple[Identifier, ...]
@@ -83,7 +83,7 @@ class Mapping:
         return (*existing, *self.properties, *self.attributes, *self.subscription_groups)
 
 
-def resolve(schema: pl.Schema, config: Config) -> Mapping:
+def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
     """Resolve the configured mapping (or, without one, the columns' names) against the input's schema.
 
     Raise ConfigError for a missing column (with the nearest name), an impossible type, two fields with the same path,
@@ -110,7 +110,7 @@ def resolve(schema: pl.Schema, config: Config) -> Mapping:
         unused = tuple(name for name in schema if name not in resolver.columns.used)
     if unused and unused[-1] == schema.names()[-1] == "error":
         unused = unused[:-1]  # rejected.csv has this column; no warning is needed when it is sent again
-    return Mapping(
+    return RecipientMapping(
         identifiers=identifiers,
         prioritization=prioritization,
         existing_only=existing_only,
@@ -184,7 +184,7 @@ class _Resolver:
             return replace(found, value=pl.when(~found.value.is_in(nothing)).then(found.value))
         return found
 
-    def text(self, source: Source, where: str) -> pl.Expr:
+    def text(self, source: FieldSource, where: str) -> pl.Expr:
         """Return an identifier as text, null where it is empty. Identifiers are never trimmed or reformatted."""
         if source.is_constant:
             return pl.lit(str(source.value))
@@ -212,10 +212,10 @@ class _Resolver:
                     self.text(alias.alias_label, f"{where}.alias_label"),
                 )
             else:
-                source: Source = getattr(recipient, kind)
+                source: FieldSource = getattr(recipient, kind)
                 yield Identifier(kind, source.column or kind, self.text(source, where))
 
-    def prioritization(self, source: Source | None) -> pl.Expr | None:
+    def prioritization(self, source: FieldSource | None) -> pl.Expr | None:
         if source is None:
             return None
         if source.is_constant:
@@ -237,7 +237,7 @@ class _Resolver:
             stripped = pl.when(stripped.str.starts_with("[")).then(listed).otherwise(stripped)
         return pl.when(stripped.str.len_bytes() > 0).then(stripped)
 
-    def existing_only(self, source: Source | None) -> Field | None:
+    def existing_only(self, source: FieldSource | None) -> Field | None:
         if source is None:
             return None
         typed = source if source.is_constant else source.model_copy(update={"type": "boolean"})
@@ -246,7 +246,7 @@ class _Resolver:
         [field] = self.field((), typed, "recipient.send_to_existing_only")
         return field
 
-    def fields(self, group: str, sources: dict[str, Source], *, nest: bool = True) -> tuple[Field, ...]:
+    def fields(self, group: str, sources: dict[str, FieldSource], *, nest: bool = True) -> tuple[Field, ...]:
         found: list[Field] = []
         for name, source in sources.items():
             path = tuple(name.split(".")) if nest and name else ((name,) if name else ())
@@ -256,7 +256,7 @@ class _Resolver:
         _refuse_overlaps(group, found)
         return tuple(found)
 
-    def field(self, path: Path, source: Source, where: str) -> Iterator[Field]:
+    def field(self, path: FieldPath, source: FieldSource, where: str) -> Iterator[Field]:
         if source.is_constant:
             text = pl.lit(constant_json(source.value, where), dtype=pl.String)
             yield Field(path, "", text, Converted(text), isinstance(source.value, dict))
@@ -274,7 +274,7 @@ class _Resolver:
         yield from self._typed(path, name, found.value, found.dtype, source, where)
 
     def _typed(
-        self, path: Path, column: str, value: pl.Expr, dtype: pl.DataType, source: Source, where: str
+        self, path: FieldPath, column: str, value: pl.Expr, dtype: pl.DataType, source: FieldSource, where: str
     ) -> Iterator[Field]:
         if isinstance(dtype, pl.Struct) and source.type is None and (dtype.fields or not path):
             # Resolve a struct field by field, so that its nulls are left out like those of any other column.

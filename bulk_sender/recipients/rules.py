@@ -13,7 +13,7 @@ import polars as pl
 
 from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES, MAX_IDENTIFIER_BYTES
 from bulk_sender.recipients.attributes import bare, checked
-from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_FORM, Field, Mapping
+from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_FORM, Field, RecipientMapping
 from bulk_sender.text.clean import SHOWN
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
@@ -55,7 +55,7 @@ class Names:
         return f"\x00json{index}"
 
 
-def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
+def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[Rule]:
     """Yield all rules, in the order in which a person would fix a row."""
     kind, identifier = pl.col(names.kind), pl.col(names.identifier)
     tried = " or ".join(f"{item.kind} (column {item.column!r})" for item in mapping.identifiers)
@@ -93,7 +93,7 @@ def rules(mapping: Mapping, names: Names, max_bytes: int) -> Iterator[Rule]:
     )
 
 
-def _email_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     is_email = pl.col(names.kind) == "email"
     yield Rule(
         "invalid_email",
@@ -117,7 +117,7 @@ _MISSING_PRIORITIZATION = (
 )
 
 
-def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+def _existing_only_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     """Yield the rules for send_to_existing_only: not with an alias; false needs attributes to create the user."""
     given = pl.col(names.json(0))
     yield Rule(
@@ -136,7 +136,7 @@ def _existing_only_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
     )
 
 
-def _attribute_rules(mapping: Mapping, names: Names) -> Iterator[Rule]:
+def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     """Yield a rule for each attribute with a documented kind of value."""
     for item in checked(mapping):
         value = bare(pl.col(names.json(item.index)))

@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from bulk_sender import journal as journals
 from bulk_sender.atomic import write_json
 from bulk_sender.errors import BulkSenderError
-from bulk_sender.journal.sqlite.store import JOURNAL, Journal
+from bulk_sender.journal.facts import Format
+from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.reporting import rows as frames
-from bulk_sender.reporting.files import Format, write_rejects, write_results
+from bulk_sender.reporting.files import write_rejects, write_results
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import State, Summary
 
 
-def close_files(journal: Journal, kind: Format, state: State, reasons: Sequence[str] = ()) -> Summary:
+def close_files(journal: RunReader, kind: Format, state: State, reasons: Sequence[str] = ()) -> Summary:
     """Write the files of a run that has ended; one that can't be written makes it ``stopped``, to be resumed."""
     try:
         return write_files(journal, kind, state, "; ".join(reasons) or None)
     except BulkSenderError as error:
         state = "stopped" if state == "finished" else state
-        return summarize(journal, state, "; ".join([*reasons, str(error)]), file_names(journal.folder, kind))
+        return summarize(journal, state, "; ".join([*reasons, str(error)]), file_names(journal.run.folder, kind))
 
 
-def refresh_files(journal: Journal, ended: Summary) -> Summary:
+def refresh_files(journal: RunReader, ended: Summary) -> Summary:
     """Write the files of a finished run again if a crash, or a full disk, came between.
 
     The summary is written last: when it is what the journal says, and the others are there, they are whole.
     """
     try:
-        known = json.loads((journal.folder / "summary.json").read_bytes())
+        known = json.loads((journal.run.folder / "summary.json").read_bytes())
     except (OSError, ValueError):
         known = None
     if known == ended.to_dict() and all(Path(path).is_file() for path in ended.files.values()):
         return ended
-    refuse_unwritable(journal.folder, journal.fact("format"))
-    return close_files(journal, journal.fact("format"), ended.state, [ended.reason] if ended.reason else [])
+    kind = journal.facts().format
+    refuse_unwritable(journal.run.folder, kind)
+    return close_files(journal, kind, ended.state, [ended.reason] if ended.reason else [])
 
 
 def refuse_unwritable(folder: Path, kind: Format) -> None:
@@ -49,9 +53,9 @@ def refuse_unwritable(folder: Path, kind: Format) -> None:
             raise BulkSenderError(f"{path} is a folder, where a file is to be written", hint="move it away")
 
 
-def write_files(journal: Journal, kind: Format, state: State, reason: str | None) -> Summary:
+def write_files(journal: RunReader, kind: Format, state: State, reason: str | None) -> Summary:
     """Results, rejects, summary and report, made from the journal alone. Raises BulkSenderError."""
-    files = file_names(journal.folder, kind)
+    files = file_names(journal.run.folder, kind)
     write_results(journal, Path(files["results"]), kind)
     write_rejects(journal, Path(files["rejected"]))
     summary = summarize(journal, state, reason, files)
@@ -67,30 +71,24 @@ def file_names(folder: Path, kind: str) -> dict[str, str]:
         "rejected": "rejected.csv",
         "summary": "summary.json",
         "report": REPORT,
-        "journal": JOURNAL,
     }
-    return {name: str(folder / file) for name, file in names.items()}
+    paths = {name: str(folder / file) for name, file in names.items()}
+    return paths | {"journal": journals.location(RunRef.at(folder))}
 
 
-def summarize(journal: Journal, state: State, reason: str | None, files: dict[str, str]) -> Summary:
+def summarize(journal: RunReader, state: State, reason: str | None, files: dict[str, str]) -> Summary:
     """The account as the journal has it now."""
-    [sums] = journal.query(
-        "SELECT (SELECT count(*) FROM state) AS batches, (SELECT count(*) FROM attempt) AS requests,"
-        " (SELECT min(at) FROM epoch) AS started_at, (SELECT max(at) FROM ending) AS finished_at,"
-        " (SELECT coalesce(sum(elapsed_s), 0) FROM ending) AS elapsed_s"
-    )
-    counted = frames.counts(journal)
-    elapsed = sums["elapsed_s"]
+    totals, counted = journal.totals(), journal.counts()
     return Summary(
-        run_id=journal.folder.name,
+        run_id=journal.run.name,
         state=state,
-        **counted,
-        batches=sums["batches"],
-        requests=sums["requests"],
-        started_at=sums["started_at"],
-        finished_at=sums["finished_at"] if state != "running" else None,
-        elapsed_s=round(elapsed, 3),
-        recipients_per_s=round(counted["accepted"] / elapsed, 1) if elapsed else 0.0,
+        **asdict(counted),
+        batches=totals.batches,
+        requests=totals.requests,
+        started_at=totals.started_at,
+        finished_at=totals.finished_at if state != "running" else None,
+        elapsed_s=round(totals.elapsed_s, 3),
+        recipients_per_s=round(counted.accepted / totals.elapsed_s, 1) if totals.elapsed_s else 0.0,
         reason=reason,
         files=files,
         broadcast=frames.broadcast(journal),

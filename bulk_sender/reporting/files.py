@@ -5,21 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from bulk_sender import failpoints
 from bulk_sender.atomic import create_private, replacing
-from bulk_sender.journal.chunks import chunk_ids, chunk_rejects
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.chunks import chunk_rejects
+from bulk_sender.journal.facts import Format
+from bulk_sender.journal.store import RunReader
 from bulk_sender.reporting.rows import RESULTS, rejects, results
 
-Format = Literal["csv", "parquet", "ndjson"]
 
-
-def write_results(journal: Journal, path: Path, kind: Format, statuses: set[str] | None = None) -> None:
+def write_results(journal: RunReader, path: Path, kind: Format, statuses: set[str] | None = None) -> None:
     """The results file; ``statuses`` keeps only rows of those."""
     frames = (
         frame if statuses is None else frame.filter(pl.col("status").is_in(sorted(statuses)))
@@ -35,16 +33,16 @@ def write_results(journal: Journal, path: Path, kind: Format, statuses: set[str]
             scan.sink_csv(temporary)
 
 
-def write_rejects(journal: Journal, path: Path) -> None:
+def write_rejects(journal: RunReader, path: Path) -> None:
     """``rejected.csv``: the rejected rows as they were, and ``error``; only its header when there are none.
 
     Written as the run's configuration reads a CSV, so that it can be sent with that configuration once it is mended.
     """
-    ids = chunk_ids(journal)
+    ids = journal.chunk_ids()
     columns = (
         [name for name in chunk_rejects(journal, ids[0]).columns if name not in ("\x00row", "error")] if ids else []
     )
-    reads = (journal.fact("settings") or {}).get("input", {})
+    reads = journal.facts().settings.get("input", {})
     encoding = reads.get("encoding")
     frames = rejects(journal) if not encoding else (_errors_in(encoding, frame) for frame in rejects(journal))
     schema = pl.Schema({name: pl.String() for name in [*columns, "error"]})

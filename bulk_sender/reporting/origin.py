@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from bulk_sender import journal as journals
 from bulk_sender.errors import BulkSenderError
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.reporting.summary import Summary
 
 
@@ -23,8 +24,8 @@ class Origin:
     given: Mapping[str, str] | None = None
 
     @classmethod
-    def of(cls, journal: Journal) -> Self:
-        return cls(bool(journal.fact("sandbox")), journal.fact("given"))
+    def of(cls, journal: RunReader) -> Self:
+        return cls(bool(journal.facts().sandbox), journal.facts().given)
 
     @classmethod
     def behind(cls, about: Summary) -> Self:
@@ -35,7 +36,7 @@ class Origin:
         if not (about.rejected or about.unknown):
             return cls()
         folder = Path(about.files["journal"]).parent
-        with suppress(BulkSenderError), Journal.look(folder) as journal:
+        with suppress(BulkSenderError), journals.read(RunRef.at(folder)) as journal:
             return cls.of(journal)
         return cls()
 

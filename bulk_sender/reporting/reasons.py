@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
+from bulk_sender.journal.answers import Refusal
 from bulk_sender.journal.chunks import chunk_rows
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.store import RunReader
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import mask_in, masked
 
 EXAMPLES = 3
 MOST_REASONS = 20
-
-_TROUBLED = """
-SELECT batch FROM outcome WHERE status IN ('failed', 'unknown')
-UNION SELECT batch FROM decision
-UNION SELECT a.batch FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHERE o.attempt IS NULL
-"""
-"""The batches that may have ended badly: to ask ``state`` about all batches of a large run would take seconds."""
-
-_REFUSED = f"""
-SELECT status, http_status, coalesce(code, '') AS code, coalesce(message, '') AS message,
-       coalesce(likely, '') AS likely, coalesce(decided, '') AS decided, batch, chunk, first, size
-FROM state WHERE batch IN ({_TROUBLED}) AND status IN ('failed', 'unknown') AND size > 0
-"""
-"""Not a broadcast's batch, which has no rows to give a reason for."""
-_REASON = "status, http_status, code, message, likely, decided"
 
 _COLUMN = r"""^(column (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))"""
 """How a reason about one cell begins, with the column's name as ``repr`` writes it."""
@@ -88,10 +73,10 @@ class _Tally:
         self.examples.setdefault(error, []).append((row, identifier))
 
 
-def rejections(journal: Journal) -> Reasons:
+def rejections(journal: RunReader) -> Reasons:
     """Why rows were never sent, by code and column. About 0.1 s for a million rows, one chunk of them in memory."""
     found: dict[tuple[str, str], _Tally] = {}
-    for chunk in journal.column("SELECT id FROM chunk WHERE rejected > 0 ORDER BY id"):
+    for chunk in journal.chunks_with_rejects():
         # Two columns of nine, and the others only while examples are wanted: it is the unpacking that takes time.
         rejected = (
             chunk_rows(journal, chunk, ["error_code", "error"])
@@ -132,40 +117,31 @@ def _rejected(error: str, found: list[tuple[int, str]]) -> Example:
     )
 
 
-def refusals(journal: Journal) -> Reasons:
+def refusals(journal: RunReader) -> Reasons:
     """Why rows failed or are unknown, in the words of Braze or of what broke, and which batches they were in."""
-    [sums] = journal.query(
-        "SELECT count(*) AS count, coalesce(sum(rows), 0) AS rows"
-        f" FROM (SELECT sum(size) AS rows FROM ({_REFUSED}) GROUP BY {_REASON})"
-    )
-    # With min(), SQLite takes the other columns from the row that has the minimum: the first batch of each reason.
-    most = journal.query(
-        f"SELECT {_REASON}, sum(size) AS rows, count(*) AS requests, min(batch) AS batch, chunk, first, size"
-        f" FROM ({_REFUSED}) GROUP BY {_REASON} ORDER BY rows DESC, batch LIMIT ?",
-        (MOST_REASONS,),
-    )
-    return Reasons.most_of([_refusal(journal, found) for found in most], sums["count"], sums["rows"])
+    found = journal.refusals(MOST_REASONS)
+    return Reasons.most_of([_refusal(journal, one) for one in found.shown], found.reasons, found.rows)
 
 
-def _refusal(journal: Journal, found: dict[str, Any]) -> Reason:
-    rows = chunk_rows(journal, found["chunk"], ["row", "source", "identifier", "verdict"])
-    rows = rows.filter(verdict="valid").slice(found["first"], found["size"])
+def _refusal(journal: RunReader, found: Refusal) -> Reason:
+    rows = chunk_rows(journal, found.chunk, ["row", "source", "identifier", "verdict"])
+    rows = rows.filter(verdict="valid").slice(found.first, found.size)
     identifiers = rows["identifier"].to_list()
     example = Example(
         _range(rows["row"].to_list()),
         of=rows["source"][0],
         identifier=masked(identifiers[0]) if len(rows) == 1 else "",
     )
-    likely = f"; likely {found['likely'].replace('_', ' ')}" if found["likely"] else ""
-    decided = f"; decided: {found['decided']}" if found["decided"] else ""
-    what = mask_in(f"{found['message'] or 'no answer was recorded'}{likely}{decided}", identifiers)
+    likely = f"; likely {found.likely.replace('_', ' ')}" if found.likely else ""
+    decided = f"; decided: {found.decided}" if found.decided else ""
+    what = mask_in(f"{found.message or 'no answer was recorded'}{likely}{decided}", identifiers)
     return Reason(
-        found["status"],
-        found["code"],
+        found.status,
+        found.code,
         clean(what),
-        found["rows"],
-        found["requests"],
-        found["http_status"],
+        found.rows,
+        found.requests,
+        found.http_status,
         (example,),
     )
 

@@ -6,14 +6,16 @@ What a row's result is follows from its chunk (verdict, identifier) and, for a s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from bulk_sender.journal.chunks import chunk_ids, chunk_rejects, chunk_rows
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.answers import BatchState
+from bulk_sender.journal.chunks import chunk_rejects, chunk_rows
+from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.plan import ROWS
 from bulk_sender.reporting.summary import BroadcastResult
 
@@ -55,19 +57,21 @@ _BATCH = pl.Schema(
 )
 
 
+_ATTRIBUTES = {"batch": "id"}
+"""Where a column of ``_BATCH`` has another name than in ``BatchState``."""
+
 _ALL_BUT_BODIES = tuple(name for name in ROWS if name != "recipient")
 
 
-def results(journal: Journal) -> Iterator[pl.DataFrame]:
+def results(journal: RunReader) -> Iterator[pl.DataFrame]:
     """Frames with the columns of ``RESULTS``, in the order of the input; one chunk in memory at a time."""
-    for chunk in chunk_ids(journal):
-        yield _chunk_results(chunk_rows(journal, chunk, _ALL_BUT_BODIES), _batches(journal, chunk))
+    for chunk in journal.chunk_ids():
+        yield _chunk_results(chunk_rows(journal, chunk, _ALL_BUT_BODIES), _batches(journal.batches(chunk)))
 
 
-def _batches(journal: Journal, chunk: int) -> pl.DataFrame:
-    names = ", ".join(_BATCH)
-    found = journal.query(f"SELECT {names} FROM state WHERE chunk = ? ORDER BY first", (chunk,))
-    return pl.DataFrame(found, schema=_BATCH)
+def _batches(states: Sequence[BatchState]) -> pl.DataFrame:
+    columns = {name: [getattr(state, _ATTRIBUTES.get(name, name)) for state in states] for name in _BATCH}
+    return pl.DataFrame(columns, schema=_BATCH)
 
 
 def _chunk_results(rows: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
@@ -130,41 +134,21 @@ def _safe_cell(text: pl.Expr) -> pl.Expr:
     return pl.when(plain.str.contains(r"^[=+\-@]")).then(pl.lit("'") + plain).otherwise(plain)
 
 
-def rejects(journal: Journal) -> Iterator[pl.DataFrame]:
+def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:
     """The rejected rows with all their own columns as text, and ``error`` (in the place of a column of that name)."""
-    for chunk in chunk_ids(journal):
+    for chunk in journal.chunk_ids():
         own = chunk_rejects(journal, chunk)
         reasons = chunk_rows(journal, chunk, ("row", "verdict", "error")).filter(verdict="rejected")
         assert own["\x00row"].equals(reasons["row"].alias("\x00row")), "a chunk's rejects are those of its rows"
         yield own.drop("\x00row", "error", strict=False).with_columns(reasons.select(error=_safe_cell(pl.col("error"))))
 
 
-def counts(journal: Journal) -> dict[str, int]:
-    """Rows by status; the six add up to ``rows``."""
-    [chunks] = journal.query(
-        "SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(rejected), 0) AS rejected,"
-        " coalesce(sum(duplicate), 0) AS duplicate, count(*) AS chunks FROM chunk"
-    )
-    found = {
-        "rows": chunks["rows"],
-        "accepted": 0,
-        "rejected": chunks["rejected"],
-        "duplicate": chunks["duplicate"],
-        "failed": 0,
-        "unknown": 0,
-        "not_sent": 0,
-    }
-    for row in journal.query("SELECT status, sum(size) AS rows FROM state GROUP BY status"):
-        found[row["status"]] += row["rows"]
-    return found
-
-
-def broadcast(journal: Journal) -> BroadcastResult | None:
+def broadcast(journal: RunReader) -> BroadcastResult | None:
     """What became of the one request of a broadcast; None for a run that has rows."""
-    if not journal.fact("broadcast"):
+    if not journal.facts().broadcast:
         return None
     [found] = (
-        _batches(journal, 1)
+        _batches(journal.batches(1))
         .select(
             "status",
             "attempts",
@@ -179,45 +163,21 @@ def broadcast(journal: Journal) -> BroadcastResult | None:
     return BroadcastResult(**found)
 
 
-def has_unsent(journal: Journal) -> bool:
-    """Whether a planned batch waits to be sent, for the first time or again."""
-    return bool(journal.query("SELECT 1 FROM state WHERE status = 'not_sent' LIMIT 1"))
-
-
-def explain(journal: Journal, row: int) -> dict[str, Any] | None:
+def explain(journal: RunReader, row: int) -> dict[str, Any] | None:
     """One row's whole story, or None when the run has no such row."""
-    found = journal.query("SELECT id FROM chunk WHERE first_row <= ? AND last_row >= ?", (row, row))
-    if not found:
+    chunk = journal.chunk_of(row)
+    if chunk is None:
         return None
-    chunk = found[0]["id"]
     rows = chunk_rows(journal, chunk)
     own = rows.filter(pl.col("row") == row)
     if not len(own):
         return None
     [facts] = own.to_dicts()
-    [result] = _chunk_results(rows, _batches(journal, chunk)).filter(pl.col("row") == row).to_dicts()
+    [result] = _chunk_results(rows, _batches(journal.batches(chunk))).filter(pl.col("row") == row).to_dicts()
     facts |= {name: result[name] for name in ("status", "error_code", "error")}
     facts["recipient"] = None if facts["recipient"] is None else json.loads(facts["recipient"])
     facts["batches"] = []
     if facts["verdict"] == "valid":
         slot = int(((rows["row"] < row) & (rows["verdict"] == "valid")).sum())
-        facts["batches"] = _story(journal, chunk, slot)
+        facts["batches"] = [asdict(batch) for batch in journal.story(chunk, slot)]
     return facts
-
-
-def _story(journal: Journal, chunk: int, slot: int) -> list[dict[str, Any]]:
-    batches = journal.query(
-        "SELECT id, size, parent FROM batch WHERE chunk = ? AND first <= ? AND first + size > ? ORDER BY id",
-        (chunk, slot, slot),
-    )
-    for batch in batches:
-        batch["attempts"] = journal.query(
-            "SELECT a.id, a.at AS sent_at, a.epoch, lower(hex(a.body_sha256)) AS body_sha256, o.status, o.verdict,"
-            " o.http_status, o.dispatch_id, o.code, o.message, o.reach, o.likely, o.elapsed_s, o.at AS answered_at"
-            " FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = ? ORDER BY a.id",
-            (batch["id"],),
-        )
-        batch["decisions"] = journal.query(
-            "SELECT attempt, status, at, user, why FROM decision WHERE batch = ? ORDER BY id", (batch["id"],)
-        )
-    return batches

@@ -39,7 +39,7 @@ class Summary:
     not_sent: int
     batches: int
     requests: int
-    started_at: str
+    started_at: str | None
     finished_at: str | None
     elapsed_s: float
     recipients_per_s: float

@@ -1,13 +1,16 @@
-"""One run from input to results. The rooms, in the order in which a run comes by them:
+"""One run from its input to its results.
 
-facts        what it was started with, frozen in its journal
-opened       its input, laid against its configuration
-bodies       all requests of its plan, in order, as one digest
-examination  its plan run through: what would be sent, what would not and why
-saved_plan   a plan file: what was approved, and what differs from it
-preview      what is about to be sent, for whoever has to agree
-worklist     its batches that are still to be sent, in the order of their rows
-delivery     from batches to a closed account: the only place that knows all parts
-progress     a moment of it, for whoever watches
-supervision  whoever started it: asked before it, told while it goes, stopping it
+options      what a caller asks for: guards, callbacks, sandbox, name
+settings     the configuration, turned once into what each room needs
+facts        what the run was started with, frozen in its journal
+folder       names and places of runs
+target       where requests go, and with which key
+deadline     the moment after which a run must not begin
+caller       the caller's limits, confirmation prompt and callbacks
+preview      what is about to be sent, for the confirmation prompt
+standing     how a run stands that no process is sending
+reopening    a run of this name exists: the same, finished, or refused
+execution    from batches to a closed account; the only module that knows all parts
+closing      the account when sending has ended
+control      stop a running send from any thread
 """

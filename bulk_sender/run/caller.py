@@ -1,89 +1,62 @@
-"""Whoever started a run: what they allow, what they are asked before it, and what they are told while it goes."""
+"""The caller's limits, confirmation prompt and progress callbacks."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Self, TypeVar
 
 import anyio
 
-from bulk_sender.braze.endpoint import endpoint
-from bulk_sender.config.hours import Window
 from bulk_sender.config.model import Config
 from bulk_sender.errors import GuardrailError
-from bulk_sender.http.credential import Credential
-from bulk_sender.journal.sqlite.store import Journal
-from bulk_sender.observe.events import Progress
 from bulk_sender.observe.observers import Observers, observers_for
-from bulk_sender.planning.prepared import Opened
-from bulk_sender.reading.spool import FOLDER as SPOOLED
-from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.control import Control
-from bulk_sender.run.deadline import refuse_late
-from bulk_sender.run.execution import Delivery
-from bulk_sender.run.facts import Facts
+from bulk_sender.run.deadline import moment_of, refuse_late
+from bulk_sender.run.options import Guards, Watch
 from bulk_sender.run.preview import Preview
-from bulk_sender.run.target import place
+from bulk_sender.run.settings import sending_hours
+
+_Shown = TypeVar("_Shown")
 
 
 @dataclass(frozen=True, slots=True)
-class Supervision:
-    """What the caller holds in hand while a run is under way."""
+class Caller:
+    """Callbacks and limits supplied by the caller."""
 
-    confirm: Callable[[Preview], bool] | None = None
-    control: Control | None = None
-    on_progress: Callable[[Progress], None] | None = None
-    on_rows: Callable[[int], None] | None = None
-    hold_after: int | None = None
-    on_hold: Callable[[Progress], Awaitable[bool]] | None = None
-    metrics_file: str | Path | None = None
-    not_after: datetime | None = None
+    guards: Guards
+    watch: Watch
+    deadline: datetime | None
     observers: Observers = field(default_factory=Observers)
 
-    def of(self, settings: Config, environment: Mapping[str, str]) -> Supervision:
-        """With all who are to be told. Raises ConfigError when one can't be."""
-        observers = observers_for(settings, environment, on_progress=self.on_progress, metrics_file=self.metrics_file)
-        return replace(self, observers=observers)
+    @classmethod
+    def of(cls, guards: Guards, watch: Watch) -> Self:
+        """Raises ConfigError for a deadline that cannot be read."""
+        return cls(guards, watch, moment_of(guards.not_after))
 
-    def refuse_late(self, settings: Config) -> None:
-        """Raises GuardrailError when the first request could leave only after ``not_after``."""
-        now, window = datetime.now(UTC), settings.delivery.window
-        wait_s = Window.parse(window).wait_s(now) if window else 0.0
-        refuse_late(self.not_after, now + timedelta(seconds=wait_s))
-
-    async def agree(self, about: Callable[[], Preview]) -> None:
-        """Ask, in a thread: whoever answers may take their time. Raises GuardrailError for a no.
-
-        ``about`` is called only if there is somebody to ask: of a long run it takes a while to say how it stands.
-        """
-        if self.confirm is not None and not await anyio.to_thread.run_sync(self.confirm, about()):
-            raise GuardrailError("not confirmed: nothing was sent")
-
-    async def deliver(
-        self,
-        journal: Journal,
-        facts: Facts,
-        settings: Config,
-        credential: Credential,
-        opened: Opened | None,
-        command: str,
-    ) -> Summary:
-        """Send what the run has left. ``opened``: its input, None when that was read to its end before."""
-        self.refuse_late(settings)  # reading and asking may have taken hours
-        delivery = Delivery(
-            journal,
-            facts,
-            settings,
-            self.control or Control(),
-            self.observers,
-            hold_after=self.hold_after,
-            on_hold=self.on_hold,
+    def observed(self, config: Config, environment: Mapping[str, str]) -> Caller:
+        """Add all observers of the run. Raises ConfigError when one of them cannot work."""
+        watch = self.watch
+        found = observers_for(
+            config.notify, environment, on_progress=watch.on_progress, metrics_file=watch.metrics_file
         )
-        async with place(settings, facts.sandbox, endpoint) as target:
-            summary = await delivery.run(command, target, credential, opened)
-        if delivery.worklist.plan_complete:  # every row is in the journal: people's data need not lie about twice
-            shutil.rmtree(journal.folder / SPOOLED, ignore_errors=True)
-        return summary
+        return replace(self, observers=found)
+
+    def refuse_late(self, config: Config) -> None:
+        """Raise GuardrailError when the first request could leave only after the deadline."""
+        now, hours = datetime.now(UTC), sending_hours(config)
+        refuse_late(self.deadline, now + timedelta(seconds=hours.wait_s(now) if hours else 0.0))
+
+    async def agree(self, about: Callable[[], Preview], config: Config) -> None:
+        """Ask for confirmation, then check the deadline again: reading and asking may have taken hours.
+
+        Raises GuardrailError for a no. ``about`` is called only if there is somebody to ask.
+        """
+        await ask(self.guards.confirm, about)
+        self.refuse_late(config)
+
+
+async def ask(confirm: Callable[[_Shown], bool] | None, about: Callable[[], _Shown]) -> None:
+    """Ask in a thread, since an answer may take its time. Raises GuardrailError for a no."""
+    if confirm is not None and not await anyio.to_thread.run_sync(confirm, about()):
+        raise GuardrailError("not confirmed: nothing was sent")

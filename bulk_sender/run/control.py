@@ -1,4 +1,4 @@
-"""The handles on a run under way, for whoever started it: from its event loop, another thread or a signal handler."""
+"""Stop or abort a running send from any thread."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bulk_sender.delivery.stopping import Stopped, Stopping
 
 
 class Control:
-    """Give one to ``send_async`` or ``send``, keep it, and use it from anywhere, also before the run has begun.
+    """Give one to ``send`` in ``Watch``, keep it, and use it from anywhere, also before the run has begun.
 
-    One control is for one run. Where nothing but cancelling the task is at hand, that does the same as ``abort``,
-    and ``CancelledError`` goes on to whoever awaits.
+    One control is for one run. Cancelling the task that awaits ``send_async`` does the same as ``abort``, and raises
+    ``CancelledError`` in that task.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Control:
 
     @contextmanager
     def attached(self, stopping: Stopping, scope: anyio.CancelScope) -> Iterator[None]:
-        """Hold this delivery while the block runs; a stop or an abort before it counts. Called in its event loop."""
+        """Control this run while the block runs. An earlier stop or abort counts. Called in its event loop."""
         self._stopping, self._scope, self._loop = stopping, scope, asyncio.get_running_loop()
         if self._early is not None:
             stopping.stop(self._early.reason, self._early.signal)
@@ -42,9 +42,9 @@ class Control:
 
     @contextmanager
     def on_signals(self, *numbers: int) -> Iterator[Self]:
-        """While the block runs, these signals (SIGTERM when none is given) ``stop`` the run.
+        """Stop the run on these signals (default: SIGTERM) while the block runs.
 
-        For a main thread that an orchestrator ends with a signal. Whoever handled them before does so again afterwards.
+        For the main thread of a program that an orchestrator ends with a signal. The handlers before are restored.
         """
 
         def stop(number: int, _frame: object) -> None:
@@ -58,22 +58,22 @@ class Control:
                 signal.signal(number, handler)
 
     def stop(self, reason: str, signal: int = 0) -> None:
-        """Let the run end in order: requests under way may end, no further one begins, and it can be resumed.
+        """Start no further request and let those in flight finish. The run can be resumed.
 
-        ``reason`` ends up in the summary. With ``signal`` (its number) the run counts as interrupted by it.
+        ``reason`` appears in the summary. With ``signal`` (its number) the run counts as interrupted by it.
         """
         self._early = self._early or Stopped(reason, signal)
         if (stopping := self._stopping) is not None:
             self._call(lambda: stopping.stop(reason, signal))
 
     def abort(self) -> None:
-        """Leave at once: what is in flight stays ``unknown``, the account is closed all the same."""
+        """Stop immediately. Requests in flight become ``unknown``; results are still written."""
         self._aborted = True
         if (scope := self._scope) is not None:
             self._call(scope.cancel)
 
     def _call(self, what: Callable[[], None]) -> None:
-        # Always by way of the loop: it may sleep, and only this wakes it from another thread or a signal handler.
+        # A sleeping event loop wakes only for this, whether a thread or a signal handler calls.
         if (loop := self._loop) is not None:
             with suppress(RuntimeError):  # the loop was closed in between: the run is over
                 loop.call_soon_threadsafe(what)

@@ -1,32 +1,32 @@
-"""The folder of runs: names, places and privacy."""
+"""Folders of runs: names, paths and permissions."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bulk_sender import journal as journals
 from bulk_sender.errors import BulkSenderError, ConfigError
-from bulk_sender.journal.sqlite.database import JOURNAL, UNFINISHED
+from bulk_sender.journal.store import RunRef
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}")
 
 
 def new_run_id() -> str:
-    """A name that sorts by time: ``20260228-101500-1a2b``."""
+    """Return a new name that sorts by time: ``20260228-101500-1a2b``."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def run_id_for(*parts: object) -> str:
-    """A run's name made of whatever names one piece of work elsewhere, such as an orchestrator's task.
+    """Return a run's name for the ids of a piece of work elsewhere, such as an orchestrator's task.
 
-    The same parts give the same name, so that a repetition goes on with its run instead of sending again; other parts
-    give another. Fit parts can be read in it: ``run_id_for("winter", "2026-11-24", 3)`` is ``winter.2026-11-24.3``.
-    Raises ConfigError without parts, or when all are empty.
+    The same parts give the same name, so that a repeated task resumes its run instead of sending twice. Other parts
+    give another name. Parts that are valid in a name stay readable: ``run_id_for("winter", "2026-11-24", 3)`` is
+    ``winter.2026-11-24.3``. Raises ConfigError if no part is given or all are empty.
     """
     texts = [str(part) for part in parts]
     if not any(texts):
@@ -34,59 +34,51 @@ def run_id_for(*parts: object) -> str:
     plain = ".".join(texts)
     if _RUN_ID.fullmatch(plain) and not any("." in text for text in texts):
         return plain
-    # Something had to be replaced, or the dots could have come about in another way: a digest keeps names apart.
+    # Characters were replaced, or the dots are ambiguous: a digest keeps names apart.
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
     readable = re.sub(r"[^A-Za-z0-9._:+-]+", "-", plain)[:100].lstrip("._:+-")
     return f"{readable}-{digest}" if readable else digest
 
 
 def run_folder(runs_dir: Path, run_id: str) -> Path:
-    """Where a run lives. ``run_id`` may also be a path to its folder. Raises ConfigError for an unfit name."""
-    if "/" in run_id and (Path(run_id) / JOURNAL).is_file():
+    """Return a run's folder. ``run_id`` may also be a path to it. Raises ConfigError for an invalid name."""
+    if "/" in run_id and journals.exists(RunRef.at(Path(run_id))):
         return Path(run_id).absolute()
     if not _RUN_ID.fullmatch(run_id):
         raise ConfigError(
-            f"{run_id!r} can't name a run",
-            hint="use letters, digits and . _ : + -, at most 120, a letter or digit first",
+            f"{run_id!r} is not a valid name of a run",
+            hint="use up to 120 letters, digits and . _ : + -, beginning with a letter or digit",
         )
     return (runs_dir / run_id).absolute()
 
 
-def make_run_folder(folder: Path) -> None:
-    """Create the folder, readable by its owner only. Raises BulkSenderError when it can't be, or already is.
+def make_run_folder(run: RunRef) -> None:
+    """Create the folder, readable by its owner only. Raises BulkSenderError if it exists or cannot be created.
 
-    One that is empty, or in which a process died before its journal was whole, has never sent anything: it is used.
+    An empty folder, or one in which a process died before its journal was complete, is used: it has sent nothing.
     """
+    folder = run.folder
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        if not _is_unused(folder):
+        if not _is_unused(run):
             raise BulkSenderError(
-                f"{folder} already exists, but holds no run", hint="choose another --run-id or remove it"
+                f"{folder} already exists, but is not a run", hint="choose another --run-id, or remove the folder"
             )
         folder.chmod(0o700)  # whatever the umask
     except FileExistsError:
         raise BulkSenderError(
-            f"{folder.parent} is no folder", hint="choose another place for the runs with --runs-dir"
+            f"{folder.parent} is not a folder", hint="choose another folder for the runs with --runs-dir"
         ) from None
     except OSError as error:
         raise BulkSenderError(
-            f"the run's folder {folder} can't be created: {error.strerror}",
-            hint="choose another place with --runs-dir",
+            f"the run's folder {folder} cannot be created: {error.strerror}",
+            hint="choose another folder with --runs-dir",
         ) from None
 
 
-def _is_unused(folder: Path) -> bool:
-    if folder.is_symlink() or not folder.is_dir():
+def _is_unused(run: RunRef) -> bool:
+    if run.folder.is_symlink() or not run.folder.is_dir():
         return False
-    names = {path.name for path in folder.iterdir()}
-    return not names or (UNFINISHED in names and JOURNAL not in names)
-
-
-def run_ids(runs_dir: Path) -> Iterator[str]:
-    """The runs in a folder, by name."""
-    if runs_dir.is_dir():
-        for folder in sorted(runs_dir.iterdir()):
-            if (folder / JOURNAL).is_file():
-                yield folder.name
+    return next(run.folder.iterdir(), None) is None or journals.is_unfinished(run)

@@ -1,29 +1,32 @@
-"""What is about to be sent, for whoever has to agree before the first POST."""
+"""What is about to be sent, for the confirmation prompt before the first request."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bulk_sender.braze.endpoint import is_known_host
+from bulk_sender.braze.endpoint import broadcast_endpoint, is_known_host
 from bulk_sender.config.model import Config
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.answers import Doubt
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.report import CheckReport
-from bulk_sender.reporting.doubts import Doubt, doubts
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.run.facts import Facts
+from bulk_sender.run.facts import sandbox_of
+from bulk_sender.run.options import Sandbox
 from bulk_sender.run.standing import standing
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is about to be sent, for the question before the first POST.
+    """What is about to be sent.
 
-    A new run has a ``report`` on its whole input; one that goes on has ``standing``, what came of it so far, and
-    ``again``, the rows by status that a retry would send again, with the ``doubts`` about the unknown ones.
-    ``recipients`` is how many there are to send, None when the input of a stopped run was not read to its end.
+    A new run has a ``report`` on its whole input. A resumed one has ``standing``, what happened so far, and
+    ``again``: the rows by status that a retry would send again, with the ``doubts`` about the unknown ones.
+    ``recipients`` is how many there are to send; None when the input of a stopped run was not read to its end.
     """
 
     run_id: str
@@ -32,8 +35,8 @@ class Preview:
     target: str
     endpoint: str
     known_host: bool
-    sandbox: str
-    """The weather of the embedded sandbox, empty for a real send."""
+    sandbox: Sandbox | None
+    """The sandbox that the run goes to; None for the real Braze."""
     rate: str
     server_errors: str
     recipients: int | None
@@ -44,38 +47,77 @@ class Preview:
     again: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
     plan: str = ""
-    """The digest over all bodies of the plan file that the run keeps to; empty without one."""
+    """SHA-256 over all bodies of the plan file that the run must match; empty without one."""
 
 
-def preview(folder: Path, facts: Facts, settings: Config, **found: Any) -> Preview:
-    """Of the run in ``folder``; ``found`` is what is known of its recipients, by ``Preview``'s names."""
-    url = settings.braze.endpoint or ""
+@dataclass(frozen=True, slots=True)
+class BroadcastPreview:
+    """What a broadcast is about to do.
+
+    ``audience`` is the filter tree as it is sent, None for the whole segment of the campaign. Only Braze knows how
+    many people that is.
+    """
+
+    target: str
+    kind: str
+    endpoint: str
+    known_host: bool
+    audience: dict[str, Any] | None
+    request: dict[str, Any]
+    """The whole body."""
+    rate: str
+
+    @property
+    def reach(self) -> str:
+        """Whom it reaches, in words."""
+        segment = f"everybody in the segment that the {self.kind} targets in Braze"
+        return segment if self.audience is None else f"{segment} who also matches the audience"
+
+
+def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview:
+    """Describe the run in ``folder``. ``found``: what is known of its recipients, by the names of ``Preview``."""
+    url = config.braze.endpoint or ""
     return Preview(
         run_id=folder.name,
-        kind="Canvas" if settings.is_canvas else "campaign",
-        target=settings.target or "",
+        kind="Canvas" if config.is_canvas else "campaign",
+        target=config.target or "",
         endpoint=url,
         known_host=is_known_host(url),
-        sandbox=facts.sandbox,
-        rate=settings.delivery.rate,
-        server_errors=settings.delivery.server_errors,
+        sandbox=sandbox_of(facts),
+        rate=config.delivery.rate,
+        server_errors=config.delivery.server_errors,
         plan=facts.plan,
         **found,
     )
 
 
 def preview_of_rest(
-    journal: Journal, facts: Facts, settings: Config, again: Mapping[str, int] | None = None
+    journal: RunReader, facts: Facts, config: Config, again: Mapping[str, int] | None = None
 ) -> Preview:
-    """Of a run that goes on: what it has left, and the rows to send ``again``, by status."""
+    """Describe what a run has left to send, and the rows to send ``again``, by status."""
     so_far, again = standing(journal), again or {}
-    is_known = bool(journal.fact("plan_complete"))
+    is_known = journal.is_plan_complete()
     return preview(
-        journal.folder,
+        journal.run.folder,
         facts,
-        settings,
+        config,
         recipients=so_far.not_sent + sum(again.values()) if is_known else None,
         standing=so_far,
         again=again,
-        doubts=doubts(journal) if "unknown" in again else (),
+        doubts=journal.doubts() if "unknown" in again else (),
+    )
+
+
+def broadcast_preview(config: Config) -> BroadcastPreview:
+    """Describe a broadcast. Raises ConfigError for a configuration that cannot be broadcast."""
+    endpoint = broadcast_endpoint(config.braze, config.message)
+    asked = config.delivery.pace
+    return BroadcastPreview(
+        target=config.target or "",
+        kind="Canvas" if config.is_canvas else "campaign",
+        endpoint=config.braze.endpoint or "",
+        known_host=is_known_host(config.braze.endpoint or ""),
+        audience=config.message.audience,
+        request=json.loads(endpoint.body(b"")),
+        rate=config.delivery.rate if endpoint.rate(asked) is asked else "250/minute",
     )

@@ -1,63 +1,214 @@
-"""Open an existing run again."""
+"""A run of this name exists: is it the same, is it finished, or is the call refused?
+
+The one place that decides this for ``send``, ``resume``, ``retry`` and ``broadcast``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from bulk_sender.braze.endpoint import Endpoint
+import anyio
+
+from bulk_sender import journal as journals
+from bulk_sender.braze.endpoint import Endpoint, unaddressed
+from bulk_sender.config.model import Config
 from bulk_sender.delivery.worklist import resume_point
-from bulk_sender.errors import InputError, RunMismatchError
-from bulk_sender.journal import chunks
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.errors import GuardrailError, InputError, RunHeldError, RunMismatchError
+from bulk_sender.http.credential import Credential
+from bulk_sender.journal.chunks import chunk_rows
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import RESEND
+from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.planning.batches import Payload
-from bulk_sender.planning.digest import Bodies
-from bulk_sender.planning.prepared import Opened
+from bulk_sender.planning.digest import BodyDigest
+from bulk_sender.planning.plan_file import PlanFile
+from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.reading.formats import InputFile
-from bulk_sender.reading.source import identify
-from bulk_sender.run.facts import Facts
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input, identify
+from bulk_sender.reporting.account import refresh_files
+from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.caller import Caller
+from bulk_sender.run.execution import execute
+from bulk_sender.run.facts import sandbox_of
+from bulk_sender.run.options import Guards
+from bulk_sender.run.preview import preview_of_rest
+from bulk_sender.run.settings import load_config
+from bulk_sender.run.standing import decide, ended
+
+
+def refuse_held(run: RunRef) -> None:
+    """Raise RunHeldError at once if another process holds the run, before a large input is read.
+
+    Opening the journal decides for good.
+    """
+    held_by = journals.holder(run)
+    if held_by is not None:
+        raise RunHeldError(
+            f"run {run.name!r} is held by {held_by}",
+            hint="wait for that process to end, or stop it, then try again",
+        )
+
+
+@contextmanager
+def reopened(run: RunRef, asked: Facts | None = None) -> Iterator[ExistingRun]:
+    """Open a run that exists, for this process alone.
+
+    ``asked``: the facts of a call that would start a run of this name. Raises RunMismatchError if they are not the
+    facts that the run was started with.
+    """
+    with journals.open(run) as journal:
+        facts = journal.facts()
+        if asked is not None and (different := facts.difference(asked)):
+            raise RunMismatchError(
+                f"run {run.name!r} exists, with another {', '.join(different)}",
+                hint="choose another --run-id, or repeat the run with its own input and configuration",
+            )
+        yield ExistingRun(journal, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingRun:
+    """A run that was started before, opened by ``reopened``."""
+
+    journal: RunWriter
+    facts: Facts
+
+    def finished(self) -> Summary | None:
+        """Return the summary of a finished run, with its files complete; None when there is more to do."""
+        summary = ended(self.journal)
+        return refresh_files(self.journal, summary) if summary is not None and summary.state == "finished" else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the input was read to its end: every row is in the journal."""
+        return self.journal.is_plan_complete()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether rows are left to send."""
+        return self.journal.has_unsent() or not self.is_complete
+
+    def refuse_broadcast(self) -> None:
+        """Raise GuardrailError for a broadcast: only ``broadcast`` resumes it, and nothing sends it again."""
+        if self.facts.broadcast:
+            name = self.journal.run.name
+            raise GuardrailError(
+                f"run {name!r} is a broadcast, which is neither resumed nor retried",
+                hint=f"bulk-sender broadcast --run-id {name} sends it if it was proved unsent, after its confirmation; "
+                "resolve records what you know of an unknown one",
+            )
+
+    def config(self, overrides: Mapping[str, Any]) -> Config:
+        """Return the run's configuration with ``overrides``. They may change how it is delivered, never what."""
+        config = load_config(self.facts.revived(), overrides)
+        if different := self.facts.difference(replace(self.facts, settings=config.frozen_settings())):
+            raise RunMismatchError(f"{', '.join(different)} cannot be changed for a run that has begun")
+        return config
+
+    def plan_digest(self, guards: Guards, config: Config) -> str:
+        """Return the digest of the plan file that the run has to match, empty without one.
+
+        Raises ConfigError for an invalid file, GuardrailError if it was made of other input or settings.
+        """
+        if guards.plan_file is None:
+            return ""
+        plan_file = PlanFile.read(Path(guards.plan_file))
+        is_rehearsal = sandbox_of(self.facts) is not None
+        plan_file.refuse_other_terms(self.facts.input, config, guards.canary, sandbox=is_rehearsal)
+        return plan_file.bodies_sha256
+
+    async def resume(
+        self,
+        command: str,
+        config: Config,
+        credential: Credential,
+        caller: Caller,
+        *,
+        plan: str = "",
+        again: Mapping[str, int] | None = None,
+        why: str = "",
+    ) -> Summary:
+        """Send what the run has left, and its rows ``again`` (by status).
+
+        ``plan``: the digest of a plan file that all requests have to match. Nothing is decided before every check has
+        passed and the caller has agreed.
+        """
+        prepared = await self._prepared(config, caller, plan)
+        await caller.agree(lambda: preview_of_rest(self.journal, self.facts, config, again), config)
+        if again:
+            decide(self.journal, list(again), RESEND, why or command)
+        return await execute(command, self.journal, self.facts, config, credential, caller, prepared)
+
+    async def _prepared(self, config: Config, caller: Caller, plan: str) -> PreparedInput | None:
+        """Return the input as far as it is still needed. A run that was started with a plan file has to match it."""
+        complete = self.is_complete
+        await anyio.to_thread.run_sync(self._refuse_changed_input)
+        prepared = None if complete else await anyio.to_thread.run_sync(self._input, config)
+        digest = plan or self.facts.plan
+        if not digest or (complete and digest == self.facts.plan):  # the journal's rows were checked when planned
+            return prepared
+        target = unaddressed(config.braze, config.message)
+        bodies = await anyio.to_thread.run_sync(
+            bodies_of_run, self.journal, target, prepared, caller.guards.canary, caller.watch.on_rows
+        )
+        if bodies.sha256 != digest:
+            raise GuardrailError(
+                f"the requests of run {self.journal.run.name!r}, sent and unsent, are not those of its plan "
+                f"(SHA-256 {bodies.sha256[:12]}…, in the plan {digest[:12]}…): nothing more was sent",
+                hint="repeat the send that started it, with its --plan and --canary and the same release",
+            )
+        return prepared.approved(bodies) if prepared is not None else None
+
+    def _input(self, config: Config) -> PreparedInput:
+        """Open the run's files again. Raises InputError, ConfigError."""
+        located = self.facts.located(self.journal.run.folder)
+        files = [InputFile(item.name, path, item.format, item.partitions) for item, path in located]
+        return PreparedInput.of(Input(files, ReadSettings.of(config.input)), config)
+
+    def _refuse_changed_input(self) -> None:
+        """Raise RunMismatchError or InputError unless the input is the one that the run was started with."""
+        for identity, path in self.facts.located(self.journal.run.folder):
+            if not path.exists() and self.is_complete:
+                continue  # every row is in the journal
+            if not path.exists():
+                raise InputError(
+                    f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume"
+                )
+            size = path.stat().st_size
+            if size != identity.size or identify(InputFile(identity.name, path, "")).sha256 != identity.sha256:
+                raise RunMismatchError(
+                    f"{path} has changed since the run began (its size or SHA-256 differs)",
+                    hint="restore the file, or send the new one as a separate run",
+                )
 
 
 def bodies_of_run(
-    folder: Path,
+    journal: RunReader,
     target: Endpoint,
-    opened: Opened | None,
-    cut_after: int | None,
+    prepared: PreparedInput | None,
+    canary: int | None,
     on_rows: Callable[[int], None] | None = None,
-) -> Bodies:
-    """What a run that has begun comes to: the bodies it has in its journal, and those it has still to plan.
+) -> BodyDigest:
+    """Digest all bodies of a run: those in its journal, then those still to be planned.
 
-    ``opened``: its input, None when that was read to its end. The ``marks`` are those of the pieces still to be
+    ``prepared``: its input, None when that was read to its end. The ``marks`` are those of the pieces still to be
     planned. Raises InputError.
     """
-    bodies = Bodies(target)
-    with Journal.look(folder) as journal:
-        for chunk in chunks.chunk_ids(journal):
+    bodies = BodyDigest(target)
+    with journal.reader() as reading:
+        for chunk in reading.chunk_ids():
             # A batch that was refused and split was one request when it was planned.
-            planned = journal.query(
-                "SELECT size FROM batch WHERE chunk = ? AND parent IS NULL ORDER BY first", (chunk,)
-            )
-            recipients = Payload(chunks.chunk_rows(journal, chunk, ["recipient"])["recipient"])
-            bodies.add(recipients, [batch["size"] for batch in planned])
+            recipients = Payload(chunk_rows(reading, chunk, ["recipient"])["recipient"])
+            bodies.add(recipients, reading.planned_sizes(chunk))
     bodies.marks.clear()
-    if opened is not None:
-        for piece in opened.plan(target, cut_after=cut_after, **resume_point(folder, opened)):
+    if prepared is not None:
+        for piece in prepared.plan(target, canary=canary, **resume_point(journal, prepared)):
             bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
             if on_rows is not None:
                 on_rows(int(piece.rows["row"][-1]))
     return bodies
-
-
-def check_input_unchanged(facts: Facts, folder: Path, *, needed: bool) -> None:
-    """Refuse to go on with an input that is not the one the run began with. Raises RunMismatchError, InputError."""
-    for identity, path in facts.located(folder):
-        if not path.exists() and not needed:
-            continue  # everything that is to be sent is in the journal
-        if not path.exists():
-            raise InputError(f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume")
-        size = path.stat().st_size
-        if size != identity.size or identify(InputFile(identity.name, path, "")).sha256 != identity.sha256:
-            raise RunMismatchError(
-                f"{path} has changed since the run began (its size or SHA-256 differs)",
-                hint="restore the file, or send the new one as a run of its own",
-            )

@@ -1,4 +1,4 @@
-"""Where a run is sent, and with which key."""
+"""Where a run sends its requests, and with which key."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from bulk_sender.braze.endpoint import Endpoint
-from bulk_sender.config.model import Config
+from bulk_sender.config.model import BrazeConfig, MessageConfig
 from bulk_sender.http.credential import Credential
-from bulk_sender.run.settings import load_config
+from bulk_sender.run.options import Sandbox
 
-SANDBOX_KEY = "sandbox-key"  # no secret: the sandbox takes any key
+SANDBOX_KEY = "sandbox-key"  # not a secret: the sandbox takes any key
+
+MakeEndpoint = Callable[[BrazeConfig, MessageConfig], Endpoint]
 
 
-def credential_for(weather: str, environment: Mapping[str, str]) -> Credential:
-    """The key, in a ``weather`` the sandbox's. Raises CredentialError when there is none, or none that could be one."""
-    return Credential.check(SANDBOX_KEY) if weather else Credential.from_environment(environment)
+def credential_for(sandbox: Sandbox | None, environment: Mapping[str, str]) -> Credential:
+    """Return the key of the environment, or the sandbox's. Raises CredentialError when it is missing or malformed."""
+    return Credential.from_environment(environment) if sandbox is None else Credential.check(SANDBOX_KEY)
 
 
 @asynccontextmanager
-async def place(settings: Config, weather: str, make: Callable[[Config], Endpoint]) -> AsyncIterator[Endpoint]:
-    """Where requests go: the configured endpoint or, in a ``weather``, a sandbox that lives as long as the block."""
-    if not weather:
-        yield make(settings)
+async def place(
+    braze: BrazeConfig, message: MessageConfig, sandbox: Sandbox | None, make: MakeEndpoint
+) -> AsyncIterator[Endpoint]:
+    """Yield where requests go: the configured endpoint, or a sandbox that lives as long as the block."""
+    if sandbox is None:
+        yield make(braze, message)
         return
-    from bulk_sender.sandbox import Sandbox
+    from bulk_sender.sandbox import Sandbox as Server
 
-    async with Sandbox(weather=weather) as sandbox:
-        yield make(load_config(settings, {"braze.endpoint": sandbox.url}))
+    async with Server(weather=sandbox.weather) as server:
+        yield make(braze.model_copy(update={"endpoint": server.url}), message)

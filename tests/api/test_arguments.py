@@ -41,31 +41,37 @@ def test_a_campaign_and_a_canvas_together_are_refused(tmp_path: Path) -> None:
         bs.check(recipients(tmp_path), campaign_id="a", canvas_id="b")
 
 
-def test_a_run_whose_moment_has_passed_does_not_start(tmp_path: Path) -> None:
+def test_a_run_does_not_start_after_its_deadline(tmp_path: Path) -> None:
     with braze() as running:
-        late = options(tmp_path / "runs", running.url, not_after=datetime.now(UTC) - timedelta(seconds=1))
-        with pytest.raises(bs.GuardrailError, match="was not to start after") as refused:
+        passed = bs.Guards(not_after=datetime.now(UTC) - timedelta(seconds=1))
+        late = options(tmp_path / "runs", running.url, guards=passed)
+        with pytest.raises(bs.GuardrailError, match="must not start after") as refused:
             bs.send(recipients(tmp_path), run_id="a", **late)
         assert refused.value.exit_code == 2
         assert not (tmp_path / "runs" / "a").exists()
-        assert bs.send(recipients(tmp_path), run_id="a", **late | {"not_after": "2999-01-01T00:00Z"}).accepted == 500
+        assert (
+            bs.send(
+                recipients(tmp_path), run_id="a", **late | {"guards": bs.Guards(not_after="2999-01-01T00:00Z")}
+            ).accepted
+            == 500
+        )
     assert running.ledger.facts()["accepted_recipients"] == 500
 
 
-def test_a_run_that_could_begin_only_after_its_moment_because_of_the_window_does_not_start(tmp_path: Path) -> None:
+def test_a_run_does_not_start_if_its_window_opens_only_after_its_deadline(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     opens, closes = now + timedelta(hours=2), now + timedelta(hours=3)
     window = f"{opens:%H:%M}-{closes:%H:%M} UTC"
-    given = options(tmp_path / "runs", "http://127.0.0.1:9", not_after=now + timedelta(hours=1))
+    given = options(tmp_path / "runs", "http://127.0.0.1:9", guards=bs.Guards(not_after=now + timedelta(hours=1)))
     with pytest.raises(bs.GuardrailError):
         bs.send(recipients(tmp_path), **given | {"overrides": {"delivery.window": window}})
 
 
-def test_a_finished_run_is_reported_even_after_its_moment(tmp_path: Path) -> None:
+def test_a_finished_run_is_reported_even_after_its_deadline(tmp_path: Path) -> None:
     """The scheduler that repeats the command must learn that the work is done."""
     with braze() as running:
         given = options(tmp_path / "runs", running.url, run_id="a")
         first = bs.send(recipients(tmp_path), **given)
-        again = bs.send(recipients(tmp_path), **given, not_after="2026-01-01T00:00Z")
+        again = bs.send(recipients(tmp_path), **given, guards=bs.Guards(not_after="2026-01-01T00:00Z"))
     assert again.accepted == first.accepted == 500
     assert running.ledger.facts()["accepted_recipients"] == 500

@@ -55,7 +55,7 @@ def test_cancelling_the_task_leaves_what_is_in_flight_unknown_and_closes_the_acc
     assert sum(",unknown," in line for line in statuses) == 200
 
 
-def test_the_same_call_after_a_cancellation_sends_the_rest_and_nothing_in_doubt(tmp_path: Path) -> None:
+def test_the_same_call_after_a_cancellation_sends_the_rest_and_no_unknown_rows(tmp_path: Path) -> None:
     source, runs = recipients(tmp_path, 1000), tmp_path / "runs"
     with braze(latency_s=0.4) as running:
         given = options(runs, running.url, concurrency=4, run_id="a")

@@ -10,7 +10,7 @@ import bulk_sender as bs
 from tests.kit.jobs import braze, options, recipients
 
 
-def test_progress_is_told_from_the_beginning_to_the_end_and_never_goes_back(tmp_path: Path) -> None:
+def test_progress_is_reported_from_beginning_to_end_and_never_decreases(tmp_path: Path) -> None:
     moments: list[bs.Progress] = []
     with braze(latency_s=0.15) as running:
         given = options(tmp_path / "runs", running.url, concurrency=2, run_id="a")
@@ -41,7 +41,7 @@ def test_progress_counts_what_is_not_sent_too(tmp_path: Path) -> None:
     assert summary.duplicate
 
 
-def test_a_callback_that_raises_is_logged_and_left_alone_and_the_run_goes_on(
+def test_a_callback_that_raises_is_logged_and_not_called_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = []
@@ -72,7 +72,7 @@ def test_a_control_stops_the_run_in_order_from_another_thread(tmp_path: Path) ->
         thread = threading.Thread(target=stop)
         thread.start()
         on_progress = lambda moment: begun.set() if moment.accepted else None  # noqa: E731
-        stopped = bs.send(recipients(tmp_path), **given, control=control, on_progress=on_progress)
+        stopped = bs.send(recipients(tmp_path), **given, watch=bs.Watch(control=control, on_progress=on_progress))
         thread.join()
         assert (stopped.state, stopped.reason, stopped.unknown, stopped.exit_code) == (
             "stopped",
@@ -90,7 +90,9 @@ def test_a_stop_before_the_beginning_counts_and_one_after_the_end_does_no_harm(t
     control = bs.Control()
     control.stop("too early")
     with braze() as running:
-        stopped = bs.send(recipients(tmp_path), **options(tmp_path / "runs", running.url), control=control)
+        stopped = bs.send(
+            recipients(tmp_path), **options(tmp_path / "runs", running.url), watch=bs.Watch(control=control)
+        )
     assert (stopped.reason, stopped.accepted, stopped.not_sent) == ("too early", 0, 500)
     control.stop("too late")
     control.abort()

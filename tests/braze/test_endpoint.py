@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bulk_sender.braze.endpoint import check_url, endpoint, is_known_host
+from bulk_sender.braze.endpoint import Endpoint, check_url, endpoint, is_known_host
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
 
@@ -175,6 +175,11 @@ def test_a_pasted_address_is_normalized() -> None:
 
 # --- the JSON around the recipients -----------------------------------------------------------------------------------
 
+
+def endpoint_of(config: Config) -> Endpoint:
+    return endpoint(config.braze, config.message)
+
+
 BASE = {"endpoint": "https://rest.iad-01.braze.com", "campaign_id": 'c"1'}
 
 
@@ -184,7 +189,7 @@ def test_a_campaigns_request() -> None:
         "audience": {"AND": [{"custom_attribute": {"value": 1}}]},
         "attachments": [{"file_name": "t", "url": "https://a.example/t.pdf"}],
     }
-    made = endpoint(Config.parse({"braze": {**BASE, "send_id": "s"}, "message": message}, where="here"))
+    made = endpoint_of(Config.parse({"braze": {**BASE, "send_id": "s"}, "message": message}, where="here"))
     body = made.body(b'{"external_user_id":"a"},{"external_user_id":"b"}')
     assert made.url == "https://rest.iad-01.braze.com/campaigns/trigger/send"
     assert json.loads(body) == {
@@ -200,7 +205,7 @@ def test_a_campaigns_request() -> None:
 @pytest.mark.parametrize("name", ["canvas_entry_properties", "context"])
 def test_a_canvas_request(name: str) -> None:
     braze = {"endpoint": BASE["endpoint"], "canvas_id": "v", "canvas_properties_name": name}
-    made = endpoint(Config.parse({"braze": braze, "message": {"trigger_properties": {"a": 1}}}, where="here"))
+    made = endpoint_of(Config.parse({"braze": braze, "message": {"trigger_properties": {"a": 1}}}, where="here"))
     assert made.url == "https://rest.iad-01.braze.com/canvas/trigger/send"
     assert json.loads(made.body(b"{}")) == {"canvas_id": "v", "broadcast": False, name: {"a": 1}, "recipients": [{}]}
 
@@ -208,12 +213,12 @@ def test_a_canvas_request(name: str) -> None:
 def test_canvas_properties_have_a_limit() -> None:
     braze = {"endpoint": BASE["endpoint"], "canvas_id": "v"}
     fits = Config.parse({"braze": braze, "message": {"trigger_properties": {"a": "x" * 51_192}}}, where="here")
-    assert endpoint(fits).frame_bytes > 51_200
+    assert endpoint_of(fits).frame_bytes > 51_200
     over = Config.parse({"braze": braze, "message": {"trigger_properties": {"a": "x" * 51_193}}}, where="here")
     with pytest.raises(ConfigError, match="at most 50 KB"):
-        endpoint(over)
+        endpoint_of(over)
 
 
 def test_a_target_is_required() -> None:
     with pytest.raises(ConfigError, match="no campaign"):
-        endpoint(Config.parse({"braze": {"endpoint": BASE["endpoint"]}}, where="here"))
+        endpoint_of(Config.parse({"braze": {"endpoint": BASE["endpoint"]}}, where="here"))

@@ -77,11 +77,11 @@ def test_a_mistake_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None
 
 def test_expected_trouble_once_sending_has_begun_is_exit_code_3(tmp_path: Path) -> None:
     code = (
-        "from bulk_sender.run import execution\n"
+        "from bulk_sender.run import closing\n"
         "from bulk_sender.errors import BulkSenderError\n"
         "def full(*args):\n"
         "    raise BulkSenderError('no space left', hint='free some')\n"
-        "execution.close_files = full\n"
+        "closing.close_files = full\n"
         "from bulk_sender.cli import main\n"
         "main()\n"
     )

@@ -30,7 +30,7 @@ def test_the_list_of_runs_and_its_status_tell_that_it_is_one(place: Place, here:
     assert here.run(place, "status", "b", "--json").json["broadcast"]["dispatch_id"] in told
 
 
-def test_one_that_was_stopped_is_gone_on_with_by_its_own_command(place: Place, here: Here) -> None:
+def test_a_stopped_broadcast_is_resumed_by_its_own_command(place: Place, here: Here) -> None:
     stopped = here.run(place, "broadcast", "--campaign-id", "nobody", "--confirm", "nobody", "--run-id", "b", "--yes")
     assert stopped.code == 3
     assert "bulk-sender broadcast --run-id b --confirm ID" in stopped.err
@@ -42,4 +42,4 @@ def test_in_the_sandbox_it_says_so(place: Place, here: Here) -> None:
     place.variables = {}
     done = here.run(place, "broadcast", "--campaign-id", "c", "--confirm", "c", "--sandbox", "--yes")
     assert done.code == 0
-    assert "a sandbox on this machine: nothing leaves it" in done.err
+    assert "the built-in sandbox: nothing leaves this computer" in done.err

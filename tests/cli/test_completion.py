@@ -109,7 +109,7 @@ def test_the_script_completes_the_command_however_it_was_asked_for(bash: Bash) -
     assert "-F _bulk_sender_completion bulk-sender\n" in script
 
 
-def test_it_is_installed_in_the_home_of_whoever_asks(bash: Bash, tmp_path: Path) -> None:
+def test_it_is_installed_in_the_users_home(bash: Bash, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     (home / ".bashrc").write_text("alias ll='ls -l'\n")

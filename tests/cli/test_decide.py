@@ -14,7 +14,7 @@ _ONE_BAD = "external_user_id,attributes.country\nanna,FR\nben,Nowhere\ncarl,DE\n
 
 @pytest.fixture
 def doubtful(tmp_path: Path) -> tuple[Place, int]:
-    """A run ``r`` of 200 people whose process was killed with two batches under way, and the port it sent to."""
+    """A run ``r`` of 200 people whose process was killed with two batches in flight, and the port it sent to."""
     with run_in_thread(latency_s=20) as braze:
         place = Place(tmp_path, braze.url)
         process = place.start(
@@ -25,7 +25,7 @@ def doubtful(tmp_path: Path) -> tuple[Place, int]:
         return place, int(braze.url.rpartition(":")[2])
 
 
-def test_what_was_under_way_when_a_process_died_stays_in_doubt_until_it_is_resolved(
+def test_requests_in_flight_when_a_process_died_stay_unknown_until_resolved(
     doubtful: tuple[Place, int], here: Here
 ) -> None:
     place, port = doubtful
@@ -33,7 +33,7 @@ def test_what_was_under_way_when_a_process_died_stays_in_doubt_until_it_is_resol
         resumed = place.run("resume", "r", "--yes")
         assert resumed.code == 1
         assert braze.ledger.accepted_recipients == 100
-    assert "unknown: Braze may have taken them, or not" in resumed.err
+    assert "unknown: Braze may or may not have accepted these" in resumed.err
     done = place.run("resolve", "r", "--as", "accepted", "--why", "seen in Braze", "--yes", "--json")
     assert done.code == 0
     assert (done.json["accepted"], done.json["unknown"]) == (200, 0)
@@ -51,7 +51,7 @@ def test_retry_of_unknown_rows_shows_the_evidence_and_asks(doubtful: tuple[Place
             shown = " ".join(terminal.see("Send to").split())
             assert "100 unknown rows" in shown
             assert "the process ended before an answer was recorded" in shown
-            assert "gets it once more" in shown
+            assert "will receive it again" in shown
             terminal.type("n\n")
             assert terminal.end() == 2
         assert braze.ledger.requests == 0
@@ -67,7 +67,7 @@ def test_resolve_asks_with_the_evidence_and_a_no_changes_nothing(doubtful: tuple
         assert "the process ended" in terminal.see("Record 100 rows as failed?")
         terminal.type("\n")
         assert terminal.end() == 2
-        assert "nothing was decided" in terminal.shown
+        assert "nothing was recorded" in terminal.shown
     assert here.run(place, "status", "r", "--json").json["unknown"] == 100
 
 
@@ -76,21 +76,23 @@ def test_failed_rows_are_isolated_and_can_be_retried(place: Place, braze: Runnin
     assert done.code == 1
     assert "retry r --failed" in done.err
     requests = braze.ledger.requests
-    again = here.run(place, "retry", "r", "--failed", "--yes", "--why", "mended in Braze")
+    again = here.run(place, "retry", "r", "--failed", "--yes", "--why", "fixed in Braze")
     assert again.code == 1
     assert braze.ledger.requests == requests + 1
     assert braze.ledger.twice() == {}
     story = here.run(place, "explain", "r", "2")
     assert story.out.startswith("Row 2: failed\n")
-    assert "resend (mended in Braze)" in story.out
+    assert "resend (fixed in Braze)" in story.out
     assert "HTTP 400" in story.out
 
 
-def test_nothing_to_go_on_with_is_said_and_nothing_is_sent(place: Place, braze: RunningSandbox, here: Here) -> None:
+def test_without_anything_to_do_the_command_says_so_and_sends_nothing(
+    place: Place, braze: RunningSandbox, here: Here
+) -> None:
     here.send(place, place.people(1), "--run-id", "r")
     requests = braze.ledger.requests
     for arguments, words in (
-        (("resume", "r", "--yes"), "has been finished before"),
+        (("resume", "r", "--yes"), "was finished before"),
         (("retry", "r", "--failed", "--unknown", "--yes"), "has no failed or unknown row"),
         (("resolve", "r", "--as", "failed", "--yes"), "No row is unknown"),
     ):

@@ -35,7 +35,7 @@ def damaged(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
     raise AssertionError("no byte made the engine panic: is the guard needed any more?")
 
 
-def test_a_panic_is_told_in_words_alone(damaged: Path, tmp_path: Path) -> None:
+def test_a_panic_is_reported_in_words_only(damaged: Path, tmp_path: Path) -> None:
     told = Place(tmp_path).run("check", damaged, RUST_BACKTRACE="1")
     assert told.code == 2
     assert "damaged.arrow cannot be read as Arrow IPC: its internal structure is damaged" in told.err

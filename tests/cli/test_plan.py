@@ -12,7 +12,7 @@ from bulk_sender.sandbox import RunningSandbox
 from .command import CAMPAIGN, Here, OnTerminal, Place, command_line, environment
 
 
-def test_a_plan_is_written_told_and_kept_to(place: Place, braze: RunningSandbox) -> None:
+def test_a_plan_is_written_shown_and_matched(place: Place, braze: RunningSandbox) -> None:
     path = place.people(120)
     planned = place.run("check", path, "--campaign-id", CAMPAIGN, "--plan", "plan.json")
     assert planned.code == 0
@@ -49,7 +49,7 @@ def test_a_difference_is_an_error_that_names_it_and_the_next_step(
     assert not place.runs.exists()
 
 
-def test_a_file_that_is_no_plan_is_refused(place: Place, braze: RunningSandbox, here: Here) -> None:
+def test_a_file_that_is_not_a_plan_is_refused(place: Place, braze: RunningSandbox, here: Here) -> None:
     path = place.people(3)
     for plan in (path, "absent.json", place.write("plan.json", "{}")):
         done = here.send(place, path, "--plan", plan)

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from bulk_sender.cli.console.narrator import Narrator
-from bulk_sender.cli.console.progress import EventReport, LineReport, Painter, Silence, Speed, painting, report_for
+from bulk_sender.cli.console.progress import EventView, LineView, Painter, Silence, Speed, painting, view_for
 from bulk_sender.cli.console.terminal import Terminal
 from bulk_sender.observe.events import Progress
 
@@ -32,7 +32,7 @@ _MOMENT = Progress(
     waiting_for="",
     elapsed_s=12.0,
 )
-_WAITING = replace(_MOMENT, waiting_s=12.4, waiting_for="Braze's rate limit to start anew")
+_WAITING = replace(_MOMENT, waiting_s=12.4, waiting_for="Braze's rate limit to reset")
 
 
 class _Clock:
@@ -61,9 +61,9 @@ def test_the_block_fits_its_width_and_tells_all(width: int) -> None:
         "1,560 of 3,000 recipients 52%",
         "1,000 a second",
         "60 unknown",
-        "5 repeated",
-        "1 throttled",
-        "3 under way",
+        "5 retries",
+        "1 rate-limited",
+        "3 in flight",
     ):
         assert words in told
     assert "waiting 12 s for Braze's rate limit" in told
@@ -76,7 +76,7 @@ def test_the_bar_shows_the_share_that_is_settled() -> None:
     assert "━" not in painting(_MOMENT, None, 1000.0, "", 80)[0].plain
 
 
-def test_time_left_takes_a_wait_into_account_and_is_not_told_when_unknown() -> None:
+def test_time_left_includes_a_wait_and_is_not_shown_when_unknown() -> None:
     def told(moment: Progress, expected: int | None) -> str:
         return " ".join(line.plain for line in painting(moment, expected, 100.0, "", 200))
 
@@ -108,7 +108,7 @@ def test_a_new_picture_is_painted_over_the_last_one() -> None:
 def test_without_a_terminal_there_is_a_plain_line_every_ten_seconds() -> None:
     terminal, written = _terminal()
     clock = _Clock()
-    report = LineReport(terminal, clock)
+    report = LineView(terminal, clock)
     for second in range(31):
         clock.now = 100.0 + second
         report.moment(replace(_MOMENT, elapsed_s=float(second)), 3000, "")
@@ -118,9 +118,9 @@ def test_without_a_terminal_there_is_a_plain_line_every_ten_seconds() -> None:
     assert "60 unknown" in lines[0]
 
 
-def test_a_wait_and_a_stop_are_told_at_once_and_once() -> None:
+def test_a_wait_and_a_stop_are_printed_immediately_and_only_once() -> None:
     terminal, written = _terminal()
-    report = LineReport(terminal, _Clock())
+    report = LineView(terminal, _Clock())
     for moment, stopping in (
         (_WAITING, ""),
         (_WAITING, ""),
@@ -129,24 +129,24 @@ def test_a_wait_and_a_stop_are_told_at_once_and_once() -> None:
         (_MOMENT, "stopping"),
     ):
         report.moment(moment, 3000, stopping)
-    assert written.getvalue().splitlines() == ["waiting 12 s for Braze's rate limit to start anew", "stopping"]
+    assert written.getvalue().splitlines() == ["waiting 12 s for Braze's rate limit to reset", "stopping"]
 
 
-def test_a_ramp_is_told_in_each_form_and_once_in_lines() -> None:
+def test_a_ramp_is_shown_in_each_form_and_only_once_in_lines() -> None:
     slow = replace(_MOMENT, rate_now=5.0, rate_asked=69.4, ramping_s=42.0)
-    told = "ramping up behind the canary: 5 of 69 requests a second, all in 42 s"
+    told = "speeding up after the canary: 5 of 69 requests a second, full rate in 42 s"
     assert told in "\n".join(line.plain for line in painting(slow, 3000, 50.0, "", 100))
     waits = painting(replace(slow, waiting_s=3.0, waiting_for="something"), 3000, 50.0, "", 100)
     assert "ramping" not in "\n".join(line.plain for line in waits), "what holds it up is the wait"
 
     terminal, written = _terminal()
-    report = LineReport(terminal, _Clock())
+    report = LineView(terminal, _Clock())
     for moment in (_MOMENT, slow, slow, _MOMENT):
         report.moment(moment, 3000, "")
     assert written.getvalue().splitlines() == [told]
 
     terminal, written = _terminal("json")
-    events = EventReport(terminal, _Clock())
+    events = EventView(terminal, _Clock())
     for moment in (_MOMENT, slow, slow, _MOMENT):
         events.moment(moment, 3000, "")
     found = [json.loads(line) for line in written.getvalue().splitlines()]
@@ -157,13 +157,13 @@ def test_a_ramp_is_told_in_each_form_and_once_in_lines() -> None:
 def test_the_log_has_stable_names() -> None:
     terminal, written = _terminal("json")
     clock = _Clock()
-    report = EventReport(terminal, clock)
+    report = EventView(terminal, clock)
     for second in range(21):
         clock.now = 100.0 + second
         report.moment(_WAITING if second == 5 else _MOMENT, 3000, "")
     events: list[dict[str, Any]] = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [event["event"] for event in events] == ["run_started", "waiting", "progress", "progress"]
-    assert events[1]["for"] == "Braze's rate limit to start anew"
+    assert events[1]["for"] == "Braze's rate limit to reset"
     assert set(events[2]) == {
         *("at", "event", "run_id", "elapsed_s", "rows", "accepted", "failed", "unknown", "requests"),
         *("in_flight", "retries", "throttled", "rate", "expected"),
@@ -173,9 +173,9 @@ def test_the_log_has_stable_names() -> None:
 def test_a_dumb_terminal_gets_plain_lines_and_a_quiet_one_nothing() -> None:
     terminal, _ = _terminal()
     terminal.__dict__["err"] = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
-    assert isinstance(report_for(terminal), LineReport)
+    assert isinstance(view_for(terminal), LineView)
     terminal.set_up(quiet=True)
-    assert isinstance(report_for(terminal), Silence)
+    assert isinstance(view_for(terminal), Silence)
 
 
 class _Stuck(Silence):
@@ -198,7 +198,7 @@ def stuck() -> Iterator[_Stuck]:
     report.go.set()
 
 
-def test_whoever_tells_never_waits_for_a_terminal_that_stands_still(stuck: _Stuck) -> None:
+def test_the_narrator_never_waits_for_a_blocked_terminal(stuck: _Stuck) -> None:
     with Narrator(stuck) as narrator:
         narrator.moment(_MOMENT)
         assert stuck.begun.wait(20)
@@ -215,13 +215,13 @@ class _Broken(Silence):
         raise ZeroDivisionError
 
 
-def test_a_mistake_in_telling_harms_nothing_else() -> None:
+def test_an_error_in_printing_does_not_affect_the_run() -> None:
     with Narrator(_Broken()) as narrator:
         narrator.moment(_MOMENT)
         narrator.clear()
 
 
-def test_nothing_is_told_while_a_question_stands(stuck: _Stuck) -> None:
+def test_no_progress_is_printed_during_a_prompt(stuck: _Stuck) -> None:
     stuck.go.set()
     with Narrator(stuck) as narrator:
         with narrator.silent():

@@ -38,7 +38,7 @@ def test_quiet_prints_nothing_at_all_when_nothing_is_wrong(place: Place, here: H
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
-def test_rejected_rows_make_exit_code_1_and_can_be_mended_and_sent(
+def test_rejected_rows_make_exit_code_1_and_can_be_fixed_and_sent(
     place: Place, braze: RunningSandbox, here: Here
 ) -> None:
     path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nanna,8\n,9\n")
@@ -59,7 +59,7 @@ def test_a_column_that_is_not_sent_is_named_in_a_warning(place: Place, here: Her
     assert "warning: not sent: column 'shoe size'" in done.err
 
 
-def test_the_log_is_one_object_a_line_with_stable_names_and_nobody_in_it(place: Place) -> None:
+def test_the_log_is_one_object_per_line_with_stable_names_and_no_personal_data(place: Place) -> None:
     done = place.send(place.write("people.csv", "external_user_id\nanna\n"), "--run-id", "r", "--log-format", "json")
     assert [event["event"] for event in done.events] == ["run_started", "run_finished"]
     started, finished = done.events
@@ -84,7 +84,7 @@ def test_an_error_in_the_log_has_message_hint_and_exit_code(place: Place, here: 
     assert event["hint"]
 
 
-def test_without_a_word_and_without_a_terminal_nothing_is_even_read(place: Place, braze: RunningSandbox) -> None:
+def test_without_yes_and_without_a_terminal_nothing_is_read(place: Place, braze: RunningSandbox) -> None:
     os.mkfifo(place.folder / "endless.csv")  # reading it would wait forever
     done = place.run("send", place.folder / "endless.csv", "--campaign-id", CAMPAIGN)
     assert done.code == 2
@@ -226,7 +226,7 @@ def test_a_run_of_that_name_with_other_input_or_another_campaign_is_a_mistake(
     assert braze.ledger.requests == requests
 
 
-def test_a_stopped_run_goes_on_when_its_command_is_repeated(place: Place, braze: RunningSandbox, here: Here) -> None:
+def test_a_stopped_run_resumes_when_its_command_is_repeated(place: Place, braze: RunningSandbox, here: Here) -> None:
     path = place.people(120)
     arguments = ("send", path, "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r")
     wrong = here.run(place, *arguments, BRAZE_API_KEY="f" * 36)
@@ -239,7 +239,7 @@ def test_a_stopped_run_goes_on_when_its_command_is_repeated(place: Place, braze:
     assert braze.ledger.twice() == {}
 
 
-def test_a_second_process_on_one_run_is_told_who_holds_it(place: Place, braze: RunningSandbox) -> None:
+def test_a_second_process_on_one_run_learns_who_holds_it(place: Place, braze: RunningSandbox) -> None:
     path = place.people(900)
     arguments = ("send", path, "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--rate", "1/second")
     first = place.start(*arguments)
@@ -269,7 +269,7 @@ def test_a_braze_that_cannot_be_reached_leaves_everything_to_be_resumed(place: P
     assert place.summary("r")["not_sent"] == 120
 
 
-def test_quiet_still_says_why_it_stopped_and_how_to_go_on(place: Place, here: Here) -> None:
+def test_quiet_still_says_why_a_run_stopped_and_how_to_resume(place: Place, here: Here) -> None:
     done = here.run(place, "send", place.people(1), "--campaign-id", "nobody", "--yes", "--quiet", "--run-id", "r")
     assert done.code == 3
     assert done.err.startswith("error: Run r stopped: Braze does not know")
@@ -283,8 +283,8 @@ def test_quiet_still_says_that_rows_need_somebody(place: Place, here: Here) -> N
         done = here.send(place, people, "--quiet", "--run-id", "r")
         assert (done.code, done.out) == (1, "")
         assert done.err.splitlines() == [
-            "error: Run r finished: some rows need you (1 rejected)",
-            "  hint: bulk-sender status r says what to do",
+            "error: Run r finished. 1 row needs your attention (1 rejected)",
+            "  hint: bulk-sender status r shows what to do",
         ]
 
 
@@ -323,7 +323,7 @@ def test_two_runs_of_one_workspace_keep_to_one_rate(place: Place) -> None:
     assert (len(at) - few) / (at[-1] - at[0]).total_seconds() <= 25 * 1.02
 
 
-def test_a_file_whose_name_is_no_text_is_sent_like_any_other(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_not_text_is_sent_like_any_other(tmp_path: Path) -> None:
     place = Place(tmp_path)
     path = Path(os.fsdecode(bytes(tmp_path) + b"/list\xff.csv"))
     path.write_text("external_user_id,attributes.a\nu1,x\n,y\n")

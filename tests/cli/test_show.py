@@ -54,7 +54,7 @@ def test_status_is_the_summary_on_standard_output(finished: Place, here: Here) -
     assert "bulk-sender resume s" in done.out
 
 
-def test_status_names_the_options_with_which_mended_rows_are_sent(place: Place, here: Here) -> None:
+def test_status_names_the_options_that_send_fixed_rows(place: Place, here: Here) -> None:
     job = place.write("job.toml", '[recipient]\nexternal_user_id = "who"\n')
     people = place.write("people.csv", 'who\nanna\n""\n')
     assert here.send(place, people, "--config", job, "--run-id", "r").code == 1
@@ -73,7 +73,7 @@ def test_status_follows_a_run_on_a_terminal_to_its_end(place: Place, braze: Runn
     until(lambda: braze.ledger.requests > 0)
     assert place.run("status", "r", "--json").json["state"] == "running"
     with OnTerminal(place, "status", "r") as terminal:
-        assert f"by process {process.pid}" in terminal.see("is under way")
+        assert f"by process {process.pid}" in terminal.see("is in progress")
         assert end(process, signal.SIGTERM).code == 143
         terminal.see("Run r interrupted: SIGTERM")
         assert terminal.end() == 0
@@ -166,7 +166,7 @@ def test_export_refuses_what_it_cannot_do(finished: Place, here: Here, arguments
     assert words in done.err
 
 
-def test_export_of_a_run_under_way_leaves_its_folder_alone(place: Place, braze: RunningSandbox) -> None:
+def test_export_of_a_run_in_progress_leaves_its_folder_alone(place: Place, braze: RunningSandbox) -> None:
     process = place.start(
         *("send", place.people(900), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--rate", "1/second")
     )

@@ -35,14 +35,14 @@ def test_a_signal_lets_requests_end_and_the_run_can_be_resumed(
     assert braze.ledger.twice() == {}
 
 
-def test_a_second_signal_leaves_what_is_under_way_in_doubt(tmp_path: Path) -> None:
+def test_a_second_signal_leaves_requests_in_flight_unknown(tmp_path: Path) -> None:
     with run_in_thread(latency_s=20) as braze:
         place = Place(tmp_path, braze.url)
         process = place.start("send", place.people(500), *_SEND, "--concurrency", "3")
         until(lambda: braze.ledger.accepted_requests == 3)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        until(lambda: "once more" in process.stderr.readline())
+        until(lambda: "Press Ctrl-C again" in process.stderr.readline())
         done = end(process, signal.SIGINT)
     assert done.code == 130
     found = place.summary("r")
@@ -57,7 +57,7 @@ def test_a_terminal_that_hangs_up_does_not_stop_a_send(place: Place, braze: Runn
     assert braze.ledger.accepted_recipients == 200
 
 
-def test_streams_that_nobody_reads_do_not_stop_a_send(place: Place, braze: RunningSandbox) -> None:
+def test_closed_output_streams_do_not_stop_a_send(place: Place, braze: RunningSandbox) -> None:
     process = place.start("send", place.people(200), *_SEND, "--json", "--rate", "10/second")
     until(lambda: braze.ledger.accepted_requests >= 1)
     assert process.stdout is not None and process.stderr is not None
@@ -82,8 +82,8 @@ def test_streams_that_are_closed_from_the_start_are_no_files_of_the_run(place: P
     assert place.summary("r")["accepted"] == braze.ledger.accepted_recipients
 
 
-def test_a_terminal_that_stands_still_does_not_hold_up_requests(place: Place, braze: RunningSandbox) -> None:
-    """A pipe that is full blocks whoever writes to it, as a terminal does after Ctrl-S."""
+def test_a_blocked_terminal_does_not_hold_up_requests(place: Place, braze: RunningSandbox) -> None:
+    """A full pipe blocks its writer, as a terminal does after Ctrl-S."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     while True:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from bulk_sender.cli.render import inspection as reports
 from bulk_sender.cli.render import preview as messages
 from bulk_sender.cli.render import summary as summaries
-from bulk_sender.cli.render.layout import STYLES, duration, notice, number, run_command, wrapped
+from bulk_sender.cli.render.layout import COLUMN, STYLES, duration, notice, number, run_command, wrapped
+from bulk_sender.journal.answers import Doubt
 from bulk_sender.planning.report import CheckReport
-from bulk_sender.reporting.doubts import Doubt
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.summary import BroadcastResult, Summary
 from bulk_sender.run.preview import Preview
@@ -57,7 +57,7 @@ _PREVIEW = Preview(
     target="c" * 36,
     endpoint="https://rest.iad-01.braze.com",
     known_host=True,
-    sandbox="",
+    sandbox=None,
     rate="250000/hour",
     server_errors="retry",
     recipients=2986,
@@ -120,7 +120,7 @@ def test_without_a_terminal_no_sentence_is_wrapped() -> None:
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_preview_fits_and_its_numbers_line_up(width: int) -> None:
     lines = [line.plain for line in messages.preview(_PREVIEW, width)]
-    assert all(len(line) <= max(width, 50) for line in lines)
+    assert all(len(line) <= max(width, 2 + COLUMN + len(_PREVIEW.target)) for line in lines)
     ends = {
         match.end()
         for line in lines
@@ -130,7 +130,7 @@ def test_a_preview_fits_and_its_numbers_line_up(width: int) -> None:
     assert "7 invalid_value, 1 missing_identifier" in " ".join(" ".join(lines).split())
 
 
-def test_a_preview_of_more_of_a_run_tells_what_came_of_it_and_what_goes_again() -> None:
+def test_a_preview_of_a_resumed_run_shows_its_state_and_what_is_sent_again() -> None:
     doubt = Doubt(750, 15, "no answer came", "accepted", "2026-02-28T10:15:00.000Z", "2026-02-28T10:16:00.000Z")
     about = replace(_PREVIEW, report=None, standing=_SUMMARY, again={"unknown": 750}, doubts=(doubt,), recipients=1750)
     told = "\n".join(line.plain for line in messages.preview(about, 80))
@@ -144,7 +144,7 @@ def test_a_preview_of_more_of_a_run_tells_what_came_of_it_and_what_goes_again() 
     assert "10:15:00 to 10:16:00 UTC, in 15 batches" in " ".join(told.split())
 
 
-def test_evidence_names_each_moment_once_and_the_day_where_it_changes() -> None:
+def test_evidence_shows_each_time_once_and_the_day_where_it_changes() -> None:
     def told(until: str) -> str:
         doubt = Doubt(50, 1, "no answer came", "", "2026-02-28T23:59:58.100Z", until)
         return " ".join(line.plain for line in messages.doubts((doubt,), None))
@@ -172,13 +172,15 @@ def test_a_run_takes_one_line_of_an_ordinary_terminal() -> None:
     assert max(map(len, lines)) <= 80
     assert lines[2].split()[:5] == [_LONG_ID, "finished", "broadcast", "unknown", "1"]
     assert len({line.index("2026-", 21) for line in lines[1:]}) == 1  # one column
+    wide = [line.plain for line in reports.runs([_SUMMARY, _BROADCAST], 100)]
+    assert wide[0].split() == ["RUN", "STATE", "ROWS", "ACCEPTED", "NEEDS", "ATTENTION", "STARTED", "(UTC)"]
 
 
-def test_a_broadcast_shows_what_became_of_its_request_and_no_rows() -> None:
+def test_a_broadcast_shows_the_outcome_of_its_request_and_no_rows() -> None:
     lines = _lines(_BROADCAST, 80)
-    assert lines[0] == f"Broadcast {_LONG_ID} finished: it needs you"
+    assert lines[0] == f"Broadcast {_LONG_ID} finished. It needs your attention"
     told = "\n".join(lines)
-    assert "  unknown     Braze may or may not have taken the broadcast" in told
+    assert "  unknown        Braze may or may not have taken the broadcast" in told
     assert "no answer came" in told
     assert f"    bulk-sender resolve {_LONG_ID} --as accepted" in lines
     assert not re.search(r"\d  (rows|accepted)", told)
@@ -186,7 +188,7 @@ def test_a_broadcast_shows_what_became_of_its_request_and_no_rows() -> None:
     assert _lines(replace(_BROADCAST, broadcast=BroadcastResult("accepted", "d1")), 80)[0].endswith(" finished")
 
 
-def test_mended_rows_are_sent_as_the_run_was_and_a_rehearsal_s_unknown_rows_are_not_asked_about() -> None:
+def test_fixed_rows_are_sent_like_the_run_and_a_rehearsals_unknown_rows_are_not_looked_up() -> None:
     given = {"--config": str(Path("winter.toml").absolute()), "--campaign-id": "c 1"}
     lines = [line.plain for line in summaries.summary(_SUMMARY, 80, Origin(sandbox=True, given=given))]
     [send] = [line.strip() for line in lines if "bulk-sender send" in line]
@@ -198,7 +200,7 @@ def test_mended_rows_are_sent_as_the_run_was_and_a_rehearsal_s_unknown_rows_are_
 def test_runs_take_two_lines_each_where_one_is_too_long() -> None:
     assert len(reports.runs([_SUMMARY, _SUMMARY], 100)) == 3
     narrow = [line.plain for line in reports.runs([_SUMMARY], 40)]
-    assert narrow == [f"{_LONG_ID}  finished", "  1,234 of 3,000 accepted, 1,760 open"]
+    assert narrow == [f"{_LONG_ID}  finished", "  1,234 of 3,000 accepted, 1,760 need attention"]
 
 
 @pytest.mark.parametrize(

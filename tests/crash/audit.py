@@ -7,16 +7,18 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import polars as pl
 
-from bulk_sender.journal.sqlite.store import JOURNAL, Journal
+from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.files import write_results
 from tests.crash.scene import Scene
 from tests.faults import Ledger
+from tests.kit.journals import opened, read
+from tests.kit.tables import table
 
 STATUSES = ("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
 
@@ -49,12 +51,12 @@ def audit(scene: Scene, ledger: Ledger, *, before: int = 0) -> Audit:
     """Compare the journal, as it is now, with the ledger. ``before``: bodies the ledger had before this run."""
     bodies = ledger.bodies[before:]  # first: what is read while the journal is, is announced by then
     taken = ledger.accepted_ids()
-    with Journal.look(scene.folder) as journal:
-        counted = frames.counts(journal)
+    with read(scene.folder) as journal:
+        counted = asdict(journal.counts())
         assert sum(counted[name] for name in STATUSES) == counted["rows"], counted
         results = pl.concat([pl.DataFrame(schema=frames.RESULTS), *frames.results(journal)])
-        intents = {row["body_sha256"].hex() for row in journal.query("SELECT body_sha256 FROM attempt")}
-        complete = bool(journal.fact("plan_complete"))
+        intents = {row["body_sha256"].hex() for row in table(scene.folder, "attempt")}
+        complete = journal.is_plan_complete()
     said = Counter(results["status"].to_list())
     assert {name: said[name] for name in STATUSES} == {name: counted[name] for name in STATUSES}
     given = sum(len(path.read_text().splitlines()) - 1 for path in scene.inputs)
@@ -75,7 +77,7 @@ def audit(scene: Scene, ledger: Ledger, *, before: int = 0) -> Audit:
 
 def results_digest(scene: Scene) -> str:
     """Of a results file made now, from the journal alone, in another place."""
-    with tempfile.TemporaryDirectory() as place, Journal.look(scene.folder) as journal:
+    with tempfile.TemporaryDirectory() as place, read(scene.folder) as journal:
         path = Path(place) / "results.csv"
         write_results(journal, path, "csv")
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -92,11 +94,10 @@ def recovered_states(scene: Scene, times: int) -> list[str]:
         folder = Path(place) / scene.run_id
         shutil.copytree(scene.folder, folder)
         for _ in range(times):
-            with Journal.hold(folder) as journal:
+            with opened(folder) as journal:
                 journal.begin_epoch("recovery")
-        with Journal.look(folder) as journal:
-            rows = journal.query("SELECT batch, attempt, status, code, message, likely FROM state ORDER BY batch")
-            return [str(row) for row in rows]
+        with read(folder) as journal:
+            return [str(batch) for chunk in journal.chunk_ids() for batch in journal.batches(chunk)]
 
 
 def journal_files(folder: Path) -> list[Path]:

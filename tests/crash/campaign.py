@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bulk_sender.failpoints import PLACES
-from bulk_sender.journal.sqlite.store import JOURNAL
+from bulk_sender.journal.sqlite.database import JOURNAL
 from tests.crash.audit import audit, file_digest, recovered_states, results_digest
 from tests.crash.nursery import Ended, Nursery
 from tests.crash.scene import Scene

@@ -25,12 +25,13 @@ from hypothesis.stateful import (
 )
 
 from bulk_sender.failpoints import PLACES
-from bulk_sender.journal.sqlite.store import JOURNAL, Journal
+from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.reporting import rows as frames
 from tests.crash.audit import STATUSES, audit
 from tests.crash.nursery import Ended, Nursery
 from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FAULTS, Fault, FaultServer, Turn
+from tests.kit.journals import read
 
 EXAMPLES = int(os.environ.get("BULK_SENDER_ACCOUNT_STEPS", "8"))
 ROWS = 330
@@ -150,13 +151,13 @@ class Account(RuleBasedStateMachine):
 
     @property
     def all_planned(self) -> bool:
-        with Journal.look(self.scene.folder) as journal:
-            return bool(journal.fact("plan_complete"))
+        with read(self.scene.folder) as journal:
+            return journal.is_plan_complete()
 
     def statuses(self) -> dict[str, set[str]]:
         """Recipients by status, from the journal as it is."""
         found: dict[str, set[str]] = {name: set() for name in STATUSES}
-        with Journal.look(self.scene.folder) as journal:
+        with read(self.scene.folder) as journal:
             for frame in frames.results(journal):
                 for name, status in frame.select("identifier", "status").iter_rows():
                     if status not in ("rejected", "duplicate"):

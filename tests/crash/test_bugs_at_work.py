@@ -120,7 +120,7 @@ def test_an_exception_in_the_plan_stops_the_run(scene: Scene, monkeypatch: pytes
 
     with FaultServer() as server:
         with monkeypatch.context() as patch:
-            patch.setattr(worklist, "_chunk_record", broken)
+            patch.setattr(worklist, "chunk_record", broken)
             summary = send(scene, server.url)
         assert (summary.state, summary.rows) == ("stopped", 0)
         assert "ZeroDivisionError" in (summary.reason or "")
@@ -158,7 +158,7 @@ def test_a_run_that_is_aborted_before_it_begins_sends_nothing(scene: Scene) -> N
             run_id="run",
             runs_dir=scene.runs_dir,
             environment=environment,
-            control=control,
+            watch=bs.Watch(control=control),
         )
         assert (summary.state, summary.exit_code) == ("interrupted", 130)
         assert not server.ledger.requests

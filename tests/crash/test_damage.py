@@ -15,12 +15,14 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.errors import BulkSenderError, JournalError, RunNotFoundError
+from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.journal.sqlite.mark import MARK
 from bulk_sender.journal.sqlite.schema import TABLES
-from bulk_sender.journal.sqlite.store import JOURNAL, Journal
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, nth
+from tests.kit.journals import opened, read
+from tests.kit.tables import tables
 
 WAL = f"{JOURNAL}-wal"
 FLIPS, CUTS = 200, 60
@@ -58,23 +60,19 @@ def copied(scene: Scene, place: Path) -> Path:
     return folder
 
 
-def contents(journal: Journal) -> dict[str, list[dict[str, Any]]]:
-    return {table: journal.query(f"SELECT * FROM {table}") for table in TABLES}
-
-
 def everything(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    with Journal.look(folder) as journal:
-        return contents(journal)
+    with read(folder):
+        return tables(folder)
 
 
 def refused_or_right(folder: Path, truth: dict[str, list[dict[str, Any]]]) -> bool:
     """Whether the journal was refused, by whoever reads it and whoever would send. If not, it has to be right."""
     refusals = []
-    for open_it in (Journal.look, Journal.hold):
+    for open_it in (read, opened):
         before = {path: path.read_bytes() for path in (folder / JOURNAL, folder / WAL) if path.exists()}
         try:
-            with open_it(folder) as journal:
-                assert contents(journal) == truth
+            with open_it(folder):
+                assert tables(folder) == truth
         except JournalError as error:
             refusals.append(str(error))
             for path, content in before.items():
@@ -147,7 +145,7 @@ def test_each_kind_of_record_is_sealed(run_ended: Scene, tmp_path: Path) -> None
         folder = copied(run_ended, tmp_path)
         _with_sqlite(folder, change)
         with pytest.raises(JournalError, match=f"a record of {table} .* fails its checksum"):
-            Journal.hold(folder)
+            opened(folder)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +161,7 @@ def test_what_vanished_is_missed(run_ended: Scene, tmp_path: Path, change: str, 
     folder = copied(run_ended, tmp_path)
     _with_sqlite(folder, change)
     with pytest.raises(JournalError, match=told):
-        Journal.hold(folder)
+        opened(folder)
 
 
 def _with_sqlite(folder: Path, change: str) -> None:
@@ -196,10 +194,10 @@ def _text(folder: Path, other: Path) -> None:
 ACCIDENTS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
     "the -wal file is lost": (_lose(WAL), "records, and had"),
     "the journal is lost": (_lose(JOURNAL), "has no journal"),
-    "the mark is lost": (_lose(MARK), "is gone or no longer its own"),
+    "the mark is lost": (_lose(MARK), "is gone or belongs to another run"),
     "another run's journal and -wal": (_take(JOURNAL, WAL), "belongs to run 'other'"),
     "another run's -wal": (_take(WAL), "damaged|belongs to run 'other'"),
-    "another run's mark": (_take(MARK), "no longer its own"),
+    "another run's mark": (_take(MARK), "belongs to another run"),
     "the journal is empty": (_empty, "damaged"),
     "the journal is a text": (_text, "damaged"),
 }
@@ -223,7 +221,7 @@ def test_no_command_sends_from_a_journal_that_had_an_accident(nursery: Nursery, 
         ):
             ended = scene.run(command, *more)
             assert ended.code == 2, (command, ended)
-            assert re.search(f"{told}|already exists, but holds no run", ended.err), (command, ended)
+            assert re.search(f"{told}|already exists, but is not a run", ended.err), (command, ended)
             assert "internal error" not in ended.err
         for command in (["status", "run"], ["explain", "run", "1"], ["export", "run", "--status", "unknown"]):
             ended = nursery.run([*command, "--runs-dir", scene.runs_dir])
@@ -234,7 +232,7 @@ def test_no_command_sends_from_a_journal_that_had_an_accident(nursery: Nursery, 
 
 def test_a_run_under_another_name_is_refused(run: Scene, tmp_path: Path) -> None:
     folder = copied(run, tmp_path).rename(tmp_path / "renamed")
-    for look in (Journal.look, Journal.hold):
+    for look in (read, opened):
         with pytest.raises(JournalError, match="belongs to run 'run', not to 'renamed'"):
             look(folder)
 
@@ -250,7 +248,7 @@ def test_an_older_copy_of_the_journal_is_refused(nursery: Nursery, tmp_path: Pat
         for name, content in old.items():
             (scene.folder / name).write_bytes(content)
         ended = scene.run("resume")
-        assert (ended.code, "an old copy put back" in ended.err) == (2, True)
+        assert (ended.code, "an old copy was put back" in ended.err) == (2, True)
 
 
 def test_files_that_sqlite_left_behind_are_no_hindrance(run_killed: Scene, tmp_path: Path) -> None:
@@ -265,10 +263,10 @@ def test_files_that_sqlite_left_behind_are_no_hindrance(run_killed: Scene, tmp_p
 
 def test_a_run_that_was_never_there_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
     with pytest.raises(RunNotFoundError, match="there is no run 'run'"):
-        Journal.look(tmp_path / "run")
+        read(tmp_path / "run")
     (tmp_path / "run").mkdir()
     with pytest.raises(RunNotFoundError, match="has no journal"):
-        Journal.hold(tmp_path / "run")
+        opened(tmp_path / "run")
 
 
 def test_the_list_of_runs_leaves_out_what_can_not_be_read(run: Scene, tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.errors import GuardrailError
 from bulk_sender.journal.records import RESEND
-from bulk_sender.journal.sqlite.store import Journal
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, Plan, by_body, poison, sequence
+from tests.kit.journals import opened
 
 
 @pytest.fixture
@@ -95,17 +95,18 @@ def test_a_verdict_of_failed_may_be_followed_by_a_retry_and_one_of_accepted_may_
 def test_a_second_verdict_on_the_same_attempt_is_refused(scene: Scene) -> None:
     with serve(scene, "fin_after_read"):
         assert scene.with_rows(40).run("send").summary["unknown"] == 40
-    with Journal.hold(scene.folder) as journal:
-        [(batch, attempt)] = [(row["batch"], row["attempt"]) for row in journal.query("SELECT * FROM state")]
-        journal.decide([(batch, attempt)], "failed", "first")
+    with opened(scene.folder) as journal:
+        [attempt] = [batch.last_attempt for batch in journal.batches_with("unknown")]
+        assert attempt is not None
+        journal.decide([attempt], "failed", "first")
         for verdict in ("accepted", "failed"):
             with pytest.raises(GuardrailError, match=r"attempt 1 was decided to be 'failed' at .* by "):
-                journal.decide([(batch, attempt)], verdict, "second")
-        journal.decide([(batch, attempt)], RESEND, "third")
+                journal.decide([attempt], verdict, "second")
+        journal.decide([attempt], RESEND, "third")
         for verdict in ("accepted", "failed", RESEND):
             with pytest.raises(GuardrailError, match="was decided to be 'resend'"):
-                journal.decide([(batch, attempt)], verdict, "fourth")
-        assert [row["why"] for row in journal.query("SELECT why FROM decision ORDER BY id")] == ["first", "third"]
+                journal.decide([attempt], verdict, "fourth")
+        assert [decided.why for decided in journal.decided()] == ["first", "third"]
 
 
 def test_what_the_program_takes_back_is_no_verdict(scene: Scene) -> None:

@@ -16,15 +16,17 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.errors import JournalError
-from bulk_sender.journal.records import Batch
+from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Chunk, PlanComplete
 from bulk_sender.journal.sqlite import database
 from bulk_sender.journal.sqlite.ballast import BALLAST
-from bulk_sender.journal.sqlite.store import JOURNAL, Journal
+from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.journal.writer import JournalWriter
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FAULTS, Fault, FaultServer, Turn
+from tests.kit.journals import created, opened
+from tests.kit.tables import table
 
 MB = 1 << 20
 
@@ -118,7 +120,7 @@ def test_without_room_for_the_ballast_nothing_is_sent(nursery: Nursery, small_di
         fill(small_disk, but=2 * MB)
         ended = scene.run("send")
         assert ended.code == 2
-        assert "can't be written: no room for the 4 MB" in ended.err
+        assert "cannot be written: no room for the 4 MB" in ended.err
         assert not server.ledger.connections
         (small_disk / "filler").unlink()
         assert scene.run("send").code == 1
@@ -156,25 +158,22 @@ def test_a_run_whose_plan_finds_no_room_stops_with_a_true_account(
 
 def test_intents_stop_where_the_disk_is_full_and_outcomes_do_not(small_disk: Path) -> None:
     folder = small_disk / "run"
-    folder.mkdir()
-    with Journal.create(folder, {}) as journal:
+    with created(folder) as journal:
         journal.begin_epoch("test")
-        chunk = ("chunk", (1, 1, 50, 50, 50, 0, 0, "{}", b"", b""))
-        journal.write([chunk, journal.batch_record(Batch(1, 1, 0, 50))])
-        journal.write([journal.attempt_record(1, 1, b"0" * 32)])
+        journal.write([Chunk(1, 1, 50, 50, 50, 0, 0, "{}", b"", b""), Batch(1, 1, 0, 50)])
+        journal.write([Attempt(1, 1, b"0" * 32)])
         fill(small_disk)
-        with pytest.raises(JournalError, match="can't be written: the disk is full"):
+        with pytest.raises(JournalError, match="cannot be written: the disk is full"):
             for number in range(2, 10_000):
-                journal.write([journal.attempt_record(number, 1, b"0" * 32)])
+                journal.write([Attempt(number, 1, b"0" * 32)])
         assert (folder / BALLAST).exists(), "an intent has no right to the ballast"
-        outcome = (1, 1, 1, "accepted", "accepted", 201, "d", "", "x" * 8000, 5, "", 0.1, "now")
-        for attempt in [row["id"] for row in journal.query("SELECT id FROM attempt")]:
-            journal.write([("outcome", (attempt, *outcome[1:]))])
+        for attempt in [row["id"] for row in table(folder, "attempt")]:
+            journal.write([AttemptOutcome(attempt, 1, "accepted", "accepted", 201, "d", message="x" * 8000)])
         assert not (folder / BALLAST).exists()
         with pytest.raises(JournalError, match="the disk is full"):
-            journal.write([journal.attempt_record(20_000, 1, b"0" * 32)])
-    with Journal.hold(folder) as journal:
-        assert journal.query("SELECT count(*) AS open FROM state WHERE status <> 'accepted'") == [{"open": 0}]
+            journal.write([Attempt(20_000, 1, b"0" * 32)])
+    with opened(folder) as journal:
+        assert [batch.status for batch in journal.batches(1)] == ["accepted"]
 
 
 def test_another_program_that_locks_the_journal_is_waited_for(nursery: Nursery, tmp_path: Path) -> None:
@@ -206,8 +205,7 @@ def test_a_journal_that_stays_locked_is_told_apart_from_a_damaged_one(
 ) -> None:
     monkeypatch.setattr(database, "PATIENCE_S", 0.1)
     folder = tmp_path / "run"
-    folder.mkdir()
-    with Journal.create(folder, {}) as journal:
+    with created(folder) as journal:
         viewer = sqlite3.connect(folder / JOURNAL, isolation_level=None)
         viewer.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match=r"another program has kept it locked for 0\.1 s"):
@@ -318,12 +316,12 @@ def test_a_journal_that_stays_locked_is_waited_for_once_however_many_wait(
     async def all_refused_after() -> float:
         async with JournalWriter(journal) as writer:
             began = time.monotonic()
-            orders = [writer.write(("run", (f"name-{number}", "1"))) for number in range(8)]
+            orders = [writer.write(PlanComplete()) for _ in range(8)]
             refused = await asyncio.gather(*orders, return_exceptions=True)
             assert [type(error) for error in refused] == [JournalError] * 8
             return time.monotonic() - began
 
-    with Journal.create(folder, {}) as journal:
+    with created(folder) as journal:
         viewer = sqlite3.connect(folder / JOURNAL, isolation_level=None)
         viewer.execute("BEGIN IMMEDIATE")
         assert asyncio.run(all_refused_after()) < 3 * patience_s

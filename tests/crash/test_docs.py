@@ -7,14 +7,13 @@ from pathlib import Path
 
 from bulk_sender import failpoints
 from bulk_sender.journal.sqlite import ballast, database, lock, mark
-from bulk_sender.journal.sqlite import store as journal
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/delivery.md").read_text(encoding="utf-8")
 
 
 def test_the_page_names_the_files_and_figures_of_the_code() -> None:
-    for name in (journal.JOURNAL, mark.MARK, lock.LOCK, ballast.BALLAST):
+    for name in (database.JOURNAL, mark.MARK, lock.LOCK, ballast.BALLAST):
         assert f"`{name}`" in PAGE
     assert f"{ballast.SIZE >> 20} MB set aside" in PAGE
     assert f"waited for, {database.PATIENCE_S:g} s" in PAGE

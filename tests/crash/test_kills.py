@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.failpoints import PLACES, Failpoint
-from bulk_sender.journal.sqlite.store import JOURNAL
+from bulk_sender.journal.sqlite.database import JOURNAL
 from tests.crash.audit import audit, file_digest, recovered_states, results_digest
 from tests.crash.campaign import Figures, endure
 from tests.crash.nursery import Nursery

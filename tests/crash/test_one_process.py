@@ -11,11 +11,13 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.errors import JournalError, RunHeldError
-from bulk_sender.journal.sqlite.store import Journal, holder
+from bulk_sender.journal.records import Attempt, PlanComplete
+from bulk_sender.journal.sqlite.lock import holder
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
 from tests.crash.scene import Scene
 from tests.faults import FAULTS, Fault, FaultServer, Turn, until
+from tests.kit.journals import created, opened, read
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["running", "stopped by SIGSTOP"])
@@ -78,24 +80,22 @@ def test_a_process_that_was_frozen_past_its_requests_deadline_leaves_them_in_dou
 def test_a_process_of_an_older_epoch_can_not_write_any_more(tmp_path: Path) -> None:
     """As if the lock had failed: a network file system without locks, a folder restored under a running process."""
     folder = tmp_path / "run"
-    folder.mkdir()
-    with Journal.create(folder, {}) as old:
+    with created(folder) as old:
         old.begin_epoch("send")
         (folder / "lock").unlink()
-        with Journal.hold(folder) as new:
+        with opened(folder) as new:
             assert new.begin_epoch("resume") == 2
-            for record in (("run", ("x", "1")), old.attempt_record(1, 1, b"")):
+            for record in (PlanComplete(), Attempt(1, 1, b"")):
                 with pytest.raises(JournalError, match="another process has taken over"):
                     old.write([record])
-            new.write([("run", ("x", "2"))])
-    with Journal.look(folder) as journal:
-        assert journal.fact("x") == 2
+            new.write([PlanComplete()])
+    with read(folder) as journal:
+        assert journal.is_plan_complete()
 
 
 def test_a_look_at_the_holder_turns_no_starting_process_away(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    folder.mkdir()
-    Journal.create(folder, {}).close()
+    created(folder).close()
     ended = threading.Event()
 
     def watch() -> None:
@@ -107,12 +107,12 @@ def test_a_look_at_the_holder_turns_no_starting_process_away(tmp_path: Path) -> 
     watcher.start()
     try:
         for _ in range(50):
-            Journal.hold(folder).close()
+            opened(folder).close()
     finally:
         ended.set()
         watcher.join()
-    with Journal.hold(folder), pytest.raises(RunHeldError):
-        Journal.hold(folder)
+    with opened(folder), pytest.raises(RunHeldError):
+        opened(folder)
 
 
 # --- signals ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.journal.sqlite.store import JOURNAL
+from bulk_sender.journal.sqlite.database import JOURNAL
 from tests.crash.audit import audit, file_digest, results_digest
 from tests.crash.nursery import Ended, Nursery
 from tests.crash.scene import Scene

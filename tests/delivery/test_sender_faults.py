@@ -17,7 +17,7 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.delivery import breakers
 from bulk_sender.pace.backoff import Waits
-from bulk_sender.run.execution import Delivery
+from bulk_sender.run.execution import Execution
 from tests.faults import (
     FAULTS,
     Fault,
@@ -45,7 +45,7 @@ from tests.kit.running import Crowd, Run, compare, read_run, send
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten pauses to milliseconds, and never wait for a limit that resets at the full hour."""
     quick = Waits(backoff_base_s=0.002, backoff_cap_s=0.02, shortest_s=0.02, longest_s=2.5)
-    monkeypatch.setitem(Delivery.__init__.__kwdefaults__, "waits", quick)
+    monkeypatch.setitem(Execution.__init__.__kwdefaults__, "waits", quick)
 
 
 def sent(

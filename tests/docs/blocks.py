@@ -12,6 +12,8 @@ _BLOCK = re.compile(
     r"^(?P<before>[^\n]+(?:\n[^\n]+)*)\n\n```sh\n(?P<commands>.*?)^```\n(?:\n```text\n(?P<shown>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
+OUTPUT = re.compile(r"^```python\n(?P<code>.*?)^```\n\n```text\n(?P<shown>.*?)^```$", re.MULTILINE | re.DOTALL)
+"""Python, and what it prints."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
@@ -122,6 +122,13 @@ def customers(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
+def _hours(folder: Path) -> Iterator[Stage]:
+    with customers(folder) as stage:
+        tomorrow = f"{date.today() + timedelta(days=1)}T18:00+01:00"
+        yield replace(stage, instead={"18:00 Europe/Paris": tomorrow})
+
+
+@contextmanager
 def _stopped(folder: Path) -> Iterator[Stage]:
     """``RUN`` stands after its first ten rows."""
     with customers(folder) as stage:
@@ -164,6 +171,7 @@ STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "docs/howto/big-send.md": customers,
     "docs/howto/completion.md": _completion,
     "docs/howto/encodings.md": customers,
+    "docs/howto/hours.md": _hours,
     "docs/howto/identifiers.md": _identifiers,
     "docs/howto/resume.md": _stopped,
     "docs/howto/retries.md": _failed,

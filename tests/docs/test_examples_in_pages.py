@@ -13,6 +13,7 @@ import pytest
 
 from bulk_sender.config.model import Config
 
+from .blocks import OUTPUT
 from .stages import ROOT, customers
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -50,3 +51,19 @@ def test_the_python_of_a_page_sends_once_however_often_it_calls(page: str, tmp_p
         )
         assert done.returncode == 0, done.stderr
         assert stage.braze.ledger.accepted_recipients == 100
+
+
+@pytest.mark.parametrize("page", [name for name in named("python") if OUTPUT.search((ROOT / name).read_text())])
+def test_python_with_its_output_prints_exactly_that(page: str, tmp_path: Path) -> None:
+    with customers(tmp_path) as stage:
+        for match in OUTPUT.finditer((ROOT / page).read_text(encoding="utf-8")):
+            done = subprocess.run(
+                [sys.executable, "-c", match["code"]],
+                cwd=stage.folder,
+                env=stage.variables,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert (done.returncode, done.stdout) == (0, match["shown"]), done.stderr

@@ -16,8 +16,8 @@ from pydantic_core import PydanticUndefined
 
 from bulk_sender import errors
 from bulk_sender.cli.app import app
-from bulk_sender.config.model import AliasSource, Attachment, Config, Source
-from bulk_sender.planning.plan_file import SavedPlan
+from bulk_sender.config.model import AliasSource, Attachment, Config, FieldSource
+from bulk_sender.planning.plan_file import PlanFile
 from bulk_sender.reporting.summary import State, Summary
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
@@ -62,7 +62,7 @@ def table_of(annotation: Any) -> type[BaseModel] | None:
     return next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
-MODELS: dict[str, type[BaseModel]] = {"A field": Source, "An alias": AliasSource, "An attachment": Attachment}
+MODELS: dict[str, type[BaseModel]] = {"A field": FieldSource, "An alias": AliasSource, "An attachment": Attachment}
 for _name, _field in Config.model_fields.items():
     _table = table_of(_field.annotation)
     assert _table is not None, f"{_name} is no table"
@@ -83,7 +83,7 @@ def test_a_tables_keys_and_defaults_are_listed_and_no_others(heading: str) -> No
 
 def test_every_key_of_a_plan_file_is_listed_and_no_others() -> None:
     listed = (name.strip("`") for name in rows(section("files.md", "A plan file")))
-    assert sorted(listed) == sorted(SavedPlan.model_fields)
+    assert sorted(listed) == sorted(PlanFile.model_fields)
 
 
 def ends() -> set[int]:

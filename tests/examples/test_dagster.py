@@ -46,7 +46,7 @@ def test_a_stopped_run_goes_on_in_the_retry(example: Any, stage: Stage, monkeypa
     monkeypatch.setattr(
         bs,
         "send",
-        lambda *args, **options: send(*args, **options, control=controls.pop() if controls else None),
+        lambda *args, **options: send(*args, **options, watch=bs.Watch(control=controls.pop() if controls else None)),
         raising=False,
     )
     result = materialize(example)

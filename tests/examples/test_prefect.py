@@ -39,7 +39,7 @@ def test_a_flow_sends_each_file_once_and_a_stopped_run_goes_on_in_the_tasks_retr
         if len(calls) == 1:
             control = bs.Control()
             control.stop("the first try is stopped")
-            return await send(*args, **options, control=control)
+            return await send(*args, **options, watch=bs.Watch(control=control))
         return await send(*args, **options)
 
     monkeypatch.setattr(example.bs, "send_async", stopped_at_first, raising=False)

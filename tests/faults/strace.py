@@ -9,11 +9,14 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.kit import tools
 
 from .kill import Ended, run_command
 
@@ -27,7 +30,10 @@ def strace_works() -> bool:
     return tried.returncode == 0
 
 
-needs_strace = pytest.mark.skipif(not strace_works(), reason="strace is missing or may not trace here")
+needs_strace = pytest.mark.skipif(
+    sys.platform != "linux" or not (tools.required() or strace_works()),
+    reason="strace is missing or may not trace here",
+)
 
 
 def killed_at(syscall: str, n: int) -> str:

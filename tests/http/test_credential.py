@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.config.model import Config
 from bulk_sender.errors import CredentialError
 from bulk_sender.http.client import HttpxClient
 from bulk_sender.http.credential import Credential
+from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import transport_factory
 
 CANARY = "canary-0123456789.AZ_az"
@@ -165,7 +165,7 @@ def test_a_client_never_shows_the_key() -> None:
     client = HttpxClient(
         "https://rest.iad-01.braze.com/campaigns/trigger/send",
         Credential.check(CANARY),
-        transport_factory(Config()),
+        transport_factory(HttpSettings()),
         timeout=1,
     )
     shown = repr(vars(client)) + repr(client)

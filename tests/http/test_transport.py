@@ -19,13 +19,13 @@ import httpx
 import pytest
 
 from bulk_sender.braze.answer import Verdict, judge
-from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
 from bulk_sender.http.bounds import MAX_ANSWER_BYTES
 from bulk_sender.http.client import HttpxClient
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
 from bulk_sender.http.fast_transport import WireTransport
+from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import PlainTransport, tls_context, transport_factory
 from tests.faults import (
     FAULTS,
@@ -613,25 +613,18 @@ def test_an_invalid_certificate_bundle_is_refused(tmp_path: Path) -> None:
             tls_context(str(path))
 
 
-def config(**delivery: str) -> Config:
-    return Config.parse({"delivery": delivery}, where="here")
-
-
 def test_which_transport_is_chosen() -> None:
-    assert isinstance(transport_factory(config())(), WireTransport)
-    assert isinstance(transport_factory(config(transport="wire"))(), WireTransport)
-    assert isinstance(transport_factory(config(transport="httpx"))(), PlainTransport)
-    through = Config.parse({"braze": {"proxy": "http://127.0.0.1:9"}}, where="here")
-    assert isinstance(transport_factory(through)(), PlainTransport)
+    assert isinstance(transport_factory(HttpSettings())(), WireTransport)
+    assert isinstance(transport_factory(HttpSettings(transport="wire"))(), WireTransport)
+    assert isinstance(transport_factory(HttpSettings(transport="httpx"))(), PlainTransport)
+    assert isinstance(transport_factory(HttpSettings(proxy="http://127.0.0.1:9"))(), PlainTransport)
     with pytest.raises(ConfigError, match="cannot use a proxy"):
-        transport_factory(
-            Config.parse({"braze": {"proxy": "http://127.0.0.1:9"}, "delivery": {"transport": "wire"}}, where="here")
-        )
+        transport_factory(HttpSettings(proxy="http://127.0.0.1:9", transport="wire"))
 
 
 def test_a_proxy_that_refuses_connect_proves_that_nothing_was_sent() -> None:
     async def go(proxy: str) -> Evidence:
-        factory = transport_factory(Config.parse({"braze": {"proxy": proxy}}, where="here"))
+        factory = transport_factory(HttpSettings(proxy=proxy))
         sender = HttpxClient("https://127.0.0.1:9/campaigns/trigger/send", Credential.check(KEY), factory, timeout=5)
         evidence = await sender.post(SMALL)
         await sender.aclose()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bulk_sender.braze.answer import Outcome, judge
 from bulk_sender.config.model import Config
 from bulk_sender.http.evidence import Evidence, Reach
-from bulk_sender.journal.chunks import pack
-from bulk_sender.journal.records import Batch
-from bulk_sender.journal.sqlite.store import Journal, Statement
-from bulk_sender.planning.batches import Planned
-from bulk_sender.run.facts import Facts, create
+from bulk_sender.journal.answers import AttemptRef
+from bulk_sender.journal.chunks import chunk_record
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch
+from bulk_sender.journal.store import RunRef, RunWriter
+from bulk_sender.run.facts import create
 from tests.kit.reading import planned
 
 
@@ -47,7 +48,7 @@ class Fate:
 
 def journal_of(
     folder: Path, inputs: Path | Sequence[Path], fates: Sequence[Fate] = (), settings: dict[str, Any] | None = None
-) -> Journal:
+) -> RunWriter:
     """A run of ``inputs`` whose batches met ``fates``, in order; batches without one were never attempted."""
     config = Config.parse(settings or {}, where="the test")
     paths = [inputs] if isinstance(inputs, Path) else list(inputs)
@@ -60,40 +61,32 @@ def journal_of(
         format="csv",
         created_at="2026-02-28T10:00:00.000Z",
     )
-    journal = create(folder, facts)
+    journal = create(RunRef.at(folder), facts)
     journal.begin_epoch("send")
     left = list(fates)
     for number, piece in enumerate(planned(paths, config), 1):
-        journal.write([_chunk(piece, number)])
+        journal.write([chunk_record(number, piece)])
         first = 0
         for size in piece.sizes:
-            batch = Batch(journal.next_id("batch"), number, first, size)
-            journal.write([journal.batch_record(batch)])
+            batch = Batch(journal.new_batch_id(), number, first, size)
+            journal.write([batch])
             _meet(journal, batch, left.pop(0) if left else Fate())
             first += size
     assert not left, "more fates than batches"
     return journal
 
 
-def _chunk(piece: Planned, number: int) -> Statement:
-    verdicts = dict(piece.rows["verdict"].value_counts().iter_rows())
-    counts = (verdicts.get(name, 0) for name in ("valid", "rejected", "duplicate"))
-    rows = piece.rows["row"]
-    return "chunk", (number, rows[0], rows[-1], len(rows), *counts, json.dumps(asdict(piece.resume)), *pack(piece))
-
-
-def _meet(journal: Journal, batch: Batch, fate: Fate) -> None:
+def _meet(journal: RunWriter, batch: Batch, fate: Fate) -> None:
     attempt = 0
     for status, outcome in fate.attempts:
-        attempt = journal.next_id("attempt")
-        journal.write([journal.attempt_record(attempt, batch.id, b"\0" * 32)])
+        attempt = journal.new_attempt_id()
+        journal.write([Attempt(attempt, batch.id, b"\0" * 32)])
         if outcome is not None:
-            journal.write([journal.outcome_record(attempt, batch.id, status, outcome, 0.1)])
+            journal.write([AttemptOutcome.of(attempt, batch.id, status, outcome, 0.1)])
     if fate.decided is not None:
-        journal.decide([(batch.id, attempt)], *fate.decided)
+        journal.decide([AttemptRef(batch.id, attempt)], *fate.decided)
     if fate.parts is not None:
-        left = journal.next_id("batch")
-        halves = batch.halves(left, left + 1, len(fate.attempts))
-        journal.write([journal.batch_record(half) for half in halves])
+        halves = batch.halves(journal.new_batch_id(), journal.new_batch_id(), len(fate.attempts))
+        journal.write(halves)
         for half, part in zip(halves, fate.parts, strict=True):
             _meet(journal, half, part)

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.reading.chunk import Chunk, Position
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 
 PEOPLE = pl.DataFrame({"external_user_id": [f"{n:05d}" for n in range(1000)], "name": ["Zoé", "Jürgen"] * 500})
@@ -25,7 +25,7 @@ def put(folder: Path, name: str, data: bytes | str) -> Path:
 def chunks(given: Any, start: Position | None = None, **config: Any) -> list[Chunk]:
     """All chunks of an input, which may be one thing or a list of them."""
     with Spool() as spool:
-        source = Source.open(given if isinstance(given, list) else [given], InputConfig(**config), spool)
+        source = Input.open(given if isinstance(given, list) else [given], ReadSettings(**config), spool)
         return list(source.read(start))
 
 

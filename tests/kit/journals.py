@@ -1,28 +1,64 @@
-"""Real journals, written with times of the test's choosing instead of waiting for them."""
+"""Real journals, written with times that a test chooses instead of waiting for them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from bulk_sender import journal as journals
 from bulk_sender.config.model import Config
-from bulk_sender.journal.chunks import pack
-from bulk_sender.journal.sqlite.store import Journal, Statement
+from bulk_sender.journal.chunks import chunk_record
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Chunk, PlanComplete, Record
+from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
+from bulk_sender.reading.source import FileIdentity
+from bulk_sender.text.times import iso
 
 START = datetime(2026, 2, 28, 10, 15, tzinfo=UTC)
 _STATUS = {"accepted": "accepted", "unknown": "unknown", "refused": "failed"}
 
 
+def run_facts(settings: dict[str, Any] | None = None, **changes: Any) -> Facts:
+    """The facts of a run with this configuration."""
+    config = Config.parse(settings or {"braze": {"campaign_id": "c"}}, where="a test")
+    facts = Facts(
+        settings=config.frozen_settings(),
+        config=config.model_dump_json(exclude_unset=True),
+        input=(FileIdentity("people.csv", 1, "00"),),
+        paths=(),
+        sandbox="",
+        format="csv",
+        created_at=iso(START),
+        tool="bulk-sender",
+    )
+    return replace(facts, **changes)
+
+
+def created(folder: Path, facts: Facts | None = None) -> RunWriter:
+    """A new run's journal, with its folder."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return journals.create(RunRef.at(folder), facts or run_facts())
+
+
+def opened(folder: Path) -> RunWriter:
+    return journals.open(RunRef.at(folder))
+
+
+def read(folder: Path) -> RunReader:
+    return journals.read(RunRef.at(folder))
+
+
 @dataclass(frozen=True)
 class Sent:
-    """A batch of its own that left ``at_s`` seconds after ``START``; verdict ``open``: nothing was recorded of it."""
+    """A batch that left ``at_s`` seconds after ``START``; with the verdict ``open`` it has no recorded outcome."""
 
     at_s: float
     verdict: str = "accepted"
@@ -31,42 +67,28 @@ class Sent:
     size: int = 50
 
 
-def written(folder: Path, *parts: Sequence[Sent], rate: str = "250000/hour") -> Journal:
-    """A run of one chunk, sent in ``parts``, each by a process of its own."""
-    folder.mkdir(mode=0o700)
-    config = Config.parse({"braze": {"campaign_id": "c"}, "delivery": {"rate": rate}}, where="a test")
-    facts = {
-        "settings": config.frozen_settings(),
-        "config": config.model_dump_json(exclude_unset=True),
-        "input": [{"name": "people.csv", "size": 1, "sha256": "00"}],
-        "sandbox": "",
-        "format": "csv",
-        "tool": "bulk-sender",
-        "plan_complete": True,
-    }
-    journal = Journal.create(folder, facts)
-    sent = [one for part in parts for one in part]
-    journal.write([_chunk(sum(one.size for one in sent))])
-    number, first = 0, 0
-    for epoch, part in enumerate(parts, 1):
-        began = part[0].at_s if part else 0.0
-        journal.write([("epoch", (epoch, "send" if epoch == 1 else "resume", moment(began), 1, "host", "user"))])
-        statements: list[Statement] = []
+def written(folder: Path, *parts: Sequence[Sent], rate: str = "250000/hour") -> RunWriter:
+    """A run of one chunk, sent in ``parts``, each in an epoch."""
+    journal = created(folder, run_facts({"braze": {"campaign_id": "c"}, "delivery": {"rate": rate}}))
+    sizes = [one.size for part in parts for one in part]
+    journal.write([_chunk(sum(sizes)), PlanComplete()])
+    first = 0
+    for number, part in enumerate(parts):
+        journal.begin_epoch("resume" if number else "send")
+        records: list[Record] = []
         for one in part:
-            number += 1
-            statements += _batch(number, epoch, first, one)
+            records += _batch(journal, first, one)
             first += one.size
-        ended = max((one.at_s + one.elapsed_s for one in part), default=began)
-        journal.write([*statements, ("ending", (epoch, moment(ended), "stopped", "", ended - began))])
+        journal.write(records)
+        journal.end_epoch("stopped", "", max((one.at_s + one.elapsed_s for one in part), default=0.0))
     return journal
 
 
 def moment(at_s: float) -> str:
-    text = (START + timedelta(seconds=at_s)).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return iso(START + timedelta(seconds=at_s))
 
 
-def _chunk(rows: int) -> Statement:
+def _chunk(rows: int) -> Chunk:
     frame = pl.DataFrame(
         {
             "row": range(1, rows + 1),
@@ -81,23 +103,26 @@ def _chunk(rows: int) -> Statement:
         },
         schema=ROWS,
     )
-    packed = pack(Planned(frame, pl.DataFrame({"\x00row": []}), [], Position()))
-    return "chunk", (1, 1, rows, rows, rows, 0, 0, "{}", *packed)
+    return chunk_record(1, Planned(frame, pl.DataFrame({"\x00row": []}), [], Position()))
 
 
-def _batch(number: int, epoch: int, first: int, one: Sent) -> list[Statement]:
-    statements: list[Statement] = [
-        ("batch", (number, 1, first, one.size, None, 0)),
-        ("attempt", (number, number, epoch, b"\0" * 32, moment(one.at_s))),
-    ]
-    if one.verdict != "open":
-        answered = one.verdict != "unknown"
-        status = _STATUS.get(one.verdict, "not_sent")
-        code = {"throttled": "http_429", "refused": "http_400", "unsent": "http_500", "unknown": "no_answer"}
-        http = {"accepted": 201, "throttled": 429, "refused": 400, "unsent": 500}.get(one.verdict)
-        outcome = (
-            *(number, number, epoch, status, one.verdict, http, "", code.get(one.verdict, ""), one.message),
-            *(5 if answered else 3, "", one.elapsed_s, moment(one.at_s + one.elapsed_s)),
-        )
-        statements.append(("outcome", outcome))
-    return statements
+def _batch(journal: RunWriter, first: int, one: Sent) -> Iterator[Record]:
+    batch = Batch(journal.new_batch_id(), 1, first, one.size)
+    attempt = Attempt(journal.new_attempt_id(), batch.id, b"\0" * 32, moment(one.at_s))
+    yield batch
+    yield attempt
+    if one.verdict == "open":
+        return
+    code = {"throttled": "http_429", "refused": "http_400", "unsent": "http_500", "unknown": "no_answer"}
+    yield AttemptOutcome(
+        attempt.id,
+        batch.id,
+        _STATUS.get(one.verdict, "not_sent"),
+        one.verdict,
+        {"accepted": 201, "throttled": 429, "refused": 400, "unsent": 500}.get(one.verdict),
+        code=code.get(one.verdict, ""),
+        message=one.message,
+        reach=3 if one.verdict == "unknown" else 5,
+        elapsed_s=one.elapsed_s,
+        at=moment(one.at_s + one.elapsed_s),
+    )

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bulk_sender.braze.answer import Outcome, Verdict
-from bulk_sender.config.model import Config
 from bulk_sender.http.client import HttpxClient
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence
+from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import Transport, transport_factory
 from tests.faults.tls import authority
 
@@ -33,11 +33,7 @@ def authority_file() -> Path:
 @functools.cache
 def transports(kind: str) -> Callable[[], Transport]:
     """A maker of transports that trust the fault server's authority and no other."""
-    return transport_factory(
-        Config.parse(
-            {"braze": {"ca_bundle": str(authority_file())}, "delivery": {"transport": kind.split()[0]}}, where="here"
-        )
-    )
+    return transport_factory(HttpSettings(ca_bundle=str(authority_file()), transport=kind.split()[0]))  # type: ignore[arg-type]
 
 
 def client(kind: str, url: str, *, timeout: float = 10.0) -> HttpxClient:

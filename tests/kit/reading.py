@@ -16,7 +16,8 @@ from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.plan import plan
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.csv import CsvReader
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.reading.text_bytes import ByteSource
 from bulk_sender.recipients.mapping import resolve
@@ -72,7 +73,7 @@ def planned(
 ) -> Iterator[Planned]:
     """The plan of files, as a run makes it."""
     config = config or Config()
-    source = Source.open([paths] if isinstance(paths, Path) else list(paths), config.input, Spool())
+    source = Input.open([paths] if isinstance(paths, Path) else list(paths), ReadSettings.of(config.input), Spool())
     return plan(source, resolve(source.schema, config), config, head_bytes=head_bytes, **where)
 
 

@@ -42,7 +42,9 @@ class Clock:
 def test_the_end_of_a_run_is_in_the_file_as_it_is_in_the_summary(tmp_path: Path) -> None:
     path = tmp_path / "winter.prom"
     with braze() as running:
-        summary = bs.send(recipients(tmp_path), **options(tmp_path / "runs", running.url), metrics_file=path)
+        summary = bs.send(
+            recipients(tmp_path), **options(tmp_path / "runs", running.url), watch=bs.Watch(metrics_file=path)
+        )
     told = read(path)
     for status in NOTHING:
         assert told[f"rows {status}"] == getattr(summary, status)
@@ -110,7 +112,9 @@ def test_a_place_that_can_not_be_written_is_refused_before_anything_is_sent(tmp_
     with braze() as running:
         for place in (tmp_path, tmp_path / "missing" / "a.prom"):
             with pytest.raises(bs.ConfigError, match="metrics file"):
-                bs.send(recipients(tmp_path), **options(tmp_path / "runs", running.url), metrics_file=place)
+                bs.send(
+                    recipients(tmp_path), **options(tmp_path / "runs", running.url), watch=bs.Watch(metrics_file=place)
+                )
     assert running.ledger.facts()["accepted_recipients"] == 0
 
 
@@ -128,6 +132,8 @@ def test_a_file_that_can_not_be_written_any_more_does_not_disturb_the_run(
 
     with braze(latency_s=0.1) as running:
         given = options(tmp_path / "runs", running.url, concurrency=2)
-        summary = bs.send(recipients(tmp_path), **given, metrics_file=folder / "a.prom", on_progress=spoil)
+        summary = bs.send(
+            recipients(tmp_path), **given, watch=bs.Watch(metrics_file=folder / "a.prom", on_progress=spoil)
+        )
     assert summary.accepted == 500
     assert "MetricsFile failed (FileNotFoundError)" in caplog.text

@@ -99,7 +99,7 @@ def test_the_span_is_a_child_of_what_the_environment_names() -> None:
     assert f"{span.parent.span_id:x}" == "2" * 16
 
 
-def test_a_real_run_tells_every_request_and_nobodys_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_run_reports_every_request_and_no_personal_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collector = Collector()
     monkeypatch.setattr("bulk_sender.run.caller.observers_for", lambda *_, **__: Observers([collector.telemetry]))
     with braze(weather="lost-answers", seed=3) as running:
@@ -187,4 +187,4 @@ def test_without_the_extra_a_named_collector_is_refused_with_the_way_out(monkeyp
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     with pytest.raises(bs.ConfigError, match="not installed") as refused:
         telemetry.Telemetry.start({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1"})
-    assert "bulk-sender[otel]" in refused.value.hint
+    assert "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http" in refused.value.hint

@@ -22,14 +22,15 @@ from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.braze.endpoint import BROADCAST_RATE, Endpoint, broadcast_endpoint, endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.config.rate import Rate
-from bulk_sender.delivery.broadcast import BroadcastPreview
 from bulk_sender.delivery.guard import Guard
 from bulk_sender.errors import ConfigError, GuardrailError, InputError, RunMismatchError
+from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.records import Batch
-from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.observe.events import Progress
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.preview import BroadcastPreview
 from bulk_sender.sandbox import run_in_thread
+from tests.kit.journals import read
 from tests.kit.scripted import Answer, scripted
 
 ROOT = Path(__file__).parents[2]
@@ -113,28 +114,28 @@ def test_a_body_never_names_people_and_broadcasts_at_once(recipients: bytes, bro
 
 def test_each_endpoint_says_what_it_is_in_its_body() -> None:
     config = Config.parse({"braze": {"endpoint": "http://127.0.0.1", "campaign_id": "c1"}}, where="the test")
-    named = json.loads(endpoint(config).body(b'{"external_user_id":"u1"}'))
+    named = json.loads(endpoint(config.braze, config.message).body(b'{"external_user_id":"u1"}'))
     assert named["broadcast"] is False and len(named["recipients"]) == 1
-    alone = json.loads(broadcast_endpoint(config).body(b""))
+    alone = json.loads(broadcast_endpoint(config.braze, config.message).body(b""))
     assert alone["broadcast"] is True and "recipients" not in alone
 
 
 def test_a_request_of_another_kind_than_its_run_never_leaves() -> None:
     config = Config.parse({"braze": {"endpoint": "http://127.0.0.1", "campaign_id": "c1"}}, where="the test")
     people, nobody = Batch(1, 1, 0, 2), Batch(1, 1, 0, 0)
-    guard = Guard(endpoint(config))
+    guard = Guard(endpoint(config.braze, config.message))
     guard.planned(people)
     assert guard.refuses(people) == ""
-    assert Guard(broadcast_endpoint(config), broadcast=True).refuses(nobody) == ""
-    assert "broadcast = false" in Guard(broadcast_endpoint(config)).refuses(nobody)
-    assert "broadcast = true" in Guard(endpoint(config), broadcast=True).refuses(people)
-    assert "0 recipients" in Guard(endpoint(config)).refuses(nobody)
-    assert "2 recipients" in Guard(broadcast_endpoint(config), broadcast=True).refuses(people)
+    assert Guard(broadcast_endpoint(config.braze, config.message), broadcast=True).refuses(nobody) == ""
+    assert "broadcast = false" in Guard(broadcast_endpoint(config.braze, config.message)).refuses(nobody)
+    assert "broadcast = true" in Guard(endpoint(config.braze, config.message), broadcast=True).refuses(people)
+    assert "0 recipients" in Guard(endpoint(config.braze, config.message)).refuses(nobody)
+    assert "2 recipients" in Guard(broadcast_endpoint(config.braze, config.message), broadcast=True).refuses(people)
 
 
 def test_a_broadcast_is_refused_a_second_time_by_the_guard_alone() -> None:
     config = Config.parse({"braze": {"endpoint": "http://127.0.0.1", "campaign_id": "c1"}}, where="the test")
-    guard, batch = Guard(broadcast_endpoint(config), broadcast=True), Batch(1, 1, 0, 0)
+    guard, batch = Guard(broadcast_endpoint(config.braze, config.message), broadcast=True), Batch(1, 1, 0, 0)
     assert guard.refuses(batch) == ""
     guard.ended(batch, Outcome(Verdict.UNKNOWN))
     assert "sent again" in guard.refuses(batch)
@@ -210,19 +211,20 @@ def test_the_same_run_never_broadcasts_twice(bench: Bench) -> None:
 
 
 def test_the_intent_is_in_the_journal_before_the_request_arrives(bench: Bench) -> None:
-    found: list[dict[str, Any]] = []
+    found: list[BatchState] = []
 
     def script(path: str, body: dict[str, Any]) -> Answer:
-        with Journal.look(bench.runs / "b") as journal:
-            found.extend(journal.query("SELECT attempts, size, status, verdict FROM state"))
+        with read(bench.runs / "b") as journal:
+            found.extend(journal.batches(1))
         return TAKEN
 
     with scripted(script) as braze:
         bench.broadcast(braze.url)
-    assert found == [{"attempts": 1, "size": 0, "status": "unknown", "verdict": None}]
+    [batch] = found
+    assert (batch.attempts, batch.size, batch.status, batch.verdict) == (1, 0, "unknown", None)
 
 
-def test_a_broadcast_in_doubt_stays_so_until_its_operator_decides(bench: Bench) -> None:
+def test_an_unknown_broadcast_stays_unknown_until_its_operator_decides(bench: Bench) -> None:
     with scripted(lambda *_: None) as braze:
         summary = bench.broadcast(braze.url)
         assert (status(summary), summary.state, summary.exit_code) == ("unknown", "finished", 1)
@@ -263,7 +265,7 @@ def test_a_process_killed_during_its_request_leaves_doubt_and_nothing_more_is_se
     assert summary.broadcast is not None and summary.broadcast.error_code == "process_ended"
 
 
-def test_a_broadcast_that_was_proved_unsent_goes_on_when_it_is_confirmed_again(bench: Bench) -> None:
+def test_a_broadcast_proved_unsent_is_sent_when_confirmed_again(bench: Bench) -> None:
     answers = iter([Answer(401, {"message": "Invalid API key"}), TAKEN])
     with scripted(lambda *_: next(answers)) as braze:
         stopped = bench.broadcast(braze.url)
@@ -304,7 +306,7 @@ def test_a_paused_canvas_takes_it_with_a_notice_that_is_kept(bench: Bench) -> No
     ],
     ids=["accepted", "unknown", "failed", "not sent"],
 )
-def test_the_report_says_what_became_of_it(bench: Bench, answer: Answer | None, said: str, next_step: str) -> None:
+def test_the_report_shows_the_outcome(bench: Bench, answer: Answer | None, said: str, next_step: str) -> None:
     with scripted(lambda *_: answer) as braze:
         bench.broadcast(braze.url)
     markup = (bench.runs / "b" / "report.html").read_text(encoding="utf-8")
@@ -354,9 +356,9 @@ def test_a_broadcast_keeps_to_its_own_limit_and_a_request_with_recipients_to_the
     audience = {"braze": {"endpoint": "http://127.0.0.1", "campaign_id": "c"}, "message": {"audience": AUDIENCE}}
     config = Config.parse(audience, where="the test")
     ordinary, slow = config.delivery.pace, Rate.parse("10/hour")
-    assert broadcast_endpoint(config).rate(ordinary) == BROADCAST_RATE == Rate.parse("250/minute")
-    assert broadcast_endpoint(config).rate(slow) == slow
-    assert endpoint(config).rate(ordinary) == ordinary
+    assert broadcast_endpoint(config.braze, config.message).rate(ordinary) == BROADCAST_RATE == Rate.parse("250/minute")
+    assert broadcast_endpoint(config.braze, config.message).rate(slow) == slow
+    assert endpoint(config.braze, config.message).rate(ordinary) == ordinary
 
 
 def test_the_narrow_limit_is_kept_without_being_asked(bench: Bench) -> None:

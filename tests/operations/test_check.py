@@ -102,3 +102,15 @@ def test_a_sample_has_the_faults_that_its_readme_claims_at_the_rows_it_claims(na
                 assert example["row"] in [row for row, _ in claimed_repeats(name)]
             else:
                 assert claimed[example["row"]] in example["error"]
+
+
+def test_a_check_compares_with_a_plan_file_and_sends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("external_user_id\nu1\nu2\n")
+    given: dict[str, Any] = {"campaign_id": "a", "endpoint": "http://127.0.0.1:9", "environment": {}}
+    planned = bs.Guards(plan_file=tmp_path / "plan.json")
+    bs.check(path, write_plan=tmp_path / "plan.json", **given)
+    assert bs.check(path, guards=planned, **given).valid == 2
+    path.write_text("external_user_id\nu1\nu3\n")
+    with pytest.raises(bs.GuardrailError, match=r"differs from the plan in input .*people\.csv"):
+        bs.check(path, guards=planned, **given)

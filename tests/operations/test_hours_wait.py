@@ -11,7 +11,7 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.pace.limiter import Pace
-from bulk_sender.run.execution import Delivery
+from bulk_sender.run.execution import Execution
 from tests.kit.jobs import braze, options, recipients
 
 NOON = datetime(2026, 2, 27, 12, 0, tzinfo=UTC)
@@ -30,7 +30,7 @@ class Clock:
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, start: datetime) -> None:
-    defaults = Delivery.__init__.__kwdefaults__
+    defaults = Execution.__init__.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "wall", Clock(start))
 
@@ -89,12 +89,12 @@ def test_a_run_that_waits_for_its_window_can_be_stopped_and_everything_is_in_its
 
     with braze() as running:
         given = options(tmp_path / "runs", running.url, **WINDOW)
-        summary = bs.send(recipients(tmp_path, 120), **given, on_progress=stop, control=control)
+        summary = bs.send(recipients(tmp_path, 120), **given, watch=bs.Watch(on_progress=stop, control=control))
         assert running.ledger.facts()["accepted_recipients"] == 0
     assert (summary.state, summary.reason, summary.not_sent) == ("stopped", "not today", 120)
 
 
-def test_the_window_closes_on_a_run_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_window_closes_on_a_run_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_clock(monkeypatch, NOON + timedelta(minutes=59, seconds=59))
     control = bs.Control()
 
@@ -104,7 +104,7 @@ def test_the_window_closes_on_a_run_under_way(tmp_path: Path, monkeypatch: pytes
 
     with braze() as running:
         given = options(tmp_path / "runs", running.url, **WINDOW | {"rate": "5/second"})
-        summary = bs.send(recipients(tmp_path, 2000), **given, on_progress=stop, control=control)
+        summary = bs.send(recipients(tmp_path, 2000), **given, watch=bs.Watch(on_progress=stop, control=control))
     assert summary.reason == "closed"
     assert 0 < summary.accepted < 2000
     assert summary.accepted + summary.not_sent == 2000

@@ -34,12 +34,13 @@ from bulk_sender.delivery.inquiry import ask
 from bulk_sender.errors import ConfigError, CredentialError, InputError
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.operations.reconcile import Reconciliation
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.settings import http_settings
 from bulk_sender.sandbox import run_in_thread
 from tests.kit.scripted import Answer, Scripted, scripted
+from tests.kit.tables import table
 
 KEY = "test-key-0123456789"
 Columns = Mapping[str, Sequence[str]]
@@ -84,8 +85,7 @@ class Bench:
             return list(csv.DictReader(file))
 
     def decisions(self, run: str = "r") -> list[dict[str, Any]]:
-        with Journal.look(self.runs / run) as journal:
-            return journal.query("SELECT batch, attempt, status, at, user, why FROM decision ORDER BY id")
+        return table(self.runs / run, "decision")
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_young_request_is_not_asked_about(bench: Bench) -> None:
     assert found.requests == 0
 
 
-def test_a_receipt_between_two_attempts_in_doubt_proves_the_first(bench: Bench) -> None:
+def test_a_receipt_between_two_unknown_attempts_proves_the_first(bench: Bench) -> None:
     seen: list[datetime] = []
     with scripted(losing(lambda: profile("u0", seen[0]))) as braze:
         bench.send(braze.url, people(1))
@@ -281,7 +281,7 @@ def test_a_run_of_another_campaign_takes_nothing_from_a_proof(bench: Bench) -> N
         assert [row.finding for row in bench.reconcile().rows] == [Finding.RECEIVED]
 
 
-def test_a_canvas_step_received_without_a_new_entry_is_no_receipt() -> None:
+def test_a_canvas_step_received_without_a_new_entry_is_not_a_receipt() -> None:
     entry = {
         "api_canvas_id": "c",
         "last_entered": "2026-01-01T00:00:00.000Z",
@@ -296,11 +296,11 @@ def test_a_canvas_step_received_without_a_new_entry_is_no_receipt() -> None:
     "entries",
     [None, "text", [None, 3], [{"api_campaign_id": "c"}], [{"api_campaign_id": "c", "last_received": "soon"}]],
 )
-def test_an_entry_that_cannot_be_read_is_no_receipt(entries: Any) -> None:
+def test_an_entry_that_cannot_be_read_is_not_a_receipt(entries: Any) -> None:
     assert received_at({"campaigns_received": entries}, "c", canvas=False) is None
 
 
-def test_aliases_that_look_alike_when_joined_are_told_apart() -> None:
+def test_aliases_that_look_alike_when_joined_are_distinguished() -> None:
     one, other = Person("user_alias", "b:c", "a"), Person("user_alias", "c", "a:b")
     assert one.shown == other.shown
     user = {"user_aliases": [{"alias_name": "c", "alias_label": "a:b"}]}
@@ -327,7 +327,7 @@ def put(braze: Scripted, people: Sequence[Person], rate: float = 1000.0) -> Inqu
     config = Config.parse({"braze": {"campaign_id": CAMPAIGN}}, where="the test")
 
     async def run() -> Inquiry:
-        client = client_factory(config, braze.url + EXPORT_PATH, Credential.check(KEY))()
+        client = client_factory(http_settings(config), braze.url + EXPORT_PATH, Credential.check(KEY))()
         try:
             return await ask(
                 questions(people), client, Pace(rate, rng=NoPauses()), CAMPAIGN, canvas=False, rng=NoPauses()
@@ -354,7 +354,7 @@ def test_a_question_too_large_for_braze_is_asked_in_parts() -> None:
     assert not found.stopped
 
 
-def test_one_refused_identifier_costs_nobody_else_the_answer() -> None:
+def test_one_refused_identifier_does_not_hide_the_answers_for_others() -> None:
     def script(_: str, body: dict[str, Any]) -> Answer:
         return Answer(400, {"message": "Bad id"}) if "u17" in body["external_ids"] else knowing(body)
 
@@ -431,12 +431,12 @@ def test_receipts_are_compared_by_brazes_clock() -> None:
 # ----- runs that can't be asked about
 
 
-def test_a_run_whose_sandbox_is_gone_is_refused_unless_an_endpoint_is_given(bench: Bench, tmp_path: Path) -> None:
+def test_a_run_whose_sandbox_has_ended_is_refused_unless_an_endpoint_is_given(bench: Bench, tmp_path: Path) -> None:
     file = write(tmp_path / "p.csv", people(3_000))
     config = {"delivery": {"breaker": 1000}}
-    sent = bs.send(file, config=config, sandbox=True, weather="lost-answers", run_id="r", runs_dir=bench.runs)
+    sent = bs.send(file, config=config, sandbox=bs.Sandbox(weather="lost-answers"), run_id="r", runs_dir=bench.runs)
     assert sent.unknown
-    with pytest.raises(ConfigError, match="sandbox inside its process"):
+    with pytest.raises(ConfigError, match="sandbox that ended with its process"):
         bench.reconcile()
     with run_in_thread() as another:
         found = bench.reconcile(overrides={"braze.endpoint": another.url})

@@ -159,10 +159,10 @@ def test_a_request_that_braze_refuses_whatever_the_rows_stops_the_run(tmp_path: 
 # ----- going on with a run
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was_and_sends_everybody_once(workplace: Workplace) -> None:
+def test_a_stopped_run_resumes_where_it_stopped_and_sends_to_everybody_once(workplace: Workplace) -> None:
     rows = [*people(170), "u3,Rome", ",Rome", "u200,Oslo"]
     source = workplace.write(*rows)
-    stopped = workplace.send(source, hold_after=60)
+    stopped = workplace.send(source, guards=bs.Guards(canary=60))
     assert (stopped.state, stopped.exit_code) == ("stopped", 3)
     assert 0 < stopped.accepted < 170
     assert len(workplace.taken()) == stopped.accepted
@@ -177,18 +177,18 @@ def test_a_run_that_was_stopped_goes_on_where_it_was_and_sends_everybody_once(wo
     assert {key_of(line): [line["dispatch_id"]] for line in lines if line["dispatch_id"]} == workplace.taken()
 
 
-def test_a_run_with_a_configured_mapping_goes_on_as_well(workplace: Workplace) -> None:
+def test_a_run_with_a_configured_mapping_resumes_as_well(workplace: Workplace) -> None:
     config = ROOT / "config" / "campaign-external-ids.toml"
     source = SAMPLES / "customers.csv"
-    assert workplace.send(source, config=config, hold_after=50).state == "stopped"
+    assert workplace.send(source, config=config, guards=bs.Guards(canary=50)).state == "stopped"
     finished = workplace.resume()
     assert (finished.state, finished.rows, finished.accepted) == ("finished", 137, 132)
     assert workplace.braze.ledger.twice() == {}
 
 
-def test_the_same_call_again_goes_on_with_a_stopped_run_and_only_reports_a_finished_one(workplace: Workplace) -> None:
+def test_the_same_call_again_resumes_a_stopped_run_and_only_reports_a_finished_one(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
-    assert workplace.send(source, hold_after=50).state == "stopped"
+    assert workplace.send(source, guards=bs.Guards(canary=50)).state == "stopped"
     finished = workplace.send(source)
     assert (finished.state, finished.accepted, finished.exit_code) == ("finished", 120, 0)
     requests = workplace.braze.ledger.requests
@@ -198,10 +198,10 @@ def test_the_same_call_again_goes_on_with_a_stopped_run_and_only_reports_a_finis
     assert workplace.braze.ledger.twice() == {}
 
 
-@pytest.mark.parametrize("hold_after", [50, None])
-def test_an_input_changed_by_one_byte_is_refused(workplace: Workplace, hold_after: int | None) -> None:
+@pytest.mark.parametrize("canary", [50, None])
+def test_an_input_changed_by_one_byte_is_refused(workplace: Workplace, canary: int | None) -> None:
     source = workplace.write(*people(120))
-    before = workplace.send(source, hold_after=hold_after)
+    before = workplace.send(source, guards=bs.Guards(canary=canary))
     taken = workplace.taken()
     source.write_bytes(source.read_bytes().replace(b"u120,Paris", b"u121,Paris"))
     with pytest.raises(bs.RunMismatchError, match="run 'r' exists, with another input"):
@@ -212,7 +212,7 @@ def test_an_input_changed_by_one_byte_is_refused(workplace: Workplace, hold_afte
     assert workplace.taken() == taken
 
 
-def test_an_input_that_is_gone_is_refused_unless_it_was_read_to_its_end(workplace: Workplace) -> None:
+def test_a_missing_input_is_refused_unless_it_was_read_to_its_end(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
     workplace.send(source)
     moved = shutil.move(source, workplace.folder / "elsewhere.csv")
@@ -244,7 +244,7 @@ def test_a_changed_configuration_is_refused_and_the_setting_named(
 
 def test_how_a_run_is_delivered_may_change(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
-    workplace.send(source, hold_after=50)
+    workplace.send(source, guards=bs.Guards(canary=50))
     finished = workplace.send(source, overrides={"delivery.concurrency": 1, "delivery.rate": "1000/second"})
     assert (finished.state, finished.accepted) == ("finished", 120)
 
@@ -252,7 +252,7 @@ def test_how_a_run_is_delivered_may_change(workplace: Workplace) -> None:
 # ----- rejected rows
 
 
-def test_rejected_rows_are_mended_and_sent_as_a_run_of_their_own(workplace: Workplace) -> None:
+def test_rejected_rows_are_fixed_and_sent_as_a_separate_run(workplace: Workplace) -> None:
     config = ROOT / "config" / "campaign-external-ids.toml"
     workplace.send(SAMPLES / "customers.csv", config=config)
     first = workplace.taken()
@@ -294,6 +294,9 @@ def test_a_rejected_row_of_a_typed_table_goes_out_from_the_csv_with_its_types(wo
 # ----- before anything is sent
 
 
+ONE_AT_MOST, REFUSED = bs.Guards(max_recipients=1), bs.Guards(confirm=lambda preview: False)
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "error", "complaint"),
     [
@@ -301,10 +304,10 @@ def test_a_rejected_row_of_a_typed_table_goes_out_from_the_csv_with_its_types(wo
         (["name", "Ada"], {}, bs.ConfigError, "no column identifies a recipient"),
         (["external_user_id", "u"], {"overrides": {"input.filter": "city = 'x'"}}, bs.ConfigError, "input.filter"),
         (["external_user_id", "u"], {"overrides": {"braze.endpoint": "http://example.com"}}, bs.ConfigError, "is http"),
-        (["external_user_id", "u"], {"overrides": {"input.timezone": "Paris"}}, bs.ConfigError, "is no time zone"),
-        (["external_user_id", "u", "v"], {"max_recipients": 1}, bs.GuardrailError, "2 recipients are more than"),
-        (["external_user_id", "u"], {"confirm": lambda preview: False}, bs.GuardrailError, "not confirmed"),
-        (["external_user_id", "u"], {"run_id": "../r"}, bs.ConfigError, "can't name a run"),
+        (["external_user_id", "u"], {"overrides": {"input.timezone": "Paris"}}, bs.ConfigError, "is not a time zone"),
+        (["external_user_id", "u", "v"], {"guards": ONE_AT_MOST}, bs.GuardrailError, "2 recipients are more than"),
+        (["external_user_id", "u"], {"guards": REFUSED}, bs.GuardrailError, "not confirmed"),
+        (["external_user_id", "u"], {"run_id": "../r"}, bs.ConfigError, "is not a valid name of a run"),
     ],
 )
 def test_what_can_be_known_before_is_refused_before_anything_is_sent_or_made(
@@ -320,7 +323,7 @@ def test_what_can_be_known_before_is_refused_before_anything_is_sent_or_made(
 
 @pytest.mark.parametrize("format_", ["csv", "parquet", "ndjson"])
 def test_the_key_is_in_no_file_of_the_run(workplace: Workplace, format_: str) -> None:
-    workplace.send(workplace.write(*people(3)), result_format=format_)
+    workplace.send(workplace.write(*people(3)), run=bs.RunName(result_format=format_))  # type: ignore[arg-type]
     files = [path for path in (workplace.runs / "r").rglob("*") if path.is_file()]
     assert f"results.{format_}" in {path.name for path in files}
     for path in files:

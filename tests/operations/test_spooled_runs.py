@@ -13,7 +13,7 @@ from bulk_sender.errors import InputError, RunMismatchError
 from bulk_sender.operations.resume import resume
 from bulk_sender.operations.send import send
 from bulk_sender.reading import chunk
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.source import Input
 
 FRAME = pl.DataFrame({"external_user_id": [f"u{n}" for n in range(1000)]})
 
@@ -37,18 +37,18 @@ def test_standard_input_is_sent_under_its_name(tmp_path: Path, monkeypatch: pyte
     assert results["source"].unique().to_list() == ["standard input"]
 
 
-def test_a_run_broken_off_goes_on_from_its_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes_from_its_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk, "CHUNK_CELLS", 100)
-    whole = Source.read
+    whole = Input.read
 
-    def breaking(self: Source, start: object = None) -> object:
+    def breaking(self: Input, start: object = None) -> object:
         for number, piece in enumerate(whole(self, start)):  # type: ignore[arg-type]
             if number == 4:
                 raise InputError("the disk went away")
             yield piece
 
     with monkeypatch.context() as broken:
-        broken.setattr(Source, "read", breaking)
+        broken.setattr(Input, "read", breaking)
         stopped = send(FRAME, sandbox=True, runs_dir=tmp_path, run_id="one")
     assert stopped.state == "stopped"
     [kept] = (tmp_path / "one" / "input").iterdir()

@@ -30,6 +30,9 @@ class Watched:
         return [moment for moment in self.moments if moment.ramping_s]
 
 
+CANARY = bs.Guards(canary=50)
+
+
 def given(tmp_path: Path, url: str, ramp: float, **more: Any) -> dict[str, Any]:
     overrides = {"delivery.share_rate": False, "delivery.ramp": ramp}
     return options(tmp_path / "runs", url, run_id="a", rate="40/second", overrides=overrides, **more)
@@ -38,7 +41,7 @@ def given(tmp_path: Path, url: str, ramp: float, **more: Any) -> dict[str, Any]:
 def test_the_pace_grows_after_an_approved_canary(tmp_path: Path) -> None:
     watched = Watched()
     with braze() as running:
-        job = given(tmp_path, running.url, 1.0, hold_after=50, on_hold=approve, on_progress=watched)
+        job = given(tmp_path, running.url, 1.0, guards=CANARY, watch=bs.Watch(on_canary=approve, on_progress=watched))
         summary = bs.send(recipients(tmp_path, 1000), **job)
     assert (summary.state, summary.accepted) == ("finished", 1000)
     assert watched.ramping
@@ -55,7 +58,7 @@ def test_the_pace_grows_after_an_approved_canary(tmp_path: Path) -> None:
 def test_resuming_a_held_run_approves_its_canary(tmp_path: Path) -> None:
     held, resumed, again = Watched(), Watched(), Watched()
     with braze() as running:
-        job = given(tmp_path, running.url, 600.0, hold_after=50)
+        job = given(tmp_path, running.url, 600.0, guards=CANARY)
         assert bs.send(recipients(tmp_path, 400), **job, on_progress=held).state == "stopped"
         control = bs.Control()
 
@@ -65,7 +68,7 @@ def test_resuming_a_held_run_approves_its_canary(tmp_path: Path) -> None:
                 control.stop("seen enough")
 
         common: dict[str, Any] = {"runs_dir": tmp_path / "runs", "environment": ENVIRONMENT}
-        assert bs.resume("a", **common, control=control, on_progress=stop).state == "stopped"
+        assert bs.resume("a", **common, watch=bs.Watch(control=control, on_progress=stop)).state == "stopped"
         finished = bs.resume("a", **common, on_progress=again)
     assert not held.ramping
     assert resumed.ramping
@@ -77,7 +80,7 @@ def test_resuming_a_held_run_approves_its_canary(tmp_path: Path) -> None:
 def test_a_ramp_can_be_disabled_and_needs_a_canary(tmp_path: Path) -> None:
     watched = Watched()
     with braze() as running:
-        job = given(tmp_path, running.url, 0, hold_after=50, on_hold=approve)
+        job = given(tmp_path, running.url, 0, guards=CANARY, watch=bs.Watch(on_canary=approve))
         bs.send(recipients(tmp_path, 120), **job, on_progress=watched)
         job = given(tmp_path, running.url, 600.0) | {"run_id": "b"}
         bs.send(recipients(tmp_path, 120), **job, on_progress=watched)

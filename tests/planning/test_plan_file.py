@@ -29,6 +29,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
+KEPT = Path("the plan that check wrote")
+
+
 class Bench:
     """A server that keeps every body in order of arrival, an input, and the arguments of both commands."""
 
@@ -54,13 +57,18 @@ class Bench:
         } | more
 
     def check(self, source: Any = None, **more: Any) -> bs.CheckReport:
-        return bs.check(self.input if source is None else source, plan=self.plan, **self.given(**more))
+        return bs.check(self.input if source is None else source, write_plan=self.plan, **self.given(**more))
 
-    def send(self, source: Any = None, **more: Any) -> bs.Summary:
+    def send(self, source: Any = None, *, plan_file: Path | None = KEPT, **guards_and_more: Any) -> bs.Summary:
+        """Send to the plan that ``check`` wrote, unless another one is given."""
+        names = set(bs.Guards.__dataclass_fields__)
+        guards = {name: value for name, value in guards_and_more.items() if name in names}
+        more = {name: value for name, value in guards_and_more.items() if name not in names}
         delivery = {"delivery.share_rate": False, "delivery.rate": "100000/second"}
         more["overrides"] = delivery | more.get("overrides", {})
-        given = {"runs_dir": self.runs, "plan": self.plan, "concurrency": 1, **self.given(**more)}
-        return bs.send(self.input if source is None else source, **given)
+        given = {"runs_dir": self.runs, "concurrency": 1, **self.given(**more)}
+        guards["plan_file"] = self.plan if plan_file is KEPT else plan_file
+        return bs.send(self.input if source is None else source, guards=bs.Guards(**guards), **given)
 
     @property
     def planned(self) -> dict[str, Any]:
@@ -128,20 +136,20 @@ def test_a_renamed_file_with_the_same_bytes_is_the_same_input(bench: Bench) -> N
 
 @pytest.mark.parametrize("canary", [1, 50, 60, 229])
 def test_a_canary_is_part_of_the_plan_because_it_changes_the_batches(bench: Bench, canary: int) -> None:
-    bench.check(hold_after=canary)
+    bench.check(guards=bs.Guards(canary=canary))
 
     async def agreed(_: bs.Progress) -> bool:
         return True
 
     with pytest.raises(bs.GuardrailError, match=rf"the canary \(none, in the plan {canary}\)"):
         bench.send()
-    assert bench.send(hold_after=canary, on_hold=agreed).accepted == 228
+    assert bench.send(canary=canary, watch=bs.Watch(on_canary=agreed)).accepted == 228
     assert bench.received == bench.planned["bodies_sha256"]
 
 
 def test_a_run_held_after_its_canary_resumes_according_to_the_plan(bench: Bench) -> None:
-    bench.check(hold_after=30)
-    held = bench.send(hold_after=30, run_id="a")
+    bench.check(guards=bs.Guards(canary=30))
+    held = bench.send(canary=30, run_id="a")
     assert (held.state, held.accepted) == ("stopped", 28)
     overrides = {"delivery.concurrency": 1}
     summary = bs.resume("a", runs_dir=bench.runs, environment=ENVIRONMENT, overrides=overrides)
@@ -231,7 +239,7 @@ DIFFERENCES: dict[str, tuple[Callable[[Bench], dict[str, Any]], str]] = {
     "the place": (lambda _: {"endpoint": "http://127.0.0.1:9"}, r"braze\.endpoint"),
     "a filter": (lambda _: _with("input", "filter", value="tier = '1'"), r"input\.filter"),
     "a limit": (lambda _: {"limit": 200}, r"input\.limit"),
-    "a canary": (lambda _: {"hold_after": 10}, r"the canary \(10, in the plan none\)"),
+    "a canary": (lambda _: {"canary": 10}, r"the canary \(10, in the plan none\)"),
 }
 
 
@@ -251,7 +259,7 @@ def test_all_differences_are_named_at_once(bench: Bench) -> None:
     bench.check()
     _replace("name 100,", "name 10o,")(bench)
     with pytest.raises(bs.GuardrailError) as refused:
-        bench.send(hold_after=3, **_with("input", "nulls", value="send"))
+        bench.send(canary=3, **_with("input", "nulls", value="send"))
     for named in ("people.csv", "input.nulls", "the canary (3, in the plan none)"):
         assert named in str(refused.value)
 
@@ -298,7 +306,7 @@ def test_an_input_that_changes_between_the_comparison_and_the_sending_is_not_sen
 
 def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> bs.Summary:
     """Return a run that stopped while it planned the third of many pieces."""
-    record, count = worklist._chunk_record, iter(range(1, 100))
+    record, count = worklist.chunk_record, iter(range(1, 100))
 
     def failing(*arguments: Any) -> Any:
         if next(count) == 3:
@@ -306,7 +314,7 @@ def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> b
         return record(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(worklist, "_chunk_record", failing)
+        patch.setattr(worklist, "chunk_record", failing)
         summary = bench.send(run_id="a", **given)
     assert summary.state == "stopped"
     assert 0 < summary.rows < 230
@@ -339,7 +347,7 @@ def test_resuming_a_planned_run_must_match_its_plan(bench: Bench, monkeypatch: p
 def test_a_plan_given_when_resuming_applies_to_the_whole_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
     bench.check()
-    broken_off(bench, monkeypatch, plan=None)
+    broken_off(bench, monkeypatch, plan_file=None)
     assert bench.send(run_id="a").accepted == 228
     assert bench.received == bench.planned["bodies_sha256"]
 
@@ -348,7 +356,7 @@ def test_a_run_that_was_started_differently_cannot_be_resumed_with_a_plan(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal already has the whole run, with requests split for a canary."""
-    held = bench.send(run_id="a", hold_after=30, plan=None)
+    held = bench.send(run_id="a", canary=30, plan_file=None)
     assert held.not_sent
     before = len(bench.bodies)
     bench.check()
@@ -361,9 +369,9 @@ def test_a_run_that_was_started_differently_cannot_be_resumed_with_a_plan(
 
 
 def test_no_plan_is_written_for_too_many_recipients(bench: Bench) -> None:
-    assert bench.check(max_recipients=227).valid == 228
+    assert bench.check(guards=bs.Guards(max_recipients=227)).valid == 228
     assert not bench.plan.exists()
-    bench.check(max_recipients=228)
+    bench.check(guards=bs.Guards(max_recipients=228))
     with pytest.raises(bs.GuardrailError, match="228 recipients are more than"):
         bench.send(max_recipients=227)
     assert bench.server.ledger.connections == []
@@ -435,18 +443,18 @@ def test_a_plan_that_is_missing_or_not_a_file_is_refused(bench: Bench) -> None:
     os.mkfifo(bench.place / "pipe")
     for place in (bench.place / "absent.json", bench.place, bench.place / "pipe"):
         with pytest.raises(bs.ConfigError, match="plan"):
-            bench.send(plan=place)
+            bench.send(plan_file=place)
     assert bench.server.ledger.connections == []
 
 
 def test_a_plan_is_compared_piece_by_piece_with_progress(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
     told: list[int] = []
-    bench.check(on_rows=told.append)
+    bench.check(watch=bs.Watch(on_rows=told.append))
     assert len(told) == 5
     assert told == sorted(told)
     before = len(told)
-    assert bench.send(on_rows=told.append).accepted == 228
+    assert bench.send(watch=bs.Watch(on_rows=told.append)).accepted == 228
     assert told[before:] == told[:before]
 
 

@@ -21,7 +21,8 @@ from bulk_sender.planning.plan import duplicate_keys
 from bulk_sender.planning.report import examine
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading import csv as reading_csv
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.mapping import resolve
 from tests.kit.reading import planned, rows_of, written
@@ -208,7 +209,7 @@ def test_a_cut_comes_after_the_exact_number_of_rows_and_changes_nothing_else(
     config = configured(limit, allow)
     with patch.object(reading_csv, "BLOCK_BYTES", block):
         whole = list(planned(paths, config, head_bytes=HEAD_BYTES))
-        pieces = list(planned(paths, config, head_bytes=HEAD_BYTES, cut_after=cut))
+        pieces = list(planned(paths, config, head_bytes=HEAD_BYTES, canary=cut))
     if not whole:
         assert not pieces
         return
@@ -231,7 +232,7 @@ def test_the_counts_of_a_check_add_up(
     paths = write(tmp_path_factory.getbasetemp(), *made)
     expected = account(made[0], limit, allow)
     config = configured(limit, allow)
-    source = Source.open(paths, config.input, Spool())
+    source = Input.open(paths, ReadSettings.of(config.input), Spool())
     with patch.object(reading_csv, "BLOCK_BYTES", block):
         pieces = list(planned(paths, config, head_bytes=HEAD_BYTES))
         report = examine(pieces, resolve(source.schema, config), config, lambda recipients: b"[" + recipients + b"]")

@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from backports import zstd
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
 from bulk_sender.reading import chunk, csv, ndjson
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from tests.kit.inputs import CSV, PEOPLE, chunks, put, read
 
@@ -103,8 +103,8 @@ def test_shift_jis_is_detected_from_kana_and_kanji(tmp_path: Path) -> None:
 
 def test_a_guessed_encoding_is_reported(tmp_path: Path) -> None:
     with Spool() as spool:
-        guessed = Source.open([put(tmp_path, "a.csv", CSV.encode("cp1252"))], InputConfig(), spool)
-        known = Source.open([put(tmp_path, "b.csv", CSV)], InputConfig(), spool)
+        guessed = Input.open([put(tmp_path, "a.csv", CSV.encode("cp1252"))], ReadSettings(), spool)
+        known = Input.open([put(tmp_path, "b.csv", CSV)], ReadSettings(), spool)
     assert "cp1252" in guessed.notes[0]
     assert not known.notes
 
@@ -189,7 +189,7 @@ def test_dates_numbers_and_leading_zeros_are_read_as_excel_shows_them(tmp_path: 
 def test_a_file_that_changes_while_it_is_read_is_named_in_the_error(tmp_path: Path) -> None:
     path = put(tmp_path, "people.csv", CSV)
     with Spool() as spool:
-        source = Source.open([path], InputConfig(), spool)
+        source = Input.open([path], ReadSettings(), spool)
         rows = source.read()
         next(rows)
         path.write_text(CSV + "99999,late\r\n")
@@ -204,7 +204,7 @@ def test_files_sent_together_need_the_same_columns(tmp_path: Path) -> None:
 
 def test_positions_stay_valid_when_a_spool_moves(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        source = Source.open([PEOPLE], InputConfig(), spool)
+        source = Input.open([PEOPLE], ReadSettings(), spool)
         first = next(source.read())
         moved = spool.settle(tmp_path / "input")
         assert moved is not None
@@ -217,7 +217,7 @@ def test_positions_stay_valid_when_a_spool_moves(tmp_path: Path) -> None:
 
 def test_a_spool_that_is_not_settled_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(InputError), Spool(tmp_path / "runs") as spool:
-        Source.open([PEOPLE, tmp_path / "missing.csv"], InputConfig(), spool)
+        Input.open([PEOPLE, tmp_path / "missing.csv"], ReadSettings(), spool)
     assert not (tmp_path / "runs").exists()
 
 
@@ -226,6 +226,6 @@ def test_the_same_frame_has_the_same_digest() -> None:
     for _ in range(2):
         with Spool() as spool:
             lazy = PEOPLE.lazy().filter(pl.col("name") == "Zoé")
-            [identity] = Source.open([lazy], InputConfig(), spool).identify()
+            [identity] = Input.open([lazy], ReadSettings(), spool).identify()
             digests.add(identity.sha256)
     assert len(digests) == 1

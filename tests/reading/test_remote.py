@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import InputError
-from bulk_sender.reading.source import Source
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from tests.kit.inputs import CSV, PEOPLE, put, read
 
@@ -54,10 +54,10 @@ def test_a_file_on_a_web_server_is_read_in_any_format(web: str, tmp_path: Path) 
 def test_a_signature_in_a_url_never_shows_in_a_name_or_an_error(web: str, tmp_path: Path) -> None:
     put(tmp_path, "people.csv", CSV)
     with Spool() as spool:
-        source = Source.open([f"{web}/people.csv?signature=s3cret"], InputConfig(), spool)
+        source = Input.open([f"{web}/people.csv?signature=s3cret"], ReadSettings(), spool)
         assert source.files[0].name == f"{web}/people.csv"
         with pytest.raises(InputError, match="answered 404") as caught:
-            Source.open([f"{web}/nowhere.csv?signature=s3cret"], InputConfig(), spool)
+            Input.open([f"{web}/nowhere.csv?signature=s3cret"], ReadSettings(), spool)
     assert "s3cret" not in str(caught.value) + caught.value.hint
 
 

@@ -11,13 +11,13 @@ import pytest
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.recipients.encode import encode
-from bulk_sender.recipients.mapping import Mapping, resolve
+from bulk_sender.recipients.mapping import RecipientMapping, resolve
 
 CAMPAIGN = {"braze": {"campaign_id": "c"}}
 CANVAS = {"braze": {"canvas_id": "c"}}
 
 
-def mapped(schema: dict[str, Any] | list[str], settings: dict[str, Any] | None = None) -> Mapping:
+def mapped(schema: dict[str, Any] | list[str], settings: dict[str, Any] | None = None) -> RecipientMapping:
     types = dict.fromkeys(schema, pl.String()) if isinstance(schema, list) else schema
     return resolve(pl.Schema(types), Config.parse(settings or {}, where="the test"))
 
@@ -348,7 +348,7 @@ def test_columns_that_cannot_be_sent_are_refused(schema: dict[str, Any] | list[s
         ({"trigger_properties": {"a": "a"}}, "no column identifies a recipient"),
         ({"external_user_id": "a", "attributes": {"x": "a", "x.y": "a"}}, "'x' and 'x.y' conflict"),
         ({"external_user_id": "a", "attributes": {".x": "a"}}, "'.x' has an empty part"),
-        ({"external_user_id": "a", "attributes": {"x": {"value": float("nan")}}}, "can't be sent as JSON"),
+        ({"external_user_id": "a", "attributes": {"x": {"value": float("nan")}}}, "cannot be sent as JSON"),
         ({"external_user_id": "a", "send_to_existing_only": {"value": "no"}}, "value must be true or false"),
         (
             {"email": "a", "prioritization": ["identified", "newest"]},

@@ -18,14 +18,14 @@ from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.attributes import Documented, OddValues, bare, checked
 from bulk_sender.recipients.encode import encode
-from bulk_sender.recipients.mapping import Mapping, resolve
+from bulk_sender.recipients.mapping import RecipientMapping, resolve
 from bulk_sender.recipients.vocabulary import COUNTRIES, LANGUAGES
 from bulk_sender.sandbox.attributes import attributes as sandbox_breaches
 
 TODAY = dt.date(2026, 3, 1)
 
 
-def mapped(frame: pl.DataFrame, *, profile_fields: str = "reject", **tables: Any) -> Mapping:
+def mapped(frame: pl.DataFrame, *, profile_fields: str = "reject", **tables: Any) -> RecipientMapping:
     given = {
         "braze": {"campaign_id": "c"},
         "recipient": {"external_user_id": "id"} | tables.pop("recipient", {}),

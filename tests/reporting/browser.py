@@ -9,7 +9,6 @@ import base64
 import json
 import os
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from tests.kit.tools import find_chromium
+
+CHROMIUM = find_chromium()
 _TIMEOUT_S = 60.0
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run --hide-scrollbars"
@@ -95,7 +96,7 @@ class Page:
 @contextmanager
 def chromium(profile: Path) -> Iterator[Page]:
     """A browser with an empty ``profile`` folder, and its one tab; ended, by its id, when the block ends."""
-    assert CHROMIUM is not None
+    assert CHROMIUM is not None, "Chromium is not installed"
     commands_in, commands = os.pipe()
     answers, answers_out = os.pipe()
 

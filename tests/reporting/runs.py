@@ -52,7 +52,7 @@ def rehearsed(folder: Path, rows: int, weather: str = "calm", rate: str = "1000/
     """Sent to the built-in sandbox."""
     source = customers(folder / "customers.csv", rows)
     config = {"delivery": {"rate": rate, "timeout": 5}}
-    summary = bs.send(source, config=config, run_id=weather, runs_dir=folder, sandbox=True, weather=weather)
+    summary = bs.send(source, config=config, run_id=weather, runs_dir=folder, sandbox=bs.Sandbox(weather=weather))
     return Run(folder / weather, summary)
 
 
@@ -92,7 +92,7 @@ def shouted(folder: Path, campaign: str, control: bs.Control | None = None) -> R
             run_id="shout",
             runs_dir=folder,
             environment={"BRAZE_API_KEY": KEY},
-            control=control,
+            watch=bs.Watch(control=control),
         )
     return Run(folder / "shout", summary)
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from bulk_sender.atomic import replacing, write_json
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError
-from bulk_sender.journal.sqlite.store import Journal
-from bulk_sender.reporting.files import Format, write_rejects, write_results
+from bulk_sender.journal.facts import Format
+from bulk_sender.journal.store import RunWriter
+from bulk_sender.reporting.files import write_rejects, write_results
 from bulk_sender.reporting.rows import RESULTS, results
 from tests.kit.accounts import LOST, Fate, answer, journal_of, taken
 from tests.kit.reading import planned, rows_of, written
@@ -29,7 +30,7 @@ FORMATS: tuple[Format, ...] = ("csv", "parquet", "ndjson")
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
+def journal(tmp_path: Path) -> Iterator[RunWriter]:
     """120 sound rows in three batches, a rejected and a duplicate one."""
     path = tmp_path / 'in"put,.csv'
     rows = [[f"u{number},é", str(number)] for number in range(120)]
@@ -38,8 +39,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield opened
 
 
-def folder_of(journal: Journal) -> Path:
-    return journal.folder
+def folder_of(journal: RunWriter) -> Path:
+    return journal.run.folder
 
 
 # ----- results
@@ -60,7 +61,7 @@ def read_back(path: Path, kind: Format) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_results_have_one_line_a_row_in_the_order_of_the_input(journal: Journal, kind: Format) -> None:
+def test_results_have_one_line_a_row_in_the_order_of_the_input(journal: RunWriter, kind: Format) -> None:
     path = folder_of(journal) / f"results.{kind}"
     write_results(journal, path, kind)
     found = read_back(path, kind)
@@ -77,7 +78,7 @@ def test_results_have_one_line_a_row_in_the_order_of_the_input(journal: Journal,
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_results_can_be_those_of_some_statuses(journal: Journal, kind: Format) -> None:
+def test_results_can_be_those_of_some_statuses(journal: RunWriter, kind: Format) -> None:
     path = folder_of(journal) / f"some.{kind}"
     write_results(journal, path, kind, {"failed", "rejected"})
     assert [line["row"] for line in read_back(path, kind)] == [*range(51, 101), 121]
@@ -97,7 +98,7 @@ def test_results_of_an_empty_run_have_columns_and_no_line(tmp_path: Path, kind: 
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_writing_twice_gives_the_same_bytes(journal: Journal, kind: Format) -> None:
+def test_writing_twice_gives_the_same_bytes(journal: RunWriter, kind: Format) -> None:
     path = folder_of(journal) / f"results.{kind}"
     contents = []
     for _ in range(2):
@@ -110,7 +111,7 @@ def test_writing_twice_gives_the_same_bytes(journal: Journal, kind: Format) -> N
 # ----- who may read them
 
 
-def write_all(journal: Journal, folder: Path) -> list[Path]:
+def write_all(journal: RunWriter, folder: Path) -> list[Path]:
     for kind in FORMATS:
         write_results(journal, folder / f"results.{kind}", kind)
     write_rejects(journal, folder / "rejected.csv")
@@ -118,7 +119,7 @@ def write_all(journal: Journal, folder: Path) -> list[Path]:
     return [*(folder / f"results.{kind}" for kind in FORMATS), folder / "rejected.csv", folder / "summary.json"]
 
 
-def test_files_are_private_whatever_the_umask_and_whatever_was_there(journal: Journal, tmp_path: Path) -> None:
+def test_files_are_private_whatever_the_umask_and_whatever_was_there(journal: RunWriter, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         open_to_all = tmp_path / "results.csv"
@@ -153,7 +154,7 @@ def test_a_file_in_another_encoding_is_private_too(tmp_path: Path) -> None:
     assert (tmp_path / "rejected.csv").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_link_at_a_files_place_is_replaced_not_followed(journal: Journal, tmp_path: Path) -> None:
+def test_a_link_at_a_files_place_is_replaced_not_followed(journal: RunWriter, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
     names = [
@@ -182,7 +183,7 @@ def test_what_fails_on_its_way_leaves_the_old_file_and_nothing_else(tmp_path: Pa
     assert [entry.name for entry in tmp_path.iterdir()] == ["summary.json"]
 
 
-def test_a_place_that_can_not_be_written_is_named_with_what_to_do(journal: Journal, tmp_path: Path) -> None:
+def test_a_place_that_can_not_be_written_is_named_with_what_to_do(journal: RunWriter, tmp_path: Path) -> None:
     (tmp_path / "results.csv").mkdir()
     for path in (tmp_path / "results.csv", tmp_path / "no" / "results.csv"):
         with pytest.raises(BulkSenderError, match=r"results\.csv cannot be written") as refused:

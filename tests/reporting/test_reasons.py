@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 
 import bulk_sender as bs
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.answers import AttemptRef
 from bulk_sender.reporting.reasons import MOST_REASONS, Reasons, refusals, rejections
-from tests.kit.journals import Sent, written
+from tests.kit.journals import Sent, read, written
 from tests.reporting.runs import Run
 
 
@@ -18,7 +18,7 @@ def rows(reasons: Reasons) -> int:
 
 
 def test_the_reasons_add_up_to_the_counts(any_run: Run) -> None:
-    with Journal.look(any_run.folder) as journal:
+    with read(any_run.folder) as journal:
         assert rows(rejections(journal)) == any_run.summary.rejected
         assert rows(refusals(journal)) == any_run.summary.failed + any_run.summary.unknown
 
@@ -32,7 +32,7 @@ def test_rejections_are_told_by_code_and_column_with_the_first_rows(tmp_path: Pa
     lines[6] += "many"
     source.write_text("\n".join(lines) + "\n")
     bs.send(source, run_id="run", runs_dir=tmp_path, sandbox=True)
-    with Journal.look(tmp_path / "run") as journal:
+    with read(tmp_path / "run") as journal:
         told = [(reason.code, reason.what, reason.rows) for reason in rejections(journal).shown]
         examples = {reason.what: reason.examples for reason in rejections(journal).shown}
     assert told == [
@@ -50,7 +50,7 @@ def test_an_identifier_that_a_reason_quotes_is_masked_there_too(tmp_path: Path) 
     source = tmp_path / "mails.csv"
     source.write_text("email,prioritization\nmaria.lopez,identified|most_recently_updated\n")
     bs.send(source, run_id="run", runs_dir=tmp_path, sandbox=True)
-    with Journal.look(tmp_path / "run") as journal:
+    with read(tmp_path / "run") as journal:
         [reason] = rejections(journal).shown
     assert reason.code == "invalid_email"
     assert [example.error for example in reason.examples] == ["'ma…' is not a valid e-mail address"]
@@ -59,12 +59,12 @@ def test_an_identifier_that_a_reason_quotes_is_masked_there_too(tmp_path: Path) 
 def test_the_same_reasons_are_in_the_results_file(lost: Run) -> None:
     results = pl.read_csv(lost.folder / "results.csv", infer_schema=False)
     unknown = results.filter(status="unknown").group_by("error").len().sort("error").rows()
-    with Journal.look(lost.folder) as journal:
+    with read(lost.folder) as journal:
         assert sorted((reason.what, reason.rows) for reason in refusals(journal).shown) == unknown
 
 
 def test_a_refused_row_is_named_by_its_number_alone(hostile: Run) -> None:
-    with Journal.look(hostile.folder) as journal:
+    with read(hostile.folder) as journal:
         told = {reason.status: reason for reason in refusals(journal).shown}
     assert (told["failed"].rows, told["failed"].requests, told["failed"].http_status) == (1, 1, 400)
     [example] = told["failed"].examples
@@ -86,12 +86,12 @@ def test_the_most_frequent_reasons_are_shown_and_the_others_counted(tmp_path: Pa
 
 def test_a_reason_that_was_decided_upon_says_so(tmp_path: Path) -> None:
     with written(tmp_path / "run", [Sent(0, "unknown", message="no answer")]) as journal:
-        journal.decide([(1, 1)], "failed", "seen in Braze")
+        journal.decide([AttemptRef(1, 1)], "failed", "seen in Braze")
         [reason] = refusals(journal).shown
     assert (reason.status, reason.what) == ("failed", "no answer; decided: failed")
 
 
 def test_rows_that_are_to_be_sent_again_are_no_failures_any_more(tmp_path: Path) -> None:
     with written(tmp_path / "run", [Sent(0, "refused", message="no")]) as journal:
-        journal.decide([(1, 1)], "resend", "mended")
+        journal.decide([AttemptRef(1, 1)], "resend", "mended")
         assert refusals(journal).shown == ()

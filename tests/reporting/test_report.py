@@ -13,10 +13,10 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.errors import RunNotFoundError
 from bulk_sender.journal.records import Status
-from bulk_sender.journal.sqlite.store import Journal
 from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.page import gather, render, write_report
 from tests.kit.journals import Sent, written
+from tests.kit.journals import read as journal_read
 from tests.reporting.markup import Element, read
 from tests.reporting.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, KEY, Run, shouted
 
@@ -172,10 +172,10 @@ def test_without_the_extra_the_report_has_tables_and_says_how_to_get_charts(
     throttled: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with Journal.look(throttled.folder) as journal:
+    with journal_read(throttled.folder) as journal:
         page = read(render(gather(journal, throttled.summary)))
     assert page.all("figure") == []
-    assert "pip install 'bulk-sender[report]'" in with_id(page, "no-charts").words()
+    assert "pip install vl-convert-python" in with_id(page, "no-charts").words()
     assert len(page.all("details")[0].all("tr")) > 6
 
 
@@ -189,7 +189,7 @@ def test_a_drawing_that_fails_costs_the_charts_and_nothing_else(
         raise Panic
 
     monkeypatch.setattr("vl_convert.vegalite_to_svg", fail)
-    with Journal.look(throttled.folder) as journal:
+    with journal_read(throttled.folder) as journal:
         page = read(render(gather(journal, throttled.summary)))
     assert "could not be drawn (Panic)" in with_id(page, "no-charts").words()
 
@@ -198,7 +198,7 @@ def test_the_report_is_written_again_as_the_journal_stands_now(tmp_path: Path) -
     source = tmp_path / "people.csv"
     source.write_text("external_user_id\n" + "\n".join(f"customer-{row:06d}" for row in range(4000)))
     options = {"config": {"delivery": {"rate": "1000/second"}}, "run_id": "run", "runs_dir": tmp_path}
-    bs.send(source, **options, sandbox=True, weather="lost-answers")
+    bs.send(source, **options, sandbox=bs.Sandbox(weather="lost-answers"))
     path = tmp_path / "run" / "report.html"
     before = path.read_text()
     path.unlink()
@@ -221,7 +221,7 @@ def test_a_stopped_run_says_why_and_how_to_go_on(tmp_path: Path) -> None:
     source.write_text("external_user_id\n" + "\n".join(f"customer-{row}" for row in range(500)))
     control = bs.Control()
     control.stop("it is late <now>")
-    bs.send(source, run_id="run", runs_dir=tmp_path, sandbox=True, control=control)
+    bs.send(source, run_id="run", runs_dir=tmp_path, sandbox=True, watch=bs.Watch(control=control))
     page = read((tmp_path / "run" / "report.html").read_text())
     assert "it is late <now>" in with_id(page, "reason").words()
     assert f"bulk-sender resume run --runs-dir {tmp_path}" in page.words()
@@ -265,7 +265,7 @@ def test_a_report_that_can_not_be_written_leaves_the_earlier_one(calm: Run, monk
     before = calm.page
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with (
-        Journal.look(calm.folder) as journal,
+        journal_read(calm.folder) as journal,
         pytest.raises(bs.BulkSenderError, match=r"report\.html cannot be written"),
     ):
         write_report(journal, calm.summary, calm.folder / "report.html")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import tools
 from tests.reporting.browser import CHROMIUM, Page, chromium
 from tests.reporting.markup import read
 from tests.reporting.runs import Run
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None and not tools.required(), reason="Chromium is not installed")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_sender.journal.chunks import chunk_ids
-from bulk_sender.journal.sqlite.store import Journal
-from bulk_sender.reporting.rows import RESULTS, counts, explain, results
+from bulk_sender.journal.answers import Counts
+from bulk_sender.journal.store import RunReader
+from bulk_sender.reporting.rows import RESULTS, explain, results
 from bulk_sender.reporting.summary import Summary
 from tests.kit.accounts import LOST, UNAVAILABLE, Fate, answer, journal_of, taken
 
@@ -42,7 +43,7 @@ def people(path: Path, count: int) -> Path:
     return path
 
 
-def lines(journal: Journal) -> list[dict[str, Any]]:
+def lines(journal: RunReader) -> list[dict[str, Any]]:
     with journal:
         frame = pl.concat(results(journal))
     assert frame.columns == COLUMNS
@@ -50,7 +51,7 @@ def lines(journal: Journal) -> list[dict[str, Any]]:
     return frame.to_dicts()
 
 
-def one(journal: Journal) -> dict[str, Any]:
+def one(journal: RunReader) -> dict[str, Any]:
     [line] = lines(journal)
     return line
 
@@ -209,9 +210,9 @@ def test_a_rejected_cell_is_no_formula_when_a_reason_begins_with_it(path: Path) 
 def test_a_run_without_rows_has_no_lines(path: Path) -> None:
     path.write_text("external_user_id\n")
     with journal_of(path.parent / "run", path) as journal:
-        assert chunk_ids(journal) == []
+        assert journal.chunk_ids() == []
         assert list(results(journal)) == []
-        assert counts(journal) == dict.fromkeys(("rows", *STATUSES), 0)
+        assert journal.counts() == Counts()
 
 
 # ----- the story of one row
@@ -255,7 +256,7 @@ def test_every_row_has_one_line_and_the_six_counts_add_up(
     people_met = {cell for cell in cells if cell not in ("", "bad")}
     fates = fates[: -(-len(people_met) // 50)]
     journal = journal_of(folder / "run", path, fates)
-    counted = counts(journal)
+    counted = asdict(journal.counts())
     found = lines(journal)
     assert [line["row"] for line in found] == list(range(1, len(cells) + 1))
     by_status = Counter(line["status"] for line in found)

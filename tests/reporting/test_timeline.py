@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk_sender.config.model import Config
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.store import RunReader
 from bulk_sender.reporting.report.timeline import MOST_BUCKETS, Timeline, bucket_width, edges, timeline
-from tests.kit.journals import Sent, written
+from tests.kit.journals import Sent, read, written
 from tests.reporting.runs import Run
 
 
-def of(journal: Journal) -> Timeline:
-    return timeline(journal, Config.model_validate_json(journal.fact("config")).delivery)
+def of(journal: RunReader) -> Timeline:
+    return timeline(journal, journal.facts().revived().delivery)
 
 
 @given(st.floats(0.001, 1e8), st.integers(1, 10**9))
@@ -37,7 +36,7 @@ def test_buckets_cover_a_span_without_gap_and_none_is_a_sliver(width_s: float, t
 
 
 def test_every_request_of_a_run_is_in_exactly_one_bucket(any_run: Run) -> None:
-    with Journal.look(any_run.folder) as journal:
+    with read(any_run.folder) as journal:
         found = of(journal)
     assert sum(bucket.sent for bucket in found.buckets) == any_run.summary.requests
     assert found.answers.total() == any_run.summary.requests

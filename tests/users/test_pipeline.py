@@ -58,7 +58,7 @@ asyncio.run(main())
 """
 
 
-def test_a_try_that_is_killed_and_one_that_is_cancelled_leave_nobody_twice_and_nobody_out(
+def test_a_killed_and_a_cancelled_attempt_send_to_everybody_exactly_once(
     machine: Machine, tmp_path: Path, braze: RunningSandbox
 ) -> None:
     (tmp_path / "step.py").write_text(PROGRAM)

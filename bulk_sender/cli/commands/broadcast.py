@@ -1,4 +1,4 @@
-"""``broadcast``: one request to a whole segment or audience. Guarded more than anything else here."""
+"""``broadcast``: one request to a whole segment or audience."""
 
 from __future__ import annotations
 
@@ -10,70 +10,67 @@ import typer
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import RUNS_DIR, AsJson, CampaignId, CanvasId, ConfigFile, Endpoint, Quiet, RunsDir, Yes
-from bulk_sender.cli.options import overrides as overrides_of
+from bulk_sender.cli.options import settings as settings_of
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from bulk_sender.delivery.broadcast import BroadcastPreview
+    from bulk_sender.run.preview import BroadcastPreview
 
 
 def broadcast(
     confirm: Annotated[
         str | None,
-        typer.Option("--confirm", metavar="CAMPAIGN_ID", help="The campaign's (or Canvas') id once more. Demanded."),
+        typer.Option("--confirm", metavar="CAMPAIGN_ID", help="Repeat the id of the campaign or Canvas. Required."),
     ] = None,
     config: ConfigFile = None,
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
     endpoint: Endpoint = None,
     run_id: Annotated[
-        str | None, typer.Option("--run-id", metavar="ID", help="The run's name.", autocompletion=completion.runs)
+        str | None, typer.Option("--run-id", metavar="ID", help="Name of the run.", autocompletion=completion.runs)
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="To the embedded sandbox; no key needed.")] = False,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Use the built-in simulated Braze; needs no key.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Send one request to the campaign's whole segment, or to those in it who match the audience. No recipients.
+    """Send one request to the campaign's whole segment, or to those in it who match the audience.
 
-    Shows the audience, demands --confirm with the campaign's id, and asks unless --yes.
+    Shows the audience, requires --confirm with the campaign's id, and asks for confirmation unless --yes.
     """
     from bulk_sender.cli.console.questions import must_be_able_to_ask
 
     terminal.set_up(quiet=quiet)
     must_be_able_to_ask(yes, "broadcast")
-    settings = overrides_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
+    plain = settings_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
 
     import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    watch = Watch(yes=yes)
-    handles = watch.handles()
+    session = Session(yes=yes)
 
     def agree(about: BroadcastPreview) -> bool:
         terminal.say(_shown(about, sandbox, terminal.width), always=not yes)
         if not about.known_host and not sandbox:
-            terminal.warn(f"{about.endpoint} is not among the known Braze instances: is it spelt right?")
+            terminal.warn(f"{about.endpoint} is not a known Braze instance. Check the spelling.")
         terminal.say([""], always=not yes)
-        return yes or watch.ask("Send it?")
+        return yes or session.ask("Send it?")
 
-    code = watch.deliver(
+    code = session.deliver(
         lambda: bs.broadcast_async(
             config,
             confirm_campaign=confirm,
-            overrides=settings,
-            run_id=run_id,
-            runs_dir=runs_dir,
+            confirm=agree,
+            run=bs.RunName(id=run_id, folder=runs_dir),
+            watch=session.watch(),
             sandbox=sandbox,
             environment=take_environment(),
-            confirm=agree,
-            control=handles["control"],
-            on_progress=handles["on_progress"],
+            **plain,
         ),
-        nothing="has come to its outcome before: nothing was sent now.",
+        nothing="had its outcome before. Nothing was sent now.",
         as_json=as_json,
     )
     raise typer.Exit(code)
@@ -84,7 +81,7 @@ def _shown(about: BroadcastPreview, sandbox: bool, width: int | None) -> list[Te
 
     from bulk_sender.cli.render.layout import labelled
 
-    place = "a sandbox on this machine: nothing leaves it" if sandbox else about.endpoint
+    place = "the built-in sandbox: nothing leaves this computer" if sandbox else about.endpoint
     lines = [Text("About to broadcast", "bold"), *labelled(about.kind, about.target, width, style="bold")]
     lines += [*labelled("to", place, width, style="bold"), *labelled("reaches", about.reach, width, style="bold")]
     if about.audience is not None:

@@ -1,4 +1,4 @@
-"""`bulk-sender check`."""
+"""``check``: a dry run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bulk_sender.cli.options import (
     MaxRecipients,
     Quiet,
     Rate,
-    overrides,
+    settings,
 )
 
 
@@ -37,37 +37,38 @@ def check(
     ] = None,
     plan: Annotated[
         Path | None,
-        typer.Option("--plan", metavar="FILE", help="Write what a send --plan has to keep to.", show_default=False),
+        typer.Option(
+            "--plan", metavar="FILE", help="Save a plan that send --plan must match exactly.", show_default=False
+        ),
     ] = None,
     rate: Rate = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Everything up to the first request, without a network: counts, reasons, a sample request, the time needed.
+    """Dry run: what would be sent, what would not and why. Uses no network.
 
-    Needs no key, endpoint or campaign; to write a --plan all but the key. Exits with 0 when every row could go, 1 when
-    some would be rejected.
+    Needs no key, endpoint or campaign. A --plan needs endpoint and campaign. Exits with 0 if every row could be sent,
+    1 if some would be rejected.
     """
     terminal.set_up(quiet=quiet)
-    settings = overrides(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
+    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
 
     import bulk_sender as bs
     from bulk_sender.cli.console.narrator import Narrator
-    from bulk_sender.cli.console.progress import report_for
+    from bulk_sender.cli.console.progress import view_for
     from bulk_sender.cli.render import inspection as reports
     from bulk_sender.cli.render import preview as messages
     from bulk_sender.errors import GuardrailError
     from bulk_sender.planning.report import too_many
 
-    with Narrator(report_for(terminal)) as narrator:
+    with Narrator(view_for(terminal)) as narrator:
         report = bs.check(
             inputs,
-            config=config,
-            overrides=settings,
-            on_rows=narrator.reading,
-            hold_after=canary,
-            plan=plan,
-            max_recipients=max_recipients,
+            config,
+            write_plan=plan,
+            guards=bs.Guards(max_recipients=max_recipients, canary=canary),
+            watch=bs.Watch(on_rows=narrator.reading),
+            **plain,
         )
     if as_json:
         terminal.json(report.to_dict())

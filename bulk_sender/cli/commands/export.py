@@ -1,4 +1,4 @@
-"""``export``: the results once more, from the journal."""
+"""``export``: write the results again from the journal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bulk_sender.cli.options import FORMATS, RUNS_DIR, Quiet, Run, RunsDir, one_
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
 
 if TYPE_CHECKING:
-    from bulk_sender.journal.sqlite.store import Journal
+    from bulk_sender.journal.store import RunReader, RunRef
 
 STATUSES = ("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
 
@@ -27,7 +27,7 @@ def export(
         typer.Option(
             "--format",
             metavar="csv|parquet|ndjson",
-            help="By the output's name, or as the run had it.",
+            help="Format. Default: from the output's name, else the run's format.",
             autocompletion=completion.among(FORMATS),
         ),
     ] = None,
@@ -36,13 +36,15 @@ def export(
         typer.Option(
             "--status",
             metavar="STATUS",
-            help="Only rows of this status; several are joined by commas.",
+            help="Only rows with this status; separate several with commas.",
             autocompletion=completion.among(STATUSES, separator=","),
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to; - for standard output.", show_default=False),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File to write; - for standard output.", show_default=False
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     runs_dir: RunsDir = RUNS_DIR,
@@ -50,7 +52,7 @@ def export(
 ) -> None:
     """Write the results again from the journal.
 
-    Without --output and --status, the files in the run's own folder are made again. With --status alone, the rows go to
+    Without --output and --status, the files in the run's folder are written again. With --status alone, the rows go to
     standard output.
     """
     terminal.set_up(quiet=quiet)
@@ -58,14 +60,15 @@ def export(
         one_of(format_, FORMATS, "--format")
     statuses = {one_of(name.strip(), STATUSES, "--status") for part in status or () for name in part.split(",")}
 
-    from bulk_sender.journal.sqlite.store import Journal
+    from bulk_sender import journal as journals
+    from bulk_sender.journal.store import RunRef
     from bulk_sender.run.folder import run_folder
 
-    folder = run_folder(runs_dir, run)
+    ref = RunRef.at(run_folder(runs_dir, run))
     if output is None and not statuses:
-        _again(folder, format_)
+        _again(ref, format_)
         return
-    with Journal.look(folder) as journal:
+    with journals.read(ref) as journal:
         if output is None or str(output) == "-":
             _to_standard_output(journal, format_ or _usual(journal, plain=True), statuses or None)
         else:
@@ -73,22 +76,22 @@ def export(
             _to_file(journal, output, kind, statuses or None, force=force)
 
 
-def _again(folder: Path, kind: str | None) -> None:
-    """The run's own files. Needs the run to itself, since a process that sends writes them, too."""
+def _again(run: RunRef, kind: str | None) -> None:
+    """Write the run's own files. Needs exclusive access: a process that sends writes them, too."""
+    from bulk_sender import journal as journals
     from bulk_sender.cli.render.layout import shown, wrapped
-    from bulk_sender.journal.sqlite.store import Journal
     from bulk_sender.reporting.account import write_files
     from bulk_sender.run.standing import last_state
 
-    with Journal.hold(folder) as journal:
+    with journals.open(run) as journal:
         summary = write_files(journal, kind or _usual(journal), *last_state(journal))  # type: ignore[arg-type]
     names = ", ".join(shown(summary.files[name]) for name in ("results", "rejected", "summary", "report"))
     terminal.say(wrapped(names, terminal.width, indent="  ", first="written: "))
 
 
-def _usual(journal: Journal, *, plain: bool = False) -> str:
-    """The format the run was started with; for a pipe, one that can be read line by line."""
-    kind = str(journal.fact("format"))
+def _usual(journal: RunReader, *, plain: bool = False) -> str:
+    """Return the format the run was started with; for a pipe, one that can be read line by line."""
+    kind = str(journal.facts().format)
     return "csv" if plain and kind == "parquet" else kind
 
 
@@ -96,13 +99,13 @@ def _by_name(output: Path) -> str | None:
     return {".csv": "csv", ".parquet": "parquet", ".ndjson": "ndjson", ".jsonl": "ndjson"}.get(output.suffix.lower())
 
 
-def _to_standard_output(journal: Journal, kind: str, statuses: set[str] | None) -> None:
+def _to_standard_output(journal: RunReader, kind: str, statuses: set[str] | None) -> None:
     import polars as pl
 
     from bulk_sender.reporting.rows import RESULTS, results
 
     if kind == "parquet":
-        raise ConfigError("Parquet is written from its end: it can't go to standard output", hint="give --output FILE")
+        raise ConfigError("Parquet cannot go to standard output: it needs a file", hint="give --output FILE")
     if kind == "csv":
         terminal.data_bytes(pl.DataFrame(schema=RESULTS).write_csv().encode())
     for frame in results(journal):
@@ -112,7 +115,7 @@ def _to_standard_output(journal: Journal, kind: str, statuses: set[str] | None) 
             return
 
 
-def _to_file(journal: Journal, output: Path, kind: str, statuses: set[str] | None, *, force: bool) -> None:
+def _to_file(journal: RunReader, output: Path, kind: str, statuses: set[str] | None, *, force: bool) -> None:
     from bulk_sender.cli.render.layout import shown
     from bulk_sender.reporting.files import write_results
 
@@ -127,20 +130,19 @@ def _to_file(journal: Journal, output: Path, kind: str, statuses: set[str] | Non
     terminal.say([f"written: {shown(output)}"])
 
 
-def _refuse_precious(journal: Journal, output: Path) -> None:
-    """Not even --force replaces an input of the run, or what its account rests on."""
-    precious = [Path(path) for path in journal.fact("paths") or ()]
-    precious += [
-        journal.folder / name
-        for name in ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "journal.mark", "lock")
-    ]
-    for path in precious:
+def _refuse_precious(journal: RunReader, output: Path) -> None:
+    """Refuse to replace an input of the run or its journal, even with --force."""
+    from bulk_sender import journal as journals
+
+    for path in [*map(Path, journal.facts().paths), *journals.files(journal.run)]:
         if path.exists() and output.exists() and output.samefile(path):
-            raise GuardrailError(f"{output} is the run's own {path.name}: it is never replaced", hint="choose another")
+            raise GuardrailError(
+                f"{output} is the run's own {path.name}, which is never replaced", hint="choose another file"
+            )
 
 
 def _reserve(output: Path, *, force: bool) -> bool:
-    """Make sure that nothing is replaced by mistake. True when the file was made here. Raises BulkSenderError."""
+    """Refuse to replace a file by mistake. Return True if the file is new. Raises BulkSenderError."""
     try:
         flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
         os.close(os.open(output, flags, 0o600))
@@ -149,11 +151,11 @@ def _reserve(output: Path, *, force: bool) -> bool:
         mode = output.lstat().st_mode
         if not stat.S_ISREG(mode):
             what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
-            raise GuardrailError(f"{output} is {what}: it is not written to", hint="name the file itself") from None
+            raise GuardrailError(f"{output} is {what}, which is not written to", hint="name the file itself") from None
         if not force:
             raise GuardrailError(
                 f"{output} exists", hint="choose another name, or give --force to replace it"
             ) from None
         return False
     except OSError as error:
-        raise BulkSenderError(f"{output} can't be written: {error.strerror}", hint="choose another place") from None
+        raise BulkSenderError(f"{output} cannot be written: {error.strerror}", hint="choose another place") from None

@@ -21,15 +21,15 @@ def init(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where to write it; - for standard output.",
+            help="File to write; - for standard output.",
             show_default="INPUT.toml",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the columns, guess the mapping and the types, and write a commented configuration.
+    """Guess the mapping and the types from the columns, and write a commented configuration.
 
-    The file is never overwritten. check accepts it as it is; read it before you send with it.
+    An existing file is never overwritten. Read the file before you send with it.
     """
     from bulk_sender.cli.render.layout import command, shown
     from bulk_sender.guessing.draft import draft, write
@@ -42,11 +42,11 @@ def init(
     write(path, text)
     if as_json:
         terminal.json({"configuration": str(path)})
-    terminal.say([f"Wrote {shown(path)}: read it, then see what it would send", ""])
+    terminal.say([f"Wrote {shown(path)}. Read it, then see what it would send:", ""])
     terminal.say(["  " + command("check", *inputs, "--config", path)])
 
 
 def _beside(first: str) -> Path:
-    """``customers.csv.gz`` → ``customers.toml`` in the working directory."""
+    """Return ``customers.toml`` in the working directory for ``customers.csv.gz``."""
     name = Path(first).name.split(".")[0]
     return Path(f"{name if name not in ('', '-') else 'recipients'}.toml")

@@ -1,4 +1,4 @@
-"""``runs``, ``status``, ``explain`` and ``report``: looking at runs, also while they are under way."""
+"""``runs``, ``status``, ``explain`` and ``report``: inspect runs, also while they are in progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOOKS_SHARE = 5
 
 
 def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
-    """List the runs, the latest last."""
+    """List the runs, latest last."""
     import bulk_sender as bs
     from bulk_sender.cli.render import inspection as reports
 
@@ -28,11 +28,11 @@ def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     elif found:
         terminal.show(reports.runs(found, terminal.out_width))
     else:
-        terminal.say([f"there is no run in {runs_dir}"])
+        terminal.say([f"There is no run in {runs_dir}."])
 
 
 def status(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
-    """Show how a run stands. On a terminal, one that is under way is followed to its end."""
+    """Show the state of a run. On a terminal, follow a run in progress to its end."""
     import bulk_sender as bs
     from bulk_sender.cli.render import summary as summaries
     from bulk_sender.reporting.origin import Origin
@@ -47,7 +47,7 @@ def status(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> N
 
 
 def report(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
-    """Write the HTML report again, from the journal as it stands, and say where it is."""
+    """Write the HTML report again from the journal, and print its path."""
     import bulk_sender as bs
 
     path = bs.report(run, runs_dir=runs_dir)
@@ -58,7 +58,7 @@ def report(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> N
 
 
 def _follow(run: str, runs_dir: RunsDir, found: Summary) -> Summary:
-    """Look again and again until the run ends. On a large journal a look takes time: then they are rarer."""
+    """Poll until the run ends, less often where reading a large journal takes long."""
     import time
 
     import bulk_sender as bs
@@ -66,7 +66,7 @@ def _follow(run: str, runs_dir: RunsDir, found: Summary) -> Summary:
     from bulk_sender.cli.render import summary as summaries
 
     painter = Painter(terminal.out)
-    with suppress(KeyboardInterrupt):  # enough seen
+    with suppress(KeyboardInterrupt):  # the operator has seen enough
         while found.state == "running":
             painter.paint(summaries.summary(found, terminal.out.width))
             began = time.monotonic()
@@ -78,11 +78,11 @@ def _follow(run: str, runs_dir: RunsDir, found: Summary) -> Summary:
 
 def explain(
     run: Run,
-    row: Annotated[int, typer.Argument(metavar="ROW", min=1, help="The row's number in the results.")],
+    row: Annotated[int, typer.Argument(metavar="ROW", min=1, help="Row number in the results.")],
     runs_dir: RunsDir = RUNS_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Tell one row's whole story: its recipient, its batch, and every attempt with its evidence and answer."""
+    """Show everything known about one row: its recipient, its batch, and every attempt with its answer."""
     import bulk_sender as bs
     from bulk_sender.cli.render import inspection as reports
 

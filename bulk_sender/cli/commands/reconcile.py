@@ -1,4 +1,4 @@
-"""``reconcile``: ask Braze about the rows in doubt, and show what it says."""
+"""``reconcile``: ask Braze about the unknown rows, and show what it answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import RUNS_DIR, AsJson, Endpoint, Quiet, Run, RunsDir, Yes
-from bulk_sender.cli.options import overrides as overrides_of
+from bulk_sender.cli.options import settings as settings_of
 
 if TYPE_CHECKING:
     from bulk_sender.operations.reconcile import Reconciliation
@@ -18,21 +18,23 @@ _SHOWN = 20
 
 def reconcile(
     run: Run,
-    apply: Annotated[bool, typer.Option("--apply", help="Record as accepted what is proved.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Record rows with proof as accepted.")] = False,
     settle: Annotated[
-        float, typer.Option("--settle", metavar="SECONDS", min=0, help="Don't ask about attempts younger than this.")
+        float, typer.Option("--settle", metavar="SECONDS", min=0, help="Skip attempts younger than this.")
     ] = 600.0,
-    rate: Annotated[str, typer.Option("--rate", metavar="N/UNIT", help="Questions asked.")] = "250/minute",
+    rate: Annotated[
+        str, typer.Option("--rate", metavar="N/UNIT", help="Lookups per second, minute, hour or day.")
+    ] = "250/minute",
     endpoint: Endpoint = None,
     runs_dir: RunsDir = RUNS_DIR,
     yes: Yes = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Ask Braze about a run's unknown rows only, and show the evidence.
+    """Ask Braze about a run's unknown rows, and show the evidence.
 
-    With --apply, batches that are proved to have been taken become accepted; the absence of evidence is never a
-    verdict. The key needs the permission users.export.ids.
+    With --apply, batches that Braze is proved to have accepted become accepted. Not found in Braze is never recorded as
+    failed. The key needs the permission users.export.ids.
     """
     from bulk_sender.cli.console.questions import Question, must_be_able_to_ask
     from bulk_sender.errors import GuardrailError
@@ -40,7 +42,7 @@ def reconcile(
     terminal.set_up(quiet=quiet)
     if apply:
         must_be_able_to_ask(yes, "reconcile --apply")
-        if not yes and not Question().ask(f"Record as accepted whatever Braze proves of run {run}?"):
+        if not yes and not Question().ask(f"Record as accepted what Braze proves about run {run}?"):
             raise GuardrailError("not confirmed: nothing was asked or recorded")
 
     import bulk_sender as bs
@@ -51,7 +53,7 @@ def reconcile(
         apply=apply,
         settle_s=settle,
         rate=rate,
-        overrides=overrides_of(endpoint=endpoint),
+        endpoint=settings_of(endpoint=endpoint).get("endpoint"),
         environment=take_environment(),
         runs_dir=runs_dir,
     )
@@ -63,12 +65,12 @@ def reconcile(
 
 
 def _lines(found: Reconciliation) -> list[str]:
-    lines = [f"Run {found.run_id}: {len(found.rows)} unknown rows, {found.requests} questions", ""]
+    lines = [f"Run {found.run_id}: {len(found.rows)} unknown rows, {found.requests} lookups", ""]
     lines += [f"  {count:>7,}  {kind}" for kind, count in found.counts.items() if count]
     for batch in [batch for batch in found.batches if batch.proved][:_SHOWN]:
         lines.append(f"  batch {batch.batch}: {batch.evidence}")
     if found.stopped:
-        lines += ["", f"Asking ended early: {found.stopped}"]
+        lines += ["", f"The lookups ended early: {found.stopped}"]
     verb = "are accepted now" if found.applied else "would become accepted with --apply"
     lines += ["", f"{found.proved_rows} rows {verb}; {found.left_unknown} stay unknown"]
     return lines

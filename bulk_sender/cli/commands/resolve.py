@@ -1,4 +1,4 @@
-"""`bulk-sender resolve`."""
+"""``resolve``: record a decision about unknown rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import RUNS_DIR, AsJson, Quiet, Run, RunsDir, Why, Yes, one_of
 
 if TYPE_CHECKING:
-    from bulk_sender.reporting.doubts import Doubt
+    from bulk_sender.journal.answers import Doubt
 
 VERDICTS = ("accepted", "failed")
 
@@ -23,7 +23,7 @@ def resolve(
         typer.Option(
             "--as",
             metavar="accepted|failed",
-            help="What the unknown rows are from now on.",
+            help="New status of the unknown rows.",
             autocompletion=completion.among(VERDICTS),
         ),
     ],
@@ -33,9 +33,9 @@ def resolve(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Record your verdict on a run's unknown rows, without sending anything.
+    """Record your decision about a run's unknown rows, without sending anything.
 
-    Exits as the run stands then: 0, 1 when rows were rejected, failed or unknown, 3 when there is more to send.
+    Exits with 0, with 1 if rows were rejected, failed or unknown, or with 3 if there is more to send.
     """
     from bulk_sender.cli.console.questions import Question, must_be_able_to_ask
 
@@ -52,13 +52,13 @@ def resolve(
 
     def confirm(evidence: tuple[Doubt, ...]) -> bool:
         rows = sum(doubt.rows for doubt in evidence)
-        terminal.say([f"{several(rows, 'unknown row')} of run {run}, and what is known of them:"], always=not yes)
+        terminal.say([f"{several(rows, 'unknown row')} of run {run}, and the evidence:"], always=not yes)
         terminal.say([*preview.doubts(evidence, terminal.width), ""], always=not yes)
         return yes or Question().ask(f"Record {several(rows, 'row')} as {verdict}?")
 
     count, summary = bs.resolve(run, verdict=verdict, why=why, runs_dir=runs_dir, confirm=confirm)
-    told = f"{several(count, 'row')} recorded as {verdict}." if count else "No row is unknown: nothing to resolve."
-    terminal.say([told, ""])
+    message = f"{several(count, 'row')} recorded as {verdict}." if count else "No row is unknown. Nothing to resolve."
+    terminal.say([message, ""])
     terminal.say(summaries.summary(summary, terminal.width, Origin.behind(summary)))
     if as_json:
         terminal.json(summary.to_dict())

@@ -1,4 +1,4 @@
-"""``resume``, ``retry`` and ``resolve``: what becomes of a run that left something open."""
+"""``resume`` and ``retry``: send what a run has left, or send rows again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bulk_sender.cli.options import (
     Why,
     Yes,
     one_of,
-    overrides,
+    settings,
 )
 
 
@@ -38,26 +38,25 @@ def resume(
     quiet: Quiet = False,
     log_format: LogFormat = "text",
 ) -> None:
-    """Go on with a stopped run: what was not sent is sent, what is in doubt stays as it is."""
+    """Resume a stopped run: send the unsent rows, and leave unknown rows as they are."""
     _ready_to_send("resume", yes, quiet, log_format)
-    settings = overrides(rate=rate, concurrency=concurrency)
+    plain = settings(rate=rate, concurrency=concurrency)
 
     import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    watch = Watch(yes=yes)
-    code = watch.deliver(
+    session = Session(yes=yes)
+    code = session.deliver(
         lambda: bs.resume_async(
             run,
+            guards=bs.Guards(not_after=not_after, confirm=session.confirm),
+            watch=session.watch(metrics_file),
             runs_dir=runs_dir,
-            overrides=settings,
-            not_after=not_after,
-            metrics_file=metrics_file,
             environment=take_environment(),
-            **watch.handles(),
+            **plain,
         ),
-        nothing="has been finished before: nothing was sent now.",
+        nothing="was finished before. Nothing was sent now.",
         as_json=as_json,
     )
     raise typer.Exit(code)
@@ -67,7 +66,8 @@ def retry(
     run: Run,
     failed: Annotated[bool, typer.Option("--failed", help="Rows that Braze refused.")] = False,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Rows in doubt: whoever got the message already gets it once more.")
+        bool,
+        typer.Option("--unknown", help="Unknown rows: anyone who already received the message will receive it again."),
     ] = False,
     why: Why = "",
     runs_dir: RunsDir = RUNS_DIR,
@@ -80,30 +80,29 @@ def retry(
     quiet: Quiet = False,
     log_format: LogFormat = "text",
 ) -> None:
-    """Send failed rows, unknown rows, or both again, as a further pass of the same run."""
+    """Send failed rows, unknown rows, or both again, in the same run."""
     _ready_to_send("retry", yes, quiet, log_format)
-    settings = overrides(rate=rate, concurrency=concurrency)
+    plain = settings(rate=rate, concurrency=concurrency)
 
     import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
     wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
-    watch = Watch(yes=yes)
-    code = watch.deliver(
+    session = Session(yes=yes)
+    code = session.deliver(
         lambda: bs.retry_async(
             run,
             failed=failed,
             unknown=unknown,
             why=why,
+            guards=bs.Guards(not_after=not_after, confirm=session.confirm),
+            watch=session.watch(metrics_file),
             runs_dir=runs_dir,
-            overrides=settings,
-            not_after=not_after,
-            metrics_file=metrics_file,
             environment=take_environment(),
-            **watch.handles(),
+            **plain,
         ),
-        nothing=f"has no {wanted} row: nothing was sent.",
+        nothing=f"has no {wanted} row. Nothing was sent.",
         as_json=as_json,
     )
     raise typer.Exit(code)

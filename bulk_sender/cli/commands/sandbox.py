@@ -1,4 +1,4 @@
-"""``sandbox``: a local Braze, for rehearsals."""
+"""``sandbox``: a simulated Braze on this machine, for rehearsals."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ if TYPE_CHECKING:
 
 
 def sandbox(
-    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port to listen on; 0 for any free one.")
+    ] = 0,
     weather: Annotated[
         str,
         typer.Option(
             "--weather",
             metavar="NAME",
-            help="calm, slow, throttled, lost-answers, outage or storm.",
+            help="What the simulated Braze does wrong: calm (nothing), slow, throttled, lost-answers, outage or storm.",
             autocompletion=completion.weathers,
         ),
     ] = "calm",
 ) -> None:
-    """Serve a faithful local Braze on loopback until SIGINT or SIGTERM, and print its URL.
+    """Serve a simulated Braze on loopback until SIGINT or SIGTERM, and print its URL.
 
-    It takes any key and any campaign, enforces Braze's documented rules and rate limits, and keeps a ledger of what it
-    accepted at URL/_sandbox/ledger.
+    It takes any key and any campaign, enforces Braze's documented rules and rate limits, and lists what it accepted at
+    URL/_sandbox/ledger.
     """
     from bulk_sender.cli.options import one_of
     from bulk_sender.sandbox import WEATHERS, Sandbox
@@ -48,13 +50,13 @@ def _serve(served: Sandbox) -> None:
         async with served, anyio.create_task_group() as group:
             await group.start(listen, lambda number: group.cancel_scope.cancel(), lambda number: None)
             terminal.data(served.url)
-            terminal.say([f"Ctrl-C ends it; what it accepted: {served.url}/_sandbox/ledger"])
+            terminal.say([f"Press Ctrl-C to stop it. What it accepted: {served.url}/_sandbox/ledger"])
 
     try:
         anyio.run(until_a_signal)
     except OSError as error:
         raise BulkSenderError(
-            f"the sandbox can't start: {error.strerror or error}", hint="choose another --port; 0 takes a free one"
+            f"the sandbox cannot start: {error.strerror or error}", hint="choose another --port, or 0 for any free one"
         ) from None
     facts = served.ledger.facts()
     terminal.say(

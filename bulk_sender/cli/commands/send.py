@@ -1,4 +1,4 @@
-"""``send`` and ``check``."""
+"""``send``: send an input."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bulk_sender.cli.options import (
     RunsDir,
     Yes,
     one_of,
-    overrides,
+    settings,
 )
 
 
@@ -46,7 +46,7 @@ def send(
         typer.Option(
             "--run-id",
             metavar="ID",
-            help="Name the run; the same command again goes on with it.",
+            help="Name of the run. The same command again resumes it.",
             autocompletion=completion.runs,
         ),
     ] = None,
@@ -61,7 +61,7 @@ def send(
         typer.Option(
             "--format",
             metavar="csv|parquet|ndjson",
-            help="Of the results.",
+            help="Format of the results.",
             autocompletion=completion.among(FORMATS),
         ),
     ] = "csv",
@@ -71,19 +71,17 @@ def send(
         typer.Option(
             "--plan",
             metavar="FILE",
-            help="Send what this plan of check says, or nothing if one byte would differ.",
+            help="Send exactly what this plan file says, or nothing if one byte would differ.",
             show_default=False,
         ),
     ] = None,
-    sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Send to a Braze of its own inside this process; needs no key.")
-    ] = False,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Use the built-in simulated Braze; needs no key.")] = False,
     weather: Annotated[
         str | None,
         typer.Option(
             "--weather",
             metavar="NAME",
-            help="The sandbox's day: calm, slow, throttled, lost-answers, outage or storm.",
+            help="What the simulated Braze does wrong: calm (nothing), slow, throttled, lost-answers, outage or storm.",
             autocompletion=completion.weathers,
         ),
     ] = None,
@@ -93,9 +91,9 @@ def send(
     quiet: Quiet = False,
     log_format: LogFormat = "text",
 ) -> None:
-    """Validate the input, show what is about to be sent, ask, send, and write the results.
+    """Validate the input, show what is about to be sent, ask for confirmation, send, and write the results.
 
-    With --run-id, the same command can be repeated safely: a finished run is only reported, a stopped one goes on.
+    With --run-id the same command can be repeated safely: it reports a finished run, and resumes a stopped one.
     """
     from bulk_sender.cli.console.questions import must_be_able_to_ask
     from bulk_sender.errors import ConfigError
@@ -104,8 +102,8 @@ def send(
     must_be_able_to_ask(yes, "send")
     one_of(format_, FORMATS, "--format")
     if weather is not None and not sandbox:
-        raise ConfigError("--weather is the sandbox's", hint="give --sandbox too")
-    settings = overrides(
+        raise ConfigError("--weather needs --sandbox", hint="add --sandbox")
+    plain = settings(
         campaign_id=campaign_id,
         canvas_id=canvas_id,
         endpoint=endpoint,
@@ -115,32 +113,29 @@ def send(
     )
 
     import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Watch
+    from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    watch = Watch(yes=yes, canary=canary)
-    code = watch.deliver(
+    session = Session(yes=yes, canary=canary)
+    code = session.deliver(
         lambda: bs.send_async(
             inputs,
-            config=config,
-            overrides=settings,
-            run_id=run_id,
-            runs_dir=runs_dir,
-            max_recipients=max_recipients,
-            not_after=not_after,
-            metrics_file=metrics_file,
-            result_format=format_,  # type: ignore[arg-type]
-            sandbox=sandbox,
-            weather=weather or "calm",
+            config,
+            run=bs.RunName(id=run_id, folder=runs_dir, result_format=format_),  # type: ignore[arg-type]
+            guards=bs.Guards(
+                max_recipients=max_recipients,
+                not_after=not_after,
+                plan_file=plan,
+                canary=canary,
+                confirm=session.confirm,
+                count_first=not yes,
+            ),
+            watch=session.watch(metrics_file),
+            sandbox=bs.Sandbox(weather=weather or "calm") if sandbox else None,
             environment=take_environment(),
-            on_rows=watch.on_rows,
-            count_first=not yes,
-            hold_after=canary,
-            on_hold=watch.on_hold,
-            plan=plan,
-            **watch.handles(),
+            **plain,
         ),
-        nothing="has been finished before, with this input: nothing was sent now.",
+        nothing="was finished before, with this input. Nothing was sent now.",
         as_json=as_json,
     )
     raise typer.Exit(code)

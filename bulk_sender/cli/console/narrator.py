@@ -1,4 +1,4 @@
-"""Telling how it goes from a thread of its own: a terminal that stands still must not hold up a request."""
+"""Print progress from a separate thread, so that a blocked terminal cannot hold up a request."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from bulk_sender.cli.console.progress import Report, Silence
+from bulk_sender.cli.console.progress import ProgressView, Silence
 
 if TYPE_CHECKING:
     from bulk_sender.observe.events import Progress
 
 
 class Narrator:
-    """Takes what there is to tell without ever waiting; use as a context manager around a delivery."""
+    """Takes progress without ever waiting. Use as a context manager around a delivery."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, view: ProgressView) -> None:
         self.expected: int | None = None
         self.stopping = ""
-        self._report = report
+        self._view = view
         self._items: SimpleQueue[int | threading.Event | Progress | None] = SimpleQueue()
         self._last: Progress | None = None
         self._is_silent = False
@@ -35,20 +35,20 @@ class Narrator:
         self._items.put(progress)
 
     def stop(self, why: str) -> None:
-        """The delivery was asked to end: say so at once."""
+        """Print at once that the delivery is stopping."""
         self.stopping = why
         if self._last is not None:
             self._items.put(self._last)
 
     def clear(self) -> None:
-        """Wait until all is told and the place is free for something else. Not for the event loop's thread."""
-        told = threading.Event()
-        self._items.put(told)
-        told.wait()
+        """Wait until everything is printed and erase the progress. Do not call this in the event loop's thread."""
+        printed = threading.Event()
+        self._items.put(printed)
+        printed.wait()
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """The place is free while the block runs; what happens meanwhile is not told."""
+        """Erase the progress, and print none while the block runs."""
         self._is_silent = True
         self.clear()
         try:
@@ -70,18 +70,18 @@ class Narrator:
         while (item := self._items.get()) is not None:
             try:
                 self._tell_one(item)
-            except Exception:  # a mistake in telling must not harm what is told of
-                self._report = Silence()
+            except Exception:  # an error in printing must not harm the delivery
+                self._view = Silence()
             if isinstance(item, threading.Event):
                 item.set()
-        self._report.clear()
+        self._view.clear()
 
     def _tell_one(self, item: int | threading.Event | Progress) -> None:
         if isinstance(item, threading.Event):
-            self._report.clear()
+            self._view.clear()
         elif self._is_silent:
             return
         elif isinstance(item, int):
-            self._report.reading(item)
+            self._view.reading(item)
         else:
-            self._report.moment(item, self.expected, self.stopping)
+            self._view.moment(item, self.expected, self.stopping)

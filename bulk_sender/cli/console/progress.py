@@ -1,4 +1,4 @@
-"""How a delivery goes: painted on a terminal, one plain line now and then without one, or events for a log."""
+"""Progress of a delivery: a block on a terminal, plain lines without one, or events for a log."""
 
 from __future__ import annotations
 
@@ -23,32 +23,34 @@ _WINDOW_S = 10.0
 _BAR = 60
 
 
-class Report(Protocol):
-    """Tells people or programs how it goes. Called from one thread."""
+class ProgressView(Protocol):
+    """Shows progress to people or programs. Called from one thread."""
 
     def reading(self, rows: int) -> None:
-        """Rows are being counted; nothing is sent yet."""
+        """Show that rows are being counted. Nothing is sent yet."""
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
-        """``expected``: recipients to send in all, None when nobody knows; ``stopping``: why, or empty."""
+        """Show a snapshot. ``expected``: all recipients to send, None if unknown. ``stopping``: a message, or empty."""
 
     def clear(self) -> None:
-        """Make room for something else."""
+        """Erase the progress to make room for something else."""
 
 
-def report_for(terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> Report:
-    """The report that fits: JSON events, a painted block, plain lines, or nothing."""
+def view_for(terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> ProgressView:
+    """Return the view that fits the terminal: JSON events, a painted block, plain lines, or nothing."""
     if terminal.quiet:
         return Silence()
     if terminal.log_format == "json":
-        return EventReport(terminal, clock)
+        return EventView(terminal, clock)
     console = terminal.err
     if console.is_terminal and not console.is_dumb_terminal:
-        return PaintedReport(console)
-    return LineReport(terminal, clock)
+        return BlockView(console)
+    return LineView(terminal, clock)
 
 
 class Silence:
+    """Shows nothing."""
+
     def reading(self, rows: int) -> None: ...
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None: ...
@@ -57,13 +59,13 @@ class Silence:
 
 
 class Speed:
-    """Recipients a second over the last moments, and the time left at that speed."""
+    """Recipients per second over the last seconds."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def take(self, progress: Progress) -> float:
-        """The speed now, in recipients a second."""
+        """Return the current speed, in recipients per second."""
         self._seen.append((progress.elapsed_s, settled(progress)))
         while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > _WINDOW_S:
             self._seen.popleft()
@@ -72,19 +74,19 @@ class Speed:
 
 
 def settled(progress: Progress) -> int:
-    """Recipients that this process has an outcome for."""
+    """Return how many recipients this process has an outcome for."""
     return progress.accepted + progress.failed + progress.unknown
 
 
 def time_left(progress: Progress, expected: int | None, speed: float) -> str:
-    """``2:10 min left``, or empty when it can't be told."""
+    """Return ``2:10 min left``, or an empty string if unknown."""
     if expected is None or speed <= 0 or settled(progress) >= expected:
         return ""
     return f"{roughly((expected - settled(progress)) / speed + progress.waiting_s)} left"
 
 
-class LineReport:
-    """A plain line at the start and every ten seconds, and one whenever a wait or a ramp begins."""
+class LineView:
+    """Prints a plain line every ten seconds, and one whenever a wait or a ramp begins."""
 
     def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
         self._terminal, self._clock = terminal, clock
@@ -126,7 +128,7 @@ class LineReport:
 
 
 def plain_line(progress: Progress, expected: int | None, speed: float) -> str:
-    """``1,560 of 3,000 recipients, 1,000 a second, 2:10 min left; 10 unknown``."""
+    """Return ``1,560 of 3,000 recipients, 1,000 a second, 2:10 min left; 10 unknown``."""
     parts = [f"{_done(progress, expected)}, {number(speed)} a second"]
     if left := time_left(progress, expected, speed):
         parts[0] += f", {left}"
@@ -147,22 +149,24 @@ def waiting(progress: Progress) -> str:
 
 def ramping(progress: Progress) -> str:
     now, full = number(progress.rate_now), number(progress.rate_asked)
-    return f"ramping up behind the canary: {now} of {full} requests a second, all in {roughly(progress.ramping_s)}"
+    return (
+        f"speeding up after the canary: {now} of {full} requests a second, full rate in {roughly(progress.ramping_s)}"
+    )
 
 
 def _trouble(progress: Progress) -> list[tuple[str, str]]:
-    """What is not as it should be, with a style."""
+    """Return what needs attention, with a style."""
     found = [
         (progress.unknown, "unknown", STYLES["unknown"]),
         (progress.failed, "failed", STYLES["failed"]),
-        (progress.retries, "repeated", "yellow"),
-        (progress.throttled, "throttled", "yellow"),
+        (progress.retries, "retries", "yellow"),
+        (progress.throttled, "rate-limited", "yellow"),
     ]
     return [(f"{number(count)} {name}", style) for count, name, style in found if count]
 
 
-class PaintedReport:
-    """A block of a few lines that fits any width."""
+class BlockView:
+    """Shows a block of a few lines that fits any width."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -181,14 +185,14 @@ class PaintedReport:
 
 
 class Painter:
-    """Paints lines over those it painted before. The cursor stays visible, whatever ends the process."""
+    """Paints lines over the previous ones. The cursor stays visible, however the process ends."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._height = 0
 
     def paint(self, lines: Sequence[Text]) -> None:
-        """In one write, cut at the terminal's width: a line that wrapped would be one more to paint over."""
+        """Write all lines at once, cut at the terminal's width: a wrapped line could not be painted over."""
         with self._console.capture() as captured:
             for line in lines:
                 self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True, soft_wrap=False)
@@ -199,7 +203,7 @@ class Painter:
 
 
 def painting(progress: Progress, expected: int | None, speed: float, stopping: str, width: int) -> list[Text]:
-    """The block: the bar, how far it is, how fast, what is wrong, and what it waits for."""
+    """Return the block: bar, counts, speed, problems, and what the run waits for."""
     lines = [_bar(progress, expected, max(10, min(_BAR, width - 2)))]
     share = f" {settled(progress) / expected:4.0%}" if expected else ""
     pieces = [
@@ -208,30 +212,30 @@ def painting(progress: Progress, expected: int | None, speed: float, stopping: s
         (time_left(progress, expected, speed), ""),
         (f"{roughly(progress.elapsed_s)} so far", "dim"),
         *_trouble(progress),
-        (f"{progress.in_flight} under way" if progress.in_flight else "", "dim"),
+        (f"{progress.in_flight} in flight" if progress.in_flight else "", "dim"),
     ]
     lines += flow([piece for piece in pieces if piece[0]], width)
     if progress.waiting_s:
-        lines += _words(waiting(progress), "yellow", width)
+        lines += _wrapped(waiting(progress), "yellow", width)
     elif progress.ramping_s:
-        lines += _words(ramping(progress), "cyan", width)
+        lines += _wrapped(ramping(progress), "cyan", width)
     if stopping:
-        lines += _words(stopping, "bold yellow", width)
+        lines += _wrapped(stopping, "bold yellow", width)
     return lines
 
 
-def _words(text: str, style: str, width: int) -> list[Text]:
+def _wrapped(text: str, style: str, width: int) -> list[Text]:
     return flow([(word, style) for word in text.split(" ")], width, between=" ")
 
 
 def _bar(progress: Progress, expected: int | None, width: int) -> Text:
-    """Done and to do differ in shape, too: not everybody sees the colour, and not every terminal has one."""
+    """Return the bar. Both parts also differ in shape, for people and terminals without colours."""
     done = width if expected == 0 else round(width * min(1.0, settled(progress) / expected)) if expected else 0
     return Text.assemble(" ", ("━" * done, "green"), ("─" * (width - done), "dim"))
 
 
 def flow(pieces: list[tuple[str, str]], width: int, between: str = " · ") -> list[Text]:
-    """Pieces one after the other, on as many lines as the width asks for."""
+    """Lay out pieces in a row, on as many lines as the width needs."""
     lines: list[Text] = []
     line = Text(" ")
     for text, style in pieces:
@@ -244,8 +248,8 @@ def flow(pieces: list[tuple[str, str]], width: int, between: str = " · ") -> li
     return [*lines, line]
 
 
-class EventReport:
-    """The JSON log: see ``terminal`` for its events."""
+class EventView:
+    """Writes the JSON log; ``terminal`` lists its events."""
 
     def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
         self._terminal, self._clock = terminal, clock

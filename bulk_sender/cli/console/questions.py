@@ -1,4 +1,4 @@
-"""Asking, and waiting for an answer that a signal can cut short."""
+"""Prompts that a signal can cut short."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bulk_sender.errors import GuardrailError
 
 
 def can_ask() -> bool:
-    """Whether somebody is there: standard input and standard error are a terminal."""
+    """Whether standard input and standard error are a terminal, so that somebody can answer."""
     try:
         return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
     except ValueError:  # closed
@@ -19,9 +19,11 @@ def can_ask() -> bool:
 
 
 def must_be_able_to_ask(yes: bool, what: str) -> None:
-    """Refuse before anything is read: without a word and without a terminal there is nobody to agree."""
+    """Raise GuardrailError before anything is read if nobody could confirm."""
     if not yes and not can_ask():
-        raise GuardrailError(f"{what} asks first, and there is no terminal to ask on", hint="give --yes to go ahead")
+        raise GuardrailError(
+            f"{what} asks for confirmation, but there is no terminal", hint="add --yes to go ahead without asking"
+        )
 
 
 class Question:
@@ -36,7 +38,7 @@ class Question:
         os.write(self._waker, b"\0")
 
     def ask(self, text: str) -> bool:
-        """``text [y/N]``. Anything but a yes is a no, and so is the end of the input."""
+        """Ask ``text [y/N]``. Anything but a yes is a no, and so is the end of the input."""
         if self.was_cut_short:
             return False
         file = terminal.err.file

@@ -1,4 +1,4 @@
-"""Signals: the first asks a delivery to end in order, the second leaves at once, the third doesn't even say goodbye."""
+"""Signals: the first stops a delivery in order, the second stops it now, the third kills the process."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, outside of a delivery."""
+    """SIGTERM outside a delivery."""
 
 
 def end_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack as SIGINT does, so that temporary files go."""
+    """Let SIGTERM unwind the stack as SIGINT does, so that temporary files are removed."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise Terminated
@@ -26,7 +26,7 @@ def end_on_sigterm() -> None:
 
 
 def outlive_the_terminal() -> None:
-    """Ignore SIGHUP: a terminal that closes, or a connection that drops, is no reason to stop half-way."""
+    """Ignore SIGHUP: a closed terminal or a dropped connection must not stop a run halfway."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
@@ -36,7 +36,7 @@ async def listen(
     *,
     task_status: TaskStatus[None],
 ) -> None:
-    """Hear SIGINT and SIGTERM until cancelled. The third is final: whatever is not in the journal is in doubt."""
+    """Handle SIGINT and SIGTERM until cancelled. The third ends the process: open requests stay unknown."""
     import anyio
 
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

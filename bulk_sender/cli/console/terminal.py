@@ -1,20 +1,20 @@
-"""The terminal: standard error for people (or a log), standard output for data. Either may die without harm.
+"""The terminal: standard error for people (or a log), standard output for data. Either may be closed at any time.
 
-With ``--log-format json`` standard error is one JSON object a line. All have ``at`` (UTC, ISO 8601) and ``event``;
-counts are of recipients unless said. None holds a recipient's data.
+With ``--log-format json`` standard error is one JSON object per line. All have ``at`` (UTC, ISO 8601) and ``event``.
+Counts are of recipients unless stated otherwise. No event holds a recipient's data.
 
 =============== =========================== =======================================================================
 event           when                        fields besides
 =============== =========================== =======================================================================
-run_started     a run begins to deliver     run_id; expected (recipients to send, or null); rate (requests a second)
+run_started     a run begins to send        run_id; expected (recipients to send, or null); rate (requests a second)
 progress        every 10 s                  run_id, elapsed_s, rows (planned so far), accepted, failed, unknown,
                                             requests, in_flight, retries, throttled, rate, expected
-waiting         all requests have to wait   run_id, seconds, for
+waiting         all requests wait           run_id, seconds, for
 ramping         a canary was approved       run_id, seconds (until the rate is reached)
 stopped         a run has ended early       run_id, reason (as in summary.json, e-mail addresses masked)
 run_finished    the end, also after stopped run_id, state, exit_code, rows and the six counts, batches, requests,
                                             elapsed_s, recipients_per_s
-warning         something is worth a look   message
+warning         something to check          message
 error           a command failed            message, hint, exit_code
 =============== =========================== =======================================================================
 """
@@ -40,7 +40,7 @@ LogFormat = Literal["text", "json"]
 
 
 class Enduring:
-    """A standard stream that may go away: from then on whatever is written is dropped without a word."""
+    """A standard stream that may be closed; after that, output is dropped silently."""
 
     def __init__(self, stream: IO[str] | None) -> None:
         self._stream = stream
@@ -78,29 +78,29 @@ class Enduring:
                 self._give_up()
 
     def _give_up(self) -> None:
-        """What is buffered must not fail again when the interpreter ends: let it run into the void."""
+        """Redirect the buffered output to /dev/null, so that it cannot fail again when the interpreter ends."""
         stream, self._stream = self._stream, None
         with suppress(OSError, ValueError, AttributeError):
-            void = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(void, stream.fileno())  # type: ignore[union-attr]
-            os.close(void)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())  # type: ignore[union-attr]
+            os.close(null)
 
 
 class Terminal:
-    """This process's two output streams, and how much and in which form it talks on them."""
+    """The output streams of this process, and how much it prints on them in which form."""
 
     def __init__(self) -> None:
         self.quiet = False
         self.log_format: LogFormat = "text"
 
     def set_up(self, *, quiet: bool = False, log_format: str = "text") -> None:
-        """``quiet``: nothing but errors. ``log_format``: ``text`` for people, ``json`` for programs."""
+        """Set ``quiet`` (only errors) and ``log_format``: ``text`` for people, ``json`` for programs."""
         self.quiet = quiet
         self.log_format = "json" if log_format == "json" else "text"
 
     @staticmethod
     def open_missing_streams() -> None:
-        """A file must never get the number of a standard stream that was closed: others would write into it."""
+        """Open closed standard streams, so that no file gets their number and the output of others."""
         for number in (0, 1, 2):
             try:
                 os.fstat(number)
@@ -124,12 +124,12 @@ class Terminal:
 
     @property
     def is_chatty(self) -> bool:
-        """Whether people read along."""
+        """Whether people read the output."""
         return not self.quiet and self.log_format == "text"
 
     @property
     def width(self) -> int | None:
-        """Columns of the terminal behind standard error; None when there is none, and nothing is to be wrapped."""
+        """The width of the terminal on standard error; None without one, so that nothing is wrapped."""
         return self.err.width if self.err.is_terminal else None
 
     @property
@@ -137,26 +137,26 @@ class Terminal:
         return self.out.width if self.out.is_terminal else None
 
     def say(self, lines: Iterable[Text | str], *, always: bool = False) -> None:
-        """To people, on standard error. ``always``: also when quiet, since a question follows."""
+        """Print to people on standard error. ``always``: even when quiet, since a question follows."""
         if self.is_chatty or always:
             for line in lines:
                 self.err.print(line)
 
     def show(self, lines: Iterable[Text | str]) -> None:
-        """What was asked for, on standard output."""
+        """Print the requested output on standard output."""
         for line in lines:
             self.out.print(line)
 
     def data(self, text: str) -> None:
-        """A line of data on standard output, in UTF-8 whatever the locale."""
+        """Print a line of data on standard output, in UTF-8 whatever the locale."""
         self.data_bytes(text.encode("utf-8", "backslashreplace") + b"\n")
 
     def json(self, value: Any) -> None:
-        """JSON, alone on standard output."""
+        """Print JSON on standard output."""
         self.data(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
     def data_bytes(self, data: bytes) -> bool:
-        """Bytes on standard output. False when nobody reads them any more."""
+        """Write bytes to standard output. Return False when nobody reads them any more."""
         if sys.stdout is None:
             return False
         try:
@@ -169,6 +169,7 @@ class Terminal:
         return True
 
     def warn(self, message: str) -> None:
+        """Print a warning on standard error."""
         if self.quiet:
             return
         if self.log_format == "json":
@@ -179,7 +180,7 @@ class Terminal:
         self.say(notice("warning", "yellow", message, "", self.width))
 
     def fail(self, message: str, hint: str, exit_code: int) -> None:
-        """An error: said in any case."""
+        """Print an error, even when quiet."""
         if self.log_format == "json":
             self.event("error", message=without_addresses(message), hint=hint, exit_code=exit_code)
             return
@@ -189,10 +190,11 @@ class Terminal:
             self.err.print(line)
 
     def debug(self, text: str) -> None:
+        """Print a traceback on standard error."""
         self.err.print(text)
 
     def event(self, event: str, **facts: Any) -> None:
-        """One line of the JSON log."""
+        """Write one line of the JSON log."""
         if self.log_format != "json" or (self.quiet and event != "error"):
             return
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

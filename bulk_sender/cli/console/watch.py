@@ -1,4 +1,4 @@
-"""A delivery under the eyes of a terminal: questions, progress, signals, and what is said at its end."""
+"""One delivery on a terminal: prompts, progress, signals and the final summary."""
 
 from __future__ import annotations
 
@@ -7,49 +7,57 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import anyio
 
 from bulk_sender.cli.console import signals
 from bulk_sender.cli.console.narrator import Narrator
-from bulk_sender.cli.console.progress import report_for
+from bulk_sender.cli.console.progress import view_for
 from bulk_sender.cli.console.questions import Question, can_ask
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.render import preview as messages
 from bulk_sender.cli.render import summary as summaries
-from bulk_sender.cli.render.layout import STYLES
+from bulk_sender.cli.render.layout import STYLES, several
 from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
 from bulk_sender.eventloop import run
 from bulk_sender.observe.events import Progress
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.control import Control
+from bulk_sender.run.options import Watch
 from bulk_sender.run.preview import Preview
 from bulk_sender.text.masking import without_addresses
 
 
-class Watch:
-    """Holds one delivery in hand. ``handles`` goes to the library's function; ``deliver`` runs it."""
+class Session:
+    """One delivery on the terminal. ``confirm`` and ``watch`` go to the library's function; ``deliver`` runs it."""
 
     def __init__(self, *, yes: bool, canary: int | None = None) -> None:
         self.control = Control()
         self.has_begun = False
-        """Whether the run has begun to deliver: requests may have left."""
+        """Whether the run has begun to send: requests may have left."""
         self._yes = yes
         self._canary = canary
         self._signal = 0
+        self._in_flight = 0
         self._question = Question()
-        self._narrator = Narrator(report_for(terminal))
+        self._narrator = Narrator(view_for(terminal))
 
-    def handles(self) -> dict[str, Any]:
-        """What ``send_async``, ``resume_async`` and ``retry_async`` take alike."""
-        return {
-            "control": self.control,
-            # Nobody to ask and nothing to show: then a new run's input need not be counted before it is sent.
-            "confirm": None if self._yes and terminal.quiet else self._confirm,
-            "on_progress": self._on_progress,
-        }
+    @property
+    def confirm(self) -> Callable[[Preview], bool] | None:
+        """The prompt for ``Guards``; None if nobody is asked and nothing is shown, so that nothing is counted."""
+        return None if self._yes and terminal.quiet else self._confirm
+
+    def watch(self, metrics_file: Path | None = None) -> Watch:
+        """Return the callbacks of this terminal."""
+        return Watch(
+            on_progress=self._on_progress,
+            on_rows=self._on_rows,
+            on_canary=self._on_canary,
+            metrics_file=metrics_file,
+            control=self.control,
+        )
 
     def deliver(
         self,
@@ -58,10 +66,10 @@ class Watch:
         nothing: str,
         as_json: bool,
     ) -> int:
-        """Run a delivery and say what came of it; ``nothing``: what to say of a run that there was nothing to do for.
+        """Run a delivery and print its summary. ``nothing``: what to print if there was nothing to do.
 
-        Returns the exit code. A mistake of the program's own carries exit code 3 once sending has begun, as expected
-        trouble does: the run can be resumed.
+        Return the exit code. Once sending has begun, an internal error has exit code 3 as expected errors do: the run
+        can be resumed.
         """
         signals.outlive_the_terminal()
         try:
@@ -80,7 +88,7 @@ class Watch:
             await group.start(signals.listen, self._first, self._second)
             try:
                 summary = await begin()
-            except Exception as error:  # kept out of the group, which would wrap it
+            except Exception as error:  # outside the task group, which would wrap it
                 trouble = error
             group.cancel_scope.cancel()
         if trouble is not None:
@@ -95,13 +103,19 @@ class Watch:
         self._question.cut_short()
         name = signal.Signals(number).name
         self.control.stop(name, number)
-        self._narrator.stop("stopping: requests under way may end; once more to leave them in doubt")
+        self._narrator.stop(self._stopping())
 
     def _second(self, number: int) -> None:
         if not self.has_begun:
-            os._exit(128 + number)  # reading can't be cut short, and nothing was sent
-        self._narrator.stop("leaving at once")
+            os._exit(128 + number)  # reading cannot be interrupted, and nothing was sent
+        self._narrator.stop("Stopping now")
         self.control.abort()
+
+    def _stopping(self) -> str:
+        again = "Press Ctrl-C again to stop now"
+        if not self._in_flight:
+            return f"Stopping. {again}"
+        return f"Stopping: finishing {several(self._in_flight, 'request')}. {again} (their rows become unknown)"
 
     def _refuse_if_interrupted(self) -> None:
         if self._signal:
@@ -111,13 +125,13 @@ class Watch:
 
     # --- what the library calls ---------------------------------------------------------------------------------
 
-    def on_rows(self, rows: int) -> None:
-        """In a thread: rows are counted. A signal ends that here."""
+    def _on_rows(self, rows: int) -> None:
+        """Called in a thread while rows are counted. A signal ends the count here."""
         self._refuse_if_interrupted()
         self._narrator.reading(rows)
 
     def _confirm(self, about: Preview) -> bool:
-        """In a thread: show what is about to be sent, and ask."""
+        """Called in a thread: show what is about to be sent, and ask."""
         self._narrator.clear()
         self._narrator.expected = about.recipients
         asks = not self._yes and about.recipients != 0
@@ -130,7 +144,7 @@ class Watch:
         return agreed
 
     def ask(self, text: str) -> bool:
-        """In a thread: a question of the caller's own, which a signal cuts short."""
+        """Ask another question in a thread. A signal cuts it short."""
         self._narrator.clear()
         agreed = self._question.ask(text)
         self._refuse_if_interrupted()
@@ -138,10 +152,11 @@ class Watch:
 
     def _on_progress(self, progress: Progress) -> None:
         self.has_begun = True
+        self._in_flight = progress.in_flight
         self._narrator.moment(progress)
 
-    async def on_hold(self, progress: Progress) -> bool:
-        """The canary is out: ask whether the rest may follow."""
+    async def _on_canary(self, progress: Progress) -> bool:
+        """Ask whether to send the rest after the canary."""
         return await anyio.to_thread.run_sync(self._ask_about_the_rest, progress)
 
     def _ask_about_the_rest(self, progress: Progress) -> bool:
@@ -159,10 +174,8 @@ class Watch:
             terminal.say(summaries.summary(summary, terminal.width, Origin.behind(summary)))
         if summary.state in ("stopped", "interrupted"):
             terminal.event("stopped", run_id=summary.run_id, reason=without_addresses(summary.reason or ""))
-        if (
-            terminal.quiet and code
-        ):  # whoever asked for silence is told of trouble all the same: cron mails what is said
-            terminal.fail(summaries.trouble(summary), summaries.how_to_go_on(summary), code)
+        if terminal.quiet and code:  # with --quiet, still print failures: cron mails any output
+            terminal.fail(summaries.trouble(summary), summaries.next_step(summary), code)
         counts = {name: getattr(summary, name) for name in ("rows", *STYLES, "batches", "requests")}
         terminal.event(
             "run_finished",
@@ -179,12 +192,12 @@ class Watch:
 
 
 def standing_code(summary: Summary) -> int:
-    """The exit code for a run as it stands, when it was not this process that stopped it: 0, 1 or 3."""
+    """Return the exit code of a run that another process stopped or finished: 0, 1 or 3."""
     return 3 if summary.state in ("stopped", "interrupted") else summary.exit_code
 
 
 class _Warnings(logging.Handler):
-    """What the library has to say, in the form of all else on this terminal."""
+    """Print the library's log records like all other warnings."""
 
     def emit(self, record: logging.LogRecord) -> None:
         terminal.warn(record.getMessage())

@@ -1,4 +1,4 @@
-"""What the commands that look at something show: a check's report, the list of runs, a row's story. Pure."""
+"""Text of a check's report, the list of runs, and everything known about a row. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from bulk_sender.cli.render.layout import STYLES, clock, duration, labelled, number, sentence, several, wrapped
+from bulk_sender.cli.render.layout import COLUMN, STYLES, clock, duration, labelled, number, sentence, several, wrapped
 from bulk_sender.cli.render.preview import of_input
 
 if TYPE_CHECKING:
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 _REACHED = (
     "nothing was sent",
-    "a connection stood, nothing was sent",
-    "the request's head was begun",
-    "the request was written to its end",
-    "an answer began",
-    "an answer came",
+    "connected, but nothing was sent",
+    "part of the request was sent",
+    "the whole request was sent",
+    "part of an answer arrived",
+    "an answer arrived",
 )
 """How far an attempt got, by ``Reach``."""
 
 
 def check(report: CheckReport, width: int | None) -> list[Text]:
-    """Counts, reasons with examples, a sample request, requests and time."""
+    """Return counts, reasons with examples, a sample request, requests and time."""
     lines = of_input(report, "the configured rate", width)
     if report.identifiers:
-        kinds = ", ".join(f"{number(count)} by {kind}" for kind, count in report.identifiers.items())
-        lines += labelled("known by", kinds, width)
+        kinds = ", ".join(f"{kind} ({number(count)})" for kind, count in report.identifiers.items())
+        lines += labelled("identified by", kinds, width)
     lines += _examples(report, width)
     if report.sample_request is not None:
         lines += [Text(), Text(f"The first request, {number(report.body_bytes)} bytes", "bold")]
@@ -42,7 +42,7 @@ def check(report: CheckReport, width: int | None) -> list[Text]:
 def _examples(report: CheckReport, width: int | None) -> list[Text]:
     lines: list[Text] = []
     for code, facts in sorted(report.reasons.items(), key=lambda item: (item[0] == "duplicate", -item[1]["count"])):
-        lines += [Text(), Text.assemble((code, "bold"), f"  {several(facts['count'], 'row')}, such as")]
+        lines += [Text(), Text.assemble((code, "bold"), f"  {several(facts['count'], 'row')}, for example")]
         for example in facts["examples"]:
             first = f"  row {example['row']:<6} "
             lines += map(Text, wrapped(sentence(str(example["error"])), width, indent="    ", first=first))
@@ -50,10 +50,10 @@ def _examples(report: CheckReport, width: int | None) -> list[Text]:
 
 
 def _shortened(request: dict[str, Any]) -> dict[str, Any]:
-    """A request to look at: its first two recipients stand for all; a campaign need not be known yet."""
+    """Return a request with its first two recipients only. A campaign need not be known yet."""
     for target in ("campaign_id", "canvas_id"):
         if target in request and request[target] is None:
-            request = request | {target: "… not given yet"}
+            request = request | {target: "… not set yet"}
     recipients = request.get("recipients", [])
     more = len(recipients) - 2
     if more <= 0:
@@ -67,16 +67,18 @@ def _json(value: Any, indent: str = "  ") -> list[Text]:
 
 
 def runs(found: Sequence[Summary], width: int | None) -> list[Text]:
-    """One line a run; on a narrow terminal two."""
-    table = [_HEADS, *map(_cells, found)]
-    wide = [max(map(len, column)) for column in zip(*table, strict=True)]
-    if width is not None and width < sum(wide) + 2 * (len(wide) - 1):
-        return [line for summary in found for line in _narrow_run(summary)]
+    """Return one line per run; two on a narrow terminal."""
     styles = ["bold", *map(_state_style, found)]
-    return [_run_line(cells, wide, style) for cells, style in zip(table, styles, strict=True)]
+    for heads in _HEADS:
+        table = [heads, *map(_cells, found)]
+        wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+        if width is None or sum(wide) + 2 * (len(wide) - 1) <= width:
+            return [_run_line(cells, wide, style) for cells, style in zip(table, styles, strict=True)]
+    return [line for summary in found for line in _narrow_run(summary)]
 
 
-_HEADS = ("RUN", "STATE", "ROWS", "ACCEPTED", "OPEN", "BEGUN (UTC)")
+_HEADS = [("RUN", "STATE", "ROWS", "ACCEPTED", name, "STARTED (UTC)") for name in ("NEEDS ATTENTION", "ATTENTION")]
+"""The widest first."""
 
 
 def _cells(summary: Summary) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ def _cells(summary: Summary) -> tuple[str, ...]:
     counts = number(summary.rows), number(summary.accepted)
     if summary.broadcast is not None:  # it has no rows to count
         counts = "broadcast", summary.broadcast.status.replace("_", " ")
-    return summary.run_id, summary.state, *counts, number(_open(summary)), begun
+    return summary.run_id, summary.state, *counts, number(_open_rows(summary)), begun
 
 
 def _run_line(cells: Sequence[str], wide: Sequence[int], style: str) -> Text:
@@ -100,12 +102,12 @@ def _narrow_run(summary: Summary) -> list[Text]:
         counts = f"broadcast: {summary.broadcast.status.replace('_', ' ')}"
     return [
         Text.assemble((summary.run_id, "bold"), "  ", (summary.state, _state_style(summary))),
-        Text(f"  {counts}" + (f", {number(_open(summary))} open" if _open(summary) else "")),
+        Text(f"  {counts}" + (f", {number(_open_rows(summary))} need attention" if _open_rows(summary) else "")),
     ]
 
 
-def _open(summary: Summary) -> int:
-    """Rows that somebody has to look at, or that are still to be sent; a broadcast counts as one."""
+def _open_rows(summary: Summary) -> int:
+    """Return how many rows need attention or are still to be sent. A broadcast counts as one."""
     if summary.broadcast is not None:
         return int(summary.broadcast.status != "accepted")
     return summary.unknown + summary.failed + summary.rejected + summary.not_sent
@@ -120,10 +122,10 @@ def _state_style(summary: Summary) -> str:
 
 
 def story(facts: dict[str, Any], width: int | None) -> list[Text]:
-    """One row from the input to its last answer."""
+    """Return everything known about one row, from the input to its last answer."""
     status = facts["status"]
     lines = [Text.assemble((f"Row {facts['row']}: ", "bold"), (status.replace("_", " "), STYLES[status]))]
-    column = 17 if facts["identifier"] is not None else 12
+    column = 17 if facts["identifier"] is not None else COLUMN
     lines += labelled("from", f"{facts['source']}, row {facts['source_row']}", width, column=column)
     if facts["identifier"] is not None:
         lines += labelled(facts["identifier_type"], facts["identifier"], width, column=column)
@@ -157,8 +159,11 @@ def _attempt(count: int, attempt: dict[str, Any], width: int | None) -> list[Tex
     name = status.replace("_", " ") if last.endswith(status.replace("_", " ")) else ""
     lines = [*map(Text, before), Text.assemble(last.removesuffix(name), (name, style))]
     if attempt["status"] is None:
-        return [*lines, *labelled("evidence", "no outcome was recorded: the process ended, or is at it", width)]
-    how_far = _REACHED[attempt["reach"]] if attempt["code"] != "process_ended" else "the process ended meanwhile"
+        return [
+            *lines,
+            *labelled("evidence", "no outcome was recorded: the process ended, or is still working on it", width),
+        ]
+    how_far = _REACHED[attempt["reach"]] if attempt["code"] != "process_ended" else "the process ended before an answer"
     answer = f"HTTP {attempt['http_status']}" if attempt["http_status"] else "no answer"
     lines += labelled("evidence", f"{how_far}; {answer} after {duration(attempt['elapsed_s'])}", width)
     for label, value in (("dispatch_id", attempt["dispatch_id"]), ("message", attempt["message"])):

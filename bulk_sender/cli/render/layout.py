@@ -1,4 +1,4 @@
-"""Small pieces of what people read: numbers, times, paths, commands and wrapped sentences. Pure."""
+"""Building blocks of terminal text: numbers, times, paths, commands and wrapped sentences. Pure."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ STYLES = {
     "accepted": "green",
     "duplicate": "dim",
 }
-"""A colour for each status, in the order in which statuses are told: trouble first."""
+"""A colour for each status, in the order of display: problems first."""
+
+COLUMN = 15
+"""Width of the labels."""
 
 
 def number(value: float) -> str:
-    """``1,234``; one decimal below ten when there is one."""
+    """Return ``1,234``; below ten with one decimal if there is one."""
     return f"{value:,.1f}" if value < 10 and value != int(value) else f"{value:,.0f}"
 
 
 def several(count: int, one: str, many: str = "") -> str:
-    """``1 row``, ``2 rows``."""
+    """Return ``1 row``, ``2 rows``."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """``7 ms``, ``0.4 s``, ``12 s``, ``2:10 min``, ``1:02:03 h``."""
+    """Return ``7 ms``, ``0.4 s``, ``12 s``, ``2:10 min``, ``1:02:03 h``."""
     if seconds <= 0:
         return "0 s"
     if seconds < 0.0995:
@@ -43,7 +46,7 @@ def duration(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """The same in whole seconds, at least one."""
+    """Return a duration in whole seconds, at least one."""
     whole = max(1, round(seconds))
     minutes, seconds = divmod(whole, 60)
     if whole < 60:
@@ -53,12 +56,12 @@ def roughly(seconds: float) -> str:
 
 
 def clock(timestamp: str) -> str:
-    """``2026-02-28 10:15:00`` from the journal's ISO 8601, in UTC."""
+    """Return ``2026-02-28 10:15:00`` for an ISO 8601 timestamp of the journal, in UTC."""
     return timestamp[:19].replace("T", " ")
 
 
 def shown(path: str | Path) -> str:
-    """A path as short as it can be: from the working directory when it lies within."""
+    """Return a path relative to the working directory if it is inside."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except (ValueError, OSError):
@@ -66,12 +69,12 @@ def shown(path: str | Path) -> str:
 
 
 def command(*words: str | Path) -> str:
-    """A command to copy."""
+    """Return a command to copy."""
     return " ".join([program(), *(shlex.quote(str(word)) for word in words)])
 
 
 def run_command(verb: str, run_folder: str | Path, *words: str) -> str:
-    """A command about a run, with ``--runs-dir`` where it isn't the default."""
+    """Return a command about a run, with ``--runs-dir`` unless that is the default."""
     folder = Path(run_folder)
     elsewhere = shown(folder.parent)
     where = [] if elsewhere == "bulk-sender-runs" else ["--runs-dir", elsewhere]
@@ -79,7 +82,7 @@ def run_command(verb: str, run_folder: str | Path, *words: str) -> str:
 
 
 def wrapped(text: str, width: int | None, *, indent: str = "", first: str | None = None) -> list[str]:
-    """A sentence in lines of at most ``width``, with ``first`` before the first one. A long word is never broken."""
+    """Wrap a sentence at ``width``, with ``first`` before the first line. Long words are never broken."""
     start = indent if first is None else first
     text = plain(text)
     if width is None:
@@ -97,7 +100,7 @@ def wrapped(text: str, width: int | None, *, indent: str = "", first: str | None
 
 
 def notice(kind: str, style: str, message: str, hint: str, width: int | None) -> list[Text]:
-    """``error: what is wrong`` and, under it, what to do next."""
+    """Return ``error: what is wrong`` and, below it, what to do next."""
     head, *rest = wrapped(message, width, indent="  ", first=f"{kind}: ")
     lines = [Text.assemble((f"{kind}:", style), head.removeprefix(f"{kind}:")), *map(Text, rest)]
     if hint:
@@ -106,8 +109,8 @@ def notice(kind: str, style: str, message: str, hint: str, width: int | None) ->
     return lines
 
 
-def labelled(label: str, value: str, width: int | None, *, column: int = 12, style: str = "") -> list[Text]:
-    """``label     value``, the value wrapped within its column."""
+def labelled(label: str, value: str, width: int | None, *, column: int = COLUMN, style: str = "") -> list[Text]:
+    """Return ``label     value``, the value wrapped within its column."""
     head, *rest = wrapped(value, width, indent=" " * (column + 2), first=f"  {label:<{column}}")
     shown_label = f"  {label:<{column}}"
     return [
@@ -117,18 +120,18 @@ def labelled(label: str, value: str, width: int | None, *, column: int = 12, sty
 
 
 def counted(rows: list[tuple[str, int, str, str]], width: int | None) -> list[Text]:
-    """``label  count  words`` with the counts right-aligned; a row is label, count, words and style."""
+    """Return ``label  count  text`` with the counts aligned. A row is label, count, text and style."""
     digits = max(len(number(count)) for _, count, _, _ in rows)
     lines: list[Text] = []
     for label, count, words, style in rows:
         value = f"{number(count):>{digits}}"
-        indent = 16 + digits
+        indent = COLUMN + 4 + digits
         head, *rest = wrapped(words, width, indent=" " * indent, first=" " * indent)
-        shown_value = Text.assemble((f"  {label:<12}", "dim"), (value, style or "bold"), "  ", head[indent:])
+        shown_value = Text.assemble((f"  {label:<{COLUMN}}", "dim"), (value, style or "bold"), "  ", head[indent:])
         lines += [shown_value, *map(Text, rest)]
     return lines
 
 
 def sentence(text: str) -> str:
-    """Whitespace folded, for one line."""
+    """Return ``text`` on one line, with its whitespace folded."""
     return re.sub(r"\s+", " ", plain(text)).strip()

@@ -1,4 +1,4 @@
-"""What a send says about itself: what it is about to do, and what came of it. Pure: facts in, lines out."""
+"""Text of what is about to be sent. Pure: facts in, lines out."""
 
 from __future__ import annotations
 
@@ -22,22 +22,20 @@ from bulk_sender.cli.render.layout import (
 )
 
 if TYPE_CHECKING:
+    from bulk_sender.journal.answers import Doubt
     from bulk_sender.planning.report import CheckReport
-    from bulk_sender.reporting.doubts import Doubt
     from bulk_sender.run.preview import Preview
-
-# --- before -------------------------------------------------------------------------------------------------------
 
 
 def preview(about: Preview, width: int | None, *, canary: int | None = None) -> list[Text]:
-    """What is about to be sent, to whom and where."""
+    """Return what is about to be sent, to whom and where."""
     title = f"About to send again, in run {about.run_id}" if about.again else "About to send"
     if about.standing is not None and not about.again:
-        title = f"About to go on with run {about.run_id}"
+        title = f"About to resume run {about.run_id}"
     lines = [Text(line, "bold") for line in wrapped(title, width, indent="  ", first="")]
     lines += labelled(about.kind, about.target, width, style="bold")
-    if about.sandbox:
-        lines += labelled("to", f"a sandbox on this machine, {about.sandbox}: nothing leaves it", width)
+    if about.sandbox is not None:
+        lines += labelled("to", f"the built-in sandbox ({about.sandbox.weather}): nothing leaves this computer", width)
     else:
         lines += labelled("to", about.endpoint, width, style="bold")
     if about.report is not None:
@@ -48,42 +46,43 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
         lines += _standing(about, width)
     if about.plan:
         lines += labelled("plan", f"each request as planned (SHA-256 {about.plan})", width)
-    policy = "tried again when" if about.server_errors == "retry" else "held as unknown even when"
-    lines += labelled("on 5XX", f"{policy} Braze itself says that nothing was sent", width)
+    policy = "retried only if" if about.server_errors == "retry" else "unknown, even if"
+    lines += labelled("server errors", f"{policy} Braze confirms nothing was sent", width)
     if canary is not None:
-        lines += labelled("canary", f"the first {several(canary, 'row')}, then a word from you", width)
+        lines += labelled("canary", f"the first {several(canary, 'row')}, then you confirm the rest", width)
     return lines
 
 
 def question(about: Preview) -> str:
+    """Return the question before the first request."""
     if about.recipients is None:
-        return "Go on?"
+        return "Resume?"
     return f"Send to {several(about.recipients, 'recipient')}?"
 
 
 def warnings(about: Preview) -> list[str]:
-    """What is worth a second look before saying yes."""
+    """Return what to check before confirming."""
     found = list(about.report.warnings) if about.report is not None else []
     if about.unused:
-        found.append("not sent: column " + ", ".join(map(repr, about.unused)) + " fits no field of a recipient")
-    if not about.sandbox and not about.known_host:
-        found.append(f"{about.endpoint} is not among the known Braze instances: is it spelt right?")
+        found.append("columns that will not be sent: " + ", ".join(map(repr, about.unused)))
+    if about.sandbox is None and not about.known_host:
+        found.append(f"{about.endpoint} is not a known Braze instance. Check the spelling.")
     return found
 
 
 def of_input(report: CheckReport, rate: str, width: int | None) -> list[Text]:
-    """How many rows can go, how many can't and why, and what it takes."""
+    """Return how many rows can be sent, how many cannot and why, and how long it takes."""
     rows = [("recipients", report.valid, f"of {several(report.rows, 'row')}", "bold" if report.valid else "bold red")]
     if report.rejected:
         rows.append(("rejected", report.rejected, reasons(report), STYLES["rejected"]))
     if report.duplicate:
-        rows.append(("duplicates", report.duplicate, "left out", ""))
+        rows.append(("duplicates", report.duplicate, "skipped", ""))
     rows.append(("requests", report.requests, f"about {duration(report.seconds)} at {rate}", ""))
     return counted(rows, width)
 
 
 def reasons(report: CheckReport) -> str:
-    """``5 email_invalid, 3 identifier_missing``, the most frequent first."""
+    """Return ``5 email_invalid, 3 identifier_missing``, the most frequent first."""
     counted = [(facts["count"], code) for code, facts in report.reasons.items() if code != "duplicate"]
     return ", ".join(f"{number(count)} {code}" for count, code in sorted(counted, key=lambda item: -item[0]))
 
@@ -100,12 +99,12 @@ def _standing(about: Preview, width: int | None) -> list[Text]:
         lines += labelled("left", f"{also}{several(standing.not_sent, 'row')} not sent yet", width)
     lines += doubts(about.doubts, width)
     if about.doubts:
-        lines += labelled("mind", "whoever got the message already gets it once more", width, style="bold yellow")
+        lines += labelled("warning", "anyone who already received it will receive it again", width, style="bold yellow")
     return lines
 
 
 def doubts(evidence: tuple[Doubt, ...], width: int | None) -> list[Text]:
-    """What is known of unknown rows: how many, what happened, when, and what is likely."""
+    """Return the evidence about unknown rows: how many, what happened, when, and what is likely."""
     digits = 2 + max((len(number(doubt.rows)) for doubt in evidence), default=0)
     lines: list[Text] = []
     for doubt in evidence:
@@ -120,17 +119,14 @@ def doubts(evidence: tuple[Doubt, ...], width: int | None) -> list[Text]:
 
 
 def rehearsal(inputs: Sequence[str], config: Path | None) -> list[Text]:
-    """What may come after a check: the same, sent to nobody."""
+    """Return the command that rehearses what was checked."""
     options = ["--config", str(config)] if config is not None else []
     again = command("send", *inputs, *options, "--sandbox")
-    return [Text(), Text("See it go to a sandbox on this machine:"), Text.assemble("  ", (again, "bold"))]
+    return [Text(), Text("Rehearse it (nothing leaves this computer):"), Text.assemble("  ", (again, "bold"))]
 
 
 def planned(report: CheckReport, path: Path, width: int | None) -> list[Text]:
-    """A plan was written: what it holds to, in numbers to compare it by."""
+    """Return that a plan was written, with the numbers to compare it by."""
     requests, recipients = several(report.requests, "request"), several(report.valid, "recipient")
     text = f"Plan written to {shown(path)}: {requests} for {recipients}, SHA-256 {report.bodies_sha256}"
     return [Text(line) for line in wrapped(text, width, indent="  ", first="")]
-
-
-# --- after --------------------------------------------------------------------------------------------------------

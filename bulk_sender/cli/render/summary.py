@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 def summary(about: Summary, width: int | None, origin: Origin = UNKNOWN) -> list[Text]:
-    """The account: the six counts, trouble first; the way out of each; how long it took, and where the files are.
+    """Return the six counts, problems first; what to do about each; the duration, and where the files are.
 
-    Of a broadcast, which has no rows: what became of its request.
+    A broadcast has no rows: return what happened to its request.
     """
     lines = [*_title(about, width), Text()]
     lines += _counts(about) if about.broadcast is None else _request(about, about.broadcast, width)
@@ -55,7 +55,7 @@ def _counts(about: Summary) -> list[Text]:
 
 
 def _request(about: Summary, result: BroadcastResult, width: int | None) -> list[Text]:
-    """A broadcast's one request: what became of it, what Braze said, and what to do."""
+    """Return what happened to a broadcast's one request, Braze's answer, and what to do."""
     from bulk_sender.reporting.advice import of_broadcast
 
     elsewhere = shown(_folder(about).parent)
@@ -72,19 +72,22 @@ def _request(about: Summary, result: BroadcastResult, width: int | None) -> list
 
 
 def title(about: Summary) -> str:
-    """How the run stands, in one sentence."""
+    """Return the state of the run in one sentence."""
     name = f"{'Run' if about.broadcast is None else 'Broadcast'} {about.run_id}"
     if about.state == "running":
-        return f"{name} is under way, by {about.reason}"
+        return f"{name} is in progress, by {about.reason}"
     if about.state != "finished":
         return f"{name} {about.state}: {about.reason}"
     if about.exit_code == 0:
         return f"{name} finished"
-    return f"{name} finished: " + ("some rows need you" if about.broadcast is None else "it needs you")
+    if about.broadcast is not None:
+        return f"{name} finished. It needs your attention"
+    rows = about.unknown + about.failed + about.rejected + about.not_sent
+    return f"{name} finished. {several(rows, 'row needs', 'rows need')} your attention"
 
 
 def trouble(about: Summary) -> str:
-    """What is wrong with a run, in one sentence, for those who are told nothing else."""
+    """Return what is wrong with a run in one sentence, for --quiet."""
     if about.state != "finished" or about.broadcast is not None:
         return title(about)
     counts = {name: getattr(about, name) for name in STYLES if name not in ("accepted", "duplicate")}
@@ -92,10 +95,11 @@ def trouble(about: Summary) -> str:
     return f"{title(about)} ({', '.join(found)})"
 
 
-def how_to_go_on(about: Summary) -> str:
+def next_step(about: Summary) -> str:
+    """Return what to do next, as a hint."""
     if about.state == "finished" or about.broadcast is not None:
-        return run_command("status", _folder(about)) + " says what to do"
-    return "go on with " + run_command("resume", _folder(about))
+        return run_command("status", _folder(about)) + " shows what to do"
+    return "resume with " + run_command("resume", _folder(about))
 
 
 def _title(about: Summary, width: int | None) -> list[Text]:
@@ -106,15 +110,15 @@ def _title(about: Summary, width: int | None) -> list[Text]:
 
 
 def _ways_out(about: Summary, width: int | None, origin: Origin) -> list[Text]:
-    """For each kind of trouble what it means, and the commands that deal with it."""
+    """Return what each kind of problem means, and the commands that deal with it."""
     lines: list[Text] = []
     for status in STYLES:
-        told, commands = _advice(about, status, origin) if getattr(about, status) else ("", [])
-        if not told and status == "not_sent" and about.state in ("stopped", "interrupted"):
-            told, commands = "the account is not complete: go on with", [run_command("resume", _folder(about))]
-        if told:
+        advice, commands = _advice(about, status, origin) if getattr(about, status) else ("", [])
+        if not advice and status == "not_sent" and about.state in ("stopped", "interrupted"):
+            advice, commands = "the account is not complete. Resume with", [run_command("resume", _folder(about))]
+        if advice:
             head = f"{status.replace('_', ' ')}: "
-            first, *rest = wrapped(head + told, width, indent="  ")
+            first, *rest = wrapped(head + advice, width, indent="  ")
             lines += [Text.assemble(("  " + head, STYLES[status]), first[2 + len(head) :]), *map(Text, rest)]
             # A command is never wrapped here: a copied one has to be whole.
             lines += [Text.assemble("    ", (text, "bold")) for text in commands]
@@ -122,25 +126,25 @@ def _ways_out(about: Summary, width: int | None, origin: Origin) -> list[Text]:
 
 
 def _advice(about: Summary, status: str, origin: Origin) -> tuple[str, list[str]]:
-    """What a status means for the reader, and what to do about it."""
+    """Return what a status means for the reader, and the commands that deal with it."""
     folder = _folder(about)
     if status == "unknown":
         ask = [] if origin.sandbox else [run_command("reconcile", folder)]  # its sandbox is gone
-        return f"Braze may have taken them, or not. {'Ask it, then choose' if ask else 'Choose'}", [
+        return f"Braze may or may not have accepted these. {'Ask Braze, then choose one:' if ask else 'Choose one:'}", [
             *ask,
             run_command("retry", folder, "--unknown"),
             run_command("resolve", folder, "--as", "accepted"),
         ]
     if status == "failed":
-        return "Braze refused them, nothing was sent. Read the errors in the results, then", [
+        return "Braze refused these, so nothing was sent. Read the errors in the results, then", [
             run_command("retry", folder, "--failed")
         ]
     if status == "rejected":
-        return "these rows are wrong and were not sent. Mend them in this file, and send it", [
+        return "these rows are invalid and were not sent. Fix them in this file, then send it", [
             command("send", *map(shown, [about.files["rejected"], *origin.options]))
         ]
     if status == "not_sent":
-        return "their turn did not come. Go on with", [run_command("resume", folder)]
+        return "the run stopped before these. Resume with", [run_command("resume", folder)]
     return "", []
 
 
@@ -165,7 +169,7 @@ def _folder(about: Summary) -> Path:
 
 
 def held(progress: Progress, rows: int, width: int | None) -> list[Text]:
-    """How the canary did."""
+    """Return the outcome of the canary."""
     counts = [("accepted", progress.accepted), ("failed", progress.failed), ("unknown", progress.unknown)]
     text = f"The first {several(rows, 'row')}: " + ", ".join(f"{number(count)} {name}" for name, count in counts)
     return [Text(line, "bold") for line in wrapped(text, width)]

@@ -1,7 +1,7 @@
-"""Disk space set aside while requests are under way.
+"""Disk space set aside while requests are in flight.
 
-When the disk is full, what has come of the requests in flight must still be written down: the ballast is deleted for
-it, and nothing new is begun.
+When the disk is full, the outcomes of the requests in flight must still be recorded. The ballast is deleted to make
+room for them, and nothing new begins.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 BALLAST = "ballast"
 SIZE = 4 << 20
-"""Bytes. An outcome written alone takes up to four pages of the write-ahead log, 16 kB: enough for 250 of them, and
-those of 512 requests in flight share transactions."""
+"""Bytes. An outcome written alone takes up to four pages of the write-ahead log, 16 kB: there is room for 250. Outcomes
+of 512 requests in flight share transactions."""
 
 
 class Ballast:
@@ -22,15 +22,17 @@ class Ballast:
     def __init__(self, folder: Path) -> None:
         self._path = folder / BALLAST
 
-    def lay(self) -> None:
-        """Take the space. Raises OSError when the disk has not even that."""
+    def reserve(self) -> None:
+        """Take the space. Raises OSError when the disk has no room for it."""
         self.free()
         descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
         try:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(descriptor, 0, SIZE)
             else:
-                os.write(descriptor, os.urandom(SIZE))  # random, lest the file system make it small
+                os.write(
+                    descriptor, os.urandom(SIZE)
+                )  # random bytes, so a compressing file system cannot shrink the file
         except BaseException:
             self.free()
             raise
@@ -38,7 +40,7 @@ class Ballast:
             os.close(descriptor)
 
     def free(self) -> bool:
-        """Give the space back. False when there was none."""
+        """Give the space back. Returns False when there was none."""
         with suppress(OSError):
             self._path.unlink()
             return True

@@ -1,4 +1,4 @@
-"""SQLite as the journal uses it: connections, the making of a new journal's file, and what errors mean."""
+"""SQLite connections for the journal, the creation of its file, and the meaning of SQLite's errors."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bulk_sender import failpoints
-from bulk_sender.journal.records import Statement
 from bulk_sender.journal.sqlite.mark import Mark
 from bulk_sender.journal.sqlite.proof import primary_code
 from bulk_sender.journal.sqlite.schema import SCHEMA, TABLES, Value, seal
+from bulk_sender.journal.sqlite.tables import Row
 
 JOURNAL = "journal.sqlite"
 UNFINISHED = f"{JOURNAL}.new"
-"""A new run's journal until it is whole."""
+"""A new run's journal until it is complete."""
 
 PATIENCE_S = 60.0
 """How long a write waits for another program that has locked the journal (a database viewer, a backup)."""
 
 _MOST_VALUES = 999
-"""Of one statement: what every SQLite takes."""
+"""Bound parameters per statement; every SQLite build supports this many."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
+    """Open a journal to write to it."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_S, check_same_thread=False)
     connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
     return connection
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that leaves every byte as it is, also of a journal that turns out to be damaged."""
+    """Open a journal without changing a byte of it, even when it turns out to be damaged."""
     address = f"file:{quote(str(path))}?mode=ro"
     return sqlite3.connect(address, uri=True, isolation_level=None, timeout=10, check_same_thread=False)
 
 
 def plainly(error: sqlite3.Error) -> str:
+    """Return why a write failed, in plain English."""
     code = primary_code(error)
     if code == sqlite3.SQLITE_FULL:
         return "the disk is full"
@@ -49,41 +51,42 @@ def plainly(error: sqlite3.Error) -> str:
     return str(error)
 
 
-def insert(connection: sqlite3.Connection, records: Iterable[Statement], key: bytes) -> None:
-    """One statement for each table, in an order in which nothing refers to what is not there yet."""
+def insert(connection: sqlite3.Connection, rows: Iterable[Row], key: bytes) -> None:
+    """Insert rows with one statement per table, in an order that never refers to a row that is not there yet."""
     by_table: dict[str, list[tuple[Value, ...]]] = {}
-    for table, values in records:
+    for table, values in rows:
         by_table.setdefault(table, []).append((*values, seal(table, values, key)))
     for table in sorted(by_table, key=TABLES.index):
-        rows = by_table[table]
-        step = _MOST_VALUES // len(rows[0])
-        for first in range(0, len(rows), step):
-            part = rows[first : first + step]
+        sealed = by_table[table]
+        step = _MOST_VALUES // len(sealed[0])
+        for first in range(0, len(sealed), step):
+            part = sealed[first : first + step]
             marks = ",".join(["(" + ",".join("?" * len(part[0])) + ")"] * len(part))
             connection.execute(f"INSERT INTO {table} VALUES {marks}", [value for row in part for value in row])
 
 
-def build(folder: Path, records: Sequence[Statement], key: bytes) -> None:
-    """Write a new journal beside its place, and move it there. Raises OSError, sqlite3.Error."""
+def build(folder: Path, rows: Sequence[Row], key: bytes) -> None:
+    """Write a new journal under a temporary name, then rename it. Raises OSError, sqlite3.Error."""
     path = folder / UNFINISHED
     for stale in folder.glob(f"{UNFINISHED}*"):
         stale.unlink()
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(f"BEGIN; {SCHEMA}")
-        insert(connection, records, key)
+        insert(connection, rows, key)
         connection.execute("COMMIT")
-        # Now, not when it is opened under its name: a process killed while the mode changes would leave a file that
-        # can't be read without being written to.
+        # Not later, under its final name: a process killed while the mode changes leaves a file that cannot be read
+        # without being written to.
         if connection.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             raise sqlite3.OperationalError("write-ahead logging is not possible here")
-    Mark.create(folder, key, len(records)).close()
+    Mark.create(folder, key, len(rows)).close()
     failpoints.reach("before_publishing")
     path.rename(folder / JOURNAL)
     sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:
+    """Make a renamed file in ``folder`` durable."""
     for path in (folder, folder.parent):
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         with suppress(OSError):

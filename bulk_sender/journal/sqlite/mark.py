@@ -1,11 +1,11 @@
-"""How far the journal had got, in a small file beside it.
+"""The number of records a journal had, in a small file beside it.
 
-SQLite takes the last commits from ``journal.sqlite-wal``. When that file is lost, cut short or damaged, or an old
-copy of the journal is put back, what is left is a sound journal of an earlier moment: attempts would be missing, and
-their batches would be sent a second time. The mark counts the records; a journal that has fewer is refused.
+SQLite takes the last commits from ``journal.sqlite-wal``. That file can be lost, cut short or damaged, or someone can
+put back an old copy of the journal. What is left is a sound journal of an earlier time: attempts would be missing, and
+their batches would be sent a second time. So a journal with fewer records than its mark says is refused.
 
-It is written after each commit and not synced: after a power loss it may tell of an earlier moment, which accuses
-nobody. It can't be too high.
+The mark is written after each commit and not synced. After a power loss it may be too low, which does no harm. It
+cannot be too high.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Mark:
 
     @classmethod
     def create(cls, folder: Path, key: bytes, records: int) -> Mark:
-        """Raises OSError."""
+        """Create the mark. Raises OSError."""
         flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         mark = cls(os.open(folder / MARK, flags, 0o600), key)
         os.pwrite(mark._descriptor, _line(records, key), 0)
@@ -36,11 +36,11 @@ class Mark:
 
     @classmethod
     def open(cls, folder: Path, key: bytes) -> Mark:
-        """Raises OSError."""
+        """Open the mark. Raises OSError."""
         return cls(os.open(folder / MARK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), key)
 
     def set(self, records: int) -> None:
-        """In place, in one piece. A mark that stays behind does no harm."""
+        """Write the number in place, in one piece. A mark that is too low does no harm."""
         with suppress(OSError):
             os.pwrite(self._descriptor, _line(records, self._key), 0)
 
@@ -50,7 +50,7 @@ class Mark:
 
 
 def read_mark(folder: Path, key: bytes) -> int | None:
-    """How many records the journal had at least; None when no mark is there, or it is damaged or another run's."""
+    """Return how many records the journal had; None when its mark is missing, damaged or another run's."""
     try:
         line = (folder / MARK).read_bytes()
     except OSError:

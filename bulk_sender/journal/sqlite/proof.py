@@ -1,4 +1,4 @@
-"""The proof that a journal is sound, whole, and the journal of the folder it lies in. Reading only."""
+"""The proof that a journal is sound, complete, and the one of its folder. It only reads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bulk_sender.journal.sqlite.mark import MARK, read_mark
 from bulk_sender.journal.sqlite.schema import SCHEMA, SCHEMA_VERSION, SEAL_KEY, TABLES, seal
 
 _WITHOUT_GAPS = ("epoch", "chunk")
-"""Tables whose numbers are given out one by one as they are written; others may have lost some to a failed write."""
+"""Tables without gaps in their ids. In the others a failed write may have used some up."""
 
 
 def prove(connection: sqlite3.Connection, folder: Path) -> tuple[bytes, int]:
-    """Prove each page, record and reference. Gives the seals' key and the number of records.
+    """Prove each page, record and reference. Returns the seals' key and the number of records.
 
-    Costs some 5 µs a record. Raises JournalError saying what is wrong.
+    Costs about 5 µs per record. Raises JournalError that says what is wrong.
     """
     try:
         key = _identity(connection, folder)
@@ -33,8 +33,8 @@ def prove(connection: sqlite3.Connection, folder: Path) -> tuple[bytes, int]:
         raise unreadable(folder, error) from None
     except JournalError:
         raise
-    except Exception as error:  # such as text in an error of SQLite's that is no UTF-8: what it is doesn't matter
-        raise damaged(folder, f"it can't be read ({type(error).__name__})") from None
+    except Exception as error:  # such as invalid UTF-8 in the text of an SQLite error
+        raise damaged(folder, f"it cannot be read ({type(error).__name__})") from None
     _prove_whole(folder, key, records)
     return key, records
 
@@ -45,9 +45,9 @@ def _identity(connection: sqlite3.Connection, folder: Path) -> bytes:
         facts = {name: json.loads(value) for name, value in facts.items()}
         run_id, version, key = facts["run_id"], facts["version"], bytes.fromhex(facts[SEAL_KEY])
     except (ValueError, KeyError, TypeError):
-        raise damaged(folder, "it doesn't say whose it is") from None
+        raise damaged(folder, "it does not say which run it belongs to") from None
     if not 16 <= len(key) <= 64:
-        raise damaged(folder, "the key of its checksums has another length")
+        raise damaged(folder, "the key of its checksums has the wrong length")
     if version != SCHEMA_VERSION:
         raise JournalError(
             f"{folder} was written by another version of bulk-sender (journal version {str(version)[:20]}, "
@@ -56,7 +56,7 @@ def _identity(connection: sqlite3.Connection, folder: Path) -> bytes:
     if run_id != folder.name:
         raise JournalError(
             f"the journal in {folder} belongs to run {str(run_id)[:120]!r}, not to {folder.name!r}",
-            hint="put the folder back under its own name",
+            hint="rename the folder to the run's name",
         )
     return key
 
@@ -71,7 +71,7 @@ def _prove_table(connection: sqlite3.Connection, folder: Path, table: str, key: 
 
 
 def _prove_references(connection: sqlite3.Connection, folder: Path) -> None:
-    """A record that vanished whole leaves others pointing at nothing, or a gap in the numbers."""
+    """Refuse a journal with a lost record: others point at it, or the ids have a gap."""
     if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
         raise damaged(folder, "a record points at one that is gone")
     for table in _WITHOUT_GAPS:
@@ -83,11 +83,11 @@ def _prove_references(connection: sqlite3.Connection, folder: Path) -> None:
 def _prove_whole(folder: Path, key: bytes, records: int) -> None:
     mark = read_mark(folder, key)
     if mark is None:
-        raise damaged(folder, f"{MARK}, which says how many records it has to have, is gone or no longer its own")
+        raise damaged(folder, f"{MARK}, which says how many records it has to have, is gone or belongs to another run")
     if records < mark:
         raise damaged(
             folder,
-            f"it has {records} records, and had {mark}: its -wal file was lost or cut short, or an old copy put back",
+            f"it has {records} records, and had {mark}: its -wal file was lost or cut, or an old copy was put back",
         )
 
 
@@ -105,25 +105,25 @@ def _expected_schema() -> list[tuple[str, ...]]:
 def damaged(folder: Path, what: str) -> JournalError:
     return JournalError(
         f"the journal in {folder} is damaged: {what}",
-        hint="nothing will be sent from it; keep a copy of the folder, and restore it whole if there is a backup",
+        hint="nothing will be sent from it; keep a copy of the folder, and restore all of it if there is a backup",
     )
 
 
 def unreadable(folder: Path, error: sqlite3.Error) -> JournalError:
-    """What an error of SQLite's means to somebody who only reads."""
+    """Return the error that a reader gets for an error of SQLite."""
     if primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return JournalError(
             f"the journal in {folder} is locked by another program",
-            hint="close what has it open (a database viewer, a backup), then run this again",
+            hint="close the program that has it open (a database viewer, a backup), then try again",
         )
     if primary_code(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return JournalError(
-            f"the journal in {folder} can't be opened: {error}",
-            hint="the folder and its files have to belong to whoever runs this, and be writable",
+            f"the journal in {folder} cannot be opened: {error}",
+            hint="the folder and its files have to belong to the user who runs this, and be writable",
         )
     return damaged(folder, str(error))
 
 
 def primary_code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code, such as ``sqlite3.SQLITE_FULL``; 0 for an error of Python's own."""
+    """Return SQLite's primary result code, such as ``sqlite3.SQLITE_FULL``; 0 for an error raised by Python."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

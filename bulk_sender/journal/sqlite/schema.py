@@ -1,4 +1,8 @@
-"""The SQLite schema of the journal, and the seal over each record."""
+"""The SQLite schema of the journal, and the seal over each record.
+
+Each record carries a seal over all its values, because SQLite's own integrity check does not notice a flipped byte
+inside a value.
+"""
 
 from __future__ import annotations
 
@@ -58,30 +62,25 @@ LEFT JOIN outcome o ON o.attempt = a.id
 LEFT JOIN decision d ON d.id = (SELECT max(id) FROM decision WHERE decision.attempt = a.id)
 WHERE NOT EXISTS (SELECT 1 FROM batch child WHERE child.parent = b.id)
 """
-"""What holds for each batch that has not been split: its last attempt, that one's outcome, and a decision over it.
-
-A batch that was to be split but has no halves (the process ended between the two records) was refused as a whole:
-it is not sent, and will be refused and split again.
-"""
+"""What holds for each batch that was not split; see ``BatchState``."""
 
 
 Value = str | int | float | bytes | None
 
 
 SEAL_KEY = "seal_key"
-"""The fact that holds a run's key: drawn for each run, so that a record of another run's journal never fits."""
+"""The fact that holds a run's key. Each run has a random one, so a record of another run's journal never fits."""
 
 
 def seal(table: str, values: tuple[Value, ...], key: bytes = b"") -> bytes:
-    """Eight bytes over a record's table and values; large blobs go in by their own digest. No secret is in ``key``."""
+    """Return eight bytes over a record's table and values. Blobs enter as their digests. ``key`` is not a secret."""
     parts = [table.encode()]
     for value in values:
         if isinstance(value, bytes):
             parts.append(b"b" + hashlib.sha256(value).digest())
         else:
-            plain = (
-                str.__repr__(value) if isinstance(value, str) else repr(value)
-            )  # an enum's member comes back as text
+            # Without the first case an enum's member would be sealed as such, and read back as plain text.
+            plain = str.__repr__(value) if isinstance(value, str) else repr(value)
             parts.append(plain.encode("utf-8", "surrogatepass"))
         parts.append(b"\x1f")
     return hashlib.blake2b(b"".join(parts), digest_size=8, key=key).digest()

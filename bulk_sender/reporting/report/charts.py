@@ -248,7 +248,7 @@ def _drawn(spec: Spec, text: str) -> str:
         import vl_convert
     except ImportError:
         raise NoCharts(
-            "Charts need the extra “report”: pip install 'bulk-sender[report]', then write it again."
+            "Charts need one more package: pip install vl-convert-python, then write the report again."
         ) from None
     try:
         svg = vl_convert.vegalite_to_svg(spec)

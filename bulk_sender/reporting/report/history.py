@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.records import RESEND
+from bulk_sender.journal.store import RunReader
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import mask_in
 from bulk_sender.text.numbers import duration
@@ -20,37 +21,30 @@ class Event:
     told: str
 
 
-def history(journal: Journal) -> list[Event]:
+def history(journal: RunReader) -> list[Event]:
     """In the order of time."""
-    return sorted([*_parts(journal), *_decisions(journal)], key=lambda event: event.at)
+    return sorted([*_epochs(journal), *_decisions(journal)], key=lambda event: event.at)
 
 
-def _parts(journal: Journal) -> list[Event]:
-    found = journal.query(
-        "SELECT command, epoch.at, state, reason, elapsed_s FROM epoch LEFT JOIN ending ON ending.epoch = epoch.id"
-    )
+def _epochs(journal: RunReader) -> list[Event]:
     return [
         Event(
-            part["at"],
-            part["command"],
-            duration(part["elapsed_s"]) if part["state"] else "",
-            mask_in(clean(": ".join(filter(None, (part["state"] or "no end recorded", part["reason"]))))),
+            epoch.at,
+            epoch.command,
+            "" if epoch.elapsed_s is None else duration(epoch.elapsed_s),
+            mask_in(clean(": ".join(filter(None, (epoch.state or "no end recorded", epoch.reason))))),
         )
-        for part in found
+        for epoch in journal.epochs()
     ]
 
 
-def _decisions(journal: Journal) -> list[Event]:
-    found = journal.query(
-        "SELECT status, user, why, min(at) AS at, sum(size) AS rows FROM decision JOIN batch ON batch.id = batch"
-        " GROUP BY status, user, why, at"
-    )
+def _decisions(journal: RunReader) -> list[Event]:
     return [
         Event(
-            decision["at"],
-            "decided: send again" if decision["status"] == "resend" else f"decided: {decision['status']}",
-            f"{decision['rows']:,} " + ("row" if decision["rows"] == 1 else "rows"),
-            mask_in(clean(f"by {decision['user']}: {decision['why']}")),
+            decided.at,
+            "decided: send again" if decided.status == RESEND else f"decided: {decided.status}",
+            f"{decided.rows:,} " + ("row" if decided.rows == 1 else "rows"),
+            mask_in(clean(f"by {decided.user}: {decided.why}")),
         )
-        for decision in found
+        for decided in journal.decided()
     ]

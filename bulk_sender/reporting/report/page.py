@@ -11,14 +11,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulk_sender.atomic import replacing
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.model import Config
-from bulk_sender.journal.sqlite.store import Journal, now
+from bulk_sender.journal.answers import AttemptsOfBatches
+from bulk_sender.journal.store import RunReader
+from bulk_sender.reading.source import FileIdentity
 from bulk_sender.reporting import advice
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.reasons import Reasons, refusals, rejections
@@ -30,6 +31,7 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.text import numbers as figures
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import mask_in, without_credentials
+from bulk_sender.text.times import clock, now
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -62,7 +64,7 @@ class Report:
     target: str
     endpoint: str
     weather: str
-    files: tuple[dict[str, Any], ...]
+    files: tuple[FileIdentity, ...]
     kind: str
     """How the results file's name ends."""
     explain: str
@@ -74,8 +76,7 @@ class Report:
     """Why there are no charts, in words; empty when there are."""
     rejections: Reasons
     refusals: Reasons
-    attempts: list[dict[str, Any]]
-    """``made`` requests were needed for ``batches`` batches."""
+    attempts: tuple[AttemptsOfBatches, ...]
     split: int
     """Batches that were replaced by their halves, to find the rows that Braze refuses."""
     history: list[Event]
@@ -108,7 +109,7 @@ class Report:
         return sum(bucket.requests("throttled") for bucket in self.timeline.buckets)
 
 
-def write_report(journal: Journal, summary: Summary, path: Path) -> None:
+def write_report(journal: RunReader, summary: Summary, path: Path) -> None:
     """Make the page and put it in the place of an earlier one: private, whole or not at all. Raises BulkSenderError.
 
     ``summary`` is the run's account as ``summary.json`` has it. A million attempts take about three seconds of CPU
@@ -119,13 +120,13 @@ def write_report(journal: Journal, summary: Summary, path: Path) -> None:
         temporary.write_text(page, encoding="utf-8", errors="replace")  # a file's name may hold bytes that are no text
 
 
-def gather(journal: Journal, summary: Summary) -> Report:
+def gather(journal: RunReader, summary: Summary) -> Report:
     """Everything that the page shows, from the journal."""
-    config = Config.model_validate_json(journal.fact("config"))
+    facts = journal.facts()
+    config = facts.revived()
     over_time = timeline(journal, config.delivery)
     throughput, latency, no_charts = _charts(over_time, config.delivery.pace.per_second)
-    folder = journal.folder
-    weather = journal.fact("sandbox")
+    folder = journal.run.folder
     elsewhere = "" if folder.parent.name == DEFAULT_RUNS_DIR else str(folder.parent)
     counts = advice.counts(summary, runs_dir=elsewhere, rejects=str(folder / "rejected.csv"), origin=Origin.of(journal))
     return Report(
@@ -138,9 +139,9 @@ def gather(journal: Journal, summary: Summary) -> Report:
         target_kind="Canvas" if config.is_canvas else "Campaign",
         target=config.target or "",
         endpoint=without_credentials(config.braze.endpoint or ""),
-        weather=weather,
-        files=tuple(journal.fact("input")),
-        kind=journal.fact("format"),
+        weather=facts.sandbox,
+        files=facts.input,
+        kind=facts.format,
         explain=advice.explain_command(summary, elsewhere),
         timeline=over_time,
         asked_per_s=config.delivery.pace.per_second,
@@ -149,14 +150,11 @@ def gather(journal: Journal, summary: Summary) -> Report:
         no_charts=no_charts,
         rejections=rejections(journal),
         refusals=refusals(journal),
-        attempts=journal.query(
-            "SELECT made, count(*) AS batches FROM (SELECT count(*) AS made FROM attempt GROUP BY batch)"
-            " GROUP BY made ORDER BY made"
-        ),
-        split=journal.column("SELECT count(DISTINCT parent) FROM batch WHERE parent IS NOT NULL")[0],
+        attempts=journal.attempts_of_batches(),
+        split=journal.batches_split(),
         history=history(journal),
         settings=list(settings(config)),
-        tool=journal.fact("tool"),
+        tool=facts.tool,
         written_at=now(),
     )
 
@@ -213,11 +211,6 @@ def _environment() -> Environment:
         "duration": figures.duration,
         "share": figures.share,
         "masked": lambda text: mask_in(clean(text)),
-        "clock": _clock,
+        "clock": clock,
     }
     return environment
-
-
-def _clock(moment: str | datetime) -> str:
-    """``2026-02-28 10:15:02``, in UTC."""
-    return str(moment)[:19].replace("T", " ")

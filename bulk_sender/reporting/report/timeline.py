@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from bulk_sender.braze.answer import Verdict
 from bulk_sender.config.model import DeliveryConfig
-from bulk_sender.http.evidence import Reach
-from bulk_sender.journal.sqlite.store import Journal
+from bulk_sender.journal.answers import Sending
+from bulk_sender.journal.store import RunReader
 
 MOST_BUCKETS = 120
 _ATTEMPTS_IN_A_BUCKET = 4
@@ -96,18 +93,20 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one process sent: ``attempts`` requests in ``span_s`` seconds, from ``start_s`` of the timeline on."""
+    """What one epoch sent, in ``span_s`` seconds from ``start_s`` of the timeline."""
 
-    epoch: int
-    first: int
-    last: int
+    sending: Sending
     start_s: float
     span_s: float
-    at: datetime
 
     @property
-    def attempts(self) -> int:
-        return self.last - self.first + 1
+    def epoch(self) -> int:
+        return self.sending.epoch
+
+    @property
+    def at(self) -> datetime:
+        """When its first request left."""
+        return self.sending.began
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +149,11 @@ class Timeline:
         return sorted(self.pauses, key=lambda pause: -pause.seconds)[:_LONGEST_PAUSES]
 
 
-def timeline(journal: Journal, delivery: DeliveryConfig) -> Timeline:
+def timeline(journal: RunReader, delivery: DeliveryConfig) -> Timeline:
     """Sum a run up. About a second for a million attempts."""
     parts = tuple(_parts(journal))
     span_s = sum(part.span_s for part in parts)
-    attempts = sum(part.attempts for part in parts)
+    attempts = sum(part.sending.attempts for part in parts)
     width_s = bucket_width(span_s, attempts)
     # A slow rate makes gaps of its own; only what is well beyond it is a pause.
     shortest_s = max(_SHORTEST_PAUSE_S, 4 / delivery.pace.per_second)
@@ -184,105 +183,46 @@ def edges(span_s: float, width_s: float) -> list[float]:
     return [index * width_s for index in range(whole)] + [max(span_s, 0.001)]
 
 
-def _parts(journal: Journal) -> Iterator[Part]:
+def _parts(journal: RunReader) -> Iterator[Part]:
     start_s = 0.0
-    [most] = journal.column("SELECT coalesce(max(id), 0) FROM attempt")
-    first = 1
-    for epoch in journal.column("SELECT id FROM epoch ORDER BY id"):
-        numbers = range(first, most + 1)
-        after = first + bisect_right(numbers, epoch, key=lambda number: _nearest(journal, "epoch", number))
-        if after == first:
-            continue
-        last = after - 1
-        began, ended = _at(journal, first), _at(journal, last)
-        # The answers to the last requests may still have been under way for long.
-        [answer] = journal.column(
-            "SELECT max(at) FROM outcome WHERE attempt BETWEEN ? AND ? AND epoch = ?", (last - 1000, last, epoch)
-        )
-        if answer is not None:
-            ended = max(ended, _time(answer))
-        span_s = max(0.001, (ended - began).total_seconds())
-        yield Part(epoch, first, last, start_s, span_s, began)
+    for sending in journal.sendings():
+        span_s = max(0.001, (sending.ended - sending.began).total_seconds())
+        yield Part(sending, start_s, span_s)
         start_s += span_s
-        first = after
 
 
-def _buckets(journal: Journal, part: Part, width_s: float) -> Iterator[Bucket]:
+def _buckets(journal: RunReader, part: Part, width_s: float) -> Iterator[Bucket]:
     borders = edges(part.span_s, width_s)
-    first = part.first
     for start_s, end_s in itertools.pairwise(borders):
-        rest = range(first, part.last + 1)
-        until = part.at + timedelta(seconds=end_s)
-        after = first + bisect_left(rest, until, key=lambda number: _at(journal, number))
-        if end_s == borders[-1]:
-            after = part.last + 1
-        counted = journal.query(
-            "SELECT verdict, http_status, code, count(*) AS requests, sum(CASE WHEN status = 'accepted' THEN"
-            " (SELECT size FROM batch WHERE batch.id = outcome.batch) ELSE 0 END) AS recipients"
-            " FROM outcome WHERE attempt >= ? AND attempt < ? GROUP BY verdict, http_status, code",
-            (first, after),
-        )
-        answers = Counter({Answer(row["verdict"], row["http_status"], row["code"]): row["requests"] for row in counted})
-        [sent] = journal.column("SELECT count(*) FROM attempt WHERE id >= ? AND id < ?", (first, after))
-        if sent > answers.total():
-            answers[Answer("open", None, "")] = sent - answers.total()
-        p50_s, p95_s = _latencies(journal, first, after)
+        since = None if start_s == borders[0] else part.at + timedelta(seconds=start_s)
+        until = None if end_s == borders[-1] else part.at + timedelta(seconds=end_s)
+        traffic = journal.traffic(part.sending, since, until)
+        answers = Counter({Answer(it.verdict, it.http_status, it.code): it.requests for it in traffic.answers})
+        if traffic.requests > answers.total():
+            answers[Answer("open", None, "")] = traffic.requests - answers.total()
         yield Bucket(
             part.start_s + start_s,
             end_s - start_s,
             part.at + timedelta(seconds=start_s),
             answers,
-            sum(row["recipients"] for row in counted),
-            p50_s,
-            p95_s,
+            sum(it.rows for it in traffic.answers),
+            traffic.p50_s,
+            traffic.p95_s,
         )
-        first = after
 
 
-def _latencies(journal: Journal, first: int, after: int) -> tuple[float | None, float | None]:
-    found = journal.column(
-        "SELECT elapsed_s FROM outcome WHERE attempt >= ? AND attempt < ? AND reach = ? AND verdict <> ?",
-        (first, after, int(Reach.ANSWERED), Verdict.THROTTLED.value),
-    )
-    if not found:
-        return None, None
-    p50_s, p95_s = np.quantile(np.array(found), [0.5, 0.95])
-    return float(p50_s), float(p95_s)
-
-
-def _pauses(journal: Journal, part: Part, shortest_s: float) -> Iterator[Pause]:
-    for before, began, ended in _gaps(journal, (part.first, part.at), (part.last, _at(journal, part.last)), shortest_s):
+def _pauses(journal: RunReader, part: Part, shortest_s: float) -> Iterator[Pause]:
+    for gap in journal.gaps(part.sending, shortest_s):
         yield Pause(
-            part.start_s + (began - part.at).total_seconds(),
-            (ended - began).total_seconds(),
-            began,
-            _why(journal, before, began, ended),
+            part.start_s + (gap.began - part.at).total_seconds(),
+            (gap.ended - gap.began).total_seconds(),
+            gap.began,
+            _why(gap.verdicts),
         )
 
 
-def _gaps(
-    journal: Journal, one: tuple[int, datetime], other: tuple[int, datetime], shortest_s: float
-) -> Iterator[tuple[int, datetime, datetime]]:
-    """Neighbours at least ``shortest_s`` apart, by halving: a stretch shorter than that holds none."""
-    if (other[1] - one[1]).total_seconds() < shortest_s or other[0] <= one[0]:
-        return
-    if other[0] - one[0] == 1:
-        yield one[0], one[1], other[1]
-        return
-    number = (one[0] + other[0]) // 2
-    middle = (number, _at(journal, number))
-    yield from _gaps(journal, one, middle, shortest_s)
-    yield from _gaps(journal, middle, other, shortest_s)
-
-
-def _why(journal: Journal, before: int, began: datetime, ended: datetime) -> str:
-    """The journal has no record of a wait; what the answers just before it said tells its reason."""
-    verdicts = set(
-        journal.column(
-            "SELECT verdict FROM outcome WHERE attempt > ? AND attempt <= ? AND at >= ? AND at < ?",
-            (before - 600, before, _text(began - timedelta(seconds=1)), _text(ended)),
-        )
-    )
+def _why(verdicts: Collection[str]) -> str:
+    """The cause of a pause. The journal has no record of a wait, but the answers just before it tell."""
     if Verdict.THROTTLED in verdicts:
         return "after a 429: Braze's rate limit was spent"
     if Verdict.UNSENT in verdicts:
@@ -290,21 +230,3 @@ def _why(journal: Journal, before: int, began: datetime, ended: datetime) -> str
     if Verdict.UNKNOWN in verdicts:
         return "after requests without an answer"
     return "no trouble recorded: the limit was nearly spent, or the input was slow"
-
-
-def _at(journal: Journal, attempt: int) -> datetime:
-    return _time(_nearest(journal, "at", attempt))
-
-
-def _nearest(journal: Journal, name: str, attempt: int) -> Any:
-    """A column of an attempt; a number that was given out but never written down stands for the next one."""
-    [found] = journal.column(f"SELECT {name} FROM attempt WHERE id >= ? ORDER BY id LIMIT 1", (attempt,))
-    return found
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,275 @@
+"""The answers to a journal's named queries, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bulk_sender.journal.records import Batch, Status
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRef:
+    """One attempt of one batch."""
+
+    batch: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows by status. The six add up to ``rows``."""
+
+    rows: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    failed: int = 0
+    unknown: int = 0
+    not_sent: int = 0
+
+    def of(self, status: str) -> int:
+        """Return the rows of one status."""
+        return int(getattr(self, Status(status)))
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Figures over the whole run. ``elapsed_s``: seconds spent in all ended epochs together."""
+
+    batches: int
+    requests: int
+    started_at: str | None
+    finished_at: str | None
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEnd:
+    """How far the input is planned: its last row, the position after it (JSON), and the rows planned so far."""
+
+    last_row: int
+    resume: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentChunk:
+    """A chunk with batches to send. ``rows_before``: rows of the run in earlier chunks."""
+
+    id: int
+    rows_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """What holds for a batch that was not split: its last attempt, that attempt's outcome, and a decision about it.
+
+    A batch that was to be split but has no halves counts as not sent: the process ended between the two records, and
+    the batch will be refused and split again.
+    """
+
+    id: int
+    chunk: int
+    first: int
+    size: int
+    parent: int | None
+    status: str
+    attempts: int
+    """Made with this batch and its parents."""
+    attempt: int | None
+    sent_at: str | None
+    body_sha256: bytes | None
+    verdict: str | None
+    http_status: int | None
+    dispatch_id: str | None
+    code: str | None
+    message: str | None
+    likely: str | None
+    decided: str | None
+    decided_why: str | None
+
+    @property
+    def batch(self) -> Batch:
+        """The batch as it is to be sent next."""
+        return Batch(self.id, self.chunk, self.first, self.size, self.parent, self.attempts)
+
+    @property
+    def last_attempt(self) -> AttemptRef | None:
+        """The attempt that a decision would be about; None for a batch that was never attempted."""
+        return None if self.attempt is None else AttemptRef(self.id, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulBatch:
+    """An unknown batch. ``since``: when the first attempt left that may have been taken; ``sent_at``: the last one."""
+
+    id: int
+    chunk: int
+    first: int
+    size: int
+    attempt: int
+    since: str
+    sent_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Unknown rows with the same evidence. ``since`` and ``until``: when the first and the last of them were sent."""
+
+    rows: int
+    batches: int
+    message: str
+    """What happened, such as "the request was written, but no answer came (ReadTimeout)"."""
+    likely: str
+    """``accepted``, ``not_accepted`` or empty: a hint, never a verdict."""
+    since: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Failed or unknown batches for the same reason: how many rows and requests, and the first batch as an example."""
+
+    status: str
+    http_status: int | None
+    code: str
+    message: str
+    likely: str
+    decided: str
+    rows: int
+    requests: int
+    chunk: int
+    first: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """The most frequent reasons, out of ``reasons`` that concern ``rows`` rows."""
+
+    shown: tuple[Refusal, ...]
+    reasons: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStory:
+    """One attempt with its outcome; None where no outcome is recorded."""
+
+    id: int
+    sent_at: str
+    epoch: int
+    body_sha256: str
+    """In hexadecimal digits."""
+    status: str | None
+    verdict: str | None
+    http_status: int | None
+    dispatch_id: str | None
+    code: str | None
+    message: str | None
+    reach: int | None
+    likely: str | None
+    elapsed_s: float | None
+    answered_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionStory:
+    """One decision about a batch."""
+
+    attempt: int
+    status: str
+    at: str
+    user: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStory:
+    """All that happened with one batch, in order."""
+
+    id: int
+    size: int
+    parent: int | None
+    attempts: tuple[AttemptStory, ...]
+    decisions: tuple[DecisionStory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStory:
+    """One start of a process and its end; None where no end is recorded."""
+
+    id: int
+    command: str
+    at: str
+    state: str | None
+    reason: str | None
+    elapsed_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedRows:
+    """Decisions of one kind, made at once: by whom, why, and for how many rows."""
+
+    status: str
+    user: str
+    why: str
+    at: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptsOfBatches:
+    """``batches`` batches took ``attempts`` requests each."""
+
+    attempts: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What one epoch sent: from its first request to its last answer, and how many requests.
+
+    ``first`` and ``last``: the ids of its first and last attempt.
+    """
+
+    epoch: int
+    first: int
+    last: int
+    attempts: int
+    began: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCount:
+    """Requests with the same answer, and the rows that they made accepted, whatever was decided later."""
+
+    verdict: str
+    http_status: int | None
+    code: str
+    requests: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The requests of a stretch of time, by their answers.
+
+    ``p50_s`` and ``p95_s``: from a request's start to the end of its answer, 429s apart; None without an answer.
+    """
+
+    requests: int
+    answers: tuple[AnswerCount, ...]
+    p50_s: float | None
+    p95_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of time in which no request left. ``verdicts``: of the answers that came in it or just before it."""
+
+    began: datetime
+    ended: datetime
+    verdicts: frozenset[str]

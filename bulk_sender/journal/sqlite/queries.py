@@ -1,0 +1,290 @@
+"""The journal's named queries, in SQLite's SQL."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Self
+
+from bulk_sender.journal.answers import (
+    AttemptRef,
+    AttemptsOfBatches,
+    AttemptStory,
+    BatchState,
+    BatchStory,
+    Counts,
+    DecidedRows,
+    DecisionStory,
+    Doubt,
+    DoubtfulBatch,
+    EpochStory,
+    Gap,
+    PlanEnd,
+    Refusal,
+    Refusals,
+    Sending,
+    Totals,
+    Traffic,
+    UnsentChunk,
+)
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import PROCESS_ENDED, Ending
+from bulk_sender.journal.sqlite import sendings
+from bulk_sender.journal.sqlite.database import JOURNAL, connect_to_read
+from bulk_sender.journal.sqlite.proof import unreadable
+from bulk_sender.journal.sqlite.schema import STATE_VIEW, Value
+from bulk_sender.journal.sqlite.tables import PLAN_COMPLETE, held
+from bulk_sender.journal.store import RunReader, RunRef
+
+_STATE = """
+SELECT batch, chunk, first, size, parent, status, attempts, attempt, sent_at, body_sha256, verdict, http_status,
+       dispatch_id, code, message, likely, decided, decided_why
+FROM state
+"""
+"""The columns of ``BatchState``, in its order."""
+
+_TROUBLED = """
+SELECT batch FROM outcome WHERE status IN ('failed', 'unknown')
+UNION SELECT batch FROM decision
+UNION SELECT a.batch FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHERE o.attempt IS NULL
+"""
+"""The batches that may have ended badly: to ask ``state`` about all batches of a large run would take seconds."""
+
+_REASON = "status, http_status, code, message, likely, decided"
+_REFUSED = f"""
+SELECT status, http_status, coalesce(code, '') AS code, coalesce(message, '') AS message,
+       coalesce(likely, '') AS likely, coalesce(decided, '') AS decided, batch, size
+FROM state WHERE batch IN ({_TROUBLED}) AND status IN ('failed', 'unknown') AND size > 0
+"""
+"""Without a broadcast's batch, which has no rows to give a reason for."""
+
+
+class SqliteReader:
+    """One run's journal, to be read. Not thread-safe: one thread at a time may use it."""
+
+    def __init__(self, run: RunRef, connection: sqlite3.Connection) -> None:
+        self.run = run
+        self._connection = connection
+        self._facts: Facts | None = None
+        connection.executescript(STATE_VIEW)
+
+    def reader(self) -> RunReader:
+        """Open another reader. Whoever opened this one has the journal proved sound."""
+        try:
+            return SqliteReader(self.run, connect_to_read(self.run.folder / JOURNAL))
+        except sqlite3.Error as error:
+            raise unreadable(self.run.folder, error) from None
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise unreadable(self.run.folder, error) from None
+
+    def _value(self, sql: str, *values: Value) -> Any:
+        """The first column of the first row, None without one."""
+        return next((row[0] for row in self._rows(sql, *values)), None)
+
+    # --- how the run was started, and how far it is planned -----------------------------------------------------
+
+    def facts(self) -> Facts:
+        if self._facts is None:
+            stored = self._rows("SELECT name, value FROM run")
+            self._facts = Facts.of({name: json.loads(value) for name, value in stored})
+        return self._facts
+
+    def _is_noted(self, name: str) -> bool:
+        return bool(self._value("SELECT value FROM run WHERE name = ?", name) == "true")
+
+    def is_plan_complete(self) -> bool:
+        return self._is_noted(PLAN_COMPLETE)
+
+    def was_held(self, epoch: int) -> bool:
+        return self._is_noted(held(epoch))
+
+    def plan_end(self) -> PlanEnd | None:
+        sql = "SELECT last_row, resume, (SELECT sum(rows) FROM chunk) FROM chunk ORDER BY id DESC LIMIT 1"
+        return next((PlanEnd(*row) for row in self._rows(sql)), None)
+
+    def chunk_ids(self) -> list[int]:
+        return [row[0] for row in self._rows("SELECT id FROM chunk ORDER BY id")]
+
+    def chunks_with_rejects(self) -> list[int]:
+        return [row[0] for row in self._rows("SELECT id FROM chunk WHERE rejected > 0 ORDER BY id")]
+
+    def chunk_of(self, row: int) -> int | None:
+        found: int | None = self._value("SELECT id FROM chunk WHERE first_row <= ? AND last_row >= ?", row, row)
+        return found
+
+    def frame(self, chunk: int) -> bytes:
+        return bytes(self._value("SELECT frame FROM chunk WHERE id = ?", chunk))
+
+    def rejects(self, chunk: int) -> bytes:
+        return bytes(self._value("SELECT rejects FROM chunk WHERE id = ?", chunk))
+
+    def planned_sizes(self, chunk: int) -> list[int]:
+        sql = "SELECT size FROM batch WHERE chunk = ? AND parent IS NULL ORDER BY first"
+        return [row[0] for row in self._rows(sql, chunk)]
+
+    # --- what holds now -----------------------------------------------------------------------------------------
+
+    def counts(self) -> Counts:
+        [planned] = self._rows(
+            "SELECT coalesce(sum(rows), 0), coalesce(sum(rejected), 0), coalesce(sum(duplicate), 0) FROM chunk"
+        )
+        found = dict(zip(("rows", "rejected", "duplicate"), planned, strict=True))
+        return replace(Counts(**found), **dict(self._rows("SELECT status, sum(size) FROM state GROUP BY status")))
+
+    def totals(self) -> Totals:
+        [sums] = self._rows(
+            "SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM attempt), (SELECT min(at) FROM epoch),"
+            " (SELECT max(at) FROM ending), (SELECT coalesce(sum(elapsed_s), 0) FROM ending)"
+        )
+        return Totals(*sums)
+
+    def has_unsent(self) -> bool:
+        return bool(self._rows("SELECT 1 FROM state WHERE status = 'not_sent' LIMIT 1"))
+
+    def unsent_chunks(self) -> list[UnsentChunk]:
+        found = self._rows(
+            "SELECT id, (SELECT coalesce(sum(rows), 0) FROM chunk AS earlier WHERE earlier.id < chunk.id)"
+            " FROM chunk WHERE id IN (SELECT chunk FROM state WHERE status = 'not_sent') ORDER BY id"
+        )
+        return [UnsentChunk(*row) for row in found]
+
+    def unsent_batches(self, chunk: int) -> list[BatchState]:
+        return self._states("WHERE status = 'not_sent' AND chunk = ? ORDER BY first", chunk)
+
+    def batches(self, chunk: int) -> list[BatchState]:
+        return self._states("WHERE chunk = ? ORDER BY first", chunk)
+
+    def batches_with(self, *statuses: str) -> list[BatchState]:
+        marks = ",".join("?" * len(statuses))
+        return self._states(f"WHERE status IN ({marks}) ORDER BY chunk, first", *statuses)
+
+    def _states(self, where: str, *values: Value) -> list[BatchState]:
+        return [BatchState(*row) for row in self._rows(_STATE + where, *values)]
+
+    def doubtful_batches(self) -> list[DoubtfulBatch]:
+        found = self._rows(
+            "SELECT batch, chunk, first, size, attempt, coalesce((SELECT min(a.at) FROM attempt a"
+            " LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = state.batch"
+            " AND coalesce(o.status, 'unknown') = 'unknown'), sent_at), sent_at"
+            " FROM state WHERE status = 'unknown' ORDER BY chunk, first"
+        )
+        return [DoubtfulBatch(*row) for row in found]
+
+    def doubts(self) -> tuple[Doubt, ...]:
+        found = self._rows(
+            "SELECT sum(size) AS rows, count(*), coalesce(message, ?) AS message, coalesce(likely, '') AS likely,"
+            " min(sent_at), max(sent_at) FROM state WHERE status = 'unknown'"
+            " GROUP BY 3, 4 ORDER BY rows DESC, message, likely",
+            PROCESS_ENDED,
+        )
+        return tuple(Doubt(*row) for row in found)
+
+    def refusals(self, most: int) -> Refusals:
+        [sums] = self._rows(
+            "SELECT count(*), coalesce(sum(rows), 0)"
+            f" FROM (SELECT sum(size) AS rows FROM ({_REFUSED}) AS refused GROUP BY {_REASON}) AS reasons"
+        )
+        found = self._rows(
+            f"SELECT {_REASON}, reasons.rows, reasons.requests, batch.chunk, batch.first, batch.size FROM ("
+            f"SELECT {_REASON}, sum(size) AS rows, count(*) AS requests, min(batch) AS earliest"
+            f" FROM ({_REFUSED}) AS refused GROUP BY {_REASON} ORDER BY rows DESC, earliest LIMIT ?"
+            ") AS reasons JOIN batch ON batch.id = reasons.earliest ORDER BY reasons.rows DESC, reasons.earliest",
+            most,
+        )
+        return Refusals(tuple(Refusal(*row) for row in found), *sums)
+
+    # --- what happened ------------------------------------------------------------------------------------------
+
+    def story(self, chunk: int, slot: int) -> tuple[BatchStory, ...]:
+        found = self._rows(
+            "SELECT id, size, parent FROM batch WHERE chunk = ? AND first <= ? AND first + size > ? ORDER BY id",
+            *(chunk, slot, slot),
+        )
+        return tuple(
+            BatchStory(batch, size, parent, self._attempts(batch), self._decisions(batch))
+            for batch, size, parent in found
+        )
+
+    def _attempts(self, batch: int) -> tuple[AttemptStory, ...]:
+        found = self._rows(
+            "SELECT a.id, a.at, a.epoch, lower(hex(a.body_sha256)), o.status, o.verdict, o.http_status, o.dispatch_id,"
+            " o.code, o.message, o.reach, o.likely, o.elapsed_s, o.at"
+            " FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = ? ORDER BY a.id",
+            batch,
+        )
+        return tuple(AttemptStory(*row) for row in found)
+
+    def _decisions(self, batch: int) -> tuple[DecisionStory, ...]:
+        sql = "SELECT attempt, status, at, user, why FROM decision WHERE batch = ? ORDER BY id"
+        return tuple(DecisionStory(*row) for row in self._rows(sql, batch))
+
+    def dispatched(self, most: int) -> dict[str, AttemptRef]:
+        latest = self._rows(
+            "SELECT dispatch_id, batch, attempt FROM outcome WHERE dispatch_id <> '' ORDER BY attempt DESC LIMIT ?",
+            most,
+        )
+        found: dict[str, AttemptRef] = {}
+        for dispatch_id, batch, attempt in reversed(latest):
+            found.setdefault(dispatch_id, AttemptRef(batch, attempt))
+        return found
+
+    def has_attempts_since(self, at: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM attempt WHERE at >= ? LIMIT 1", at))
+
+    def attempts_of_batches(self) -> tuple[AttemptsOfBatches, ...]:
+        found = self._rows(
+            "SELECT made, count(*) FROM (SELECT count(*) AS made FROM attempt GROUP BY batch) AS counted"
+            " GROUP BY made ORDER BY made"
+        )
+        return tuple(AttemptsOfBatches(*row) for row in found)
+
+    def batches_split(self) -> int:
+        return int(self._value("SELECT count(DISTINCT parent) FROM batch WHERE parent IS NOT NULL"))
+
+    def epochs(self) -> tuple[EpochStory, ...]:
+        found = self._rows(
+            "SELECT epoch.id, command, epoch.at, state, reason, elapsed_s"
+            " FROM epoch LEFT JOIN ending ON ending.epoch = epoch.id ORDER BY epoch.id"
+        )
+        return tuple(EpochStory(*row) for row in found)
+
+    def decided(self) -> tuple[DecidedRows, ...]:
+        found = self._rows(
+            "SELECT status, user, why, at, sum(size) FROM decision JOIN batch ON batch.id = decision.batch"
+            " GROUP BY status, user, why, at ORDER BY at, min(decision.id)"
+        )
+        return tuple(DecidedRows(*row) for row in found)
+
+    def last_ending(self) -> Ending | None:
+        found = self._rows(
+            "SELECT epoch, at, state, reason, elapsed_s FROM ending WHERE epoch = (SELECT max(id) FROM epoch)"
+        )
+        return next((Ending(*row) for row in found), None)
+
+    # --- the requests over time ---------------------------------------------------------------------------------
+
+    def sendings(self) -> tuple[Sending, ...]:
+        return tuple(sendings.sendings(self._rows))
+
+    def traffic(self, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:
+        return sendings.traffic(self._rows, sending, since, until)
+
+    def gaps(self, sending: Sending, shortest_s: float) -> tuple[Gap, ...]:
+        return tuple(sendings.gaps(self._rows, sending, shortest_s))

@@ -1,0 +1,117 @@
+"""The attempts of a run over time, in SQLite's SQL.
+
+Attempts are numbered in the order in which they left, so a stretch of time is a stretch of their numbers. Its ends are
+found by bisection, and SQL sums up what is between them: nothing is held in memory but one stretch's latencies.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from bulk_sender.braze.answer import Verdict
+from bulk_sender.http.evidence import Reach
+from bulk_sender.journal.answers import AnswerCount, Gap, Sending, Traffic
+from bulk_sender.text.times import iso
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+"""Runs a statement with its values."""
+
+_IN_FLIGHT = 1000
+"""More attempts than can wait for their answers at once: behind the last one, older answers are not looked for."""
+_JUST_BEFORE = 600
+"""Attempts before a gap whose answers may tell its cause."""
+_SHORTLY = timedelta(seconds=1)
+
+
+def sendings(rows: Rows) -> Iterator[Sending]:
+    """What each epoch sent, in order."""
+    [(most,)] = rows("SELECT coalesce(max(id), 0) FROM attempt")
+    first = 1
+    for (epoch,) in rows("SELECT id FROM epoch ORDER BY id"):
+        after = first + bisect_right(range(first, most + 1), epoch, key=lambda number: _epoch(rows, number))
+        if after == first:
+            continue
+        last = after - 1
+        began, ended = _at(rows, first), _at(rows, last)
+        # The answers to the last requests may have come long after these left.
+        [(answer,)] = rows(
+            "SELECT max(at) FROM outcome WHERE attempt BETWEEN ? AND ? AND epoch = ?", last - _IN_FLIGHT, last, epoch
+        )
+        if answer is not None:
+            ended = max(ended, datetime.fromisoformat(answer))
+        yield Sending(epoch, first, last, last - first + 1, began, ended)
+        first = after
+
+
+def traffic(rows: Rows, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:
+    """The requests of a stretch of time."""
+    first = sending.first if since is None else _first_at(rows, sending, since)
+    after = sending.last + 1 if until is None else _first_at(rows, sending, until)
+    counted = rows(
+        "SELECT verdict, http_status, code, count(*), sum(CASE WHEN status = 'accepted' THEN"
+        " (SELECT size FROM batch WHERE batch.id = outcome.batch) ELSE 0 END)"
+        " FROM outcome WHERE attempt >= ? AND attempt < ? GROUP BY verdict, http_status, code",
+        first,
+        after,
+    )
+    [(requests,)] = rows("SELECT count(*) FROM attempt WHERE id >= ? AND id < ?", first, after)
+    return Traffic(requests, tuple(AnswerCount(*row) for row in counted), *_latencies(rows, first, after))
+
+
+def gaps(rows: Rows, sending: Sending, shortest_s: float) -> Iterator[Gap]:
+    """The times between two requests that are at least this long."""
+    first, last = (sending.first, _at(rows, sending.first)), (sending.last, _at(rows, sending.last))
+    for before, began, ended in _neighbours(rows, first, last, shortest_s):
+        verdicts = rows(
+            "SELECT DISTINCT verdict FROM outcome WHERE attempt > ? AND attempt <= ? AND at >= ? AND at < ?",
+            *(before - _JUST_BEFORE, before, iso(began - _SHORTLY), iso(ended)),
+        )
+        yield Gap(began, ended, frozenset(verdict for (verdict,) in verdicts))
+
+
+def _latencies(rows: Rows, first: int, after: int) -> tuple[float | None, float | None]:
+    found = rows(
+        "SELECT elapsed_s FROM outcome WHERE attempt >= ? AND attempt < ? AND reach = ? AND verdict <> ?",
+        *(first, after, int(Reach.ANSWERED), Verdict.THROTTLED.value),
+    )
+    if not found:
+        return None, None
+    import numpy as np  # here: shell completion must not load it
+
+    p50_s, p95_s = np.quantile(np.array(found), [0.5, 0.95])
+    return float(p50_s), float(p95_s)
+
+
+def _neighbours(
+    rows: Rows, one: tuple[int, datetime], other: tuple[int, datetime], shortest_s: float
+) -> Iterator[tuple[int, datetime, datetime]]:
+    """Neighbours at least ``shortest_s`` apart, by halving: a stretch shorter than that has none."""
+    if (other[1] - one[1]).total_seconds() < shortest_s or other[0] <= one[0]:
+        return
+    if other[0] - one[0] == 1:
+        yield one[0], one[1], other[1]
+        return
+    number = (one[0] + other[0]) // 2
+    middle = (number, _at(rows, number))
+    yield from _neighbours(rows, one, middle, shortest_s)
+    yield from _neighbours(rows, middle, other, shortest_s)
+
+
+def _first_at(rows: Rows, sending: Sending, moment: datetime) -> int:
+    """The number of the first attempt that left at ``moment`` or later."""
+    numbers = range(sending.first, sending.last + 1)
+    return sending.first + bisect_left(numbers, moment, key=lambda number: _at(rows, number))
+
+
+def _at(rows: Rows, attempt: int) -> datetime:
+    [(at,)] = rows("SELECT at FROM attempt WHERE id >= ? ORDER BY id LIMIT 1", attempt)
+    return datetime.fromisoformat(at)
+
+
+def _epoch(rows: Rows, attempt: int) -> int:
+    """An attempt's epoch; a number that was given out but never written counts as the next one, here as above."""
+    [(epoch,)] = rows("SELECT epoch FROM attempt WHERE id >= ? ORDER BY id LIMIT 1", attempt)
+    return int(epoch)

@@ -1,0 +1,80 @@
+"""Records as rows of SQLite's tables.
+
+The order of the values is the schema's, and what each record's seal is made over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from bulk_sender.journal.records import (
+    Attempt,
+    AttemptOutcome,
+    Batch,
+    Chunk,
+    Decision,
+    Ending,
+    Epoch,
+    Held,
+    PlanComplete,
+    Record,
+)
+from bulk_sender.journal.sqlite.schema import Value
+
+Row = tuple[str, tuple[Value, ...]]
+"""A table's name and the values of one record, without its seal."""
+
+PLAN_COMPLETE = "plan_complete"
+
+
+def held(epoch: int) -> str:
+    """Return the name of the fact that an epoch ended after its canary."""
+    return f"held in epoch {epoch}"
+
+
+def fact(name: str, value: Any) -> Row:
+    """Return the row of a fact."""
+    return "run", (name, json.dumps(value))
+
+
+def row_of(record: Record | Epoch | Ending, epoch: int) -> Row:
+    """Return the row of a record that is written in ``epoch``."""
+    return _ROWS[type(record)](record, epoch)
+
+
+def _chunk(it: Chunk, _: int) -> Row:
+    counts = (it.rows, it.valid, it.rejected, it.duplicate)
+    return "chunk", (it.id, it.first_row, it.last_row, *counts, it.resume, it.frame, it.rejects)
+
+
+def _outcome(it: AttemptOutcome, epoch: int) -> Row:
+    return "outcome", (
+        it.attempt,
+        it.batch,
+        epoch,
+        it.status,
+        it.verdict,
+        it.http_status,
+        it.dispatch_id,
+        it.code,
+        it.message,
+        it.reach,
+        it.likely,
+        it.elapsed_s,
+        it.at,
+    )
+
+
+_ROWS: dict[type, Callable[[Any, int], Row]] = {
+    Attempt: lambda it, epoch: ("attempt", (it.id, it.batch, epoch, it.body_sha256, it.at)),
+    AttemptOutcome: _outcome,
+    Batch: lambda it, _: ("batch", (it.id, it.chunk, it.first, it.size, it.parent, it.prior)),
+    Chunk: _chunk,
+    Decision: lambda it, _: ("decision", (it.id, it.batch, it.attempt, it.status, it.at, it.user, it.why)),
+    PlanComplete: lambda _, __: fact(PLAN_COMPLETE, True),
+    Held: lambda _, epoch: fact(held(epoch), True),
+    Epoch: lambda it, _: ("epoch", (it.id, it.command, it.at, it.pid, it.host, it.user)),
+    Ending: lambda it, _: ("ending", (it.epoch, it.at, it.state, it.reason, it.elapsed_s)),
+}

@@ -1,0 +1,253 @@
+"""The contract of a journal: what a store of runs has to offer to those who read and write one.
+
+``bulk_sender.journal`` opens a run and picks its store. Every store passes the tests in ``tests/journal/contract.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, Self
+
+from bulk_sender.journal.answers import (
+    AttemptRef,
+    AttemptsOfBatches,
+    BatchState,
+    BatchStory,
+    Counts,
+    DecidedRows,
+    Doubt,
+    DoubtfulBatch,
+    EpochStory,
+    Gap,
+    PlanEnd,
+    Refusals,
+    Sending,
+    Totals,
+    Traffic,
+    UnsentChunk,
+)
+from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import Ending, Record
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """A run by its name and its folder. The folder holds the results; whether it holds the journal, the store knows."""
+
+    name: str
+    folder: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """Return the run that lives in ``folder`` and has its name."""
+        return cls(folder.name, folder)
+
+
+class RunReader(Protocol):
+    """One run, to be read. Not thread-safe: one thread at a time may use it. Queries raise JournalError."""
+
+    @property
+    def run(self) -> RunRef: ...
+
+    def reader(self) -> RunReader:
+        """Open another reader of the same run, for use beside this one in another thread."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    # --- how the run was started, and how far it is planned -----------------------------------------------------
+
+    def facts(self) -> Facts:
+        """Return how the run was started."""
+        ...
+
+    def is_plan_complete(self) -> bool:
+        """Whether every row of the input is in a chunk."""
+        ...
+
+    def plan_end(self) -> PlanEnd | None:
+        """Return where planning continues; None when nothing is planned yet."""
+        ...
+
+    def chunk_ids(self) -> list[int]:
+        """Return the chunks in the order of the input."""
+        ...
+
+    def chunks_with_rejects(self) -> list[int]:
+        """Return the chunks that have rejected rows."""
+        ...
+
+    def chunk_of(self, row: int) -> int | None:
+        """Return the chunk whose rows include ``row``; None when no chunk does."""
+        ...
+
+    def frame(self, chunk: int) -> bytes:
+        """Return the planned rows of a chunk, as an Arrow file."""
+        ...
+
+    def rejects(self, chunk: int) -> bytes:
+        """Return the rejected rows of a chunk with their own columns, as an Arrow file."""
+        ...
+
+    def planned_sizes(self, chunk: int) -> list[int]:
+        """Return the sizes of a chunk's batches as they were planned, before any was split."""
+        ...
+
+    # --- what holds now -----------------------------------------------------------------------------------------
+
+    def counts(self) -> Counts:
+        """Return the rows by status."""
+        ...
+
+    def totals(self) -> Totals:
+        """Return the run's figures."""
+        ...
+
+    def has_unsent(self) -> bool:
+        """Whether a planned batch has to be sent, for the first time or again."""
+        ...
+
+    def unsent_chunks(self) -> list[UnsentChunk]:
+        """Return the chunks with such batches, in the order of the input."""
+        ...
+
+    def unsent_batches(self, chunk: int) -> list[BatchState]:
+        """Return a chunk's batches that have to be sent, in the order of their rows."""
+        ...
+
+    def batches(self, chunk: int) -> list[BatchState]:
+        """Return what holds for each batch of a chunk, in the order of their rows."""
+        ...
+
+    def batches_with(self, *statuses: str) -> list[BatchState]:
+        """Return what holds for each batch of one of these statuses, in the order of their rows."""
+        ...
+
+    def doubtful_batches(self) -> list[DoubtfulBatch]:
+        """Return the unknown batches with the times of their attempts, in the order of their rows."""
+        ...
+
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Return the evidence about the unknown rows, most rows first."""
+        ...
+
+    def refusals(self, most: int) -> Refusals:
+        """Return why rows failed or are unknown: up to ``most`` reasons, most rows first."""
+        ...
+
+    # --- what happened ------------------------------------------------------------------------------------------
+
+    def story(self, chunk: int, slot: int) -> tuple[BatchStory, ...]:
+        """Return everything that happened with the valid row in ``slot`` of a chunk, by batch."""
+        ...
+
+    def dispatched(self, most: int) -> dict[str, AttemptRef]:
+        """Return the latest ``most`` dispatch_ids, oldest first, each with the attempt first accepted under it."""
+        ...
+
+    def has_attempts_since(self, at: str) -> bool:
+        """Whether a request left at ``at`` or later."""
+        ...
+
+    def attempts_of_batches(self) -> tuple[AttemptsOfBatches, ...]:
+        """Return how many batches took one request, how many took two, and so on."""
+        ...
+
+    def batches_split(self) -> int:
+        """Return how many batches were replaced by their halves."""
+        ...
+
+    def epochs(self) -> tuple[EpochStory, ...]:
+        """Return every start of a process, in order."""
+        ...
+
+    def decided(self) -> tuple[DecidedRows, ...]:
+        """Return what was decided, in the order of time."""
+        ...
+
+    def last_ending(self) -> Ending | None:
+        """Return how the latest epoch ended; None while it has not, or when its process died."""
+        ...
+
+    def was_held(self, epoch: int) -> bool:
+        """Whether that epoch ended after its canary."""
+        ...
+
+    # --- the requests over time ---------------------------------------------------------------------------------
+
+    def sendings(self) -> tuple[Sending, ...]:
+        """Return what each epoch sent, in the order of time. An epoch that sent nothing is left out."""
+        ...
+
+    def traffic(self, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:
+        """Return the requests of ``sending`` that left at ``since`` or later and before ``until``; None: its end."""
+        ...
+
+    def gaps(self, sending: Sending, shortest_s: float) -> tuple[Gap, ...]:
+        """Return the times of at least ``shortest_s`` seconds between two requests of ``sending``, in order."""
+        ...
+
+
+class RunWriter(RunReader, Protocol):
+    """One run, to be read and written by this process.
+
+    A writer begins an epoch before it sends. A store may allow several live writers of a run, each with its own epoch,
+    or only one. Ids are given out without I/O, so that the event loop can ask for them while another thread writes: a
+    store with several writers takes them in blocks. Within one writer they ascend.
+    """
+
+    is_locked_out: bool
+    """Whether the last ``write`` failed for a cause that smaller writes would meet, too: they need not be tried."""
+
+    @property
+    def epoch(self) -> int:
+        """This writer's epoch, 0 before it began one."""
+        ...
+
+    def begin_epoch(self, command: str) -> int:
+        """Begin an epoch and, in the same transaction, recover every epoch whose process is known to be dead.
+
+        An attempt of a dead epoch without an outcome becomes unknown. Attempts of live epochs stay as they are.
+        Raises JournalError.
+        """
+        ...
+
+    def fence(self, epoch: int) -> None:
+        """Declare another epoch dead: its writer can write nothing more, and its open attempts become unknown."""
+        ...
+
+    def write(self, records: Iterable[Record]) -> None:
+        """Add records, all or none; they are durable on return, in the order of the calls.
+
+        Raises JournalError when they are not, and when this writer's epoch was fenced or taken over.
+        """
+        ...
+
+    def new_chunk_id(self) -> int:
+        """Return the id of the next chunk. Chunks have no gaps: each id has to be used before another writer plans."""
+        ...
+
+    def new_batch_id(self) -> int: ...
+
+    def new_attempt_id(self) -> int: ...
+
+    def new_decision_id(self) -> int: ...
+
+    def decide(self, attempts: Iterable[AttemptRef], status: str, why: str) -> int:
+        """Record the operator's decision about attempts, all or none. Returns how many.
+
+        ``status``: ``accepted``, ``failed`` or ``resend``. A decision is final: raises GuardrailError for a second one
+        about the same attempt. Only an attempt that was decided to have failed may still be sent again.
+        """
+        ...
+
+    def end_epoch(self, state: str, reason: str, elapsed_s: float) -> None:
+        """Record the end of this writer's epoch."""
+        ...

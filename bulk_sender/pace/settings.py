@@ -1,0 +1,18 @@
+"""Settings of the pace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaceSettings:
+    """How fast requests may leave."""
+
+    rate_per_s: float
+    reserve: float = 0.0
+    """Share of the workspace's limit that is left to others."""
+    ramp_s: float = 60.0
+    """Seconds until the full rate is reached once a canary was approved."""
+    is_shared: bool = True
+    """Whether runs of one workspace on this machine share the rate."""

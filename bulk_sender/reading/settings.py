@@ -1,0 +1,30 @@
+"""Settings of the readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from bulk_sender.config.model import InputConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadSettings:
+    """How files become rows. What is None is detected."""
+
+    format: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: bool = True
+    """Whether a CSV's first line names its columns."""
+    sheet: str | None = None
+
+    @classmethod
+    def of(cls, config: InputConfig) -> Self:
+        return cls(
+            format=config.format,
+            delimiter=config.delimiter,
+            encoding=config.encoding,
+            header=config.header,
+            sheet=config.sheet,
+        )

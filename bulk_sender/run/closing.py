@@ -1,0 +1,62 @@
+"""The account of one process when sending has ended: state, reasons and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from bulk_sender.delivery.stopping import Stopped
+from bulk_sender.errors import BulkSenderError, InternalError
+from bulk_sender.journal.facts import Format
+from bulk_sender.journal.store import RunWriter
+from bulk_sender.reporting.account import close_files
+from bulk_sender.reporting.summary import State, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How sending ended in this process."""
+
+    plan_complete: bool
+    """Whether the input was read to its end."""
+    stopped: Stopped | None
+    unrecorded: Sequence[str]
+    """Outcomes that could not be written to the journal."""
+    bug: InternalError | None
+    elapsed_s: float
+
+
+def close_account(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
+    """Record the end in the journal and write the run's files. Raises BulkSenderError with exit code 3."""
+    try:
+        return _close(journal, kind, ending)
+    except BulkSenderError as error:  # even the journal cannot be read any more
+        error.exit_code = 3
+        raise
+
+
+def _close(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
+    is_left = journal.has_unsent() or not ending.plan_complete
+    signal = ending.stopped.signal if ending.stopped is not None else 0
+    state: State = "finished"
+    if is_left:
+        state = "interrupted" if signal else "stopped"
+    reasons = list(_reasons(ending, is_left=is_left))
+    try:
+        journal.end_epoch(state, "; ".join(reasons), ending.elapsed_s)
+    except BulkSenderError as error:
+        reasons += [str(error)] if str(error) not in reasons else []
+    return replace(close_files(journal, kind, state, reasons), signal=signal)
+
+
+def _reasons(ending: Ending, *, is_left: bool) -> Iterator[str]:
+    """Why rows are left, and what else the operator has to know."""
+    reason = ""
+    if is_left:
+        reason = ending.stopped.reason if ending.stopped is not None else "the process was stopped immediately"
+        yield reason
+    if ending.bug is not None and str(ending.bug) != reason:
+        yield str(ending.bug)
+    if not ending.plan_complete:
+        yield "the input was not read to its end, later rows are not counted"
+    yield from (f"not recorded: {line}" for line in ending.unrecorded)
