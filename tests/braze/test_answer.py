@@ -1,4 +1,4 @@
-"""``judge``: as a table, row by row of what Braze documents and what the wire was seen to do, and as properties."""
+"""Judge of answers: a table of what Braze documents and what was observed on the wire, and property tests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lost(error: str, reach: Reach, status: int | None = None, cause: str = "") -
     return Evidence(reach, status, error=error, cause=cause)
 
 
-# --- answers that came whole (F29 to F50) -----------------------------------------------------------------------------
+# --- complete answers (F29 to F50) ------------------------------------------------------------------------------------
 
 ANSWERS: list[tuple[str, int, Any, Verdict, str, str]] = [
     # name, status, body, verdict, stop, code
@@ -70,7 +70,7 @@ ANSWERS: list[tuple[str, int, Any, Verdict, str, str]] = [
         "http_201_unexpected",
     ),
     ("F34 queued", 202, {"message": "queued"}, ACCEPTED, "", "queued"),
-    ("F34 success all the same", 202, GOOD, ACCEPTED, "", ""),
+    ("F34 success anyway", 202, GOOD, ACCEPTED, "", ""),
     ("F34 queued, with errors", 202, {"message": "queued", "errors": ["x"]}, ACCEPTED, "", "accepted_with_errors"),
     ("F34 queued, but not 202", 201, {"message": "queued"}, UNKNOWN, "", "http_201_unexpected"),
     ("F34 other", 202, {"message": "processing"}, UNKNOWN, "", "http_202_unexpected"),
@@ -135,24 +135,26 @@ ANSWERS: list[tuple[str, int, Any, Verdict, str, str]] = [
 @pytest.mark.parametrize(
     ("name", "status", "body", "verdict", "stop", "code"), ANSWERS, ids=[row[0] for row in ANSWERS]
 )
-def test_a_whole_answer_means(name: str, status: int, body: Any, verdict: Verdict, stop: str, code: str) -> None:
+def test_the_verdict_on_a_complete_answer(
+    name: str, status: int, body: Any, verdict: Verdict, stop: str, code: str
+) -> None:
     outcome = judge(answered(status, body))
     assert (outcome.verdict, outcome.stop, outcome.code) == (verdict, stop, code)
     assert outcome.http_status == status
     assert outcome.reach is Reach.ANSWERED
     assert outcome.may_send_again is (verdict not in (ACCEPTED, UNKNOWN))
-    assert bool(outcome.message) is bool(code), "what is out of the ordinary is said in words, and nothing else is"
+    assert bool(outcome.message) is bool(code), "only unusual outcomes have a message"
     assert outcome.dispatch_id == ("d1" if verdict is ACCEPTED and body.get("dispatch_id") == "d1" else "")
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_documented_server_error_is_held_when_told_so(status: int) -> None:
+def test_a_documented_server_error_is_unknown_with_server_errors_hold(status: int) -> None:
     outcome = judge(answered(status, {"message": "Service Unavailable"}), server_errors="hold")
     assert outcome.verdict is UNKNOWN
     assert (outcome.code, outcome.message, outcome.likely) == (f"http_{status}", "Service Unavailable", "")
 
 
-def test_the_hint_says_what_is_likely() -> None:
+def test_the_outcome_says_what_is_likely() -> None:
     assert judge(answered(201, b"{")).likely == "accepted"
     assert judge(answered(204)).likely == "accepted"
     assert judge(answered(408)).likely == "not_accepted"
@@ -160,7 +162,7 @@ def test_the_hint_says_what_is_likely() -> None:
     assert judge(answered(201, GOOD)).likely == ""
 
 
-def test_what_people_read_of_an_answer() -> None:
+def test_the_message_for_an_answer() -> None:
     assert judge(answered(201, {**GOOD, "dispatch_id": "d" * 300})).dispatch_id == "d" * 199 + "…"
     assert (
         judge(answered(201, {**GOOD, "errors": [{"index": 3, "type": "é"}]})).message == '[{"index": 3, "type": "é"}]'
@@ -182,7 +184,7 @@ def test_what_people_read_of_an_answer() -> None:
     assert judge(answered(301)).message == judge(answered(307)).message == "the host redirects elsewhere"
 
 
-# --- no whole answer (0.1, F01 to F28) --------------------------------------------------------------------------------
+# --- no complete answer (0.1, F01 to F28)------------------------------------------------------------------------------
 
 NEVER_LEFT = ["PoolTimeout", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "InvalidURL", "ProxyError"]
 AMBIGUOUS = [
@@ -193,7 +195,7 @@ AMBIGUOUS = [
 
 @pytest.mark.parametrize("reach", [Reach.NOTHING, Reach.CONNECTED])
 @pytest.mark.parametrize("error", NEVER_LEFT)
-def test_a_request_that_never_left_may_be_sent_again(error: str, reach: Reach) -> None:
+def test_a_request_that_was_never_sent_may_be_sent_again(error: str, reach: Reach) -> None:
     outcome = judge(lost(error, reach))
     assert (outcome.verdict, outcome.code, outcome.stop) == (UNSENT, "not_connected", "")
     assert outcome.message == f"no connection ({error})"
@@ -227,7 +229,7 @@ def test_a_name_without_an_address_stops_the_run() -> None:
     assert outcome.message == "the host's name cannot be resolved"
 
 
-def test_a_cause_proves_nothing_once_the_request_has_begun() -> None:
+def test_a_cause_proves_nothing_after_the_request_began() -> None:
     for cause in ("gaierror", "SSLCertVerificationError"):
         assert judge(lost("ConnectError", Reach.HEAD_STARTED, cause=cause)).verdict is UNKNOWN
 
@@ -253,20 +255,20 @@ def test_a_cause_proves_nothing_once_the_request_has_begun() -> None:
         (Reach.ANSWERED, None, "", "the request was sent, but no answer came (E)"),
     ],
 )
-def test_how_far_it_got_is_kept_for_whoever_decides(reach: Reach, status: int | None, likely: str, text: str) -> None:
+def test_the_outcome_records_how_far_the_request_got(reach: Reach, status: int | None, likely: str, text: str) -> None:
     outcome = judge(lost("E", reach, status))
     assert (outcome.verdict, outcome.likely, outcome.message) == (UNKNOWN, likely, text)
     assert (outcome.reach, outcome.http_status, outcome.error) == (reach, status, "E")
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 301, 400, 429, 503])
-def test_an_answer_that_began_too_early_is_no_answer(status: int) -> None:
+def test_an_answer_that_began_too_early_is_not_an_answer(status: int) -> None:
     outcome = judge(answered(status, GOOD, premature=True))
     assert (outcome.verdict, outcome.code) == (UNKNOWN, "premature_answer")
     assert outcome.message == "an answer arrived before its request was written"
 
 
-def test_a_repeated_dispatch_id_takes_the_acceptance_back() -> None:
+def test_a_repeated_dispatch_id_revokes_the_acceptance() -> None:
     outcome = repeated(judge(answered(201, GOOD)), earlier=7)
     assert (outcome.verdict, outcome.code, outcome.stop, outcome.likely) == (
         UNKNOWN,
@@ -313,7 +315,7 @@ EVIDENCE = st.builds(
 
 
 def documented_refusal(evidence: Evidence, server_errors: str) -> bool:
-    """A second reading of the policy: a whole answer that Braze documents as "nothing was sent"."""
+    """Whether a complete answer is documented by Braze as "nothing was sent": an independent implementation."""
     status = evidence.status or 0
     if evidence.premature or evidence.reach is not Reach.ANSWERED:
         return False
@@ -326,14 +328,16 @@ def documented_refusal(evidence: Evidence, server_errors: str) -> bool:
 
 
 @given(EVIDENCE, POLICIES)
-def test_nothing_is_sent_again_without_a_proof(evidence: Evidence, server_errors: Literal["retry", "hold"]) -> None:
+def test_nothing_is_sent_again_without_proof(evidence: Evidence, server_errors: Literal["retry", "hold"]) -> None:
     if judge(evidence, server_errors=server_errors).may_send_again:
         never_left = evidence.reach <= Reach.CONNECTED and evidence.error in NEVER_LEFT and not evidence.premature
         assert never_left or documented_refusal(evidence, server_errors)
 
 
 @given(EVIDENCE, POLICIES)
-def test_nothing_is_accepted_without_the_words(evidence: Evidence, server_errors: Literal["retry", "hold"]) -> None:
+def test_nothing_is_accepted_without_the_documented_message(
+    evidence: Evidence, server_errors: Literal["retry", "hold"]
+) -> None:
     if judge(evidence, server_errors=server_errors).verdict is ACCEPTED:
         assert evidence.reach is Reach.ANSWERED
         assert not evidence.premature
@@ -343,7 +347,7 @@ def test_nothing_is_accepted_without_the_words(evidence: Evidence, server_errors
 
 
 @given(st.text(max_size=30).filter(lambda name: name not in NEVER_LEFT), REACHES, CAUSES)
-def test_an_unforeseen_exception_is_unknown(error: str, reach: Reach, cause: str) -> None:
+def test_an_unexpected_exception_is_unknown(error: str, reach: Reach, cause: str) -> None:
     assert judge(Evidence(reach, error=error, cause=cause)).verdict is UNKNOWN
 
 
@@ -373,11 +377,11 @@ def test_no_control_character_survives(text: str, status: int) -> None:
 @example(b'{"message": "\\ud800"}', 400)
 @example(b'{"message": NaN, "dispatch_id": -Infinity}', 201)
 @example(b"\xef\xbb\xbf{}", 201)
-def test_no_bytes_make_it_raise(body: bytes, status: int) -> None:
+def test_arbitrary_bytes_never_make_it_raise(body: bytes, status: int) -> None:
     judge(answered(status, body))
 
 
-def test_no_depth_makes_it_raise() -> None:
+def test_deep_nesting_never_makes_it_raise() -> None:
     for depth in range(100, 1200, 7):
         for status in (201, 400, 503):
             for name in (b"message", b"errors", b"dispatch_id"):
@@ -386,7 +390,7 @@ def test_no_depth_makes_it_raise() -> None:
                 judge(answered(status, b'{"%s": %s}' % (name, nested)))
 
 
-def test_text_is_cut_to_one_line_of_its_length() -> None:
+def test_text_is_shortened_to_one_line() -> None:
     assert clean("a" * 500) == "a" * 500
     assert clean("a" * 501) == "a" * 499 + "…"
     assert clean("ab\r\n  c\td", 10) == "ab c d"
@@ -406,7 +410,7 @@ def test_text_is_cut_to_one_line_of_its_length() -> None:
 
 
 def test_a_damaged_body_never_turns_a_refusal_into_an_acceptance_nor_the_reverse() -> None:
-    """Ten thousand damaged bodies under their true status; the oracle is what the server did, not what it said."""
+    """Judge ten thousand damaged bodies with their true status, and compare with what the server did."""
     from tests.faults import mutate
 
     rng = random.Random(20260228)
@@ -419,7 +423,7 @@ def test_a_damaged_body_never_turns_a_refusal_into_an_acceptance_nor_the_reverse
         assert judge(answered(status, mutate(body, rng))).verdict is not ACCEPTED
 
 
-def test_the_key_is_gone_before_anything_is_judged() -> None:
+def test_the_key_is_removed_before_judging() -> None:
     credential = Credential.check("canary-key-0123456789")
     body = credential.scrub('{"message": "Invalid API key: canary-key-0123456789"}')
     assert "canary" not in judge(answered(401, body.encode())).message

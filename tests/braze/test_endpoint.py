@@ -1,4 +1,4 @@
-"""Where the key may go: a corpus of addresses, and the JSON around the recipients."""
+"""Endpoints: a corpus of addresses that may or may not receive the key, and the JSON around the recipients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KNOWN = [
 ]
 
 UNKNOWN = [
-    # allowed, with a warning: new instances appear, and some go through a gateway of their own
+    # allowed with a warning: new instances appear, and some customers use a gateway
     "https://rest.iad-01.braze.com.evil.example",
     "https://rest.iad-01.braze.comevil.example",
     "https://evil-rest.iad-01.braze.com",
@@ -57,7 +57,7 @@ UNKNOWN = [
 ]
 
 REFUSED = [
-    # the key in clear
+    # the key in plain text
     "http://rest.iad-01.braze.com",
     "HTTP://rest.iad-01.braze.com",
     "http://localhost.example.com",
@@ -74,7 +74,7 @@ REFUSED = [
     "http://[::ffff:8.8.8.8]",
     "http://[::]",
     "http://[fe80::1]",
-    # another host than the eye sees
+    # a different host than it seems
     "https://rest.iad-01.braze.com@evil.example",
     "https://rest.iad-01.braze.com:443@evil.example",
     "https://user@rest.iad-01.braze.com",
@@ -113,7 +113,7 @@ REFUSED = [
     "https://rest.iad-01.braze.com .evil.example",
     "https://rest.iad-01.braze.com\x00.evil.example",
     "https://rest.iad-01.braze.com\x7f",
-    # no host name at all
+    # no host name
     "https://rest.iad-01.braze.com.",
     "https://rest..braze.com",
     "https://.braze.com",
@@ -142,32 +142,32 @@ REFUSED = [
 ]
 
 
-def test_the_corpus_is_large_and_has_no_row_twice() -> None:
+def test_the_corpus_is_large_and_has_no_repeated_row() -> None:
     corpus = [*KNOWN, *UNKNOWN, *REFUSED]
     assert len(corpus) == len(set(corpus)) >= 100
 
 
 @pytest.mark.parametrize("url", KNOWN)
-def test_a_host_of_braze_or_loopback_is_taken_without_a_word(url: str) -> None:
+def test_a_braze_or_loopback_host_is_accepted_without_a_warning(url: str) -> None:
     assert check_url(url) == url
     assert is_known_host(check_url(url))
 
 
 @pytest.mark.parametrize("url", UNKNOWN)
-def test_an_unknown_host_is_taken_with_a_warning(url: str) -> None:
+def test_an_unknown_host_is_accepted_with_a_warning(url: str) -> None:
     assert check_url(url) == url
     assert not is_known_host(check_url(url))
 
 
 @pytest.mark.parametrize("url", REFUSED, ids=ascii)
-def test_an_unsound_address_is_refused_with_a_hint(url: str) -> None:
+def test_an_invalid_address_is_refused_with_a_hint(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_url(url)
     assert caught.value.hint
     assert str(caught.value).isprintable()
 
 
-def test_what_people_paste_is_put_straight() -> None:
+def test_a_pasted_address_is_normalized() -> None:
     assert check_url(" https://REST.IAD-01.BRAZE.COM/ \n") == "https://rest.iad-01.braze.com"
     with pytest.raises(ConfigError, match=r"braze\.endpoint is not set"):
         check_url(None)
@@ -219,6 +219,6 @@ def test_canvas_properties_have_a_limit() -> None:
         endpoint_of(over)
 
 
-def test_a_target_is_needed() -> None:
+def test_a_target_is_required() -> None:
     with pytest.raises(ConfigError, match="no campaign"):
         endpoint_of(Config.parse({"braze": {"endpoint": BASE["endpoint"]}}, where="here"))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Chunk, PlanComplete
 from bulk_sender.journal.sqlite import database
@@ -168,7 +169,8 @@ def test_intents_stop_where_the_disk_is_full_and_outcomes_do_not(small_disk: Pat
                 journal.write([Attempt(number, 1, b"0" * 32)])
         assert (folder / BALLAST).exists(), "an intent has no right to the ballast"
         for attempt in [row["id"] for row in table(folder, "attempt")]:
-            journal.write([AttemptOutcome(attempt, 1, "accepted", "accepted", 201, "d", message="x" * 8000)])
+            taken = Outcome(Verdict.ACCEPTED, "", "x" * 8000, 201, "d")
+            journal.write([AttemptOutcome(attempt, 1, "accepted", taken)])
         assert not (folder / BALLAST).exists()
         with pytest.raises(JournalError, match="the disk is full"):
             journal.write([Attempt(20_000, 1, b"0" * 32)])

@@ -163,7 +163,7 @@ def test_a_second_signal_leaves_at_once_and_what_is_in_flight_in_doubt(nursery: 
         assert (ended.code, ended.summary["state"]) == (130, "interrupted")
         assert ended.summary["unknown"] == 100
         assert ended.summary["not_sent"] > 300
-        assert scene.rows()[0]["error"].startswith("the process was told to leave")
+        assert scene.rows()[0]["error"].startswith("the process was stopped before an answer came")
         found = audit(scene, server.ledger)
     assert not found.wrong
 

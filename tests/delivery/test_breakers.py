@@ -1,4 +1,4 @@
-"""Too many permanently refused rows stop a run; few of them, or temporary refusals, never do."""
+"""Circuit breaker for refused rows: too many permanent refusals stop a run; a few, or temporary ones, do not."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.faults import Fault, FaultServer, Turn, by_body, every, http_answer
 from tests.kit.posting import KEY
 from tests.kit.running import compare, read_run, send, settings, write_input
 
-# --- by itself --------------------------------------------------------------------------------------------------------
+# --- unit tests -------------------------------------------------------------------------------------------------------
 
 
 def fate(accepted: int, refused: int, words: str = "no such user") -> Fate:
     return Fate(accepted, refused, [(words, 1)] * refused)
 
 
-def test_the_share_is_of_rows_however_the_batches_were_split() -> None:
+def test_the_share_counts_rows_regardless_of_how_batches_were_split() -> None:
     refusals = Refusals(0.5)
     assert {refusals.record(fate(24, 26)) for _ in range(FEWEST_BATCHES - 1)} == {""}
     reason = refusals.record(fate(24, 26))
@@ -44,12 +44,12 @@ def test_exactly_the_share_is_allowed() -> None:
     assert {refusals.record(fate(25, 25)) for _ in range(200)} == {""}
 
 
-def test_one_bad_row_in_each_batch_is_no_reason_to_stop_though_most_requests_are_refused() -> None:
+def test_one_bad_row_per_batch_does_not_stop_the_run_although_most_requests_are_refused() -> None:
     refusals = Refusals(0.1)
     assert {refusals.record(fate(49, 1)) for _ in range(200)} == {""}
 
 
-def test_it_is_the_latest_batches_that_count() -> None:
+def test_only_the_latest_batches_count() -> None:
     refusals = Refusals(0.5)
     for _ in range(1000):
         assert refusals.record(fate(50, 0)) == ""
@@ -58,14 +58,14 @@ def test_it_is_the_latest_batches_that_count() -> None:
     assert "1,300 of the 2,500 recipients in the last 50 batches" in reasons[25]
 
 
-def test_a_share_of_one_turns_it_off_and_one_of_nothing_bears_no_refusal() -> None:
+def test_a_share_of_one_disables_it_and_a_share_of_zero_allows_no_refusal() -> None:
     off, strict = Refusals(1.0), Refusals(0.0)
     assert {off.record(fate(0, 50)) for _ in range(200)} == {""}
     assert {strict.record(fate(50, 0)) for _ in range(200)} == {""}
     assert strict.record(fate(49, 1)) != ""
 
 
-def test_only_what_braze_refused_for_good_is_counted() -> None:
+def test_only_permanent_refusals_by_braze_are_counted() -> None:
     def one(status: str, verdict: Verdict, action: Action = Action.DONE) -> tuple[int, int]:
         found = Fate()
         found.add(NextStep(status, action), Outcome(verdict, message="m"), 7)
@@ -74,14 +74,14 @@ def test_only_what_braze_refused_for_good_is_counted() -> None:
     assert one(Status.ACCEPTED, Verdict.ACCEPTED) == (7, 0)
     assert one(Status.FAILED, Verdict.REFUSED) == (0, 7)
     assert one(Status.FAILED, Verdict.TOO_LARGE) == (0, 7)
-    assert one(Status.FAILED, Verdict.UNSENT) == (0, 0), "a 5XX to the end of all attempts speaks of Braze, not of rows"
+    assert one(Status.FAILED, Verdict.UNSENT) == (0, 0), "a 5XX on every attempt says nothing about the rows"
     assert one(Status.UNKNOWN, Verdict.UNKNOWN) == (0, 0)
     assert one(Status.NOT_SENT, Verdict.THROTTLED, Action.AGAIN_AFTER_RESET) == (0, 0)
     assert one(SPLIT, Verdict.REFUSED, Action.SPLIT) == (0, 0), "its parts are"
     assert one(Status.NOT_SENT, Verdict.REFUSED, Action.STOP) == (0, 0)
 
 
-def test_a_batch_without_an_answer_takes_no_place_in_the_window() -> None:
+def test_a_batch_without_an_answer_does_not_count_in_the_window() -> None:
     refusals = Refusals(0.5)
     for _ in range(FEWEST_BATCHES - 1):
         refusals.record(fate(0, 50))
@@ -89,7 +89,7 @@ def test_a_batch_without_an_answer_takes_no_place_in_the_window() -> None:
     assert refusals.record(fate(50, 0)) != ""
 
 
-def test_words_that_were_said_once_only_may_quote_a_row_and_are_kept_back() -> None:
+def test_a_message_that_occurs_only_once_is_left_out_because_it_may_quote_a_row() -> None:
     refusals = Refusals(0.5)
     reasons = [refusals.record(fate(0, 1, f"no user sample-{number}")) for number in range(FEWEST_BATCHES)]
     assert "20 of the 20 recipients" in reasons[-1]
@@ -97,7 +97,7 @@ def test_words_that_were_said_once_only_may_quote_a_row_and_are_kept_back() -> N
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=150), st.floats(0, 1))
-def test_it_stops_exactly_when_the_share_of_the_window_is_above_the_most(
+def test_it_stops_exactly_when_the_share_in_the_window_exceeds_the_maximum(
     batches: list[tuple[int, int]], most: float
 ) -> None:
     refusals, seen = Refusals(most), []
@@ -120,7 +120,7 @@ def number(recipient: dict[str, str]) -> int:
 
 
 def refusal(status: int, *, quoting: bool = False) -> Fault:
-    """A 409 refuses a request as a whole; after a 400 it is halved until the rows that are refused stand alone."""
+    """Return a refusal: a 409 refuses the whole request; after a 400 it is halved until single rows are refused."""
 
     def refuse(turn: Turn) -> None:
         turn.read_whole()
@@ -134,14 +134,14 @@ def two_of_three_batches(body: Any) -> bool:
     return (number(body["recipients"][0]) // 50) % 3 != 0
 
 
-def test_a_run_that_is_refused_too_often_stops_with_a_true_account_and_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_a_run_that_is_refused_too_often_stops_with_correct_results_and_can_be_resumed(tmp_path: Path) -> None:
     size = 2000
     with FaultServer(by_body(two_of_three_batches, refusal(409))) as server:
         run = send(tmp_path, server.url, size, run_id="a")
         compare(run, server.ledger, size)
         summary = run.summary
         assert (summary.state, summary.exit_code, summary.unknown) == ("stopped", 3, 0)
-        assert 20 <= summary.requests < 24, "twenty batches, and what was under way"
+        assert 20 <= summary.requests < 24, "twenty batches, and the requests in flight"
         assert summary.failed + summary.accepted == 50 * summary.requests
         assert summary.not_sent
         for told in (
@@ -165,10 +165,10 @@ def test_a_run_that_is_refused_too_often_stops_with_a_true_account_and_can_be_go
 
 
 @pytest.mark.parametrize(("kept", "state"), [(2, "finished"), (3, "stopped")])
-def test_rows_count_that_are_refused_alone_beside_accepted_ones(
+def test_single_refused_rows_in_accepted_batches_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, state: str
 ) -> None:
-    """No circuit sees it: each batch has something accepted in it."""
+    """The request circuit does not detect this, because each batch has accepted rows."""
     monkeypatch.setattr(room, "FEWEST_BATCHES", 2)
     odd = by_body(lambda body: any(number(one) % kept for one in body["recipients"]), refusal(400))
     with FaultServer(odd) as server:
@@ -179,7 +179,7 @@ def test_rows_count_that_are_refused_alone_beside_accepted_ones(
     assert run.summary.not_sent == (0 if kept == 2 else 50)
 
 
-def test_the_reason_quotes_nobody(tmp_path: Path) -> None:
+def test_the_reason_quotes_no_row(tmp_path: Path) -> None:
     with FaultServer(by_body(two_of_three_batches, refusal(409, quoting=True))) as server:
         run = send(tmp_path, server.url, 1500)
     assert run.summary.state == "stopped"
@@ -187,7 +187,7 @@ def test_the_reason_quotes_nobody(tmp_path: Path) -> None:
     assert "user-" not in (run.summary.reason or "")
 
 
-def test_refusals_for_the_moment_are_no_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_refusals_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "FEWEST_BATCHES", 2)
     monkeypatch.setitem(Execution.__init__.__kwdefaults__, "waits", Waits(backoff_base_s=0.001, backoff_cap_s=0.001))
     with FaultServer(every(2, "ok", otherwise="json_503")) as server:

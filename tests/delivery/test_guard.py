@@ -1,4 +1,4 @@
-"""The guard before each POST: what it lets through, and what stops a run."""
+"""Guard before each POST: what it allows, and what stops a run."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ def guard(*batches: Batch, endpoint: Endpoint = GOOD) -> Guard:
         b'{"campaign_id":"c","broadcast":false,"others":[',
     ],
 )
-def test_only_a_request_to_named_recipients_leaves(head: bytes) -> None:
+def test_only_a_request_with_recipients_is_allowed(head: bytes) -> None:
     made = guard(batch(), endpoint=Endpoint("", head, b"]}"))
     assert made.refuses(batch()) == "a request without broadcast = false was about to leave"
 
 
-def test_properties_of_that_name_are_no_broadcast() -> None:
+def test_a_property_named_broadcast_is_not_a_broadcast() -> None:
     head = b'{"campaign_id":"c","broadcast":false,"trigger_properties":{"broadcast":true},"recipients":['
     assert guard(batch(), endpoint=Endpoint("", head, b"]}")).refuses(batch()) == ""
 
 
 @pytest.mark.parametrize(("size", "refused"), [(0, True), (1, False), (50, False), (51, True)])
-def test_one_to_fifty_recipients_leave(size: int, refused: bool) -> None:
+def test_only_one_to_fifty_recipients_are_allowed(size: int, refused: bool) -> None:
     assert bool(guard(batch(size=size)).refuses(batch(size=size))) is refused
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
-def test_a_batch_goes_again_only_when_it_is_proved_not_taken(verdict: Verdict) -> None:
+def test_a_batch_may_be_sent_again_only_if_proven_not_accepted(verdict: Verdict) -> None:
     made = guard(batch())
     assert made.refuses(batch()) == ""
-    assert "again" in made.refuses(batch()), "while it is under way"
+    assert "again" in made.refuses(batch()), "while it is in flight"
     made.ended(batch(), Outcome(verdict))
     assert bool(made.refuses(batch())) is (verdict in TAKEN)
 
 
-def test_the_halves_of_a_refused_batch_stay_within_what_was_planned() -> None:
+def test_the_halves_of_a_refused_batch_stay_within_the_plan() -> None:
     made = guard(batch())
     made.refuses(batch())
     made.ended(batch(), Outcome(Verdict.REFUSED))
@@ -70,7 +70,7 @@ def test_the_halves_of_a_refused_batch_stay_within_what_was_planned() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 50), st.sampled_from(list(Verdict))), max_size=40))
-def test_never_more_recipients_are_taken_than_were_planned(steps: list[tuple[int, int, Verdict]]) -> None:
+def test_never_more_recipients_are_accepted_than_planned(steps: list[tuple[int, int, Verdict]]) -> None:
     made = guard(*(batch(number, 20) for number in range(1, 4)))
     taken: dict[int, int] = {}
     for number, size, verdict in steps:

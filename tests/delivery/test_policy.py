@@ -1,4 +1,4 @@
-"""``next_step`` as a table, and the circuit that stops a run in trouble."""
+"""Delivery policy: ``next_step`` as a table, and the circuit that stops a failing run."""
 
 from __future__ import annotations
 
@@ -54,17 +54,19 @@ TABLE: list[tuple[Outcome, int, int, str, Action, str]] = [
 
 
 @pytest.mark.parametrize(("outcome", "size", "attempts", "status", "action", "reason"), TABLE)
-def test_what_comes_next(outcome: Outcome, size: int, attempts: int, status: str, action: Action, reason: str) -> None:
+def test_the_next_step_for_an_outcome(
+    outcome: Outcome, size: int, attempts: int, status: str, action: Action, reason: str
+) -> None:
     assert next_step(outcome, size=size, attempts=attempts, most=3) == NextStep(status, action, reason)
 
 
-def test_a_name_that_no_longer_resolves_is_an_outage_once_the_host_was_reached() -> None:
+def test_a_name_that_stops_resolving_after_the_host_was_reached_is_an_outage() -> None:
     outcome = Outcome(V.UNSENT, message="m", stop="host")
     assert next_step(outcome, size=50, attempts=1, most=3, reached=True) == NextStep("not_sent", A.AGAIN)
     assert next_step(outcome, size=50, attempts=3, most=3, reached=True) == NextStep("not_sent", A.STOP, GONE)
 
 
-def test_having_reached_the_host_excuses_nothing_else() -> None:
+def test_having_reached_the_host_changes_no_other_step() -> None:
     outcome = Outcome(V.UNSENT, message="m", stop="certificate")
     assert next_step(outcome, size=50, attempts=1, most=3, reached=True).reason == CERTIFICATE
 
@@ -79,7 +81,7 @@ OUTCOMES = st.builds(
 
 
 @given(OUTCOMES, st.integers(1, 50), st.integers(1, 10), st.integers(1, 10), st.booleans())
-def test_only_what_is_proved_not_taken_goes_again(
+def test_only_requests_proven_not_accepted_are_sent_again(
     outcome: Outcome, size: int, attempts: int, most: int, reached: bool
 ) -> None:
     step = next_step(outcome, size=size, attempts=attempts, most=most, reached=reached)
@@ -102,27 +104,27 @@ WAIT = (NextStep(Status.NOT_SENT, A.AGAIN_AFTER_RESET), V.THROTTLED)
 PARTS = (NextStep(SPLIT, A.SPLIT), V.REFUSED)
 
 
-def test_so_many_lost_in_a_row_stop_the_run() -> None:
+def test_enough_lost_requests_in_a_row_stop_the_run() -> None:
     circuit = Circuit(5)
     assert [circuit.record(*found) for found in (LOST, FAILED, LOST, LOST)] == [""] * 4
     assert circuit.record(*LOST) == "5 requests in a row failed or got no answer"
 
 
-def test_one_success_begins_the_count_anew() -> None:
+def test_a_success_resets_the_count() -> None:
     circuit = Circuit(5)
     for found in (LOST, LOST, LOST, LOST, TAKEN, LOST, LOST, LOST, LOST):
         assert circuit.record(*found) == ""
     assert circuit.record(*LOST) != ""
 
 
-def test_throttling_and_splitting_are_no_trouble() -> None:
+def test_throttling_and_splitting_do_not_count() -> None:
     circuit = Circuit(1)
     for found in (WAIT, PARTS, WAIT, PARTS) * 5:
         assert circuit.record(*found) == ""
     assert (circuit.failures, circuit.half_open) == (0, False)
 
 
-def test_after_three_in_trouble_it_is_half_open_until_one_succeeds() -> None:
+def test_after_three_failures_it_is_half_open_until_a_success() -> None:
     circuit = Circuit(10)
     for expected, found in ((False, AGAIN), (False, LOST), (True, AGAIN), (False, TAKEN)):
         circuit.record(*found)
@@ -130,7 +132,7 @@ def test_after_three_in_trouble_it_is_half_open_until_one_succeeds() -> None:
     assert circuit.failures == 0
 
 
-def test_requests_that_go_again_open_it_but_never_stop_it() -> None:
+def test_retried_requests_open_it_but_never_stop_the_run() -> None:
     circuit = Circuit(5)
     assert {circuit.record(*AGAIN) for _ in range(100)} == {""}
     assert circuit.half_open
@@ -148,19 +150,19 @@ def test_a_short_circuit_probes_before_it_stops(most: int, lost: int) -> None:
     assert circuit.half_open
 
 
-def test_half_of_a_window_lost_stops_the_run_however_they_are_spread() -> None:
+def test_losing_half_of_a_window_stops_the_run_however_they_are_spread() -> None:
     circuit = Circuit(5)
     reasons = [circuit.record(*found) for _ in range(20) for found in (TAKEN, LOST)]
     assert reasons[:-1] == [""] * 39
     assert reasons[-1] == "20 of the last 40 requests failed or got no answer"
 
 
-def test_less_than_half_of_a_window_goes_on_for_ever() -> None:
+def test_losing_less_than_half_of_a_window_never_stops_the_run() -> None:
     circuit = Circuit(5)
     assert {circuit.record(*found) for _ in range(200) for found in (TAKEN, LOST, TAKEN)} == {""}
 
 
-def test_a_batch_lost_in_all_its_parts_counts_once() -> None:
+def test_a_batch_whose_parts_are_all_lost_counts_once() -> None:
     circuit = Circuit(2)
     assert circuit.lost_one() == ""
     assert circuit.lost == 1

@@ -1,6 +1,6 @@
-"""Whole runs against a server that fails on purpose: its ledger and the run's results, row by row.
+"""Whole runs against the fault server: its ledger is compared with the run's results, row by row.
 
-In every test: no row is lost, none taken twice, none called accepted that the server did not take, and none called
+In every test no row is lost or accepted twice. No row is reported as accepted that the server did not accept, or as
 refused or not sent that it did.
 """
 
@@ -43,7 +43,7 @@ from tests.kit.running import Crowd, Run, compare, read_run, send
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses last milliseconds, and no run waits for a limit that resets at the full hour."""
+    """Shorten pauses to milliseconds, and never wait for a limit that resets at the full hour."""
     quick = Waits(backoff_base_s=0.002, backoff_cap_s=0.02, shortest_s=0.02, longest_s=2.5)
     monkeypatch.setitem(Execution.__init__.__kwdefaults__, "waits", quick)
 
@@ -65,9 +65,9 @@ NEEDS_THE_DEADLINE = {
     *("drip_answer", "endless_100_continue", "answer_after_deadline"),
 }
 LIES = {
-    # with the connection kept, the answer comes after the request: a lie that no client can see through
+    # on a kept connection the answer arrives after the request, so no client can detect the lie
     "early_response_before_request",
-    # the vendor documents that nothing was sent: told to trust that, a sender must send again
+    # Braze documents that nothing was sent, so a sender that trusts this must send again
     *("accepted_json_500", "accepted_json_503"),
 }
 STATUS_OF = {"accepted": {"accepted"}, "throttled": {"accepted"}, "unsent": {"accepted"}, "unknown": {"unknown"}}
@@ -76,7 +76,7 @@ STATUS_OF |= {"refused": {"accepted", "failed"}, "stop": {"not_sent", "unknown"}
 
 @pytest.mark.parametrize("transport", ["wire", "httpx"])
 @pytest.mark.parametrize("name", [name for name in FAULTS if name not in LIES])
-def test_one_fault_in_a_run_costs_no_more_than_its_own_batch(name: str, transport: str, tmp_path: Path) -> None:
+def test_one_fault_in_a_run_affects_only_its_batch(name: str, transport: str, tmp_path: Path) -> None:
     fault = FAULTS[name].using(delay=4.0) if name == "answer_after_deadline" else FAULTS[name]
     fault = fault.using(megabytes=2) if name == "gzip_bomb" else fault
     timeout = DEADLINE if name in NEEDS_THE_DEADLINE else 10.0
@@ -93,21 +93,21 @@ def test_one_fault_in_a_run_costs_no_more_than_its_own_batch(name: str, transpor
 
 
 @pytest.mark.parametrize("name", ["json_503", "accepted_json_503", "json_500", "accepted_json_500"])
-def test_a_documented_server_error_is_unknown_when_told_to_hold(name: str, tmp_path: Path) -> None:
+def test_a_documented_server_error_is_unknown_with_server_errors_hold(name: str, tmp_path: Path) -> None:
     run, server = sent(tmp_path, nth(3, name), server_errors="hold")
     assert (run.summary.unknown, run.summary.exit_code) == (50, 1)
     assert len(server.ledger.requests) == 4
 
 
 @pytest.mark.parametrize("name", ["json_503", "json_500"])
-def test_a_documented_server_error_is_tried_again(name: str, tmp_path: Path) -> None:
+def test_a_documented_server_error_is_retried(name: str, tmp_path: Path) -> None:
     run, server = sent(tmp_path, nth(3, name))
     assert (run.summary.accepted, run.summary.exit_code) == (200, 0)
     assert len(server.ledger.requests) == 5
     assert sorted(int(row["attempts"]) for row in run.rows.values()) == [1] * 150 + [2] * 50
 
 
-def test_a_server_error_that_stays_is_failed_after_its_attempts(tmp_path: Path) -> None:
+def test_a_persistent_server_error_is_failed_after_all_attempts(tmp_path: Path) -> None:
     run, server = sent(tmp_path, "json_503", 100, attempts=3, concurrency=1)
     assert (run.summary.failed, run.summary.exit_code) == (100, 1)
     assert len(server.ledger.requests) == 6
@@ -124,7 +124,7 @@ NASTY = [
 
 @pytest.mark.parametrize("transport", ["httpx", "wire"])
 @pytest.mark.parametrize("name", NASTY)
-def test_the_same_fault_again_and_again(name: str, transport: str, tmp_path: Path) -> None:
+def test_a_repeated_fault(name: str, transport: str, tmp_path: Path) -> None:
     sent(tmp_path, every(4, name), 600, transport=transport)
 
 
@@ -144,14 +144,14 @@ WEIGHTS = dict.fromkeys(NASTY, 1.0) | {
 
 
 @pytest.mark.parametrize("number", range(12))
-def test_a_storm_of_faults(number: int, tmp_path: Path) -> None:
+def test_a_random_mix_of_faults(number: int, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     transport, tls = ("httpx", "wire")[number % 2], (None, "good")[number // 2 % 2]
     sent(tmp_path, random_mix(seed, WEIGHTS), 1000, transport=transport, tls=tls, concurrency=6, breaker=8)
 
 
-def test_a_run_that_is_resumed_through_a_storm_ends_with_both_accounts_alike(tmp_path: Path) -> None:
+def test_a_run_resumed_through_many_faults_ends_with_results_that_match_the_ledger(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     with FaultServer(random_mix(seed, {**WEIGHTS, "ok": 6.0})) as server:
@@ -169,7 +169,7 @@ def test_a_run_that_is_resumed_through_a_storm_ends_with_both_accounts_alike(tmp
 
 
 @pytest.mark.parametrize("name", ["rst_after_read", "fin_after_read", "html_502", "empty_object_201", "malformed_201"])
-def test_an_outage_puts_few_batches_in_doubt(name: str, tmp_path: Path) -> None:
+def test_an_outage_leaves_few_batches_unknown(name: str, tmp_path: Path) -> None:
     run, server = sent(tmp_path, name, 3000, concurrency=4, breaker=5)
     assert (run.summary.state, run.summary.exit_code) == ("stopped", 3)
     assert 5 * 50 <= run.summary.unknown <= (4 + 5) * 50
@@ -177,14 +177,14 @@ def test_an_outage_puts_few_batches_in_doubt(name: str, tmp_path: Path) -> None:
     assert "in a row failed or got no answer" in (run.summary.reason or "")
 
 
-def test_trouble_with_a_success_now_and_then_stops_the_run_too(tmp_path: Path) -> None:
+def test_failures_with_occasional_successes_stop_the_run(tmp_path: Path) -> None:
     run, _ = sent(tmp_path, every(2, "rst_after_read"), 5000)
     assert run.summary.state == "stopped"
     assert run.summary.unknown <= 30 * 50
     assert "of the last 40 requests" in (run.summary.reason or "")
 
 
-def test_while_the_circuit_is_half_open_one_request_at_a_time_goes_out(tmp_path: Path) -> None:
+def test_a_half_open_circuit_allows_one_request_at_a_time(tmp_path: Path) -> None:
     crowd = Crowd()
     run, _ = sent(tmp_path, crowd.watching(FAULTS["html_502"]), 3000, concurrency=6, breaker=12)
     assert run.summary.state == "stopped"
@@ -193,7 +193,7 @@ def test_while_the_circuit_is_half_open_one_request_at_a_time_goes_out(tmp_path:
     assert len(crowd.seen) == 12
 
 
-def test_a_circuit_that_was_half_open_closes_after_a_success(tmp_path: Path) -> None:
+def test_a_half_open_circuit_closes_after_a_success(tmp_path: Path) -> None:
     crowd = Crowd()
     plan = until(crowd.watching(FAULTS["json_503"]), count=12, then=crowd.watching(FAULTS["ok"]))
     run, _ = sent(tmp_path, plan, 2000, concurrency=6)
@@ -201,7 +201,7 @@ def test_a_circuit_that_was_half_open_closes_after_a_success(tmp_path: Path) -> 
     assert max(crowd.seen[-20:]) > 1
 
 
-def test_a_network_that_is_gone_for_a_while_loses_nothing(tmp_path: Path) -> None:
+def test_a_temporary_network_outage_loses_no_rows(tmp_path: Path) -> None:
     with FaultServer(FAULTS["slow_link_201"].using(latency=0.01, slice_size=1000)) as server:
         gone = threading.Event()
 
@@ -230,20 +230,20 @@ def test_a_network_that_is_gone_for_a_while_loses_nothing(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "name", ["status_401", "status_403", "status_404", "campaign_400", "redirect_307", "redirect_308"]
 )
-def test_a_refused_key_or_campaign_stops_the_run_at_once(name: str, transport: str, tmp_path: Path) -> None:
+def test_a_refused_key_or_campaign_stops_the_run_immediately(name: str, transport: str, tmp_path: Path) -> None:
     run, server = sent(tmp_path, name, 3000, concurrency=4, transport=transport)
     assert (run.summary.state, run.summary.exit_code, run.summary.not_sent) == ("stopped", 3, 3000)
     assert len(server.ledger.requests) <= 4
     assert run.summary.reason
 
 
-def test_a_campaign_that_goes_away_stops_the_rest(tmp_path: Path) -> None:
+def test_a_campaign_that_disappears_stops_the_run(tmp_path: Path) -> None:
     run, server = sent(tmp_path, until("ok", count=10, then="campaign_400"), 3000, concurrency=4)
     assert (run.summary.state, run.summary.accepted) == ("stopped", 500)
     assert len(server.ledger.requests) <= 14
 
 
-def test_a_redirect_is_not_followed_and_the_key_not_carried(tmp_path: Path) -> None:
+def test_a_redirect_is_not_followed_and_the_key_not_forwarded(tmp_path: Path) -> None:
     for status in (301, 302, 303, 307, 308):
         with FaultServer("ok") as elsewhere:
             moved = FAULTS[f"redirect_{status}"].using(location=f"{elsewhere.url}/campaigns/trigger/send")
@@ -254,14 +254,14 @@ def test_a_redirect_is_not_followed_and_the_key_not_carried(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("transport", ["httpx", "wire"])
-def test_nobody_there_is_not_sent(transport: str, tmp_path: Path) -> None:
+def test_rows_are_not_sent_if_nothing_listens(transport: str, tmp_path: Path) -> None:
     with refusing_port() as url:
         run = send(tmp_path, url, 500, attempts=2, transport=transport)
     assert (run.summary.exit_code, run.summary.not_sent) == (3, 500)
     assert "cannot reach Braze" in (run.summary.reason or "")
 
 
-def test_no_such_host_stops_at_once(tmp_path: Path) -> None:
+def test_an_unknown_host_stops_the_run_immediately(tmp_path: Path) -> None:
     with unresolvable() as url:
         run = send(tmp_path, url.replace("http:", "https:"), 500)
     assert (run.summary.exit_code, run.summary.not_sent) == (3, 500)
@@ -271,7 +271,7 @@ def test_no_such_host_stops_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", ["httpx", "wire"])
 @pytest.mark.parametrize("tls", ["expired", "self_signed", "unknown_authority", "wrong_host"])
-def test_a_certificate_at_fault_stops_at_once(tls: str, transport: str, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_stops_the_run_immediately(tls: str, transport: str, tmp_path: Path) -> None:
     run, server = sent(tmp_path, "ok", 500, tls=tls, transport=transport)
     assert (run.summary.exit_code, run.summary.not_sent) == (3, 500)
     assert server.ledger.requests == []
@@ -279,7 +279,7 @@ def test_a_certificate_at_fault_stops_at_once(tls: str, transport: str, tmp_path
     assert "certificate cannot be trusted" in (run.summary.reason or "")
 
 
-def test_the_environments_proxies_are_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxies_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultServer("ok") as proxy:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -293,7 +293,7 @@ def test_the_environments_proxies_are_not_asked(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("row", [1, 17, 25, 26, 50])
-def test_a_row_that_spoils_its_batch_is_isolated(row: int, tmp_path: Path) -> None:
+def test_a_row_that_fails_its_batch_is_isolated(row: int, tmp_path: Path) -> None:
     spoilt = f"user-{row:05}"
     run, server = sent(tmp_path, poison(spoilt), 150, concurrency=1)
     assert run.of("failed") == {spoilt}
@@ -303,14 +303,14 @@ def test_a_row_that_spoils_its_batch_is_isolated(row: int, tmp_path: Path) -> No
     assert run.rows[spoilt]["error"]
 
 
-def test_several_rows_that_spoil_their_batches_are_isolated(tmp_path: Path) -> None:
+def test_several_rows_that_fail_their_batches_are_isolated(tmp_path: Path) -> None:
     spoilt = {"user-00003", "user-00004", "user-00049", "user-00120"}
     run, _ = sent(tmp_path, poison(*spoilt), 300)
     assert run.of("failed") == spoilt
     assert run.summary.accepted == 296
 
 
-def test_a_request_that_is_refused_in_all_its_parts_alike_stops_the_run(tmp_path: Path) -> None:
+def test_a_request_whose_parts_are_all_refused_alike_stops_the_run(tmp_path: Path) -> None:
     run, server = sent(tmp_path, "status_400", 3000, concurrency=2)
     assert (run.summary.state, run.summary.accepted) == ("stopped", 0)
     assert len(server.ledger.requests) <= 2 * 40
@@ -335,13 +335,13 @@ THROTTLED = [name for name, fault in FAULTS.items() if fault.expect == "throttle
 
 
 @pytest.mark.parametrize("name", THROTTLED)
-def test_a_429_of_any_kind_costs_no_attempt(name: str, tmp_path: Path) -> None:
+def test_a_429_of_any_kind_does_not_count_as_an_attempt(name: str, tmp_path: Path) -> None:
     run, server = sent(tmp_path, sequence(name, "ok", name), 200, attempts=1)
     assert (run.summary.accepted, run.summary.exit_code) == (200, 0)
     assert 5 <= len(server.ledger.requests) <= 6
 
 
-def test_a_429_pauses_the_whole_pool_once(tmp_path: Path) -> None:
+def test_a_429_pauses_all_workers_once(tmp_path: Path) -> None:
     at: list[float] = []
 
     def refuse(turn: Turn) -> None:
@@ -362,7 +362,7 @@ def test_a_429_pauses_the_whole_pool_once(tmp_path: Path) -> None:
     assert 0.9 < max(gaps) < 2.5
 
 
-def test_a_budget_for_retries_bounds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_retry_budget_limits_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breakers, "FEWEST_RETRIES", 20)
     run, server = sent(tmp_path, "json_503", 300, attempts=100, retry_budget=0.0, concurrency=3)
     assert (run.summary.state, run.summary.not_sent) == ("stopped", 300)
@@ -373,7 +373,7 @@ def test_a_budget_for_retries_bounds_them(tmp_path: Path, monkeypatch: pytest.Mo
 # --- one dispatch_id for two batches ----------------------------------------------------------------------------------
 
 
-def test_a_repeated_dispatch_id_puts_both_batches_in_doubt_and_stops(tmp_path: Path) -> None:
+def test_a_repeated_dispatch_id_makes_both_batches_unknown_and_stops_the_run(tmp_path: Path) -> None:
     run, server = sent(
         tmp_path, sequence("ok", "repeated_dispatch_id", "ok", "repeated_dispatch_id"), 500, concurrency=1
     )
@@ -386,11 +386,9 @@ def test_a_repeated_dispatch_id_puts_both_batches_in_doubt_and_stops(tmp_path: P
     assert run.of("unknown") == doubtful
     assert "one dispatch_id for two batches" in (run.summary.reason or "")
     told = bs.explain(run.summary.run_id, 51, runs_dir=tmp_path / "runs")
-    assert "bulk-sender" in str(told), "who put it in doubt, and why"
+    assert "bulk-sender" in str(told), "who made it unknown, and why"
     count, summary = bs.resolve(run.summary.run_id, verdict="accepted", runs_dir=tmp_path / "runs")
-    assert (count, summary.accepted, summary.unknown) == (100, 200, 0), (
-        "a doubt is no verdict: the operator has the word"
-    )
+    assert (count, summary.accepted, summary.unknown) == (100, 200, 0), "unknown is not a verdict: the operator decides"
 
 
 def test_a_dispatch_id_is_remembered_across_a_resume(tmp_path: Path) -> None:
@@ -407,7 +405,7 @@ def test_a_dispatch_id_is_remembered_across_a_resume(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transport", ["httpx", "wire"])
-def test_the_key_is_in_no_file_and_on_no_stream(
+def test_the_key_appears_in_no_file_and_on_no_stream(
     transport: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(0)
@@ -435,8 +433,8 @@ def test_the_key_is_in_no_file_and_on_no_stream(
     assert any(b"***" in file.read_bytes() for file in tmp_path.rglob("results.csv"))
 
 
-def test_a_paced_run_has_no_more_under_way_than_it_needs_when_the_server_falls_silent(tmp_path: Path) -> None:
-    """Whoever waits for a turn is not under way: the limit stays low, and so does the number in doubt."""
+def test_a_paced_run_has_few_requests_in_flight_when_the_server_stops_answering(tmp_path: Path) -> None:
+    """Workers waiting for the rate limit are not in flight, so the limit and the number of unknown rows stay low."""
     silent = until("ok", count=150, then=FAULTS["hang_after_read"])
     with FaultServer(silent) as server:
         run = send(tmp_path, server.url, 50 * 250, rate="100/second", concurrency=32, timeout=1.0)

@@ -1,4 +1,4 @@
-"""The key: where it may come from, what it may look like, and that nothing ever shows it."""
+"""API key: where it may come from, which keys are valid, and that it is never shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CANARY = "canary-0123456789.AZ_az"
 
 
 def everything_shown(error: BaseException) -> str:
-    """All that a careless program could print of an error: its text, chain, arguments and their objects."""
+    """Return everything a program could print of an error: its text, chain, arguments and their objects."""
     shown, seen = ["".join(traceback.format_exception(error))], []
     while error is not None and error not in seen:
         seen.append(error)
@@ -49,7 +49,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
-def test_what_cannot_be_a_key_is_refused_and_not_shown(raw: str) -> None:
+def test_an_invalid_key_is_refused_and_not_shown(raw: str) -> None:
     with pytest.raises(CredentialError) as caught:
         Credential.from_environment({"BRAZE_API_KEY": raw})
     shown = everything_shown(caught.value)
@@ -59,19 +59,19 @@ def test_what_cannot_be_a_key_is_refused_and_not_shown(raw: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [CANARY, f"{CANARY}\n", f"{CANARY}\r\n", f"  {CANARY}\t", f"\ufeff{CANARY}"[1:]])
-def test_space_around_a_key_is_no_part_of_it(raw: str) -> None:
+def test_spaces_around_a_key_are_removed(raw: str) -> None:
     assert Credential.from_environment({"BRAZE_API_KEY": raw}).authorization == f"Bearer {CANARY}"
 
 
 @pytest.mark.parametrize("length", [8, 512])
-def test_the_lengths_that_a_key_may_have(length: int) -> None:
+def test_the_valid_lengths_of_a_key(length: int) -> None:
     assert Credential.check("k" * length).authorization.endswith("k" * length)
 
 
 @pytest.mark.parametrize(
     "environment", [{}, {"BRAZE_API_KEY": ""}, {"BRAZE_API_KEY": " \n"}, {"BRAZE_API_KEY_FILE": ""}]
 )
-def test_no_key_is_said_with_what_to_do(environment: dict[str, str]) -> None:
+def test_the_error_for_a_missing_key_has_a_hint(environment: dict[str, str]) -> None:
     with pytest.raises(CredentialError, match="no API key is set") as caught:
         Credential.from_environment(environment)
     assert "BRAZE_API_KEY_FILE" in caught.value.hint
@@ -88,14 +88,14 @@ def key_file(folder: Path, mode: int = 0o600, content: bytes = CANARY.encode() +
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
-def test_a_file_of_ones_own_is_read(tmp_path: Path, mode: int) -> None:
+def test_a_private_file_is_read(tmp_path: Path, mode: int) -> None:
     environment = {"BRAZE_API_KEY_FILE": str(key_file(tmp_path, mode))}
     assert Credential.from_environment(environment).authorization == f"Bearer {CANARY}"
     assert Credential.from_environment({**environment, "BRAZE_API_KEY": ""}).authorization == f"Bearer {CANARY}"
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o644, 0o660, 0o610, 0o601, 0o620, 0o777])
-def test_a_file_that_others_can_touch_is_refused(tmp_path: Path, mode: int) -> None:
+def test_a_file_that_others_can_read_or_write_is_refused(tmp_path: Path, mode: int) -> None:
     file = key_file(tmp_path, mode)
     with pytest.raises(CredentialError, match=f"mode {mode:04o}") as caught:
         Credential.from_environment({"BRAZE_API_KEY_FILE": str(file)})
@@ -103,12 +103,12 @@ def test_a_file_that_others_can_touch_is_refused(tmp_path: Path, mode: int) -> N
     assert "canary" not in everything_shown(caught.value)
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     environment = {"BRAZE_API_KEY": "another-key", "BRAZE_API_KEY_FILE": str(key_file(tmp_path, 0o644))}
     assert Credential.from_environment(environment).authorization == "Bearer another-key"
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     for path, why in (
         (tmp_path, "not a regular file"),
@@ -143,10 +143,10 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     assert free == lowest
 
 
-# --- silence ----------------------------------------------------------------------------------------------------------
+# --- secrecy ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_credential_shows_itself_to_nobody() -> None:
+def test_a_credential_never_shows_its_key() -> None:
     credential = Credential.check(CANARY)
     shown = [
         repr(credential),
@@ -161,7 +161,7 @@ def test_a_credential_shows_itself_to_nobody() -> None:
         pickle.dumps(credential)
 
 
-def test_a_client_shows_no_key() -> None:
+def test_a_client_never_shows_the_key() -> None:
     client = HttpxClient(
         "https://rest.iad-01.braze.com/campaigns/trigger/send",
         Credential.check(CANARY),
@@ -182,7 +182,7 @@ def test_a_client_shows_no_key() -> None:
         ("nothing", "nothing"),
     ],
 )
-def test_a_key_that_a_server_quotes_is_struck_out(said: str, kept: str) -> None:
+def test_a_key_quoted_by_a_server_is_removed(said: str, kept: str) -> None:
     assert Credential.check(CANARY).scrub(said) == kept
 
 
@@ -197,7 +197,7 @@ def test_a_key_that_a_server_quotes_is_struck_out(said: str, kept: str) -> None:
         "no JSON, canary/0123456789",
     ],
 )
-def test_a_key_that_a_server_quotes_escaped_is_struck_out_too(said: str) -> None:
+def test_a_key_quoted_in_escaped_form_is_removed(said: str) -> None:
     kept = Credential.check("canary/0123456789").scrub_json(said.encode())
     assert b"0123456789" not in kept
     assert b"***" in kept
@@ -208,11 +208,11 @@ def test_an_answer_without_the_key_is_kept_byte_for_byte() -> None:
         assert Credential.check(CANARY).scrub_json(said) == said
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file that is root's")
-def test_a_file_of_root_may_be_readable_by_the_services_own_group(
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can create a file owned by root")
+def test_a_file_owned_by_root_may_be_readable_by_the_services_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So Kubernetes hands a Secret, and systemd a credential, to a process that is not root."""
+    """Kubernetes Secrets and systemd credentials are passed to an unprivileged process this way."""
     file = tmp_path / "key"
     file.write_text("0123abcd-0123-abcd")
     monkeypatch.setattr(os, "geteuid", lambda: 10001)

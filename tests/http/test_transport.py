@@ -1,4 +1,4 @@
-"""Both transports against every fault: what the judge makes of the evidence, compared with what the server did."""
+"""Both transports against every fault: the judge's verdict is compared with what the server did."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def played(name: str) -> Fault:
 
 
 def never_left(evidence: Evidence) -> bool:
-    """The connection was given up before the request was begun: a client that looks first may know it."""
+    """Whether the connection was given up before the request began, which a client can detect first."""
     return evidence.reach <= Reach.CONNECTED and evidence.error == "ConnectError"
 
 
@@ -69,7 +69,7 @@ def never_left(evidence: Evidence) -> bool:
 
 @dataclass(frozen=True)
 class Met:
-    """One POST against one fault: what the client knew, and what the server had done."""
+    """One POST against one fault: what the client knew, and what the server did."""
 
     evidence: Evidence
     taken: bool
@@ -88,14 +88,14 @@ def meet(name: str, tls: str | None, kind: str) -> Met:
 
 @functools.cache
 def meet_all(tls: str | None, kind: str) -> dict[str, Met]:
-    """Every fault met once. Several at a time: most of it is waiting for sockets to close."""
-    authority()  # made once, before several threads ask for it
+    """Return one POST per fault. Several run at a time, because most of the time is spent waiting for sockets."""
+    authority()  # created once, before several threads use it
     with ThreadPoolExecutor(8) as pool:
         return dict(zip(FAULTS, pool.map(lambda name: meet(name, tls, kind), FAULTS), strict=True))
 
 
 @both
-def test_a_kind_runs_on_the_event_loop_that_it_names(kind: str) -> None:
+def test_each_kind_runs_on_the_event_loop_it_names(kind: str) -> None:
     async def whose() -> str:
         return type(asyncio.get_running_loop()).__module__
 
@@ -105,7 +105,7 @@ def test_a_kind_runs_on_the_event_loop_that_it_names(kind: str) -> None:
 @both
 @either_scheme
 @pytest.mark.parametrize("name", FAULTS)
-def test_every_fault_is_judged_as_it_must_be(name: str, tls: str | None, kind: str) -> None:
+def test_every_fault_is_judged_correctly(name: str, tls: str | None, kind: str) -> None:
     fault, met = FAULTS[name], meet_all(tls, kind)[name]
     outcome = judge(met.evidence)
     unread = not met.taken and met.received == 0 and never_left(met.evidence)
@@ -119,7 +119,7 @@ def test_every_fault_is_judged_as_it_must_be(name: str, tls: str | None, kind: s
 
 @both
 @pytest.mark.parametrize("tls", ["expired", "self_signed", "unknown_authority", "wrong_host"])
-def test_a_certificate_at_fault_stops_the_run(tls: str, kind: str) -> None:
+def test_an_untrusted_certificate_stops_the_run(tls: str, kind: str) -> None:
     with FaultServer("ok", tls=tls) as server:
         [evidence] = post_all(kind, server.url, SMALL)
         assert server.ledger.requests == []
@@ -130,7 +130,7 @@ def test_a_certificate_at_fault_stops_the_run(tls: str, kind: str) -> None:
 @pytest.mark.parametrize(
     "tls", ["reset_in_handshake", "fin_in_handshake", "http_in_clear", "h2_only", "silent_handshake"]
 )
-def test_a_handshake_that_fails_proves_that_nothing_left(tls: str, kind: str) -> None:
+def test_a_failed_handshake_proves_that_nothing_was_sent(tls: str, kind: str) -> None:
     with FaultServer("ok", tls=tls) as server:
         [evidence] = post_all(kind, server.url, SMALL, timeout=DEADLINE if tls == "silent_handshake" else 10)
         assert server.ledger.requests == []
@@ -139,7 +139,7 @@ def test_a_handshake_that_fails_proves_that_nothing_left(tls: str, kind: str) ->
 
 
 @both
-def test_no_connection_proves_that_nothing_left(kind: str) -> None:
+def test_a_failed_connection_proves_that_nothing_was_sent(kind: str) -> None:
     with refusing_port() as url:
         [evidence] = post_all(kind, url, SMALL)
     assert (word(judge(evidence)), evidence.error) == ("unsent", "ConnectError")
@@ -157,7 +157,7 @@ def test_no_connection_proves_that_nothing_left(kind: str) -> None:
 @both
 @either_scheme
 @pytest.mark.parametrize("name", ["stop_reading", "stall_mid_body"])
-def test_a_body_that_the_kernel_has_not_taken_is_not_written(name: str, tls: str | None, kind: str) -> None:
+def test_a_body_that_the_kernel_did_not_accept_is_not_counted_as_written(name: str, tls: str | None, kind: str) -> None:
     with FaultServer(name, tls=tls, receive_buffer=8192) as server:
         [evidence] = post_all(kind, server.url, LARGE, timeout=0.5)
     assert evidence.reach is Reach.HEAD_STARTED, evidence
@@ -166,7 +166,7 @@ def test_a_body_that_the_kernel_has_not_taken_is_not_written(name: str, tls: str
 
 @both
 @either_scheme
-def test_a_large_body_arrives_whole_and_counts_as_written(tls: str | None, kind: str) -> None:
+def test_a_large_body_arrives_completely_and_counts_as_written(tls: str | None, kind: str) -> None:
     with FaultServer("ok", tls=tls, receive_buffer=65536) as server:
         found = post_all(kind, server.url, LARGE, SMALL, LARGE)
         assert [judge(evidence).verdict for evidence in found] == [Verdict.ACCEPTED] * 3
@@ -180,7 +180,7 @@ def test_a_large_body_arrives_whole_and_counts_as_written(tls: str | None, kind:
 
 @both
 @either_scheme
-def test_an_early_413_is_a_refusal_or_unknown_and_never_more(tls: str | None, kind: str) -> None:
+def test_an_early_413_is_refused_or_unknown(tls: str | None, kind: str) -> None:
     for name in ("early_413_fin", "early_413_rst"):
         with FaultServer(name, tls=tls) as server:
             large, small = post_all(kind, server.url, LARGE, SMALL)
@@ -192,7 +192,7 @@ def test_an_early_413_is_a_refusal_or_unknown_and_never_more(tls: str | None, ki
 
 
 @either_scheme
-def test_the_wire_takes_an_early_413_without_waiting_for_the_body_to_drain(tls: str | None) -> None:
+def test_the_wire_accepts_an_early_413_without_waiting_for_the_body_to_drain(tls: str | None) -> None:
     def refuse_and_hold(turn: Turn) -> None:
         turn.read_head(greedy=False)
         turn.send(http_answer(413, {"message": "Too large"}))
@@ -206,7 +206,7 @@ def test_the_wire_takes_an_early_413_without_waiting_for_the_body_to_drain(tls: 
 
 
 @either_scheme
-def test_the_wire_takes_no_success_that_began_before_the_request_was_written(tls: str | None) -> None:
+def test_the_wire_refuses_a_success_that_began_before_the_request_was_written(tls: str | None) -> None:
     def praise_and_read(turn: Turn) -> None:
         turn.read_head(greedy=False)
         answer = http_answer(201, success("0" * 32))
@@ -222,7 +222,7 @@ def test_the_wire_takes_no_success_that_began_before_the_request_was_written(tls
 
 
 @both
-def test_a_success_while_the_body_can_not_be_written_is_no_success(kind: str) -> None:
+def test_a_success_while_the_body_cannot_be_written_is_not_a_success(kind: str) -> None:
     def praise_and_close(turn: Turn) -> None:
         turn.read_head(greedy=False)
         turn.send(http_answer(201, success("0" * 32)))
@@ -239,7 +239,7 @@ def test_a_success_while_the_body_can_not_be_written_is_no_success(kind: str) ->
 
 @both
 @either_scheme
-def test_a_stray_success_in_the_same_segment_reaches_no_other_batch(tls: str | None, kind: str) -> None:
+def test_a_stray_success_in_the_same_segment_is_not_used_for_another_batch(tls: str | None, kind: str) -> None:
     with FaultServer("desync_429_201", tls=tls) as server:
         found = post_all(kind, server.url, *[SMALL] * 6)
         assert server.ledger.accepted == []
@@ -248,7 +248,7 @@ def test_a_stray_success_in_the_same_segment_reaches_no_other_batch(tls: str | N
 
 @both
 @either_scheme
-def test_every_batch_gets_its_own_dispatch_id_from_a_server_that_says_too_much(tls: str | None, kind: str) -> None:
+def test_every_batch_gets_its_dispatch_id_from_a_server_that_answers_twice(tls: str | None, kind: str) -> None:
     for pause in (0.0, 0.05):
         with FaultServer("desync_201_201", tls=tls) as server:
             found = post_all(kind, server.url, *[SMALL] * 4, pause=pause)
@@ -258,7 +258,7 @@ def test_every_batch_gets_its_own_dispatch_id_from_a_server_that_says_too_much(t
 
 @both
 @either_scheme
-def test_a_stray_success_behind_an_answer_is_given_to_nobody(tls: str | None, kind: str) -> None:
+def test_a_stray_success_after_an_answer_is_discarded(tls: str | None, kind: str) -> None:
     strayed = threading.Event()
 
     def refuse_then_praise(turn: Turn) -> None:
@@ -267,7 +267,7 @@ def test_a_stray_success_behind_an_answer_is_given_to_nobody(tls: str | None, ki
         try:
             turn.wire.hang(0.002 * (turn.index % 3))
             turn.send(http_answer(201, success(f"{turn.index:032x}")))
-        finally:  # also when the client has hung up already
+        finally:  # even if the client has already disconnected
             strayed.set()
 
     async def go(url: str) -> list[Evidence]:
@@ -275,7 +275,7 @@ def test_a_stray_success_behind_an_answer_is_given_to_nobody(tls: str | None, ki
         for _ in range(20):
             strayed.clear()
             found.append(await sender.post(SMALL))
-            # what strays in while the next request waits for its own answer can't be told from that
+            # a stray answer that arrives while the next request waits cannot be told from the real one
             assert await asyncio.to_thread(strayed.wait, 5)
         await sender.aclose()
         return found
@@ -296,7 +296,7 @@ def test_a_connection_closed_while_idle_is_not_written_to(tls: str | None, kind:
 
 
 @both
-def test_a_race_with_the_servers_close_is_unknown_and_never_repeated(kind: str) -> None:
+def test_a_race_with_the_servers_close_is_unknown_and_never_retried(kind: str) -> None:
     for name, taken in (("keepalive_close_race", 2), ("keepalive_close_race_unread", 1)):
         with FaultServer(name) as server:
             first, second = post_all(kind, server.url, SMALL, SMALL)
@@ -307,7 +307,7 @@ def test_a_race_with_the_servers_close_is_unknown_and_never_repeated(kind: str) 
 
 @both
 @either_scheme
-def test_after_any_trouble_the_next_request_has_a_connection_of_its_own(tls: str | None, kind: str) -> None:
+def test_after_any_failure_the_next_request_uses_a_new_connection(tls: str | None, kind: str) -> None:
     for name in ("half_body_hang", "rst_after_read", "huge_201", "junk_status", "endless_100_continue", "half_headers"):
         timeout = DEADLINE if name in NEEDS_THE_DEADLINE else 10.0
         with FaultServer(nth(1, name), tls=tls) as server:
@@ -316,7 +316,7 @@ def test_after_any_trouble_the_next_request_has_a_connection_of_its_own(tls: str
 
 
 @both
-def test_a_late_answer_is_given_to_nobody(kind: str) -> None:
+def test_a_late_answer_is_discarded(kind: str) -> None:
     with FaultServer(
         nth(1, FAULTS["answer_after_deadline"].using(delay=DEADLINE + 0.05), otherwise="status_400")
     ) as server:
@@ -324,12 +324,12 @@ def test_a_late_answer_is_given_to_nobody(kind: str) -> None:
     assert [judge(evidence).verdict for evidence in found] == [Verdict.UNKNOWN] + [Verdict.REFUSED] * 4
 
 
-# --- bounds -----------------------------------------------------------------------------------------------------------
+# --- limits -----------------------------------------------------------------------------------------------------------
 
 
 @both
 @pytest.mark.parametrize("name", ["drip_answer", "endless_100_continue", "hang_after_read", "half_body_hang"])
-def test_the_deadline_holds_whatever_drips(name: str, kind: str) -> None:
+def test_the_deadline_applies_to_dripping_answers(name: str, kind: str) -> None:
     with FaultServer(name) as server:
         [evidence] = post_all(kind, server.url, SMALL, timeout=DEADLINE)
     assert DEADLINE * 0.9 <= evidence.elapsed_s < DEADLINE + 1.0
@@ -338,7 +338,7 @@ def test_the_deadline_holds_whatever_drips(name: str, kind: str) -> None:
 
 @both
 @pytest.mark.parametrize("flood", ["body", "header", "headers", "informational", "chunk", "trailers"])
-def test_memory_is_bounded_whatever_floods(flood: str, kind: str) -> None:
+def test_memory_is_bounded_for_endless_answers(flood: str, kind: str) -> None:
     piece = {
         "body": b"x" * 65536,
         "header": b"x" * 65536,
@@ -375,7 +375,7 @@ def test_memory_is_bounded_whatever_floods(flood: str, kind: str) -> None:
 
 
 @both
-def test_an_answer_of_just_the_cap_is_read(kind: str) -> None:
+def test_an_answer_of_exactly_the_maximum_size_is_read(kind: str) -> None:
     frame = len(json.dumps(success("d", padding="")))
 
     def answer(size: int) -> Fault:
@@ -391,7 +391,7 @@ def test_an_answer_of_just_the_cap_is_read(kind: str) -> None:
 
 
 @both
-def test_descriptors_beyond_a_thousand_are_no_trouble(kind: str) -> None:
+def test_descriptors_beyond_a_thousand_work(kind: str) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1400:
         pytest.skip("this system allows too few descriptors")
@@ -410,7 +410,7 @@ def test_descriptors_beyond_a_thousand_are_no_trouble(kind: str) -> None:
 
 
 @both
-def test_running_out_of_descriptors_proves_that_nothing_left(kind: str) -> None:
+def test_running_out_of_descriptors_proves_that_nothing_was_sent(kind: str) -> None:
     async def go(url: str) -> Evidence:
         sender = client(kind, url)
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -432,7 +432,7 @@ def test_running_out_of_descriptors_proves_that_nothing_left(kind: str) -> None:
 
 @both
 @either_scheme
-def test_a_post_that_is_cancelled_from_outside_is_cancelled_and_closes(tls: str | None, kind: str) -> None:
+def test_a_cancelled_post_raises_and_closes_its_connection(tls: str | None, kind: str) -> None:
     async def go(server: FaultServer) -> None:
         sender = client(kind, server.url)
         task = asyncio.create_task(sender.post(SMALL))
@@ -451,7 +451,7 @@ def test_a_post_that_is_cancelled_from_outside_is_cancelled_and_closes(tls: str 
 
 
 @both
-def test_the_loop_hears_of_no_error_nobody_took(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_loop_reports_no_unretrieved_exception(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[object] = []
 
     async def go(url: str, seconds: float) -> None:
@@ -471,7 +471,7 @@ def test_the_loop_hears_of_no_error_nobody_took(kind: str, caplog: pytest.LogCap
     assert caplog.records == []
 
 
-# --- HTTP as it is spoken ---------------------------------------------------------------------------------------------
+# --- HTTP details -----------------------------------------------------------------------------------------------------
 
 
 def test_the_wire_writes_the_request_that_httpx_writes() -> None:
@@ -503,7 +503,7 @@ def test_the_wire_writes_the_request_that_httpx_writes() -> None:
         b"ICY 201 OK\r\nContent-Length: 50\r\n\r\n%s",
     ],
 )
-def test_what_is_not_sound_http_is_accepted_by_nobody(answer: bytes, kind: str) -> None:
+def test_invalid_http_is_never_accepted(answer: bytes, kind: str) -> None:
     def play(turn: Turn) -> None:
         turn.read_whole()
         turn.send(answer % json.dumps(success("0" * 32))[:-1].encode() + b"}")
@@ -515,7 +515,7 @@ def test_what_is_not_sound_http_is_accepted_by_nobody(answer: bytes, kind: str) 
 
 
 @both
-def test_http_1_0_is_understood(kind: str) -> None:
+def test_http_1_0_is_supported(kind: str) -> None:
     def play(turn: Turn) -> None:
         turn.send(http_answer(201, success(turn.accept()), length=False).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
         turn.wire.goodbye()
@@ -531,7 +531,7 @@ def test_http_1_0_is_understood(kind: str) -> None:
 @both
 @either_scheme
 def test_damaged_answers_never_forge_a_verdict(tls: str | None, kind: str) -> None:
-    """The server knows what it did. It refused: nothing may come out as accepted. It took: nothing may go again."""
+    """Compare with what the server did: a refusal must never look accepted, and an accepted batch never retryable."""
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -558,8 +558,8 @@ def test_damaged_answers_never_forge_a_verdict(tls: str | None, kind: str) -> No
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_private_names_that_see_surplus_bytes_are_still_there() -> None:
-    """``PlainTransport.surplus`` reads them; where they are gone, every connection is given up after one answer."""
+def test_the_private_names_that_show_surplus_bytes_still_exist() -> None:
+    """``PlainTransport.surplus`` reads them; without them, every connection would be closed after one answer."""
 
     async def go(url: str, count: int) -> list[bool]:
         transport = PlainTransport(ssl.create_default_context(), None)
@@ -582,13 +582,13 @@ def test_the_private_names_that_see_surplus_bytes_are_still_there() -> None:
         assert asyncio.run(go(server.url, 1)) == [True]
 
 
-def test_surplus_that_can_not_be_seen_counts_as_surplus() -> None:
+def test_unknown_surplus_counts_as_surplus() -> None:
     transport = PlainTransport(ssl.create_default_context(), None)
     transport._pool = object()  # type: ignore[assignment]
     assert transport.surplus() is True
 
 
-def test_tls_is_verified_modern_and_leaves_no_secrets_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_is_verified_and_modern_and_logs_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "secrets"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "foreign.pem"))
     context = tls_context(None)
@@ -606,14 +606,14 @@ def test_tls_is_verified_modern_and_leaves_no_secrets_behind(tmp_path: Path, mon
     assert [line for line in written.splitlines() if not line.startswith("#")] == []
 
 
-def test_a_bundle_that_is_none_is_said_so(tmp_path: Path) -> None:
+def test_an_invalid_certificate_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing")
     for path in (tmp_path / "empty.pem", tmp_path / "missing.pem"):
         with pytest.raises(ConfigError, match="cannot be read as certificates"):
             tls_context(str(path))
 
 
-def test_which_transport_is_taken() -> None:
+def test_which_transport_is_chosen() -> None:
     assert isinstance(transport_factory(HttpSettings())(), WireTransport)
     assert isinstance(transport_factory(HttpSettings(transport="wire"))(), WireTransport)
     assert isinstance(transport_factory(HttpSettings(transport="httpx"))(), PlainTransport)
@@ -622,7 +622,7 @@ def test_which_transport_is_taken() -> None:
         transport_factory(HttpSettings(proxy="http://127.0.0.1:9", transport="wire"))
 
 
-def test_a_proxy_that_refuses_connect_proves_that_nothing_left() -> None:
+def test_a_proxy_that_refuses_connect_proves_that_nothing_was_sent() -> None:
     async def go(proxy: str) -> Evidence:
         factory = transport_factory(HttpSettings(proxy=proxy))
         sender = HttpxClient("https://127.0.0.1:9/campaigns/trigger/send", Credential.check(KEY), factory, timeout=5)
@@ -637,7 +637,7 @@ def test_a_proxy_that_refuses_connect_proves_that_nothing_left() -> None:
 
 
 @both
-def test_the_environments_proxies_are_not_asked(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxies_are_not_used(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with FaultServer("ok") as proxy, FaultServer("ok") as server:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)

@@ -1,4 +1,4 @@
-"""The limit against a model of a server: it settles near the best fixed value, whatever the server."""
+"""Adaptive concurrency limit against a simulated server: it settles near the best fixed value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bulk_sender.pace.concurrency import AdaptiveLimit
 
 
 class ServerModel:
-    """``lanes`` requests are worked on at once, ``work_s`` each; more wait in line. Pure simulated time."""
+    """A server that handles ``lanes`` requests at once, ``work_s`` each, and queues the rest; simulated time."""
 
     def __init__(self, lanes: int, work_s: float) -> None:
         self.lanes, self.work_s = lanes, work_s
@@ -24,7 +24,7 @@ class ServerModel:
 
 
 def simulate(server: ServerModel, limit: AdaptiveLimit | int, requests: int) -> tuple[float, float]:
-    """Requests a second, and the mean latency, of the last half."""
+    """Return the requests per second and the mean latency of the last half."""
     now, sent = 0.0, 0
     under_way: list[tuple[float, float]] = []
     ends: list[float] = []
@@ -67,7 +67,7 @@ def test_an_overloaded_server_is_not_made_to_queue() -> None:
     assert adaptive < 0.2
 
 
-def test_refusals_shrink_it_once_a_wave_and_never_below_one() -> None:
+def test_refusals_reduce_it_once_per_wave_and_never_below_one() -> None:
     limit = AdaptiveLimit(most=32, value=20)
     limit.overloaded(10.0)
     limit.overloaded(10.1)
@@ -77,14 +77,14 @@ def test_refusals_shrink_it_once_a_wave_and_never_below_one() -> None:
     assert limit.limit == 1
 
 
-def test_it_starts_low_and_stays_low_when_the_pace_needs_no_more() -> None:
+def test_it_starts_low_and_stays_low_if_the_pace_needs_no_more() -> None:
     limit = AdaptiveLimit(most=32)
     for number in range(1000):
         limit.answered(0.05, in_flight=2, now=number * 0.1)
     assert limit.limit == 4
 
 
-def test_it_gets_used_to_a_server_that_became_slower_for_good() -> None:
+def test_it_adapts_to_a_server_that_became_permanently_slower() -> None:
     limit = AdaptiveLimit(most=16, value=8)
     for number in range(200):
         limit.answered(0.05, in_flight=limit.limit, now=number * 0.05)

@@ -1,4 +1,4 @@
-"""The pace: what headers are believed, how long waits get, and that the rate is held and smooth."""
+"""Rate limiter: which headers it trusts, how long it waits, and that the rate is exact and smooth."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def reset(value: object) -> dict[str, str]:
         ({}, None),
     ],
 )
-def test_the_wait_that_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
+def test_the_wait_that_headers_request(headers: dict[str, str], seconds: float | None) -> None:
     assert throttle_wait(headers, NOW) == seconds
 
 
-def test_the_servers_own_clock_counts() -> None:
+def test_the_wait_is_computed_from_the_servers_clock() -> None:
     there = NOW + 5 * 3600
     assert throttle_wait({"date": formatdate(there, usegmt=True), **reset(int(there) + 20)}, NOW) == 20
     assert server_now({"date": formatdate(there, usegmt=True)}, NOW) == there
@@ -109,7 +109,7 @@ class FakeClock:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["429", "201"]), HEADERS), max_size=6), st.integers(0, 2**32))
-def test_no_headers_make_it_wait_for_more_than_an_hour_or_not_at_all(
+def test_no_headers_make_it_wait_longer_than_an_hour_or_not_at_all(
     answers: list[tuple[str, dict[str, str]]], seed: int
 ) -> None:
     clock = FakeClock()
@@ -125,7 +125,7 @@ def test_no_headers_make_it_wait_for_more_than_an_hour_or_not_at_all(
         assert 0.2 <= pace.current <= pace.asked
 
 
-def test_a_wave_of_429_is_one_pause_and_the_longest_word_counts() -> None:
+def test_a_wave_of_429_is_one_pause_of_the_longest_requested_wait() -> None:
     clock = FakeClock()
     pace = Pace(100, clock=clock, rng=random.Random(1))
     for seconds in ("5", "30", "2"):
@@ -134,7 +134,7 @@ def test_a_wave_of_429_is_one_pause_and_the_longest_word_counts() -> None:
     assert 30 <= pace.waiting_until - clock.now <= 30.25
 
 
-def test_without_a_word_the_pauses_grow_from_wave_to_wave_and_shrink_after_a_success() -> None:
+def test_without_headers_pauses_grow_per_wave_and_shrink_after_a_success() -> None:
     clock = FakeClock()
     pace = Pace(100, clock=clock, rng=random.Random(1))
 
@@ -169,13 +169,13 @@ def told(limit: object, remaining: object, left: int) -> dict[str, str]:
     }
 
 
-def test_what_is_left_of_the_limit_is_read_when_it_makes_sense() -> None:
+def test_the_remaining_limit_is_read_if_it_is_plausible() -> None:
     assert budget(told(250_000, 1000, 60), NOW) == Budget(250_000, 1000, 60)
     for broken in (told(0, 1, 60), told("x", 1, 60), told(1, "-1", 60), told(1, 1, 3601), told(1, 1, -1), {}):
         assert budget(broken, NOW) is None
 
 
-def test_it_slows_down_for_what_is_left_and_recovers() -> None:
+def test_it_slows_down_for_the_remaining_limit_and_recovers() -> None:
     pace = Pace(69.4, clock=FakeClock())
     pace.observe(budget(told(250_000, 600, 60), NOW))
     assert pace.current == pytest.approx(10)
@@ -204,28 +204,28 @@ def test_a_pause_is_never_cut_short_by_a_later_answer() -> None:
     assert pace.waiting_until >= clock.now + 100
 
 
-# --- behind a canary --------------------------------------------------------------------------------------------------
+# --- after a canary ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("since_s", "rate"), [(-1, 10), (0, 10), (6, 19), (30, 55), (54, 91), (59.999, 100), (60, 100), (1e9, 100)]
 )
-def test_a_ramp_grows_evenly_from_a_tenth_to_the_whole(since_s: float, rate: float) -> None:
+def test_a_ramp_grows_evenly_from_a_tenth_to_the_full_rate(since_s: float, rate: float) -> None:
     assert ramped(100.0, since_s, 60.0) == pytest.approx(rate, rel=1e-4)
 
 
-def test_a_ramp_of_no_time_is_none() -> None:
+def test_a_ramp_of_zero_length_is_disabled() -> None:
     assert ramped(100.0, 0.0, 0.0) == 100.0
 
 
 @given(st.floats(0.01, 10_000), st.floats(0, 4000), st.floats(0, 4000), st.floats(0, 3600))
-def test_a_ramp_never_goes_back_and_never_beyond_the_rate(rate: float, one: float, other: float, over: float) -> None:
+def test_a_ramp_never_decreases_and_never_exceeds_the_rate(rate: float, one: float, other: float, over: float) -> None:
     early, late = ramped(rate, min(one, other), over), ramped(rate, max(one, other), over)
     assert 0.0999 * rate <= early <= late * (1 + 1e-9)
     assert late <= rate * (1 + 1e-9)
 
 
-def test_it_ramps_when_it_is_told_to_and_says_how_long() -> None:
+def test_it_ramps_up_on_request_and_reports_how_long() -> None:
     clock = FakeClock()
     pace = Pace(100.0, clock=clock)
     assert (pace.current, pace.ramping_s) == (100.0, 0.0)
@@ -237,7 +237,7 @@ def test_it_ramps_when_it_is_told_to_and_says_how_long() -> None:
     assert (pace.current, pace.ramping_s) == (100.0, 0.0)
 
 
-def test_of_a_ramp_and_what_is_left_of_the_limit_the_slower_holds() -> None:
+def test_the_slower_of_the_ramp_and_the_remaining_limit_applies() -> None:
     clock = FakeClock()
     pace = Pace(100.0, clock=clock)
     pace.ramp(60.0)
@@ -246,7 +246,7 @@ def test_of_a_ramp_and_what_is_left_of_the_limit_the_slower_holds() -> None:
     clock.now += 30
     assert pace.current == pytest.approx(20.0)
     pace.observe(budget(told(250_000, 249_999, 3600), NOW))
-    assert pace.current == pytest.approx(55.0), "the limit has room again, the ramp goes on"
+    assert pace.current == pytest.approx(55.0), "the limit has reset, the ramp continues"
 
 
 # --- in time: a loop whose clock jumps to the next timer, so that no busy machine changes a number --------------------
@@ -256,9 +256,9 @@ NO_STALL = (math.inf, 0.0)
 
 
 class JumpingSelector(selectors.DefaultSelector):
-    """Waits for nothing: it moves the clock on by as long as it was told to wait. A turn of the loop takes a moment.
+    """A selector that advances the clock by the requested wait instead of waiting. Each loop iteration takes a moment.
 
-    ``stall``: how often the loop stands still, and for how long, in seconds: what others do under Python's lock.
+    ``stall``: how often the loop is blocked, and for how long, in seconds, as by other threads that hold the GIL.
     """
 
     def __init__(self, stall: tuple[float, float]) -> None:
@@ -278,7 +278,7 @@ class JumpingSelector(selectors.DefaultSelector):
 def in_jumping_time(
     work: Callable[[Callable[[], float]], Coroutine[Any, Any, T]], stall: tuple[float, float] = NO_STALL
 ) -> T:
-    """Run ``work(clock)`` in a loop that takes no time but that of the stalls."""
+    """Run ``work(clock)`` in a loop in which only stalls take time."""
     selector = JumpingSelector(stall)
     loop = asyncio.SelectorEventLoop(selector)
     loop.time = lambda: selector.now  # type: ignore[method-assign]
@@ -291,7 +291,7 @@ def in_jumping_time(
 async def departures(
     pace: Pace, clock: Callable[[], float], workers: int, seconds: float, each: Callable[[int], None] | None = None
 ) -> list[float]:
-    """When turns were given out, in seconds from the start, to so many workers that never rest."""
+    """Return when turns were given to constantly busy workers, in seconds from the start."""
     at: list[float] = []
     began = clock()
 
@@ -312,7 +312,7 @@ async def departures(
 
 
 def busiest(at: list[float], window: float) -> int:
-    """The most departures in any half-open window of that many seconds."""
+    """Return the most departures in any half-open window of that many seconds."""
     most = first = 0
     for last, moment in enumerate(at):
         while moment - at[first] >= window:
@@ -322,7 +322,7 @@ def busiest(at: list[float], window: float) -> int:
 
 
 @pytest.mark.parametrize("rate", [0.5, 69.4, 500.0, 1000.0])
-def test_the_rate_is_held_and_smooth(rate: float) -> None:
+def test_the_rate_is_exact_and_smooth(rate: float) -> None:
     seconds, burst = max(10.0, 200 / rate), 1.0 + 0.02 * rate
     at = in_jumping_time(lambda clock: departures(Pace(rate, clock=clock), clock, 32, seconds))
     assert len(at) / seconds == pytest.approx(rate, rel=0.01, abs=burst / seconds)
@@ -332,7 +332,7 @@ def test_the_rate_is_held_and_smooth(rate: float) -> None:
 
 
 @pytest.mark.parametrize("rate", [69.4, 1000.0])
-def test_on_a_real_clock_it_is_never_faster_however_late_workers_wake(rate: float) -> None:
+def test_on_a_real_clock_the_rate_is_never_exceeded_however_late_workers_wake(rate: float) -> None:
     burst = 1.0 + 0.02 * rate
     at = asyncio.run(departures(Pace(rate), time.monotonic, 32, 1.2))
     assert 0 < len(at) <= 1.2 * rate + burst + 1 + 0.3 * rate  # the end may be noticed late
@@ -340,11 +340,11 @@ def test_on_a_real_clock_it_is_never_faster_however_late_workers_wake(rate: floa
 
 
 @pytest.mark.parametrize("rate", [69.4, 500.0, 1000.0])
-def test_the_time_of_a_loop_that_stands_still_is_made_up_for_within_a_second_s_worth(rate: float) -> None:
+def test_the_time_of_a_blocked_loop_is_made_up_for_up_to_one_second(rate: float) -> None:
     stall = (0.137, 0.011)
     at = in_jumping_time(lambda clock: departures(Pace(rate, clock=clock), clock, 32, 30.0), stall)
     assert (len(at) - 1) / (at[-1] - at[0]) == pytest.approx(rate, rel=0.01)
-    assert busiest(at, 1.0) <= math.ceil(1.002 * rate), "whoever sleeps through a stall leaves late, once"
+    assert busiest(at, 1.0) <= math.ceil(1.002 * rate), "workers that wake after a stall leave late, once"
 
 
 def test_headers_that_change_with_each_answer_do_not_undo_the_limit() -> None:
@@ -357,7 +357,7 @@ def test_headers_that_change_with_each_answer_do_not_undo_the_limit() -> None:
     assert 300 <= len(in_jumping_time(work)) <= 352, "thirty to thirty-five a second, and the burst"
 
 
-def test_a_slow_pace_gives_turns_one_by_one_and_not_to_all_at_once() -> None:
+def test_a_slow_pace_gives_turns_one_at_a_time() -> None:
     def work(clock: Callable[[], float]) -> Coroutine[Any, Any, list[float]]:
         pace = Pace(400.0, clock=clock)
         pace.observe(budget(told(9999, 600, 60), NOW))
@@ -381,7 +381,7 @@ def test_requests_leave_at_the_pace_of_the_ramp() -> None:
     assert sum(each_second[:60]) == pytest.approx(0.996 * 3300, abs=10)
 
 
-def test_after_a_pause_nobody_leaves_in_a_herd() -> None:
+def test_there_is_no_burst_after_a_pause() -> None:
     def work(clock: Callable[[], float]) -> Coroutine[Any, Any, list[float]]:
         pace = Pace(100.0, clock=clock, rng=random.Random(1))
         pace.throttled(throttle_wait({"retry-after": "60"}, NOW))
@@ -393,7 +393,7 @@ def test_after_a_pause_nobody_leaves_in_a_herd() -> None:
     assert len(at) >= 950
 
 
-def test_a_turn_that_is_given_up_blocks_nobody() -> None:
+def test_a_cancelled_turn_does_not_block_others() -> None:
     async def go() -> None:
         pace = Pace(10.0)
         await pace.turn()

@@ -1,4 +1,4 @@
-"""Behind a canary a run begins slowly, whoever approves it; without one it never does."""
+"""Ramp after a canary: the run starts slowly however the canary was approved; without a canary it does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def approve(_: bs.Progress) -> bool:
 
 
 class Watched:
-    """The moments of a run, those behind its first fifty rows apart."""
+    """The progress snapshots of a run, with those after its first fifty rows kept separately."""
 
     def __init__(self) -> None:
         self.moments: list[bs.Progress] = []
@@ -38,7 +38,7 @@ def given(tmp_path: Path, url: str, ramp: float, **more: Any) -> dict[str, Any]:
     return options(tmp_path / "runs", url, run_id="a", rate="40/second", overrides=overrides, **more)
 
 
-def test_the_pace_grows_behind_an_approved_canary(tmp_path: Path) -> None:
+def test_the_pace_grows_after_an_approved_canary(tmp_path: Path) -> None:
     watched = Watched()
     with braze() as running:
         job = given(tmp_path, running.url, 1.0, guards=CANARY, watch=bs.Watch(on_canary=approve, on_progress=watched))
@@ -52,10 +52,10 @@ def test_the_pace_grows_behind_an_approved_canary(tmp_path: Path) -> None:
     rates = [moment.rate_now for moment in watched.ramping]
     assert rates == sorted(rates)
     before = [moment for moment in watched.moments if moment.accepted < 50]
-    assert all(moment.rate_now == 40.0 for moment in before), "the canary itself goes at the rate"
+    assert all(moment.rate_now == 40.0 for moment in before), "the canary itself is sent at the full rate"
 
 
-def test_whoever_resumes_a_held_run_approves_its_canary(tmp_path: Path) -> None:
+def test_resuming_a_held_run_approves_its_canary(tmp_path: Path) -> None:
     held, resumed, again = Watched(), Watched(), Watched()
     with braze() as running:
         job = given(tmp_path, running.url, 600.0, guards=CANARY)
@@ -73,11 +73,11 @@ def test_whoever_resumes_a_held_run_approves_its_canary(tmp_path: Path) -> None:
     assert not held.ramping
     assert resumed.ramping
     assert resumed.ramping[0].rate_now < 5.0
-    assert not again.ramping, "it was stopped by something else then"
+    assert not again.ramping, "it was stopped for another reason"
     assert (finished.state, finished.accepted) == ("finished", 400)
 
 
-def test_a_ramp_can_be_turned_off_and_there_is_none_without_a_canary(tmp_path: Path) -> None:
+def test_a_ramp_can_be_disabled_and_needs_a_canary(tmp_path: Path) -> None:
     watched = Watched()
     with braze() as running:
         job = given(tmp_path, running.url, 0, guards=CANARY, watch=bs.Watch(on_canary=approve))

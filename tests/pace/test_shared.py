@@ -1,4 +1,4 @@
-"""Two processes, one rate; and what must not upset the schedule."""
+"""Shared rate of several processes, and a schedule file that is damaged, stale or unsafe."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_turns_are_an_interval_apart(tmp_path: Path) -> None:
     assert [round(rate.take(), 6) for _ in range(4)] == [0.0, 0.1, 0.2, 0.3]
 
 
-def test_of_time_that_nobody_used_two_turns_are_saved_up(tmp_path: Path) -> None:
+def test_two_turns_of_unused_time_are_saved(tmp_path: Path) -> None:
     clock = Clock()
     rate = SharedRate(tmp_path / "a.rate", 10.0, clock=clock)
     rate.take()
@@ -35,7 +35,7 @@ def test_of_time_that_nobody_used_two_turns_are_saved_up(tmp_path: Path) -> None
     assert [round(rate.take(), 6) for _ in range(5)] == [0.0, 0.0, 0.0, 0.1, 0.2]
 
 
-def test_at_a_fast_rate_what_may_be_made_up_for_is_a_span_of_time(tmp_path: Path) -> None:
+def test_at_a_fast_rate_the_unused_time_that_is_saved_is_limited(tmp_path: Path) -> None:
     clock = Clock()
     rate = SharedRate(tmp_path / "a.rate", 1000.0, clock=clock)
     rate.take()
@@ -52,7 +52,7 @@ def test_two_runs_take_turns_from_one_schedule(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"bsrate01" + b"\xff" * 8, b"bsrate01" + b"\x00" * 8])
-def test_a_damaged_or_stale_schedule_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_or_stale_schedule_is_reset(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.rate"
     path.write_bytes(content)
     assert SharedRate(path, 10.0, clock=Clock()).take() == 0.0
@@ -66,7 +66,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "victim").read_bytes() == b"precious"
 
 
-def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(0o777)
@@ -95,7 +95,7 @@ print(sent)
 """
 
 
-def test_two_processes_together_hold_the_rate(tmp_path: Path) -> None:
+def test_two_processes_together_keep_to_the_rate(tmp_path: Path) -> None:
     import time
 
     begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""The digest of a plan is that of the bodies as they are POSTed, however the plan was cut into pieces."""
+"""Plan digest: it covers the request bodies exactly as sent, however the plan is split into pieces."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BATCH = st.lists(RECIPIENTS, min_size=1, max_size=6)
 
 
 @given(st.lists(st.lists(BATCH, max_size=4), max_size=5))
-def test_the_digest_is_over_the_bodies_one_after_the_other(pieces: list[list[list[str]]]) -> None:
+def test_the_digest_covers_the_bodies_in_order(pieces: list[list[list[str]]]) -> None:
     bodies = BodyDigest(FRAME)
     for batches in pieces:
         recipients = [recipient for batch in batches for recipient in batch]
@@ -37,7 +37,7 @@ def test_the_digest_is_over_the_bodies_one_after_the_other(pieces: list[list[lis
 
 
 @pytest.mark.parametrize("canary", [None, 1, 77, 500])
-def test_the_digest_does_not_depend_on_the_pieces_in_which_the_input_is_read(
+def test_the_digest_does_not_depend_on_how_the_input_is_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, canary: int | None
 ) -> None:
     path = tmp_path / "people.csv"

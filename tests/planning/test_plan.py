@@ -1,4 +1,4 @@
-"""The plan: each row with its verdict, and the sound ones in batches."""
+"""Planning: each row with its result, and the valid rows in batches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def verdicts(pieces: list[Planned]) -> list[tuple[int, str]]:
 # ----- rows
 
 
-def test_every_row_is_in_the_plan_with_its_place_and_its_verdict(path: Path) -> None:
+def test_every_row_is_in_the_plan_with_its_position_and_its_result(path: Path) -> None:
     path.write_text("external_user_id,attributes.n:integer\nu1,1\n,2\nu1,3\nu2,x\nu3\nu4,5\n")
     rows = rows_of(list(planned(path)))
     assert rows.schema == planning.ROWS
@@ -67,7 +67,7 @@ def test_rows_are_numbered_over_all_files_and_within_each(tmp_path: Path) -> Non
     assert rows["source"].to_list() == [str(paths[0])] * 3 + [str(paths[1])] * 3
 
 
-def test_rejected_rows_keep_their_own_cells_and_a_rejected_row_keeps_nobody_out(path: Path) -> None:
+def test_rejected_rows_keep_their_cells_and_do_not_count_for_duplicates(path: Path) -> None:
     path.write_text('external_user_id,attributes.n:integer,error,"x,\n""y"""\nu1,bad,e,"1,\n2"\nu1,7,,\n')
     pieces = list(planned(path))
     assert [row for piece in pieces for row in piece.rejects.rows(named=True)] == [
@@ -76,7 +76,7 @@ def test_rejected_rows_keep_their_own_cells_and_a_rejected_row_keeps_nobody_out(
     assert verdicts(pieces) == [(1, "rejected"), (2, "valid")]
 
 
-def test_a_filter_leaves_rows_out_of_the_run_but_not_out_of_the_numbering(path: Path) -> None:
+def test_a_filter_removes_rows_from_the_run_but_keeps_row_numbers(path: Path) -> None:
     path.write_text("external_user_id,country\nu1,FR\nu2,DE\n,DE\nu3,FR\nu4,\n")
     pieces = list(planned(path, config(input={"filter": "country = 'FR'"})))
     assert verdicts(pieces) == [(1, "valid"), (4, "valid")]
@@ -91,7 +91,7 @@ def test_a_limit_counts_the_rows_of_the_run(path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 49, 50, 51, 99, 100, 101, 120, 500])
-def test_a_limit_ends_the_run_wherever_chunks_end(path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+def test_a_limit_ends_the_run_regardless_of_chunks(path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 100)
     path.write_text(ids(120))
     pieces = list(planned(path, config(input={"limit": limit})))
@@ -107,7 +107,7 @@ def test_an_input_without_rows_has_an_empty_plan(path: Path) -> None:
     assert list(planned(path)) == []
 
 
-def test_an_input_that_breaks_off_says_so_after_the_rows_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_input_raises_after_the_rows_before_the_damage(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 200)
     path.write_text(ids(100) + '"never closed\n')
     pieces = []
@@ -134,7 +134,7 @@ def test_an_input_that_breaks_off_says_so_after_the_rows_before(path: Path, monk
         "\"max (cm)\" = '3'",
     ],
 )
-def test_a_filter_over_one_row_is_taken(condition: str) -> None:
+def test_a_filter_over_single_rows_is_accepted(condition: str) -> None:
     Filter.of(InputConfig(filter=condition), pl.Schema({"a": pl.String(), "b": pl.String(), "max (cm)": pl.String()}))
 
 
@@ -157,7 +157,7 @@ def test_a_filter_over_one_row_is_taken(condition: str) -> None:
         ("n = first_value(n) over ()", "uses several rows"),
     ],
 )
-def test_a_filter_that_can_not_be_applied_to_each_row_is_refused(condition: str, complaint: str) -> None:
+def test_a_filter_that_cannot_be_applied_to_each_row_is_refused(condition: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=r"^input\.filter: ") as refused:
         Filter.of(InputConfig(filter=condition), pl.Schema({"a": pl.String(), "n": pl.Int64()}))
     assert complaint in str(refused.value)
@@ -166,19 +166,19 @@ def test_a_filter_that_can_not_be_applied_to_each_row_is_refused(condition: str,
 # ----- duplicates
 
 
-def test_the_same_identifier_of_another_kind_is_somebody_else(path: Path) -> None:
+def test_the_same_identifier_of_another_kind_is_a_different_person(path: Path) -> None:
     path.write_text("external_user_id,braze_id\nx,\n,x\nx,y\n")
     assert [verdict for _, verdict in verdicts(list(planned(path)))] == ["valid", "valid", "duplicate"]
 
 
-def test_aliases_are_the_same_only_in_both_parts(path: Path) -> None:
+def test_aliases_are_equal_only_if_both_parts_are_equal(path: Path) -> None:
     pairs = [("b:c", "a"), ("c", "a:b"), ("b", "a"), ("b", "a"), ('b"', "a"), ("a", "b"), ('b","alias_label":"a', "x")]
     pl.DataFrame(pairs, orient="row", schema=["user_alias.alias_name", "user_alias.alias_label"]).write_csv(path)
     found = [verdict for _, verdict in verdicts(list(planned(path)))]
     assert found == ["valid", "valid", "valid", "duplicate", "valid", "valid", "valid"]
 
 
-def test_duplicates_are_found_over_chunks_and_files_and_sent_when_allowed(
+def test_duplicates_are_found_across_chunks_and_files_and_sent_if_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 30)
@@ -190,7 +190,7 @@ def test_duplicates_are_found_over_chunks_and_files_and_sent_when_allowed(
     assert [verdict for _, verdict in verdicts(allowed)] == ["valid"] * 200
 
 
-def test_who_was_met_in_an_earlier_part_of_the_run_is_a_duplicate(path: Path) -> None:
+def test_an_identifier_from_an_earlier_part_of_the_run_is_a_duplicate(path: Path) -> None:
     path.write_text(ids(3))
     seen = Seen()
     seen.repeated(pl.Series(["external_user_id:u2"]))
@@ -214,18 +214,18 @@ def test_who_was_met_in_an_earlier_part_of_the_run_is_a_duplicate(path: Path) ->
         ([32, 10, 21, 1, 30], 32, [1, 2, 2]),
     ],
 )
-def test_batches_hold_fifty_recipients_or_what_fits_a_request(lengths: list[int], most: int, sizes: list[int]) -> None:
+def test_batches_contain_fifty_recipients_or_as_many_as_fit_into_a_request(
+    lengths: list[int], most: int, sizes: list[int]
+) -> None:
     assert batch_sizes(pl.Series(["x" * length for length in lengths], dtype=pl.String), most) == sizes
 
 
-def test_the_cap_counts_bytes_not_characters() -> None:
+def test_the_size_limit_counts_bytes_not_characters() -> None:
     assert batch_sizes(pl.Series(["é" * 5, "é" * 5]), 21) == [2]
     assert batch_sizes(pl.Series(["é" * 5, "é" * 5]), 20) == [1, 1]
 
 
-def test_only_the_last_batch_is_short_although_chunks_and_rejects_come_between(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_last_batch_is_short_despite_chunks_and_rejects(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 90)
     path.write_text("external_user_id,x\n" + "".join(f"u{n},\n,\n" for n in range(1, 138)))
     pieces = list(planned(path))
@@ -234,7 +234,7 @@ def test_only_the_last_batch_is_short_although_chunks_and_rejects_come_between(
     assert rows_of(pieces)["row"].to_list() == list(range(1, 275))
 
 
-def test_rows_behind_a_short_batch_do_not_wait_without_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_after_a_short_batch_are_not_delayed_forever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 100)
     monkeypatch.setattr(batches, "_MOST_WAITING", 60)
     path.write_text("external_user_id,x\nu1,\n" + ",x\n" * 500 + "u2,\n")
@@ -244,13 +244,13 @@ def test_rows_behind_a_short_batch_do_not_wait_without_end(path: Path, monkeypat
     assert rows_of(pieces)["row"].to_list() == list(range(1, 503))
 
 
-def test_a_recipient_too_large_for_any_request_is_rejected_and_the_others_are_not(path: Path) -> None:
+def test_a_recipient_too_large_for_a_request_is_rejected_without_affecting_others(path: Path) -> None:
     path.write_text(f"external_user_id,attributes.a\nu1,x\nu2,{'x' * 5000}\nu3,x\n")
     pieces = list(planned(path, config(delivery={"max_body_kb": 4})))
     assert rows_of(pieces)["error_code"].to_list() == [None, "too_large", None]
 
 
-def test_a_message_that_leaves_no_room_for_recipients_is_refused(path: Path) -> None:
+def test_a_message_that_leaves_no_space_for_recipients_is_refused(path: Path) -> None:
     path.write_text(ids(1))
     with pytest.raises(ConfigError, match=r"\[message\] makes a request of 4000 bytes"):
         list(planned(path, config(delivery={"max_body_kb": 4}), head_bytes=4000))
@@ -259,7 +259,7 @@ def test_a_message_that_leaves_no_room_for_recipients_is_refused(path: Path) -> 
 # ----- payloads
 
 
-def test_each_slice_of_a_payload_is_the_inside_of_a_json_array() -> None:
+def test_each_slice_of_a_payload_is_the_content_of_a_json_array() -> None:
     texts = ['{"a":"é,"}', None, '{"b":[1,2]}', '{"c":"x"}']
     payload = Payload(pl.Series(texts))
     sound = [json.loads(text) for text in texts if text]

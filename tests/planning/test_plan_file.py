@@ -1,4 +1,4 @@
-"""A plan file pins what is sent: the same goes out byte for byte, and whatever else it would be does not."""
+"""Plan files: a send with a plan sends exactly the planned requests, byte for byte, or nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEPT = Path("the plan that check wrote")
 
 
 class Bench:
-    """A server that keeps every body in the order of arrival, an input, and what both commands are given alike."""
+    """A server that keeps every body in order of arrival, an input, and the arguments of both commands."""
 
     def __init__(self, place: Path, server: FaultServer, bodies: list[bytes]) -> None:
         self.place, self.server, self.bodies = place, server, bodies
@@ -92,10 +92,10 @@ def bench(tmp_path: Path) -> Any:
         yield Bench(tmp_path, server, bodies)
 
 
-# --- the same ---------------------------------------------------------------------------------------------------------
+# --- unchanged --------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_planned_is_what_arrives_byte_for_byte(bench: Bench) -> None:
+def test_the_planned_requests_arrive_byte_for_byte(bench: Bench) -> None:
     report = bench.check()
     assert bench.server.ledger.requests == []
     summary = bench.send()
@@ -104,7 +104,7 @@ def test_what_was_planned_is_what_arrives_byte_for_byte(bench: Bench) -> None:
     assert bench.planned["counts"] == {"rows": 230, "valid": 228, "rejected": 1, "duplicate": 1, "requests": 5}
 
 
-def test_a_plan_says_in_clear_what_it_is_of_and_nobody_else_can_read_it(bench: Bench) -> None:
+def test_a_plan_describes_itself_in_plain_text_and_is_private(bench: Bench) -> None:
     bench.check()
     assert stat.S_IMODE(bench.plan.stat().st_mode) == 0o600
     plan = bench.planned
@@ -121,21 +121,21 @@ def test_a_plan_says_in_clear_what_it_is_of_and_nobody_else_can_read_it(bench: B
     assert "name 1" not in text
 
 
-def test_the_same_plan_twice_is_the_same_file(bench: Bench) -> None:
+def test_planning_twice_writes_the_same_file(bench: Bench) -> None:
     bench.check()
     first = bench.plan.read_bytes()
     bench.check()
     assert bench.plan.read_bytes() == first
 
 
-def test_another_name_for_the_same_bytes_is_the_same_input(bench: Bench) -> None:
+def test_a_renamed_file_with_the_same_bytes_is_the_same_input(bench: Bench) -> None:
     bench.check()
     moved = bench.input.rename(bench.place / "renamed.csv")
     assert bench.send(moved).accepted == 228
 
 
 @pytest.mark.parametrize("canary", [1, 50, 60, 229])
-def test_a_canary_is_part_of_the_plan_since_it_decides_where_a_request_ends(bench: Bench, canary: int) -> None:
+def test_a_canary_is_part_of_the_plan_because_it_changes_the_batches(bench: Bench, canary: int) -> None:
     bench.check(guards=bs.Guards(canary=canary))
 
     async def agreed(_: bs.Progress) -> bool:
@@ -147,7 +147,7 @@ def test_a_canary_is_part_of_the_plan_since_it_decides_where_a_request_ends(benc
     assert bench.received == bench.planned["bodies_sha256"]
 
 
-def test_a_run_held_after_its_canary_is_resumed_to_the_plan(bench: Bench) -> None:
+def test_a_run_held_after_its_canary_resumes_according_to_the_plan(bench: Bench) -> None:
     bench.check(guards=bs.Guards(canary=30))
     held = bench.send(canary=30, run_id="a")
     assert (held.state, held.accepted) == ("stopped", 28)
@@ -182,7 +182,7 @@ def test_a_plan_can_be_rehearsed_in_the_sandbox(bench: Bench) -> None:
         bench.send(sandbox=True, overrides={"message.trigger_properties": {"season": "winter", "year": 2027}})
 
 
-# --- not the same -----------------------------------------------------------------------------------------------------
+# --- changed ----------------------------------------------------------------------------------------------------------
 
 
 def _with(*path: str, value: Any) -> dict[str, Any]:
@@ -218,10 +218,10 @@ def _second_file(bench: Bench) -> dict[str, Any]:
 
 DIFFERENCES: dict[str, tuple[Callable[[Bench], dict[str, Any]], str]] = {
     "one byte of a value": (_replace("name 100,", "name 10o,"), "input .*people.csv"),
-    "a blank behind the last row": (_replace("u0229,name 229,4\n", "u0229,name 229,4\n\n"), "input .*people.csv"),
+    "a blank line after the last row": (_replace("u0229,name 229,4\n", "u0229,name 229,4\n\n"), "input .*people.csv"),
     "the order of columns": (_swap_columns, "input .*people.csv"),
     "one row less": (lambda bench: bench.write(229) or {}, "input .*people.csv"),
-    "one file more": (_second_file, r"input \(2 files, in the plan 1\)"),
+    "one more file": (_second_file, r"input \(2 files, in the plan 1\)"),
     "a constant": (
         lambda _: _with("recipient", "trigger_properties", "shop", value={"value": "south"}),
         r"the configuration's recipient\.trigger_properties\.shop\.value",
@@ -273,7 +273,7 @@ def test_all_differences_are_named_at_once(bench: Bench) -> None:
         (lambda plan: plan.update(bodies_sha256="0" * 64, tool="bulk-sender 0.0.9"), "bulk-sender 0.0.9"),
     ],
 )
-def test_what_the_plan_came_to_is_compared_too(bench: Bench, change: Callable[[Any], None], named: str) -> None:
+def test_the_counts_of_the_plan_are_compared(bench: Bench, change: Callable[[Any], None], named: str) -> None:
     bench.check()
     plan = bench.planned
     change(plan)
@@ -284,7 +284,7 @@ def test_what_the_plan_came_to_is_compared_too(bench: Bench, change: Callable[[A
 
 
 def test_an_input_that_changes_between_the_comparison_and_the_sending_is_not_sent(bench: Bench) -> None:
-    """Also when it looks the same from outside: same file, same size, same times."""
+    """Detect the change even when the file's inode, size and times stay the same."""
     bench.check()
 
     def meanwhile(_: bs.Preview) -> bool:
@@ -301,11 +301,11 @@ def test_an_input_that_changes_between_the_comparison_and_the_sending_is_not_sen
     assert bench.bodies == []
 
 
-# --- a run that goes on -----------------------------------------------------------------------------------------------
+# --- resumed runs -----------------------------------------------------------------------------------------------------
 
 
 def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> bs.Summary:
-    """A run that stopped while it planned the third piece of many."""
+    """Return a run that stopped while it planned the third of many pieces."""
     record, count = worklist.chunk_record, iter(range(1, 100))
 
     def failing(*arguments: Any) -> Any:
@@ -321,7 +321,9 @@ def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> b
     return summary
 
 
-def test_a_run_broken_off_in_its_planning_goes_on_to_the_plan(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_interrupted_during_planning_resumes_according_to_the_plan(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
     bench.check()
     broken_off(bench, monkeypatch)
@@ -331,8 +333,8 @@ def test_a_run_broken_off_in_its_planning_goes_on_to_the_plan(bench: Bench, monk
     assert bench.received == bench.planned["bodies_sha256"]
 
 
-def test_whoever_resumes_a_planned_run_is_held_to_its_plan_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by another release, which cuts batches in another way."""
+def test_resuming_a_planned_run_must_match_its_plan(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate another release that splits batches differently."""
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
     bench.check()
     before = broken_off(bench, monkeypatch).requests
@@ -342,9 +344,7 @@ def test_whoever_resumes_a_planned_run_is_held_to_its_plan_too(bench: Bench, mon
     assert len(bench.bodies) == before
 
 
-def test_a_plan_given_to_a_run_that_began_without_one_holds_for_the_whole_of_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_given_when_resuming_applies_to_the_whole_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
     bench.check()
     broken_off(bench, monkeypatch, plan_file=None)
@@ -352,10 +352,10 @@ def test_a_plan_given_to_a_run_that_began_without_one_holds_for_the_whole_of_it(
     assert bench.received == bench.planned["bodies_sha256"]
 
 
-def test_a_run_that_began_in_another_way_is_not_gone_on_with_under_a_plan(
+def test_a_run_that_was_started_differently_cannot_be_resumed_with_a_plan(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of it is in the journal by then, with its requests cut for a canary."""
+    """The journal already has the whole run, with requests split for a canary."""
     held = bench.send(run_id="a", canary=30, plan_file=None)
     assert held.not_sent
     before = len(bench.bodies)
@@ -368,7 +368,7 @@ def test_a_run_that_began_in_another_way_is_not_gone_on_with_under_a_plan(
 # --- guards and damage ------------------------------------------------------------------------------------------------
 
 
-def test_no_plan_is_written_for_more_recipients_than_allowed(bench: Bench) -> None:
+def test_no_plan_is_written_for_too_many_recipients(bench: Bench) -> None:
     assert bench.check(guards=bs.Guards(max_recipients=227)).valid == 228
     assert not bench.plan.exists()
     bench.check(guards=bs.Guards(max_recipients=228))
@@ -378,19 +378,19 @@ def test_no_plan_is_written_for_more_recipients_than_allowed(bench: Bench) -> No
 
 
 @pytest.mark.parametrize("missing", ["campaign_id", "endpoint"])
-def test_a_plan_has_to_know_where_it_goes(bench: Bench, missing: str) -> None:
+def test_a_plan_requires_an_endpoint_and_a_target(bench: Bench, missing: str) -> None:
     with pytest.raises(bs.ConfigError, match=missing.removesuffix("_id")):
         bench.check(**{missing: None})
     assert not bench.plan.exists()
 
 
-def test_a_plan_takes_the_endpoint_of_the_environment_as_a_send_does(bench: Bench) -> None:
+def test_a_plan_uses_the_endpoint_from_the_environment_like_a_send(bench: Bench) -> None:
     environment = ENVIRONMENT | {"BRAZE_ENDPOINT": bench.server.url}
     bench.check(endpoint=None, environment=environment)
     assert bench.send(endpoint=None, environment=environment).accepted == 228
 
 
-def test_a_plan_takes_the_place_of_a_plan_and_of_nothing_else(bench: Bench) -> None:
+def test_a_plan_file_replaces_only_another_plan_file(bench: Bench) -> None:
     bench.check()
     bench.check()
     content = bench.input.read_bytes()
@@ -411,24 +411,24 @@ def damages(whole: bytes) -> dict[str, bytes]:
     configuration = plan["configuration"] | {"input": plan["configuration"]["input"] | {"limit": 7}}
     return {
         "empty": b"",
-        "no JSON": b"\xff\xfe not a plan",
+        "not JSON": b"\xff\xfe not a plan",
         "another JSON": b'{"kind": "letter"}',
         "a list": b"[1, 2]",
         "nested without end": b"[" * 100_000,
         "cut short": whole[: len(whole) // 2],
         "a newer version": other(version=2),
         "no version": json.dumps({name: value for name, value in plan.items() if name != "version"}).encode(),
-        "a key too many": other(more=1),
+        "an extra key": other(more=1),
         "no digest": other(bodies_sha256=None),
-        "a digest that is none": other(bodies_sha256="Z" * 64),
-        "counts that are none": other(counts=plan["counts"] | {"rows": "many"}),
-        "a configuration of another digest": other(configuration=configuration),
+        "an invalid digest": other(bodies_sha256="Z" * 64),
+        "invalid counts": other(counts=plan["counts"] | {"rows": "many"}),
+        "a configuration with another digest": other(configuration=configuration),
         "a configuration without tables": other(configuration={}),
     }
 
 
 @pytest.mark.parametrize("how", damages(b'{"configuration": {"input": {}}, "counts": {}}'))
-def test_a_damaged_or_foreign_plan_sends_nothing_and_says_so(bench: Bench, how: str) -> None:
+def test_a_damaged_or_foreign_plan_is_refused_and_nothing_is_sent(bench: Bench, how: str) -> None:
     bench.check()
     bench.plan.write_bytes(damages(bench.plan.read_bytes())[how])
     with pytest.raises(bs.ConfigError, match="plan") as refused:
@@ -439,7 +439,7 @@ def test_a_damaged_or_foreign_plan_sends_nothing_and_says_so(bench: Bench, how: 
     assert not bench.runs.exists()
 
 
-def test_a_plan_that_is_not_there_or_no_file_sends_nothing(bench: Bench) -> None:
+def test_a_plan_that_is_missing_or_not_a_file_is_refused(bench: Bench) -> None:
     os.mkfifo(bench.place / "pipe")
     for place in (bench.place / "absent.json", bench.place, bench.place / "pipe"):
         with pytest.raises(bs.ConfigError, match="plan"):
@@ -458,8 +458,8 @@ def test_a_plan_is_compared_piece_by_piece_with_progress(bench: Bench, monkeypat
     assert told[before:] == told[:before]
 
 
-def test_no_batch_is_taken_of_a_piece_that_is_not_recognised(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The piece before may be on its way: it was recognised, and arrives as it was planned."""
+def test_no_batch_of_a_piece_that_differs_from_the_plan_is_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The previous piece may already be in flight; it matches the plan."""
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
     bench.check()
 

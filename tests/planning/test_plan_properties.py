@@ -1,4 +1,4 @@
-"""Whatever the rows, chunks, caps and limits: nothing is lost, nothing is repeated, and every batch fits."""
+"""Property tests of planning: for any rows, chunks and limits, no row is lost or repeated, and every batch fits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SIZES = st.sampled_from([0, 1, 10, 60, 100, 300, 1000, ROOM - 50, ROOM, ROOM + 1
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: who, how long its one property is, and whether it is kept by the filter."""
+    """A row of a file: its recipient, the length of its property, and whether the filter keeps it."""
 
     who: str
     size: int
@@ -52,7 +52,7 @@ class Row:
 
 @st.composite
 def rows_and_files(draw: st.DrawFn) -> tuple[list[Row], list[int]]:
-    """Rows, many alike (so that batches fill up), and how many of them are in each file but the last."""
+    """Draw rows, many of them similar so that batches fill up, and the number of rows per file except the last."""
     crowd = draw(st.integers(0, 160))
     size = draw(SIZES)
     rows = [Row(f"c{number}", size) for number in range(crowd)]
@@ -64,7 +64,7 @@ def rows_and_files(draw: st.DrawFn) -> tuple[list[Row], list[int]]:
 
 @dataclass(frozen=True)
 class Account:
-    """What has to become of rows, computed one by one."""
+    """The expected results of rows, computed one by one."""
 
     rows: list[int]
     sent: list[dict[str, Any]]
@@ -111,7 +111,7 @@ def configured(limit: int | None, allow: bool) -> Config:
 
 
 def assert_batches_fit(pieces: list[Planned]) -> list[dict[str, Any]]:
-    """Every batch has 1 to 50 recipients that fit; a short one is the last, or one more would not have fitted."""
+    """Assert that batches have 1 to 50 recipients that fit, and are short only at the end or before a large one."""
     batches: list[bytes] = []
     for piece in pieces:
         payload = Payload(piece.rows["recipient"])
@@ -140,7 +140,7 @@ CASES = {
 
 @settings(max_examples=settings.default.max_examples // 3)
 @given(**CASES)
-def test_batching_loses_and_repeats_nothing(
+def test_batching_loses_and_repeats_no_row(
     tmp_path_factory: pytest.TempPathFactory,
     made: tuple[list[Row], list[int]],
     limit: int | None,
@@ -163,7 +163,7 @@ def test_batching_loses_and_repeats_nothing(
 
 @settings(max_examples=settings.default.max_examples // 3)
 @given(**CASES)
-def test_planning_goes_on_behind_any_piece_with_the_same_rows_and_batches(
+def test_planning_resumes_after_any_piece_with_the_same_rows_and_batches(
     tmp_path_factory: pytest.TempPathFactory,
     made: tuple[list[Row], list[int]],
     limit: int | None,
@@ -197,7 +197,7 @@ def test_planning_goes_on_behind_any_piece_with_the_same_rows_and_batches(
 
 @settings(max_examples=settings.default.max_examples // 3)
 @given(**CASES, cut=st.integers(1, 120))
-def test_a_cut_comes_after_just_so_many_rows_and_changes_nothing_else(
+def test_a_cut_comes_after_the_exact_number_of_rows_and_changes_nothing_else(
     tmp_path_factory: pytest.TempPathFactory,
     made: tuple[list[Row], list[int]],
     limit: int | None,

@@ -1,4 +1,4 @@
-"""Which identifiers were met before: the same verdict as a set's, however they arrive."""
+"""Duplicate detection: the same results as a Python set, however the identifiers are split into chunks."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ def in_chunks(identifiers: list[str], sizes: list[int]) -> list[bool]:
     st.lists(st.one_of(st.integers(0, 30).map(str), st.text(max_size=3)), max_size=200),
     st.lists(st.integers(0, 40), max_size=20),
 )
-def test_the_verdict_is_a_sets_whatever_the_chunks(identifiers: list[str], sizes: list[int]) -> None:
+def test_the_results_match_a_set_for_any_chunks(identifiers: list[str], sizes: list[int]) -> None:
     assert in_chunks(identifiers, sizes) == by_a_set(identifiers)
 
 
-def test_many_identifiers_in_many_chunks_are_told_apart() -> None:
-    """Enough runs of different sizes that they are merged, over and again."""
+def test_many_identifiers_in_many_chunks_are_distinguished() -> None:
+    """Use enough sorted runs of different sizes that they are merged several times."""
     identifiers = [f"external_user_id:{number * 7919 % 50_021:07}" for number in range(60_000)]
     assert in_chunks(identifiers, [1, 1, 2, 3, 1000, 10_000, 1, 20_000, 5, 9_000]) == by_a_set(identifiers)
 
 
-def test_identifiers_that_differ_in_case_blanks_or_normal_form_are_different_people() -> None:
+def test_identifiers_that_differ_in_case_spaces_or_normal_form_are_different() -> None:
     assert in_chunks(["a", "A", " a", "a ", "é", "e\u0301", "", "0", "00"], [3]) == [False] * 9
 
 
 @pytest.mark.parametrize("fanout", [2, 3, 8])
-def test_the_verdict_is_the_same_when_nearly_all_lies_on_disk(
+def test_the_results_are_the_same_if_nearly_all_identifiers_are_on_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fanout: int
 ) -> None:
     monkeypatch.setattr(room, "SPILL", 1500)
