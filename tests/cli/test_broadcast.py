@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from bulk_sender.sandbox import RunningSandbox
-
-from .command import CAMPAIGN, Here, OnTerminal, Place
+from tests.kit.command import Here, OnTerminal, Place
+from tests.kit.target import CAMPAIGN
 
 
 def test_on_a_terminal_it_says_whom_it_reaches_and_a_no_sends_nothing(place: Place, braze: RunningSandbox) -> None:

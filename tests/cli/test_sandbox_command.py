@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import Place, end
+from tests.kit.command import Place, end
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -16,8 +16,8 @@ from bulk_sender.delivery.breakers import FEWEST_BATCHES, RECENT_BATCHES, Fate, 
 from bulk_sender.delivery.policy import Action, NextStep
 from bulk_sender.journal.records import SPLIT, Status
 from tests.faults import Fault, FaultServer, Turn, by_body, every, http_answer
-from tests.kit.posting import KEY
 from tests.kit.running import compare, read_run, send, settings, write_input
+from tests.kit.target import KEY
 
 # --- unit tests -------------------------------------------------------------------------------------------------------
 

@@ -35,8 +35,8 @@ from tests.faults import (
     unresolvable,
     until,
 )
-from tests.kit.posting import KEY
 from tests.kit.running import QUICK, Crowd, Run, compare, read_run, send
+from tests.kit.target import KEY
 
 
 def sent(

@@ -15,7 +15,8 @@ from typing import Any
 import bulk_sender as bs
 from bulk_sender.reporting.summary import Summary
 from tests.faults import Fault, Ledger, Turn
-from tests.kit.posting import KEY, authority_file
+from tests.kit.posting import authority_file
+from tests.kit.target import KEY
 
 _runs = count(1)
 
