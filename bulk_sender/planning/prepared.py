@@ -33,8 +33,6 @@ class PreparedInput:
     source: Input
     mapping: RecipientMapping
     config: Config
-    as_found: tuple[tuple[int, ...], ...]
-    """The stamp of each file when it was opened, before it was hashed. It is compared again while the file is read."""
     marks: tuple[bytes, ...] | None = None
     """The digests of the pieces, if the plan was approved earlier. Each piece must match."""
 
@@ -48,7 +46,7 @@ class PreparedInput:
     @classmethod
     def of(cls, source: Input, config: Config) -> PreparedInput:
         """Match an input that is open. Raise ConfigError."""
-        return cls(source, resolve(source.schema, config), config, _stamps(source.paths))
+        return cls(source, resolve(source.schema, config), config)
 
     def approved(self, bodies: BodyDigest) -> PreparedInput:
         """Return the same input, bound to what was planned: see ``plan``."""
@@ -66,7 +64,7 @@ class PreparedInput:
         """
         expected = iter(self.marks or ())
         for piece in plan(self.source, self.mapping, self.config, head_bytes=target.frame_bytes, **where):
-            if _stamps(self.source.paths) != self.as_found:
+            if not self.source.is_unchanged():
                 raise InputError(
                     "the input was changed while it was being read", hint="put it back as it was, then resume the run"
                 )
@@ -77,19 +75,6 @@ class PreparedInput:
                     hint="put it back as it was, then resume the run",
                 )
             yield piece
-
-
-def _stamps(paths: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
-    """Return device, inode, size (bytes) and time of change (ns) of each file; nothing for a missing file."""
-    found: list[tuple[int, ...]] = []
-    for path in paths:
-        try:
-            facts = path.stat()
-        except OSError:
-            found.append(())
-            continue
-        found.append((facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns))
-    return tuple(found)
 
 
 def refuse_empty(opened: PreparedInput, given: InputLike) -> None:
