@@ -130,7 +130,7 @@ class Attempts:
             AttemptOutcome(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
         ]
         if earlier is not None:
-            # Take back what was accepted earlier under the same dispatch_id, by a record of its own.
+            # Take back what was accepted earlier under the same dispatch_id, by a separate record.
             why = f"its dispatch_id was given to batch {batch.id} too"
             decision = self._writer.journal.new_decision_id()
             records.append(Decision.doubt(decision, earlier.batch, earlier.attempt, why))

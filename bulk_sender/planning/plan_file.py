@@ -1,7 +1,7 @@
 """A plan file: digests of a checked plan. ``send`` refuses anything different.
 
 It pins what is sent, not how: the input's bytes, the settings that decide the requests, the counts, and one digest
-over all bodies. Names of files are in it for people; another name for the same bytes is no difference.
+over all bodies. Names of files are in it for people; the name of a file may differ if its bytes are the same.
 """
 
 from __future__ import annotations

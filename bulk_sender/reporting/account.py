@@ -50,9 +50,7 @@ def refuse_unwritable(folder: Path, kind: Format) -> None:
     """
     for path in map(Path, file_names(folder, kind).values()):
         if path.is_dir() and not path.is_symlink():
-            raise BulkSenderError(
-                f"{path} is a folder, but a file has to be written there", hint="move it away"
-            )
+            raise BulkSenderError(f"{path} is a folder, but a file has to be written there", hint="move it away")
 
 
 def write_files(journal: RunReader, kind: Format, state: State, reason: str | None) -> Summary:

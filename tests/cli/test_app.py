@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sender import __version__
-
-from .command import Place, environment
+from tests.kit.command import Place, environment
 
 _BOOM = """
 import sys

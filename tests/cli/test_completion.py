@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import REPOSITORY, Here, Place, environment
+from tests.kit.command import REPOSITORY, Here, Place, environment
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
 

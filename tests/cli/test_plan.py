@@ -8,8 +8,8 @@ import stat
 import subprocess
 
 from bulk_sender.sandbox import RunningSandbox
-
-from .command import CAMPAIGN, Here, OnTerminal, Place, command_line, environment
+from tests.kit.command import Here, OnTerminal, Place, command_line, environment
+from tests.kit.target import CAMPAIGN
 
 
 def test_a_plan_is_written_shown_and_matched(place: Place, braze: RunningSandbox) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sender._version import __version__
-from tests.cli.command import environment
+from tests.kit.command import environment
 
 SENTENCE = "bulk-sender runs on Linux and macOS; on Windows use WSL 2"
 _WITHOUT = "import sys; sys.modules['fcntl'] = sys.modules['resource'] = None; "

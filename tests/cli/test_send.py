@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from bulk_sender.sandbox import RunningSandbox
-
-from .command import CAMPAIGN, KEY, Here, OnTerminal, Place, end, files_below, until
+from tests.kit.command import Here, OnTerminal, Place, end, files_below, until
+from tests.kit.target import CAMPAIGN, KEY
 
 
 def test_sends_everybody_once_and_leaves_a_private_account(place: Place, braze: RunningSandbox) -> None:

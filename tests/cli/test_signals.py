@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-
-from .command import CAMPAIGN, KEY, OnTerminal, Place, command_line, end, environment, until
+from tests.kit.command import OnTerminal, Place, command_line, end, environment, until
+from tests.kit.target import CAMPAIGN, KEY
 
 _SEND = ("--campaign-id", CAMPAIGN, "--yes", "--run-id", "r")
 

@@ -24,9 +24,9 @@ from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.journal.writer import JournalWriter
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FAULTS, Fault, FaultServer, Turn
 from tests.kit.journals import created, opened
+from tests.kit.scene import Scene, requests_so_far
 from tests.kit.tables import table
 
 MB = 1 << 20

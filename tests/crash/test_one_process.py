@@ -15,9 +15,9 @@ from bulk_sender.journal.records import Attempt, PlanComplete
 from bulk_sender.journal.sqlite.lock import holder
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene
 from tests.faults import FAULTS, Fault, FaultServer, Turn, until
 from tests.kit.journals import created, opened, read
+from tests.kit.scene import Scene
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["running", "stopped by SIGSTOP"])

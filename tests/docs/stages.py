@@ -17,7 +17,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-from tests.cli.command import CAMPAIGN, KEY, environment
+from tests.kit.command import environment
+from tests.kit.target import CAMPAIGN, KEY
 
 ROOT = Path(__file__).parents[2]
 

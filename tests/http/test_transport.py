@@ -42,7 +42,8 @@ from tests.faults import (
 )
 from tests.faults.probe import LARGE, SMALL
 from tests.faults.tls import authority
-from tests.kit.posting import KEY, KINDS, TRANSPORTS, client, post_all, transports, word
+from tests.kit.posting import KINDS, TRANSPORTS, client, post_all, transports, word
+from tests.kit.target import KEY
 
 both = pytest.mark.parametrize("kind", KINDS)
 either_scheme = pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])

@@ -16,7 +16,8 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.config.model import NotifyConfig
 from bulk_sender.observe.notification import LONG_WAIT_S, Notification
-from tests.kit.jobs import ENVIRONMENT, braze, options, recipients
+from tests.kit.jobs import braze, options, recipients
+from tests.kit.target import ENVIRONMENT
 from tests.observe.moments import beginning, ending, moment
 
 

@@ -32,9 +32,9 @@ from bulk_sender.run.preview import BroadcastPreview
 from bulk_sender.sandbox import run_in_thread
 from tests.kit.journals import read
 from tests.kit.scripted import Answer, scripted
+from tests.kit.target import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {"BRAZE_API_KEY": "test-key-0123456789"}
 AUDIENCE = {"AND": [{"email_subscription_status": {"comparison": "is", "value": "opted_in"}}]}
 TAKEN = Answer(201, {"dispatch_id": "dispatch-1", "message": "success"})
 

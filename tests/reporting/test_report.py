@@ -17,8 +17,9 @@ from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.page import gather, render, write_report
 from tests.kit.journals import Sent, written
 from tests.kit.journals import read as journal_read
+from tests.kit.target import KEY
 from tests.reporting.markup import Element, read
-from tests.reporting.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, KEY, Run, shouted
+from tests.reporting.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, Run, shouted
 
 CSS = (Path(charts.__file__).parent / "report.css").read_text()
 

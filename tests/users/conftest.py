@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-from tests.cli.command import CAMPAIGN, KEY, Screen
+from tests.kit.command import Screen
+from tests.kit.target import CAMPAIGN, KEY
 
 ROOT = Path(__file__).parents[2]
 _SOURCE = ("bulk_sender", "sample_data", "pyproject.toml", "README.md", "LICENSE")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox
-from tests.cli.command import CAMPAIGN, KEY, Outcome, end, until
+from tests.kit.command import Outcome, end, until
+from tests.kit.target import CAMPAIGN, KEY
 
 from .conftest import Machine
 

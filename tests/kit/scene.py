@@ -11,8 +11,8 @@ from typing import Any
 from bulk_sender.failpoints import VARIABLE
 from tests.crash.nursery import Child, Ended, Nursery
 from tests.faults import FaultServer
+from tests.kit.target import KEY
 
-KEY = "not-a-real-key-0123456789"
 DELIVERY = {
     "rate": "20000/second",
     "concurrency": 4,
