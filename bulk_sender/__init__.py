@@ -106,6 +106,10 @@ __all__ = sorted([*_HOME, "__version__"])
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
+        if _HOME[name].startswith("bulk_sender.operations."):
+            from bulk_sender.errors import require_posix
+
+            require_posix()
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'bulk_sender' has no attribute {name!r}")
 

@@ -41,6 +41,13 @@ def test_a_command_names_the_supported_systems_and_exits_with_2(command: str, tm
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_a_wrong_option_is_named_as_anywhere_else(tmp_path: Path) -> None:
+    done = on_windows(_COMMAND, "send", "--wrong", folder=tmp_path)
+    assert done.returncode == 2
+    assert "--wrong" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["send", "--help"]], ids=" ".join)
 def test_help_and_version_work(arguments: list[str], tmp_path: Path) -> None:
     done = on_windows(_COMMAND, *arguments, folder=tmp_path)
