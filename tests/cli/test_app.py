@@ -28,7 +28,7 @@ def _python(code: str, *arguments: str, cwd: Path, **variables: str) -> subproce
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -91,7 +91,7 @@ def test_a_plan_of_standard_input_holds_for_the_same_bytes(place: Place, braze: 
             env=environment(**place.variables),
             input=place.people(rows).read_bytes(),
             capture_output=True,
-            timeout=60,
+            timeout=300,
             check=False,
         ).returncode
 

@@ -23,7 +23,7 @@ def on_windows(code: str, *arguments: str | Path, folder: Path) -> subprocess.Co
         env=environment(COLUMNS="200"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

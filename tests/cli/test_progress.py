@@ -187,7 +187,7 @@ class _Stuck(Silence):
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         self.begun.set()
-        self.go.wait(20)
+        self.go.wait(100)
         self.seen.append(progress)
 
 
@@ -201,7 +201,7 @@ def stuck() -> Iterator[_Stuck]:
 def test_the_narrator_never_waits_for_a_blocked_terminal(stuck: _Stuck) -> None:
     with Narrator(stuck) as narrator:
         narrator.moment(_MOMENT)
-        assert stuck.begun.wait(20)
+        assert stuck.begun.wait(100)
         for _ in range(1000):
             narrator.moment(_MOMENT)
         assert stuck.seen == []

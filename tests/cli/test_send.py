@@ -322,7 +322,7 @@ def test_two_runs_of_one_workspace_keep_to_one_rate(place: Place) -> None:
     options = ("--campaign-id", CAMPAIGN, "--yes", "--quiet", "--rate", "25/second")
     both = [place.start("send", path, *options, "--run-id", path.stem) for path in files]
     for process in both:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
     results = pl.concat([pl.read_csv(place.runs / path.stem / "results.csv") for path in files])
     at = results.unique("dispatch_id")["sent_at"].str.to_datetime().sort()

@@ -197,7 +197,7 @@ def test_a_temporary_network_outage_loses_no_rows(tmp_path: Path) -> None:
         gone = threading.Event()
 
         def outage() -> None:
-            server.ledger.wait(lambda ledger: len(ledger.accepted) >= 8, 10)
+            server.ledger.wait(lambda ledger: len(ledger.accepted) >= 8, 60)
             server.go_dark()
             gone.set()
             time.sleep(0.1)

@@ -62,7 +62,7 @@ class Stage:
         arguments = ("customers.csv", "--config", "customers.toml", "--run-id", "RUN", "--yes", *options)
         command = ["bulk-sender", "send", *arguments]
         return subprocess.run(
-            command, cwd=self.folder, env=self.variables, capture_output=True, timeout=60, check=False
+            command, cwd=self.folder, env=self.variables, capture_output=True, timeout=300, check=False
         ).returncode
 
 

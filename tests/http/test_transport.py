@@ -197,13 +197,13 @@ def test_the_wire_accepts_an_early_413_without_waiting_for_the_body_to_drain(tls
     def refuse_and_hold(turn: Turn) -> None:
         turn.read_head(greedy=False)
         turn.send(http_answer(413, {"message": "Too large"}))
-        turn.wire.hang(10)
+        turn.wire.hang(60)
 
     hold = Fault("early_413_held", "F39", "write", False, "refused", refuse_and_hold)
     with FaultServer(hold, tls=tls, receive_buffer=8192) as server:
-        [evidence] = post_all("wire", server.url, LARGE, timeout=5)
+        [evidence] = post_all("wire", server.url, LARGE, timeout=30)
     assert (judge(evidence).verdict, evidence.reach) == (Verdict.TOO_LARGE, Reach.ANSWERED)
-    assert evidence.elapsed_s < 3
+    assert evidence.elapsed_s < 20
 
 
 @either_scheme

@@ -104,5 +104,5 @@ class Scene:
 
 def requests_so_far(server: FaultServer) -> int:
     """How many requests the server has met, once it has read what killed senders left on the wire."""
-    assert server.ledger.wait(lambda ledger: all(connection.closed for connection in ledger.connections), 10)
+    assert server.ledger.wait(lambda ledger: all(connection.closed for connection in ledger.connections), 60)
     return len(server.ledger.requests)

@@ -78,7 +78,7 @@ def _made(folder: Path) -> dict[str, object]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=1200,
         check=False,
     )
     return {"told": done.stdout + done.stderr, "code": done.returncode}

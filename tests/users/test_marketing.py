@@ -15,7 +15,7 @@ from tests.reporting.markup import read
 
 from .conftest import Desk, Machine
 
-pytestmark = pytest.mark.timeout(300)  # the machine may have to be made first
+pytestmark = pytest.mark.timeout(1200)  # the machine may have to be made first
 
 FIXED = {"Customer no": "009999", "Order total": "25.00", "Basket": ""}
 """What goes into the three cells that are wrong in the sample."""

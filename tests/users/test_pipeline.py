@@ -16,7 +16,7 @@ from tests.kit.target import CAMPAIGN, KEY
 
 from .conftest import Machine
 
-pytestmark = pytest.mark.timeout(300)  # the machine may have to be made first
+pytestmark = pytest.mark.timeout(1200)  # the machine may have to be made first
 
 ROWS = 3000
 
