@@ -23,15 +23,17 @@ from pathlib import Path
 import polars as pl
 
 from bulk_sender import journal as journals
+from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.config.model import Config
+from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.chunks import chunk_record
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Chunk, PlanComplete, Record
 from bulk_sender.journal.store import RunRef
-from bulk_sender.planning.batches import Planned
-from bulk_sender.planning.plan import ROWS
+from bulk_sender.planning.plan import ROWS, Planned
 from bulk_sender.reading.chunk import Position
 from bulk_sender.reading.source import FileIdentity
+from bulk_sender.text.times import iso
 
 _START = datetime(2026, 2, 28, 10, tzinfo=UTC)
 _IN_A_CHUNK = 500
@@ -71,21 +73,22 @@ def write_journal(folder: Path, attempts: int, rejects_in: int) -> None:
         paths=(),
         sandbox="",
         format="csv",
-        created_at=_at(0.0),
+        created_at=iso(_START),
+        tool="bulk-sender",
     )
     rng = random.Random(7)
     now_s = 0.0
-    pieces = {bad: _chunk(rng, bad) for bad in (False, True)}
+    chunks = {bad: _chunk(rng, bad) for bad in (False, True)}
     with journals.create(RunRef.at(folder), facts) as journal:
         journal.begin_epoch("send")
         for number in range(1, attempts // _IN_A_CHUNK + 1):
-            records: list[Record] = [replace(pieces[number % rejects_in == 0], id=number)]
+            records: list[Record] = [replace(chunks[number % rejects_in == 0], id=number)]
             for slot in range(_IN_A_CHUNK):
                 now_s += rng.uniform(0.5, 1.5) / 69.4 + (rng.uniform(5, 60) if rng.random() < 1e-5 else 0.0)
                 records += _request(rng, (number - 1) * _IN_A_CHUNK + slot + 1, number, slot, now_s)
             journal.write(records)
         journal.write([PlanComplete()])
-        journal.end_epoch("finished", "", round(now_s, 3))
+        journal.end_epoch("finished", "", now_s)
 
 
 def _chunk(rng: random.Random, bad: bool) -> Chunk:
@@ -112,18 +115,20 @@ def _chunk(rng: random.Random, bad: bool) -> Chunk:
 
 def _request(rng: random.Random, number: int, chunk: int, slot: int, now_s: float) -> Iterator[Record]:
     elapsed_s, draw = round(rng.lognormvariate(-2, 0.5), 4), rng.random()
-    outcome = ("accepted", "accepted", 201, f"{number:032x}", "", "", 5)
+    status, judged = "accepted", Outcome(Verdict.ACCEPTED, "", "", 201, f"{number:032x}", reach=Reach.ANSWERED)
     if draw < 0.0005:
-        outcome = ("unknown", "unknown", None, "", "no_answer", "no answer came (ReadError)", 3)
+        lost = "no answer came (ReadError)"
+        status, judged = "unknown", Outcome(Verdict.UNKNOWN, "no_answer", lost, reach=Reach.BODY_SENT)
     elif draw < 0.002:
-        outcome = ("failed", "refused", 400, "", "http_400", f"refused for reason {number % 7}", 5)
+        refused = f"refused for reason {number % 7}"
+        status, judged = "failed", Outcome(Verdict.REFUSED, "http_400", refused, 400, reach=Reach.ANSWERED)
     yield Batch(number, chunk, slot * 50, 50)
     yield Attempt(number, number, b"\0" * 32, _at(now_s))
-    yield AttemptOutcome(number, number, *outcome, "", elapsed_s, _at(now_s + elapsed_s))
+    yield AttemptOutcome(number, number, status, judged, elapsed_s, _at(now_s + elapsed_s))
 
 
 def _at(seconds: float) -> str:
-    return (_START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(_START + timedelta(seconds=seconds))
 
 
 def main() -> None:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.resume import retry_async as retry_async
     from bulk_sender.operations.send import send as send
     from bulk_sender.operations.send import send_async as send_async
+    from bulk_sender.pace.backoff import Waits as Waits
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
@@ -87,6 +88,7 @@ _HOMES = {
     "operations.resolve": "resolve",
     "operations.resume": "resume resume_async retry retry_async",
     "operations.send": "send send_async",
+    "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
     "reporting.summary": "BroadcastResult State Summary",
@@ -104,6 +106,10 @@ __all__ = sorted([*_HOME, "__version__"])
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
+        if _HOME[name].startswith("bulk_sender.operations."):
+            from bulk_sender.errors import require_posix
+
+            require_posix()
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'bulk_sender' has no attribute {name!r}")
 

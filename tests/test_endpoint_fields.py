@@ -24,9 +24,9 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.sandbox import Acceptance, read_ledger, run_in_thread
 from bulk_sender.sandbox import attributes as sandbox_attributes
 from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS
+from tests.kit.target import ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = {"BRAZE_API_KEY": "test-key-0123456789"}
 TO_CAMPAIGN = {"campaign_id": "campaign-1"}
 TO_CANVAS = {"canvas_id": "canvas-1"}
 

@@ -54,7 +54,7 @@ def test_nothing_is_made_any_more_when_it_is_left(how: str) -> None:
     def items() -> Iterator[int]:
         yield 0
         under_way.set()
-        go_on.wait(10)
+        go_on.wait(50)
         done.set()
         yield 1
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES
 from bulk_sender.config.constants import constant_json
+from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.model import BrazeConfig, MessageConfig
 from bulk_sender.config.rate import Rate
 from bulk_sender.errors import ConfigError
@@ -151,10 +152,6 @@ def check_url(url: str | None) -> str:
         )
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
-
-
-def is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _is_address(host: str) -> bool:

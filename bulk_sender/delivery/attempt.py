@@ -92,7 +92,7 @@ class Attempts:
         self._tally.requests += 1
         self._tally.in_flight += 1
         evidence = Evidence(Reach.NOTHING, error="Cancelled")
-        outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was told to leave before an answer came")
+        outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was stopped before an answer came")
         step = NextStep(Status.UNKNOWN, Action.DONE)
         earlier: AttemptRef | None = None
         try:
@@ -127,10 +127,10 @@ class Attempts:
     def _record(self, attempt: int, ended: Attempted, earlier: AttemptRef | None) -> None:
         batch = ended.batch
         records: list[Record] = [
-            AttemptOutcome.of(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
+            AttemptOutcome(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
         ]
         if earlier is not None:
-            # Take back what was accepted earlier under the same dispatch_id, by a record of its own.
+            # Take back what was accepted earlier under the same dispatch_id, by a separate record.
             why = f"its dispatch_id was given to batch {batch.id} too"
             decision = self._writer.journal.new_decision_id()
             records.append(Decision.doubt(decision, earlier.batch, earlier.attempt, why))

@@ -30,7 +30,7 @@ class Stopping:
         return self.stopped is not None
 
     def stop(self, reason: str, signal: int = 0) -> None:
-        """Take no further batch, and let requests in flight end. The first reason stands; an empty one is no stop."""
+        """Take no further batch, and let requests in flight end. The first reason stands; an empty one does nothing."""
         if reason and self.stopped is None:
             self.stopped = Stopped(reason, signal)
             for scope in tuple(self._waits):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from bulk_sender.braze.answer import Outcome
+from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.text.times import now
 
 
@@ -29,6 +29,7 @@ SPLIT = "split"
 RESEND = "resend"
 """The decision to send a batch again."""
 PROCESS_ENDED = "the process ended before an answer was recorded"
+_PROCESS_ENDED = Outcome(Verdict.UNKNOWN, "process_ended", PROCESS_ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,43 +82,20 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """How an attempt ended, and the status that its batch has from it."""
+    """How an attempt ended: what was judged from its answer, and the status that its batch has from it."""
 
     attempt: int
     batch: int
     status: str
     """``accepted``, ``failed``, ``unknown``, ``not_sent`` (to be attempted again) or ``split``."""
-    verdict: str
-    http_status: int | None = None
-    dispatch_id: str = ""
-    code: str = ""
-    message: str = ""
-    reach: int = 0
-    likely: str = ""
+    judged: Outcome
     elapsed_s: float = 0.0
     at: str = field(default_factory=now)
 
     @classmethod
-    def of(cls, attempt: int, batch: int, status: str, outcome: Outcome, elapsed_s: float) -> Self:
-        """Return the record of a judged answer."""
-        return cls(
-            attempt,
-            batch,
-            status,
-            outcome.verdict.value,
-            outcome.http_status,
-            outcome.dispatch_id,
-            outcome.code,
-            outcome.message,
-            int(outcome.reach),
-            outcome.likely,
-            round(elapsed_s, 4),
-        )
-
-    @classmethod
     def unrecorded(cls, attempt: int, batch: int) -> Self:
         """Return the record for an attempt whose process ended before it recorded an outcome."""
-        return cls(attempt, batch, Status.UNKNOWN.value, "unknown", code="process_ended", message=PROCESS_ENDED)
+        return cls(attempt, batch, Status.UNKNOWN.value, _PROCESS_ENDED)
 
 
 @dataclass(frozen=True, slots=True)

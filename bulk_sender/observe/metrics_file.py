@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING
 
 from bulk_sender._version import __version__
 from bulk_sender.errors import ConfigError
+from bulk_sender.journal.records import Status
 from bulk_sender.observe.events import Beginning, Observer
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 15.0
 STATES = ("running", "finished", "stopped", "interrupted")
-STATUSES = ("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
+STATUSES = tuple(status.value for status in Status)
 HELP = {
     "run_info": "Which run this is.",
     "run_state": "1 for the state the run is in.",

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 
 from bulk_sender.config.model import NotifyConfig
 from bulk_sender.errors import ConfigError
+from bulk_sender.journal.records import Status
 from bulk_sender.observe.events import Beginning, Observer, log
+from bulk_sender.reporting.advice import NAMES, counts, of_broadcast
 
 if TYPE_CHECKING:
     from bulk_sender.observe.events import Progress
     from bulk_sender.reporting.summary import Summary
 
 LONG_WAIT_S = 300.0
-_COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
 
 Post = Callable[[str, str], bool]
 """Sends a title and a body; returns True if all receivers accepted them."""
@@ -95,14 +96,19 @@ class Notification(Observer):
 
 def account(summary: Summary) -> str:
     """Return the counts and the next step, without personal data and without the reason, which may quote Braze."""
-    lines = [f"{name.replace('_', ' ')}: {getattr(summary, name)}" for name in _COUNTS]
+    lines = [f"rows: {summary.rows}", *(f"{NAMES[status]}: {getattr(summary, status)}" for status in Status)]
     lines.append(f"exit code: {summary.exit_code}, after {summary.elapsed_s:.0f} s")
     if summary.state != "finished":
-        lines.append(f"Why: bulk-sender status {summary.run_id}. To resume: bulk-sender resume {summary.run_id}")
-    elif summary.unknown:
-        lines.append(f"Look in Braze first: bulk-sender reconcile {summary.run_id}")
-    elif summary.failed:
-        lines.append(f"Once the cause is fixed: bulk-sender retry {summary.run_id} --failed")
+        lines.append(f"The reason: bulk-sender status {summary.run_id}")
+    found = (
+        [of_broadcast(summary)]
+        if summary.broadcast is not None
+        else counts(summary, rejects=summary.files.get("rejected", ""))
+    )
+    for count in found:
+        if count.steps:
+            step = count.steps[0]
+            lines.append(f"{NAMES[count.status]}: {count.meaning} {step.words} {step.command}".strip())
     return "\n".join(lines)
 
 

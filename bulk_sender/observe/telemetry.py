@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from bulk_sender._version import __version__
 from bulk_sender.errors import ConfigError
+from bulk_sender.journal.records import Status
 from bulk_sender.observe.events import Attempt, Beginning, Observer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _MOST_EVENTS = 100
 """OpenTelemetry keeps 128 events per span; a run can have more requests than that."""
 _FLUSH_MS = 5000
 _SETTLED = ("accepted", "failed", "unknown")
-_COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent", "requests")
+_COUNTS = ("rows", *(status.value for status in Status), "requests")
 _PREFIX = "OTEL_EXPORTER_OTLP"
 _PACKAGES = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 

@@ -79,7 +79,7 @@ async def send_async(
     credential = credential_for(rehearsed, environment)
     endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
     plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
-    caller = Caller.of(guards, watch).observed(settings, environment)
+    caller = Caller.of(guards, watch, plain.get("waits")).observed(settings, environment)
     folder = run_folder(Path(run.folder), run.id or new_run_id())
     ref = RunRef.at(folder)
     refuse_held(ref)

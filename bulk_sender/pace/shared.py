@@ -16,12 +16,13 @@ import struct
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from bulk_sender.errors import BulkSenderError, require_posix
+from bulk_sender.errors import BulkSenderError
 
-require_posix()
-import fcntl  # noqa: E402
+with suppress(ImportError):  # Windows, where errors.require_posix refuses earlier
+    import fcntl
 
 _FORM = struct.Struct("<8sd")
 _MARK = b"bsrate01"

@@ -1,4 +1,4 @@
-"""What a plan comes to in bytes: the bodies of its requests, in order, as one digest."""
+"""A digest of a plan: over the bodies of all its requests, in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bulk_sender.planning.batches import Payload, Planned
 
 
 class BodyDigest:
-    """Takes a plan piece by piece, in flat memory.
+    """Digests a plan piece by piece, in bounded memory.
 
     ``sha256`` is over all bodies one after the other, exactly as they are POSTed. ``marks`` holds one digest for each
     piece, by which that piece can be recognised when it is planned again.
@@ -22,7 +22,7 @@ class BodyDigest:
         self._whole = hashlib.sha256()
 
     def add(self, recipients: Payload, sizes: Sequence[int]) -> None:
-        """The next piece: its recipients, and how many of them each request takes."""
+        """Add the next piece: its recipients, and the number of them in each request."""
         own = hashlib.sha256()
         for body in _bodies(self._endpoint, recipients, sizes):
             self._whole.update(body)
@@ -31,12 +31,12 @@ class BodyDigest:
 
     @property
     def sha256(self) -> str:
-        """Of everything added so far, as 64 hexadecimal digits."""
+        """The digest of everything added so far, as 64 hexadecimal digits."""
         return self._whole.hexdigest()
 
 
 def mark(endpoint: Endpoint, piece: Planned) -> bytes:
-    """The digest of one piece's bodies, as it stands in ``BodyDigest.marks``."""
+    """Return the digest of one piece's bodies, as in ``BodyDigest.marks``."""
     bodies = BodyDigest(endpoint)
     bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
     return bodies.marks[0]

@@ -1,7 +1,7 @@
-"""A plan file: what ``check`` saw, in so many digests, for a ``send`` that must do that and nothing else.
+"""A plan file: digests of a checked plan. ``send`` refuses anything different.
 
 It pins what is sent, not how: the input's bytes, the settings that decide the requests, the counts, and one digest
-over all bodies. Names of files are in it for people; another name for the same bytes is no difference.
+over all bodies. Names of files are in it for people; the name of a file may differ if its bytes are the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KIND: Final = "bulk-sender plan"
 VERSION: Final = 1
 _COUNTS = ("rows", "valid", "rejected", "duplicate", "requests")
 _LARGEST_BYTES = 64 << 20
-_AGAIN = "make the plan anew with bulk-sender check … --plan FILE, and look at what is different"
+_AGAIN = "write a new plan with bulk-sender check … --plan FILE, and look at what is different"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -45,12 +45,12 @@ class PlannedFile(_Model):
 
     @classmethod
     def of(cls, file: FileIdentity) -> Self:
-        shown = file.name.encode("utf-8", "replace").decode()  # a name may hold bytes that are no text
+        shown = file.name.encode("utf-8", "replace").decode()  # a name may hold bytes that are not text
         return cls(name=shown, size=file.size, sha256=file.sha256)
 
 
 class Counts(_Model):
-    """Of the rows by what the check made of them, and of the requests that take the valid ones."""
+    """The numbers of rows by the result of their check, and of requests."""
 
     rows: Count
     valid: Count
@@ -60,7 +60,7 @@ class Counts(_Model):
 
 
 class PlanFile(_Model):
-    """What stands in a plan file.
+    """The contents of a plan file.
 
     ``configuration`` are a run's frozen settings, in clear; they never hold a key. ``canary`` is the number of rows
     that go out first: it decides where a batch ends. ``bodies_sha256`` is over all requests' bodies in order.
@@ -96,18 +96,20 @@ class PlanFile(_Model):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises ConfigError for a file that isn't there, isn't a plan, or isn't whole."""
+        """Read a plan file. Raise ConfigError when it is missing, damaged, or not a plan file."""
         try:
             found = _look(path)
         except OSError as error:
             raise ConfigError(
-                f"plan file {path} can't be read: {error.strerror}", hint="check the path given to --plan"
+                f"cannot read plan file {path}: {error.strerror}", hint="check the path given to --plan"
             ) from None
         if found is None:
-            raise ConfigError(f"{path} is no plan of bulk-sender", hint="give --plan the file that check --plan wrote")
+            raise ConfigError(
+                f"{path} is not a bulk-sender plan file", hint="give --plan the file that check --plan wrote"
+            )
         if found.get("version") != VERSION:
             raise ConfigError(
-                f"plan file {path} is of version {found.get('version')!r}, and this is bulk-sender {__version__}, "
+                f"plan file {path} has version {found.get('version')!r}, and this is bulk-sender {__version__}, "
                 f"which reads version {VERSION}",
                 hint="make the plan with the release that sends it",
             )
@@ -118,31 +120,31 @@ class PlanFile(_Model):
             raise ConfigError(f"plan file {path} is damaged at {where}", hint=_AGAIN) from None
         if plan.configuration_sha256 != _digest(plan.configuration):
             raise ConfigError(
-                f"plan file {path} is damaged: its configuration does not have the digest that stands beside it",
+                f"plan file {path} is damaged: its configuration does not match its digest",
                 hint=_AGAIN,
             )
         return plan
 
     def write(self, path: Path) -> None:
-        """In one step, private (mode 0600). Raises ConfigError when the place can't be written."""
+        """Write the plan in one step, private (mode 0600). Raise ConfigError when that is impossible."""
         try:
             write_json(path, self.model_dump())
         except BulkSenderError as error:
-            raise ConfigError(f"{error}", hint="choose another place for the plan") from None
+            raise ConfigError(f"{error}", hint="write the plan file elsewhere") from None
 
-    # --- against what is about to be sent -----------------------------------------------------------------------
+    # --- comparing with what is about to be sent ----------------------------------------------------------------
 
     def refuse_other_terms(
         self, input: Sequence[FileIdentity], settings: Config, canary: int | None, *, sandbox: bool
     ) -> None:
-        """Compare what is known before a row is read. Raises GuardrailError naming all that differs.
+        """Compare what is known before a row is read. Raise GuardrailError naming every difference.
 
         In the ``sandbox`` a plan may be rehearsed: where it goes is then no difference.
         """
         self._refuse([*self._other_input(input), *self._other_settings(settings, sandbox), *self._other_canary(canary)])
 
     def refuse_other_outcome(self, report: CheckReport) -> None:
-        """Compare what planning the whole input came to. Raises GuardrailError naming all that differs."""
+        """Compare the result of planning the whole input. Raise GuardrailError naming every difference."""
         planned = self.counts.model_dump()
         found = [
             f"{name} ({getattr(report, name)}, in the plan {planned[name]})"
@@ -159,7 +161,7 @@ class PlanFile(_Model):
         if differences:
             raise GuardrailError(
                 f"what would be sent differs from the plan in {'; '.join(differences)}: nothing was sent",
-                hint=f"give what the plan was made of; if the change is meant, {_AGAIN}",
+                hint=f"use the input and configuration of the plan; if the change is intended, {_AGAIN}",
             )
 
     def _other_input(self, found: Sequence[FileIdentity]) -> Iterator[str]:
@@ -185,9 +187,9 @@ class PlanFile(_Model):
 
 
 def refuse_to_replace(path: Path) -> None:
-    """Before anything is read: a plan takes the place of a plan, and of nothing else. Raises ConfigError."""
+    """Raise ConfigError before anything is read if the plan would replace a file that is not a plan file."""
     if not path.parent.is_dir():
-        raise ConfigError(f"{path.parent} is no folder", hint="choose another place for the plan")
+        raise ConfigError(f"{path.parent} is not a folder", hint="write the plan file elsewhere")
     try:
         is_plan = _look(path) is not None
     except FileNotFoundError:
@@ -195,11 +197,11 @@ def refuse_to_replace(path: Path) -> None:
     except OSError:
         is_plan = False
     if not is_plan:
-        raise ConfigError(f"{path} exists and is no plan", hint="choose another name for the plan, or move it away")
+        raise ConfigError(f"{path} exists and is not a plan file", hint="choose another name, or move that file away")
 
 
 def _look(path: Path) -> dict[str, Any] | None:
-    """What says of itself that it is a plan; None for anything else, such as a folder or a pipe. Raises OSError."""
+    """Return the contents of a plan file; None for anything else, such as a folder or a pipe. Raise OSError."""
     if path.exists() and not path.is_file():
         return None
     with path.open("rb") as file:
@@ -216,7 +218,7 @@ def _identity(file: FileIdentity | PlannedFile) -> str:
 
 
 def _short(digest: str) -> str:
-    """Enough of it to compare by eye."""
+    """Return enough of a digest to compare by eye."""
     return f"{digest[:12]}…"
 
 
@@ -226,6 +228,6 @@ def _unaddressed(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(configuration: dict[str, Any]) -> str:
-    """Over the settings as JSON in their own order: that of the properties decides their order in each body."""
+    """Return the digest of the settings as JSON in their own order, which decides the order in each body."""
     text = json.dumps(configuration, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

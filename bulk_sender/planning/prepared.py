@@ -1,4 +1,4 @@
-"""An input laid against a configuration, for the first time or again, and the proof that it stayed what it was."""
+"""An input matched to a configuration, with checks that the file has not changed."""
 
 from __future__ import annotations
 
@@ -28,47 +28,45 @@ InputLike = str | Path | Frame | Sequence[str | Path]
 
 @dataclass(frozen=True, slots=True)
 class PreparedInput:
-    """An input laid against a configuration: everything that can be known without reading its rows."""
+    """An input matched to a configuration: everything that can be known without reading its rows."""
 
     source: Input
     mapping: RecipientMapping
     config: Config
-    as_found: tuple[tuple[int, ...], ...]
-    """What identified each file when it was opened, which is before it is hashed; looked at again while it is read."""
     marks: tuple[bytes, ...] | None = None
-    """By which each piece of the plan has to be recognised, when it was planned and approved before."""
+    """The digests of the pieces, if the plan was approved earlier. Each piece must match."""
 
     @classmethod
     def open(cls, given: InputLike, config: Config, spool: Spool) -> PreparedInput:
-        """``spool`` has to live as long as what is opened. Raises InputError, ConfigError."""
+        """Open an input. ``spool`` must live as long as the result. Raise InputError, ConfigError."""
         source = Input.open(_each(given), ReadSettings.of(config.input), spool)
-        Filter.of(config.input, source.schema)  # a condition that can't be applied is refused before any row is read
+        Filter.of(config.input, source.schema)  # refuse an invalid condition before any row is read
         return cls.of(source, config)
 
     @classmethod
     def of(cls, source: Input, config: Config) -> PreparedInput:
-        """Match an input that is open. Raises ConfigError."""
-        return cls(source, resolve(source.schema, config), config, _stamps(source.paths))
+        """Match an input that is open. Raise ConfigError."""
+        return cls(source, resolve(source.schema, config), config)
 
     def approved(self, bodies: BodyDigest) -> PreparedInput:
-        """The same, bound to what was planned of it: see ``plan``."""
+        """Return the same input, bound to what was planned: see ``plan``."""
         return replace(self, marks=tuple(bodies.marks))
 
     def sample(self, rows: int) -> pl.DataFrame:
-        """Of the first ``rows`` rows those that are meant, as they are in the input."""
+        """Return those of the first ``rows`` rows that the filter keeps, as they are in the input."""
         found = self.source.head(rows)
         return found.filter(Filter.of(self.config.input, self.source.schema).select(found))
 
     def plan(self, target: Endpoint, **where: Any) -> Iterator[Planned]:
-        """Raises InputError, also when a file is no longer the one that was opened: its rows are not this input's.
+        """Plan the input. Raise InputError, also when a file is no longer the one that was opened.
 
-        With ``marks`` no piece is given out that would be another request than the one approved.
+        With ``marks``, raise InputError instead of yielding a piece whose requests are not the approved ones.
         """
         expected = iter(self.marks or ())
         for piece in plan(self.source, self.mapping, self.config, head_bytes=target.frame_bytes, **where):
-            if _stamps(self.source.paths) != self.as_found:
+            if not self.source.is_unchanged():
                 raise InputError(
-                    "the input was changed while it was read", hint="put it back as it was, then resume the run"
+                    "the input was changed while it was being read", hint="put it back as it was, then resume the run"
                 )
             if self.marks is not None and mark(target, piece) != next(expected, b""):
                 first, last = piece.rows["row"][0], piece.rows["row"][-1]
@@ -79,21 +77,8 @@ class PreparedInput:
             yield piece
 
 
-def _stamps(paths: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
-    """Device, inode, size (bytes) and time of change (ns) of each file; of one that is gone, nothing."""
-    found: list[tuple[int, ...]] = []
-    for path in paths:
-        try:
-            facts = path.stat()
-        except OSError:
-            found.append(())
-            continue
-        found.append((facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns))
-    return tuple(found)
-
-
 def refuse_empty(opened: PreparedInput, given: InputLike) -> None:
-    """Read no further than the first row. Raises InputError when there is none."""
+    """Raise InputError when the input has no rows. Read no further than the first one."""
     if next(opened.source.read(), None) is None:
         raise no_rows(given)
 

@@ -1,4 +1,4 @@
-"""A plan run through and reported on: what would be sent, and what would not. No network, and nothing written."""
+"""The report on a plan: what would be sent and what would not. Uses no network and writes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXAMPLES = 3
 
 @dataclass(slots=True)
 class CheckReport:
-    """What ``check`` found. ``valid`` + ``rejected`` + ``duplicate`` = ``rows``; ``seconds`` at the configured rate."""
+    """The result of ``check``: ``valid`` + ``rejected`` + ``duplicate`` = ``rows``. ``seconds`` is at the set rate."""
 
     rows: int = 0
     valid: int = 0
@@ -33,7 +33,7 @@ class CheckReport:
     seconds: float = 0.0
     body_bytes: int = 0
     bodies_sha256: str = ""
-    """Over all bodies in order, when a plan was asked for."""
+    """The digest of all bodies in order, if a plan file was requested."""
     unused_columns: tuple[str, ...] = ()
     identifiers: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0 when every row could go, 1 when some would be rejected, 2 when none could."""
+        """0 when every row could be sent, 1 when some would be rejected, 2 when none could be sent."""
         if not self.valid:
             return 2 if not self.rows else 1
         return 1 if self.rejected else 0
@@ -54,7 +54,7 @@ class CheckReport:
 
 
 def too_many(report: CheckReport, most: int | None) -> str:
-    """Why a guard refuses to send to so many; empty when it doesn't."""
+    """Return why a guard refuses so many recipients; empty if it does not."""
     if most is None or report.valid <= most:
         return ""
     return f"{report.valid} recipients are more than --max-recipients {most}"
@@ -67,7 +67,7 @@ def examined(
     canary: int | None = None,
     bodies: BodyDigest | None = None,
 ) -> CheckReport:
-    """Read an opened input through and report on it; ``bodies`` takes in what would be sent.
+    """Plan a whole input and report on it; ``bodies`` digests what would be sent.
 
     Raises InputError, ConfigError.
     """
@@ -88,7 +88,7 @@ def examine(
     on_rows: Callable[[int], None] | None = None,
     bodies: BodyDigest | None = None,
 ) -> CheckReport:
-    """Run through a plan and report on it. ``body`` puts a request around recipients."""
+    """Report on a plan. ``body`` puts a request around recipients."""
     report = CheckReport(unused_columns=mapping.unused)
     for piece in planned:
         _count(report, piece)
@@ -139,7 +139,7 @@ def _warnings(report: CheckReport, mapping: RecipientMapping) -> list[str]:
     if mapping.unused:
         named = ", ".join(repr(name) for name in mapping.unused[:10])
         more = f" and {len(mapping.unused) - 10} more" if len(mapping.unused) > 10 else ""
-        warnings.append(f"not sent: column {named}{more} fits no field of a recipient")
+        warnings.append(f"columns that will not be sent: {named}{more}")
     grouped = mapping.subscription_groups or any(item.path[0] == "subscription_groups" for item in mapping.attributes)
     if grouped and mapping.properties_name != "trigger_properties":
         warnings.append("a Canvas does not change subscription_groups, unless Braze has allowed it for your company")

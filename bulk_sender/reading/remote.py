@@ -8,13 +8,13 @@ server are downloaded unchanged. Messages never show a URL's query, which may be
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import polars as pl
 
+from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import InputError
 from bulk_sender.reading.polars_errors import ARROW, reading
 from bulk_sender.reading.spool import Spool, unwritable
@@ -80,12 +80,5 @@ def _download(url: str, name: str, spool: Spool) -> Path:
 
 def _refuse_plain_http(url: str, name: str) -> None:
     parts = urlsplit(url)
-    if parts.scheme.lower() != "https" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme.lower() != "https" and not is_loopback(parts.hostname or ""):
         raise InputError(f"{name}: plain http would expose recipient data; use https")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -39,7 +39,7 @@ class Input:
     def __init__(self, files: Sequence[InputFile], settings: ReadSettings) -> None:
         self.files = tuple(files)
         self.settings = settings
-        self._stamps = [_stamp(file) for file in self.files]
+        self.stamps = tuple(FileStamp.of(file.path) for file in self.files)
         self._readers = [open_reader(file, settings) for file in self.files]
         self.schema = self._common_schema()
 
@@ -97,11 +97,15 @@ class Input:
             for chunk in self._readers[index].read(position):
                 yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
                 start = replace(start, row=chunk.end.row)
-            if _stamp(self.files[index]) != self._stamps[index]:
+            if FileStamp.of(self.files[index].path) != self.stamps[index]:
                 raise InputError(
                     f"{self.files[index].name} was changed while it was read: some rows may come from the old version",
                     hint="wait until the file is complete, then start again",
                 )
+
+    def is_unchanged(self) -> bool:
+        """Whether each file is still the one that was opened, judged by its stamp."""
+        return self.stamps == tuple(FileStamp.of(file.path) for file in self.files)
 
     def head(self, rows: int) -> pl.DataFrame:
         """Return the first ``rows`` valid rows, or all of them if there are fewer."""
@@ -152,11 +156,23 @@ def identify(file: InputFile) -> FileIdentity:
     return FileIdentity(file.name, size, digest, file.format, file.partitions)
 
 
-def _stamp(file: InputFile) -> tuple[int, int, int]:
-    """Return the size, modification time and inode. Raise InputError when the file no longer exists."""
-    try:
-        found = file.path.stat()
-    except OSError as error:
-        raise InputError(f"{file.name} cannot be read: {error.strerror}") from None
-    # A rename on the same file system keeps all three, so a spooled file may be moved.
-    return found.st_size, found.st_mtime_ns, found.st_ino
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells cheaply that a file is still the same. Moving it within its file system changes nothing.
+
+    ``size`` in bytes, ``modified_ns`` since the epoch.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileStamp | None:
+        """Return the stamp of the file at ``path``; None when it cannot be read."""
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

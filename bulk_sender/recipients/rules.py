@@ -14,7 +14,7 @@ import polars as pl
 from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES, MAX_IDENTIFIER_BYTES
 from bulk_sender.recipients.attributes import bare, checked
 from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_FORM, Field, RecipientMapping
-from bulk_sender.text.clean import SHOWN
+from bulk_sender.text.clean import CONTROLS, SHOWN
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
 _SUBSCRIPTION = ["opted_in", "subscribed", "unsubscribed"]
@@ -164,6 +164,6 @@ def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
 
 def shown(value: pl.Expr) -> pl.Expr:
     """Return a value quoted for an error: at most 80 characters, with control characters made visible."""
-    text = value.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", "\u2423")
+    text = value.str.replace_all(CONTROLS, "\u2423")
     long = text.str.len_chars() > SHOWN
     return pl.lit("'") + pl.when(long).then(text.str.slice(0, SHOWN) + "…").otherwise(text) + pl.lit("'")

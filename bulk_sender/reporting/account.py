@@ -1,4 +1,4 @@
-"""A run's account as its folder shows it: the counts, and the files that are written from the journal."""
+"""The summary of a run, and the files that are written from its journal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bulk_sender.reporting.summary import State, Summary
 
 
 def close_files(journal: RunReader, kind: Format, state: State, reasons: Sequence[str] = ()) -> Summary:
-    """Write the files of a run that has ended; one that can't be written makes it ``stopped``, to be resumed."""
+    """Write the files of a run that has ended. If one cannot be written, the run counts as stopped, to be resumed."""
     try:
         return write_files(journal, kind, state, "; ".join(reasons) or None)
     except BulkSenderError as error:
@@ -28,9 +28,9 @@ def close_files(journal: RunReader, kind: Format, state: State, reasons: Sequenc
 
 
 def refresh_files(journal: RunReader, ended: Summary) -> Summary:
-    """Write the files of a finished run again if a crash, or a full disk, came between.
+    """Write the files of a finished run again if a crash or a full disk prevented that.
 
-    The summary is written last: when it is what the journal says, and the others are there, they are whole.
+    The summary is written last. If it agrees with the journal and the other files exist, they are complete.
     """
     try:
         known = json.loads((journal.run.folder / "summary.json").read_bytes())
@@ -44,17 +44,17 @@ def refresh_files(journal: RunReader, ended: Summary) -> Summary:
 
 
 def refuse_unwritable(folder: Path, kind: Format) -> None:
-    """Before anything is sent: the files written at the end must have a place. Raises BulkSenderError.
+    """Refuse to send when a folder has the name of a results file. Raises BulkSenderError.
 
-    A symbolic link there is no hindrance: it is replaced, and never followed.
+    A symbolic link of that name is replaced, and never followed.
     """
     for path in map(Path, file_names(folder, kind).values()):
         if path.is_dir() and not path.is_symlink():
-            raise BulkSenderError(f"{path} is a folder, where a file is to be written", hint="move it away")
+            raise BulkSenderError(f"{path} is a folder, but a file has to be written there", hint="move it away")
 
 
 def write_files(journal: RunReader, kind: Format, state: State, reason: str | None) -> Summary:
-    """Results, rejects, summary and report, made from the journal alone. Raises BulkSenderError."""
+    """Write results, rejects, summary and report from the journal. Raises BulkSenderError."""
     files = file_names(journal.run.folder, kind)
     write_results(journal, Path(files["results"]), kind)
     write_rejects(journal, Path(files["rejected"]))
@@ -65,7 +65,7 @@ def write_files(journal: RunReader, kind: Format, state: State, reason: str | No
 
 
 def file_names(folder: Path, kind: str) -> dict[str, str]:
-    """The paths of the files in a run's folder, by what they hold."""
+    """Return the paths of the files of a run, by their content."""
     names = {
         "results": f"results.{kind}",
         "rejected": "rejected.csv",
@@ -77,7 +77,7 @@ def file_names(folder: Path, kind: str) -> dict[str, str]:
 
 
 def summarize(journal: RunReader, state: State, reason: str | None, files: dict[str, str]) -> Summary:
-    """The account as the journal has it now."""
+    """Return the summary as the journal has it now."""
     totals, counted = journal.totals(), journal.counts()
     return Summary(
         run_id=journal.run.name,

@@ -1,4 +1,7 @@
-"""What the counts of a run mean for whoever reads them, and the exact command that comes next. Pure."""
+"""What each status of a run means, and what to do about it. Pure.
+
+The one place that says so: the report, the terminal and notifications show this advice.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from bulk_sender.reporting.summary import Summary
 ORDER = (
     Status.UNKNOWN,
     Status.FAILED,
-    Status.NOT_SENT,
     Status.REJECTED,
-    Status.DUPLICATE,
+    Status.NOT_SENT,
     Status.ACCEPTED,
+    Status.DUPLICATE,
 )
-"""Trouble first: what may have reached people unseen, then what did not reach them, then what is well."""
+"""The order of display: problems first, the one that may have reached people unseen before all others."""
 
 TROUBLE = ORDER[:4]
 
@@ -26,19 +29,24 @@ _THINNEST = 0.8
 """Percent of the bar."""
 
 MEANINGS = {
-    Status.UNKNOWN: "Braze may or may not have taken them: the request left, but no complete answer came.",
-    Status.FAILED: "Braze refused them, and documents that nothing was sent.",
-    Status.NOT_SENT: "The run stopped before their turn.",
-    Status.REJECTED: "The row itself is wrong; it was never sent.",
-    Status.DUPLICATE: "Another row of this run has the same identifier and went first.",
-    Status.ACCEPTED: "Braze took them. That is no proof that a message reached anyone.",
+    Status.UNKNOWN: "Braze may or may not have accepted these. The request left, but no complete answer arrived.",
+    Status.FAILED: "Braze refused these, and documents that nothing was sent.",
+    Status.REJECTED: "These rows are invalid and were not sent.",
+    Status.NOT_SENT: "The run stopped before these.",
+    Status.ACCEPTED: "Braze accepted these. That does not prove that a message reached anyone.",
+    Status.DUPLICATE: "An earlier row of this run has the same identifier.",
 }
-
+OF_A_BROADCAST = {
+    Status.UNKNOWN: "Braze may or may not have accepted it. The request left, but no complete answer arrived.",
+    Status.FAILED: "Braze refused the broadcast, and documents that nothing was sent.",
+    Status.NOT_SENT: "The broadcast was not sent.",
+    Status.ACCEPTED: "Braze accepted the broadcast. That does not prove that a message reached anyone.",
+}
 NAMES = {status: status.value.replace("_", " ") for status in Status}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Advice:
     """Something to do: in words, and as a ``command`` to paste, empty when there is none."""
 
     words: str
@@ -47,12 +55,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One of the six: how many rows, what that means, and what to do about them (nothing to do: no steps)."""
+    """One of the six statuses: how many rows, what it means, and what to do about them, if anything."""
 
     status: Status
     rows: int
     meaning: str
-    steps: tuple[Step, ...]
+    steps: tuple[Advice, ...]
 
     @property
     def name(self) -> str:
@@ -64,9 +72,9 @@ class Count:
 
 
 def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", origin: Origin = UNKNOWN) -> list[Count]:
-    """The six counts, trouble first and what is empty last.
+    """Return the six counts, problems first and empty ones last.
 
-    ``runs_dir``: where the run lives, empty for the default; ``rejects``: path of the rejects file.
+    ``runs_dir``: where the run is, empty for the default. ``rejects``: the path of the rejects file.
     """
     where = _where(runs_dir)
     found = []
@@ -80,7 +88,7 @@ def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", origin: O
 
 
 def explain_command(summary: Summary, runs_dir: str) -> str:
-    """The command that tells one row's whole story."""
+    """Return the command that shows everything known about one row."""
     return f"bulk-sender explain {shlex.quote(summary.run_id)} ROW{_where(runs_dir)}"
 
 
@@ -88,60 +96,53 @@ def _where(runs_dir: str) -> str:
     return f" --runs-dir {shlex.quote(runs_dir)}" if runs_dir else ""
 
 
-def _steps(status: Status, summary: Summary, where: str, rejects: str, origin: Origin) -> Iterator[Step]:
+def _steps(status: Status, summary: Summary, where: str, rejects: str, origin: Origin) -> Iterator[Advice]:
     run = shlex.quote(summary.run_id)
     if summary.state == "running":
         if status is Status.NOT_SENT:
-            yield Step("Their turn comes: the run is going on.")
+            yield Advice("Still queued; the run is in progress.")
     elif status is Status.UNKNOWN:
         if not origin.sandbox:
-            yield Step("Ask Braze for evidence; --apply records what it proves:", f"bulk-sender reconcile {run}{where}")
-        yield Step("Send them again, some people perhaps twice:", f"bulk-sender retry {run} --unknown{where}")
-        yield Step("Or take them for accepted, and send nothing:", f"bulk-sender resolve {run} --as accepted{where}")
+            yield Advice(
+                "Ask Braze who received the message; --apply records what that proves:",
+                f"bulk-sender reconcile {run}{where}",
+            )
+        yield Advice("Send them again; some people may get it twice:", f"bulk-sender retry {run} --unknown{where}")
+        yield Advice("Or count them as accepted and send nothing:", f"bulk-sender resolve {run} --as accepted{where}")
     elif status is Status.FAILED:
-        yield Step("Read the reasons below, mend what they name, then:", f"bulk-sender retry {run} --failed{where}")
+        yield Advice("Read the errors, fix their cause, then:", f"bulk-sender retry {run} --failed{where}")
     elif status is Status.NOT_SENT:
-        yield Step("Mend what stopped the run, then go on with it:", f"bulk-sender resume {run}{where}")
+        yield Advice("Fix what stopped the run, then resume it:", f"bulk-sender resume {run}{where}")
     elif status is Status.REJECTED:
         words = "" if origin.given is not None else " with this run's configuration"
         again = shlex.join(["bulk-sender", "send", rejects, *origin.options])
-        yield Step(f"Mend the rows in the rejects file, then send it{words}:", again)
-
-
-OF_A_BROADCAST = {
-    Status.UNKNOWN: "Braze may or may not have taken the broadcast: the request left, but no complete answer came.",
-    Status.FAILED: "Braze refused the broadcast, and documents that nothing was sent.",
-    Status.NOT_SENT: "The broadcast was not sent.",
-    Status.ACCEPTED: "Braze took the broadcast. That is no proof that a message reached anyone.",
-}
+        yield Advice(f"Fix these rows in rejected.csv, then send it{words}:", again)
 
 
 def of_broadcast(summary: Summary, *, runs_dir: str = "") -> Count:
-    """What became of a broadcast's one request, which is never sent again by itself. It has no rows."""
+    """Return what happened to a broadcast's one request. A broadcast has no rows and is never repeated by itself."""
     assert summary.broadcast is not None
     status = Status(summary.broadcast.status)
     steps = () if summary.state == "running" else tuple(_broadcast_steps(status, summary, _where(runs_dir)))
     return Count(status, 0, OF_A_BROADCAST[status], steps)
 
 
-def _broadcast_steps(status: Status, summary: Summary, where: str) -> Iterator[Step]:
+def _broadcast_steps(status: Status, summary: Summary, where: str) -> Iterator[Advice]:
     run = shlex.quote(summary.run_id)
     if status is Status.UNKNOWN:
-        yield Step(
-            "Look in Braze whether the campaign went out. If it did:", f"bulk-sender resolve {run} --as accepted{where}"
-        )
-        yield Step("If it did not:", f"bulk-sender resolve {run} --as failed{where}")
+        yield Advice("Check in Braze whether it was sent. If so:", f"bulk-sender resolve {run} --as accepted{where}")
+        yield Advice("If it was not:", f"bulk-sender resolve {run} --as failed{where}")
     elif status is Status.NOT_SENT:
-        # The id is left to be typed: a confirmation that is pasted confirms nothing.
+        # The operator types the id: pasting a confirmation would confirm nothing.
         again = f"bulk-sender broadcast --run-id {run} --confirm ID{where}"
-        yield Step("Mend what stopped it, then send it with the configuration it was begun with:", again)
+        yield Advice("Fix what stopped it, then send it with the same configuration:", again)
     elif status is Status.FAILED:
-        yield Step("Read the reason, mend what it names, then start another broadcast.")
+        yield Advice("Read the reason, fix its cause, then start another broadcast.")
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A count's stretch of the bar over all rows, in percent of its length."""
+    """The part of the bar over all rows that a count takes, in percent of its length."""
 
     status: Status
     left: float
@@ -149,9 +150,9 @@ class Slice:
 
 
 def slices(counts: Sequence[Count]) -> list[Slice]:
-    """The bar over all rows, accepted first. A single unknown row among a million has to be seen: none is too thin."""
+    """Return the bar over all rows, accepted first. One unknown row in a million must be visible: none is too thin."""
     rows = sum(count.rows for count in counts)
-    parts = [(count.status, count.rows) for count in sorted(counts, key=lambda c: -ORDER.index(c.status)) if count.rows]
+    parts = [(count.status, count.rows) for count in sorted(counts, key=_in_the_bar) if count.rows]
     widths = [max(_THINNEST, 100 * part / rows) for _, part in parts]
     scale = 100 / sum(widths) if widths else 0.0
     found, left = [], 0.0
@@ -161,20 +162,25 @@ def slices(counts: Sequence[Count]) -> list[Slice]:
     return found
 
 
+def _in_the_bar(count: Count) -> tuple[bool, int]:
+    return count.status is not Status.ACCEPTED, -ORDER.index(count.status)
+
+
 def headline(summary: Summary) -> str:
-    """The run in a sentence or two, worst news first."""
+    """Return the state of the run in a sentence or two."""
     if summary.broadcast is not None:
         return f"The broadcast is {NAMES[Status(summary.broadcast.status)]}."
     if summary.state == "running":
-        return f"The run is going on: {summary.accepted:,} of {summary.rows:,} rows are accepted so far."
+        return f"The run is in progress: {summary.accepted:,} of {summary.rows:,} rows accepted so far."
     troubled = sum(int(getattr(summary, status)) for status in TROUBLE)
     lead = {
         "stopped": "The run stopped before its end. ",
         "interrupted": "The run was interrupted before its end. ",
     }.get(summary.state, "")
+    accepted = f"{lead}{summary.accepted:,} of {summary.rows:,} rows accepted"
     if troubled:
-        need = "needs" if troubled == 1 else "need"
-        return f"{lead}{troubled:,} of {summary.rows:,} rows {need} you; {summary.accepted:,} are accepted."
+        return f"{accepted}; {troubled:,} {'needs' if troubled == 1 else 'need'} your attention."
     if summary.duplicate:
-        return f"{lead}All is well: {summary.accepted:,} rows are accepted, {summary.duplicate:,} are duplicates."
-    return f"{lead}All is well: all {summary.rows:,} rows are accepted."
+        others = "1 is a duplicate" if summary.duplicate == 1 else f"{summary.duplicate:,} are duplicates"
+        return f"{accepted}; {others}."
+    return f"{lead}All {summary.rows:,} rows accepted." if summary.rows else f"{lead}The run has no rows."

@@ -1,4 +1,7 @@
-"""The files of a run's folder that are made from its journal: replaced whole, private, and made again at any time."""
+"""Results and rejects files of a run: private, replaced as a whole, and repeatable at any time.
+
+They are made from the journal alone.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from bulk_sender.reporting.rows import RESULTS, rejects, results
 
 
 def write_results(journal: RunReader, path: Path, kind: Format, statuses: set[str] | None = None) -> None:
-    """The results file; ``statuses`` keeps only rows of those."""
+    """Write the results file. ``statuses``: write only rows of these."""
     frames = (
         frame if statuses is None else frame.filter(pl.col("status").is_in(sorted(statuses)))
         for frame in results(journal)
@@ -34,9 +37,9 @@ def write_results(journal: RunReader, path: Path, kind: Format, statuses: set[st
 
 
 def write_rejects(journal: RunReader, path: Path) -> None:
-    """``rejected.csv``: the rejected rows as they were, and ``error``; only its header when there are none.
+    """Write ``rejected.csv``: the rejected rows as they were, and ``error``. Without any, only the header.
 
-    Written as the run's configuration reads a CSV, so that it can be sent with that configuration once it is mended.
+    It has the format that the run's configuration reads, so that the fixed file can be sent with that configuration.
     """
     ids = journal.chunk_ids()
     columns = (
@@ -55,13 +58,13 @@ def write_rejects(journal: RunReader, path: Path) -> None:
 
 
 def _errors_in(encoding: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The program's own words with ``?`` for what the input's encoding has no character for."""
+    """Replace the characters in errors that the input's encoding does not have by ``?``."""
     words = [text.encode(encoding, "replace").decode(encoding) for text in frame["error"]]
     return frame.with_columns(error=pl.Series(words, dtype=pl.String))
 
 
 def _transcode(path: Path, encoding: str) -> None:
-    """From UTF-8 to another encoding, unless that has no character for something: then it stays as it is."""
+    """Change a file from UTF-8 to another encoding, unless that encoding lacks a character."""
     other = path.with_name(f"{path.name}.other")
     create_private(other)
     try:
@@ -73,7 +76,7 @@ def _transcode(path: Path, encoding: str) -> None:
 
 
 def _lazy(frames: Iterator[pl.DataFrame], schema: pl.Schema) -> pl.LazyFrame:
-    """Frames made one after the other as one lazy frame, so that polars' sinks write them in flat memory."""
+    """Return frames as one lazy frame, so that polars' sinks write them one by one in constant memory."""
 
     def generate(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None

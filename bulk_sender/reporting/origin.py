@@ -1,4 +1,4 @@
-"""How a run was started, as far as a command that sends the like has to say it again."""
+"""How a run was started: what a command that sends in the same way has to repeat."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from bulk_sender.reporting.summary import Summary
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """``sandbox``: it was a rehearsal, with a Braze inside its process, which is gone. ``given``: options and their
-    values; None when no command could say them, as of a run whose program gave its configuration as a table.
+    """``sandbox``: the run was a rehearsal with a simulated Braze, which is gone. ``given``: options and their values.
+
+    ``given`` is None when no command can express them, for example when a program passed its configuration as a table.
     """
 
     sandbox: bool = False
@@ -29,9 +30,9 @@ class Origin:
 
     @classmethod
     def behind(cls, about: Summary) -> Self:
-        """Read from the run's journal, where a command to be shown may need it: proving a large one takes a moment.
+        """Read the origin from the run's journal, if a command to be shown needs it: proving a large one takes time.
 
-        One that can't be read is no reason to say nothing of the run.
+        A journal that cannot be read does not prevent showing the summary.
         """
         if not (about.rejected or about.unknown):
             return cls()

@@ -1,4 +1,4 @@
-"""Why rows were rejected, failed or stayed unknown: the reasons, how many rows each concerns, and a few examples."""
+"""Reasons why rows were rejected, failed or are unknown, with the number of rows and a few examples."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ EXAMPLES = 3
 MOST_REASONS = 20
 
 _COLUMN = r"""^(column (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))"""
-"""How a reason about one cell begins, with the column's name as ``repr`` writes it."""
+"""The beginning of a reason about one cell, with the column's name as ``repr`` writes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Where a reason was met: ``rows`` in words, ``of`` which file; ``identifier`` (masked) only of a single row."""
+    """An example of a reason: the ``rows`` in words, their file, and for one row its masked identifier."""
 
     rows: str
     of: str = ""
@@ -32,7 +32,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """``code``: as in the results' ``error_code``; ``what``: in words; ``rows``, ``requests``: how many it concerns."""
+    """A reason with its ``error_code``, its text, and the number of rows and requests that it concerns."""
 
     status: str
     code: str
@@ -53,20 +53,20 @@ class Reasons:
 
     @classmethod
     def most_of(cls, shown: Sequence[Reason], count: int, rows: int) -> Reasons:
-        """``shown``, out of ``count`` reasons that concern ``rows`` rows."""
+        """Return ``shown``, out of ``count`` reasons that concern ``rows`` rows."""
         return cls(tuple(shown), count - len(shown), rows - sum(reason.rows for reason in shown))
 
 
 @dataclass(slots=True)
 class _Tally:
-    """``examples``: the first few errors of a reason, each with the first few rows that have it, and who they are."""
+    """Rows of one reason. ``examples``: its first errors, each with its first rows and their identifiers."""
 
     rows: int = 0
     examples: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
     @property
     def is_full(self) -> bool:
-        """Whether more examples are not wanted."""
+        """Whether there are enough examples."""
         return sum(map(len, self.examples.values())) >= EXAMPLES
 
     def add(self, error: str, row: int, identifier: str) -> None:
@@ -74,10 +74,10 @@ class _Tally:
 
 
 def rejections(journal: RunReader) -> Reasons:
-    """Why rows were never sent, by code and column. About 0.1 s for a million rows, one chunk of them in memory."""
+    """Return why rows were not sent, by code and column. One chunk is in memory; a million rows take about 0.1 s."""
     found: dict[tuple[str, str], _Tally] = {}
     for chunk in journal.chunks_with_rejects():
-        # Two columns of nine, and the others only while examples are wanted: it is the unpacking that takes time.
+        # Unpacking takes the time: read two columns of nine, and others only while more examples are needed.
         rejected = (
             chunk_rows(journal, chunk, ["error_code", "error"])
             .with_row_index("place")
@@ -118,7 +118,7 @@ def _rejected(error: str, found: list[tuple[int, str]]) -> Example:
 
 
 def refusals(journal: RunReader) -> Reasons:
-    """Why rows failed or are unknown, in the words of Braze or of what broke, and which batches they were in."""
+    """Return why rows failed or are unknown, with the message of Braze or of the error, and their first batch."""
     found = journal.refusals(MOST_REASONS)
     return Reasons.most_of([_refusal(journal, one) for one in found.shown], found.reasons, found.rows)
 
@@ -147,7 +147,7 @@ def _refusal(journal: RunReader, found: Refusal) -> Reason:
 
 
 def _range(rows: list[int]) -> str:
-    """A batch's rows in words; others (rejected ones, duplicates) may lie between them."""
+    """Return a batch's rows in words. Rejected rows and duplicates may be between them."""
     first, last = rows[0], rows[-1]
     if len(rows) == 1:
         return f"row {first:,}"

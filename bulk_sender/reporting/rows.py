@@ -1,6 +1,6 @@
-"""The journal as tables: one frame for each chunk of the run, a row of it for each row of the input. Pure reading.
+"""The results of a run as tables: one frame per chunk, with one row per row of the input. It only reads.
 
-What a row's result is follows from its chunk (verdict, identifier) and, for a sound row, from its batch.
+A row's result follows from its chunk (verdict, identifier) and, for a valid row, from its batch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bulk_sender.journal.chunks import chunk_rejects, chunk_rows
 from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.plan import ROWS
 from bulk_sender.reporting.summary import BroadcastResult
+from bulk_sender.text.clean import CONTROLS
 
 RESULTS = pl.Schema(
     {
@@ -64,7 +65,7 @@ _ALL_BUT_BODIES = tuple(name for name in ROWS if name != "recipient")
 
 
 def results(journal: RunReader) -> Iterator[pl.DataFrame]:
-    """Frames with the columns of ``RESULTS``, in the order of the input; one chunk in memory at a time."""
+    """Yield frames with the columns of ``RESULTS``, in the order of the input; one chunk is in memory at a time."""
     for chunk in journal.chunk_ids():
         yield _chunk_results(chunk_rows(journal, chunk, _ALL_BUT_BODIES), _batches(journal.batches(chunk)))
 
@@ -75,7 +76,7 @@ def _batches(states: Sequence[BatchState]) -> pl.DataFrame:
 
 
 def _chunk_results(rows: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
-    """Lay each batch over the slots it covers, and those over the sound rows."""
+    """Give each valid row what holds for its batch."""
     owner = np.repeat(np.arange(len(batches)), batches["size"].to_numpy())
     valid = rows["verdict"] == "valid"
     position = pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1)
@@ -112,12 +113,12 @@ def _nothing(sent: pl.DataFrame) -> dict[str, pl.Expr]:
 
 
 def _explained(name: str) -> pl.Expr:
-    """A row that is to be sent (again) has no error of its own yet, except what its last attempt met."""
+    """The column, with null for an empty text."""
     return pl.when(pl.col(name).fill_null("") != "").then(pl.col(name))
 
 
 def _reason() -> pl.Expr:
-    """The server's words, the hint of what is likely, and the operator's decision, in one cell."""
+    """The server's message, the hint of what is likely, and the operator's decision, in one cell."""
     likely = pl.when(pl.col("likely").fill_null("") != "").then(
         pl.lit("; likely ") + pl.col("likely").str.replace("_", " ", literal=True)
     )
@@ -129,13 +130,13 @@ def _reason() -> pl.Expr:
 
 
 def _safe_cell(text: pl.Expr) -> pl.Expr:
-    """Text that may quote a server or a cell: no control characters, and no spreadsheet takes it for a formula."""
-    plain = text.str.replace_all(r"[\x00-\x1f\x7f-\x9f]", " ")
+    """Text that may quote a server or a cell, without control characters, and safe to open in a spreadsheet."""
+    plain = text.str.replace_all(CONTROLS, " ")
     return pl.when(plain.str.contains(r"^[=+\-@]")).then(pl.lit("'") + plain).otherwise(plain)
 
 
 def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:
-    """The rejected rows with all their own columns as text, and ``error`` (in the place of a column of that name)."""
+    """Yield the rejected rows with all their own columns as text, and ``error`` instead of a column of that name."""
     for chunk in journal.chunk_ids():
         own = chunk_rejects(journal, chunk)
         reasons = chunk_rows(journal, chunk, ("row", "verdict", "error")).filter(verdict="rejected")
@@ -144,7 +145,7 @@ def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:
 
 
 def broadcast(journal: RunReader) -> BroadcastResult | None:
-    """What became of the one request of a broadcast; None for a run that has rows."""
+    """Return what happened to the one request of a broadcast; None for a run that has rows."""
     if not journal.facts().broadcast:
         return None
     [found] = (
@@ -164,7 +165,7 @@ def broadcast(journal: RunReader) -> BroadcastResult | None:
 
 
 def explain(journal: RunReader, row: int) -> dict[str, Any] | None:
-    """One row's whole story, or None when the run has no such row."""
+    """Return everything known about one row; None when the run has no such row."""
     chunk = journal.chunk_of(row)
     if chunk is None:
         return None

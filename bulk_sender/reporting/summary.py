@@ -10,7 +10,7 @@ State = Literal["finished", "stopped", "interrupted", "running"]
 
 @dataclass(frozen=True, slots=True)
 class BroadcastResult:
-    """What became of a broadcast's one request; the fields mean what a row's do in the results."""
+    """What happened to a broadcast's one request. The fields mean the same as in a row of the results."""
 
     status: str
     dispatch_id: str | None = None
@@ -23,9 +23,9 @@ class BroadcastResult:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What ``summary.json`` holds. The six counts add up to ``rows``, always.
+    """The content of ``summary.json``. The six counts always add up to ``rows``.
 
-    ``elapsed_s``: seconds spent in this and earlier parts of the run; ``recipients_per_s``: accepted a second.
+    ``elapsed_s``: seconds spent in all epochs of the run. ``recipients_per_s``: accepted per second.
     """
 
     run_id: str
@@ -47,7 +47,7 @@ class Summary:
     files: dict[str, str]
     signal: int = 0
     broadcast: BroadcastResult | None = None
-    """Only of a broadcast, which has no rows: all its counts are 0."""
+    """Only for a broadcast, which has no rows, so that all counts are 0."""
 
     def __post_init__(self) -> None:
         parts = self.accepted + self.rejected + self.duplicate + self.failed + self.unknown + self.not_sent
@@ -56,7 +56,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0, 1, 3, 130 or 143, as the interface's table says."""
+        """The exit code of the command: 0, 1, 3, 130 or 143."""
         if self.state == "interrupted":
             return 128 + (self.signal or 2)
         if self.state == "stopped":
@@ -65,7 +65,7 @@ class Summary:
         return 1 if unsettled or self.rejected or self.failed or self.unknown or self.not_sent else 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The facts as ``summary.json`` writes them."""
+        """Return the values as ``summary.json`` has them."""
         facts = asdict(self)
         del facts["signal"]
         if self.broadcast is None:

@@ -12,6 +12,7 @@ import anyio
 from bulk_sender.config.model import Config
 from bulk_sender.errors import GuardrailError
 from bulk_sender.observe.observers import Observers, observers_for
+from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.run.deadline import moment_of, refuse_late
 from bulk_sender.run.options import Guards, Watch
 from bulk_sender.run.preview import Preview
@@ -27,12 +28,13 @@ class Caller:
     guards: Guards
     watch: Watch
     deadline: datetime | None
+    waits: Waits = WAITS
     observers: Observers = field(default_factory=Observers)
 
     @classmethod
-    def of(cls, guards: Guards, watch: Watch) -> Self:
+    def of(cls, guards: Guards, watch: Watch, waits: Waits | None = None) -> Self:
         """Raises ConfigError for a deadline that cannot be read."""
-        return cls(guards, watch, moment_of(guards.not_after))
+        return cls(guards, watch, moment_of(guards.not_after), waits or WAITS)
 
     def observed(self, config: Config, environment: Mapping[str, str]) -> Caller:
         """Add all observers of the run. Raises ConfigError when one of them cannot work."""

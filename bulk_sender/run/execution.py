@@ -28,7 +28,6 @@ from bulk_sender.journal.records import Held
 from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.observe.events import Attempt, Beginning, Progress
-from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 from bulk_sender.planning.prepared import PreparedInput
@@ -79,7 +78,6 @@ class Execution:
         caller: Caller,
         *,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
-        waits: Waits = WAITS,
     ) -> None:
         self.worklist = Worklist(journal, canary=caller.guards.canary)
         self.bug: InternalError | None = None
@@ -92,7 +90,7 @@ class Execution:
         self._canary = caller.guards.canary
         self._on_canary = caller.watch.on_canary
         self._wall = wall
-        self._waits = waits
+        self._waits = caller.waits
 
     async def run(
         self, command: str, target: Endpoint, credential: Credential, prepared: PreparedInput | None

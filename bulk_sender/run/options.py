@@ -18,6 +18,7 @@ from bulk_sender.errors import ConfigError
 if TYPE_CHECKING:
     from bulk_sender.journal.facts import Format
     from bulk_sender.observe.events import Progress
+    from bulk_sender.pace.backoff import Waits
     from bulk_sender.run.control import Control
     from bulk_sender.run.preview import Preview
 
@@ -105,6 +106,13 @@ class Surroundings(TypedDict, total=False):
     """Replaces the environment of this process, which holds the key."""
 
 
+class DeliverySettings(Surroundings, total=False):
+    """Plain keywords of every function that sends."""
+
+    waits: Waits | None
+    """Other pauses between attempts than the usual ones, for tests and simulations."""
+
+
 class TargetSettings(Surroundings, total=False):
     """Plain keywords of every function that can name a target."""
 
@@ -125,7 +133,7 @@ class CheckSettings(TargetSettings, total=False):
     """Maximum parallel requests."""
 
 
-class SendSettings(CheckSettings, total=False):
+class SendSettings(CheckSettings, DeliverySettings, total=False):
     """Plain keywords of ``send``."""
 
     run_id: str | None
@@ -136,7 +144,7 @@ class SendSettings(CheckSettings, total=False):
     """Short for ``Watch(on_progress=…)``."""
 
 
-class ResumeSettings(Surroundings, total=False):
+class ResumeSettings(DeliverySettings, total=False):
     """Plain keywords of ``resume`` and ``retry``. A run's target and rows cannot change any more."""
 
     rate: str | None
@@ -145,7 +153,7 @@ class ResumeSettings(Surroundings, total=False):
     on_progress: Callable[[Progress], object] | None
 
 
-class BroadcastSettings(TargetSettings, total=False):
+class BroadcastSettings(TargetSettings, DeliverySettings, total=False):
     """Plain keywords of ``broadcast``."""
 
     run_id: str | None

@@ -1,31 +1,30 @@
-"""Identifiers and addresses made unreadable in text that travels further than a results file. Pure."""
+"""Mask identifiers and addresses in text that is shown more widely than a results file. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from bulk_sender.text.clean import SHOWN
+from bulk_sender.text.clean import SHOWN, visible
 
 _LETTER = r"""[^\s@'"<>(),;:]"""
-"""Of an e-mail address."""
+"""A character of an e-mail address."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LEFT = 2
 _SHORT = 6
 _FEWEST_IN_TEXT = 4
-"""A shorter identifier is masked only where it stands in quotes: it may be a part of any word."""
+"""A shorter identifier is masked only in quotes, because it may be a part of any word."""
 
 
 def masked(identifier: str) -> str:
-    """Enough of an identifier to recognize it beside the results file, too little to use it: ``ma…``."""
+    """Return enough of an identifier to recognize it beside the results file, too little to use it: ``ma…``."""
     return identifier[:_LEFT] + "…" if len(identifier) >= _SHORT else "…" if identifier else ""
 
 
 def mask_in(text: str, identifiers: Iterable[str] = ()) -> str:
-    """``text`` with ``identifiers``, in every form in which a reason quotes them, and e-mail addresses masked.
+    """Return ``text`` with e-mail addresses masked, and ``identifiers`` in every form in which a reason quotes them.
 
-    In one pass, so that nothing is masked twice: what is left of ``a@example`` is no address.
+    In one pass, so that nothing is masked twice: what is left of ``a@example`` is not an address.
     """
     masks: dict[str, str] = {}
     for identifier in sorted(filter(None, identifiers), key=len, reverse=True):
@@ -39,15 +38,15 @@ def mask_in(text: str, identifiers: Iterable[str] = ()) -> str:
 
 
 def _forms(identifier: str) -> set[str]:
-    """As it is, and as the rules show it: control characters replaced, and cut short. An alias also by its parts."""
-    shown = _CONTROLS.sub("␣", identifier)
+    """An identifier as it is, as the rules show it, and cut short; for an alias also its name alone."""
+    shown = visible(identifier)
     cut = f"{shown[:SHOWN]}…"
     label, _, name = identifier.partition(":")
     return {identifier, shown, cut} | ({name} if label and name else set())
 
 
 def without_credentials(text: str) -> str:
-    """``text`` without the user and password that an address in it may carry."""
+    """Return ``text`` without the user and password that a URL in it may contain."""
     return _CREDENTIALS.sub("…@", text)
 
 
@@ -55,5 +54,5 @@ _ADDRESS = re.compile(r"[^\s@'\"<>]+@[^\s@'\"<>]+")
 
 
 def without_addresses(text: str) -> str:
-    """``text`` without e-mail addresses: a server's words may quote a recipient."""
+    """Return ``text`` without e-mail addresses: a server's message may quote a recipient."""
     return _ADDRESS.sub("***", text)

@@ -1,34 +1,44 @@
-"""How figures are written for people. Pure."""
+"""Numbers, durations and shares as people read them. Pure."""
 
 from __future__ import annotations
 
+_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+
 
 def number(value: float) -> str:
-    """A rate or a count with three figures that matter: ``0.123``, ``69.4``, ``3,472``."""
+    """Return a rate or a count with three significant figures, or all digits before the point: ``69.4``, ``3,472``."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.{1 if value >= 10 else 2 if value >= 1 else 3}f}"
+    decimals = 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:.{decimals}f}".rstrip("0").removesuffix(".")
+
+
+def several(count: int, one: str, many: str = "") -> str:
+    """Return ``1 row``, ``2 rows``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """A length of time in at most two units: ``134 ms``, ``3.4 s``, ``2 min 05 s``, ``4 h 07 min``, ``2 d 03 h``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
-    whole = round(seconds)
-    for unit, name, small, smaller in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
+    """Return a duration in at most two units: ``134 ms``, ``3.4 s``, ``12 s``, ``3 min 14 s``, ``4 h 7 min``."""
+    if seconds <= 0:
+        return "0 s"
+    if seconds < 0.9995:
+        return f"{max(1, round(seconds * 1000))} ms"
+    return f"{seconds:.1f}".removesuffix(".0") + " s" if seconds < 9.95 else roughly(seconds)
+
+
+def roughly(seconds: float) -> str:
+    """Return a duration in whole seconds, at least one."""
+    whole = max(1, round(seconds))
+    for unit, name, small, smaller in _UNITS:
         if whole >= unit:
-            return f"{whole // unit} {name} {whole % unit // small:02d} {smaller}"
+            rest = whole % unit // small
+            return f"{whole // unit} {name}" + (f" {rest} {smaller}" if rest else "")
     return f"{whole} s"
 
 
 def share(part: int, whole: int) -> str:
-    """A share in percent, never rounded to nothing or to all: ``<0.1 %``, ``12.5 %``, ``>99.9 %``."""
+    """Return a share in percent, never rounded to nothing or to all: ``<0.1 %``, ``12.5 %``, ``>99.9 %``."""
     if not whole or not part or part == whole:
         return "100 %" if part and part == whole else "0 %"
     percent = 100 * part / whole

@@ -15,7 +15,7 @@ def iso(moment: datetime) -> str:
 
 def now() -> str:
     """Return the current time in that form."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def clock(moment: str | datetime) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.sandbox import read_ledger
-from tests.kit.jobs import CAMPAIGN, braze, options, recipients
+from tests.kit.jobs import braze, options, recipients
+from tests.kit.target import CAMPAIGN
 
 
 def test_plain_arguments_win_over_the_configuration(tmp_path: Path) -> None:

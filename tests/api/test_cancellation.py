@@ -70,13 +70,13 @@ def test_a_time_limit_of_asyncio_and_one_of_anyio_cancel_alike(tmp_path: Path) -
 
     async def limited(url: str) -> None:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(5.0):
                 await bs.send_async(source, **options(runs, url, concurrency=4, run_id="asyncio"))
-        with anyio.move_on_after(1.0) as scope:
+        with anyio.move_on_after(5.0) as scope:
             await bs.send_async(source, **options(runs, url, concurrency=4, run_id="anyio"))
         assert scope.cancelled_caught
 
-    with braze(latency_s=5.0) as running:
+    with braze(latency_s=40.0) as running:
         asyncio.run(limited(running.url))
     for name in ("asyncio", "anyio"):
         standing = bs.status(name, runs_dir=runs)

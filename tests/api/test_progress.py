@@ -66,7 +66,7 @@ def test_a_control_stops_the_run_in_order_from_another_thread(tmp_path: Path) ->
         given = options(tmp_path / "runs", running.url, concurrency=2, run_id="a")
 
         def stop() -> None:
-            begun.wait(10)
+            begun.wait(50)
             control.stop("the maintenance begins")
 
         thread = threading.Thread(target=stop)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-
-from .command import CAMPAIGN, KEY, Here, Place
+from tests.kit.command import Here, Place
+from tests.kit.target import CAMPAIGN, KEY
 
 
 @pytest.fixture

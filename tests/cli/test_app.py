@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sender import __version__
-
-from .command import Place, environment
+from tests.kit.command import Place, environment
 
 _BOOM = """
 import sys
@@ -29,7 +28,7 @@ def _python(code: str, *arguments: str, cwd: Path, **variables: str) -> subproce
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from bulk_sender.sandbox import RunningSandbox
-
-from .command import CAMPAIGN, Here, OnTerminal, Place
+from tests.kit.command import Here, OnTerminal, Place
+from tests.kit.target import CAMPAIGN
 
 
 def test_on_a_terminal_it_says_whom_it_reaches_and_a_no_sends_nothing(place: Place, braze: RunningSandbox) -> None:
@@ -26,7 +26,7 @@ def test_the_list_of_runs_and_its_status_tell_that_it_is_one(place: Place, here:
     assert sent.code == 0
     assert here.run(place, "runs").out.splitlines()[1].split()[:5] == ["b", "finished", "broadcast", "accepted", "0"]
     told = here.run(place, "status", "b").out
-    assert "Braze took the broadcast" in told
+    assert "Braze accepted the broadcast" in told
     assert here.run(place, "status", "b", "--json").json["broadcast"]["dispatch_id"] in told
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import REPOSITORY, Here, Place, environment
+from tests.kit.command import REPOSITORY, Here, Place, environment
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
 
@@ -43,7 +43,7 @@ class Bash:
             env=environment(PATH=f"{self.place.folder / 'bin'}:/usr/bin:/bin"),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
@@ -94,7 +94,7 @@ def test_other_shells_show_how_each_run_stands(bash: Bash) -> None:
         env=environment(**line),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     ).stdout
     assert "finished, 3 of 3 accepted" in shown
@@ -104,7 +104,7 @@ def test_other_shells_show_how_each_run_stands(bash: Bash) -> None:
 def test_the_script_completes_the_command_however_it_was_asked_for(bash: Bash) -> None:
     ask = f"{sys.executable} -m bulk_sender --show-completion; :"
     script = subprocess.run(
-        ["bash", "--norc", "-c", ask], env=environment(), capture_output=True, text=True, timeout=60, check=True
+        ["bash", "--norc", "-c", ask], env=environment(), capture_output=True, text=True, timeout=300, check=True
     ).stdout
     assert "-F _bulk_sender_completion bulk-sender\n" in script
 
@@ -114,7 +114,7 @@ def test_it_is_installed_in_the_users_home(bash: Bash, tmp_path: Path) -> None:
     home.mkdir()
     (home / ".bashrc").write_text("alias ll='ls -l'\n")
     ask = ["bash", "--norc", "-c", f"{bash.place.folder / 'bin' / 'bulk-sender'} --install-completion; :"]
-    done = subprocess.run(ask, env=environment(HOME=str(home)), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(ask, env=environment(HOME=str(home)), capture_output=True, text=True, timeout=300, check=True)
     script = home / ".bash_completions" / "bulk-sender.sh"
     assert str(script) in done.stdout
     bashrc = (home / ".bashrc").read_text()

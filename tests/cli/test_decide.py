@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-
-from .command import CAMPAIGN, Here, OnTerminal, Place, end, until
+from tests.kit.command import Here, OnTerminal, Place, end, until
+from tests.kit.target import CAMPAIGN
 
 _ONE_BAD = "external_user_id,attributes.country\nanna,FR\nben,Nowhere\ncarl,DE\n"
 

@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 
 from bulk_sender.reading.panics import other_than_panics
-
-from .command import Place
+from tests.kit.command import Place
 
 
 def _panics(path: Path) -> bool:

@@ -8,8 +8,8 @@ import stat
 import subprocess
 
 from bulk_sender.sandbox import RunningSandbox
-
-from .command import CAMPAIGN, Here, OnTerminal, Place, command_line, environment
+from tests.kit.command import Here, OnTerminal, Place, command_line, environment
+from tests.kit.target import CAMPAIGN
 
 
 def test_a_plan_is_written_shown_and_matched(place: Place, braze: RunningSandbox) -> None:
@@ -91,7 +91,7 @@ def test_a_plan_of_standard_input_holds_for_the_same_bytes(place: Place, braze: 
             env=environment(**place.variables),
             input=place.people(rows).read_bytes(),
             capture_output=True,
-            timeout=60,
+            timeout=300,
             check=False,
         ).returncode
 

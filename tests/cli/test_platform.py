@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sender._version import __version__
-from tests.cli.command import environment
+from tests.kit.command import environment
 
 SENTENCE = "bulk-sender runs on Linux and macOS; on Windows use WSL 2"
 _WITHOUT = "import sys; sys.modules['fcntl'] = sys.modules['resource'] = None; "
@@ -23,7 +23,7 @@ def on_windows(code: str, *arguments: str | Path, folder: Path) -> subprocess.Co
         env=environment(COLUMNS="200"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -39,6 +39,13 @@ def test_a_command_names_the_supported_systems_and_exits_with_2(command: str, tm
     assert "Traceback" not in done.stderr
     assert "internal error" not in done.stderr
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_wrong_option_is_named_as_anywhere_else(tmp_path: Path) -> None:
+    done = on_windows(_COMMAND, "send", "--wrong", folder=tmp_path)
+    assert done.returncode == 2
+    assert "--wrong" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["send", "--help"]], ids=" ".join)

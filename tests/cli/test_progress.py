@@ -134,7 +134,7 @@ def test_a_wait_and_a_stop_are_printed_immediately_and_only_once() -> None:
 
 def test_a_ramp_is_shown_in_each_form_and_only_once_in_lines() -> None:
     slow = replace(_MOMENT, rate_now=5.0, rate_asked=69.4, ramping_s=42.0)
-    told = "speeding up after the canary: 5 of 69 requests a second, full rate in 42 s"
+    told = "speeding up after the canary: 5 of 69.4 requests a second, full rate in 42 s"
     assert told in "\n".join(line.plain for line in painting(slow, 3000, 50.0, "", 100))
     waits = painting(replace(slow, waiting_s=3.0, waiting_for="something"), 3000, 50.0, "", 100)
     assert "ramping" not in "\n".join(line.plain for line in waits), "what holds it up is the wait"
@@ -187,7 +187,7 @@ class _Stuck(Silence):
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         self.begun.set()
-        self.go.wait(20)
+        self.go.wait(100)
         self.seen.append(progress)
 
 
@@ -201,7 +201,7 @@ def stuck() -> Iterator[_Stuck]:
 def test_the_narrator_never_waits_for_a_blocked_terminal(stuck: _Stuck) -> None:
     with Narrator(stuck) as narrator:
         narrator.moment(_MOMENT)
-        assert stuck.begun.wait(20)
+        assert stuck.begun.wait(100)
         for _ in range(1000):
             narrator.moment(_MOMENT)
         assert stuck.seen == []

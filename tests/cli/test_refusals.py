@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-
-from .command import CAMPAIGN, KEY, Here, Outcome, Place
+from tests.kit.command import Here, Outcome, Place
+from tests.kit.target import CAMPAIGN, KEY
 
 Outcomes = dict[str, Future[tuple[Outcome, Path, RunningSandbox]]]
 SECRET = "s3cr3t-s3cr3t-s3cr3t"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .command import Place, end
+from tests.kit.command import Place, end
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -22,7 +22,7 @@ def test_serves_at_the_url_it_prints_until_a_signal(tmp_path: Path, number: sign
     if number is signal.SIGTERM:
         taken = place.run("sandbox", "--port", url.rpartition(":")[2])
         assert taken.code == 2
-        assert "can't start" in taken.err
+        assert "cannot start" in taken.err
     done = end(process, number)
     assert done.code == 0
     assert "0 requests" in done.err

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from tests.kit.command import Here, OnTerminal, Outcome, Place, end, until
+from tests.kit.target import CAMPAIGN, KEY
 from tests.reporting.markup import read
-
-from .command import CAMPAIGN, KEY, Here, OnTerminal, Outcome, Place, end, until
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bulk_sender.cli.render import inspection as reports
 from bulk_sender.cli.render import preview as messages
 from bulk_sender.cli.render import summary as summaries
-from bulk_sender.cli.render.layout import COLUMN, STYLES, duration, notice, number, run_command, wrapped
+from bulk_sender.cli.render.layout import COLUMN, STYLES, notice, run_command, wrapped
 from bulk_sender.journal.answers import Doubt
 from bulk_sender.planning.report import CheckReport
 from bulk_sender.reporting.origin import Origin
@@ -22,6 +22,7 @@ from bulk_sender.reporting.summary import BroadcastResult, Summary
 from bulk_sender.run.preview import Preview
 from bulk_sender.text.clean import plain
 from bulk_sender.text.masking import without_addresses
+from bulk_sender.text.numbers import duration, number
 
 _LONG_ID = "20260228-101500-1a2b"
 
@@ -180,7 +181,7 @@ def test_a_broadcast_shows_the_outcome_of_its_request_and_no_rows() -> None:
     lines = _lines(_BROADCAST, 80)
     assert lines[0] == f"Broadcast {_LONG_ID} finished. It needs your attention"
     told = "\n".join(lines)
-    assert "  unknown        Braze may or may not have taken the broadcast" in told
+    assert "  unknown        Braze may or may not have accepted it" in told
     assert "no answer came" in told
     assert f"    bulk-sender resolve {_LONG_ID} --as accepted" in lines
     assert not re.search(r"\d  (rows|accepted)", told)
@@ -208,11 +209,14 @@ def test_runs_take_two_lines_each_where_one_is_too_long() -> None:
     [
         (0, "0 s"),
         (0.0071, "7 ms"),
-        (0.4, "0.4 s"),
+        (0.4, "400 ms"),
+        (0.9999, "1 s"),
+        (3.44, "3.4 s"),
         (9.96, "10 s"),
-        (59.6, "1:00 min"),
-        (130, "2:10 min"),
-        (3723, "1:02:03 h"),
+        (59.6, "1 min"),
+        (130, "2 min 10 s"),
+        (3723, "1 h 2 min"),
+        (180_000, "2 d 2 h"),
     ],
 )
 def test_durations_are_as_fine_as_they_need_to_be(seconds: float, text: str) -> None:

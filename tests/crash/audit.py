@@ -15,9 +15,9 @@ import polars as pl
 from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.files import write_results
-from tests.crash.scene import Scene
 from tests.faults import Ledger
 from tests.kit.journals import opened, read
+from tests.kit.scene import Scene
 from tests.kit.tables import table
 
 STATUSES = ("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")

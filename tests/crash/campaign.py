@@ -12,8 +12,8 @@ from bulk_sender.failpoints import PLACES
 from bulk_sender.journal.sqlite.database import JOURNAL
 from tests.crash.audit import audit, file_digest, recovered_states, results_digest
 from tests.crash.nursery import Ended, Nursery
-from tests.crash.scene import Scene
 from tests.faults import FaultServer, poison, random_mix
+from tests.kit.scene import Scene
 
 RARE = {"before_publishing": 1, "before_results": 3, "mid_results": 3, "before_rename": 3, "after_rename": 3}
 """How often one command reaches a failpoint at most, except those that it reaches for each batch."""

@@ -109,7 +109,7 @@ class Nursery:
     ) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(50)
         self._process.stdout.close()
         self._folder.cleanup()
 

@@ -29,9 +29,9 @@ from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.reporting import rows as frames
 from tests.crash.audit import STATUSES, audit
 from tests.crash.nursery import Ended, Nursery
-from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FAULTS, Fault, FaultServer, Turn
 from tests.kit.journals import read
+from tests.kit.scene import Scene, requests_so_far
 
 EXAMPLES = int(os.environ.get("BULK_SENDER_ACCOUNT_STEPS", "8"))
 ROWS = 330

@@ -16,8 +16,9 @@ from bulk_sender.http.evidence import Evidence
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run import execution as delivery
 from bulk_sender.run.control import Control
-from tests.crash.scene import KEY, Scene
 from tests.faults import FaultServer
+from tests.kit.scene import Scene
+from tests.kit.target import KEY
 
 
 class Own(BaseException):

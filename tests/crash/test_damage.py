@@ -19,9 +19,9 @@ from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.journal.sqlite.mark import MARK
 from bulk_sender.journal.sqlite.schema import TABLES
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, nth
 from tests.kit.journals import opened, read
+from tests.kit.scene import Scene, requests_so_far
 from tests.kit.tables import tables
 
 WAL = f"{JOURNAL}-wal"

@@ -14,9 +14,9 @@ import bulk_sender as bs
 from bulk_sender.errors import GuardrailError
 from bulk_sender.journal.records import RESEND
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, Plan, by_body, poison, sequence
 from tests.kit.journals import opened
+from tests.kit.scene import Scene, requests_so_far
 
 
 @pytest.fixture

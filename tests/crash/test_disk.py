@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Chunk, PlanComplete
 from bulk_sender.journal.sqlite import database
@@ -23,9 +24,9 @@ from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.journal.writer import JournalWriter
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FAULTS, Fault, FaultServer, Turn
 from tests.kit.journals import created, opened
+from tests.kit.scene import Scene, requests_so_far
 from tests.kit.tables import table
 
 MB = 1 << 20
@@ -168,7 +169,8 @@ def test_intents_stop_where_the_disk_is_full_and_outcomes_do_not(small_disk: Pat
                 journal.write([Attempt(number, 1, b"0" * 32)])
         assert (folder / BALLAST).exists(), "an intent must not use the ballast"
         for attempt in [row["id"] for row in table(folder, "attempt")]:
-            journal.write([AttemptOutcome(attempt, 1, "accepted", "accepted", 201, "d", message="x" * 8000)])
+            taken = Outcome(Verdict.ACCEPTED, "", "x" * 8000, 201, "d")
+            journal.write([AttemptOutcome(attempt, 1, "accepted", taken)])
         assert not (folder / BALLAST).exists()
         with pytest.raises(JournalError, match="the disk is full"):
             journal.write([Attempt(20_000, 1, b"0" * 32)])

@@ -10,8 +10,8 @@ import pytest
 
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene, requests_so_far, write_input
 from tests.faults import FAULTS, Fault, FaultServer, Turn
+from tests.kit.scene import Scene, requests_so_far, write_input
 
 ROWS = 120_000
 """More than one chunk, so that the input is not read to its end."""

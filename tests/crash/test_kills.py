@@ -11,8 +11,8 @@ from bulk_sender.journal.sqlite.database import JOURNAL
 from tests.crash.audit import audit, file_digest, recovered_states, results_digest
 from tests.crash.campaign import Figures, endure
 from tests.crash.nursery import Nursery
-from tests.crash.scene import Scene, requests_so_far
 from tests.faults import FaultServer, first_with, poison
+from tests.kit.scene import Scene, requests_so_far
 
 SEEDS = ("1", "2", "3")
 KILLS = 10

@@ -13,8 +13,8 @@ import pytest
 from bulk_sender.journal.sqlite.database import JOURNAL
 from tests.crash.audit import audit, file_digest, results_digest
 from tests.crash.nursery import Ended, Nursery
-from tests.crash.scene import Scene
 from tests.faults import FaultServer, failing_at, killed_at, needs_strace
+from tests.kit.scene import Scene
 
 pytestmark = needs_strace
 

@@ -15,11 +15,9 @@ from bulk_sender.delivery import breakers as room
 from bulk_sender.delivery.breakers import FEWEST_BATCHES, RECENT_BATCHES, Fate, Refusals
 from bulk_sender.delivery.policy import Action, NextStep
 from bulk_sender.journal.records import SPLIT, Status
-from bulk_sender.pace.backoff import Waits
-from bulk_sender.run.execution import Execution
 from tests.faults import Fault, FaultServer, Turn, by_body, every, http_answer
-from tests.kit.posting import KEY
 from tests.kit.running import compare, read_run, send, settings, write_input
+from tests.kit.target import KEY
 
 # --- unit tests -------------------------------------------------------------------------------------------------------
 
@@ -189,7 +187,6 @@ def test_the_reason_quotes_no_row(tmp_path: Path) -> None:
 
 def test_temporary_refusals_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "FEWEST_BATCHES", 2)
-    monkeypatch.setitem(Execution.__init__.__kwdefaults__, "waits", Waits(backoff_base_s=0.001, backoff_cap_s=0.001))
     with FaultServer(every(2, "ok", otherwise="json_503")) as server:
         run = send(tmp_path, server.url, 300, max_failed_share=0.0, concurrency=1)
         compare(run, server.ledger, 300)

@@ -16,8 +16,6 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.delivery import breakers
-from bulk_sender.pace.backoff import Waits
-from bulk_sender.run.execution import Execution
 from tests.faults import (
     FAULTS,
     Fault,
@@ -37,15 +35,8 @@ from tests.faults import (
     unresolvable,
     until,
 )
-from tests.kit.posting import KEY
-from tests.kit.running import Crowd, Run, compare, read_run, send
-
-
-@pytest.fixture(autouse=True)
-def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten pauses to milliseconds, and never wait for a limit that resets at the full hour."""
-    quick = Waits(backoff_base_s=0.002, backoff_cap_s=0.02, shortest_s=0.02, longest_s=2.5)
-    monkeypatch.setitem(Execution.__init__.__kwdefaults__, "waits", quick)
+from tests.kit.running import QUICK, Crowd, Run, compare, read_run, send
+from tests.kit.target import KEY
 
 
 def sent(
@@ -160,7 +151,7 @@ def test_a_run_resumed_through_many_faults_ends_with_results_that_match_the_ledg
             compare(run, server.ledger, 1500)
             if run.summary.state == "finished":
                 break
-            summary = bs.resume("storm", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
+            summary = bs.resume("storm", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY}, waits=QUICK)
             run = read_run(run.folder, summary)
         compare(run, server.ledger, 1500)
 
@@ -206,7 +197,7 @@ def test_a_temporary_network_outage_loses_no_rows(tmp_path: Path) -> None:
         gone = threading.Event()
 
         def outage() -> None:
-            server.ledger.wait(lambda ledger: len(ledger.accepted) >= 8, 10)
+            server.ledger.wait(lambda ledger: len(ledger.accepted) >= 8, 60)
             server.go_dark()
             gone.set()
             time.sleep(0.1)
@@ -395,7 +386,7 @@ def test_a_dispatch_id_is_remembered_across_a_resume(tmp_path: Path) -> None:
     with FaultServer(sequence("repeated_dispatch_id", "status_401", "ok", "repeated_dispatch_id")) as server:
         run = send(tmp_path, server.url, 300, run_id="again", concurrency=1)
         assert run.summary.accepted == 50
-        summary = bs.resume("again", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
+        summary = bs.resume("again", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY}, waits=QUICK)
         run = read_run(run.folder, summary)
     compare(run, server.ledger, 300)
     assert (summary.state, summary.accepted, summary.unknown, summary.not_sent) == ("stopped", 50, 100, 150)

@@ -17,7 +17,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-from tests.cli.command import CAMPAIGN, KEY, environment
+from tests.kit.command import environment
+from tests.kit.target import CAMPAIGN, KEY
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +62,7 @@ class Stage:
         arguments = ("customers.csv", "--config", "customers.toml", "--run-id", "RUN", "--yes", *options)
         command = ["bulk-sender", "send", *arguments]
         return subprocess.run(
-            command, cwd=self.folder, env=self.variables, capture_output=True, timeout=60, check=False
+            command, cwd=self.folder, env=self.variables, capture_output=True, timeout=300, check=False
         ).returncode
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Screen
+from tests.kit.command import Screen
 
 from .blocks import OUTPUT, SHELLS, Block, blocks
 from .stages import ROOT, STAGES, Stage

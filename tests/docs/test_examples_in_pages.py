@@ -46,7 +46,7 @@ def test_the_python_of_a_page_sends_once_however_often_it_calls(page: str, tmp_p
             env=stage.variables,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -63,7 +63,7 @@ def test_python_with_its_output_prints_exactly_that(page: str, tmp_path: Path) -
                 env=stage.variables,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=300,
                 check=False,
             )
             assert (done.returncode, done.stdout) == (0, match["shown"]), done.stderr

@@ -48,7 +48,7 @@ def test_a_picture_is_small_and_loads_nothing(picture: Path) -> None:
 
 def test_a_picture_of_a_terminal_is_made_from_a_real_command(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, SCRIPT, "send.svg", "--to", tmp_path], capture_output=True, text=True, timeout=100
+        [sys.executable, SCRIPT, "send.svg", "--to", tmp_path], capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stderr
     text = re.sub(r"&#160;|\s+", " ", (tmp_path / "send.svg").read_text(encoding="utf-8"))

@@ -77,8 +77,9 @@ def test_a_tables_keys_and_defaults_are_listed_and_no_others(heading: str) -> No
     for name, field in fields.items():
         if name == "identifier_order":  # filled in from the order of the others
             continue
-        nothing = field.default in (None, PydanticUndefined)
-        assert listed[name][0].strip("`").replace("¦", "|") == ("" if nothing else json.dumps(field.default)), name
+        default: Any = field.get_default(call_default_factory=True)
+        nothing = default in (None, PydanticUndefined)
+        assert listed[name][0].strip("`").replace("¦", "|") == ("" if nothing else json.dumps(default)), name
 
 
 def test_every_key_of_a_plan_file_is_listed_and_no_others() -> None:

@@ -35,7 +35,7 @@ def build(place: Path, *, more: str = "") -> subprocess.CompletedProcess[str]:
         env=os.environ | {"NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=550,
         check=False,
     )
 

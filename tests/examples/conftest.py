@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-from tests.kit.jobs import CAMPAIGN, ENVIRONMENT
+from tests.kit.target import CAMPAIGN, ENVIRONMENT
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

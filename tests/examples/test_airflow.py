@@ -15,7 +15,7 @@ pytestmark = [
         importlib.util.find_spec("airflow") is None,
         reason="Airflow is not installed: examples/README.md says how to run this",
     ),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(1600),
 ]
 
 DAG = """
@@ -49,7 +49,7 @@ def environment(stage: Stage, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "winter.py").write_text(DAG)
     command = [sys.executable, "-m", "airflow", "db", "migrate"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1000, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return environment
 
@@ -57,7 +57,7 @@ def environment(stage: Stage, tmp_path: Path) -> dict[str, str]:
 def run_dag(stage: Stage, environment: dict[str, str], *sources: Path) -> str:
     environment = environment | {"SOURCES": os.pathsep.join(map(str, sources))}
     command = [sys.executable, str(stage.folder / "dags" / "winter.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1000, check=False)
     [state] = [line for line in done.stdout.splitlines() if line.startswith("STATE")] or [done.stdout + done.stderr]
     return state
 

@@ -21,7 +21,7 @@ def step(stage: Stage, source: Path, **environment: str) -> subprocess.Completed
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -23,11 +23,11 @@ def example(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     from prefect.testing.utilities import prefect_test_harness
 
     sys.modules.pop("prefect_task", None)
-    with prefect_test_harness(server_startup_timeout=90):
+    with prefect_test_harness(server_startup_timeout=450):
         yield importlib.import_module("prefect_task")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_a_flow_sends_each_file_once_and_a_stopped_run_goes_on_in_the_tasks_retry(
     example: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,7 +52,7 @@ def test_a_flow_sends_each_file_once_and_a_stopped_run_goes_on_in_the_tasks_retr
     assert {folder.name for folder in stage.runs.iterdir()} == set(calls)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_what_a_retry_can_not_mend_is_not_tried_again(example: Any, stage: Stage) -> None:
     source = stage.recipients("one.csv", 10)
     stage.job.write_text("[braze]\ncampain_id = 'a'\n")

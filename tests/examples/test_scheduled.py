@@ -50,7 +50,7 @@ def test_the_command_sends_the_file_of_the_day_and_sends_it_once(file: str, stag
     stage.recipients(f"{day}.csv", 120)
     for _ in range(2):
         done = subprocess.run(
-            ["/bin/sh", "-c", moved(commands()[file], stage)], cwd=ROOT, capture_output=True, text=True, timeout=60
+            ["/bin/sh", "-c", moved(commands()[file], stage)], cwd=ROOT, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
     assert stage.accepted() == 120
@@ -106,7 +106,7 @@ def test_the_cronjob_has_its_key_as_a_private_file_and_every_mount_its_volume() 
 def test_the_cronjob_calls_with_options_that_exist() -> None:
     [container] = cronjob()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     command = [sys.executable, "-m", "bulk_sender", container["args"][0], "--help"]
-    known = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    known = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True).stdout
     for argument in container["args"][2:]:
         assert argument.split("=")[0] in known
 

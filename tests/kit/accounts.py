@@ -82,7 +82,7 @@ def _meet(journal: RunWriter, batch: Batch, fate: Fate) -> None:
         attempt = journal.new_attempt_id()
         journal.write([Attempt(attempt, batch.id, b"\0" * 32)])
         if outcome is not None:
-            journal.write([AttemptOutcome.of(attempt, batch.id, status, outcome, 0.1)])
+            journal.write([AttemptOutcome(attempt, batch.id, status, outcome, 0.1)])
     if fate.decided is not None:
         journal.decide([AttemptRef(batch.id, attempt)], *fate.decided)
     if fate.parts is not None:

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-
-CAMPAIGN = "00000000-0000-0000-0000-000000000000"
-ENVIRONMENT = {"BRAZE_API_KEY": "0123abcd-0123-abcd-0123-0123456789ab"}
+from tests.kit.target import CAMPAIGN, ENVIRONMENT
 
 
 def recipients(folder: Path, rows: int = 500) -> Path:

@@ -11,7 +11,9 @@ from typing import Any
 import polars as pl
 
 from bulk_sender import journal as journals
+from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.config.model import Config
+from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.chunks import chunk_record
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Chunk, PlanComplete, Record
@@ -114,15 +116,12 @@ def _batch(journal: RunWriter, first: int, one: Sent) -> Iterator[Record]:
     if one.verdict == "open":
         return
     code = {"throttled": "http_429", "refused": "http_400", "unsent": "http_500", "unknown": "no_answer"}
-    yield AttemptOutcome(
-        attempt.id,
-        batch.id,
-        _STATUS.get(one.verdict, "not_sent"),
-        one.verdict,
+    judged = Outcome(
+        Verdict(one.verdict),
+        code.get(one.verdict, ""),
+        one.message,
         {"accepted": 201, "throttled": 429, "refused": 400, "unsent": 500}.get(one.verdict),
-        code=code.get(one.verdict, ""),
-        message=one.message,
-        reach=3 if one.verdict == "unknown" else 5,
-        elapsed_s=one.elapsed_s,
-        at=moment(one.at_s + one.elapsed_s),
+        reach=Reach.BODY_SENT if one.verdict == "unknown" else Reach.ANSWERED,
     )
+    status = _STATUS.get(one.verdict, "not_sent")
+    yield AttemptOutcome(attempt.id, batch.id, status, judged, one.elapsed_s, moment(one.at_s + one.elapsed_s))

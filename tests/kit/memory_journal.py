@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -175,12 +175,12 @@ class MemoryReader:
             attempt=last.id if last else None,
             sent_at=last.at if last else None,
             body_sha256=last.body_sha256 if last else None,
-            verdict=outcome.verdict if outcome else None,
-            http_status=outcome.http_status if outcome else None,
-            dispatch_id=outcome.dispatch_id if outcome else None,
-            code=outcome.code if outcome else None,
-            message=outcome.message if outcome else None,
-            likely=outcome.likely if outcome else None,
+            verdict=outcome.judged.verdict.value if outcome else None,
+            http_status=outcome.judged.http_status if outcome else None,
+            dispatch_id=outcome.judged.dispatch_id if outcome else None,
+            code=outcome.judged.code if outcome else None,
+            message=outcome.judged.message if outcome else None,
+            likely=outcome.judged.likely if outcome else None,
             decided=decision.status if decision else None,
             decided_why=decision.why if decision else None,
         )
@@ -291,17 +291,19 @@ class MemoryReader:
         )
 
     def _attempt_story(self, attempt: Attempt, epoch: int) -> AttemptStory:
+        story = AttemptStory(attempt.id, attempt.at, epoch, attempt.body_sha256.hex(), *[None] * 10)
         it = self._outcome_of(attempt.id)
-        names = ("status", "verdict", "http_status", "dispatch_id", "code", "message", "reach", "likely", "elapsed_s")
-        answer: dict[str, Any] = {name: None if it is None else getattr(it, name) for name in names}
-        answer["answered_at"] = None if it is None else it.at
-        return AttemptStory(attempt.id, attempt.at, epoch, attempt.body_sha256.hex(), **answer)
+        if it is None:
+            return story
+        names = ("verdict", "http_status", "dispatch_id", "code", "message", "reach", "likely")
+        judged = {name: getattr(it.judged, name) for name in names}
+        return replace(story, status=it.status, elapsed_s=it.elapsed_s, answered_at=it.at, **judged)
 
     def dispatched(self, most: int) -> dict[str, AttemptRef]:
-        named = [outcome for _, (outcome, _) in sorted(self._all.outcomes.items()) if outcome.dispatch_id]
+        named = [outcome for _, (outcome, _) in sorted(self._all.outcomes.items()) if outcome.judged.dispatch_id]
         found: dict[str, AttemptRef] = {}
         for outcome in named[max(0, len(named) - most) :]:
-            found.setdefault(outcome.dispatch_id, AttemptRef(outcome.batch, outcome.attempt))
+            found.setdefault(outcome.judged.dispatch_id, AttemptRef(outcome.batch, outcome.attempt))
         return found
 
     def has_attempts_since(self, at: str) -> bool:
@@ -364,15 +366,15 @@ class MemoryReader:
         answers = [outcome for attempt in sent if (outcome := self._outcome_of(attempt.id)) is not None]
         counted = tuple(
             AnswerCount(
-                alike[0].verdict,
-                alike[0].http_status,
-                alike[0].code,
+                alike[0].judged.verdict.value,
+                alike[0].judged.http_status,
+                alike[0].judged.code,
                 len(alike),
                 sum(self._all.batches[it.batch].size for it in alike if it.status == "accepted"),
             )
-            for _, alike in _grouped(answers, lambda it: (it.verdict, it.http_status, it.code))
+            for _, alike in _grouped(answers, lambda it: (it.judged.verdict, it.judged.http_status, it.judged.code))
         )
-        latencies = [it.elapsed_s for it in answers if it.reach == 5 and it.verdict != "throttled"]
+        latencies = [it.elapsed_s for it in answers if it.judged.reach == 5 and it.judged.verdict != "throttled"]
         if not latencies:
             return Traffic(len(sent), counted, None, None)
         p50_s, p95_s = np.quantile(np.array(latencies), [0.5, 0.95])
@@ -388,8 +390,8 @@ class MemoryReader:
             if (ended - began).total_seconds() >= shortest_s:
                 shortly = began - timedelta(seconds=1)
                 answers = [self._outcome_of(attempt.id) for attempt in sent if attempt.id <= before.id]
-                verdicts = {it.verdict for it in answers if it is not None and shortly <= _time(it.at) < ended}
-                yield Gap(began, ended, frozenset(verdicts))
+                near = [it.judged.verdict for it in answers if it is not None and shortly <= _time(it.at) < ended]
+                yield Gap(began, ended, frozenset(verdict.value for verdict in near))
 
 
 class MemoryWriter(MemoryReader):

@@ -15,8 +15,8 @@ from bulk_sender.http.evidence import Evidence
 from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import Transport, transport_factory
 from tests.faults.tls import authority
+from tests.kit.target import KEY
 
-KEY = "canary-key-0123456789"
 TRANSPORTS = ("httpx", "wire")
 KINDS = (*TRANSPORTS, *(f"{transport} on uvloop" for transport in TRANSPORTS))
 """Each transport on asyncio's own event loop and on uvloop (``tests/delivery/conftest.py`` sees to the loop)."""

@@ -15,7 +15,8 @@ from typing import Any
 import bulk_sender as bs
 from bulk_sender.reporting.summary import Summary
 from tests.faults import Fault, Ledger, Turn
-from tests.kit.posting import KEY, authority_file
+from tests.kit.posting import authority_file
+from tests.kit.target import KEY
 
 _runs = count(1)
 
@@ -53,7 +54,11 @@ def settings(url: str, braze: dict[str, Any] | None = None, **delivery: Any) -> 
     return {"braze": trusted, "delivery": quick}
 
 
-def send(folder: Path, url: str, size: int, *, run_id: str = "", **delivery: Any) -> Run:
+QUICK = bs.Waits(backoff_base_s=0.002, backoff_cap_s=0.02, shortest_s=0.02, longest_s=2.5)
+"""Pauses of milliseconds. No run waits for a limit that resets at the full hour."""
+
+
+def send(folder: Path, url: str, size: int, *, run_id: str = "", waits: bs.Waits = QUICK, **delivery: Any) -> Run:
     """Send ``size`` rows to ``url`` and read what the run says of them."""
     run_id = run_id or f"run-{next(_runs)}"
     summary = bs.send(
@@ -62,6 +67,7 @@ def send(folder: Path, url: str, size: int, *, run_id: str = "", **delivery: Any
         run_id=run_id,
         runs_dir=folder / "runs",
         environment={"BRAZE_API_KEY": KEY},
+        waits=waits,
     )
     return read_run(folder / "runs" / run_id, summary)
 

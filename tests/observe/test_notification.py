@@ -16,7 +16,8 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.config.model import NotifyConfig
 from bulk_sender.observe.notification import LONG_WAIT_S, Notification
-from tests.kit.jobs import ENVIRONMENT, braze, options, recipients
+from tests.kit.jobs import braze, options, recipients
+from tests.kit.target import ENVIRONMENT
 from tests.observe.moments import beginning, ending, moment
 
 
@@ -136,7 +137,7 @@ def test_trouble_is_notified_once_while_the_run_continues() -> None:
     assert not words.told
     for unknown in (50, 100, 150):
         notification.moment(moment(accepted=100, unknown=unknown))
-    assert words.came.wait(5)
+    assert words.came.wait(25)
     assert len(words.told) == 1
     assert "trouble in run winter" in words.told[0]
 
@@ -152,7 +153,7 @@ def test_a_long_wait_is_trouble_and_short_ones_are_not() -> None:
     assert not words.told
     now[0] = 250.0 + LONG_WAIT_S
     notification.moment(moment(waiting_s=60.0, waiting_for="Braze's rate limit to reset"))
-    assert words.came.wait(5)
+    assert words.came.wait(25)
     assert "rate limit" in words.told[0]
 
 
@@ -184,7 +185,7 @@ def test_the_command_tells_of_it_in_its_own_form(tmp_path: Path) -> None:
         env={**os.environ, "BULK_SENDER_NOTIFY": "json://127.0.0.1:9/secret-path"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

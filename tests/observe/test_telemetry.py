@@ -143,7 +143,7 @@ def send_command(tmp_path: Path, **environment: str) -> subprocess.CompletedProc
     command = [sys.executable, "-m", "bulk_sender", "send", str(recipients(tmp_path)), "--sandbox", "--yes", "--json"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.run(
-        command, cwd=tmp_path, env=clean | environment, capture_output=True, text=True, timeout=100, check=False
+        command, cwd=tmp_path, env=clean | environment, capture_output=True, text=True, timeout=500, check=False
     )
 
 

@@ -32,9 +32,9 @@ from bulk_sender.run.preview import BroadcastPreview
 from bulk_sender.sandbox import run_in_thread
 from tests.kit.journals import read
 from tests.kit.scripted import Answer, scripted
+from tests.kit.target import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {"BRAZE_API_KEY": "test-key-0123456789"}
 AUDIENCE = {"AND": [{"email_subscription_status": {"comparison": "is", "value": "opted_in"}}]}
 TAKEN = Answer(201, {"dispatch_id": "dispatch-1", "message": "success"})
 
@@ -258,7 +258,7 @@ def test_a_process_killed_during_its_request_leaves_doubt_and_nothing_more_is_se
     with scripted(kill) as braze:
         command = [sys.executable, "-c", _BROADCAST_AND_BE_KILLED, braze.url, str(bench.runs), repr(AUDIENCE)]
         process = subprocess.Popen(command, cwd=ROOT)
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(300) == -signal.SIGKILL
         summary = bench.broadcast(braze.url)
         assert len(braze.requests) == 1
     assert (status(summary), summary.exit_code) == ("unknown", 1)

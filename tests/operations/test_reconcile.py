@@ -41,11 +41,9 @@ from bulk_sender.run.settings import http_settings
 from bulk_sender.sandbox import run_in_thread
 from tests.kit.scripted import Answer, Scripted, scripted
 from tests.kit.tables import table
+from tests.kit.target import CAMPAIGN, ENVIRONMENT, KEY
 
-KEY = "test-key-0123456789"
 Columns = Mapping[str, Sequence[str]]
-ENVIRONMENT = {"BRAZE_API_KEY": KEY}
-CAMPAIGN = "campaign-1"
 SEND_PATH = "/campaigns/trigger/send"
 
 

@@ -18,9 +18,8 @@ import bulk_sender as bs
 from bulk_sender.sandbox import RunningSandbox, read_ledger, run_in_thread
 from bulk_sender.sandbox.ledger import user_key
 from tests.kit.samples import CONFIGURED, ROOT, SAMPLES, readme_table
+from tests.kit.target import ENVIRONMENT, KEY
 
-KEY = "test-0123-4567-89ab"
-ENVIRONMENT = {"BRAZE_API_KEY": KEY}
 FAST = {"delivery.rate": "5000/second"}
 
 

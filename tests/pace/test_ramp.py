@@ -9,7 +9,8 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.pace.limiter import ramped
-from tests.kit.jobs import ENVIRONMENT, braze, options, recipients
+from tests.kit.jobs import braze, options, recipients
+from tests.kit.target import ENVIRONMENT
 
 
 async def approve(_: bs.Progress) -> bool:

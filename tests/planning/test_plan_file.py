@@ -17,7 +17,7 @@ import bulk_sender as bs
 from bulk_sender.delivery import worklist
 from bulk_sender.reading import csv as reading_csv
 from tests.faults import FaultServer, Turn, ok
-from tests.kit.jobs import CAMPAIGN, ENVIRONMENT
+from tests.kit.target import CAMPAIGN, ENVIRONMENT
 
 CONFIG: dict[str, Any] = {
     "message": {"trigger_properties": {"season": "winter", "year": 2026}},

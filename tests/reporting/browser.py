@@ -122,7 +122,7 @@ def chromium(profile: Path) -> Iterator[Page]:
         os.close(answers)
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(50)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

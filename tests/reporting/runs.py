@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import Thread
 
 import bulk_sender as bs
+from tests.kit.target import KEY
 
-KEY = "canary-0123-4567-89ab-key"
 HOSTILE_COLUMN = """"><img src=x onerror=alert('column')>"""
 HOSTILE_CAMPAIGN = """c'"><script>alert('campaign')</script>"""
 HOSTILE_MESSAGE = """</code></main><script>alert("message")</script><style>*{display:none}</style>"""

@@ -1,4 +1,4 @@
-"""The six counts as people read them: trouble first, each with the way out."""
+"""The six counts: problems first, each with what to do about it."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ def test_a_place_with_spaces_can_be_pasted_into_a_shell() -> None:
     assert shlex.split(explain_command(run, place))[-1] == place
 
 
-def test_a_stopped_run_goes_on_even_when_no_row_that_it_counted_is_left() -> None:
+def test_a_stopped_run_can_be_resumed_even_when_no_counted_row_is_left() -> None:
     assert commands(account("stopped", accepted=5), Status.NOT_SENT) == ["bulk-sender resume winter"]
 
 
-def test_a_run_that_is_going_on_is_left_alone() -> None:
+def test_a_run_in_progress_is_left_alone() -> None:
     run = account("running", unknown=1, failed=1, not_sent=1, rejected=1)
     assert not [step.command for count in counts(run) for step in count.steps if step.command]
 
@@ -96,7 +96,7 @@ def test_a_rehearsal_is_not_looked_up_in_braze() -> None:
     assert commands(run, Status.REJECTED, rejects="r.csv", origin=rehearsal) == ["bulk-sender send r.csv --sandbox"]
 
 
-def test_mended_rows_are_sent_with_the_options_the_run_was_started_with() -> None:
+def test_fixed_rows_are_sent_with_the_options_the_run_was_started_with() -> None:
     run, origin = account(rejected=1), Origin(given={"--config": "/my jobs/winter.toml", "--campaign-id": "c1"})
     assert commands(run, Status.REJECTED, rejects="r.csv", origin=origin) == [
         "bulk-sender send r.csv --config '/my jobs/winter.toml' --campaign-id c1"
@@ -116,14 +116,14 @@ def test_the_bar_is_full_and_every_row_can_be_seen(rows: dict[str, int]) -> None
 @pytest.mark.parametrize(
     ("summary", "said"),
     [
-        (account(accepted=1234), "All is well: all 1,234 rows are accepted."),
-        (account(**CALM), "All is well: 7 rows are accepted, 2 are duplicates."),
-        (account(**CALM, unknown=1), "1 of 10 rows needs you; 7 are accepted."),
+        (account(accepted=1234), "All 1,234 rows accepted."),
+        (account(**CALM), "7 of 9 rows accepted; 2 are duplicates."),
+        (account(**CALM, unknown=1), "7 of 10 rows accepted; 1 needs your attention."),
         (
             account("stopped", **CALM, not_sent=3),
-            "The run stopped before its end. 3 of 12 rows need you; 7 are accepted.",
+            "The run stopped before its end. 7 of 12 rows accepted; 3 need your attention.",
         ),
-        (account("running", accepted=2, not_sent=3), "The run is going on: 2 of 5 rows are accepted so far."),
+        (account("running", accepted=2, not_sent=3), "The run is in progress: 2 of 5 rows accepted so far."),
     ],
 )
 def test_the_headline_tells_the_worst_first(summary: Summary, said: str) -> None:

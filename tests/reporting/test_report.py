@@ -17,8 +17,9 @@ from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.page import gather, render, write_report
 from tests.kit.journals import Sent, written
 from tests.kit.journals import read as journal_read
+from tests.kit.target import KEY
 from tests.reporting.markup import Element, read
-from tests.reporting.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, KEY, Run, shouted
+from tests.reporting.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, Run, shouted
 
 CSS = (Path(charts.__file__).parent / "report.css").read_text()
 
@@ -142,7 +143,7 @@ def test_a_proxys_password_is_not_in_the_page(tmp_path: Path) -> None:
 def test_a_long_enough_run_has_charts_in_two_widths_with_tables_behind(throttled: Run) -> None:
     page = read(throttled.page)
     figures = page.all("figure")
-    assert [figure.all("h3")[0].words() for figure in figures] == ["Requests a second", "Time to an answer"]
+    assert [figure.all("h3")[0].words() for figure in figures] == ["Requests a second", "Response time"]
     for figure in figures:
         boxes = [svg.attributes["viewbox"].split()[2] for svg in figure.all("svg") if svg.attributes.get("role")]
         assert boxes == [str(charts.WIDE), str(charts.NARROW)]
@@ -225,7 +226,7 @@ def test_a_stopped_run_says_why_and_how_to_go_on(tmp_path: Path) -> None:
     page = read((tmp_path / "run" / "report.html").read_text())
     assert "it is late <now>" in with_id(page, "reason").words()
     assert f"bulk-sender resume run --runs-dir {tmp_path}" in page.words()
-    assert "The run stopped before its end. 500 of 500 rows need you" in page.words()
+    assert "The run stopped before its end. 0 of 500 rows accepted; 500 need your attention" in page.words()
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ def test_a_broadcast_has_no_rows_but_a_result(tmp_path: Path, campaign: str, sta
     assert run.summary.broadcast is not None and run.summary.broadcast.status == status
     page = read(run.page)
     assert page.all("p")[1].words() == f"The broadcast is {status.replace('_', ' ')}."
-    assert with_id(page, "broadcast").words() == "What became of the broadcast"
+    assert with_id(page, "broadcast").words() == "What happened to the broadcast"
     assert not [item for item in page.all("li") if "data-status" in item.attributes]
     commands = [code.words() for code in page.all("code") if code.attributes.get("class") == "command"]
     assert (commands[0] if commands else None) == (command and f"{command} --runs-dir {tmp_path}")
@@ -258,7 +259,7 @@ def test_a_running_run_can_be_looked_at(tmp_path: Path) -> None:
     with written(tmp_path / "run", [Sent(0), Sent(1, "open")]):
         page = read(bs.report("run", runs_dir=tmp_path).read_text())
     assert with_id(page, "state").words() == "running"
-    assert "The run is going on: 50 of 100 rows are accepted so far." in page.words()
+    assert "The run is in progress: 50 of 100 rows accepted so far." in page.words()
 
 
 def test_a_report_that_can_not_be_written_leaves_the_earlier_one(calm: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_an_attempt_of_which_nothing_was_recorded_counts_as_unknown(tmp_path: Pa
     assert sum(bucket.requests("unknown") for bucket in found.buckets) == 1
 
 
-def test_the_time_between_two_parts_takes_no_room(tmp_path: Path) -> None:
+def test_the_time_between_two_epochs_takes_no_room(tmp_path: Path) -> None:
     first = [Sent(second, elapsed_s=0.5) for second in range(60)]
     next_day = [Sent(86_400 + second, elapsed_s=0.5) for second in range(30)]
     found = of(written(tmp_path / "run", first, [], next_day))
@@ -96,22 +96,22 @@ def test_every_pause_is_found_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("verdict", "why"), [("throttled", "429"), ("unsent", "did not take"), ("unknown", "without an answer")]
+    ("verdict", "why"), [("throttled", "429"), ("unsent", "did not accept"), ("unknown", "without an answer")]
 )
-def test_a_pause_is_put_down_to_what_the_last_answers_said(tmp_path: Path, verdict: str, why: str) -> None:
+def test_the_last_answers_before_a_pause_explain_it(tmp_path: Path, verdict: str, why: str) -> None:
     sent = [Sent(second / 10) for second in range(20)] + [Sent(2.0, verdict), Sent(10.0), Sent(10.1)]
     [pause] = of(written(tmp_path / "run", sent)).pauses
     assert pause.seconds == pytest.approx(8.0)
     assert why in pause.why
 
 
-def test_a_pause_long_after_a_429_is_not_put_down_to_it(tmp_path: Path) -> None:
+def test_a_429_long_before_a_pause_does_not_explain_it(tmp_path: Path) -> None:
     sent = [Sent(0.0, "throttled")] + [Sent(1 + second / 10) for second in range(30)] + [Sent(20.0)]
     [pause] = of(written(tmp_path / "run", sent)).pauses
     assert "429" not in pause.why
 
 
-def test_the_gaps_of_a_slow_rate_are_no_pauses(tmp_path: Path) -> None:
+def test_the_gaps_of_a_slow_rate_are_not_pauses(tmp_path: Path) -> None:
     found = of(written(tmp_path / "run", [Sent(6.0 * number) for number in range(20)], rate="10/minute"))
     assert found.pauses == ()
 

@@ -172,7 +172,7 @@ def test_every_answered_request_is_in_the_file_after_a_kill(tmp_path: Path) -> N
         workers = [threading.Thread(target=send, args=(number,)) for number in range(4)]
         for worker in workers:
             worker.start()
-        assert enough.wait(20)
+        assert enough.wait(100)
         os.kill(sandbox.process.pid, signal.SIGKILL)
         for worker in workers:
             worker.join()

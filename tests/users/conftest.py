@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.sandbox import RunningSandbox, run_in_thread
-from tests.cli.command import CAMPAIGN, KEY, Screen
+from tests.kit.command import Screen
+from tests.kit.target import CAMPAIGN, KEY
 
 ROOT = Path(__file__).parents[2]
 _SOURCE = ("bulk_sender", "sample_data", "pyproject.toml", "README.md", "LICENSE")
@@ -77,7 +78,7 @@ def _made(folder: Path) -> dict[str, object]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=1200,
         check=False,
     )
     return {"told": done.stdout + done.stderr, "code": done.returncode}

@@ -12,7 +12,7 @@ from tests.examples.test_scheduled import dockerfile
 
 from .conftest import ROOT, Machine
 
-pytestmark = pytest.mark.timeout(300)  # the machine may have to be made first
+pytestmark = pytest.mark.timeout(1200)  # the machine may have to be made first
 
 
 def test_pip_can_install_what_the_image_wants_from_what_is_copied_into_it(machine: Machine, tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_pip_can_install_what_the_image_wants_from_what_is_copied_into_it(machin
         env=machine.variables(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

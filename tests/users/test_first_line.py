@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import Machine
 
-pytestmark = pytest.mark.timeout(300)  # the machine may have to be made first
+pytestmark = pytest.mark.timeout(1200)  # the machine may have to be made first
 
 
 def test_it_ends_with_the_six_counts_and_the_place_of_the_results(machine: Machine) -> None:
@@ -32,7 +32,7 @@ def test_the_environment_has_what_was_asked_for_and_it_fits_together(machine: Ma
             env=machine.variables(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         ).stdout
 

@@ -12,11 +12,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 from bulk_sender.sandbox import RunningSandbox
-from tests.cli.command import CAMPAIGN, KEY, Outcome, end, until
+from tests.kit.command import Outcome, end, until
+from tests.kit.target import CAMPAIGN, KEY
 
 from .conftest import Machine
 
-pytestmark = pytest.mark.timeout(300)  # the machine may have to be made first
+pytestmark = pytest.mark.timeout(1200)  # the machine may have to be made first
 
 ROWS = 1500
 

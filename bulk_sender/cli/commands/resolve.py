@@ -47,8 +47,8 @@ def resolve(
     from bulk_sender.cli.console.watch import standing_code
     from bulk_sender.cli.render import preview
     from bulk_sender.cli.render import summary as summaries
-    from bulk_sender.cli.render.layout import several
     from bulk_sender.reporting.origin import Origin
+    from bulk_sender.text.numbers import several
 
     def confirm(evidence: tuple[Doubt, ...]) -> bool:
         rows = sum(doubt.rows for doubt in evidence)

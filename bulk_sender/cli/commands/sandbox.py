@@ -44,7 +44,7 @@ def sandbox(
 def _serve(served: Sandbox) -> None:
     import anyio
 
-    from bulk_sender.cli.render.layout import number, several
+    from bulk_sender.text.numbers import number, several
 
     async def until_a_signal() -> None:
         async with served, anyio.create_task_group() as group:

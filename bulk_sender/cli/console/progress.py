@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from rich.text import Text
 
 from bulk_sender.cli.console.terminal import Terminal
-from bulk_sender.cli.render.layout import STYLES, number, roughly, several
+from bulk_sender.cli.render.layout import STYLES
+from bulk_sender.text.numbers import number, roughly, several
 
 if TYPE_CHECKING:
     from rich.console import Console

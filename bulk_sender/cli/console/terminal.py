@@ -26,11 +26,11 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from bulk_sender.text.masking import without_addresses
+from bulk_sender.text.times import now
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -197,7 +197,7 @@ class Terminal:
         """Write one line of the JSON log."""
         if self.log_format != "json" or (self.quiet and event != "error"):
             return
-        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = now()
         file = self.err.file
         file.write(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=False) + "\n")
         file.flush()

@@ -18,7 +18,7 @@ from bulk_sender.cli.console.questions import Question, can_ask
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.render import preview as messages
 from bulk_sender.cli.render import summary as summaries
-from bulk_sender.cli.render.layout import STYLES, several
+from bulk_sender.cli.render.layout import STYLES
 from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
 from bulk_sender.eventloop import run
 from bulk_sender.observe.events import Progress
@@ -28,6 +28,7 @@ from bulk_sender.run.control import Control
 from bulk_sender.run.options import Watch
 from bulk_sender.run.preview import Preview
 from bulk_sender.text.masking import without_addresses
+from bulk_sender.text.numbers import several
 
 
 class Session:

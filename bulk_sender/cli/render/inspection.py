@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from bulk_sender.cli.render.layout import COLUMN, STYLES, clock, duration, labelled, number, sentence, several, wrapped
+from bulk_sender.cli.render.layout import COLUMN, STYLES, labelled, sentence, wrapped
 from bulk_sender.cli.render.preview import of_input
+from bulk_sender.text.numbers import duration, number, several
+from bulk_sender.text.times import clock
 
 if TYPE_CHECKING:
     from bulk_sender.planning.report import CheckReport

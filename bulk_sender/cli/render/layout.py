@@ -1,4 +1,4 @@
-"""Building blocks of terminal text: numbers, times, paths, commands and wrapped sentences. Pure."""
+"""Building blocks of terminal text: paths, commands and wrapped sentences. Pure."""
 
 from __future__ import annotations
 
@@ -10,54 +10,24 @@ from pathlib import Path
 from rich.text import Text
 
 from bulk_sender.cli.environment import program
+from bulk_sender.journal.records import Status
+from bulk_sender.reporting.advice import ORDER
 from bulk_sender.text.clean import plain
+from bulk_sender.text.numbers import number
 
-STYLES = {
-    "unknown": "bold yellow",
-    "failed": "bold red",
-    "rejected": "red",
-    "not_sent": "cyan",
-    "accepted": "green",
-    "duplicate": "dim",
+_COLOURS = {
+    Status.UNKNOWN: "bold yellow",
+    Status.FAILED: "bold red",
+    Status.REJECTED: "red",
+    Status.NOT_SENT: "cyan",
+    Status.ACCEPTED: "green",
+    Status.DUPLICATE: "dim",
 }
-"""A colour for each status, in the order of display: problems first."""
+STYLES = {status.value: _COLOURS[status] for status in ORDER}
+"""A colour for each status, in the order of display."""
 
 COLUMN = 15
 """Width of the labels."""
-
-
-def number(value: float) -> str:
-    """Return ``1,234``; below ten with one decimal if there is one."""
-    return f"{value:,.1f}" if value < 10 and value != int(value) else f"{value:,.0f}"
-
-
-def several(count: int, one: str, many: str = "") -> str:
-    """Return ``1 row``, ``2 rows``."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Return ``7 ms``, ``0.4 s``, ``12 s``, ``2:10 min``, ``1:02:03 h``."""
-    if seconds <= 0:
-        return "0 s"
-    if seconds < 0.0995:
-        return f"{max(1, round(seconds * 1000))} ms"
-    return f"{seconds:.1f} s" if seconds < 9.95 else roughly(seconds)
-
-
-def roughly(seconds: float) -> str:
-    """Return a duration in whole seconds, at least one."""
-    whole = max(1, round(seconds))
-    minutes, seconds = divmod(whole, 60)
-    if whole < 60:
-        return f"{whole} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02} h" if hours else f"{minutes}:{seconds:02} min"
-
-
-def clock(timestamp: str) -> str:
-    """Return ``2026-02-28 10:15:00`` for an ISO 8601 timestamp of the journal, in UTC."""
-    return timestamp[:19].replace("T", " ")
 
 
 def shown(path: str | Path) -> str:

@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from bulk_sender.cli.render.layout import (
-    STYLES,
-    clock,
-    command,
-    counted,
-    duration,
-    labelled,
-    number,
-    several,
-    shown,
-    wrapped,
-)
+from bulk_sender.cli.render.layout import STYLES, command, counted, labelled, shown, wrapped
+from bulk_sender.text.numbers import duration, number, several
+from bulk_sender.text.times import clock
 
 if TYPE_CHECKING:
     from bulk_sender.journal.answers import Doubt

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from bulk_sender.cli.environment import program
-from bulk_sender.cli.render.layout import (
-    STYLES,
-    clock,
-    command,
-    duration,
-    labelled,
-    number,
-    run_command,
-    sentence,
-    several,
-    shown,
-    wrapped,
-)
+from bulk_sender.cli.render.layout import STYLES, labelled, run_command, sentence, shown, wrapped
+from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+from bulk_sender.reporting import advice
 from bulk_sender.reporting.origin import UNKNOWN, Origin
+from bulk_sender.text.numbers import duration, number, several
+from bulk_sender.text.times import clock
 
 if TYPE_CHECKING:
     from bulk_sender.observe.events import Progress
@@ -56,19 +49,22 @@ def _counts(about: Summary) -> list[Text]:
 
 def _request(about: Summary, result: BroadcastResult, width: int | None) -> list[Text]:
     """Return what happened to a broadcast's one request, Braze's answer, and what to do."""
-    from bulk_sender.reporting.advice import of_broadcast
-
-    elsewhere = shown(_folder(about).parent)
-    count = of_broadcast(about, runs_dir="" if elsewhere == "bulk-sender-runs" else elsewhere)
-    lines = labelled(result.status.replace("_", " "), count.meaning, width, style=STYLES[result.status])
+    count = advice.of_broadcast(about, runs_dir=_elsewhere(about))
+    lines = labelled(count.name, count.meaning, width, style=STYLES[result.status])
     for label, value in (("dispatch_id", result.dispatch_id), ("why", result.error)):
         lines += labelled(label, sentence(value), width) if value else []
     lines.append(Text())
+    lines += _steps(count, width)
+    return [*lines, Text()] if count.steps else lines
+
+
+def _steps(count: advice.Count, width: int | None) -> list[Text]:
+    lines: list[Text] = []
     for step in count.steps:
         lines += map(Text, wrapped(step.words, width, indent="  "))
-        if step.command:
+        if step.command:  # never wrapped: a copied command has to be complete
             lines.append(Text.assemble("    ", (step.command.replace("bulk-sender", program(), 1), "bold")))
-    return [*lines, Text()] if count.steps else lines
+    return lines
 
 
 def title(about: Summary) -> str:
@@ -110,42 +106,29 @@ def _title(about: Summary, width: int | None) -> list[Text]:
 
 
 def _ways_out(about: Summary, width: int | None, origin: Origin) -> list[Text]:
-    """Return what each kind of problem means, and the commands that deal with it."""
+    """Return what each kind of problem means, and what to do about it."""
+    given = None if origin.given is None else {option: shown(value) for option, value in origin.given.items()}
+    counts = advice.counts(
+        about,
+        runs_dir=_elsewhere(about),
+        rejects=shown(about.files["rejected"]),
+        origin=replace(origin, given=given),
+    )
     lines: list[Text] = []
-    for status in STYLES:
-        advice, commands = _advice(about, status, origin) if getattr(about, status) else ("", [])
-        if not advice and status == "not_sent" and about.state in ("stopped", "interrupted"):
-            advice, commands = "the account is not complete. Resume with", [run_command("resume", _folder(about))]
-        if advice:
-            head = f"{status.replace('_', ' ')}: "
-            first, *rest = wrapped(head + advice, width, indent="  ")
-            lines += [Text.assemble(("  " + head, STYLES[status]), first[2 + len(head) :]), *map(Text, rest)]
-            # A command is never wrapped here: a copied one has to be whole.
-            lines += [Text.assemble("    ", (text, "bold")) for text in commands]
+    for count in counts:
+        if count.steps:
+            meaning = count.meaning if count.rows else "The run stopped before it had read all rows."
+            first, *rest = wrapped(f"{count.name}: {meaning}", width, indent="  ")
+            head = 2 + len(count.name) + 1
+            lines += [Text.assemble((first[:head], STYLES[count.status]), first[head:]), *map(Text, rest)]
+            lines += _steps(count, width)
     return [*lines, Text()] if lines else []
 
 
-def _advice(about: Summary, status: str, origin: Origin) -> tuple[str, list[str]]:
-    """Return what a status means for the reader, and the commands that deal with it."""
-    folder = _folder(about)
-    if status == "unknown":
-        ask = [] if origin.sandbox else [run_command("reconcile", folder)]  # its sandbox is gone
-        return f"Braze may or may not have accepted these. {'Ask Braze, then choose one:' if ask else 'Choose one:'}", [
-            *ask,
-            run_command("retry", folder, "--unknown"),
-            run_command("resolve", folder, "--as", "accepted"),
-        ]
-    if status == "failed":
-        return "Braze refused these, so nothing was sent. Read the errors in the results, then", [
-            run_command("retry", folder, "--failed")
-        ]
-    if status == "rejected":
-        return "these rows are invalid and were not sent. Fix them in this file, then send it", [
-            command("send", *map(shown, [about.files["rejected"], *origin.options]))
-        ]
-    if status == "not_sent":
-        return "the run stopped before these. Resume with", [run_command("resume", folder)]
-    return "", []
+def _elsewhere(about: Summary) -> str:
+    """The folder of runs for a command, empty when it is the default."""
+    runs_dir = shown(_folder(about).parent)
+    return "" if runs_dir == DEFAULT_RUNS_DIR else runs_dir
 
 
 def _facts(about: Summary, width: int | None) -> list[Text]:

@@ -72,7 +72,7 @@ class SqliteReader:
         connection.executescript(STATE_VIEW)
 
     def reader(self) -> RunReader:
-        """Open another reader. Whoever opened this one has the journal proved sound."""
+        """Open another reader, without a second proof: the journal was proved sound for this one."""
         try:
             return SqliteReader(self.run, connect_to_read(self.run.folder / JOURNAL))
         except sqlite3.Error as error:

@@ -74,13 +74,19 @@ SEAL_KEY = "seal_key"
 
 def seal(table: str, values: tuple[Value, ...], key: bytes = b"") -> bytes:
     """Return eight bytes over a record's table and values. Blobs enter as their digests. ``key`` is not a secret."""
+    if bytes not in map(type, values):
+        text = table + "".join([f"{_plain(value)}\x1f" for value in values])
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest()
     parts = [table.encode()]
     for value in values:
         if isinstance(value, bytes):
             parts.append(b"b" + hashlib.sha256(value).digest())
         else:
-            # Without the first case an enum's member would be sealed as such, and read back as plain text.
-            plain = str.__repr__(value) if isinstance(value, str) else repr(value)
-            parts.append(plain.encode("utf-8", "surrogatepass"))
+            parts.append(_plain(value).encode("utf-8", "surrogatepass"))
         parts.append(b"\x1f")
     return hashlib.blake2b(b"".join(parts), digest_size=8, key=key).digest()
+
+
+def _plain(value: Value) -> str:
+    # Without the first case an enum's member would be sealed as such, and read back as plain text.
+    return str.__repr__(value) if isinstance(value, str) else repr(value)

@@ -50,19 +50,20 @@ def _chunk(it: Chunk, _: int) -> Row:
 
 
 def _outcome(it: AttemptOutcome, epoch: int) -> Row:
+    judged = it.judged
     return "outcome", (
         it.attempt,
         it.batch,
         epoch,
         it.status,
-        it.verdict,
-        it.http_status,
-        it.dispatch_id,
-        it.code,
-        it.message,
-        it.reach,
-        it.likely,
-        it.elapsed_s,
+        judged.verdict.value,
+        judged.http_status,
+        judged.dispatch_id,
+        judged.code,
+        judged.message,
+        int(judged.reach),
+        judged.likely,
+        round(it.elapsed_s, 4),
         it.at,
     )
 

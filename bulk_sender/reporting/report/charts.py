@@ -1,11 +1,11 @@
-"""The charts of a report: Vega-Lite documents, drawn as static SVG by vl-convert.
+"""Charts of a report: Vega-Lite documents, drawn as static SVG by vl-convert.
 
-Why vl-convert: it draws Vega-Lite, the field's own language for charts, with neither a browser nor a network, and
-has no dependencies of its own. Altair would only write the same documents, at the cost of five more packages and
-0.3 s; pygal and other light libraries bring a style of their own, which neither dark mode nor print can change.
-Here every colour is a CSS variable of the page. As it weighs 84 MB it is an extra: without it a report has tables.
+vl-convert draws Vega-Lite without a browser or a network, and has no dependencies. Altair would only write the same
+documents, at the cost of five more packages and 0.3 s. Lighter libraries such as pygal have a fixed style, which
+neither dark mode nor print can change; here every colour is a CSS variable of the page. vl-convert takes 84 MB, so it
+is optional: without it a report has tables.
 
-Only numbers and words of our own go into a chart: nothing from outside can get into its SVG.
+Only numbers and fixed words are in a chart. Nothing from outside can get into its SVG.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bulk_sender.text.numbers import duration, number
 Spec = dict[str, Any]
 
 WIDE, NARROW = 760, 340
-"""Widths in pixels: for a screen or paper, and for a phone, where a shrunken wide chart could not be read."""
+"""Widths in pixels: for a screen or paper, and for a phone, where the wide chart would be too small to read."""
 
 _HEIGHT = 220
 _FEWEST_BUCKETS = 6
@@ -38,23 +38,23 @@ COLOURS = {group: f"var(--{group})" for group in GROUPS}
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart in two widths, as SVG elements to put into a page; both carry the same text in place of the picture."""
+    """One chart in two widths, as SVG elements with the same alternative text."""
 
     wide: str
     narrow: str
 
 
 class NoCharts(Exception):
-    """Charts can't be drawn; the text says why, for the report's reader."""
+    """Charts cannot be drawn. The text says why, for the reader of the report."""
 
 
 def is_worth_drawing(timeline: Timeline) -> bool:
-    """A run of a moment has no course to show."""
+    """Whether the run was long enough for charts."""
     return len(timeline.buckets) >= _FEWEST_BUCKETS and timeline.span_s >= _SHORTEST_S
 
 
 def shows_asked(timeline: Timeline, asked_per_s: float) -> bool:
-    """Far above what was reached, a line for the rate asked for would press everything else to the ground."""
+    """Whether to draw the rate asked for: far above the rate reached, it would make everything else too small."""
     return asked_per_s <= 2 * _fastest(timeline)
 
 
@@ -63,12 +63,12 @@ def _fastest(timeline: Timeline) -> float:
 
 
 def slowest_s(timeline: Timeline) -> float:
-    """The highest 95th percentile; it decides between seconds and milliseconds."""
+    """Return the highest 95th percentile, which decides between seconds and milliseconds."""
     return max(bucket.p95_s or 0.0 for bucket in timeline.buckets)
 
 
 def throughput(timeline: Timeline, asked_per_s: float) -> Chart:
-    """Requests a second over time, stacked by what became of them. Raises NoCharts."""
+    """Draw requests a second over time, stacked by outcome. Raises NoCharts."""
     fastest = _fastest(timeline)
     text = (
         f"Bar chart of requests a second over {duration(timeline.span_s)} of sending: "
@@ -78,7 +78,7 @@ def throughput(timeline: Timeline, asked_per_s: float) -> Chart:
 
 
 def latency(timeline: Timeline) -> Chart:
-    """The median and the 95th percentile of the time to an answer, over time. Raises NoCharts."""
+    """Draw the median and the 95th percentile of the response time over time. Raises NoCharts."""
     slowest = slowest_s(timeline)
     text = (
         f"Line chart of the time to an answer over {duration(timeline.span_s)} of sending, median and 95th percentile: "
@@ -138,7 +138,7 @@ def _latency(timeline: Timeline, width: int) -> Spec:
     ]
     across = {"x": {"field": "from", "type": "quantitative"} | _time_axis(timeline, width), "x2": {"field": "to"}}
     p50, p95 = ({"field": name, "type": "quantitative", "title": None} for name in ("p50", "p95"))
-    # Steps, not a curve: each value holds for its bucket, and where no answer came there is nothing to join.
+    # Steps instead of a curve: each value is for its bucket, and without an answer there is nothing to connect.
     layers: list[Spec] = [
         *_pauses(timeline),
         {
@@ -156,7 +156,7 @@ def _stroke(width: float) -> Spec:
 
 
 def _pauses(timeline: Timeline) -> list[Spec]:
-    """A shade behind the times in which nothing left, the longest of them."""
+    """A shade behind the longest pauses."""
     longest = sorted(timeline.pauses, key=lambda pause: -pause.seconds)[:_MOST_SHADES]
     if not longest:
         return []
@@ -171,7 +171,7 @@ def _pauses(timeline: Timeline) -> list[Spec]:
 
 
 def _joints(timeline: Timeline) -> list[Spec]:
-    """A line where one part of the run ended and the next began."""
+    """A line where one epoch ended and the next began."""
     if len(timeline.parts) < 2:
         return []
     return [
@@ -199,7 +199,7 @@ def _time_axis(timeline: Timeline, width: int) -> Spec:
 
 
 def time_ticks(span_s: float, most: int) -> list[tuple[float, str]]:
-    """At most ``most`` + 1 round moments of a span, with labels: ``30 s``, ``4:30``, ``2 h``."""
+    """Return at most ``most`` + 1 round times of a span, with labels: ``30 s``, ``4:30``, ``2:00 h``."""
     least_s = span_s / most
     days = math.ceil(least_s / _NICE_STEPS_S[-1])
     step_s = next((step for step in _NICE_STEPS_S if step >= least_s), days * _NICE_STEPS_S[-1])
@@ -254,7 +254,7 @@ def _drawn(spec: Spec, text: str) -> str:
         svg = vl_convert.vegalite_to_svg(spec)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic in its Rust is no Exception, and must not take the run's end along
+    except BaseException as error:  # a Rust panic is not an Exception, and must not break the end of the run
         raise NoCharts(
             f"The charts could not be drawn ({type(error).__name__}); the tables have the numbers."
         ) from None
@@ -262,7 +262,7 @@ def _drawn(spec: Spec, text: str) -> str:
 
 
 def _plain(svg: str, text: str) -> str:
-    """The drawing as one image with a text of its own; what Vega says about each mark would be read out one by one."""
+    """Make the drawing one image with an alternative text: screen readers would read Vega's text for every mark."""
     opening = _OPENING.match(svg)
     assert opening is not None
     head = f'<svg role="img" aria-label="{html.escape(text)}" viewBox="{opening[1]}">'

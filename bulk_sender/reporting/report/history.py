@@ -1,4 +1,4 @@
-"""What was done with a run, by whom: its parts (each start of a process) and the decisions over its rows."""
+"""History of a run: every start of a process, and the decisions about its rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bulk_sender.text.numbers import duration
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``at`` (UTC, ISO 8601); ``what`` was done; ``extent``: how long it took, or how many rows it concerned."""
+    """``what`` happened, ``at`` a time (UTC, ISO 8601). ``extent``: its duration, or how many rows it changed."""
 
     at: str
     what: str
@@ -22,7 +22,7 @@ class Event:
 
 
 def history(journal: RunReader) -> list[Event]:
-    """In the order of time."""
+    """Return the events in the order of time."""
     return sorted([*_epochs(journal), *_decisions(journal)], key=lambda event: event.at)
 
 

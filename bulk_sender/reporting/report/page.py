@@ -1,7 +1,7 @@
-"""``report.html``: a run for people, in one file that needs no network, made from the journal alone.
+"""The report of a run as ``report.html``: one file that needs no network, made from the journal alone.
 
-Nothing in the page can run: there is no script, its policy allows none, and whatever comes from outside (messages,
-identifiers, columns' names, the campaign's id) is escaped by the template.
+Nothing in the page can run: there is no script, and its policy allows none. The template escapes everything that comes
+from outside: messages, identifiers, names of columns, the campaign's id.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the page shows, in the template's words."""
+    """Everything that the page shows."""
 
     summary: Summary
     headline: str
@@ -59,21 +59,21 @@ class Report:
     counts: list[advice.Count]
     slices: list[advice.Slice]
     broadcast: advice.Count | None
-    """What became of a broadcast, which has no rows to count; its facts are the summary's."""
+    """What happened to a broadcast, which has no rows to count."""
     target_kind: str
     target: str
     endpoint: str
     weather: str
     files: tuple[FileIdentity, ...]
     kind: str
-    """How the results file's name ends."""
+    """The ending of the results file's name."""
     explain: str
     timeline: Timeline
     asked_per_s: float
     throughput: Chart | None
     latency: Chart | None
     no_charts: str
-    """Why there are no charts, in words; empty when there are."""
+    """Why there are no charts, empty when there are."""
     rejections: Reasons
     refusals: Reasons
     attempts: tuple[AttemptsOfBatches, ...]
@@ -86,7 +86,7 @@ class Report:
 
     @property
     def groups(self) -> dict[str, str]:
-        """What the charts tell apart, in words."""
+        """The groups of answers in the charts, with their labels."""
         return GROUPS
 
     @property
@@ -98,7 +98,7 @@ class Report:
         return "milliseconds" if charts.slowest_s(self.timeline) < 1 else "seconds"
 
     def clock_of(self, bucket: Bucket) -> str:
-        """When it began, as short as the run allows: with the date, or with tenths of a second, only where needed."""
+        """Return when a bucket began, with the date and with tenths of a second only where they are needed."""
         days = {found.at.date() for found in self.timeline.buckets}
         text = f"{bucket.at:%Y-%m-%d %H:%M:%S}"[0 if len(days) > 1 else 11 :]
         return f"{text}.{bucket.at.microsecond // 100_000}" if self.timeline.width_s < 1 else text
@@ -110,18 +110,17 @@ class Report:
 
 
 def write_report(journal: RunReader, summary: Summary, path: Path) -> None:
-    """Make the page and put it in the place of an earlier one: private, whole or not at all. Raises BulkSenderError.
+    """Write the page, private, and as a whole or not at all. Raises BulkSenderError.
 
-    ``summary`` is the run's account as ``summary.json`` has it. A million attempts take about three seconds of CPU
-    (``python benchmarks/long_report.py``).
+    A million attempts take about three seconds of CPU time (``python benchmarks/long_report.py``).
     """
     page = render(gather(journal, summary))
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")  # a file's name may hold bytes that are no text
+        temporary.write_text(page, encoding="utf-8", errors="replace")  # a file's name may have invalid UTF-8
 
 
 def gather(journal: RunReader, summary: Summary) -> Report:
-    """Everything that the page shows, from the journal."""
+    """Return everything that the page shows, from the journal."""
     facts = journal.facts()
     config = facts.revived()
     over_time = timeline(journal, config.delivery)
@@ -161,7 +160,7 @@ def gather(journal: RunReader, summary: Summary) -> Report:
 
 def _charts(over_time: Timeline, asked_per_s: float) -> tuple[Chart | None, Chart | None, str]:
     if not charts.is_worth_drawing(over_time):
-        return None, None, "The sending was too short for charts; the table has its numbers." if over_time.parts else ""
+        return None, None, "The sending was too short for charts; the table has the numbers." if over_time.parts else ""
     try:
         answered = any(bucket.p50_s is not None for bucket in over_time.buckets)
         return charts.throughput(over_time, asked_per_s), charts.latency(over_time) if answered else None, ""
@@ -170,7 +169,7 @@ def _charts(over_time: Timeline, asked_per_s: float) -> tuple[Chart | None, Char
 
 
 def settings(config: Config) -> Iterator[Setting]:
-    """What was configured, and how it was delivered. A configuration holds no key; addresses lose their password."""
+    """Yield what was configured, and how it was delivered. A configuration has no key; URLs lose their password."""
     given = config.model_dump(mode="json", exclude_defaults=True)
     given.get("recipient", {}).pop("identifier_order", None)
     given["delivery"] = config.delivery.model_dump(mode="json")
@@ -188,7 +187,7 @@ def _flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def render(report: Report) -> str:
-    """The page."""
+    """Return the page."""
     style = (_HERE / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -196,7 +195,7 @@ def render(report: Report) -> str:
 
 
 def _environment() -> Environment:
-    # Imported here: most commands write no report.
+    # Imported here because most commands write no report.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -1,10 +1,7 @@
-"""A run over time: how many requests a second, how fast the answers came, and when nothing was sent.
+"""A run over time: requests a second, response times, and pauses.
 
-Attempts are numbered in the order in which they left, so a stretch of time is a stretch of their numbers: its ends
-are found by bisection, and SQL sums up what lies between. Nothing is held in memory but one stretch's latencies.
-
-Time is counted in seconds of sending: what lies between two parts of a run (it was stopped at noon, and resumed the
-next day) takes no room.
+Time is counted in seconds of sending. The time between two epochs takes no room, for example when a run was stopped at
+noon and resumed the next day.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ from bulk_sender.journal.store import RunReader
 
 MOST_BUCKETS = 120
 _ATTEMPTS_IN_A_BUCKET = 4
-"""Fewer than this on average, and a rate says more about chance than about the run."""
+"""With fewer than this on average, a rate shows chance rather than the run."""
 
 _NICE_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _SHORTEST_PAUSE_S = 2.0
@@ -36,7 +33,7 @@ GROUPS = {
     "refused": "refused or unsent",
     "unknown": "unknown",
 }
-"""What became of a request, as the charts tell it apart, from the bottom of a stack to its top, with words for it."""
+"""The groups of answers in the charts, from the bottom of a stack to its top, with their labels."""
 
 _GROUP: dict[str, str] = {
     Verdict.ACCEPTED: "accepted",
@@ -50,7 +47,7 @@ _GROUP: dict[str, str] = {
 
 
 class Answer(NamedTuple):
-    """What a request came to, in the journal's words; verdict ``open`` while nothing is recorded."""
+    """The outcome of a request, as in the journal; the verdict is ``open`` while nothing is recorded."""
 
     verdict: str
     http_status: int | None
@@ -59,11 +56,11 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """``width_s`` seconds of a part, from ``start_s`` of the timeline on, which was ``at`` by the clock (UTC).
+    """``width_s`` seconds of a part, from ``start_s`` of the timeline, which was ``at`` by the clock (UTC).
 
-    ``answers``: the requests that left in it, by what they came to; ``recipients``: those whom these answers accepted,
-    whatever was decided later. ``p50_s`` and ``p95_s``: seconds from a request's start to the end of its answer, 429s
-    apart; None where no answer came.
+    ``answers``: the requests that left in it, by outcome. ``recipients``: those that these requests made accepted,
+    whatever was decided later. ``p50_s`` and ``p95_s``: seconds from a request's start to the end of its answer,
+    without 429s; None where no answer arrived.
     """
 
     start_s: float
@@ -84,7 +81,7 @@ class Bucket:
         return self.answers.total()
 
     def requests(self, group: str) -> int:
-        """How many of them fall in one of ``GROUPS``."""
+        """Return how many of them are in one of ``GROUPS``."""
         return sum(count for answer, count in self.answers.items() if _GROUP[answer.verdict] == group)
 
     def per_second(self, count: float) -> float:
@@ -111,7 +108,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """``seconds`` in which nothing left, from ``start_s`` of the timeline on; ``why`` as far as the journal tells."""
+    """``seconds`` in which no request left, from ``start_s`` of the timeline; ``why`` as far as the journal shows."""
 
     start_s: float
     seconds: float
@@ -121,7 +118,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All attempts of a run, in buckets of ``width_s`` seconds; none when nothing was sent."""
+    """All attempts of a run, in buckets of ``width_s`` seconds. Without a request there are no buckets."""
 
     parts: tuple[Part, ...]
     buckets: tuple[Bucket, ...]
@@ -136,7 +133,7 @@ class Timeline:
 
     @property
     def answers(self) -> Counter[Answer]:
-        """All requests of the run by what they came to."""
+        """All requests of the run by outcome."""
         return sum((bucket.answers for bucket in self.buckets), Counter())
 
     @property
@@ -150,12 +147,12 @@ class Timeline:
 
 
 def timeline(journal: RunReader, delivery: DeliveryConfig) -> Timeline:
-    """Sum a run up. About a second for a million attempts."""
+    """Summarize a run over time. A million attempts take about a second."""
     parts = tuple(_parts(journal))
     span_s = sum(part.span_s for part in parts)
     attempts = sum(part.sending.attempts for part in parts)
     width_s = bucket_width(span_s, attempts)
-    # A slow rate makes gaps of its own; only what is well beyond it is a pause.
+    # At a slow rate there are gaps between requests: only a much longer one is a pause.
     shortest_s = max(_SHORTEST_PAUSE_S, 4 / delivery.pace.per_second)
     return Timeline(
         parts,
@@ -167,7 +164,7 @@ def timeline(journal: RunReader, delivery: DeliveryConfig) -> Timeline:
 
 
 def bucket_width(span_s: float, attempts: int) -> float:
-    """Seconds: round ones, so that ``span_s`` makes at most ``MOST_BUCKETS``, and these aren't nearly empty."""
+    """Return a round number of seconds that gives at most ``MOST_BUCKETS``, none of them nearly empty."""
     most = max(1, min(MOST_BUCKETS, attempts // _ATTEMPTS_IN_A_BUCKET))
     least_s = span_s / most
     days = math.ceil(least_s / _NICE_S[-1])
@@ -175,9 +172,9 @@ def bucket_width(span_s: float, attempts: int) -> float:
 
 
 def edges(span_s: float, width_s: float) -> list[float]:
-    """Where the buckets of a span meet, both ends included; a short rest belongs to the bucket before it.
+    """Return the borders of the buckets in a span, both ends included. A short rest belongs to the bucket before it.
 
-    A rest alone would make a rate out of hardly any time.
+    Alone, it would show the rate of hardly any time.
     """
     whole = max(1, math.floor(span_s / width_s + 0.5))
     return [index * width_s for index in range(whole)] + [max(span_s, 0.001)]
@@ -224,9 +221,9 @@ def _pauses(journal: RunReader, part: Part, shortest_s: float) -> Iterator[Pause
 def _why(verdicts: Collection[str]) -> str:
     """The cause of a pause. The journal has no record of a wait, but the answers just before it tell."""
     if Verdict.THROTTLED in verdicts:
-        return "after a 429: Braze's rate limit was spent"
+        return "after a 429: Braze's rate limit was used up"
     if Verdict.UNSENT in verdicts:
-        return "after requests that Braze did not take"
+        return "after requests that Braze did not accept"
     if Verdict.UNKNOWN in verdicts:
         return "after requests without an answer"
-    return "no trouble recorded: the limit was nearly spent, or the input was slow"
+    return "no problem recorded: the rate limit was nearly used up, or the input was slow"

@@ -20,11 +20,10 @@ import pytest
 
 from bulk_sender.cli.app import run
 from bulk_sender.cli.console.terminal import terminal
+from tests.kit.target import CAMPAIGN, KEY
 
 REPOSITORY = Path(__file__).parents[2]
-KEY = "0123abcd-4567-89ef-0123-456789abcdef"
-CAMPAIGN = "campaign-1"
-_LONGEST_S = 60.0
+_LONGEST_S = 300.0
 _UNWANTED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONDONTWRITEBYTECODE")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -11,8 +11,8 @@ from typing import Any
 from bulk_sender.failpoints import VARIABLE
 from tests.crash.nursery import Child, Ended, Nursery
 from tests.faults import FaultServer
+from tests.kit.target import KEY
 
-KEY = "not-a-real-key-0123456789"
 DELIVERY = {
     "rate": "20000/second",
     "concurrency": 4,
@@ -104,5 +104,5 @@ class Scene:
 
 def requests_so_far(server: FaultServer) -> int:
     """Return how many requests the server received, after it has read what killed senders left on the wire."""
-    assert server.ledger.wait(lambda ledger: all(connection.closed for connection in ledger.connections), 10)
+    assert server.ledger.wait(lambda ledger: all(connection.closed for connection in ledger.connections), 60)
     return len(server.ledger.requests)
