@@ -1,5 +1,5 @@
-"""A run survives anything: killed at every place, on a disk that fails, with a damaged journal, an input that changes.
+"""Crash tests: runs killed at every failpoint, failing disks, damaged journals and changed inputs.
 
-The sender is the command line in processes of its own, the server ``tests.faults``; ``Scene`` holds both, ``audit``
+The sender is the command line in separate processes, the server is ``tests.faults``. ``Scene`` has both; ``audit``
 compares what the run says with what the server truly took.
 """

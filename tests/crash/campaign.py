@@ -1,4 +1,4 @@
-"""Runs that are killed again and again until they are through, and what is left of the account."""
+"""Runs that are killed again and again until they finish, and an audit of their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.faults import FaultServer, poison, random_mix
 from tests.kit.scene import Scene
 
 RARE = {"before_publishing": 1, "before_results": 3, "mid_results": 3, "before_rename": 3, "after_rename": 3}
-"""How often such a place is reached at most in one command, of those that are not reached for each batch."""
+"""How often one command reaches a failpoint at most, except those that it reaches for each batch."""
 
 MIX = {"ok": 94, "fin_after_read": 2, "rst_after_read_not_taken": 2, "half_body_rst": 2}
 """A network that loses some answers, by weight."""
@@ -26,7 +26,7 @@ _SURE = ("ok", "status_400")
 
 @dataclass
 class Figures:
-    """What came of all runs together. ``most_doubt``: the largest share of the bound that any run came to."""
+    """Totals of all runs. ``most_doubt``: the largest share of the allowed unknown rows in any run."""
 
     kills: int = 0
     commands: int = 0
@@ -49,10 +49,10 @@ class Figures:
 
 
 def endure(nursery: Nursery, place: Path, seed: str, figures: Figures, *, kills: int) -> None:
-    """One run: up to ``kills`` times killed somewhere, and resumed each time; then let through, and audited.
+    """Kill a run up to ``kills`` times and resume it each time, then let it finish, and audit it.
 
-    After each kill: the account adds up, nothing is accepted that the server didn't take, no request is without its
-    intent, and recovering twice is recovering once.
+    After each kill the counts add up, no row is accepted that the server did not accept, every request has an intent
+    in the journal, and a second recovery changes nothing.
     """
     rng = random.Random(seed)
     weather = random_mix(rng.randrange(1 << 30), MIX) if rng.random() < 0.5 else "ok"
@@ -66,7 +66,7 @@ def endure(nursery: Nursery, place: Path, seed: str, figures: Figures, *, kills:
             if not ended.killed:
                 assert ended.code in (0, 1, 3), (seed, where, ended)
                 if ended.code in (0, 1):
-                    break  # the run got to its end: nothing is left to be killed
+                    break  # the run finished: nothing is left to kill
                 continue
             struck += 1
             figures.struck[where] += 1
@@ -91,7 +91,7 @@ def endure(nursery: Nursery, place: Path, seed: str, figures: Figures, *, kills:
 
 
 def strike(scene: Scene, rng: random.Random) -> tuple[str, Ended]:
-    """Start a command that dies somewhere, if it gets there. Gives the place, and its end."""
+    """Start a command that is killed at a random failpoint, if it reaches it. Return the failpoint and how it ended."""
     command = "resume" if (scene.folder / JOURNAL).exists() and rng.random() < 0.5 else "send"
     if rng.random() < 0.3:
         child = scene.start(command)

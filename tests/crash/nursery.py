@@ -1,7 +1,7 @@
-"""Processes of the command line, started in milliseconds: forked from one that has imported everything and run nothing.
+"""Fast-starting processes of the command line, forked from a parent that has imported everything and run nothing.
 
-Each is a process of its own with its own memory, threads, locks and event loop; SIGKILL ends it like any other.
-``python -m tests.crash.nursery`` is the parent; it reads one JSON object a line and forks a child for each.
+Each is a separate process with separate memory, threads, locks and event loop; SIGKILL ends it like any other.
+``python -m tests.crash.nursery`` is the parent; it reads one JSON object per line and forks a child for each.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from typing import Any, Self
 ROOT = Path(__file__).parents[2]
 _PR_SET_PTRACER = 0x59616D61
 ONE_THREAD = {"POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""For children: small inputs need no pool, and a pool can't be forked."""
+"""Environment of children: small inputs need no thread pool, and a pool cannot be forked."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: ``code`` is negative for a death by signal."""
+    """How a command ended: ``code`` is negative if a signal killed it."""
 
     code: int
     out: str
@@ -44,25 +44,25 @@ class Ended:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What ``--json`` printed."""
+        """The output of ``--json``."""
         return json.loads(self.out)
 
 
 @dataclass
 class Child:
-    """A command under way."""
+    """A running command."""
 
     pid: int
     _nursery: Nursery
     _started: float = field(default_factory=time.monotonic)
 
     def signal(self, number: int = signal.SIGKILL) -> None:
-        """It can't hit another process: the parent keeps the pid until it is told to wait."""
+        """Send a signal; it cannot hit another process, because the parent keeps the pid until ``wait``."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def wait(self, timeout: float = 30.0) -> Ended:
-        """Its end; after ``timeout`` seconds it is killed, and that is a failure."""
+        """Wait for the end. After ``timeout`` seconds, kill the command and raise AssertionError."""
         late: list[bool] = []
 
         def end() -> None:
@@ -75,13 +75,13 @@ class Child:
             told = self._nursery.ask({"wait": self.pid})
         finally:
             timer.cancel()
-        ended = Ended(told["code"], _said(told["out"]), _said(told["err"]))
+        ended = Ended(told["code"], _output(told["out"]), _output(told["err"]))
         if late:
             raise AssertionError(f"still running after {timeout} s: {ended}")
         return ended
 
 
-def _said(path: str) -> str:
+def _output(path: str) -> str:
     try:
         return Path(path).read_text(errors="replace")
     except FileNotFoundError:  # killed before it could open its output
@@ -89,7 +89,7 @@ def _said(path: str) -> str:
 
 
 class Nursery:
-    """The parent process; use as a context manager. One caller at a time."""
+    """The parent process, as a context manager. Only one caller at a time may use it."""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
@@ -123,7 +123,7 @@ class Nursery:
     ) -> Child:
         """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none.
 
-        ``traced``: injections of strace's, as ``killed_at`` and ``failing_at`` write them.
+        ``traced``: strace injections from ``killed_at`` and ``failing_at``.
         """
         order = {
             "arguments": [str(part) for part in arguments],
@@ -161,7 +161,7 @@ class Nursery:
 
 
 def attach(pid: int, injections: Sequence[str]) -> None:
-    """Put strace on a child that has stopped itself, and let the child go on. strace ends with it."""
+    """Attach strace to a child that has stopped itself, and continue the child. strace ends with it."""
     _until(lambda: _field(pid, "State").startswith("T"))
     calls = ",".join(one.partition(":")[0] for one in injections)
     inject = [part for one in injections for part in ("-e", f"inject={one}")]
@@ -184,7 +184,7 @@ def _until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def _wait_for_tracer() -> None:
-    # a tracer that is no ancestor needs to be let in where the system restricts tracing
+    # a tracer that is not an ancestor needs permission where the system restricts tracing
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -231,7 +231,7 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
             _wait_for_tracer()
         from bulk_sender import failpoints
 
-        importlib.reload(failpoints)  # armed by the environment, as in a process of its own
+        importlib.reload(failpoints)  # read the environment, as a new process would
         from bulk_sender.cli.app import run
 
         code = run(order["arguments"])

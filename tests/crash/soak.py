@@ -1,6 +1,6 @@
-"""``python -m tests.crash.soak --kills 1000 --seed 1``: runs killed until so many kills are done, and the figures.
+"""Soak test: ``python -m tests.crash.soak --kills 1000 --seed 1`` kills runs that often and prints the totals.
 
-Ends with 1 at the first account that isn't true, naming the seed that plays it again.
+It exits with 1 at the first incorrect result, and prints the seed that reproduces it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tests.crash.nursery import Nursery
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.soak", description=__doc__)
-    parser.add_argument("--kills", type=int, default=1000, help="how many kills in all")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="plays the same kills again")
+    parser.add_argument("--kills", type=int, default=1000, help="total number of kills")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats the same kills")
     parser.add_argument("--kills-a-run", type=int, default=12)
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)

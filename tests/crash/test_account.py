@@ -37,11 +37,11 @@ EXAMPLES = int(os.environ.get("BULK_SENDER_ACCOUNT_STEPS", "8"))
 ROWS = 330
 
 FAULTS_PLAYED = ["ok", "fin_after_read", "rst_after_read_not_taken", "half_body_rst", "status_422"]
-"""What the server may do to a request: take it, take it without a word, neither, begin an answer, refuse it."""
+"""What the server may do to a request: accept it with or without an answer, do neither, half-answer or refuse it."""
 
 
 class Account(RuleBasedStateMachine):
-    """The model: who may have been taken (by the server's ledger), what the operator allowed to be sent again."""
+    """The model: who may have been accepted (by the server's ledger), and what the operator allowed to be resent."""
 
     nursery: ClassVar[Nursery]
 
@@ -55,7 +55,7 @@ class Account(RuleBasedStateMachine):
             self.place / "scene", self.nursery, self.server.url, {"concurrency": concurrency, "attempts": 1}
         ).with_rows(rows)
         self.may_be_resent: set[str] = set()
-        """Recipients that an operator's decision allows to be sent after a request that may have been taken."""
+        """Recipients that an operator's decision allows to be resent after a request that may have been accepted."""
         self.resolved: dict[str, str] = {}
         """Recipient → the operator's verdict; it holds for good, unless failed ones are retried."""
 
@@ -105,7 +105,7 @@ class Account(RuleBasedStateMachine):
         assert len(self.server.ledger.requests) == requests, "a verdict sends nothing"
         self.resolved.update(dict.fromkeys(unknown, verdict))
         if verdict == "failed":
-            self.may_be_resent |= unknown  # the operator says that they were not taken
+            self.may_be_resent |= unknown  # the operator decides that they were not accepted
 
     @precondition(lambda self: self.exists)
     @rule()
@@ -115,7 +115,7 @@ class Account(RuleBasedStateMachine):
         path.write_bytes(content + b"one-more,1,x\n")
         for command in ("send", "resume"):
             ended = self.run(command)
-            # A finished run is only told of, and a resume of one doesn't need its input.
+            # A finished run is only reported, and resuming one does not need its input.
             assert ended.code == 2 or (command == "resume" and self.is_through), ended
         assert len(self.server.ledger.requests) == requests
         path.write_bytes(content)
@@ -136,9 +136,9 @@ class Account(RuleBasedStateMachine):
         for status in ("failed", "not_sent"):
             assert not statuses[status] & taken.keys() - denied - self.may_be_resent, "an orphan"
         twice = {name for name, count in taken.items() if count > 1}
-        assert twice <= self.may_be_resent, "sent twice without a word"
+        assert twice <= self.may_be_resent, "sent twice without a decision"
         for name, verdict in self.resolved.items():
-            assert name in statuses[verdict], "a verdict doesn't last"
+            assert name in statuses[verdict], "a verdict did not last"
 
     @property
     def exists(self) -> bool:
@@ -155,7 +155,7 @@ class Account(RuleBasedStateMachine):
             return journal.is_plan_complete()
 
     def statuses(self) -> dict[str, set[str]]:
-        """Recipients by status, from the journal as it is."""
+        """Return recipients by status, from the current journal."""
         found: dict[str, set[str]] = {name: set() for name in STATUSES}
         with read(self.scene.folder) as journal:
             for frame in frames.results(journal):

@@ -1,4 +1,4 @@
-"""An exception that nobody foresaw, anywhere in a delivery: the run ends, and its account is true."""
+"""Unexpected exceptions anywhere in a delivery: the run ends with correct results."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.kit.target import KEY
 
 
 class Own(BaseException):
-    """Neither an Exception nor anything asyncio knows."""
+    """A BaseException that asyncio does not handle specially."""
 
 
 class BuggyClient:
-    """The real client, but its ``nth`` POST raises when its request has been answered."""
+    """The real client, except that its ``nth`` POST raises after its request was answered."""
 
     count = 0
 
@@ -66,7 +66,7 @@ def send(scene: Scene, url: str) -> Summary:
 
 
 def the_account_is_true(scene: Scene, server: FaultServer) -> Summary:
-    """Nothing accepted is called anything but accepted or unknown; only what was in flight is in doubt."""
+    """Assert that accepted rows are accepted or unknown, and that only rows in flight are unknown."""
     summary = bs.status("run", runs_dir=scene.runs_dir)
     assert 900 < summary.rows <= 1000, "the plan may have ended with the bug"
     assert 50 <= summary.unknown <= 150
@@ -75,8 +75,8 @@ def the_account_is_true(scene: Scene, server: FaultServer) -> Summary:
     return summary
 
 
-def goes_on(scene: Scene, server: FaultServer) -> None:
-    """Resumed without the bug, the run comes to its end, and nobody gets it twice."""
+def resumes(scene: Scene, server: FaultServer) -> None:
+    """Assert that the run resumes without the bug and finishes, and sends nothing twice."""
     summary = send(scene, server.url)
     assert (summary.state, summary.rows) == ("finished", 1000)
     assert server.ledger.accepted_ids().most_common(1)[0][1] == 1
@@ -95,11 +95,11 @@ def test_an_exception_in_a_worker_stops_the_run(
         assert KEY not in (summary.reason or "")
         assert the_account_is_true(scene, server).not_sent > 0
         assert (scene.folder / "results.csv").exists()
-        goes_on(scene, server)
+        resumes(scene, server)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(5), Own(), asyncio.CancelledError()])
-def test_what_ends_the_event_loop_ends_the_run_with_its_account_closed(
+def test_an_exception_that_ends_the_event_loop_ends_the_run_with_results(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     with FaultServer() as server:
@@ -112,7 +112,7 @@ def test_what_ends_the_event_loop_ends_the_run_with_its_account_closed(
                 assert type(raised) is type(error) or isinstance(raised, BaseExceptionGroup), raised
         the_account_is_true(scene, server)
         assert (scene.folder / "summary.json").exists()
-        goes_on(scene, server)
+        resumes(scene, server)
 
 
 def test_an_exception_in_the_plan_stops_the_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_an_exception_in_the_plan_stops_the_run(scene: Scene, monkeypatch: pytes
         assert send(scene, server.url).rows == 1000
 
 
-def test_an_exception_in_whoever_watches_does_the_run_no_harm(scene: Scene) -> None:
+def test_an_exception_in_a_progress_callback_does_not_affect_the_run(scene: Scene) -> None:
     def broken(_: Any) -> None:
         raise ZeroDivisionError
 

@@ -30,7 +30,7 @@ FLIPS, CUTS = 200, 60
 
 @pytest.fixture(scope="module")
 def run_killed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """A run that was killed: most of its journal is in the -wal file."""
+    """A killed run, with most of its journal in the -wal file."""
     with FaultServer() as server:
         scene = Scene(tmp_path_factory.mktemp("killed") / "scene", nursery, server.url, {"concurrency": 1})
         assert scene.with_rows(600).run("send", failpoint="after_outcome:4").killed
@@ -66,7 +66,7 @@ def everything(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def refused_or_right(folder: Path, truth: dict[str, list[dict[str, Any]]]) -> bool:
-    """Whether the journal was refused, by whoever reads it and whoever would send. If not, it has to be right."""
+    """Whether readers and senders refused the journal; if they did not, assert that it is correct."""
     refusals = []
     for open_it in (read, opened):
         before = {path: path.read_bytes() for path in (folder / JOURNAL, folder / WAL) if path.exists()}
@@ -82,7 +82,7 @@ def refused_or_right(folder: Path, truth: dict[str, list[dict[str, Any]]]) -> bo
 
 
 @pytest.mark.parametrize("name", [JOURNAL, WAL])
-def test_a_flipped_byte_is_refused_or_changes_nothing(run: Scene, tmp_path: Path, name: str) -> None:
+def test_a_journal_with_a_flipped_byte_is_refused_or_unchanged(run: Scene, tmp_path: Path, name: str) -> None:
     if not (run.folder / name).exists():
         pytest.skip("this run has no such file")
     truth = everything(copied(run, tmp_path))
@@ -101,7 +101,7 @@ def test_a_flipped_byte_is_refused_or_changes_nothing(run: Scene, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", [JOURNAL, WAL])
-def test_a_journal_that_was_cut_short_is_refused(run: Scene, tmp_path: Path, name: str) -> None:
+def test_a_truncated_journal_is_refused(run: Scene, tmp_path: Path, name: str) -> None:
     if not (run.folder / name).exists():
         pytest.skip("this run has no such file")
     truth = everything(copied(run, tmp_path))
@@ -157,7 +157,7 @@ def test_each_kind_of_record_is_sealed(run_ended: Scene, tmp_path: Path) -> None
         ("ALTER TABLE outcome RENAME COLUMN likely TO likelier", "its tables are not those of a journal"),
     ],
 )
-def test_what_vanished_is_missed(run_ended: Scene, tmp_path: Path, change: str, told: str) -> None:
+def test_missing_records_are_detected(run_ended: Scene, tmp_path: Path, change: str, told: str) -> None:
     folder = copied(run_ended, tmp_path)
     _with_sqlite(folder, change)
     with pytest.raises(JournalError, match=told):
@@ -204,7 +204,7 @@ ACCIDENTS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
 
 
 @pytest.mark.parametrize("accident", ACCIDENTS)
-def test_no_command_sends_from_a_journal_that_had_an_accident(nursery: Nursery, tmp_path: Path, accident: str) -> None:
+def test_no_command_sends_from_a_damaged_journal(nursery: Nursery, tmp_path: Path, accident: str) -> None:
     happens, told = ACCIDENTS[accident]
     with FaultServer() as server:
         scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 1}).with_rows(400)
@@ -251,7 +251,7 @@ def test_an_older_copy_of_the_journal_is_refused(nursery: Nursery, tmp_path: Pat
         assert (ended.code, "an old copy was put back" in ended.err) == (2, True)
 
 
-def test_files_that_sqlite_left_behind_are_no_hindrance(run_killed: Scene, tmp_path: Path) -> None:
+def test_files_left_behind_by_sqlite_do_not_matter(run_killed: Scene, tmp_path: Path) -> None:
     folder = copied(run_killed, tmp_path)
     truth = everything(folder)
     (folder / f"{JOURNAL}-shm").write_bytes(b"\xff" * 40_000)
@@ -261,7 +261,7 @@ def test_files_that_sqlite_left_behind_are_no_hindrance(run_killed: Scene, tmp_p
     assert not refused_or_right(folder, truth)
 
 
-def test_a_run_that_was_never_there_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
+def test_a_missing_run_and_a_damaged_run_raise_different_errors(tmp_path: Path) -> None:
     with pytest.raises(RunNotFoundError, match="there is no run 'run'"):
         read(tmp_path / "run")
     (tmp_path / "run").mkdir()
@@ -269,7 +269,7 @@ def test_a_run_that_was_never_there_is_told_apart_from_a_damaged_one(tmp_path: P
         opened(tmp_path / "run")
 
 
-def test_the_list_of_runs_leaves_out_what_can_not_be_read(run: Scene, tmp_path: Path) -> None:
+def test_the_list_of_runs_omits_unreadable_runs(run: Scene, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
     assert [summary.run_id for summary in bs.runs(tmp_path)] == ["run"]
     (folder / JOURNAL).write_bytes(b"nonsense" * 1000)

@@ -1,4 +1,4 @@
-"""What an operator decides about rows in doubt: once, with a name to it; and only what was asked for is sent."""
+"""Operator decisions about unknown rows: made once, recorded with a name, and only the requested rows are sent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def serve(scene: Scene, plan: Plan) -> Iterator[FaultServer]:
 
 
 def sent_ids(server: FaultServer, since: int) -> Counter[str]:
-    """The recipients of all requests after the first ``since``."""
+    """Return the recipients of all requests after the first ``since``."""
     return Counter(name for seen in server.ledger.requests[since:] for name in seen.external_user_ids)
 
 
@@ -109,7 +109,7 @@ def test_a_second_verdict_on_the_same_attempt_is_refused(scene: Scene) -> None:
         assert [decided.why for decided in journal.decided()] == ["first", "third"]
 
 
-def test_what_the_program_takes_back_is_no_verdict(scene: Scene) -> None:
+def test_an_acceptance_that_the_program_revokes_is_not_a_verdict(scene: Scene) -> None:
     same = by_body(lambda body: True, "repeated_dispatch_id")
     with serve(scene, same):
         ended = scene.with_rows(100).run("send")
@@ -117,7 +117,7 @@ def test_what_the_program_takes_back_is_no_verdict(scene: Scene) -> None:
         assert scene.run("resolve", "--as", "accepted").summary["unknown"] == 0
 
 
-def test_a_killed_resolve_is_all_or_nothing(scene: Scene) -> None:
+def test_a_killed_resolve_applies_completely_or_not_at_all(scene: Scene) -> None:
     with serve(scene, "fin_after_read"):
         assert scene.with_rows(200).run("send").code in (1, 3)
         before = bs.status("run", runs_dir=scene.runs_dir)

@@ -72,7 +72,7 @@ def test_on_a_full_disk_the_ballast_holds_what_came_of_requests_in_flight(nurser
     arrived = []
 
     def fill_and_count() -> None:
-        fill(small_disk)  # which takes its time: others come and go meanwhile
+        fill(small_disk)  # slow: other requests are sent meanwhile
         arrived.append(len(server.ledger.requests))
 
     with FaultServer(then(fill_and_count, at=4)) as server:
@@ -94,7 +94,7 @@ def test_on_a_full_disk_the_ballast_holds_what_came_of_requests_in_flight(nurser
     assert found.doubt == 0
 
 
-def test_an_outcome_that_finds_no_room_at_all_is_told_by_the_summary_and_stays_in_doubt(
+def test_an_outcome_that_cannot_be_recorded_is_in_the_summary_and_stays_unknown(
     nursery: Nursery, small_disk: Path
 ) -> None:
     def fill_wholly() -> None:
@@ -115,7 +115,7 @@ def test_an_outcome_that_finds_no_room_at_all_is_told_by_the_summary_and_stays_i
         assert not audit(scene, server.ledger).wrong
 
 
-def test_without_room_for_the_ballast_nothing_is_sent(nursery: Nursery, small_disk: Path) -> None:
+def test_nothing_is_sent_without_space_for_the_ballast(nursery: Nursery, small_disk: Path) -> None:
     with FaultServer() as server:
         scene = Scene(small_disk / "scene", nursery, server.url).with_rows(200)
         fill(small_disk, but=2 * MB)
@@ -129,14 +129,14 @@ def test_without_room_for_the_ballast_nothing_is_sent(nursery: Nursery, small_di
 
 
 def write_bulky_input(path: Path, rows: int) -> Path:
-    """Cells that can't be made smaller."""
+    """Write cells that cannot be compressed."""
     lines = [f"u{number},{secrets.token_hex(2000)}" for number in range(rows)]
     path.write_text("\n".join(["external_user_id,trigger_properties.noise", *lines]) + "\n")
     return path
 
 
 @pytest.mark.parametrize("limit", ["the disk", "the size of a file"])
-def test_a_run_whose_plan_finds_no_room_stops_with_a_true_account(
+def test_a_run_without_space_for_its_plan_stops_with_correct_results(
     nursery: Nursery, small_disk: Path, tmp_path: Path, limit: str
 ) -> None:
     with FaultServer() as server:
@@ -167,7 +167,7 @@ def test_intents_stop_where_the_disk_is_full_and_outcomes_do_not(small_disk: Pat
         with pytest.raises(JournalError, match="cannot be written: the disk is full"):
             for number in range(2, 10_000):
                 journal.write([Attempt(number, 1, b"0" * 32)])
-        assert (folder / BALLAST).exists(), "an intent has no right to the ballast"
+        assert (folder / BALLAST).exists(), "an intent must not use the ballast"
         for attempt in [row["id"] for row in table(folder, "attempt")]:
             taken = Outcome(Verdict.ACCEPTED, "", "x" * 8000, 201, "d")
             journal.write([AttemptOutcome(attempt, 1, "accepted", taken)])
@@ -178,7 +178,7 @@ def test_intents_stop_where_the_disk_is_full_and_outcomes_do_not(small_disk: Pat
         assert [batch.status for batch in journal.batches(1)] == ["accepted"]
 
 
-def test_another_program_that_locks_the_journal_is_waited_for(nursery: Nursery, tmp_path: Path) -> None:
+def test_the_run_waits_for_another_program_that_locks_the_journal(nursery: Nursery, tmp_path: Path) -> None:
     seen_meanwhile = []
 
     def lock() -> None:
@@ -202,7 +202,7 @@ def test_another_program_that_locks_the_journal_is_waited_for(nursery: Nursery, 
     assert found.doubt == 0
 
 
-def test_a_journal_that_stays_locked_is_told_apart_from_a_damaged_one(
+def test_a_locked_journal_and_a_damaged_journal_raise_different_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "PATIENCE_S", 0.1)
@@ -219,7 +219,7 @@ def test_a_journal_that_stays_locked_is_told_apart_from_a_damaged_one(
 # --- places that can't be written to ----------------------------------------------------------------------------------
 
 
-def test_a_read_only_place_is_refused_before_anything_is_sent(nursery: Nursery, small_disk: Path) -> None:
+def test_a_read_only_folder_is_refused_before_anything_is_sent(nursery: Nursery, small_disk: Path) -> None:
     with FaultServer() as server:
         scene = Scene(small_disk / "scene", nursery, server.url).with_rows(200)
         assert scene.run("send", failpoint="after_intent").killed
@@ -237,7 +237,7 @@ def test_a_read_only_place_is_refused_before_anything_is_sent(nursery: Nursery, 
 
 
 @pytest.mark.parametrize("kind", ["a file", "a symbolic link"])
-def test_a_runs_folder_that_is_no_folder_is_refused(nursery: Nursery, tmp_path: Path, kind: str) -> None:
+def test_a_runs_folder_that_is_not_a_folder_is_refused(nursery: Nursery, tmp_path: Path, kind: str) -> None:
     with FaultServer() as server:
         scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(100)
         if kind == "a file":
@@ -254,7 +254,7 @@ def test_a_runs_folder_that_is_no_folder_is_refused(nursery: Nursery, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["results.csv", "rejected.csv", "summary.json"])
-def test_a_folder_in_a_results_place_is_refused_before_anything_is_sent(
+def test_a_folder_at_a_results_path_is_refused_before_anything_is_sent(
     nursery: Nursery, tmp_path: Path, name: str
 ) -> None:
     with FaultServer() as server:
@@ -266,7 +266,7 @@ def test_a_folder_in_a_results_place_is_refused_before_anything_is_sent(
         assert not server.ledger.connections
 
 
-def test_a_symbolic_link_in_the_results_place_is_replaced_and_not_followed(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_symbolic_link_at_the_results_path_is_replaced_and_not_followed(nursery: Nursery, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
     with FaultServer() as server:
@@ -290,9 +290,7 @@ def test_a_lock_that_is_a_symbolic_link_is_refused(nursery: Nursery, tmp_path: P
         assert not (tmp_path / "elsewhere").exists()
 
 
-def test_results_that_can_not_be_written_at_the_end_are_told_and_made_by_a_resume(
-    nursery: Nursery, tmp_path: Path
-) -> None:
+def test_results_that_cannot_be_written_are_reported_and_written_by_a_resume(nursery: Nursery, tmp_path: Path) -> None:
     with FaultServer(then(lambda: (scene.folder / "results.csv" / "full").mkdir(parents=True), at=2)) as server:
         scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
         ended = scene.run("send")

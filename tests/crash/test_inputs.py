@@ -1,4 +1,4 @@
-"""An input or a setting that is not what the run began with: refused before anything is sent."""
+"""Changed inputs and settings: a resumed run refuses them before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.faults import FAULTS, Fault, FaultServer, Turn
 from tests.kit.scene import Scene, requests_so_far, write_input
 
 ROWS = 120_000
-"""More than one chunk, so that the input has not been read to its end."""
+"""More than one chunk, so that the input is not read to its end."""
 
 
 def _flip(path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_changed_input_is_refused(half_sent: tuple[Scene, FaultServer], change
         path.write_bytes(content)
 
 
-def test_a_missing_input_is_refused_while_it_is_needed(half_sent: tuple[Scene, FaultServer]) -> None:
+def test_a_missing_input_is_refused_if_it_is_still_needed(half_sent: tuple[Scene, FaultServer]) -> None:
     scene, server = half_sent
     [path] = scene.inputs
     requests = requests_so_far(server)
@@ -137,7 +137,7 @@ def test_a_changed_configuration_names_each_field(
     assert len(server.ledger.requests) == requests
 
 
-def test_pace_and_width_may_change_under_way(nursery: Nursery, tmp_path: Path) -> None:
+def test_rate_and_concurrency_may_change_when_resuming(nursery: Nursery, tmp_path: Path) -> None:
     with FaultServer() as server:
         scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(400)
         assert scene.run("send", failpoint="before_intent").killed
@@ -148,7 +148,7 @@ def test_pace_and_width_may_change_under_way(nursery: Nursery, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("change", ["replaced", "one byte", "another link"])
-def test_an_input_changed_while_it_is_read_ends_the_run_with_a_true_account(
+def test_an_input_changed_while_it_is_read_ends_the_run_with_correct_results(
     nursery: Nursery, tmp_path: Path, change: str
 ) -> None:
     def spoil(turn: Turn) -> Fault:

@@ -1,4 +1,4 @@
-"""SIGKILL at each place, and at any moment: nothing is lost, nothing is sent twice."""
+"""SIGKILL at each failpoint, and at any time: no row is lost or sent twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ KILLS = 10
 
 
 @pytest.mark.parametrize("place", [name for name in PLACES if "decision" not in name])
-def test_a_run_killed_at_a_place_goes_on_with_the_same_command(nursery: Nursery, tmp_path: Path, place: str) -> None:
+def test_a_run_killed_at_a_failpoint_resumes_with_the_same_command(
+    nursery: Nursery, tmp_path: Path, place: str
+) -> None:
     with FaultServer(poison("u130")) as server:
         scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 3}).with_rows(300, 100)
         assert scene.run("send", failpoint=place).killed
@@ -42,7 +44,7 @@ def test_a_run_killed_at_a_place_goes_on_with_the_same_command(nursery: Nursery,
 
 
 @pytest.mark.parametrize("moment", ["before", "inside", "after"])
-def test_a_retry_killed_at_its_decision_sends_the_rows_in_doubt_once(
+def test_a_retry_killed_at_its_decision_sends_the_unknown_rows_once(
     nursery: Nursery, tmp_path: Path, moment: str
 ) -> None:
     with FaultServer(first_with("u60", "rst_after_read_not_taken")) as server:
@@ -57,9 +59,9 @@ def test_a_retry_killed_at_its_decision_sends_the_rows_in_doubt_once(
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_run_killed_again_and_again_keeps_a_true_account(nursery: Nursery, tmp_path: Path, seed: str) -> None:
+def test_a_run_killed_again_and_again_keeps_correct_results(nursery: Nursery, tmp_path: Path, seed: str) -> None:
     figures = Figures()
-    for again in range(8):  # on a fast machine a run may get to its end between two kills: then another
+    for again in range(8):  # on a fast machine a run may finish between two kills: then start another
         endure(nursery, tmp_path / f"scene{again}", f"{seed}.{again}", figures, kills=KILLS - figures.kills)
         if figures.kills == KILLS:
             break
@@ -67,9 +69,7 @@ def test_a_run_killed_again_and_again_keeps_a_true_account(nursery: Nursery, tmp
     assert not figures.wrong
 
 
-def test_a_resume_of_a_resume_ten_times_over_adds_no_more_doubt_than_its_own_requests(
-    nursery: Nursery, tmp_path: Path
-) -> None:
+def test_ten_resumes_add_no_more_unknown_rows_than_their_requests(nursery: Nursery, tmp_path: Path) -> None:
     with FaultServer() as server:
         scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2}).with_rows(3000)
         doubt = 0
@@ -86,7 +86,7 @@ def test_a_resume_of_a_resume_ten_times_over_adds_no_more_doubt_than_its_own_req
     assert found.doubt == doubt
 
 
-def test_a_finished_run_is_told_of_and_its_files_are_made_again_only_when_one_is_missing(
+def test_a_finished_run_is_reported_and_rewrites_its_files_only_if_one_is_missing(
     nursery: Nursery, tmp_path: Path
 ) -> None:
     with FaultServer() as server:
@@ -113,6 +113,6 @@ def test_the_quick_kills_are_at_least_fifty() -> None:
     assert certain + len(SEEDS) * (KILLS // 2) >= 50
 
 
-def test_a_place_that_does_not_exist_is_refused_rather_than_never_reached() -> None:
+def test_an_unknown_failpoint_is_refused() -> None:
     with pytest.raises(ValueError, match="no place is called 'before_lunch'"):
         Failpoint("before_lunch:1")

@@ -1,4 +1,4 @@
-"""One process at a time on a run, and no writes from one that has slept through another's start."""
+"""One process per run at a time, and no writes from a suspended process after another took over."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.kit.scene import Scene
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["running", "stopped by SIGSTOP"])
-def test_a_second_process_is_refused_at_once_and_told_who_holds_the_run(
+def test_a_second_process_is_refused_immediately_with_the_holder_of_the_run(
     nursery: Nursery, tmp_path: Path, frozen: bool
 ) -> None:
     go_on = threading.Event()
@@ -62,9 +62,7 @@ def test_many_processes_that_start_at_once_send_each_row_once(nursery: Nursery, 
     assert found.doubt == 0
 
 
-def test_a_process_that_was_frozen_past_its_requests_deadline_leaves_them_in_doubt(
-    nursery: Nursery, tmp_path: Path
-) -> None:
+def test_a_process_suspended_past_its_requests_deadline_leaves_them_unknown(nursery: Nursery, tmp_path: Path) -> None:
     with FaultServer(until("hang_after_read", count=2)) as server:
         scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2, "timeout": 0.4}).with_rows(300)
         child = scene.start("send")
@@ -77,8 +75,8 @@ def test_a_process_that_was_frozen_past_its_requests_deadline_leaves_them_in_dou
         assert not audit(scene, server.ledger).wrong
 
 
-def test_a_process_of_an_older_epoch_can_not_write_any_more(tmp_path: Path) -> None:
-    """As if the lock had failed: a network file system without locks, a folder restored under a running process."""
+def test_a_process_of_an_older_epoch_can_no_longer_write(tmp_path: Path) -> None:
+    """Simulate a failed lock: a network file system without locks, or a folder restored under a running process."""
     folder = tmp_path / "run"
     with created(folder) as old:
         old.begin_epoch("send")
@@ -93,7 +91,7 @@ def test_a_process_of_an_older_epoch_can_not_write_any_more(tmp_path: Path) -> N
         assert journal.is_plan_complete()
 
 
-def test_a_look_at_the_holder_turns_no_starting_process_away(tmp_path: Path) -> None:
+def test_reading_the_holder_does_not_block_a_starting_process(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     created(folder).close()
     ended = threading.Event()
@@ -119,7 +117,7 @@ def test_a_look_at_the_holder_turns_no_starting_process_away(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_one_signal_lets_requests_in_flight_end_and_the_run_goes_on_later(
+def test_one_signal_lets_requests_in_flight_finish_and_the_run_can_be_resumed(
     nursery: Nursery, tmp_path: Path, number: int, code: int
 ) -> None:
     go_on = threading.Event()
@@ -149,7 +147,7 @@ def test_one_signal_lets_requests_in_flight_end_and_the_run_goes_on_later(
     assert found.doubt == 0
 
 
-def test_a_second_signal_leaves_at_once_and_what_is_in_flight_in_doubt(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_second_signal_exits_immediately_and_leaves_rows_in_flight_unknown(nursery: Nursery, tmp_path: Path) -> None:
     with FaultServer(until("hang_after_read", count=4)) as server:
         scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2, "timeout": 60}).with_rows(500)
         child = scene.start("send")
@@ -168,7 +166,7 @@ def test_a_second_signal_leaves_at_once_and_what_is_in_flight_in_doubt(nursery: 
     assert not found.wrong
 
 
-def test_a_third_signal_is_the_last(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_third_signal_kills_the_process(nursery: Nursery, tmp_path: Path) -> None:
     with FaultServer(until("hang_after_read", count=4)) as server:
         scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 2}).with_rows(500)
         child = scene.start("send")

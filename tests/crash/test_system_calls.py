@@ -1,6 +1,6 @@
-"""Death, or a disk's error, at the n-th system call: inside a commit, inside a rename, between two packets.
+"""Kills and disk errors at the n-th system call: inside a commit, inside a rename, between two packets.
 
-The ordinary suite takes some n, the soak every one.
+The ordinary suite tests some values of n, the soak test all of them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SOME = {"fdatasync": [2, 11], "pwrite64": [23, 67], "rename": [2], "sendto": [4]
 
 
 @pytest.mark.parametrize("call", SOME)
-def test_a_run_killed_in_a_system_call_goes_on(nursery: Nursery, tmp_path: Path, call: str) -> None:
+def test_a_run_killed_in_a_system_call_can_be_resumed(nursery: Nursery, tmp_path: Path, call: str) -> None:
     killed = _sweep(nursery, tmp_path, call, SOME[call], _killed)
     assert killed, "nothing was struck"
 
 
 @pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
-def test_a_run_stops_when_the_disk_fails_and_goes_on_when_it_is_mended(
+def test_a_run_stops_when_the_disk_fails_and_can_be_resumed_when_it_works_again(
     nursery: Nursery, tmp_path: Path, call: str
 ) -> None:
     codes = _sweep(nursery, tmp_path, call, SOME[call], _spoiled)
@@ -40,7 +40,7 @@ def test_a_run_stops_when_the_disk_fails_and_goes_on_when_it_is_mended(
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("strike", ["killed", "spoiled"])
 @pytest.mark.parametrize("call", SOME)
-def test_every_system_call_there_is(nursery: Nursery, tmp_path: Path, call: str, strike: str) -> None:
+def test_every_occurrence_of_a_system_call(nursery: Nursery, tmp_path: Path, call: str, strike: str) -> None:
     if strike == "spoiled" and call not in ("fdatasync", "pwrite64"):
         pytest.skip("a network that fails is tested elsewhere")
     codes = _sweep(nursery, tmp_path, call, range(1, MOST), _killed if strike == "killed" else _spoiled)
@@ -54,7 +54,7 @@ def _sweep(
     numbers: list[int] | range,
     strike: Callable[[Scene, FaultServer, str, str, int], Ended],
 ) -> list[int]:
-    """Strike at the n-th ``call`` of a new run, and of one that goes on. Gives the codes of those that were struck."""
+    """Inject at the n-th ``call`` of a new and of a resumed run. Return the exit codes of the affected commands."""
     codes = []
     for command in ("send", "resume"):
         for n in numbers:
@@ -75,7 +75,7 @@ def _sweep(
                 assert found.doubt <= 100
                 assert file_digest(scene) == results_digest(scene)
             if ended.code in (0, 1) and len(numbers) > 10:
-                break  # it came through: there is no n-th call
+                break  # it finished: there is no n-th call
             codes.append(ended.code)
     return codes
 
@@ -85,7 +85,7 @@ def _killed(scene: Scene, server: FaultServer, command: str, call: str, n: int) 
 
 
 def _spoiled(scene: Scene, server: FaultServer, command: str, call: str, n: int) -> Ended:
-    """The n-th call and all after it fail: the disk is gone for good."""
+    """Make the n-th call and all later ones fail, as when the disk is permanently gone."""
     ended = scene.run(command, traced=[failing_at(call, n, onwards=True)])
     assert ended.code in (0, 1, 2, 3), ended
     if ended.code == 2:

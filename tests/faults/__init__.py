@@ -1,4 +1,4 @@
-"""A server that fails on purpose, a ledger of what it truly took, and tools that kill a sender in time.
+"""Fault injection: a server that fails on purpose, a ledger of what it accepted, and tools to kill a sender.
 
 ::
 
@@ -7,8 +7,8 @@
     assert max(server.ledger.accepted_ids().values()) == 1
 
 What to play: ``FAULTS`` by name (``transport.py``, ``statuses.py``), composed with the scripts; ``tls=``
-takes a name of ``TLS_MODES``; ``refusing_port``, ``black_hole`` and ``unresolvable`` are addresses where
-nobody is. ``server.go_dark()`` and ``server.listen()`` take the network away and bring it back.
+takes a name of ``TLS_MODES``; ``refusing_port``, ``black_hole`` and ``unresolvable`` are addresses without
+a server. ``server.go_dark()`` and ``server.listen()`` disconnect and reconnect the network.
 
 What is true: ``server.ledger``, or ``read_ledger(file)`` from elsewhere. Two faults break the promise that a
 batch is never sent twice through no fault of the sender: ``accepted_json_500`` and ``accepted_json_503`` take

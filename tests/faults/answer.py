@@ -1,4 +1,4 @@
-"""The bytes of an HTTP/1.1 answer, as plain data: Braze's good ones, and the means to spoil them."""
+"""Bytes of HTTP/1.1 answers: Braze's valid ones, and ways to damage them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Body = bytes | str | Mapping[str, Any]
 
 
 def success(dispatch_id: str | None, **more: Any) -> dict[str, Any]:
-    """The body of a batch taken, as Braze writes it."""
+    """Return Braze's answer body for an accepted batch."""
     return {"dispatch_id": dispatch_id, "message": "success", **more}
 
 
@@ -25,10 +25,9 @@ def http_answer(
     length: bool = True,
     chunked: bool = False,
 ) -> bytes:
-    """A complete answer. ``headers`` win over the defaults; ``length=False`` leaves the end to closing.
+    """Return a complete answer. ``headers`` override the defaults; ``length=False`` ends it by closing.
 
-    Carries ``Date`` and the rate limit headers that every answer of Braze has (an hour's window, hardly
-    used).
+    It has ``Date`` and the rate limit headers of every Braze answer (an hourly window, hardly used).
     """
     content = _content(body)
     fields = {

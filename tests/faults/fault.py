@@ -1,4 +1,4 @@
-"""What a fault is, and the turn (one request on one connection) it is played on."""
+"""Faults, and the turn (one request on one connection) that a fault is played on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Head:
 
     @property
     def length(self) -> int:
-        """Bytes of the body. The server takes ``Content-Length`` only, as the sender writes nothing else."""
+        """Return the bytes of the body. Only ``Content-Length`` is supported, because the sender uses nothing else."""
         if "transfer-encoding" in self.headers:
             raise PeerGone("a chunked request: this server reads Content-Length only")
         return int(self.headers.get("content-length", "0"))
@@ -67,7 +67,7 @@ class Turn:
 
     @property
     def begun(self) -> bool:
-        """Whether a byte of this request was read, or the turn was counted as a request all the same."""
+        """Whether a byte of this request was read, or the turn was already counted as a request."""
         return self._begun
 
     def note(self, **known: Any) -> None:
@@ -76,7 +76,7 @@ class Turn:
         self._ledger.saw(self.index, self.connection, self.nth, **known)
 
     def read_head(self, *, greedy: bool = True) -> Head:
-        """Read the request's head. Not ``greedy``: the body's bytes stay in the kernel, unread."""
+        """Read the request's head. If not ``greedy``, the body's bytes stay unread in the kernel."""
         if self._head is None:
             first = self.wire.receive(1)
             self.note(fault=self.fault)
@@ -91,9 +91,7 @@ class Turn:
         return self.read_head()
 
     def read_body(self, upto: int) -> bytes:
-        """Read at most ``upto`` bytes of the body in all, and nothing behind them; return what was read so
-        far.
-        """
+        """Read the body up to a total of ``upto`` bytes, and return what was read so far."""
         length = self.read_head(greedy=False).length
         while len(self._body) < min(upto, length):
             self._body += self.wire.receive(min(upto, length) - len(self._body))
@@ -125,26 +123,26 @@ class Turn:
             return None
 
     def accept(self, dispatch_id: str | None = "") -> str | None:
-        """Read the whole request and take it: from here on it counts as sent. "" makes a fresh id."""
+        """Read and accept the whole request, which then counts as sent. "" creates a new id."""
         body = self.body
         self.dispatch_id = uuid.uuid4().hex if dispatch_id == "" else dispatch_id
         self._ledger.accept(self.index, body, self.dispatch_id, self.fault)
         return self.dispatch_id
 
     def read_whole(self) -> None:
-        """Read the whole request, without taking it."""
+        """Read the whole request without accepting it."""
         _ = self.body
 
     def send(self, data: bytes) -> None:
-        """Send bytes of an answer as they are, and let the ledger count them."""
+        """Send bytes of an answer unchanged, and count them in the ledger."""
         self.wire.send(data)
         self._answered += len(data)
         self.note(answered=self._answered)
 
     def answer(self, raw: bytes, *, slice_size: int = 0, delay: float = 0.0) -> None:
-        """Send a complete answer; the connection stays open unless a side asked to close it.
+        """Send a complete answer; the connection stays open unless one side asked to close it.
 
-        With a ``slice_size``, in bytes, it goes out slice by slice, ``delay`` seconds apart.
+        With a ``slice_size`` in bytes, it is sent in slices, ``delay`` seconds apart.
         """
         head = raw.partition(b"\r\n\r\n")[0].lower()
         closing = b"connection: close" in head or self.head.headers.get("connection", "").lower() == "close"

@@ -1,6 +1,6 @@
-"""Kill a sender at a chosen moment, and hand back what it said until then.
+"""Tools to kill a sender at a chosen moment, and to return its output until then.
 
-Only processes started here are ever signalled, and everything is bounded by a time-out.
+They only signal processes that they started, and everything has a time-out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Ended:
-    """``returncode`` is negative for a death by signal; ``struck`` names the conditions that held in time."""
+    """How a command ended: ``returncode`` is negative after a signal; ``struck`` names the conditions that were met."""
 
     pid: int
     returncode: int
@@ -40,7 +40,7 @@ class Ended:
 
 
 class StillRunning(AssertionError):
-    """The command outlived its time-out and was killed; the message holds what it said."""
+    """The command exceeded its time-out and was killed; the message contains its output."""
 
 
 def kill_when(
@@ -70,7 +70,7 @@ def run_command(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Ended:
-    """Run a command to its end, with the blows it gets on the way (none: an ordinary run)."""
+    """Run a command to its end, with the given signals on the way (none: an ordinary run)."""
     began = time.monotonic()
     struck: list[str] = []
     # files, not pipes: output is never lost to a kill, and a full pipe never holds the command up
@@ -115,8 +115,8 @@ def _await(process: subprocess.Popen[bytes], condition: Condition, end: float) -
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # its session is its own, so the group holds nobody but its children; not yet waited for, so the id is
-    # still its
+    # it has a separate session, so the group contains only its children; it was not waited for, so its id is
+    # not reused
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signals.SIGKILL)
@@ -135,7 +135,7 @@ def _requests(ledger: Ledger, matches: Callable[[Seen], bool]) -> int:
 
 
 def connected(server: FaultServer, n: int = 1) -> Condition:
-    """The server took its n-th connection (F54)."""
+    """Return the condition that the server accepted its n-th connection (F54)."""
     return _in_ledger(f"connected({n})", server, lambda ledger: len(ledger.connections) >= n)
 
 
@@ -149,7 +149,7 @@ def bytes_read(server: FaultServer, size: int, *, request: int = 1) -> Condition
 
 
 def request_read(server: FaultServer, n: int = 1) -> Condition:
-    """The server has read ``n`` requests to their last byte (F56)."""
+    """Return the condition that the server has read ``n`` complete requests (F56)."""
     return _in_ledger(f"request_read({n})", server, lambda ledger: _requests(ledger, lambda seen: seen.complete) >= n)
 
 
@@ -163,7 +163,7 @@ def status_line_sent(server: FaultServer, n: int = 1) -> Condition:
 
 
 def failpoint(file: Path) -> Condition:
-    """The command wrote this file."""
+    """Return the condition that the command wrote this file."""
 
     def holds(since: float, wait: float) -> bool:
         if file.exists():
@@ -175,7 +175,7 @@ def failpoint(file: Path) -> Condition:
 
 
 def after(ms: float) -> Condition:
-    """So many milliseconds passed since the start, or since the signal before."""
+    """Return the condition that this many milliseconds passed since the start or the previous signal."""
 
     def holds(since: float, wait: float) -> bool:
         left = since + ms / 1000 - time.monotonic()

@@ -1,8 +1,8 @@
-"""What a fault server saw and what it truly took: the oracle that no client can talk to.
+"""Ledger of what a fault server received and accepted, independent of what clients know.
 
-Two records are kept. ``requests`` holds everything seen, half-read requests included. ``accepted`` holds the
-batches the server took; each is one NDJSON line, written and flushed before any byte of the answer leaves, so
-that the file tells the truth after either side was killed.
+``requests`` has everything received, including incomplete requests. ``accepted`` has the batches that the server
+accepted; each is one NDJSON line, written and flushed before any byte of the answer is sent, so that the file is
+correct even after either side was killed.
 """
 
 from __future__ import annotations
@@ -99,13 +99,13 @@ class Ledger:
 
     @property
     def accepted(self) -> list[Entry]:
-        """The requests the server truly took, in the order it took them."""
+        """Return the requests that the server accepted, in order."""
         with self._changed:
             return list(self._accepted)
 
     @property
     def bodies(self) -> list[str]:
-        """SHA-256 of every body read to its end, in the order they were read, taken or not."""
+        """Return the SHA-256 of every completely read body, in order, whether accepted or not."""
         with self._changed:
             return list(self._bodies)
 
@@ -116,7 +116,7 @@ class Ledger:
             return [self._connections[number] for number in sorted(self._connections)]
 
     def accepted_ids(self) -> Counter[str]:
-        """How often each ``external_user_id`` was taken: a count above 1 is a person messaged twice."""
+        """Return how often each ``external_user_id`` was accepted; more than once means a duplicate message."""
         return count_ids(self.accepted)
 
     def wait(self, holds: Callable[[Ledger], bool], timeout: float) -> bool:
@@ -154,7 +154,7 @@ class Ledger:
             )
 
     def accept(self, index: int, body: bytes, dispatch_id: str | None, fault: str) -> None:
-        """The server takes this request. On return the line is flushed (and synced, when asked for)."""
+        """Accept this request. On return the line is flushed (and synced, if configured)."""
         with self._telling():
             seen = self._requests[index]
             if not seen.complete or seen.accepted:

@@ -1,6 +1,6 @@
-"""Random damage to the bytes of an answer, for properties over the judge.
+"""Random damage to the bytes of an answer, for property tests of the judge.
 
-Whether the batch was truly taken is known from the ledger, so the property needs no opinion about the bytes.
+The ledger says whether the batch was accepted, so a property test does not need to interpret the bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _INSERTS = [
 
 
 def mutate(answer: bytes, rng: random.Random, *, keep_status_line: bool = False) -> bytes:
-    """A spoilt copy of an answer.
+    """Return a damaged copy of an answer.
 
     One to three of: a flipped bit, a deletion, an insertion, a duplication, a cut, a spliced header. Always
     differs from ``answer``. With ``keep_status_line`` the first line survives: a status that turned into

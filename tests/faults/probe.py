@@ -1,6 +1,6 @@
-"""One POST over httpx's own asynchronous transport, with everything that can be known of it from outside.
+"""Probe: one POST over httpx's asynchronous transport, with all evidence that a client can collect.
 
-The bare transport: no client that follows, retries or decodes on its own account.
+It uses the transport directly, without a client that follows redirects, retries or decodes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LARGE = b'{"recipients": [{"external_user_id": "user-1"}], "padding": "%s"}' % (
 
 @dataclass
 class Evidence:
-    """What a client can know. ``raised`` is the type's name, or "" when a whole answer was read."""
+    """What a client can know. ``raised`` is the exception's type name, or "" after a complete answer."""
 
     raised: str = ""
     text: str = ""
@@ -89,7 +89,7 @@ async def post(
 
 
 def post_once(url: str, body: bytes = SMALL, *, tls: ssl.SSLContext | None = None, **more: Any) -> Evidence:
-    """One POST on a fresh transport, in a loop of its own."""
+    """Send one POST on a new transport, in a new event loop."""
 
     async def once() -> Evidence:
         async with transport(tls) as over:

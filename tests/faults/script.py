@@ -137,7 +137,7 @@ def _names_in(body: Any) -> list[Any]:
 def first_with(name: str, fault: Plan, then: Plan = "ok") -> Script:
     """``fault`` on the first request that holds the ``external_user_id``, ``then`` on the others.
 
-    Which batch is struck is certain then, however many requests are under way at a time.
+    So the affected batch is certain, however many requests are in flight at a time.
     """
     struck, rest = script_of(fault), script_of(then)
     turns = iter([struck])
@@ -149,14 +149,14 @@ def first_with(name: str, fault: Plan, then: Plan = "ok") -> Script:
 
 
 def poison(*names: str, fault: Plan = "status_400", otherwise: Plan = "ok") -> Script:
-    """``fault`` for every request with one of these ``external_user_id``: rows that spoil their batch."""
+    """``fault`` for every request with one of these ``external_user_id``: rows that fail their batch."""
     spoilt = frozenset(names)
     script = by_body(lambda body: not spoilt.isdisjoint(_names_in(body)), fault, otherwise)
     return Script(f"poison({', '.join(names)})", script.decide)
 
 
 def random_mix(seed: int, weights: Mapping[str, float]) -> Script:
-    """A fault drawn by weight for each request; seed and number alone decide, never the timing."""
+    """A random fault by weight for each request, which depends only on the seed and the request's number."""
     plans = [script_of(name) for name in weights]
 
     def decide(turn: Turn) -> Fault:

@@ -1,6 +1,4 @@
-"""The fault server: plain sockets and a thread for each connection, so that no framework smooths a fault
-over.
-"""
+"""Fault server: plain sockets and a thread for each connection, so that no framework hides a fault."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ from .wire import PeerGone, Wire
 
 
 class FaultServer:
-    """Serves a script on 127.0.0.1 for the length of a ``with``.
+    """A server that runs a script on 127.0.0.1 during a ``with`` block.
 
     ``tls`` is None or a name in ``TLS_MODES``. ``ledger_file`` gets one line per accepted request (None:
     memory only), synced with ``fsync``. ``port`` 0 takes a free one. ``patience`` bounds every single wait
@@ -100,12 +98,12 @@ class FaultServer:
         self._acceptor = self._thread(self._accept_connections, listener, self._stop_reader)
 
     def go_dark(self) -> None:
-        """The network is gone (F27): open connections are reset and new ones refused until ``listen``."""
+        """Simulate a network outage (F27): reset open connections and refuse new ones until ``listen``."""
         self._end_everything()
         self._holder = self._bound()  # keeps the port, and refuses, as it does not listen
 
     def close(self) -> None:
-        """Stop at once: every waiting fault ends. Raises when a thread outlives five seconds."""
+        """Stop immediately and end every waiting fault. Raise if a thread takes more than five seconds."""
         self._end_everything()
         if self._holder is not None:
             self._holder.close()
@@ -123,8 +121,8 @@ class FaultServer:
         return sock
 
     def _end_everything(self) -> None:
-        # each thread closes its own socket: closed from here, a poll would go on with a number that the
-        # next socket gets
+        # each thread closes its socket; closed from here, a poll would continue with a descriptor that the
+        # next socket reuses
         if self._acceptor is None:
             return
         self._stop_writer.send(b"x")
@@ -193,7 +191,7 @@ class FaultServer:
             return False
         alpn = wire.sock.selected_alpn_protocol()
         self.ledger.opened(number, handshake="done", alpn=alpn)
-        return alpn != "h2"  # a client that agrees to HTTP/2 has been caught: nothing to serve
+        return alpn != "h2"  # a client that agrees to HTTP/2 is a test failure, so do not serve it
 
     def _take_turns(self, wire: Wire, number: int) -> None:
         nth = 0
@@ -222,8 +220,7 @@ class FaultServer:
         return turn.keep_alive and not wire.closed
 
     def _next_index(self) -> int:
-        # a connection that never brought a request gives its number back, so that "the third request" stays
-        # true
+        # a connection without a request returns its number, so that "the third request" stays correct
         with self._lock:
             if self._given_back:
                 return heapq.heappop(self._given_back)

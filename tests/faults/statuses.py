@@ -1,8 +1,7 @@
-"""Faults of the answer (F29 to F50): complete HTTP, but of every kind Braze, a gateway or a stranger may
-send.
+"""Faults of the answer (F29 to F50): complete HTTP of every kind that Braze, a gateway or another server may send.
 
-Most are rows of a table: a status, a body, headers, and whether the batch was taken before the answer. A name
-that begins with ``accepted_`` is the twin of the plain one with the opposite truth and the same bytes.
+Most are rows of a table: a status, a body, headers, and whether the batch was accepted before the answer. A fault
+whose name begins with ``accepted_`` sends the same bytes as the plain one, but accepts the batch.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def answering(
     headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
     chunked: bool = False,
 ) -> Fault:
-    """A fault that reads the request, takes it or not, and answers. ``body`` may ask for the dispatch id."""
+    """Return a fault that reads the request, accepts it or not, and answers. ``body`` may ask for the dispatch id."""
 
     def play(turn: Turn) -> None:
         turn.read_whole()
@@ -49,7 +48,7 @@ def answering(
     return register(Fault(name, id, "answer", accepts, expect, play, frozenset(also)))
 
 
-# --- taken, and said so ---------------------------------------------------------------------------
+# --- accepted, with a success answer ---------------------------------------------------------------
 
 ok = answering("ok", "F29", 201, success, accepts=True, expect="accepted")
 answering("ok_200", "F35", 200, success, accepts=True, expect="accepted")
@@ -96,7 +95,7 @@ answering("queued_202", "F34", 202, {"message": "queued"}, accepts=True, expect=
 
 @fault("F24", stage="answer", accepts=True, expect="accepted", also=["unknown"])
 def repeated_dispatch_id(turn: Turn, *, dispatch_id: str = "d" * 32) -> None:
-    """Take each batch under one and the same dispatch id. From the second on both are in doubt."""
+    """Accept each batch with the same dispatch id. From the second one on, both are unknown."""
     turn.answer(http_answer(201, success(turn.accept(dispatch_id))))
 
 
@@ -109,7 +108,7 @@ def informational_then_201(turn: Turn) -> None:
     turn.answer(http_answer(201, success(dispatch_id)))
 
 
-# --- 2xx, but what does it say --------------------------------------------------------------------
+# --- 2xx with unclear content ---------------------------------------------------------------------
 
 answering("weird_message_201", "F31", 201, {"message": "weird"}, expect="unknown")
 answering(
@@ -137,24 +136,24 @@ answering("success_206", "F35", 206, success, accepts=True, expect="unknown", al
 
 @fault("F48", stage="answer", accepts=True, expect="unknown")
 def huge_201(turn: Turn, *, size: int = 1_500_000) -> None:
-    """Take the batch; a 201 whose JSON is good and larger than anyone should read."""
+    """Accept the batch; a 201 whose JSON is good and larger than anyone should read."""
     answer = http_answer(201, success(turn.accept(), padding="x" * size))
     try:
         turn.answer(answer)
-    except PeerGone:  # a client that stops reading at its cap does right
+    except PeerGone:  # a client may stop reading at its limit
         turn.wire.reset()
 
 
 @fault("F48", stage="answer", accepts=True, expect="unknown")
 def bad_gzip(turn: Turn) -> None:
-    """Take the batch; a 201 that calls itself gzip and is not."""
+    """Accept the batch; a 201 that claims to be gzip and is not."""
     turn.accept()
-    turn.answer(http_answer(201, b"\x1f\x8b this is no gzip", {"Content-Encoding": "gzip"}))
+    turn.answer(http_answer(201, b"\x1f\x8b this is not gzip", {"Content-Encoding": "gzip"}))
 
 
 @fault("F48", stage="answer", accepts=True, expect="unknown")
 def gzip_bomb(turn: Turn, *, megabytes: int = 64) -> None:
-    """Take the batch; a 201 of about ``megabytes`` kB that unpacks to a thousand times that."""
+    """Accept the batch; a 201 of about ``megabytes`` kB that unpacks to a thousand times that."""
     turn.accept()
     packed = gzip.compress(b'{"message": "success", "padding": "' + b"0" * (megabytes * 1_000_000), 6)
     turn.answer(http_answer(201, packed, {"Content-Encoding": "gzip"}))
@@ -262,7 +261,7 @@ def reset_with_skewed_date_429(turn: Turn, *, skew: float = 3600.0, wait: float 
     turn.answer(http_answer(429, {"message": "Rate limit exceeded"}, headers))
 
 
-# --- a server in trouble, or not Braze at all -----------------------------------------------------
+# --- server errors, or a server other than Braze ---------------------------------------------------
 
 
 def _either_way(name: str, id: str, status: int, body: Body, expect: Expect, **more: Any) -> None:

@@ -37,7 +37,7 @@ needs_strace = pytest.mark.skipif(
 
 
 def killed_at(syscall: str, n: int) -> str:
-    """Death by SIGKILL as the n-th call begins: it takes no effect."""
+    """Return an injection of SIGKILL at the start of the n-th call, which then has no effect."""
     return f"{syscall}:signal=KILL:when={n}"
 
 
@@ -79,7 +79,7 @@ def count_syscalls(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> int:
-    """How often a command makes this call: the range to sweep ``n`` over."""
+    """Return how often a command makes this call: the range of ``n`` to test."""
     with tempfile.NamedTemporaryFile("r") as log:
         run_command(
             ["strace", "-f", "-qq", "-o", log.name, "-e", f"trace={syscall}", *_only(path), *command],

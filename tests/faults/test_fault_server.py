@@ -1,4 +1,4 @@
-"""The fault server keeps its word: the ledger tells the truth, scripts are exact, nothing hangs."""
+"""Tests of the fault server: the ledger is correct, scripts are exact, and nothing hangs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ QUICKER: dict[str, dict[str, float]] = {
 
 
 def quick(fault: Fault) -> tuple[Fault, float, float]:
-    """The fault, a time-out for each step and one for the whole: short only where the fault outlasts it."""
+    """Return the fault, a time-out per step and a total one; they are short only for faults that never end."""
     if fault.name in QUICKER:
         quicker = fault.using(**QUICKER[fault.name])
         return quicker, PATIENCE if "delay" in QUICKER[fault.name] else 5, 5
@@ -67,7 +67,7 @@ def quick(fault: Fault) -> tuple[Fault, float, float]:
 
 
 def judged(seen: Evidence) -> str:
-    """The policy of answers, written a second time and short: what a careful client makes of the evidence."""
+    """Return a careful client's verdict on the evidence: a short, independent version of the policy."""
     if seen.raised:
         return "unknown" if seen.headers_started else "unsent"
     status = seen.status or 0
@@ -99,7 +99,7 @@ def judged(seen: Evidence) -> str:
         if tls is None or name not in SLOW | DRIPPING
     ],
 )
-def test_each_fault_takes_what_it_says_and_looks_as_it_says(fault: Fault, tls: str | None, tmp_path: Path) -> None:
+def test_each_fault_accepts_and_looks_as_declared(fault: Fault, tls: str | None, tmp_path: Path) -> None:
     file = tmp_path / "ledger.ndjson"
     played, patience, deadline = quick(fault)
     with FaultServer(played, tls=tls, ledger_file=file) as server:
@@ -112,7 +112,7 @@ def test_each_fault_takes_what_it_says_and_looks_as_it_says(fault: Fault, tls: s
     assert read_ledger(file) == server.ledger.accepted
 
 
-def test_every_row_of_the_catalogue_that_a_request_can_meet_has_a_fault() -> None:
+def test_every_catalogue_row_that_concerns_a_request_has_a_fault() -> None:
     elsewhere = {
         *("F01", "F02", "F03", "F04", "F05", "F06"),  # addresses, TLS modes, the client's own pool
         *("F11", "F25", "F27"),  # a larger body, a TLS mode, go_dark()
@@ -122,7 +122,7 @@ def test_every_row_of_the_catalogue_that_a_request_can_meet_has_a_fault() -> Non
     assert wanted - elsewhere <= {fault.id for fault in FAULTS.values()}
 
 
-def test_twins_send_the_same_answer_with_the_opposite_truth() -> None:
+def test_twins_send_the_same_answer_but_only_one_accepts() -> None:
     for name in [name for name in FAULTS if name.startswith("accepted_")]:
         twin = FAULTS[name.removeprefix("accepted_")]
         assert FAULTS[name].accepts is not twin.accepts
@@ -157,7 +157,7 @@ def test_the_line_is_on_disk_before_the_first_byte_of_the_answer(tmp_path: Path)
     assert written == [1]
 
 
-def test_a_line_holds_what_was_taken(tmp_path: Path) -> None:
+def test_a_line_contains_what_was_accepted(tmp_path: Path) -> None:
     file = tmp_path / "ledger.ndjson"
     with FaultServer(every(9, "status_429"), ledger_file=file, fsync=True) as server:
         seen = post_once(server.url, batch("a", "b", "a"))
@@ -171,7 +171,7 @@ def test_a_line_holds_what_was_taken(tmp_path: Path) -> None:
     assert server.ledger.accepted_ids() == {"a": 2, "b": 1}
 
 
-def test_the_ledger_outlives_a_killed_server_and_a_torn_line_is_left_out(tmp_path: Path) -> None:
+def test_the_ledger_survives_a_killed_server_and_skips_an_incomplete_line(tmp_path: Path) -> None:
     file = tmp_path / "ledger.ndjson"
     program = (
         "import sys, time; from pathlib import Path; from tests.faults import FaultServer\n"
@@ -192,7 +192,7 @@ def test_the_ledger_outlives_a_killed_server_and_a_torn_line_is_left_out(tmp_pat
     assert [entry.external_user_ids for entry in read_ledger(file)] == [("a",)]
 
 
-def test_a_request_that_was_not_read_whole_cannot_be_accepted() -> None:
+def test_an_incomplete_request_cannot_be_accepted() -> None:
     ledger = Ledger()
     ledger.saw(1, 1, 1, received=3)
     with pytest.raises(AssertionError):
@@ -203,7 +203,7 @@ def test_a_request_that_was_not_read_whole_cannot_be_accepted() -> None:
         ledger.accept(1, b"abc", "id", "ok")
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_seen_and_not_taken() -> None:
+def test_a_client_that_disconnects_within_its_body_is_recorded_and_not_accepted() -> None:
     with FaultServer("ok") as server:
         client = socket.create_connection(("127.0.0.1", server.port))
         client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf")
@@ -213,7 +213,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_seen_and_not_taken() 
     assert (seen.complete, seen.accepted, server.ledger.bodies) == (False, False, [])
 
 
-def test_a_stalled_body_is_read_to_the_very_byte() -> None:
+def test_a_stalled_body_is_read_to_the_exact_byte() -> None:
     with FaultServer(FAULTS["stall_mid_body"].using(size=123)) as server, raw_post(server):
         assert server.ledger.wait(lambda ledger: any(seen.received for seen in ledger.requests), 30)
         assert server.ledger.wait(lambda ledger: ledger.requests[0].received >= 123, 30)
@@ -272,14 +272,14 @@ def test_an_unknown_fault_is_refused_when_the_script_is_made() -> None:
         nth(1, "no_such_fault")
 
 
-def test_a_poison_row_spoils_the_batches_that_hold_it_and_no_others() -> None:
+def test_a_poison_row_fails_only_the_batches_that_contain_it() -> None:
     with FaultServer(poison("bad")) as server:
         statuses = [post_once(server.url, batch(*names)).status for names in [("a", "bad"), ("a",), ("bad",)]]
     assert statuses == [400, 201, 400]
     assert server.ledger.accepted_ids() == {"a": 1}
 
 
-def test_the_first_request_with_a_recipient_is_struck_and_no_other() -> None:
+def test_only_the_first_request_with_a_recipient_gets_the_fault() -> None:
     with FaultServer(first_with("bad", "status_400", then="json_503")) as server:
         statuses = [post_once(server.url, batch(*names)).status for names in [("a",), ("a", "bad"), ("bad",)]]
     assert statuses == [503, 400, 503]
@@ -337,7 +337,7 @@ def test_an_answer_keeps_the_connection_unless_a_side_closes_it() -> None:
         assert len(server.ledger.connections) == connections
 
 
-def test_going_dark_resets_what_is_open_and_refuses_what_comes() -> None:
+def test_going_dark_resets_open_connections_and_refuses_new_ones() -> None:
     with FaultServer("ok") as server:
         with raw_post(server) as client:
             assert client.recv(1) == b"H"
@@ -352,7 +352,7 @@ def test_going_dark_resets_what_is_open_and_refuses_what_comes() -> None:
 
 @pytest.mark.parametrize("tls", [None, "good", "silent_handshake"])
 @pytest.mark.parametrize("fault", ["hang_after_read", "stop_reading", "ok"])
-def test_closing_ends_every_wait_at_once(fault: str, tls: str | None) -> None:
+def test_closing_ends_every_wait_immediately(fault: str, tls: str | None) -> None:
     with FaultServer(fault, tls=tls, patience=60) as server:
         client = socket.create_connection(("127.0.0.1", server.port))
         assert server.ledger.wait(lambda ledger: bool(ledger.connections), 30)
@@ -361,7 +361,7 @@ def test_closing_ends_every_wait_at_once(fault: str, tls: str | None) -> None:
     client.close()
 
 
-def test_closing_ends_an_answer_that_nobody_reads() -> None:
+def test_closing_ends_an_answer_that_no_client_reads() -> None:
     with FaultServer(FAULTS["huge_201"].using(size=30_000_000), patience=60) as server:
         client = raw_post(server)
         assert server.ledger.wait(lambda ledger: bool(ledger.accepted), 30)
@@ -391,7 +391,7 @@ def test_a_redirect_points_where_the_test_wants(status: int) -> None:
         assert elsewhere.ledger.connections == []
 
 
-def test_a_server_that_speaks_h2_only_turns_http_1_away_and_catches_who_agrees() -> None:
+def test_a_server_that_speaks_only_h2_refuses_http_1_and_detects_clients_that_agree() -> None:
     with FaultServer("ok", tls="h2_only") as server:
         assert post_once(server.url, tls=server.client_context()).raised == "ConnectError"
         context = server.client_context()

@@ -68,8 +68,8 @@ TABLE = [
     *both("stop_reading", "ReadTimeout", True, False),
     *both("rst_mid_body", "ReadError", True, False),
     *both("fin_mid_body", "RemoteProtocolError", True, False),
-    # a body larger than the buffers: sometimes proof that it never left whole, and sometimes "complete" all
-    # the same
+    # a body larger than the buffers: sometimes proof that it was not sent completely, and sometimes
+    # "complete" anyway
     Row("stop_reading", "WriteTimeout", False, False, LARGE),
     Row("stop_reading", "WriteTimeout", False, False, LARGE, tls="good"),
     Row("rst_mid_body", "ReadError", EITHER, False, LARGE),
@@ -91,7 +91,7 @@ TABLE = [
     *both("half_body_hang", "ReadTimeout", True, True, status=201),
     *both("chunked_truncated", "RemoteProtocolError", True, True, status=201),
     *both("chunked_unfinished", "RemoteProtocolError", True, True, status=201),
-    # no HTTP, or too much of it
+    # invalid HTTP, or too much of it
     *both("junk_status", "RemoteProtocolError", True, True),
     *both("tls_alert_bytes", "RemoteProtocolError", True, True),
     *both("header_bomb", "RemoteProtocolError", True, True),
@@ -100,17 +100,17 @@ TABLE = [
     # overtake it
     *both("early_413_fin", "", True, False, status=413),
     Row("early_413_fin", "", EITHER, False, LARGE, status=413),
-    # no exception at all, and yet no proof
+    # no exception, but no proof either
     *both("read_to_close_truncated", "", True, True, status=201),
     *both("early_response_before_request", "", True, False, status=201),
 ]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=str)
-def test_a_post_that_was_begun_shows_this_and_no_more(row: Row) -> None:
+def test_the_evidence_of_a_post_that_was_begun(row: Row) -> None:
     with FaultServer(row.fault, tls=row.tls) as server:
         client = server.client_context() if row.tls else None
-        # short only where the row is about running out of time, so that a busy machine changes no verdict
+        # short only for rows about time-outs, so that a busy machine changes no verdict
         seen = post_once(server.url, row.body, tls=client, patience=0.25 if "Timeout" in row.raised else 10)
         server.ledger.wait(lambda ledger: bool(ledger.accepted), 2 * row.accepted)
     assert bool(server.ledger.accepted) == row.accepted
@@ -220,14 +220,14 @@ def test_a_proxy_that_refuses_connect_shows_headers_started_though_no_request_le
 
 
 @pytest.mark.parametrize("fault", [FAULTS["drip_answer"], FAULTS["endless_100_continue"]], ids=lambda fault: fault.name)
-def test_only_a_deadline_of_ones_own_ends_a_dripping_answer(fault: Plan) -> None:
+def test_only_a_separate_deadline_ends_a_dripping_answer(fault: Plan) -> None:
     with FaultServer(fault) as server:
         seen = post_once(server.url, patience=0.15, deadline=0.5)
     assert seen.raised == "TimeoutError", "asyncio's own: httpx's read time-out never fired"
     assert len(server.ledger.accepted) == 1
 
 
-def test_a_cancelled_post_raises_what_no_except_exception_catches() -> None:
+def test_a_cancelled_post_raises_a_base_exception() -> None:
     async def cancelled(server: FaultServer) -> BaseException | None:
         async with transport() as over:
             task = asyncio.create_task(post(over, server.url, patience=5))
@@ -243,7 +243,7 @@ def test_a_cancelled_post_raises_what_no_except_exception_catches() -> None:
     assert len(server.ledger.accepted) == 1
 
 
-def test_an_interrupted_post_dies_of_keyboard_interrupt_with_the_batch_taken() -> None:
+def test_an_interrupted_post_raises_keyboard_interrupt_although_the_batch_was_accepted() -> None:
     program = "import httpx, sys; httpx.post(sys.argv[1], content=b'{}', timeout=20, trust_env=False)"
     with FaultServer("hang_after_read") as server:
         ended = kill_when([sys.executable, "-c", program, server.url], request_read(server), signal.SIGINT)
@@ -278,7 +278,7 @@ def test_a_kept_connection_closed_after_reading_is_an_error_and_not_a_retry() ->
     assert len(server.ledger.connections) == 1
 
 
-def test_a_kept_connection_closed_without_reading_looks_alike_and_took_nothing() -> None:
+def test_a_kept_connection_closed_without_reading_looks_the_same_and_accepted_nothing() -> None:
     with FaultServer("keepalive_close_race_unread") as server:
         first, second = in_a_row(server, 2)
     assert first.status == 201
@@ -309,7 +309,7 @@ def test_a_stray_answer_in_the_same_segment_is_given_to_the_next_batch() -> None
     # Nearly always 429, 201 in turn; when the second answer is read by itself, httpcore notices and hangs up.
     assert set(statuses) == {429, 201}
     assert all(before == 429 for before, status in pairwise([201, *statuses]) if status == 201)
-    assert server.ledger.accepted == [], "three batches would be lost without a word"
+    assert server.ledger.accepted == [], "three batches would be lost silently"
 
 
 def test_fresh_connections_keep_a_stray_answer_out() -> None:
@@ -321,7 +321,7 @@ def test_fresh_connections_keep_a_stray_answer_out() -> None:
 # --- bodies --------------------------------------------------------------------------------------
 
 
-def test_a_body_cut_at_a_bare_close_is_no_error() -> None:
+def test_a_body_cut_off_by_a_bare_close_is_not_an_error() -> None:
     with FaultServer("read_to_close_truncated", tls="good") as server:
         seen = post_once(server.url, tls=server.client_context())
     assert (seen.raised, seen.status, seen.content) == ("", 201, b'{"dispatch')

@@ -1,4 +1,4 @@
-"""Processes die when they are told to, and only those started here."""
+"""Tests of the kill tools: processes die at the given moment, and only those started here."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def python(program: str, *arguments: object) -> list[str]:
     ],
     ids=["connected", "mid-body", "read", "status-line"],
 )
-def test_a_sender_dies_at_the_point_of_the_exchange_that_was_named(
+def test_a_sender_dies_at_the_given_point_of_the_exchange(
     fault: str, condition: Callable[[FaultServer], Condition], taken: int
 ) -> None:
     with FaultServer(fault) as server:
@@ -116,14 +116,14 @@ def test_time_is_a_condition_too() -> None:
     assert 0.05 <= ended.elapsed < 18
 
 
-def test_a_command_that_ends_by_itself_was_not_struck() -> None:
+def test_a_command_that_ends_before_the_condition_is_not_killed() -> None:
     ended = kill_when(python("import sys; print('out'); sys.exit('err')"), after(10_000))
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "out\n", "err\n")
     assert ended.struck == ()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks the child up in /proc")
-def test_a_command_that_never_ends_is_ended_with_its_children() -> None:
+def test_a_command_that_never_ends_is_killed_with_its_children() -> None:
     program = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'])\n"
@@ -160,7 +160,7 @@ def test_a_program_dies_inside_the_nth_sync(tmp_path: Path) -> None:
 
 
 @needs_strace
-def test_a_sync_fails_with_the_error_that_was_asked_for(tmp_path: Path) -> None:
+def test_a_sync_fails_with_the_requested_error(tmp_path: Path) -> None:
     ended = under_strace(python(SYNCS, tmp_path / "synced"), failing_at("fsync", 2))
     assert ended.returncode == 1
     assert "Input/output error" in ended.stderr

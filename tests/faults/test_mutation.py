@@ -1,4 +1,4 @@
-"""Damage is real, repeatable, and never breaks the tool that does it."""
+"""Tests of random damage: it always changes the answer, is repeatable, and never fails."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.faults.probe import Evidence, post, transport
 
 
 @given(st.binary(min_size=1, max_size=300), st.integers(), st.booleans())
-def test_a_mutation_always_differs_and_a_seed_always_brings_the_same(answer: bytes, seed: int, keep: bool) -> None:
+def test_a_mutation_always_differs_and_the_same_seed_gives_the_same_one(answer: bytes, seed: int, keep: bool) -> None:
     once = mutate(answer, random.Random(seed), keep_status_line=keep)
     assert once != answer
     assert once == mutate(answer, random.Random(seed), keep_status_line=keep)
 
 
 @given(st.integers())
-def test_the_status_line_can_be_spared(seed: int) -> None:
+def test_the_status_line_can_be_kept(seed: int) -> None:
     answer = http_answer(201, success("d" * 32))
     assert mutate(answer, random.Random(seed), keep_status_line=True).startswith(b"HTTP/1.1 201 Created\r\n")
 
@@ -37,7 +37,7 @@ def test_every_kind_of_damage_comes_up() -> None:
 
 
 @pytest.mark.parametrize("name", ["damaged_201", "damaged_400", "damaged_429"])
-def test_damaged_answers_end_every_post_one_way_or_another(name: str) -> None:
+def test_every_post_ends_despite_damaged_answers(name: str) -> None:
     async def many(url: str) -> list[Evidence]:
         async with transport() as over:
             return await asyncio.gather(

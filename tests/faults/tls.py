@@ -1,4 +1,4 @@
-"""TLS as a server mode: one good certificate and the ways a handshake goes wrong (F04, F05, F25).
+"""TLS modes of the fault server: one valid certificate, and failing handshakes (F04, F05, F25).
 
 Certificates are made when first needed and live in memory; a test's client trusts them with
 ``server.client_context()`` or by writing ``server.ca_pem`` to a file.
@@ -129,8 +129,8 @@ def _in_clear(wire: Wire) -> None:
 
 
 def _h2_only(wire: Wire) -> None:
-    # Python's server goes on without a common protocol; a strict one answers with an alert, so this one is
-    # played
+    # Python's server continues without a common protocol; a strict server sends an alert, which is simulated
+    # here
     if b"\x02h2" in _await_hello(wire):
         wire.secure(_h2())
     else:

@@ -1,4 +1,4 @@
-"""Faults of the connection and of the wire (F08 to F28): what happens to the bytes, whatever they say.
+"""Faults of the connection and the wire (F08 to F28): what happens to the bytes, whatever they contain.
 
 Each is played on the raw socket. ``seconds`` and ``delay`` are in seconds and meant to be set from the test
 with ``Fault.using``: just over the client's own deadline is long enough.
@@ -47,7 +47,7 @@ def stop_reading(turn: Turn, *, seconds: float | None = None) -> None:
 
 @fault("F24", stage="accept", expect="unknown", also=["accepted"])
 def early_response_before_request(turn: Turn, *, answer: bytes | None = None) -> None:
-    """A whole 201 that begins before the request does. Nothing was taken.
+    """Send a whole 201 that begins before the request does. Nothing is accepted.
 
     A client can only tell by looking at the socket before it writes; on a fresh connection the two may cross,
     hence ``also``.
@@ -88,35 +88,35 @@ def stall_mid_body(turn: Turn, *, size: int = 200, seconds: float | None = None)
 
 @fault("F14", stage="await", accepts=True, expect="unknown")
 def fin_after_read(turn: Turn) -> None:
-    """Take the batch, then close without a word."""
+    """Accept the batch, then close without an answer."""
     turn.accept()
     turn.wire.finish()
 
 
 @fault("F13", stage="await", accepts=True, expect="unknown")
 def rst_after_read(turn: Turn) -> None:
-    """Take the batch, then RST."""
+    """Accept the batch, then RST."""
     turn.accept()
     turn.wire.reset()
 
 
 @fault("F14", stage="await", expect="unknown")
 def fin_after_read_not_taken(turn: Turn) -> None:
-    """Read the batch, don't take it, close without a word: to the client the same as ``fin_after_read``."""
+    """Read but do not accept the batch, then close; to the client the same as ``fin_after_read``."""
     turn.read_whole()
     turn.wire.finish()
 
 
 @fault("F13", stage="await", expect="unknown")
 def rst_after_read_not_taken(turn: Turn) -> None:
-    """Read the batch, don't take it, RST: to the client the same as ``rst_after_read``."""
+    """Read but do not accept the batch, then RST; to the client the same as ``rst_after_read``."""
     turn.read_whole()
     turn.wire.reset()
 
 
 @fault("F15", stage="await", accepts=True, expect="unknown")
 def hang_after_read(turn: Turn, *, seconds: float | None = None) -> None:
-    """Take the batch and never answer."""
+    """Accept the batch and never answer."""
     turn.accept()
     turn.wire.hang(seconds)
     turn.wire.reset()
@@ -124,7 +124,7 @@ def hang_after_read(turn: Turn, *, seconds: float | None = None) -> None:
 
 @fault("F16", stage="await", accepts=True, expect="unknown")
 def answer_after_deadline(turn: Turn, *, delay: float = 2.0) -> None:
-    """Take the batch and answer 201 after ``delay`` seconds, which should lie past the client's deadline."""
+    """Accept the batch and answer 201 after ``delay`` seconds, which should lie past the client's deadline."""
     dispatch_id = turn.accept()
     turn.wire.hang(delay)
     turn.answer(http_answer(201, success(dispatch_id)))
@@ -158,7 +158,7 @@ def keepalive_close_race_unread(turn: Turn) -> None:
 
 @fault("F17", stage="read", accepts=True, expect="unknown")
 def drip_answer(turn: Turn, *, delay: float = 0.05) -> None:
-    """Take the batch and answer 201 one byte every ``delay`` seconds: no read time-out ever fires."""
+    """Accept the batch and answer 201 one byte every ``delay`` seconds: no read time-out ever fires."""
     turn.answer(http_answer(201, success(turn.accept())), slice_size=1, delay=delay)
 
 
@@ -172,7 +172,7 @@ def slow_link_201(turn: Turn, *, latency: float = 0.05, slice_size: int = 1, del
 
 @fault("F18", stage="read", accepts=True, expect="unknown")
 def endless_100_continue(turn: Turn, *, delay: float = 0.02, seconds: float = 10.0) -> None:
-    """Take the batch and say ``100 Continue`` over and over."""
+    """Accept the batch and send ``100 Continue`` over and over."""
     turn.accept()
     for _ in range(int(seconds / delay)):
         turn.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -182,7 +182,7 @@ def endless_100_continue(turn: Turn, *, delay: float = 0.02, seconds: float = 10
 
 @fault("F19", stage="read", accepts=True, expect="unknown")
 def half_status_line(turn: Turn) -> None:
-    """Take the batch, send ``HTTP/1.1 20``, close."""
+    """Accept the batch, send ``HTTP/1.1 20``, close."""
     turn.accept()
     turn.send(b"HTTP/1.1 20")
     turn.wire.finish()
@@ -190,7 +190,7 @@ def half_status_line(turn: Turn) -> None:
 
 @fault("F19", stage="read", accepts=True, expect="unknown")
 def half_headers(turn: Turn) -> None:
-    """Take the batch, send the status line and half a header, close."""
+    """Accept the batch, send the status line and half a header, close."""
     turn.accept()
     turn.send(b"HTTP/1.1 201 Created\r\nContent-Ty")
     turn.wire.finish()
@@ -198,7 +198,7 @@ def half_headers(turn: Turn) -> None:
 
 @fault("F57", stage="read", accepts=True, expect="unknown")
 def stall_after_status_line(turn: Turn, *, seconds: float | None = None) -> None:
-    """Take the batch, send the head of a 201 and no body: the moment to kill a client in between."""
+    """Accept the batch, send the head of a 201 and no body: the moment to kill a client in between."""
     answer = http_answer(201, success(turn.accept()))
     turn.send(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
     turn.wire.hang(seconds)
@@ -211,14 +211,14 @@ def _half_body(turn: Turn) -> None:
 
 @fault("F20", stage="read", accepts=True, expect="unknown")
 def half_body_fin(turn: Turn) -> None:
-    """Take the batch, answer 201 with 10 bytes of the body missing, FIN."""
+    """Accept the batch, answer 201 with 10 bytes of the body missing, FIN."""
     _half_body(turn)
     turn.wire.finish()
 
 
 @fault("F20", stage="read", accepts=True, expect="unknown")
 def half_body_rst(turn: Turn, *, delay: float = 0.1) -> None:
-    """Take the batch, answer 201 with 10 bytes of the body missing, RST after ``delay`` seconds."""
+    """Accept the batch, answer 201 with 10 bytes of the body missing, RST after ``delay`` seconds."""
     _half_body(turn)
     turn.wire.hang(delay)
     turn.wire.reset()
@@ -226,7 +226,7 @@ def half_body_rst(turn: Turn, *, delay: float = 0.1) -> None:
 
 @fault("F20", stage="read", accepts=True, expect="unknown")
 def half_body_hang(turn: Turn, *, seconds: float | None = None) -> None:
-    """Take the batch, answer 201 with 10 bytes of the body missing, never send them."""
+    """Accept the batch, answer 201 with 10 bytes of the body missing, never send them."""
     _half_body(turn)
     turn.wire.hang(seconds)
     turn.wire.reset()
@@ -242,7 +242,7 @@ def half_body_400_fin(turn: Turn) -> None:
 
 @fault("F21", stage="read", accepts=True, expect="unknown")
 def read_to_close_truncated(turn: Turn) -> None:
-    """Take the batch; a 201 with no length, cut by a bare FIN: no client library complains."""
+    """Accept the batch; a 201 with no length, cut by a bare FIN: no client library complains."""
     answer = http_answer(201, success(turn.accept()), length=False)
     turn.send(answer[: answer.index(b"dispatch") + len("dispatch")])
     turn.wire.finish()
@@ -257,7 +257,7 @@ def read_to_close_201(turn: Turn) -> None:
 
 @fault("F20", stage="read", accepts=True, expect="unknown")
 def chunked_truncated(turn: Turn) -> None:
-    """Take the batch; a chunked 201 that ends inside a chunk."""
+    """Accept the batch; a chunked 201 that ends inside a chunk."""
     answer = http_answer(201, success(turn.accept()), chunked=True)
     turn.send(answer[:-20])
     turn.wire.finish()
@@ -265,7 +265,7 @@ def chunked_truncated(turn: Turn) -> None:
 
 @fault("F20", stage="read", accepts=True, expect="unknown")
 def chunked_unfinished(turn: Turn) -> None:
-    """Take the batch; a chunked 201 with all of its JSON, but without the last, empty chunk."""
+    """Accept the batch; a chunked 201 with all of its JSON, but without the last, empty chunk."""
     answer = http_answer(201, success(turn.accept()), chunked=True)
     turn.send(answer.removesuffix(b"0\r\n\r\n"))
     turn.wire.finish()
@@ -281,14 +281,14 @@ def desync_429_201(turn: Turn) -> None:
 
 @fault("F24", stage="answer", accepts=True, expect="accepted")
 def desync_201_201(turn: Turn) -> None:
-    """Take the batch and answer 201 twice in one segment, with two dispatch ids."""
+    """Accept the batch and answer 201 twice in one segment, with two dispatch ids."""
     dispatch_id = turn.accept()
     turn.answer(http_answer(201, success(dispatch_id)) + http_answer(201, success(f"{turn.index:032x}")))
 
 
 @fault("F24", stage="answer", accepts=True, expect="accepted")
 def stray_201_while_idle(turn: Turn, *, delay: float = 0.05) -> None:
-    """Take the batch, answer 201, and send another one ``delay`` seconds later, to nobody."""
+    """Accept the batch, answer 201, and send another answer ``delay`` seconds later."""
     turn.answer(http_answer(201, success(turn.accept())))
     turn.wire.hang(delay)
     turn.send(http_answer(201, success(f"{turn.index:032x}")))
@@ -296,7 +296,7 @@ def stray_201_while_idle(turn: Turn, *, delay: float = 0.05) -> None:
 
 @fault("F26", stage="read", accepts=True, expect="unknown")
 def junk_status(turn: Turn) -> None:
-    """Take the batch and answer with something that is no HTTP."""
+    """Accept the batch and answer with something that is not HTTP."""
     turn.accept()
     turn.send(b"SSH-2.0-OpenSSH_9.6\r\n\x00\xff\xfe junk \r\n\r\n")
     turn.wire.finish()
@@ -304,7 +304,7 @@ def junk_status(turn: Turn) -> None:
 
 @fault("F26", stage="read", accepts=True, expect="unknown")
 def tls_alert_bytes(turn: Turn) -> None:
-    """Take the batch and answer with the bytes of a TLS alert (handshake_failure), in clear."""
+    """Accept the batch and answer with the bytes of a TLS alert (handshake_failure), in clear."""
     turn.accept()
     turn.send(b"\x15\x03\x03\x00\x02\x02\x28")
     turn.wire.finish()
@@ -312,17 +312,17 @@ def tls_alert_bytes(turn: Turn) -> None:
 
 @fault("F26", stage="read", accepts=True, expect="unknown", also=["accepted"])
 def header_bomb(turn: Turn, *, size: int = 300_000) -> None:
-    """Take the batch and answer 201 with one header of ``size`` bytes. ``also``: it is HTTP all the same."""
+    """Accept the batch and answer 201 with one header of ``size`` bytes. ``also``: it is still valid HTTP."""
     padding = "x" * size
     answer = http_answer(201, success(turn.accept()), {"X-Padding": padding})
     try:
         turn.answer(answer)
-    except PeerGone:  # a client that gives up in the middle has seen the bomb all the same
+    except PeerGone:  # a client that disconnects partway has still seen the bomb
         turn.wire.reset()
 
 
 @fault("F07", stage="answer", expect="refused", also=["unsent", "unknown"])
 def proxy_refuses_connect(turn: Turn) -> None:
-    """As a proxy: answer 407 to CONNECT, so that no batch ever leaves. To a POST it is one more 4xx."""
+    """Answer 407 to CONNECT, as a proxy would, so that no batch is ever sent. To a POST it is another 4xx."""
     turn.read_whole()
     turn.answer(http_answer(407, b"", {"Proxy-Authenticate": "Basic"}))

@@ -1,4 +1,4 @@
-"""Addresses behind which nobody answers (F01 to F03). Each is held for as long as the ``with`` lasts."""
+"""Addresses without a server (F01 to F03). Each is reserved for as long as the ``with`` block lasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One accepted socket, plain or TLS, with the few rude things a fault needs: reset, half-close, hang, drip.
+"""One accepted socket, plain or TLS, with the abrupt operations that faults need: reset, half-close, hang, drip.
 
 Every wait ends when the server stops, so a test never hangs on a fault that hangs.
 """
@@ -101,7 +101,7 @@ class Wire:
         self.close()
 
     def close(self) -> None:
-        """Close at once, with no TLS goodbye: FIN, or RST when the kernel holds bytes that nobody read."""
+        """Close immediately without close_notify: FIN, or RST when the kernel has unread bytes."""
         self.closed = True
         self.sock.close()
 
@@ -118,7 +118,7 @@ class Wire:
         self.close()
 
     def goodbye(self) -> None:
-        """The polite end: TLS close_notify where there is TLS, then FIN."""
+        """End properly: send TLS close_notify where there is TLS, then FIN."""
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.settimeout(0.05)
             with contextlib.suppress(OSError, ValueError):

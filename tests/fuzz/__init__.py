@@ -1,1 +1,1 @@
-"""Damaged files, thousands of them, through ``check``: see ``__main__``."""
+"""Fuzz test that runs ``check`` on thousands of damaged files; see ``__main__``."""

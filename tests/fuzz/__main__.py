@@ -1,10 +1,10 @@
-"""Damage sample files, check and send each, and stop at the first that is not taken with composure.
+"""Fuzz test: damage sample files, check and send each, and stop at the first unexpected result.
 
     python -m tests.fuzz --files 10000 --seed 1
 
-For every file: no exception but ``BulkSenderError``, ``check`` ends within 10 seconds, and what it found can be sent to
-the sandbox: the six counts add up to the rows and are those that ``check`` foretold. A case is made from the seed and
-its number alone: ``--first N --files 1`` makes it again.
+For every file, only ``BulkSenderError`` is raised, and ``check`` ends within 10 seconds. The valid rows can be sent to
+the sandbox; the six counts add up to the rows and match those of ``check``. The seed and the number determine a case:
+``--first N --files 1`` repeats it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CONFIGS: list[dict[str, object]] = [
 
 
 def one(seed: int, number: int, folder: Path) -> str:
-    """Run one case; says how it ended. Raises AssertionError, or whatever got out, when it went wrong."""
+    """Run one case and return how it ended. Raise AssertionError or any unexpected exception."""
     rng = random.Random(f"{seed}:{number}")
     ending = rng.choice(list(SAMPLES))
     data = damaged(SAMPLES[ending](rng), rng)
@@ -50,7 +50,7 @@ def one(seed: int, number: int, folder: Path) -> str:
         report = check(path, config=config)
     except BulkSenderError as error:
         ended = type(error).__name__
-        assert str(error), "an error without words"
+        assert str(error), "an error without a message"
     else:
         ended = "reported"
         assert report.valid + report.rejected + report.duplicate == report.rows, report
@@ -63,7 +63,7 @@ def one(seed: int, number: int, folder: Path) -> str:
 
 
 def _send(path: Path, config: dict[str, object], report: CheckReport) -> None:
-    """Every row that ``check`` found valid is accepted, and each of the others is what it was foretold to be."""
+    """Send the file, and assert that the results match those that ``check`` predicted."""
     runs_dir = path.parent / "runs"
     summary = send(path, config=config, sandbox=True, rate="100000/second", runs_dir=runs_dir, environment={})
     counts = (summary.accepted, summary.rejected, summary.duplicate, summary.failed, summary.unknown, summary.not_sent)
@@ -74,7 +74,7 @@ def _send(path: Path, config: dict[str, object], report: CheckReport) -> None:
 
 
 def run(files: int, seed: int, first: int = 0) -> Counter[str]:
-    """Run ``files`` cases from number ``first`` on; how many ended how."""
+    """Run ``files`` cases from number ``first`` on, and return how many ended how."""
     ends: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, first + files):

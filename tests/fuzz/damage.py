@@ -1,4 +1,4 @@
-"""Ways in which a file goes wrong."""
+"""Random damage to input files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TOKENS = [
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
-    """The file with up to six things wrong with it."""
+    """Return the file with up to six kinds of damage."""
     for _ in range(rng.choice([0, 1, 1, 2, 3, 6])):
         data = rng.choice(_DAMAGES)(data, rng)
     if rng.random() < 0.2:

@@ -1,4 +1,4 @@
-"""Small sound files of every format, to be damaged."""
+"""Small valid files of every format, for the fuzz test to damage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAMES = [
 
 
 def table(rng: random.Random) -> pl.DataFrame:
-    """A few rows of text that look like recipients."""
+    """Return a few rows of text that look like recipients."""
     rows = rng.choice([0, 1, 3, 60, 400])
     return pl.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""An input, a configuration, a server and a run that gets hurt."""
+"""Setup of crash tests: an input, a configuration, a server and a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REJECTED_EVERY, DUPLICATE_EVERY = 97, 89
 
 
 def write_input(path: Path, rows: int, *, start: int = 0) -> Path:
-    """A CSV of ``rows`` rows; some have no identifier, some repeat an earlier one."""
+    """Write a CSV of ``rows`` rows; some have no identifier, and some repeat an earlier one."""
     lines = ["external_user_id,trigger_properties.number,attributes.plan"]
     for number in range(start, start + rows):
         name = f"u{number}"
@@ -65,7 +65,7 @@ class Scene:
         return {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": self.url}
 
     def with_rows(self, *counts: int) -> Scene:
-        """One input file for each count."""
+        """Write one input file for each count."""
         start = 0
         for index, count in enumerate(counts):
             self.inputs.append(write_input(self.place / f"in{index}.csv", count, start=start))
@@ -73,7 +73,7 @@ class Scene:
         return self
 
     def command(self, name: str, *more: object) -> list[object]:
-        """``send``, ``resume``, ``retry``, ``resolve`` with what each of them needs."""
+        """Return the arguments of ``send``, ``resume``, ``retry`` or ``resolve``."""
         common = ["--runs-dir", self.runs_dir, "--yes", "--json", "--quiet"]
         if name == "send":
             return ["send", *self.inputs, "--config", self.config, "--run-id", self.run_id, *common, *more]
@@ -88,7 +88,7 @@ class Scene:
         return self.start(name, *more, failpoint=failpoint, **limits).wait(timeout)
 
     def finish(self, *, most: int = 20) -> Ended:
-        """The same command again until it has nothing left to send."""
+        """Repeat the same command until it has nothing left to send."""
         for _ in range(most):
             ended = self.run("send")
             if ended.code in (0, 1):
@@ -97,12 +97,12 @@ class Scene:
         raise AssertionError(f"not finished after {most} commands: {ended}")
 
     def rows(self) -> list[dict[str, str]]:
-        """The results file."""
+        """Return the rows of the results file."""
         with (self.folder / "results.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
 
 def requests_so_far(server: FaultServer) -> int:
-    """How many requests the server has met, once it has read what killed senders left on the wire."""
+    """Return how many requests the server received, after it has read what killed senders left on the wire."""
     assert server.ledger.wait(lambda ledger: all(connection.closed for connection in ledger.connections), 60)
     return len(server.ledger.requests)
