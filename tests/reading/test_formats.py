@@ -12,13 +12,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from backports import zstd
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading import chunk, csv, ndjson
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
+from tests.kit import zstd
 from tests.kit.inputs import CSV, PEOPLE, chunks, put, read
 
 
