@@ -138,7 +138,9 @@ def _scan_table(source: str, kind: str, name: str) -> pl.LazyFrame:
     """Return a lazy scan of the table's latest version."""
     try:
         with reading(name, _kind_in_words(kind)):
-            return pl.scan_delta(source) if kind == "delta" else pl.scan_iceberg(_newest_metadata(source, name))
+            table = pl.scan_delta(source) if kind == "delta" else pl.scan_iceberg(_newest_metadata(source, name))
+            table.collect_schema()  # a lazy scan opens the table only now, so trouble with it shows here
+            return table
     except InputError:
         raise
     except ImportError:

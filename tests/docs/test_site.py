@@ -84,6 +84,19 @@ def test_every_local_picture_and_file_that_a_page_names_exists() -> None:
             assert (DOCS / page.parent / target).exists(), f"{page}: {target}"
 
 
+def test_a_link_is_not_absolute() -> None:
+    for page in PAGES:
+        assert "](/" not in (DOCS / page).read_text(encoding="utf-8"), page
+
+
+def test_a_blocking_function_is_shown_with_its_parameters_and_text(site: Path) -> None:
+    html = (site / "reference" / "python" / "index.html").read_text(encoding="utf-8")
+    words = re.sub(r"<[^>]+>", "", html)
+    assert "blocking(" not in words
+    assert re.search(r"\bsend\(\s*source:", words)
+    assert words.count("Send an input, or resume") == 1
+
+
 def test_every_public_name_is_on_the_reference_page_once(site: Path) -> None:
     page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^::: bulk_sender\.(\w+)$", page, re.MULTILINE)) == sorted(bulk_sender.__all__)

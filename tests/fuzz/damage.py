@@ -6,9 +6,8 @@ import bz2
 import gzip
 import random
 
-from backports import zstd
-
 from tests.fuzz.samples import zipped
+from tests.kit import zstd
 
 _ENCODINGS = ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "shift_jis", "cp1251", "utf-7"]
 _TOKENS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from backports import zstd
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading import chunk, csv, ndjson
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
+from tests.kit import zstd
 from tests.kit.inputs import CSV, PEOPLE, chunks, put, read
 
 
@@ -151,6 +152,43 @@ def test_an_iceberg_table_is_read_in_its_latest_version(tmp_path: Path) -> None:
         table.append(rows.to_arrow().cast(table.schema().as_arrow()))
     found = read(table.location().removeprefix("file://"))
     assert found.sort("external_user_id").equals(PEOPLE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "package", "table"),
+    [("delta", "deltalake", "_delta_log/0.json"), ("iceberg", "pyiceberg", "metadata/1.metadata.json")],
+)
+def test_a_table_without_the_package_to_read_it_is_refused_with_its_name(
+    kind: str, package: str, table: str, tmp_path: Path
+) -> None:
+    (tmp_path / table).parent.mkdir()
+    (tmp_path / table).write_text("{}")
+    code = (
+        "import sys\n"
+        "from importlib.machinery import PathFinder\n"
+        "found = PathFinder.find_spec\n"
+        f"PathFinder.find_spec = lambda name, *rest: None if name.startswith({package!r}) else found(name, *rest)\n"
+        "import bulk_sender as bs\n"
+        "try:\n    bs.check(sys.argv[1])\n"
+        "except bs.InputError as error:\n    print(error, error.hint, sep='\\n')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=300, check=True
+    )
+    message, hint = done.stdout.splitlines()
+    assert str(tmp_path) in message
+    assert kind in message.lower()
+    assert hint == f"pip install {package}"
+
+
+@pytest.mark.parametrize("table", ["_delta_log/00000000000000000000.json", "metadata/1.metadata.json"])
+def test_a_damaged_table_is_refused(table: str, tmp_path: Path) -> None:
+    pytest.importorskip("deltalake")
+    pytest.importorskip("pyiceberg")
+    (tmp_path / table).parent.mkdir()
+    (tmp_path / table).write_text("garbage")
+    with pytest.raises(InputError, match=r"be read as an? (table|Delta|Iceberg)"):
+        read(tmp_path)
 
 
 def test_standard_input_is_read_once_in_any_format(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from backports import zstd
 
 from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.operations.check import check
 from bulk_sender.reading import compression, excel
+from tests.kit import zstd
 from tests.kit.inputs import CSV, PEOPLE, put, read
 
 DATA = Path(__file__).parent / "data"
