@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import bulk_sender as bs
 from bulk_sender.config.model import Config
 
 from .blocks import OUTPUT
@@ -67,3 +68,9 @@ def test_python_with_its_output_prints_exactly_that(page: str, tmp_path: Path) -
                 check=False,
             )
             assert (done.returncode, done.stdout) == (0, match["shown"]), done.stderr
+
+
+@pytest.mark.parametrize("name", bs.__all__)
+def test_every_public_name_has_an_example_in_the_reference(name: str) -> None:
+    examples = "\n".join(shown(ROOT / "docs" / "reference" / "python.md", "python"))
+    assert re.search(rf"\bbs\.{re.escape(name)}\b", examples)
