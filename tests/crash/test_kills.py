@@ -114,5 +114,5 @@ def test_the_quick_kills_are_at_least_fifty() -> None:
 
 
 def test_an_unknown_failpoint_is_refused() -> None:
-    with pytest.raises(ValueError, match="no place is called 'before_lunch'"):
+    with pytest.raises(ValueError, match="'before_lunch' is not a failpoint"):
         Failpoint("before_lunch:1")
