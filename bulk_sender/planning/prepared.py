@@ -66,7 +66,7 @@ class PreparedInput:
         for piece in plan(self.source, self.mapping, self.config, head_bytes=target.frame_bytes, **where):
             if not self.source.is_unchanged():
                 raise InputError(
-                    "the input was changed while it was being read", hint="put it back as it was, then resume the run"
+                    "the input was changed while it was read", hint="put it back as it was, then resume the run"
                 )
             if self.marks is not None and mark(target, piece) != next(expected, b""):
                 first, last = piece.rows["row"][0], piece.rows["row"][-1]
