@@ -39,7 +39,6 @@ class Sender:
         pace: Pace,
         config: DeliveryConfig,
         *,
-        stopping: Stopping | None = None,
         waits: Waits = WAITS,
         rng: random.Random | None = None,
         on_attempt: Callable[[Attempted], None] = lambda _: None,
@@ -48,7 +47,7 @@ class Sender:
         rng = rng or random.Random()
         breakers = Breakers(config)
         guard = Guard(endpoint, broadcast=writer.journal.facts().broadcast)
-        self.stopping = stopping or Stopping()
+        self.stopping = Stopping()
         self.tally = Tally()
         self.pace = pace
         self.attempts = Attempts(writer, guard, pace, self.stopping, self.tally, config, on_attempt)
@@ -62,8 +61,6 @@ class Sender:
             guard,
             self.stopping,
             self.tally,
-            waits=waits,
-            rng=rng,
         )
         self._new_client = new_client
         self._workers = config.concurrency

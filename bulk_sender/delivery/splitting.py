@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
-
-import anyio
 
 from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.braze.endpoint import Endpoint
@@ -23,7 +20,6 @@ from bulk_sender.errors import JournalError
 from bulk_sender.http.client import Client
 from bulk_sender.journal.records import Batch
 from bulk_sender.journal.writer import JournalWriter
-from bulk_sender.pace.backoff import Waits
 from bulk_sender.pace.slot import Slot
 from bulk_sender.planning.batches import Payload
 
@@ -60,9 +56,6 @@ class Batches:
         guard: Guard,
         stopping: Stopping,
         tally: Tally,
-        *,
-        waits: Waits,
-        rng: random.Random,
     ) -> None:
         self._writer = writer
         self._endpoint = endpoint
@@ -72,8 +65,6 @@ class Batches:
         self._guard = guard
         self._stopping = stopping
         self._tally = tally
-        self._waits = waits
-        self._rng = rng
 
     async def deliver(self, worker: Worker, item: Work) -> None:
         """Deliver one batch, in halves and in the order of the rows when Braze refuses one of them."""
@@ -136,8 +127,7 @@ class Batches:
             elif ended.step.action is Action.AGAIN:
                 self._tally.retries += 1
                 worker.slot.release()
-                with self._stopping.cutting_short():
-                    await anyio.sleep(self._waits.backoff(counted, self._rng))
+                await self._turns.pause(counted)
             else:
                 return Settled(ended.step, ended.outcome, made)
 

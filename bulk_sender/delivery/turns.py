@@ -57,10 +57,15 @@ class Turns:
                     if self._circuit.half_open:
                         await probing.enter_async_context(self._probe)
                         if self._circuit.half_open:
-                            await anyio.sleep(self._waits.backoff(self._circuit.failures, self._rng))
+                            await self.pause(self._circuit.failures)
                     await self._pace.turn()
                 yield
         slot.release_if_too_many()
+
+    async def pause(self, failures: int) -> None:
+        """Wait before the next attempt after ``failures`` failures, or until the run stops."""
+        with self._stopping.cutting_short():
+            await anyio.sleep(self._waits.backoff(failures, self._rng))
 
     def adjust(self, ended: Attempted) -> None:
         """Adapt rate and concurrency to an answer."""
