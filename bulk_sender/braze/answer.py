@@ -9,7 +9,6 @@ disconnected without sending a response" is also raised after half an answer.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -32,7 +31,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-Stop = Literal["", "authorization", "target", "redirect", "certificate", "host", "repeated"]
+Stop = Literal["", "authorization", "target", "request", "not_live", "redirect", "certificate", "host", "repeated"]
 Likely = Literal["", "accepted", "not_accepted"]
 
 
@@ -59,10 +58,19 @@ class Outcome:
 _NEVER_LEFT = frozenset(
     {"PoolTimeout", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "InvalidURL", "ProxyError"}
 )
-_ABOUT_THE_TARGET = re.compile(
-    r"(?i)\b(?:campaign|canvas|message[_ ]variation)(?:[_ ]?(?:api[_ ])?(?:id|identifier))?s?\b"
-    r"|\bsend[_ ]?(?:id|identifier)s?\b"
+_ABOUT_THE_TARGET = frozenset(
+    {
+        "Invalid Campaign ID",
+        "Campaign does not exist",
+        "campaign_id must be a string of the campaign api identifier",
+        "canvas_id must be a string of the Canvas api identifier",
+    }
 )
+"""The only texts that decide anything, because they are documented or recorded for this endpoint and its siblings.
+
+Braze says "Don't parse error-message text". Any other 400 may be about one row: it is split, whatever its text.
+"""
+_MOST_RAW = 200
 _CERTIFICATE_ERRORS = frozenset({"SSLCertVerificationError", "CertificateError"})
 
 
@@ -79,10 +87,10 @@ def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retr
 
 def _answered(evidence: Evidence, status: int, server_errors: str) -> Outcome:
     answer = _object(evidence.body)
-    text = answer.get("message") if answer else None
-    message = clean(text)
+    text = _text_of(answer)
+    message = clean(text) or _raw_text(evidence.body)
     if 200 <= status < 300:
-        return _success(evidence, status, answer or {}, message)
+        return _success(evidence, status, answer or {}, clean(text))
     if status in (408, 425, 499):
         return _unknown(evidence, f"http_{status}", message or "the server stopped waiting", "not_accepted")
     if 400 <= status < 500:
@@ -97,8 +105,18 @@ def _answered(evidence: Evidence, status: int, server_errors: str) -> Outcome:
 
 
 def _success(evidence: Evidence, status: int, answer: dict[str, Any], message: str) -> Outcome:
-    """Accept a 2XX only with a message that Braze documents: ``success``, or 202 ``queued`` during maintenance."""
+    """Accept a 2XX only with a message that Braze documents: ``success``, or 202 ``queued`` during maintenance.
+
+    With a ``notice`` Braze sends nothing, because the campaign or Canvas is paused, stopped or archived
+    (post_send_triggered_canvases).
+    """
     queued = status == 202 and answer.get("message") == "queued"
+    if notice := clean(answer.get("notice")):
+        if not queued and answer.get("message") not in ("success", None):
+            return _unknown(evidence, f"http_{status}_unexpected", f"{message}; {notice}", stop="not_live")
+        errors = clean(answer.get("errors") or "")
+        text = f"{notice} (errors: {errors})" if errors else notice
+        return _outcome(evidence, Verdict.REFUSED, "not_live", text, stop="not_live")
     if not queued and answer.get("message") != "success":
         what = f"the message {message!r}" if message else "no message that Braze documents"
         return _unknown(evidence, f"http_{status}_unexpected", f"HTTP {status} with {what}", "accepted")
@@ -106,9 +124,6 @@ def _success(evidence: Evidence, status: int, answer: dict[str, Any], message: s
     code, note = "", ""
     if answer.get("errors"):
         code, note = "accepted_with_errors", clean(answer["errors"])
-    elif answer.get("notice"):
-        # A paused or archived Canvas answers 201 like any other and sends nothing: post_send_triggered_canvases.
-        code, note = "accepted_with_notice", clean(answer["notice"])
     elif queued:
         code, note = "queued", "Braze is under maintenance and has queued the request"
     elif not dispatch_id:
@@ -140,8 +155,10 @@ def _client_error(evidence: Evidence, status: int, message: str) -> Outcome:
         return _outcome(evidence, Verdict.TOO_LARGE, code, message)
     if status in (401, 403):
         return _outcome(evidence, Verdict.REFUSED, code, message, stop="authorization")
-    if status == 404 or (status == 400 and _ABOUT_THE_TARGET.search(message)):
+    if status == 404 or (status == 400 and message in _ABOUT_THE_TARGET):
         return _outcome(evidence, Verdict.REFUSED, code, message, stop="target")
+    if status == 415:
+        return _outcome(evidence, Verdict.REFUSED, code, message, stop="request")
     return _outcome(evidence, Verdict.REFUSED, code, message)
 
 
@@ -188,6 +205,19 @@ def _unknown(evidence: Evidence, code: str, message: str, likely: Likely = "", *
         reach=evidence.reach,
         error=evidence.error,
     )
+
+
+def _text_of(answer: dict[str, Any] | None) -> Any:
+    """Return Braze's text: ``message``, or ``error``, which it uses for what it cannot parse."""
+    if answer is None:
+        return None
+    return answer.get("error") if answer.get("message") in (None, "") else answer["message"]
+
+
+def _raw_text(body: bytes) -> str:
+    """Return a body that is neither JSON nor a web page, as a short line of text."""
+    text = body.decode("utf-8", "replace").lstrip()
+    return "" if text[:1] in ("", "<", "{", "[") else clean(text, _MOST_RAW)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

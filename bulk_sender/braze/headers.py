@@ -11,6 +11,8 @@ from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.pace.budget import Budget
 
 _DIGITS = re.compile(r"[0-9]{1,12}")
+_EARLIEST_EPOCH = 1_000_000_000
+"""A smaller ``X-RateLimit-Reset`` is a duration."""
 
 
 def server_now(headers: Mapping[str, str], wall: float) -> float:
@@ -48,11 +50,14 @@ def throttle_wait(headers: Mapping[str, str], wall: float, waits: Waits = WAITS)
 
 
 def _reset_in(headers: Mapping[str, str], now: float, waits: Waits) -> float | None:
-    """Return the seconds until the limit resets; None when the header is absent, past or absurd."""
+    """Return the seconds until the limit resets; None when the header is absent, past or absurd.
+
+    Braze documents epoch seconds on one page and seconds left on another. A small number cannot be an epoch.
+    """
     text = headers.get("x-ratelimit-reset", "").strip()
     if not _DIGITS.fullmatch(text):
         return None
-    left = float(text) - now
+    left = float(text) if float(text) < _EARLIEST_EPOCH else float(text) - now
     return left if 0 <= left <= waits.longest_s else None
 
 

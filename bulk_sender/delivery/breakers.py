@@ -1,15 +1,19 @@
-"""The breakers that stop a run in trouble: an outage, too many refused recipients, too many retries. Pure."""
+"""The breakers that stop a run in trouble: an outage, too many refused recipients, too many retries."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.config.model import DeliveryConfig
 from bulk_sender.delivery.policy import Action, NextStep
 from bulk_sender.delivery.work import Tally
+from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.records import Batch, Status
+from bulk_sender.pace.backoff import Waits
 
 RECENT_BATCHES = 50
 """The share of refused recipients is taken over this many batches."""
@@ -24,8 +28,10 @@ _FOR_GOOD = (Verdict.REFUSED, Verdict.TOO_LARGE)
 class Breakers:
     """All breakers of one sender. Each method returns the reason to stop, or an empty string."""
 
-    def __init__(self, config: DeliveryConfig) -> None:
+    def __init__(self, config: DeliveryConfig, waits: Waits) -> None:
         self.circuit = Circuit(config.breaker)
+        self.alike = RefusedAlike()
+        self.unreached = Unreached(waits.unreached_s)
         self._refusals = Refusals(config.max_failed_share)
         self._retry_budget = config.retry_budget
 
@@ -42,6 +48,62 @@ class Breakers:
         circuit = self.circuit.lost_one() if lost else ""
         refusals = self._refusals.record(fate)
         return circuit or refusals
+
+
+class Unreached:
+    """Ends a run whose very first connection does not work, after ``most_s`` seconds.
+
+    Once a connection has worked, an outage is waited for, within the limit on attempts.
+    """
+
+    def __init__(self, most_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most_s = most_s
+        self._clock = clock
+        self._since: float | None = None
+        self._reached = False
+
+    def record(self, outcome: Outcome) -> str:
+        """Take an attempt into account. Return the reason to stop, or an empty string."""
+        self._reached = self._reached or outcome.reach >= Reach.CONNECTED
+        if self._reached:
+            return ""
+        now = self._clock()
+        self._since = now if self._since is None else self._since
+        if now - self._since < self._most_s:
+            return ""
+        return (
+            f"cannot connect to Braze ({outcome.message}), and no connection has worked for {now - self._since:.0f} s. "
+            "Nothing was sent"
+        )
+
+
+class RefusedAlike:
+    """Notices early that it is the request that Braze refuses, and not a row of it.
+
+    Until Braze accepts something, only one refused batch is split at a time. When a single row of it is refused with
+    the same text as another batch, no row is at fault, and the run stops after a handful of requests.
+    """
+
+    def __init__(self) -> None:
+        self.is_possible = True
+        """Whether Braze has accepted nothing yet, so that the request may be at fault."""
+        self._batches: dict[str, set[int]] = {}
+        self._single: dict[str, int] = {}
+
+    def record(self, planned: int, size: int, outcome: Outcome) -> str:
+        """Take an attempt for the planned batch ``planned`` into account. Return the reason to stop, or nothing."""
+        if outcome.verdict is Verdict.ACCEPTED:
+            self.is_possible = False
+            self._batches.clear()
+        if not self.is_possible or outcome.verdict is not Verdict.REFUSED:
+            return ""
+        text = outcome.message
+        self._batches.setdefault(text, set()).add(planned)
+        if size == 1:
+            self._single.setdefault(text, planned)
+        if text in self._single and len(self._batches[text]) > 1:
+            return f"Braze refuses every request alike, whatever is in it: {text}"
+        return ""
 
 
 class Circuit:

@@ -9,8 +9,12 @@ from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.journal.records import SPLIT, Status
 
 _STOPS = {
-    "authorization": "Braze refused the key ({message})",
+    "authorization": (
+        "Braze refused the key ({message}): it is wrong, lacks a permission, or belongs to another instance"
+    ),
     "target": "Braze does not know the campaign, Canvas or path ({message})",
+    "request": "Braze does not accept the form of the request ({message})",
+    "not_live": "Braze sends nothing: {message}",
     "redirect": "the endpoint redirects elsewhere; it is not a Braze REST host",
     "certificate": "the endpoint's certificate cannot be trusted",
     "host": "the endpoint's name cannot be resolved",
@@ -62,6 +66,8 @@ def next_step(outcome: Outcome, *, size: int, attempts: int, most: int, reached:
             return NextStep(Status.NOT_SENT, Action.AGAIN)
         case Verdict.UNSENT if outcome.http_status is None:
             return NextStep(Status.NOT_SENT, Action.STOP, f"cannot reach Braze ({outcome.message})")
+        case Verdict.REFUSED if outcome.stop == "not_live":
+            return NextStep(Status.FAILED, Action.STOP, reason)
         case Verdict.REFUSED if reason:
             return NextStep(Status.NOT_SENT, Action.STOP, reason)
         case Verdict.REFUSED if outcome.http_status in (400, 422) and size > 1:

@@ -45,7 +45,7 @@ class Sender:
     ) -> None:
         """``new_client`` opens a worker's own connection; ``on_attempt`` is called with each attempt that ended."""
         rng = rng or random.Random()
-        breakers = Breakers(config)
+        breakers = Breakers(config, waits)
         guard = Guard(endpoint, broadcast=writer.journal.facts().broadcast)
         self.stopping = Stopping()
         self.tally = Tally()

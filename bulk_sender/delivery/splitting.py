@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import anyio
 
 from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.braze.endpoint import Endpoint
@@ -65,17 +68,22 @@ class Batches:
         self._guard = guard
         self._stopping = stopping
         self._tally = tally
+        self._splitting = anyio.Lock()
 
     async def deliver(self, worker: Worker, item: Work) -> None:
         """Deliver one batch, in halves and in the order of the rows when Braze refuses one of them."""
         self._guard.planned(item.batch)
+        async with AsyncExitStack() as splitting:
+            await self._deliver(worker, item, splitting)
+
+    async def _deliver(self, worker: Worker, item: Work, splitting: AsyncExitStack) -> None:
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
         accepted = split = False
         fate = Fate()
         while parts and not self._stopping.is_set:
             batch, body_sha256 = parts.popleft()
-            settled = await self._settle(worker, batch, item.payload, body_sha256)
+            settled = await self._settle(worker, item.batch, batch, item.payload, body_sha256)
             if settled is None:
                 return
             accepted = accepted or settled.outcome.verdict is Verdict.ACCEPTED
@@ -89,9 +97,20 @@ class Batches:
             parts.extendleft((half, None) for half in reversed(halves))
             if settled.outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become smaller
                 refusals.append(settled.outcome.message)
+                await self._split_alone(worker, splitting)
             if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
                 self._stopping.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
         self._stopping.stop(self._breakers.ended(fate, lost=split and not accepted))
+
+    async def _split_alone(self, worker: Worker, splitting: AsyncExitStack) -> None:
+        """Wait until no other batch is being split, while it may be the request that Braze refuses."""
+        mine = self._splitting.statistics().owner == anyio.get_current_task()
+        if not mine and self._breakers.alike.is_possible:
+            worker.slot.release()
+            with self._stopping.cutting_short():
+                await splitting.enter_async_context(self._splitting)
+        if not self._breakers.alike.is_possible:
+            await splitting.aclose()
 
     async def _halve(self, batch: Batch, attempts: int) -> tuple[Batch, Batch] | None:
         """Replace a batch by its halves in the journal. Return None when that cannot be written."""
@@ -105,7 +124,7 @@ class Batches:
         return halves
 
     async def _settle(
-        self, worker: Worker, batch: Batch, payload: Payload, body_sha256: bytes | None
+        self, worker: Worker, planned: Batch, batch: Batch, payload: Payload, body_sha256: bytes | None
     ) -> Settled | None:
         """POST one batch until it is settled or must be split. Return None when the run stopped first."""
         body = self._endpoint.body(payload.recipients(batch.first, batch.size))
@@ -121,7 +140,7 @@ class Batches:
                 ended = await self._attempts.make(worker.client, batch, body, digest, counted)
                 if ended is None:
                     return None
-                self._react(ended)  # before the next probe may go
+                self._react(planned, ended)  # before the next probe may go
             if ended.step.action is Action.AGAIN_AFTER_RESET:
                 counted -= 1  # a 429 is not a failure of the batch
             elif ended.step.action is Action.AGAIN:
@@ -131,12 +150,15 @@ class Batches:
             else:
                 return Settled(ended.step, ended.outcome, made)
 
-    def _react(self, ended: Attempted) -> None:
+    def _react(self, planned: Batch, ended: Attempted) -> None:
         self._turns.adjust(ended)
         if ended.step.action in (Action.DONE, Action.STOP):
             self._tally.recipients[ended.step.status] += ended.batch.size
         self._tally.throttled += ended.outcome.verdict is Verdict.THROTTLED
         verdict = ended.outcome.verdict
+        self._stopping.stop(ended.step.reason, refused=ended.outcome.stop == "not_live")
+        self._stopping.stop(self._breakers.alike.record(planned.id, ended.batch.size, ended.outcome))
         self._stopping.stop(
-            ended.step.reason or self._breakers.attempted(ended.batch, ended.step, verdict, self._tally)
+            self._breakers.attempted(ended.batch, ended.step, verdict, self._tally)
+            or self._breakers.unreached.record(ended.outcome)
         )

@@ -11,10 +11,14 @@ import anyio
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Why sending ended early. ``signal`` is its number when a signal did it, else 0."""
+    """Why sending ended early. ``signal`` is its number when a signal did it, else 0.
+
+    ``refused``: Braze sends nothing for this target, so the run counts as stopped even if no row is left to send.
+    """
 
     reason: str
     signal: int = 0
+    refused: bool = False
 
 
 class Stopping:
@@ -29,10 +33,10 @@ class Stopping:
         """Whether the run is to stop: no further batch may begin."""
         return self.stopped is not None
 
-    def stop(self, reason: str, signal: int = 0) -> None:
+    def stop(self, reason: str, signal: int = 0, *, refused: bool = False) -> None:
         """Take no further batch, and let requests in flight end. The first reason stands; an empty one does nothing."""
         if reason and self.stopped is None:
-            self.stopped = Stopped(reason, signal)
+            self.stopped = Stopped(reason, signal, refused)
             for scope in tuple(self._waits):
                 scope.cancel()
 

@@ -36,6 +36,7 @@ class Turns:
         self._limit = AdaptiveLimit(most=most)
         self._slots = anyio.CapacityLimiter(self._limit.limit)
         self._probe = anyio.Lock()
+        self._reached = False
 
     def slot(self) -> Slot:
         """Return a slot for one worker, not yet taken."""
@@ -65,10 +66,11 @@ class Turns:
     async def pause(self, failures: int) -> None:
         """Wait before the next attempt after ``failures`` failures, or until the run stops."""
         with self._stopping.cutting_short():
-            await anyio.sleep(self._waits.backoff(failures, self._rng))
+            await anyio.sleep(self._waits.backoff(failures, self._rng, reached=self._reached))
 
     def adjust(self, ended: Attempted) -> None:
         """Adapt rate and concurrency to an answer."""
+        self._reached = self._reached or ended.evidence.reach >= Reach.CONNECTED
         headers = ended.evidence.headers
         if ended.outcome.verdict is Verdict.THROTTLED:
             self._pace.throttled(throttle_wait(headers, time.time(), self._waits))

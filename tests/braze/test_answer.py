@@ -38,7 +38,13 @@ ANSWERS: list[tuple[str, int, Any, Verdict, str, str]] = [
     # name, status, body, verdict, stop, code
     ("F29 success", 201, GOOD, ACCEPTED, "", ""),
     ("F30 minor errors", 201, {**GOOD, "errors": [{"index": 0}]}, ACCEPTED, "", "accepted_with_errors"),
-    ("F30 a notice", 201, {**GOOD, "notice": "the campaign is paused"}, ACCEPTED, "", "accepted_with_notice"),
+    ("F30 a notice", 201, {**GOOD, "notice": "the campaign is paused"}, REFUSED, "not_live", "not_live"),
+    ("a notice and errors", 201, {**GOOD, "notice": "paused", "errors": ["minor"]}, REFUSED, "not_live", "not_live"),
+    ("a notice without an id", 201, {"message": "success", "notice": "paused"}, REFUSED, "not_live", "not_live"),
+    ("a notice without a message", 200, {"notice": "The Canvas is archived."}, REFUSED, "not_live", "not_live"),
+    ("a notice, queued", 202, {"message": "queued", "notice": "stopped"}, REFUSED, "not_live", "not_live"),
+    ("an empty notice", 201, {**GOOD, "notice": ""}, ACCEPTED, "", ""),
+    ("a notice with another message", 201, {"message": "?", "notice": "x"}, UNKNOWN, "not_live", "http_201_unexpected"),
     ("F30 no errors after all", 201, {**GOOD, "errors": []}, ACCEPTED, "", ""),
     ("F31 another message", 201, {**GOOD, "message": "weird"}, UNKNOWN, "", "http_201_unexpected"),
     ("F31 nearly the message", 201, {**GOOD, "message": " success\x1b[0m"}, UNKNOWN, "", "http_201_unexpected"),
@@ -85,12 +91,25 @@ ANSWERS: list[tuple[str, int, Any, Verdict, str, str]] = [
     ("F37 no permission", 403, {"message": "Forbidden"}, REFUSED, "authorization", "http_403"),
     ("F37 unknown path", 404, {"message": "Not found"}, REFUSED, "target", "http_404"),
     ("F37 campaign", 400, {"message": "Invalid Campaign ID"}, REFUSED, "target", "http_400"),
-    ("F37 campaign_id", 400, {"message": "campaign_id is unknown"}, REFUSED, "target", "http_400"),
-    ("F37 campaign api id", 400, {"message": "Invalid campaign_api_id"}, REFUSED, "target", "http_400"),
-    ("F37 canvas", 400, {"message": "The Canvas is archived"}, REFUSED, "target", "http_400"),
-    ("F37 send id", 400, {"message": "invalid send_id given"}, REFUSED, "target", "http_400"),
-    ("F37 send identifiers", 400, {"message": "unknown send identifiers"}, REFUSED, "target", "http_400"),
-    ("F37 variation", 400, {"message": "bad message_variation_id"}, REFUSED, "target", "http_400"),
+    ("F37 no such campaign", 400, {"message": "Campaign does not exist"}, REFUSED, "target", "http_400"),
+    (
+        "F37 not a campaign's id",
+        400,
+        {"message": "campaign_id must be a string of the campaign api identifier"},
+        REFUSED,
+        "target",
+        "http_400",
+    ),
+    ("F37 as an error", 400, {"error": "Invalid Campaign ID"}, REFUSED, "target", "http_400"),
+    # any other text may be about one row, whatever it mentions
+    ("F37 campaign_id", 400, {"message": "campaign_id is unknown"}, REFUSED, "", "http_400"),
+    ("F37 in another case", 400, {"message": "invalid campaign id"}, REFUSED, "", "http_400"),
+    ("F37 canvas", 400, {"message": "The Canvas entry properties are too large"}, REFUSED, "", "http_400"),
+    ("F37 send id", 400, {"message": "invalid send_id given"}, REFUSED, "", "http_400"),
+    ("F37 variation", 400, {"message": "bad message_variation_id"}, REFUSED, "", "http_400"),
+    ("a row that names one", 400, {"message": "recipients[3].campaign must be a string"}, REFUSED, "", "http_400"),
+    ("parse error", 400, {"error": "message body does not match declared format"}, REFUSED, "", "http_400"),
+    ("content type", 415, {"message": "Unsupported Media Type"}, REFUSED, "request", "http_415"),
     ("F37 about a row", 400, {"message": "can't send: campaign_name of x"}, REFUSED, "", "http_400"),
     ("F37 about a row's flag", 400, {"message": "send_to_existing_only"}, REFUSED, "", "http_400"),
     ("F37 campaign, but not 400", 422, {"message": "Invalid Campaign ID"}, REFUSED, "", "http_422"),
@@ -102,7 +121,8 @@ ANSWERS: list[tuple[str, int, Any, Verdict, str, str]] = [
     ("F42 503", 503, {"message": "Service Unavailable"}, UNSENT, "", "http_503"),
     ("F43 500 empty", 500, b"", UNKNOWN, "", "http_500"),
     ("F43 500 html", 500, HTML, UNKNOWN, "", "http_500"),
-    ("F43 503 without a message", 503, {"error": "overloaded"}, UNKNOWN, "", "http_503"),
+    ("503 in Braze's other form", 503, {"error": "overloaded"}, UNSENT, "", "http_503"),
+    ("F43 503 without a text", 503, {"status": "overloaded"}, UNKNOWN, "", "http_503"),
     ("F43 503 with a message that is none", 503, {"message": 5}, UNKNOWN, "", "http_503"),
     ("F43 501", 501, {"message": "Not Implemented"}, UNKNOWN, "", "http_501"),
     ("F43 502", 502, {"message": "Bad Gateway"}, UNKNOWN, "", "http_502"),
@@ -119,7 +139,6 @@ ANSWERS: list[tuple[str, int, Any, Verdict, str, str]] = [
     ("F46 308", 308, b"", REFUSED, "redirect", "http_308"),
     ("F47 405", 405, {"message": "Method Not Allowed"}, REFUSED, "", "http_405"),
     ("F47 407", 407, b"", REFUSED, "", "http_407"),
-    ("F47 415", 415, {"message": "Unsupported Media Type"}, REFUSED, "", "http_415"),
     ("F47 422", 422, {"message": "Unprocessable"}, REFUSED, "", "http_422"),
     ("F47 431", 431, b"", REFUSED, "", "http_431"),
     ("F47 498", 498, b"", REFUSED, "", "http_498"),
@@ -175,7 +194,12 @@ def test_the_message_for_an_answer() -> None:
         judge(answered(202, {"message": "queued"})).message == "Braze is under maintenance and has queued the request"
     )
     assert judge(answered(201, {"message": "success"})).message == "Braze accepted the request without a dispatch_id"
+    notice = {"notice": "the Canvas\n is paused", "errors": [{"index": 3}]}
+    assert judge(answered(201, {**GOOD, **notice})).message == 'the Canvas is paused (errors: [{"index": 3}])'
     assert judge(answered(400, {"message": "Bad syntax"})).message == "Bad syntax"
+    assert judge(answered(400, {"error": "Bad syntax"})).message == "Bad syntax"
+    assert judge(answered(400, {"message": "", "error": "Bad syntax"})).message == "Bad syntax"
+    assert judge(answered(400, b"Bad Request")).message == "Bad Request"
     assert judge(answered(400, HTML)).message == "HTTP 400 without a message"
     assert judge(answered(408, b"")).message == "the server stopped waiting"
     assert judge(answered(408, {"message": "slow"})).message == "slow"

@@ -12,12 +12,14 @@ from bulk_sender.delivery.policy import Action, NextStep, next_step
 from bulk_sender.journal.records import SPLIT, Status
 
 V, A = Verdict, Action
-KEY = "Braze refused the key (m)"
+KEY = "Braze refused the key (m): it is wrong, lacks a permission, or belongs to another instance"
 TARGET = "Braze does not know the campaign, Canvas or path (m)"
 ELSEWHERE = "the endpoint redirects elsewhere; it is not a Braze REST host"
 CERTIFICATE = "the endpoint's certificate cannot be trusted"
 HOST = "the endpoint's name cannot be resolved"
 REPEATED = "Braze returned one dispatch_id for two batches (m); both are unknown"
+FORM = "Braze does not accept the form of the request (m)"
+NOT_LIVE = "Braze sends nothing: m"
 GONE = "cannot reach Braze (m)"
 
 TABLE: list[tuple[Outcome, int, int, str, Action, str]] = [
@@ -49,7 +51,10 @@ TABLE: list[tuple[Outcome, int, int, str, Action, str]] = [
     (Outcome(V.REFUSED, http_status=400), 1, 1, "failed", A.DONE, ""),
     (Outcome(V.REFUSED, http_status=422), 1, 1, "failed", A.DONE, ""),
     (Outcome(V.REFUSED, http_status=405), 50, 1, "failed", A.DONE, ""),
-    (Outcome(V.REFUSED, http_status=415), 50, 1, "failed", A.DONE, ""),
+    (Outcome(V.REFUSED, message="m", http_status=415, stop="request"), 50, 1, "not_sent", A.STOP, FORM),
+    (Outcome(V.REFUSED, message="m", http_status=201, stop="not_live"), 50, 1, "failed", A.STOP, NOT_LIVE),
+    (Outcome(V.REFUSED, message="m", http_status=201, stop="not_live"), 1, 3, "failed", A.STOP, NOT_LIVE),
+    (Outcome(V.UNKNOWN, message="m", http_status=201, stop="not_live"), 50, 1, "unknown", A.STOP, NOT_LIVE),
 ]
 
 

@@ -288,12 +288,14 @@ def test_a_refusal_is_a_failure(bench: Bench) -> None:
     assert sandbox.ledger.broadcasts == 0
 
 
-def test_a_paused_canvas_takes_it_with_a_notice_that_is_kept(bench: Bench) -> None:
+def test_a_broadcast_to_a_paused_canvas_has_failed(bench: Bench) -> None:
     notice = "The Canvas is paused. Resume the Canvas to ensure trigger requests will take effect."
     with scripted(lambda *_: Answer(201, {"notice": notice, "dispatch_id": "d", "message": "success"})) as braze:
         summary = bench.broadcast(braze.url)
     assert summary.broadcast is not None
-    assert (summary.broadcast.error_code, summary.broadcast.error) == ("accepted_with_notice", notice)
+    assert (summary.broadcast.status, summary.broadcast.error_code) == ("failed", "not_live")
+    assert summary.broadcast.error == notice
+    assert (summary.state, summary.exit_code) == ("stopped", 3)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,14 @@ def reset(value: object) -> dict[str, str]:
         (reset("inf"), None),
         (reset(""), None),
         (reset("9" * 400), None),
+        # newer contracts: seconds left instead of an epoch
+        (reset(8), 8),
+        (reset(0), 1),
+        (reset(3600), 3600),
+        (reset(3601), None),
+        (reset(999_999_999), None),
+        ({"x-ratelimit-retry-after": "4"}, 4),
+        ({"x-ratelimit-reset": "", "x-ratelimit-limit": "", "x-ratelimit-remaining": ""}, None),
         ({}, None),
     ],
 )
