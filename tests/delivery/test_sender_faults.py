@@ -59,7 +59,7 @@ LIES = {
     # on a kept connection the answer arrives after the request, so no client can detect the lie
     "early_response_before_request",
     # Braze documents that nothing was sent, so a sender that trusts this must send again
-    *("accepted_json_500", "accepted_json_503"),
+    *("accepted_json_500", "accepted_json_503", "accepted_error_503"),
 }
 STATUS_OF = {"accepted": {"accepted"}, "throttled": {"accepted"}, "unsent": {"accepted"}, "unknown": {"unknown"}}
 STATUS_OF |= {"refused": {"accepted", "failed"}, "stop": {"not_sent", "unknown"}}

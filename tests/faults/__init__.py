@@ -10,8 +10,8 @@ What to play: ``FAULTS`` by name (``transport.py``, ``statuses.py``), composed w
 takes a name of ``TLS_MODES``; ``refusing_port``, ``black_hole`` and ``unresolvable`` are addresses without
 a server. ``server.go_dark()`` and ``server.listen()`` disconnect and reconnect the network.
 
-What is true: ``server.ledger``, or ``read_ledger(file)`` from elsewhere. Two faults break the promise that a
-batch is never sent twice through no fault of the sender: ``accepted_json_500`` and ``accepted_json_503`` take
+What is true: ``server.ledger``, or ``read_ledger(file)`` from elsewhere. Three faults break the promise that a
+batch is never sent twice: ``accepted_json_500``, ``accepted_json_503`` and ``accepted_error_503`` take
 the batch and answer what Braze documents as "nothing was sent". Leave them out of properties over duplicates,
 unless ``server_errors = "hold"``.
 
