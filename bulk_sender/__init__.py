@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
     from bulk_sender.operations.inspect import status as status
+    from bulk_sender.operations.prune import prune as prune
     from bulk_sender.operations.reconcile import BatchFinding as BatchFinding
     from bulk_sender.operations.reconcile import Reconciliation as Reconciliation
     from bulk_sender.operations.reconcile import RowFinding as RowFinding
@@ -56,6 +57,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
+    from bulk_sender.reporting.summary import RunOverview as RunOverview
     from bulk_sender.reporting.summary import State as State
     from bulk_sender.reporting.summary import Summary as Summary
     from bulk_sender.run.control import Control as Control
@@ -84,6 +86,7 @@ _HOMES = {
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
     "operations.inspect": "explain report runs status",
+    "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
     "operations.resume": "resume resume_async retry retry_async",
@@ -91,7 +94,7 @@ _HOMES = {
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
-    "reporting.summary": "BroadcastResult State Summary",
+    "reporting.summary": "BroadcastResult RunOverview State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
     "run.options": "BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings TargetSettings "

@@ -28,6 +28,7 @@ from bulk_sender.cli.commands import (
     reconcile,
     resolve,
     resume,
+    runs,
     sandbox,
     send,
 )
@@ -57,7 +58,6 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
         ("broadcast", broadcast.broadcast),
     ),
     "Inspect and decide": (
-        ("runs", inspect.runs),
         ("status", inspect.status),
         ("explain", inspect.explain),
         ("reconcile", reconcile.reconcile),
@@ -67,6 +67,7 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
     ),
     "Rehearse": (("sandbox", sandbox.sandbox),),
 }
+app.add_typer(runs.group, name="runs", rich_help_panel="Inspect and decide")
 for _panel, _group in _COMMANDS.items():
     for _name, _command in _group:
         app.command(_name, cls=Command, rich_help_panel=_panel)(_command)

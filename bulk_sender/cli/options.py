@@ -39,6 +39,41 @@ MaxRecipients = Annotated[
     int | None,
     typer.Option("--max-recipients", metavar="N", min=0, help="Refuse to start with more than N recipients."),
 ]
+MinRecipients = Annotated[
+    int | None,
+    typer.Option("--min-recipients", metavar="N", min=0, help="Refuse to start with fewer than N recipients."),
+]
+MaxRejected = Annotated[
+    str | None,
+    typer.Option(
+        "--max-rejected",
+        metavar="N|P%",
+        help="Refuse to start when more rows are rejected: a number, or a share such as 1%.",
+        show_default=False,
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="RUN|FILE",
+        help="Leave out everyone who was accepted or is in doubt in that run, or is listed in that file. Repeatable.",
+        show_default=False,
+    ),
+]
+Again = Annotated[
+    bool,
+    typer.Option("--again", help="Send although the same input went to the same target lately: people get it twice."),
+]
+MaxDuration = Annotated[
+    str | None,
+    typer.Option(
+        "--max-duration",
+        metavar="TIME",
+        help='Stop after this time, such as "2 hours", so that you can resume.',
+        show_default=False,
+    ),
+]
 Canary = Annotated[
     int | None,
     typer.Option(
@@ -82,6 +117,17 @@ LogFormat = Annotated[
 Why = Annotated[
     str, typer.Option("--why", metavar="TEXT", help="A reason, recorded in the journal.", show_default=False)
 ]
+
+
+def located(run: str, runs_dir: Path) -> tuple[str, Path]:
+    """Return a run's name and the folder of all runs. On the command line a run may also be the path of its folder."""
+    from bulk_sender import journal as journals
+    from bulk_sender.journal.store import RunRef
+
+    folder = Path(run).absolute()
+    if "/" in run and journals.exists(RunRef.at(folder)):
+        return folder.name, folder.parent
+    return run, runs_dir
 
 
 def one_of(value: str, allowed: tuple[str, ...], option: str) -> str:

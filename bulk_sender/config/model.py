@@ -20,7 +20,9 @@ from pydantic import (
     model_validator,
 )
 
+from bulk_sender.config.amount import Amount
 from bulk_sender.config.base import Constant, JsonObject, Model
+from bulk_sender.config.duration import parse_duration
 from bulk_sender.config.hours import SendingHours
 from bulk_sender.config.loading import overlaid, read_toml, refuse_keys
 from bulk_sender.config.problems import explain
@@ -289,6 +291,30 @@ class DeliveryConfig(Model):
         return Rate.parse(self.rate)
 
 
+class GuardConfig(Model):
+    """What refuses a run before its first request. Options of the command line win."""
+
+    repeat_within: str = "20 hours"
+    """Refuse the same input to the same target again within this time; ``"0"`` never refuses."""
+    min_recipients: int | None = Field(default=None, ge=0)
+    max_recipients: int | None = Field(default=None, ge=0)
+    max_rejected: str | int | None = None
+    """A number of rows, or a share such as ``"1%"``."""
+
+    @field_validator("repeat_within")
+    @classmethod
+    def _is_a_duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+    @field_validator("max_rejected")
+    @classmethod
+    def _is_an_amount(cls, value: str | int | None) -> str | int | None:
+        if value is not None:
+            Amount.parse(value)
+        return value
+
+
 class NotifyConfig(Model):
     """Notifications through Apprise (extra ``notify``)."""
 
@@ -305,6 +331,7 @@ class Config(Model):
     recipient: RecipientConfig = RecipientConfig()
     input: InputConfig = InputConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    guard: GuardConfig = GuardConfig()
     notify: NotifyConfig | None = None
 
     @classmethod
@@ -339,7 +366,9 @@ class Config(Model):
     def frozen_settings(self) -> JsonObject:
         """Return what must not change when a run is resumed: all that decides the bodies and where they go."""
         settings: JsonObject = json.loads(
-            self.model_dump_json(exclude={"delivery": True, "notify": True, "braze": {"ca_bundle", "proxy"}})
+            self.model_dump_json(
+                exclude={"delivery": True, "guard": True, "notify": True, "braze": {"ca_bundle", "proxy"}}
+            )
         )
         settings["delivery"] = {
             "max_body_kb": self.delivery.max_body_kb,

@@ -10,17 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.index import RunIndex
+from bulk_sender.journal.sqlite import index as _index
 from bulk_sender.journal.sqlite import store as _store
 from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 
 __all__ = [
+    "RunIndex",
     "RunReader",
     "RunRef",
     "RunWriter",
     "create",
     "exists",
     "files",
+    "has_index",
     "holder",
+    "index",
     "is_unfinished",
     "location",
     "open",
@@ -68,6 +73,16 @@ def run_names(runs_dir: Path) -> Iterator[str]:
         for folder in sorted(runs_dir.iterdir()):
             if exists(RunRef.at(folder)):
                 yield folder.name
+
+
+def index(runs_dir: Path) -> RunIndex:
+    """Open the index of the runs in a folder that exists; it is created if need be. Raises JournalError."""
+    return _index.open_index(runs_dir)
+
+
+def has_index(runs_dir: Path) -> bool:
+    """Whether the folder has an index."""
+    return _index.exists(runs_dir)
 
 
 def location(run: RunRef) -> str:

@@ -40,8 +40,18 @@ def _packed(frame: pl.DataFrame) -> bytes:
 
 
 def chunk_rows(journal: RunReader, chunk: int, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:
-    """Return the planned rows of a chunk, with the columns of ``ROWS`` or some of them."""
-    return pl.read_ipc(journal.frame(chunk), columns=list(columns))
+    """Return the planned rows of a chunk, with the columns of ``ROWS`` or some of them.
+
+    A column that the release which planned the chunk did not have is null.
+    """
+    data = journal.frame(chunk)
+    try:
+        return pl.read_ipc(data, columns=list(columns))
+    except pl.exceptions.ColumnNotFoundError:
+        found = pl.read_ipc(data)
+        return found.select(
+            pl.col(name) if name in found.columns else pl.lit(None, dtype=ROWS[name]).alias(name) for name in columns
+        )
 
 
 def chunk_rejects(journal: RunReader, chunk: int) -> pl.DataFrame:

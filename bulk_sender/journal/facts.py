@@ -36,6 +36,12 @@ class Facts:
     created_at: str
     broadcast: bool = False
     """Whether the run is one request to a segment or audience, without rows."""
+    exclude: tuple[str, ...] = ()
+    """The runs and files whose people the caller left out."""
+    left_out: tuple[str, ...] = ()
+    """Why people were left out, for each list of them in the run's folder."""
+    parents: tuple[str, ...] = ()
+    """The runs whose rejected rows this one sends again."""
     plan: str = ""
     """The digest over all bodies from the run's plan file, empty when it was started without one."""
     given: dict[str, str] | None = None
@@ -49,7 +55,7 @@ class Facts:
 
         found = {name: stored[name] for name in cls.__dataclass_fields__ if stored.get(name) is not None}
         found["input"] = tuple(FileIdentity(**item) for item in found["input"])
-        found["paths"] = tuple(found["paths"])
+        found |= {name: tuple(found.get(name, ())) for name in ("paths", "exclude", "left_out", "parents")}
         return cls(**found)
 
     def stored(self) -> dict[str, Any]:
@@ -72,6 +78,8 @@ class Facts:
         mine, theirs = ([item.sha256 for item in facts.input] for facts in (self, other))
         if mine != theirs:
             found.insert(0, "input")
+        if self.exclude != other.exclude:
+            found.append("exclude")
         if bool(self.sandbox) != bool(other.sandbox):
             found.append("sandbox")
         if self.broadcast != other.broadcast:

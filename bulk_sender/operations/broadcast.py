@@ -27,8 +27,9 @@ from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller, ask
+from bulk_sender.run.catalogue import created, earlier_runs, refuse_gone, refuse_missing_folder, refuse_repeat
 from bulk_sender.run.execution import execute
-from bulk_sender.run.facts import create, new_facts
+from bulk_sender.run.facts import new_facts
 from bulk_sender.run.folder import new_run_id, run_folder
 from bulk_sender.run.options import (
     BroadcastSettings,
@@ -37,6 +38,7 @@ from bulk_sender.run.options import (
     Sandbox,
     TargetSettings,
     Watch,
+    guarded,
     named,
     refuse_unknown,
     rehearsal,
@@ -72,14 +74,15 @@ async def broadcast_async(
     """Send one request to the campaign's whole segment, or to those in it who match ``message.audience``.
 
     ``confirm_campaign`` must be the campaign's (or Canvas') id. ``confirm`` is called in a thread before the request;
-    False refuses to send. Of ``guards`` only ``not_after`` can be kept. The other arguments mean the same as those of
-    ``send``. What happened to the request is the summary's ``broadcast``.
+    False refuses to send. Of ``guards`` only ``not_after`` and ``again`` can be kept. The other arguments mean the same
+    as those of ``send``. What happened to the request is the summary's ``broadcast``.
 
     A run of that name that has an outcome, even an unknown one, is only reported. One that was proved unsent is
     resumed. Raises BulkSenderError for trouble before anything is sent.
     """
     refuse_unknown("broadcast", BroadcastSettings, plain, "run", "guards", "watch", "sandbox")
-    guards.refuse_unless("broadcast", "not_after")
+    guards = guarded(guards, plain)
+    guards.refuse_unless("broadcast", "not_after", "again")
     run, watch, rehearsed = named(run, plain), watching(watch, plain), rehearsal(sandbox)
     settings, environment = config_of(config, plain, rehearsed), environment_of(plain)
     credential = credential_for(rehearsed, environment)
@@ -89,10 +92,16 @@ async def broadcast_async(
     caller = Caller.of(guards, watch, plain.get("waits")).observed(settings, environment)
     facts = new_facts(settings, rehearsed, broadcast=True)
     ref = RunRef.at(run_folder(Path(run.folder), run.id or new_run_id()))
+    if run.must_exist:
+        refuse_missing_folder(ref.folder.parent)
+    refuse_gone(ref)
     if not journals.exists(ref):
+        earlier = earlier_runs(ref, facts, settings)
+        if not guards.again:
+            refuse_repeat(earlier.lately)
         await ask(confirm, lambda: shown)
         caller.refuse_late(settings)
-        with create(ref, facts) as journal:
+        with created(ref, facts, again=guards.again, known=earlier.known) as journal:
             return await _deliver(journal, facts, settings, credential, caller)
     with reopened(ref, facts) as existing:
         if (summary := existing.finished()) is not None:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Unpack
 
 from bulk_sender.braze.endpoint import endpoint, unaddressed
+from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.plan_file import PlanFile, refuse_to_replace
 from bulk_sender.planning.prepared import InputLike, PreparedInput, no_rows
-from bulk_sender.planning.report import CheckReport, examined, too_many
+from bulk_sender.planning.report import CheckReport, examined
 from bulk_sender.reading.spool import Spool
-from bulk_sender.run.options import CheckSettings, Guards, Watch, refuse_unknown
+from bulk_sender.run.folder import new_run_id
+from bulk_sender.run.leaving_out import excluded, family_of
+from bulk_sender.run.options import CheckSettings, Guards, Watch, guarded, refuse_unknown, watching
 from bulk_sender.run.settings import ConfigLike, config_of
 
 
@@ -28,10 +31,12 @@ def check(
 
     The arguments mean the same as those of ``send``, so the same ``guards`` can go to both. ``write_plan`` is where to
     write a plan file, which ``send`` takes as ``Guards.plan_file``. It needs a campaign or Canvas, and an endpoint.
-    With more recipients than ``Guards.max_recipients`` no plan is written. With ``Guards.plan_file`` raises
+    Input that ``guards`` refuse is reported, with the reason in ``refused``, and no plan is written. With
+    ``Guards.plan_file`` raises
     GuardrailError when the send would differ from that plan.
     """
     refuse_unknown("check", CheckSettings, plain, "guards", "watch")
+    guards, watch = guarded(guards, plain), watching(watch, plain)
     settings = config_of(config, plain)
     plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
     if write_plan is not None:
@@ -43,12 +48,17 @@ def check(
         identity = prepared.source.identify() if is_planned else ()
         if plan_file is not None:
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=False)
+        name, runs_dir = new_run_id(), Path(plain.get("runs_dir") or DEFAULT_RUNS_DIR).absolute()
+        family = family_of(prepared.source, runs_dir, name, is_rehearsal=False, anyway=guards.again)
+        out = excluded(guards.exclude, family, settings, runs_dir, spool, is_rehearsal=False)
+        prepared = prepared.leaving_out(out)
         bodies = BodyDigest(unaddressed(settings.braze, settings.message)) if is_planned else None
         report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies)
     if not report.rows:
         raise no_rows(source)
     if plan_file is not None:
         plan_file.refuse_other_outcome(report)
-    if write_plan is not None and not too_many(report, guards.max_recipients):
+    report.refused = report.refusal(guards.limits(settings.guard))
+    if write_plan is not None and not report.refused:
         PlanFile.of(identity, settings, guards.canary, report).write(Path(write_plan))
     return report

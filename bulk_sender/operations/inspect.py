@@ -14,16 +14,37 @@ from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import summarize
 from bulk_sender.reporting.report.page import REPORT, write_report
-from bulk_sender.reporting.summary import Summary
+from bulk_sender.reporting.summary import RunOverview, Summary
+from bulk_sender.run.catalogue import catalogue, refreshed
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.standing import files, standing
 
 
-def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[Summary]:
-    """Yield the runs in a folder by name. A run whose journal cannot be read is skipped."""
-    for name in journals.run_names(Path(runs_dir)):
-        with suppress(BulkSenderError):
-            yield status(name, runs_dir=runs_dir)
+def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[RunOverview]:
+    """Yield the runs of a folder, oldest first, from its index. A run that is open is asked how it stands."""
+    folder = Path(runs_dir).absolute()
+    if not folder.is_dir():
+        return
+    with catalogue(folder) as index:
+        entries = [refreshed(index, folder, entry) for entry in index.entries()]
+        again = {entry.name: len({each.line for each in index.sent_again(entry.name)}) for entry in entries}
+    for entry in entries:
+        summary = entry.summary | {"sent_again": again[entry.name]}
+        if entry.state == "running":
+            with suppress(BulkSenderError):
+                summary = status(entry.name, runs_dir=folder).to_dict()
+        yield RunOverview.of(
+            entry.name,
+            summary,
+            inputs=entry.inputs,
+            kind=entry.kind,
+            target=entry.target,
+            endpoint=entry.endpoint,
+            rehearsal=bool(entry.sandbox),
+            is_gone=not entry.pruned_at and not journals.exists(RunRef.at(folder / entry.name)),
+            pruned_at=entry.pruned_at,
+            started_at=entry.created_at,
+        )
 
 
 def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:

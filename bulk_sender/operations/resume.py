@@ -13,13 +13,13 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import run_folder
-from bulk_sender.run.options import Guards, ResumeSettings, RunName, Watch, named, refuse_unknown, watching
+from bulk_sender.run.options import Guards, ResumeSettings, RunName, Watch, guarded, named, refuse_unknown, watching
 from bulk_sender.run.reopening import ExistingRun, reopened
 from bulk_sender.run.settings import environment_of, overrides_of
 from bulk_sender.run.standing import standing
 from bulk_sender.run.target import credential_for
 
-_KEPT = ("not_after", "plan_file", "canary", "confirm", "count_first")
+_KEPT = ("not_after", "plan_file", "canary", "confirm", "count_first", "again", "confirm_again", "max_duration")
 
 
 async def resume_async(
@@ -31,6 +31,7 @@ async def resume_async(
     ``watch`` mean the same as those of ``send``; ``Guards.max_recipients`` is refused with ConfigError.
     """
     refuse_unknown("resume", ResumeSettings, plain, "guards", "watch")
+    guards = guarded(guards, plain)
     guards.refuse_unless("resume", *_KEPT)
     caller = Caller.of(guards, watching(watch, plain), plain.get("waits"))
     with reopened(_run(run, plain)) as existing:
@@ -56,6 +57,7 @@ async def retry_async(
     the journal. The other arguments mean the same as those of ``resume``.
     """
     refuse_unknown("retry", ResumeSettings, plain, "guards", "watch")
+    guards = guarded(guards, plain)
     guards.refuse_unless("retry", *_KEPT)
     wanted = [name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
     if not wanted:

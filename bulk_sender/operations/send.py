@@ -11,25 +11,28 @@ from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import endpoint, unaddressed
 from bulk_sender.errors import GuardrailError
 from bulk_sender.eventloop import blocking
-from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.store import RunRef
 from bulk_sender.planning.digest import BodyDigest
+from bulk_sender.planning.limits import REFUSED_HINT
 from bulk_sender.planning.plan_file import PlanFile
 from bulk_sender.planning.prepared import InputLike, PreparedInput, no_rows, refuse_empty
-from bulk_sender.planning.report import CheckReport, examined, too_many
+from bulk_sender.planning.report import CheckReport, examined
 from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reading.spool import Spool
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.catalogue import refuse_gone, refuse_missing_folder, told
 from bulk_sender.run.execution import execute
-from bulk_sender.run.facts import create, new_facts
+from bulk_sender.run.facts import new_facts
 from bulk_sender.run.folder import new_run_id, run_folder
+from bulk_sender.run.newcomer import NewRun
 from bulk_sender.run.options import (
     Guards,
     RunName,
     Sandbox,
     SendSettings,
     Watch,
+    guarded,
     named,
     refuse_unknown,
     rehearsal,
@@ -74,7 +77,8 @@ async def send_async(
     ``state`` and ``reason``.
     """
     refuse_unknown("send", SendSettings, plain, "run", "guards", "watch", "sandbox")
-    run, watch, rehearsed = named(run, plain), watching(watch, plain), rehearsal(sandbox)
+    run, guards, watch = named(run, plain), guarded(guards, plain), watching(watch, plain)
+    rehearsed = rehearsal(sandbox)
     settings, environment = config_of(config, plain, rehearsed), environment_of(plain)
     credential = credential_for(rehearsed, environment)
     endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
@@ -82,6 +86,9 @@ async def send_async(
     caller = Caller.of(guards, watch, plain.get("waits")).observed(settings, environment)
     folder = run_folder(Path(run.folder), run.id or new_run_id())
     ref = RunRef.at(folder)
+    if run.must_exist:
+        refuse_missing_folder(folder.parent)
+    refuse_gone(ref)
     refuse_held(ref)
     if not journals.exists(ref):  # a finished run is reported at any time
         caller.refuse_late(settings)
@@ -96,6 +103,7 @@ async def send_async(
             format=run.result_format,
             plan=plan_file.bodies_sha256 if plan_file is not None else "",
             given=spelled(config, overrides_of(plain)),
+            exclude=guards.exclude,
         )
         if plan_file is not None:
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=rehearsed is not None)
@@ -104,11 +112,12 @@ async def send_async(
                 if (summary := existing.finished()) is not None:
                     return summary
                 return await existing.resume("send", settings, credential, caller, plan=facts.plan)
-        prepared = await _agreed(prepared, source, folder, facts, caller, plan_file)
-        with create(ref, facts) as journal:
+        newcomer = await anyio.to_thread.run_sync(NewRun.of, ref, facts, prepared, guards, spool)
+        prepared = await _agreed(newcomer, source, caller, plan_file)
+        with newcomer.created(guards) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:
-                prepared.source.moved(spooled, folder / SPOOLED)
-            return await execute("send", journal, facts, settings, credential, caller, prepared)
+                prepared = prepared.moved(spooled, folder / SPOOLED)
+            return await execute("send", journal, newcomer.facts, settings, credential, caller, prepared)
 
 
 send = blocking(send_async)
@@ -119,20 +128,16 @@ def _lasting(path: Path, spool: Spool) -> str:
     return f"{SPOOLED}/{path.name}" if path.parent == spool.folder else str(path.absolute())
 
 
-async def _agreed(
-    prepared: PreparedInput,
-    source: InputLike,
-    folder: Path,
-    facts: Facts,
-    caller: Caller,
-    plan_file: PlanFile | None,
-) -> PreparedInput:
+async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file: PlanFile | None) -> PreparedInput:
     """Check every guard of a new run and ask the caller. Return the input, bound to its plan file if there is one."""
-    guards, config = caller.guards, prepared.config
+    guards, facts, prepared = caller.guards, newcomer.facts, newcomer.prepared
+    config = prepared.config
+    newcomer.refuse_repeat(guards)
     is_small = sum(item.size for item in facts.input) <= _SMALL_BYTES
-    asks_with_count = guards.confirm is not None and (guards.count_first or is_small)
+    asks = guards.confirm_again if newcomer.earlier.lately and not guards.again else guards.confirm
+    asks_with_count = asks is not None and (guards.count_first or is_small or bool(newcomer.earlier.lately))
     found: dict[str, Any]
-    if plan_file is not None or guards.max_recipients is not None or asks_with_count:
+    if plan_file is not None or guards.limits(config.guard) or asks_with_count:
         bodies = BodyDigest(unaddressed(config.braze, config.message)) if plan_file is not None else None
         report = await anyio.to_thread.run_sync(_counted, prepared, source, caller, bodies)
         if plan_file is not None and bodies is not None:
@@ -142,7 +147,8 @@ async def _agreed(
     else:
         await anyio.to_thread.run_sync(refuse_empty, prepared, source)
         found = {"recipients": None, "unused": prepared.mapping.unused}
-    await caller.agree(lambda: preview(folder, facts, config, **found), config)
+    found |= {"repeats": tuple(map(told, newcomer.earlier.lately))}
+    await caller.agree(lambda: preview(newcomer.run.folder, facts, config, **found), config, asks)
     return prepared
 
 
@@ -152,6 +158,6 @@ def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies:
     report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies)
     if not report.rows:
         raise no_rows(source)
-    if refusal := too_many(report, guards.max_recipients):
-        raise GuardrailError(refusal, hint="check the file, or raise the limit")
+    if refusal := report.refusal(guards.limits(prepared.config.guard)):
+        raise GuardrailError(refusal, hint=REFUSED_HINT)
     return report

@@ -12,6 +12,7 @@ import polars as pl
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
 from bulk_sender.planning.batches import Batcher, Piece, Planned
+from bulk_sender.planning.excluded import ExcludedSets
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.polars_errors import reading
@@ -21,6 +22,8 @@ from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import RecipientMapping
 from bulk_sender.recipients.rejects import own_columns
 
+EXCLUDED = "excluded"
+"""The error code of a recipient whom another run or a list leaves out."""
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _ALIAS = rf'^\{{("user_alias":\{{"alias_name":{_TEXT},"alias_label":{_TEXT}\}})'
 
@@ -29,6 +32,7 @@ ROWS = pl.Schema(
         "row": pl.UInt64(),
         "source": pl.String(),
         "source_row": pl.UInt64(),
+        "source_line": pl.UInt64(),
         "identifier_type": pl.String(),
         "identifier": pl.String(),
         "verdict": pl.String(),
@@ -47,6 +51,7 @@ def plan(
     *,
     head_bytes: int,
     seen: Seen | None = None,
+    excluded: ExcludedSets | None = None,
     start: Position | None = None,
     after_row: int = 0,
     already: int = 0,
@@ -57,7 +62,8 @@ def plan(
 
     ``head_bytes``: size of a request without its recipients, for the cap on a request. ``already``: rows planned
     earlier, for ``limit``. ``canary``: a piece ends with this many rows of the run (the canary), so that they can
-    be sent before any other. ``watch`` receives the input's columns of the rows that will be sent, and their numbers.
+    be sent before any other. ``excluded``: people to leave out. ``watch`` receives the input's columns of the rows
+    that will be sent, and their numbers.
 
     Raise InputError when the input cannot be read to its end.
     """
@@ -69,7 +75,10 @@ def plan(
     for chunk in source.read(start):
         with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
-        fresh = _mark_duplicates(batcher.within_limit(fresh), seen, config)
+        fresh = batcher.within_limit(fresh)
+        if excluded is not None:
+            fresh = _mark_excluded(fresh, excluded)
+        fresh = _mark_duplicates(fresh, seen, config)
         if watch is not None:
             valid = fresh.rows.filter(verdict="valid")["row"]
             watch(chunk.frame[valid - chunk.start.row - 1], valid)
@@ -96,10 +105,12 @@ def _judge(
 ) -> Piece:
     """Encode a chunk, and add where each row comes from. Malformed rows are rejected before any other rule."""
     height = len(chunk.frame)
+    source_row = pl.int_range(chunk.start.source_row + 1, chunk.start.source_row + height + 1, dtype=pl.UInt64)
     rows = encode(chunk.frame, mapping, max_bytes=most).select(
         row=pl.int_range(chunk.start.row + 1, chunk.start.row + height + 1, dtype=pl.UInt64),
         source=pl.lit(chunk.source),
-        source_row=pl.int_range(chunk.start.source_row + 1, chunk.start.source_row + height + 1, dtype=pl.UInt64),
+        source_row=source_row,
+        source_line=source_row if chunk.lines is None else pl.lit(chunk.lines),
         identifier_type="identifier_type",
         identifier="identifier",
         verdict=pl.when(pl.col("error_code").is_null()).then(pl.lit("valid")).otherwise(pl.lit("rejected")),
@@ -146,20 +157,34 @@ def _mark_duplicates(piece: Piece, seen: Seen, config: Config) -> Piece:
     repeated = seen.repeated(duplicate_keys(piece.rows.filter(valid)))
     if not repeated.any():
         return piece
+    kinds = piece.rows.filter(valid)["identifier_type"]
+    text = pl.select(pl.lit("another row of this run has the same ") + pl.lit(kinds) + " and goes first").to_series()
+    return _left_out(piece, valid, "duplicate", text.zip_with(repeated, pl.Series([None], dtype=pl.String)))
+
+
+def _mark_excluded(piece: Piece, excluded: ExcludedSets) -> Piece:
+    valid = piece.rows["verdict"] == "valid"
+    return _left_out(piece, valid, EXCLUDED, excluded.source_of(duplicate_keys(piece.rows.filter(valid))))
+
+
+def _left_out(piece: Piece, valid: pl.Series, code: str, why: pl.Series) -> Piece:
+    """Mark valid rows as duplicates. ``why``: for each valid row the reason, null for those that go."""
+    if why.is_null().all():
+        return piece
     position = pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1)
-    again = pl.lit(repeated).gather(position).fill_null(False)
-    text = pl.lit("another row of this run has the same ") + pl.col("identifier_type") + " and goes first"
+    is_out = pl.col("why").is_not_null()
     return Piece(
-        piece.rows.with_columns(again=again).select(
+        piece.rows.with_columns(why=pl.lit(why).gather(position)).select(
             "row",
             "source",
             "source_row",
+            "source_line",
             "identifier_type",
             "identifier",
-            verdict=pl.when("again").then(pl.lit("duplicate")).otherwise("verdict"),
-            error_code=pl.when("again").then(pl.lit("duplicate")).otherwise("error_code"),
-            error=pl.when("again").then(text).otherwise("error"),
-            recipient=pl.when(~pl.col("again")).then("recipient"),
+            verdict=pl.when(is_out).then(pl.lit("duplicate")).otherwise("verdict"),
+            error_code=pl.when(is_out).then(pl.lit(code)).otherwise("error_code"),
+            error=pl.when(is_out).then("why").otherwise("error"),
+            recipient=pl.when(~is_out).then("recipient"),
         ),
         piece.rejects,
     )

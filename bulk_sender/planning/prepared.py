@@ -14,6 +14,7 @@ from bulk_sender.config.model import Config
 from bulk_sender.errors import InputError
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.digest import BodyDigest, mark
+from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
 from bulk_sender.reading.locate import Frame, Given
 from bulk_sender.reading.settings import ReadSettings
@@ -33,6 +34,8 @@ class PreparedInput:
     source: Input
     mapping: RecipientMapping
     config: Config
+    excluded: Excluded = NOBODY
+    """The people to leave out."""
     marks: tuple[bytes, ...] | None = None
     """The digests of the pieces, if the plan was approved earlier. Each piece must match."""
 
@@ -52,6 +55,15 @@ class PreparedInput:
         """Return the same input, bound to what was planned: see ``plan``."""
         return replace(self, marks=tuple(bodies.marks))
 
+    def moved(self, old: Path, new: Path) -> PreparedInput:
+        """Return the same input after its spooled files were moved from the folder ``old`` to ``new``."""
+        self.source.moved(old, new)
+        return replace(self, excluded=self.excluded.moved(new))
+
+    def leaving_out(self, excluded: Excluded) -> PreparedInput:
+        """Return the same input without some people."""
+        return replace(self, excluded=excluded)
+
     def sample(self, rows: int) -> pl.DataFrame:
         """Return those of the first ``rows`` rows that the filter keeps, as they are in the input."""
         found = self.source.head(rows)
@@ -63,7 +75,8 @@ class PreparedInput:
         With ``marks``, raise InputError instead of yielding a piece whose requests are not the approved ones.
         """
         expected = iter(self.marks or ())
-        for piece in plan(self.source, self.mapping, self.config, head_bytes=target.frame_bytes, **where):
+        where |= {"head_bytes": target.frame_bytes, "excluded": self.excluded.sets()}
+        for piece in plan(self.source, self.mapping, self.config, **where):
             if not self.source.is_unchanged():
                 raise InputError(
                     "the input was changed while it was read", hint="put it back as it was, then resume the run"

@@ -14,6 +14,8 @@ from bulk_sender.config.model import Config
 from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
 from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.digest import BodyDigest
+from bulk_sender.planning.limits import Limits
+from bulk_sender.planning.plan import EXCLUDED
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.recipients.mapping import RecipientMapping
@@ -41,6 +43,18 @@ class CheckReport:
     samples: list[dict[str, Any]] = field(default_factory=list)
     sample_request: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
+    refused: str = ""
+    """Which limit would refuse to send this; empty if none."""
+
+    @property
+    def rejections(self) -> dict[str, dict[str, Any]]:
+        """The reasons why rows are rejected, without those for which they are duplicates."""
+        return {code: facts for code, facts in self.reasons.items() if code not in ("duplicate", EXCLUDED)}
+
+    @property
+    def excluded(self) -> int:
+        """How many of the duplicates are excluded: other runs or lists name their recipients."""
+        return int(self.reasons.get(EXCLUDED, {"count": 0})["count"])
 
     @property
     def exit_code(self) -> int:
@@ -49,15 +63,12 @@ class CheckReport:
             return 2 if not self.rows else 1
         return 1 if self.rejected else 0
 
+    def refusal(self, limits: Limits) -> str:
+        """Return why a limit refuses this input; empty if none does."""
+        return limits.refusal(self.rows, self.valid, self.rejected)
+
     def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-def too_many(report: CheckReport, most: int | None) -> str:
-    """Return why a guard refuses so many recipients; empty if it does not."""
-    if most is None or report.valid <= most:
-        return ""
-    return f"{report.valid} recipients are more than --max-recipients {most}"
 
 
 def examined(

@@ -63,21 +63,30 @@ class Seen:
 
         ``identifiers``: String, no nulls, each with its type so that an e-mail address never equals an id.
         """
-        self._sort()
         first, second = _fingerprints(identifiers)
         order = np.argsort(first)  # in order, each lookup is close to the previous one
         first, second = first[order], second[order]
-        known = (~identifiers.is_first_distinct()).to_numpy()[order]
+        known = self._holds(first, second) | (~identifiers.is_first_distinct()).to_numpy()[order]
+        self._add(_Run(first[~known], second[~known]))
+        return _in_order(known, order)
+
+    def holds(self, identifiers: pl.Series) -> pl.Series:
+        """Return True for each identifier in the set, and add none."""
+        first, second = _fingerprints(identifiers)
+        order = np.argsort(first)
+        return _in_order(self._holds(first[order], second[order]), order)
+
+    def _holds(self, first: Hashes, second: Hashes) -> Flags:
+        """Look fingerprints up that are sorted by their first half."""
+        self._sort()
+        known = np.zeros(len(first), dtype=np.bool_)
         for run in self._runs:
             known |= run.holds(first, second)
         if self._filter is not None:
             asked = np.flatnonzero(self._filter.may_hold(first, second) & ~known)
             for file in (file for level in self._levels for file in level):
                 known[asked] |= file.holds(first[asked], second[asked])
-        self._add(_Run(first[~known], second[~known]))
-        repeated = np.empty_like(known)
-        repeated[order] = known
-        return pl.Series(repeated)
+        return known
 
     def remember(self, identifiers: pl.Series) -> None:
         """Add identifiers that are known to be new and distinct: those of a resumed run."""
@@ -115,6 +124,12 @@ class Seen:
             files = [_File.write(_merged(level), self._folder)]
             level.clear()
         self._levels.append(files)
+
+
+def _in_order(known: Flags, order: npt.NDArray[np.intp]) -> pl.Series:
+    found = np.empty_like(known)
+    found[order] = known
+    return pl.Series(found)
 
 
 def _fingerprints(identifiers: pl.Series) -> tuple[Hashes, Hashes]:

@@ -20,7 +20,7 @@ CHUNK_CELLS = 1_000_000
 class Position:
     """A point to resume reading from: ``file`` (0-based), ``offset`` in it (in the reader's unit), rows read so far.
 
-    ``line``: lines of the file read so far, if the reader counts them.
+    ``line``: lines of the file read so far, if the reader counts them, else 0.
     """
 
     file: int = 0
@@ -33,7 +33,10 @@ class Position:
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some rows of the input. ``faults`` maps a malformed row's index in ``frame`` to the reason.
+
     Row *i* of the frame is row ``start.row + i + 1`` of the input and ``start.source_row + i + 1`` of ``source``.
+    ``lines``: for each row the line of the file, or the row of the sheet, where a person finds it, from 1; None where
+    that is its number in ``source``.
     """
 
     frame: pl.DataFrame
@@ -41,6 +44,7 @@ class Chunk:
     start: Position
     end: Position
     faults: dict[int, str] = field(default_factory=dict)
+    lines: pl.Series | None = None
 
 
 class Reader(Protocol):

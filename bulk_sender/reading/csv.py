@@ -13,7 +13,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +36,12 @@ _OPEN = "a quote is never closed"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The dialect of a CSV file: its delimiter, its columns, and where the first record begins (in bytes)."""
+    """The dialect of a CSV file: its delimiter, its columns, and where the first record begins, in bytes and lines."""
 
     delimiter: str
     columns: tuple[str, ...]
     body: int
+    lines: int
 
 
 class CsvReader:
@@ -61,16 +62,17 @@ class CsvReader:
 
     def read(self, start: Position) -> Iterator[Chunk]:
         limit = chunk_bytes(len(self.dialect.columns), most=BLOCK_BYTES)
-        position = start
         offset = max(start.offset, self.dialect.body)
+        position = start if start.offset > self.dialect.body else replace(start, line=self.dialect.lines)
         with self.source.open(offset) as stream:
             blocks = _blocks(stream, limit, self.dialect.delimiter)
             while (block := self._next(blocks, position)) is not None:
-                frame, faults = self._parse(block, position)
+                frame, faults, lines, count = self._parse(block, position)
                 offset += len(block.data)
-                end = Position(start.file, offset, position.source_row + len(frame), position.row + len(frame))
-                if len(frame):
-                    yield Chunk(frame, self.source.name, position, end, faults)
+                rows = len(frame)
+                end = Position(start.file, offset, position.source_row + rows, position.row + rows, count)
+                if rows:
+                    yield Chunk(frame, self.source.name, position, end, faults, lines)
                 position = end
 
     def _next(self, blocks: Iterator[_Block], position: Position) -> _Block | None:
@@ -83,13 +85,13 @@ class CsvReader:
                 hint="look for an unclosed quote, or set the delimiter under [input]",
             ) from None
 
-    def _parse(self, block: _Block, position: Position) -> tuple[pl.DataFrame, dict[int, str]]:
-        if not block.data.strip(b"\r\n"):
-            return pl.DataFrame(schema=self.schema()), {}
-        frame = _parse_plain(block.data, self.dialect) if block.plain else None
+    def _parse(self, block: _Block, position: Position) -> tuple[pl.DataFrame, dict[int, str], pl.Series, int]:
+        """Return the block's rows, the faults in them, the line of each, and the lines of the file up to its end."""
+        frame = _parse_plain(block.data, self.dialect) if block.plain and block.data.strip(b"\r\n") else None
         if frame is None:
             return _parse_carefully(block.data, self.dialect, self.source.name, position)
-        return frame, {}
+        count = block.data.count(b"\n") + (not block.data.endswith(b"\n"))
+        return frame, {}, _lines_of(frame, position.line, count), position.line + count
 
 
 def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
@@ -109,6 +111,7 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
     found = max(first, key=lambda each: _likelihood(*first[each], each))
     names, line = first[found]
     size = len(line.encode())
+    blank = head[:skipped].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n")
     if skipped + size >= _HEAD_BYTES:
         raise InputError(
             f"{source.name}: the header line is longer than 1 MB",
@@ -120,8 +123,8 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
             hint="fix its quotes, or set the delimiter under [input]",
         )
     if not header:
-        return Dialect(found, tuple(f"column_{n}" for n in range(1, len(names) + 1)), skipped)
-    return Dialect(found, _column_names(names, source.name), skipped + size)
+        return Dialect(found, tuple(f"column_{n}" for n in range(1, len(names) + 1)), skipped, blank)
+    return Dialect(found, _column_names(names, source.name), skipped + size, blank + _count_lines(line))
 
 
 def _likelihood(fields: list[str], raw: str, delimiter: str) -> tuple[bool, int]:
@@ -293,18 +296,34 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
     return frame.with_columns(pl.all().replace("", None)) if has_quotes else frame
 
 
+def _lines_of(frame: pl.DataFrame, before: int, count: int) -> pl.Series:
+    """Return the line where each row of a plain block of ``count`` lines begins; a quoted cell may have several."""
+    if count == len(frame):
+        return pl.int_range(before + 1, before + count + 1, dtype=pl.UInt64, eager=True)
+    extra = pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True).fill_null(0))
+    ends = frame.select(before + (1 + extra).cast(pl.UInt64).cum_sum()).to_series()
+    return ends.shift(1, fill_value=before) + 1
+
+
+def _count_lines(raw: str) -> int:
+    return sum(1 for _ in io.StringIO(raw, newline=""))
+
+
 def _parse_carefully(
     block: bytes, dialect: Dialect, name: str, position: Position
-) -> tuple[pl.DataFrame, dict[int, str]]:
+) -> tuple[pl.DataFrame, dict[int, str], pl.Series, int]:
     """Parse record by record: for blocks with ragged records, blank lines, stray quotes or lone CRs."""
     width = len(dialect.columns)
     columns: list[list[str | None]] = [[] for _ in range(width)]
     faults: dict[int, str] = {}
-    index = 0
+    index, line = 0, position.line
+    lines: list[int] = []
     try:
         for record, raw in _records(block.decode("utf-8"), dialect.delimiter):
+            begins, line = line + 1, line + _count_lines(raw)
             if not record:
                 continue
+            lines.append(begins)
             broken = _broken_quotes(raw, dialect.delimiter)
             if broken == _OPEN:  # happens only at the end of the file: one cell contains every row after it
                 raise InputError(
@@ -322,7 +341,8 @@ def _parse_carefully(
             hint="look for an unclosed quote, or set the delimiter under [input]",
         ) from None
     schema = dict.fromkeys(dialect.columns, pl.String())
-    return pl.DataFrame(dict(zip(dialect.columns, columns, strict=True)), schema=schema), faults
+    frame = pl.DataFrame(dict(zip(dialect.columns, columns, strict=True)), schema=schema)
+    return frame, faults, pl.Series(lines, dtype=pl.UInt64), line
 
 
 def _raggedness(record: list[str], dialect: Dialect) -> str:

@@ -40,6 +40,7 @@ class ExcelReader:
         self.path, self.name = path, name
         _guard(path, name)
         self._frame = _load(path, name, sheet, header)
+        self._above = int(header)
 
     def schema(self) -> pl.Schema:
         return self._frame.schema
@@ -58,7 +59,9 @@ class ExcelReader:
             before = Position(start.file, offset, start.source_row + done, start.row + done)
             done += len(frame)
             after = Position(start.file, offset + len(frame), start.source_row + done, start.row + done)
-            yield Chunk(frame, self.name, before, after)
+            first = offset + self._above + 1
+            lines = pl.int_range(first, first + len(frame), dtype=pl.UInt64, eager=True)
+            yield Chunk(frame, self.name, before, after, lines=lines)
 
 
 def _load(path: Path, name: str, sheet: str | None, header: bool) -> pl.DataFrame:

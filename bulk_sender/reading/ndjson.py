@@ -57,8 +57,16 @@ class NdjsonReader:
                     position.line + block.count(b"\n"),
                 )
                 if len(frame):
-                    yield Chunk(frame, self.source.name, position, end, faults)
+                    yield Chunk(frame, self.source.name, position, end, faults, _lines_of(block, frame, position.line))
                 position = end
+
+
+def _lines_of(block: bytes, frame: pl.DataFrame, before: int) -> pl.Series:
+    """Return the line of each row of a block that ``before`` lines precede. A blank line is no row."""
+    if block.count(b"\n") + (not block.endswith(b"\n")) == len(frame):
+        return pl.int_range(before + 1, before + len(frame) + 1, dtype=pl.UInt64, eager=True)
+    found = (number for number, line in enumerate(block.split(b"\n"), before + 1) if line.strip())
+    return pl.Series(found, dtype=pl.UInt64)
 
 
 def _blocks(stream: Decoded, limit: int, name: str, lines_before: int) -> Iterator[bytes]:

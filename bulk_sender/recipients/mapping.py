@@ -17,6 +17,7 @@ import polars as pl
 from bulk_sender.config.constants import constant_json
 from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientConfig
 from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.recipients.added import added_columns
 from bulk_sender.recipients.columns import Columns, Found, untyped
 from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
 
@@ -108,8 +109,8 @@ def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
     _refuse_names(attributes, groups)
     if not config.recipient.is_empty:
         unused = tuple(name for name in schema if name not in resolver.columns.used)
-    if unused and unused[-1] == schema.names()[-1] == "error":
-        unused = unused[:-1]  # rejected.csv has this column; no warning is needed when it is sent again
+    added = added_columns(schema.names())  # rejected.csv has these; no warning is needed when it is sent again
+    unused = tuple(name for name in unused if name not in added)
     return RecipientMapping(
         identifiers=identifiers,
         prioritization=prioritization,

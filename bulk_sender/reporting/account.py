@@ -14,6 +14,7 @@ from bulk_sender.journal.facts import Format
 from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.files import write_rejects, write_results
+from bulk_sender.reporting.rejects_file import rejects_path
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import State, Summary
 
@@ -57,7 +58,7 @@ def write_files(journal: RunReader, kind: Format, state: State, reason: str | No
     """Write results, rejects, summary and report from the journal. Raises BulkSenderError."""
     files = file_names(journal.run.folder, kind)
     write_results(journal, Path(files["results"]), kind)
-    write_rejects(journal, Path(files["rejected"]))
+    files["rejected"] = str(write_rejects(journal))
     summary = summarize(journal, state, reason, files)
     write_report(journal, summary, Path(files["report"]))
     write_json(Path(files["summary"]), summary.to_dict())
@@ -68,7 +69,7 @@ def file_names(folder: Path, kind: str) -> dict[str, str]:
     """Return the paths of the files of a run, by their content."""
     names = {
         "results": f"results.{kind}",
-        "rejected": "rejected.csv",
+        "rejected": rejects_path(folder).name,
         "summary": "summary.json",
         "report": REPORT,
     }
@@ -91,5 +92,17 @@ def summarize(journal: RunReader, state: State, reason: str | None, files: dict[
         recipients_per_s=round(counted.accepted / totals.elapsed_s, 1) if totals.elapsed_s else 0.0,
         reason=reason,
         files=files,
+        sent_again=_sent_again(journal.run) if counted.rejected else 0,
         broadcast=frames.broadcast(journal),
     )
+
+
+def _sent_again(run: RunRef) -> int:
+    """Return how many rejected rows of a run another run has sent since."""
+    if not journals.has_index(run.folder.parent):
+        return 0
+    index = journals.index(run.folder.parent)
+    try:
+        return len({each.line for each in index.sent_again(run.name)})
+    finally:
+        index.close()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bulk_sender.journal.records import Status
 from bulk_sender.reporting.origin import UNKNOWN, Origin
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.text.numbers import several
 
 ORDER = (
     Status.UNKNOWN,
@@ -34,7 +35,7 @@ MEANINGS = {
     Status.REJECTED: "These rows are invalid and were not sent.",
     Status.NOT_SENT: "The run stopped before these.",
     Status.ACCEPTED: "Braze accepted these. That does not prove that a message reached anyone.",
-    Status.DUPLICATE: "An earlier row of this run has the same identifier.",
+    Status.DUPLICATE: "An earlier row of this run has the same identifier, or the recipient was left out.",
 }
 OF_A_BROADCAST = {
     Status.UNKNOWN: "Braze may or may not have accepted it. The request left, but no complete answer arrived.",
@@ -114,6 +115,10 @@ def _steps(status: Status, summary: Summary, where: str, rejects: str, origin: O
     elif status is Status.NOT_SENT:
         yield Advice("Fix what stopped the run, then resume it:", f"bulk-sender resume {run}{where}")
     elif status is Status.REJECTED:
+        if summary.sent_again:
+            yield Advice(f"{several(summary.sent_again, 'of these was', 'of these were')} fixed and sent again.")
+        if summary.sent_again >= summary.rejected:
+            return
         words = "" if origin.given is not None else " with this run's configuration"
         again = shlex.join(["bulk-sender", "send", rejects, *origin.options])
         yield Advice(f"Fix these rows in rejected.csv, then send it{words}:", again)
@@ -172,7 +177,7 @@ def headline(summary: Summary) -> str:
         return f"The broadcast is {NAMES[Status(summary.broadcast.status)]}."
     if summary.state == "running":
         return f"The run is in progress: {summary.accepted:,} of {summary.rows:,} rows accepted so far."
-    troubled = sum(int(getattr(summary, status)) for status in TROUBLE)
+    troubled = summary.open_rows
     lead = {
         "stopped": "The run stopped before its end. ",
         "interrupted": "The run was interrupted before its end. ",

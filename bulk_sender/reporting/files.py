@@ -17,6 +17,8 @@ from bulk_sender.atomic import create_private, replacing
 from bulk_sender.journal.chunks import chunk_rejects
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.store import RunReader
+from bulk_sender.recipients.added import added_columns, names_to_add
+from bulk_sender.reporting.rejects_file import RejectsFile, rejects_path
 from bulk_sender.reporting.rows import RESULTS, rejects, results
 
 
@@ -36,31 +38,33 @@ def write_results(journal: RunReader, path: Path, kind: Format, statuses: set[st
             scan.sink_csv(temporary)
 
 
-def write_rejects(journal: RunReader, path: Path) -> None:
-    """Write ``rejected.csv``: the rejected rows as they were, and ``error``. Without any, only the header.
+def write_rejects(journal: RunReader) -> Path:
+    """Write the rejected rows as they were, with ``error``, ``source_line`` and ``run``. Without any, only the header.
 
-    It has the format that the run's configuration reads, so that the fixed file can be sent with that configuration.
+    The file has the format that the run's configuration reads, so that it can be sent with that configuration once it
+    is fixed. It is ``rejected.csv``, or the next free name if somebody has changed that file. Returns its path.
     """
     ids = journal.chunk_ids()
-    columns = (
-        [name for name in chunk_rejects(journal, ids[0]).columns if name not in ("\x00row", "error")] if ids else []
-    )
+    own = [name for name in chunk_rejects(journal, ids[0]).columns if name != "\x00row"] if ids else []
+    added = names_to_add(own)
     reads = journal.facts().settings.get("input", {})
     encoding = reads.get("encoding")
-    frames = rejects(journal) if not encoding else (_errors_in(encoding, frame) for frame in rejects(journal))
-    schema = pl.Schema({name: pl.String() for name in [*columns, "error"]})
-    with replacing(path) as temporary:
+    frames = (_errors_in(encoding, added[0], frame) if encoding else frame for frame in rejects(journal))
+    columns = [name for name in own if name not in added_columns(own)]
+    schema = pl.Schema({name: pl.String() for name in [*columns, *added]})
+    with RejectsFile(journal.run.folder).replaced() as temporary:
         _lazy(frames, schema).sink_csv(
             temporary, separator=reads.get("delimiter") or ",", include_header=reads.get("header", True)
         )
         if encoding:
             _transcode(temporary, encoding)
+    return rejects_path(journal.run.folder)
 
 
-def _errors_in(encoding: str, frame: pl.DataFrame) -> pl.DataFrame:
+def _errors_in(encoding: str, column: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Replace the characters in errors that the input's encoding does not have by ``?``."""
-    words = [text.encode(encoding, "replace").decode(encoding) for text in frame["error"]]
-    return frame.with_columns(error=pl.Series(words, dtype=pl.String))
+    words = [text.encode(encoding, "replace").decode(encoding) for text in frame[column]]
+    return frame.with_columns(pl.Series(column, words, dtype=pl.String))
 
 
 def _transcode(path: Path, encoding: str) -> None:

@@ -17,6 +17,7 @@ from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.chunks import chunk_rejects, chunk_rows
 from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.plan import ROWS
+from bulk_sender.recipients.added import added_columns, names_to_add
 from bulk_sender.reporting.summary import BroadcastResult
 from bulk_sender.text.clean import CONTROLS
 
@@ -35,6 +36,7 @@ RESULTS = pl.Schema(
         "error_code": pl.String(),
         "error": pl.String(),
         "sent_at": pl.String(),
+        "source_line": pl.UInt64(),
     }
 )
 """The columns of the results file, in order."""
@@ -68,6 +70,11 @@ def results(journal: RunReader) -> Iterator[pl.DataFrame]:
     """Yield frames with the columns of ``RESULTS``, in the order of the input; one chunk is in memory at a time."""
     for chunk in journal.chunk_ids():
         yield _chunk_results(chunk_rows(journal, chunk, _ALL_BUT_BODIES), _batches(journal.batches(chunk)))
+
+
+def results_of(journal: RunReader, chunk: int, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the results of one chunk's ``rows``."""
+    return _chunk_results(rows, _batches(journal.batches(chunk)))
 
 
 def _batches(states: Sequence[BatchState]) -> pl.DataFrame:
@@ -105,6 +112,7 @@ def _chunk_results(rows: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
         error_code=pl.coalesce("error_code", laid["code"]),
         error=_safe_cell(pl.coalesce("error", laid["error"])),
         sent_at=laid["sent_at"],
+        source_line="source_line",
     ).cast(RESULTS)
 
 
@@ -136,12 +144,20 @@ def _safe_cell(text: pl.Expr) -> pl.Expr:
 
 
 def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:
-    """Yield the rejected rows with all their own columns as text, and ``error`` instead of a column of that name."""
+    """Yield the rejected rows with all their own columns as text, then ``error``, ``source_line`` and ``run``."""
     for chunk in journal.chunk_ids():
         own = chunk_rejects(journal, chunk)
-        reasons = chunk_rows(journal, chunk, ("row", "verdict", "error")).filter(verdict="rejected")
+        reasons = chunk_rows(journal, chunk, ("row", "verdict", "source_row", "source_line", "error"))
+        reasons = reasons.filter(verdict="rejected")
         assert own["\x00row"].equals(reasons["row"].alias("\x00row")), "a chunk's rejects are those of its rows"
-        yield own.drop("\x00row", "error", strict=False).with_columns(reasons.select(error=_safe_cell(pl.col("error"))))
+        own = own.drop("\x00row")
+        error, line, run = names_to_add(own.columns)
+        found = reasons.select(
+            _safe_cell(pl.col("error")).alias(error),
+            pl.coalesce("source_line", "source_row").cast(pl.String).alias(line),
+            pl.lit(journal.run.name).alias(run),
+        )
+        yield own.drop(added_columns(own.columns)).hstack(found)
 
 
 def broadcast(journal: RunReader) -> BroadcastResult | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from bulk_sender.config.amount import Amount
+
 State = Literal["finished", "stopped", "interrupted", "running"]
 
 
@@ -46,6 +48,8 @@ class Summary:
     reason: str | None
     files: dict[str, str]
     signal: int = 0
+    sent_again: int = 0
+    """How many of the rejected rows another run has sent since, from a fixed ``rejected.csv``."""
     broadcast: BroadcastResult | None = None
     """Only for a broadcast, which has no rows, so that all counts are 0."""
 
@@ -64,6 +68,19 @@ class Summary:
         unsettled = self.broadcast is not None and self.broadcast.status != "accepted"
         return 1 if unsettled or self.rejected or self.failed or self.unknown or self.not_sent else 0
 
+    def code_tolerating(self, most: Amount | None) -> int:
+        """Return the exit code of a caller to whom up to ``most`` rejected rows are no trouble; None: not one."""
+        only_rejected = self.rejected and not (self.failed or self.unknown or self.not_sent)
+        is_tolerated = most is not None and only_rejected and most.allows(self.rejected, self.rows)
+        return 0 if self.exit_code == 1 and is_tolerated else self.exit_code
+
+    @property
+    def open_rows(self) -> int:
+        """How many rows need attention or are still to be sent. A broadcast counts as one."""
+        if self.broadcast is not None:
+            return int(self.broadcast.status != "accepted")
+        return self.unknown + self.failed + self.rejected - self.sent_again + self.not_sent
+
     def to_dict(self) -> dict[str, Any]:
         """Return the values as ``summary.json`` has them."""
         facts = asdict(self)
@@ -71,3 +88,47 @@ class Summary:
         if self.broadcast is None:
             del facts["broadcast"]
         return facts
+
+
+@dataclass(frozen=True, slots=True)
+class RunOverview(Summary):
+    """A run in the list of all runs: its summary, and what it sent where."""
+
+    inputs: tuple[str, ...] = ()
+    """The names of the input's files."""
+    kind: str = "campaign"
+    """``campaign`` or ``canvas``."""
+    target: str = ""
+    """The campaign's or Canvas' id."""
+    endpoint: str = ""
+    rehearsal: bool = False
+    """Whether it went to the built-in sandbox."""
+    is_gone: bool = False
+    """Whether the run's folder is gone, so that only these figures are left."""
+    pruned_at: str = ""
+    """When the run's data was removed on purpose; empty while it is there."""
+
+    @classmethod
+    def of(cls, name: str, summary: dict[str, Any], *, started_at: str, **facts: Any) -> RunOverview:
+        """Return the overview of a run. ``summary``: as ``Summary.to_dict`` has it; empty when nothing is known."""
+        unknown: dict[str, Any] = dict.fromkeys(_COUNTS, 0) | {
+            "run_id": name,
+            "state": "running",
+            "started_at": started_at,
+            "finished_at": None,
+            "elapsed_s": 0.0,
+            "recipients_per_s": 0.0,
+            "reason": None,
+            "files": {},
+        }
+        told = summary.get("broadcast")
+        known = {key: value for key, value in summary.items() if key in Summary.__dataclass_fields__}
+        known |= {"broadcast": BroadcastResult(**told) if told else None}
+        return cls(**(unknown | known), **facts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as ``runs --json`` has them."""
+        return Summary.to_dict(self) | {"inputs": list(self.inputs)}
+
+
+_COUNTS = ("rows", "accepted", "rejected", "duplicate", "failed", "unknown", "not_sent", "batches", "requests")

@@ -49,12 +49,14 @@ class Caller:
         now, hours = datetime.now(UTC), sending_hours(config)
         refuse_late(self.deadline, now + timedelta(seconds=hours.wait_s(now) if hours else 0.0))
 
-    async def agree(self, about: Callable[[], Preview], config: Config) -> None:
+    async def agree(
+        self, about: Callable[[], Preview], config: Config, confirm: Callable[[Preview], bool] | None
+    ) -> None:
         """Ask for confirmation, then check the deadline again: reading and asking may have taken hours.
 
-        Raises GuardrailError for a no. ``about`` is called only if there is somebody to ask.
+        Raises GuardrailError for a no. ``about`` is called only if there is somebody to ask: ``confirm``.
         """
-        await ask(self.guards.confirm, about)
+        await ask(confirm, about)
         self.refuse_late(config)
 
 

@@ -35,11 +35,13 @@ from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reporting.account import refuse_unwritable
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.catalogue import note_beginning, note_end
 from bulk_sender.run.closing import Ending, close_account
 from bulk_sender.run.control import Control
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.settings import RunSettings
 from bulk_sender.run.target import MakeEndpoint, place
+from bulk_sender.text.numbers import roughly
 
 _TICK_S = 0.25
 
@@ -89,6 +91,7 @@ class Execution:
         self._control = caller.watch.control or Control()
         self._canary = caller.guards.canary
         self._on_canary = caller.watch.on_canary
+        self._longest = caller.guards.longest()
         self._wall = wall
         self._waits = caller.waits
 
@@ -105,6 +108,7 @@ class Execution:
         refuse_unwritable(self._journal.run.folder, self._facts.format)
         with ExitStack() as stack:
             shared = self._shared_rate(stack, credential)
+            note_beginning(self._journal)
             self._journal.begin_epoch(command)
             writer = JournalWriter(self._journal)
             sender = Sender(
@@ -211,6 +215,7 @@ class Execution:
         async def tick() -> None:
             while True:
                 self._observers.moment(self._progress(sender))
+                self._stop_when_too_long(sender)
                 await anyio.sleep(_TICK_S)
 
         async with anyio.create_task_group() as group:
@@ -218,6 +223,11 @@ class Execution:
             yield
             group.cancel_scope.cancel()
         self._observers.moment(self._progress(sender))
+
+    def _stop_when_too_long(self, sender: Sender) -> None:
+        longest = self._longest
+        if longest is not None and time.monotonic() - self._started > longest.total_seconds():
+            sender.stopping.stop(f"it took longer than --max-duration allows ({roughly(longest.total_seconds())})")
 
     def _closed_for(self) -> float:
         """Return the seconds until sending hours begin; 0.0 within them, or without any."""
@@ -284,7 +294,9 @@ class Execution:
             bug=self.bug,
             elapsed_s=time.monotonic() - self._started,
         )
-        return close_account(self._journal, self._facts.format, ending)
+        summary = close_account(self._journal, self._facts.format, ending)
+        note_end(self._journal, summary)
+        return summary
 
 
 async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:

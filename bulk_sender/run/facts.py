@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from bulk_sender import journal as journals
 from bulk_sender.config.model import Config
@@ -23,6 +24,9 @@ def new_facts(
     broadcast: bool = False,
     plan: str = "",
     given: dict[str, str] | None = None,
+    exclude: Sequence[str | Path] = (),
+    left_out: tuple[str, ...] = (),
+    parents: tuple[str, ...] = (),
 ) -> Facts:
     """Return the facts of a run that starts now. ``files``: those of its input, with their paths."""
     return Facts(
@@ -36,6 +40,9 @@ def new_facts(
         broadcast=broadcast,
         plan=plan,
         given=given,
+        exclude=tuple(map(str, exclude)),
+        left_out=left_out,
+        parents=parents,
     )
 
 

@@ -40,11 +40,14 @@ def run_id_for(*parts: object) -> str:
     return f"{readable}-{digest}" if readable else digest
 
 
+def is_name(text: str) -> bool:
+    """Whether a run can have this name. A name never leads out of the folder of all runs."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def run_folder(runs_dir: Path, run_id: str) -> Path:
-    """Return a run's folder. ``run_id`` may also be a path to it. Raises ConfigError for an invalid name."""
-    if "/" in run_id and journals.exists(RunRef.at(Path(run_id))):
-        return Path(run_id).absolute()
-    if not _RUN_ID.fullmatch(run_id):
+    """Return a run's folder. Raises ConfigError for a name that a run cannot have, such as a path."""
+    if not is_name(run_id):
         raise ConfigError(
             f"{run_id!r} is not a valid name of a run",
             hint="use up to 120 letters, digits and . _ : + -, beginning with a letter or digit",
@@ -58,8 +61,8 @@ def make_run_folder(run: RunRef) -> None:
     An empty folder, or one in which a process died before its journal was complete, is used: it has sent nothing.
     """
     folder = run.folder
+    make_parent(run)
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
         if not _is_unused(run):
@@ -67,13 +70,24 @@ def make_run_folder(run: RunRef) -> None:
                 f"{folder} already exists, but is not a run", hint="choose another --run-id, or remove the folder"
             )
         folder.chmod(0o700)  # whatever the umask
-    except FileExistsError:
-        raise BulkSenderError(
-            f"{folder.parent} is not a folder", hint="choose another folder for the runs with --runs-dir"
-        ) from None
     except OSError as error:
         raise BulkSenderError(
             f"the run's folder {folder} cannot be created: {error.strerror}",
+            hint="choose another folder with --runs-dir",
+        ) from None
+
+
+def make_parent(run: RunRef) -> None:
+    """Create the folder of all runs if need be. Raises BulkSenderError."""
+    try:
+        run.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise BulkSenderError(
+            f"{run.folder.parent} is not a folder", hint="choose another folder for the runs with --runs-dir"
+        ) from None
+    except OSError as error:
+        raise BulkSenderError(
+            f"the folder of the runs, {run.folder.parent}, cannot be created: {error.strerror}",
             hint="choose another folder with --runs-dir",
         ) from None
 

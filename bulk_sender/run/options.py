@@ -6,16 +6,20 @@ Built once, and shared by Python callers, the command line and the web page.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from bulk_sender.config.amount import Amount
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+from bulk_sender.config.duration import parse_duration
 from bulk_sender.errors import ConfigError
+from bulk_sender.planning.limits import Limits
 
 if TYPE_CHECKING:
+    from bulk_sender.config.model import GuardConfig
     from bulk_sender.journal.facts import Format
     from bulk_sender.observe.events import Progress
     from bulk_sender.pace.backoff import Waits
@@ -30,8 +34,20 @@ class Guards:
     A function raises GuardrailError for a limit that is exceeded, and ConfigError for one that it cannot keep.
     """
 
+    min_recipients: int | None = None
+    """Refuse to begin with fewer recipients than this. Checked when a run begins, not when it is resumed."""
     max_recipients: int | None = None
-    """Refuse to begin with more recipients than this. Checked when a run begins, not when it is resumed."""
+    """Refuse to begin with more recipients than this, as above."""
+    max_rejected: int | str | None = None
+    """Refuse to begin when more rows are rejected than this number, or this share of them (``"1%"``)."""
+    again: bool = False
+    """Send although the same input went to the same target lately (``[guard] repeat_within``)."""
+    confirm_again: Callable[[Preview], bool] | None = None
+    """Called instead of ``confirm`` when it did. Without it and without ``again`` the run is refused."""
+    exclude: Sequence[str | Path] = ()
+    """Leave out whoever was accepted or is in doubt in these runs, or is listed in these files."""
+    max_duration: timedelta | str | None = None
+    """Stop the run after this time (``"2 hours"``), so that it can be resumed."""
     not_after: datetime | str | None = None
     """Refuse to begin or to resume after this moment: a ``datetime``, or text such as ``"18:00 Europe/Paris"``.
 
@@ -49,8 +65,35 @@ class Guards:
     def __post_init__(self) -> None:
         if self.canary is not None and self.canary < 1:
             raise ConfigError(f"canary must be at least 1 row, not {self.canary}")
-        if self.max_recipients is not None and self.max_recipients < 0:
-            raise ConfigError(f"max_recipients must be 0 or more, not {self.max_recipients}")
+        for name in ("min_recipients", "max_recipients"):
+            if (value := getattr(self, name)) is not None and value < 0:
+                raise ConfigError(f"{name} must be 0 or more, not {value}")
+        try:
+            if self.max_rejected is not None:
+                Amount.parse(self.max_rejected)
+        except ValueError as error:
+            raise ConfigError(f"max_rejected: {error}") from None
+        self.longest()
+
+    def longest(self) -> timedelta | None:
+        """Return how long the run may take; None: any time. Raises ConfigError."""
+        if isinstance(self.max_duration, str):
+            try:
+                return parse_duration(self.max_duration)
+            except ValueError as error:
+                raise ConfigError(f"max_duration: {error}") from None
+        return self.max_duration
+
+    def limits(self, config: GuardConfig) -> Limits:
+        """Return the limits of these guards, and those of the configuration where these name none."""
+        least = self.min_recipients if self.min_recipients is not None else config.min_recipients
+        most = self.max_recipients if self.max_recipients is not None else config.max_recipients
+        rejected = self.max_rejected if self.max_rejected is not None else config.max_rejected
+        return Limits(
+            min_recipients=least,
+            max_recipients=most,
+            max_rejected=Amount.parse(rejected) if rejected is not None else None,
+        )
 
     def refuse_unless(self, function: str, *kept: str) -> None:
         """Raise ConfigError for a guard that ``function`` cannot keep. A guard must never be ignored silently."""
@@ -93,6 +136,8 @@ class RunName:
     """Default: a new name. The same name again resumes or reports the run instead of sending twice."""
     folder: str | Path = DEFAULT_RUNS_DIR
     """The folder of all runs. The run gets a folder of its name in it."""
+    must_exist: bool = False
+    """Refuse to begin when ``folder`` does not exist: a disk that is not mounted must not look like a first run."""
     result_format: Format = "csv"
     """``csv``, ``parquet`` or ``ndjson``."""
 
@@ -131,6 +176,12 @@ class CheckSettings(TargetSettings, total=False):
     """The first N rows only."""
     concurrency: int | None
     """Maximum parallel requests."""
+    runs_dir: str | Path | None
+    """The folder of all runs; short for ``RunName(folder=…)``."""
+    on_progress: Callable[[Progress], object] | None
+    """Short for ``Watch(on_progress=…)``."""
+    again: bool
+    """Short for ``Guards(again=…)``."""
 
 
 class SendSettings(CheckSettings, DeliverySettings, total=False):
@@ -138,15 +189,12 @@ class SendSettings(CheckSettings, DeliverySettings, total=False):
 
     run_id: str | None
     """Short for ``RunName(id=…)``."""
-    runs_dir: str | Path | None
-    """Short for ``RunName(folder=…)``."""
-    on_progress: Callable[[Progress], object] | None
-    """Short for ``Watch(on_progress=…)``."""
 
 
 class ResumeSettings(DeliverySettings, total=False):
     """Plain keywords of ``resume`` and ``retry``. A run's target and rows cannot change any more."""
 
+    again: bool
     rate: str | None
     concurrency: int | None
     runs_dir: str | Path | None
@@ -156,6 +204,7 @@ class ResumeSettings(DeliverySettings, total=False):
 class BroadcastSettings(TargetSettings, DeliverySettings, total=False):
     """Plain keywords of ``broadcast``."""
 
+    again: bool
     run_id: str | None
     runs_dir: str | Path | None
     on_progress: Callable[[Progress], object] | None
@@ -200,6 +249,11 @@ def watching(watch: Watch, plain: Mapping[str, Any]) -> Watch:
     return _merged(watch, "watch", plain, {"on_progress": "on_progress"})
 
 
+def guarded(guards: Guards, plain: Mapping[str, Any]) -> Guards:
+    """Return ``guards`` with ``again`` of the plain keywords. Raises ConfigError if both are given."""
+    return _merged(guards, "guards", plain, {"again": "again"})
+
+
 def rehearsal(sandbox: Sandbox | bool | None) -> Sandbox | None:
     """Return the sandbox to send to; None for the real Braze. True is a calm one."""
     if isinstance(sandbox, bool):
@@ -207,7 +261,7 @@ def rehearsal(sandbox: Sandbox | bool | None) -> Sandbox | None:
     return sandbox
 
 
-_Options = TypeVar("_Options", RunName, Watch)
+_Options = TypeVar("_Options", Guards, RunName, Watch)
 
 
 def _merged(options: _Options, what: str, plain: Mapping[str, Any], names: Mapping[str, str]) -> _Options:

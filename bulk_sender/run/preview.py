@@ -46,6 +46,8 @@ class Preview:
     standing: Summary | None = None
     again: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
+    repeats: tuple[str, ...] = ()
+    """The runs that sent the same input to the same target lately, each in a sentence, latest first."""
     plan: str = ""
     """SHA-256 over all bodies of the plan file that the run must match; empty without one."""
 
@@ -92,9 +94,17 @@ def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview
 
 
 def preview_of_rest(
-    journal: RunReader, facts: Facts, config: Config, again: Mapping[str, int] | None = None
+    journal: RunReader,
+    facts: Facts,
+    config: Config,
+    again: Mapping[str, int] | None = None,
+    *,
+    repeats: tuple[str, ...] = (),
 ) -> Preview:
-    """Describe what a run has left to send, and the rows to send ``again``, by status."""
+    """Describe what a run has left to send, and the rows to send ``again``, by status.
+
+    ``repeats``: what other runs sent since it began.
+    """
     so_far, again = standing(journal), again or {}
     is_known = journal.is_plan_complete()
     return preview(
@@ -105,6 +115,7 @@ def preview_of_rest(
         standing=so_far,
         again=again,
         doubts=journal.doubts() if "unknown" in again else (),
+        repeats=repeats,
     )
 
 

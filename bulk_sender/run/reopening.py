@@ -25,14 +25,17 @@ from bulk_sender.journal.records import RESEND
 from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.planning.batches import Payload
 from bulk_sender.planning.digest import BodyDigest
+from bulk_sender.planning.excluded import Excluded
 from bulk_sender.planning.plan_file import PlanFile
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input, identify
+from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.catalogue import refuse_sent_since, sent_since, told
 from bulk_sender.run.execution import execute
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Guards
@@ -138,8 +141,16 @@ class ExistingRun:
         ``plan``: the digest of a plan file that all requests have to match. Nothing is decided before every check has
         passed and the caller has agreed.
         """
+        guards = caller.guards
+        repeats = await anyio.to_thread.run_sync(sent_since, self.journal, config)
+        if not guards.again and guards.confirm_again is None:
+            refuse_sent_since(repeats, self.journal.run.name)
         prepared = await self._prepared(config, caller, plan)
-        await caller.agree(lambda: preview_of_rest(self.journal, self.facts, config, again), config)
+        await caller.agree(
+            lambda: preview_of_rest(self.journal, self.facts, config, again, repeats=tuple(map(told, repeats))),
+            config,
+            guards.confirm_again if repeats and not guards.again else guards.confirm,
+        )
         if again:
             decide(self.journal, list(again), RESEND, why or command)
         return await execute(command, self.journal, self.facts, config, credential, caller, prepared)
@@ -168,7 +179,8 @@ class ExistingRun:
         """Open the run's files again. Raises InputError, ConfigError."""
         located = self.facts.located(self.journal.run.folder)
         files = [InputFile(item.name, path, item.format, item.partitions) for item, path in located]
-        return PreparedInput.of(Input(files, ReadSettings.of(config.input)), config)
+        out = Excluded.kept(self.facts.left_out, self.journal.run.folder / SPOOLED)
+        return PreparedInput.of(Input(files, ReadSettings.of(config.input)), config).leaving_out(out)
 
     def _refuse_changed_input(self) -> None:
         """Raise RunMismatchError or InputError unless the input is the one that the run was started with."""

@@ -54,6 +54,7 @@ class Scene:
         lines = [f"{name} = {json.dumps(value)}" for name, value in (DELIVERY | self.settings).items()]
         self.config.write_text('[braze]\ncampaign_id = "c1"\n[delivery]\n' + "\n".join(lines) + "\n")
         self.runs_dir = self.place / "runs"
+        self.runs_dir.mkdir(exist_ok=True)  # a folder that is named together with a run has to exist
         self.inputs: list[Path] = []
 
     @property

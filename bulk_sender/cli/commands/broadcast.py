@@ -9,7 +9,18 @@ import typer
 
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import RUNS_DIR, AsJson, CampaignId, CanvasId, ConfigFile, Endpoint, Quiet, RunsDir, Yes
+from bulk_sender.cli.options import (
+    RUNS_DIR,
+    Again,
+    AsJson,
+    CampaignId,
+    CanvasId,
+    ConfigFile,
+    Endpoint,
+    Quiet,
+    RunsDir,
+    Yes,
+)
 from bulk_sender.cli.options import settings as settings_of
 
 if TYPE_CHECKING:
@@ -31,6 +42,7 @@ def broadcast(
         str | None, typer.Option("--run-id", metavar="ID", help="Name of the run.", autocompletion=completion.runs)
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
+    again: Again = False,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Use the built-in simulated Braze; needs no key.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -64,7 +76,8 @@ def broadcast(
             config,
             confirm_campaign=confirm,
             confirm=agree,
-            run=bs.RunName(id=run_id, folder=runs_dir),
+            run=bs.RunName(id=run_id, folder=runs_dir, must_exist=run_id is not None and runs_dir != RUNS_DIR),
+            guards=bs.Guards(again=again),
             watch=session.watch(),
             sandbox=sandbox,
             environment=take_environment(),

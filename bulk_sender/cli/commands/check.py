@@ -9,16 +9,21 @@ import typer
 
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import (
+    RUNS_DIR,
     AsJson,
     CampaignId,
     CanvasId,
     ConfigFile,
     Endpoint,
+    Exclude,
     Inputs,
     Limit,
     MaxRecipients,
+    MaxRejected,
+    MinRecipients,
     Quiet,
     Rate,
+    RunsDir,
     settings,
 )
 
@@ -30,7 +35,11 @@ def check(
     canvas_id: CanvasId = None,
     endpoint: Endpoint = None,
     limit: Limit = None,
+    exclude: Exclude = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    min_recipients: MinRecipients = None,
     max_recipients: MaxRecipients = None,
+    max_rejected: MaxRejected = None,
     canary: Annotated[
         int | None,
         typer.Option("--canary", metavar="N", min=1, help="Plan for a send with this --canary: its rows go first."),
@@ -59,14 +68,22 @@ def check(
     from bulk_sender.cli.render import inspection as reports
     from bulk_sender.cli.render import preview as messages
     from bulk_sender.errors import GuardrailError
-    from bulk_sender.planning.report import too_many
+    from bulk_sender.planning.limits import REFUSED_HINT
 
+    guards = bs.Guards(
+        min_recipients=min_recipients,
+        max_recipients=max_recipients,
+        max_rejected=max_rejected,
+        exclude=exclude or (),
+        canary=canary,
+    )
     with Narrator(view_for(terminal)) as narrator:
         report = bs.check(
             inputs,
             config,
             write_plan=plan,
-            guards=bs.Guards(max_recipients=max_recipients, canary=canary),
+            guards=guards,
+            runs_dir=runs_dir,
             watch=bs.Watch(on_rows=narrator.reading),
             **plain,
         )
@@ -76,8 +93,8 @@ def check(
         terminal.show(reports.check(report, terminal.out_width))
     for warning in report.warnings:
         terminal.warn(warning)
-    if refusal := too_many(report, max_recipients):
-        raise GuardrailError(refusal, hint="check the file, or raise the limit")
+    if report.refused:
+        raise GuardrailError(report.refused, hint=REFUSED_HINT)
     if plan is not None:
         terminal.say(messages.planned(report, plan, terminal.width))
     elif report.valid and not as_json and "-" not in inputs:

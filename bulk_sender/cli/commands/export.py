@@ -11,7 +11,7 @@ import typer
 
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import FORMATS, RUNS_DIR, Quiet, Run, RunsDir, one_of
+from bulk_sender.cli.options import FORMATS, RUNS_DIR, Quiet, Run, RunsDir, located, one_of
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def export(
     Without --output and --status, the files in the run's folder are written again. With --status alone, the rows go to
     standard output.
     """
+    run, runs_dir = located(run, runs_dir)
     terminal.set_up(quiet=quiet)
     if format_ is not None:
         one_of(format_, FORMATS, "--format")

@@ -8,27 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import RUNS_DIR, AsJson, Run, RunsDir
+from bulk_sender.cli.options import RUNS_DIR, AsJson, Run, RunsDir, located
 
 if TYPE_CHECKING:
     from bulk_sender.reporting.summary import Summary
 
 _LEAST_PAUSE_S = 1.0
 _LOOKS_SHARE = 5
-
-
-def runs(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
-    """List the runs, latest last."""
-    import bulk_sender as bs
-    from bulk_sender.cli.render import inspection as reports
-
-    found = sorted(bs.runs(runs_dir), key=lambda summary: summary.started_at or "")
-    if as_json:
-        terminal.json([summary.to_dict() for summary in found])
-    elif found:
-        terminal.show(reports.runs(found, terminal.out_width))
-    else:
-        terminal.say([f"There is no run in {runs_dir}."])
 
 
 def status(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
@@ -83,6 +69,9 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show everything known about one row: its recipient, its batch, and every attempt with its answer."""
+    run, runs_dir = located(run, runs_dir)
+    run, runs_dir = located(run, runs_dir)
+    run, runs_dir = located(run, runs_dir)
     import bulk_sender as bs
     from bulk_sender.cli.render import inspection as reports
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import RUNS_DIR, AsJson, Endpoint, Quiet, Run, RunsDir, Yes
+from bulk_sender.cli.options import RUNS_DIR, AsJson, Endpoint, Quiet, Run, RunsDir, Yes, located
 from bulk_sender.cli.options import settings as settings_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def reconcile(
     With --apply, batches that Braze is proved to have accepted become accepted. Not found in Braze is never recorded as
     failed. The key needs the permission users.export.ids.
     """
+    run, runs_dir = located(run, runs_dir)
     from bulk_sender.cli.console.questions import Question, must_be_able_to_ask
     from bulk_sender.errors import GuardrailError
 

@@ -8,7 +8,7 @@ import typer
 
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import RUNS_DIR, AsJson, Quiet, Run, RunsDir, Why, Yes, one_of
+from bulk_sender.cli.options import RUNS_DIR, AsJson, Quiet, Run, RunsDir, Why, Yes, located, one_of
 
 if TYPE_CHECKING:
     from bulk_sender.journal.answers import Doubt
@@ -37,6 +37,7 @@ def resolve(
 
     Exits with 0, with 1 if rows were rejected, failed or unknown, or with 3 if there is more to send.
     """
+    run, runs_dir = located(run, runs_dir)
     from bulk_sender.cli.console.questions import Question, must_be_able_to_ask
 
     terminal.set_up(quiet=quiet)

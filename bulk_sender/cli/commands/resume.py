@@ -10,9 +10,11 @@ from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import (
     LOG_FORMATS,
     RUNS_DIR,
+    Again,
     AsJson,
     Concurrency,
     LogFormat,
+    MaxDuration,
     MetricsFile,
     NotAfter,
     Quiet,
@@ -21,6 +23,7 @@ from bulk_sender.cli.options import (
     RunsDir,
     Why,
     Yes,
+    located,
     one_of,
     settings,
 )
@@ -31,7 +34,9 @@ def resume(
     runs_dir: RunsDir = RUNS_DIR,
     rate: Rate = None,
     concurrency: Concurrency = None,
+    again: Again = False,
     not_after: NotAfter = None,
+    max_duration: MaxDuration = None,
     metrics_file: MetricsFile = None,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -39,6 +44,7 @@ def resume(
     log_format: LogFormat = "text",
 ) -> None:
     """Resume a stopped run: send the unsent rows, and leave unknown rows as they are."""
+    run, runs_dir = located(run, runs_dir)
     _ready_to_send("resume", yes, quiet, log_format)
     plain = settings(rate=rate, concurrency=concurrency)
 
@@ -50,7 +56,13 @@ def resume(
     code = session.deliver(
         lambda: bs.resume_async(
             run,
-            guards=bs.Guards(not_after=not_after, confirm=session.confirm),
+            guards=bs.Guards(
+                not_after=not_after,
+                max_duration=max_duration,
+                again=again,
+                confirm=session.confirm,
+                confirm_again=session.confirm_again,
+            ),
             watch=session.watch(metrics_file),
             runs_dir=runs_dir,
             environment=take_environment(),
@@ -73,7 +85,9 @@ def retry(
     runs_dir: RunsDir = RUNS_DIR,
     rate: Rate = None,
     concurrency: Concurrency = None,
+    again: Again = False,
     not_after: NotAfter = None,
+    max_duration: MaxDuration = None,
     metrics_file: MetricsFile = None,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -81,6 +95,7 @@ def retry(
     log_format: LogFormat = "text",
 ) -> None:
     """Send failed rows, unknown rows, or both again, in the same run."""
+    run, runs_dir = located(run, runs_dir)
     _ready_to_send("retry", yes, quiet, log_format)
     plain = settings(rate=rate, concurrency=concurrency)
 
@@ -96,7 +111,13 @@ def retry(
             failed=failed,
             unknown=unknown,
             why=why,
-            guards=bs.Guards(not_after=not_after, confirm=session.confirm),
+            guards=bs.Guards(
+                not_after=not_after,
+                max_duration=max_duration,
+                again=again,
+                confirm=session.confirm,
+                confirm_again=session.confirm_again,
+            ),
             watch=session.watch(metrics_file),
             runs_dir=runs_dir,
             environment=take_environment(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from bulk_sender.cli.options import (
     FORMATS,
     LOG_FORMATS,
     RUNS_DIR,
+    Again,
     AsJson,
     CampaignId,
     Canary,
@@ -20,11 +21,15 @@ from bulk_sender.cli.options import (
     Concurrency,
     ConfigFile,
     Endpoint,
+    Exclude,
     Inputs,
     Limit,
     LogFormat,
+    MaxDuration,
     MaxRecipients,
+    MaxRejected,
     MetricsFile,
+    MinRecipients,
     NotAfter,
     Quiet,
     Rate,
@@ -33,6 +38,9 @@ from bulk_sender.cli.options import (
     one_of,
     settings,
 )
+
+if TYPE_CHECKING:
+    from bulk_sender.config.amount import Amount
 
 
 def send(
@@ -52,8 +60,22 @@ def send(
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
     limit: Limit = None,
+    exclude: Exclude = None,
+    again: Again = False,
+    min_recipients: MinRecipients = None,
     max_recipients: MaxRecipients = None,
+    max_rejected: MaxRejected = None,
+    tolerate: Annotated[
+        str | None,
+        typer.Option(
+            "--tolerate",
+            metavar="rejected[:P%]",
+            help="Exit with 0 in spite of rejected rows: any number of them, or up to this share.",
+            show_default=False,
+        ),
+    ] = None,
     not_after: NotAfter = None,
+    max_duration: MaxDuration = None,
     rate: Rate = None,
     concurrency: Concurrency = None,
     format_: Annotated[
@@ -103,6 +125,7 @@ def send(
     one_of(format_, FORMATS, "--format")
     if weather is not None and not sandbox:
         raise ConfigError("--weather needs --sandbox", hint="add --sandbox")
+    tolerated = _tolerated(tolerate)
     plain = settings(
         campaign_id=campaign_id,
         canvas_id=canvas_id,
@@ -116,14 +139,21 @@ def send(
     from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    session = Session(yes=yes, canary=canary)
+    session = Session(yes=yes, canary=canary, tolerated=tolerated)
+    is_named = run_id is not None and runs_dir != RUNS_DIR
     code = session.deliver(
         lambda: bs.send_async(
             inputs,
             config,
-            run=bs.RunName(id=run_id, folder=runs_dir, result_format=format_),  # type: ignore[arg-type]
+            run=bs.RunName(id=run_id, folder=runs_dir, must_exist=is_named, result_format=format_),  # type: ignore[arg-type]
             guards=bs.Guards(
+                min_recipients=min_recipients,
                 max_recipients=max_recipients,
+                max_rejected=max_rejected,
+                again=again,
+                confirm_again=session.confirm_again,
+                exclude=exclude or (),
+                max_duration=max_duration,
                 not_after=not_after,
                 plan_file=plan,
                 canary=canary,
@@ -139,3 +169,21 @@ def send(
         as_json=as_json,
     )
     raise typer.Exit(code)
+
+
+def _tolerated(text: str | None) -> Amount | None:
+    """Return how many rejected rows are no trouble; None: not one. Raises ConfigError."""
+    from bulk_sender.config.amount import Amount
+    from bulk_sender.errors import ConfigError
+
+    if text is None:
+        return None
+    what, _, amount = text.partition(":")
+    try:
+        if what != "rejected":
+            raise ValueError(f"{what!r} cannot be tolerated, only rejected rows can")
+        return Amount.parse(amount or "100%")
+    except ValueError as error:
+        raise ConfigError(
+            f"--tolerate: {error}", hint="write --tolerate rejected, or --tolerate rejected:0.1%"
+        ) from None

@@ -39,15 +39,22 @@ class Question:
 
     def ask(self, text: str) -> bool:
         """Ask ``text [y/N]``. Anything but a yes is a no, and so is the end of the input."""
+        return self._answer(f"{text} [y/N] ").lower() in ("y", "yes")
+
+    def ask_for(self, wanted: str, text: str) -> bool:
+        """Ask ``text``, and return whether the answer is ``wanted``. Blanks and commas in it do not matter."""
+        return "".join(self._answer(f"{text} ").replace(",", "").split()) == wanted
+
+    def _answer(self, text: str) -> str:
         if self.was_cut_short:
-            return False
+            return ""
         file = terminal.err.file
-        file.write(f"{text} [y/N] ")
+        file.write(text)
         file.flush()
         answer = self._line()
         if not answer.endswith("\n"):
             file.write("\n")
-        return answer.strip().lower() in ("y", "yes")
+        return answer.strip()
 
     def _line(self) -> str:
         line = b""

@@ -19,6 +19,7 @@ from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.render import preview as messages
 from bulk_sender.cli.render import summary as summaries
 from bulk_sender.cli.render.layout import STYLES
+from bulk_sender.config.amount import Amount
 from bulk_sender.errors import BulkSenderError, InternalError, Interrupted
 from bulk_sender.eventloop import run
 from bulk_sender.observe.events import Progress
@@ -34,12 +35,14 @@ from bulk_sender.text.numbers import several
 class Session:
     """One delivery on the terminal. ``confirm`` and ``watch`` go to the library's function; ``deliver`` runs it."""
 
-    def __init__(self, *, yes: bool, canary: int | None = None) -> None:
+    def __init__(self, *, yes: bool, canary: int | None = None, tolerated: Amount | None = None) -> None:
+        """``tolerated``: how many rejected rows do not change the exit code; None: not one."""
         self.control = Control()
         self.has_begun = False
         """Whether the run has begun to send: requests may have left."""
         self._yes = yes
         self._canary = canary
+        self._tolerated = tolerated
         self._signal = 0
         self._in_flight = 0
         self._question = Question()
@@ -49,6 +52,11 @@ class Session:
     def confirm(self) -> Callable[[Preview], bool] | None:
         """The prompt for ``Guards``; None if nobody is asked and nothing is shown, so that nothing is counted."""
         return None if self._yes and terminal.quiet else self._confirm
+
+    @property
+    def confirm_again(self) -> Callable[[Preview], bool] | None:
+        """The prompt for a send that was made before; None if nobody can answer it."""
+        return None if self._yes or not can_ask() else self._confirm_again
 
     def watch(self, metrics_file: Path | None = None) -> Watch:
         """Return the callbacks of this terminal."""
@@ -131,18 +139,29 @@ class Session:
         self._refuse_if_interrupted()
         self._narrator.reading(rows)
 
+    def _confirm_again(self, about: Preview) -> bool:
+        """Called in a thread: show what was sent before, and ask for the number of people who may get it twice."""
+        self._show(about, asks=True)
+        wanted = str(about.recipients) if about.recipients is not None else about.run_id
+        agreed = self._question.ask_for(wanted, messages.question_again(about, wanted))
+        self._refuse_if_interrupted()
+        return agreed
+
     def _confirm(self, about: Preview) -> bool:
         """Called in a thread: show what is about to be sent, and ask."""
+        asks = not self._yes and about.recipients != 0
+        self._show(about, asks=asks)
+        agreed = not asks or self._question.ask(messages.question(about))
+        self._refuse_if_interrupted()
+        return agreed
+
+    def _show(self, about: Preview, *, asks: bool) -> None:
         self._narrator.clear()
         self._narrator.expected = about.recipients
-        asks = not self._yes and about.recipients != 0
         terminal.say(messages.preview(about, terminal.width, canary=self._canary), always=asks)
         for warning in messages.warnings(about):
             terminal.warn(warning)
         terminal.say([""], always=asks)
-        agreed = not asks or self._question.ask(messages.question(about))
-        self._refuse_if_interrupted()
-        return agreed
 
     def ask(self, text: str) -> bool:
         """Ask another question in a thread. A signal cuts it short."""
@@ -168,7 +187,7 @@ class Session:
     # --- the end ------------------------------------------------------------------------------------------------
 
     def _conclude(self, summary: Summary, nothing: str, as_json: bool) -> int:
-        code = summary.exit_code if self.has_begun else standing_code(summary)
+        code = summary.code_tolerating(self._tolerated) if self.has_begun else standing_code(summary, self._tolerated)
         if not self.has_begun:
             terminal.say([f"Run {summary.run_id} {nothing}", ""])
         if terminal.is_chatty:
@@ -192,9 +211,9 @@ class Session:
         return code
 
 
-def standing_code(summary: Summary) -> int:
+def standing_code(summary: Summary, tolerated: Amount | None = None) -> int:
     """Return the exit code of a run that another process stopped or finished: 0, 1 or 3."""
-    return 3 if summary.state in ("stopped", "interrupted") else summary.exit_code
+    return 3 if summary.state in ("stopped", "interrupted") else summary.code_tolerating(tolerated)
 
 
 class _Warnings(logging.Handler):

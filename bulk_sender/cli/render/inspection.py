@@ -10,12 +10,13 @@ from rich.text import Text
 
 from bulk_sender.cli.render.layout import COLUMN, STYLES, labelled, sentence, wrapped
 from bulk_sender.cli.render.preview import of_input
+from bulk_sender.text.clean import plain
 from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
 
 if TYPE_CHECKING:
     from bulk_sender.planning.report import CheckReport
-    from bulk_sender.reporting.summary import Summary
+    from bulk_sender.reporting.summary import RunOverview, Summary
 
 _REACHED = (
     "nothing was sent",
@@ -43,7 +44,9 @@ def check(report: CheckReport, width: int | None) -> list[Text]:
 
 def _examples(report: CheckReport, width: int | None) -> list[Text]:
     lines: list[Text] = []
-    for code, facts in sorted(report.reasons.items(), key=lambda item: (item[0] == "duplicate", -item[1]["count"])):
+    for code, facts in sorted(
+        report.reasons.items(), key=lambda item: (item[0] not in report.rejections, -item[1]["count"])
+    ):
         lines += [Text(), Text.assemble((code, "bold"), f"  {several(facts['count'], 'row')}, for example")]
         for example in facts["examples"]:
             first = f"  row {example['row']:<6} "
@@ -68,7 +71,7 @@ def _json(value: Any, indent: str = "  ") -> list[Text]:
     return [Text(indent + line) for line in text.splitlines()]
 
 
-def runs(found: Sequence[Summary], width: int | None) -> list[Text]:
+def runs(found: Sequence[RunOverview], width: int | None) -> list[Text]:
     """Return one line per run; two on a narrow terminal."""
     styles = ["bold", *map(_state_style, found)]
     for heads in _HEADS:
@@ -76,43 +79,56 @@ def runs(found: Sequence[Summary], width: int | None) -> list[Text]:
         wide = [max(map(len, column)) for column in zip(*table, strict=True)]
         if width is None or sum(wide) + 2 * (len(wide) - 1) <= width:
             return [_run_line(cells, wide, style) for cells, style in zip(table, styles, strict=True)]
-    return [line for summary in found for line in _narrow_run(summary)]
+    return [line for overview in found for line in _narrow_run(overview)]
 
 
-_HEADS = [("RUN", "STATE", "ROWS", "ACCEPTED", name, "STARTED (UTC)") for name in ("NEEDS ATTENTION", "ATTENTION")]
+_HEADS = [
+    ("RUN", "STATE", "ROWS", "ACCEPTED", name, "STARTED (UTC)", "FILE", "TO")
+    for name in ("NEEDS ATTENTION", "ATTENTION")
+]
 """The widest first."""
 
 
-def _cells(summary: Summary) -> tuple[str, ...]:
-    begun = clock(summary.started_at or "")[:16]
-    counts = number(summary.rows), number(summary.accepted)
-    if summary.broadcast is not None:  # it has no rows to count
-        counts = "broadcast", summary.broadcast.status.replace("_", " ")
-    return summary.run_id, summary.state, *counts, number(_open_rows(summary)), begun
+def _cells(overview: RunOverview) -> tuple[str, ...]:
+    begun = clock(overview.started_at or "")[:16]
+    counts = number(overview.rows), number(overview.accepted)
+    if overview.broadcast is not None:  # it has no rows to count
+        counts = "broadcast", overview.broadcast.status.replace("_", " ")
+    return overview.run_id, _state(overview), *counts, number(overview.open_rows), begun, _file(overview), _to(overview)
+
+
+def _state(overview: RunOverview) -> str:
+    """Return the state in one or two words: ``finished``, ``folder gone``, ``data removed``."""
+    return "folder gone" if overview.is_gone else "data removed" if overview.pruned_at else overview.state
+
+
+def _file(overview: RunOverview) -> str:
+    names = [plain(name.rsplit("/", 1)[-1]) for name in overview.inputs]
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
+
+
+def _to(overview: RunOverview) -> str:
+    return "rehearsal" if overview.rehearsal else plain(overview.target)
 
 
 def _run_line(cells: Sequence[str], wide: Sequence[int], style: str) -> Text:
-    run, state, *figures, begun = cells
-    right = "  ".join(f"{figure:>{room}}" for figure, room in zip(figures, wide[2:-1], strict=True))
+    run, state, *figures, begun, file, to = cells
+    right = "  ".join(f"{figure:>{room}}" for figure, room in zip(figures, wide[2:-3], strict=True))
     base = "bold" if style == "bold" else ""
-    return Text.assemble((f"{run:<{wide[0]}}  ", base), (f"{state:<{wide[1]}}", style), (f"  {right}  {begun}", base))
+    ends = f"  {right}  {begun:<{wide[-3]}}  {file:<{wide[-2]}}  {to}"
+    return Text.assemble((f"{run:<{wide[0]}}  ", base), (f"{state:<{wide[1]}}", style), (ends.rstrip(), base))
 
 
-def _narrow_run(summary: Summary) -> list[Text]:
-    counts = f"{number(summary.accepted)} of {number(summary.rows)} accepted"
-    if summary.broadcast is not None:
-        counts = f"broadcast: {summary.broadcast.status.replace('_', ' ')}"
+def _narrow_run(overview: RunOverview) -> list[Text]:
+    counts = f"{number(overview.accepted)} of {number(overview.rows)} accepted"
+    if overview.broadcast is not None:
+        counts = f"broadcast: {overview.broadcast.status.replace('_', ' ')}"
+    needs = f", {number(overview.open_rows)} need attention" if overview.open_rows else ""
+    sent = " to ".join(part for part in (_file(overview), _to(overview)) if part)
     return [
-        Text.assemble((summary.run_id, "bold"), "  ", (summary.state, _state_style(summary))),
-        Text(f"  {counts}" + (f", {number(_open_rows(summary))} need attention" if _open_rows(summary) else "")),
+        Text.assemble((overview.run_id, "bold"), "  ", (_state(overview), _state_style(overview))),
+        Text(f"  {counts}{needs}" + (f"; {sent}" if sent else "")),
     ]
-
-
-def _open_rows(summary: Summary) -> int:
-    """Return how many rows need attention or are still to be sent. A broadcast counts as one."""
-    if summary.broadcast is not None:
-        return int(summary.broadcast.status != "accepted")
-    return summary.unknown + summary.failed + summary.rejected + summary.not_sent
 
 
 def _state_style(summary: Summary) -> str:

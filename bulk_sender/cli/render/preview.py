@@ -51,6 +51,12 @@ def question(about: Preview) -> str:
     return f"Send to {several(about.recipients, 'recipient')}?"
 
 
+def question_again(about: Preview, wanted: str) -> str:
+    """Return the question before the same input goes out once more. ``wanted``: the answer that means yes."""
+    told = about.repeats[0]
+    return f"{told[:1].upper()}{told[1:]}. Sending it again messages them again. Type {wanted} to send:"
+
+
 def warnings(about: Preview) -> list[str]:
     """Return what to check before confirming."""
     found = list(about.report.warnings) if about.report is not None else []
@@ -67,14 +73,20 @@ def of_input(report: CheckReport, rate: str, width: int | None) -> list[Text]:
     if report.rejected:
         rows.append(("rejected", report.rejected, reasons(report), STYLES["rejected"]))
     if report.duplicate:
-        rows.append(("duplicates", report.duplicate, "skipped", ""))
+        rows.append(("duplicates", report.duplicate, left_out(report), ""))
     rows.append(("requests", report.requests, f"about {duration(report.seconds)} at {rate}", ""))
     return counted(rows, width)
 
 
+def left_out(report: CheckReport) -> str:
+    """Return why duplicates are left out: ``skipped``, or how many are excluded."""
+    excluded = report.excluded
+    return f"skipped, {number(excluded)} of them excluded" if excluded else "skipped"
+
+
 def reasons(report: CheckReport) -> str:
     """Return ``5 email_invalid, 3 identifier_missing``, the most frequent first."""
-    counted = [(facts["count"], code) for code, facts in report.reasons.items() if code != "duplicate"]
+    counted = [(facts["count"], code) for code, facts in report.rejections.items()]
     return ", ".join(f"{number(count)} {code}" for count, code in sorted(counted, key=lambda item: -item[0]))
 
 

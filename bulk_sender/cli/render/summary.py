@@ -78,8 +78,9 @@ def title(about: Summary) -> str:
         return f"{name} finished"
     if about.broadcast is not None:
         return f"{name} finished. It needs your attention"
-    rows = about.unknown + about.failed + about.rejected + about.not_sent
-    return f"{name} finished. {several(rows, 'row needs', 'rows need')} your attention"
+    if not about.open_rows:
+        return f"{name} finished. The rejected rows were sent again by another run"
+    return f"{name} finished. {several(about.open_rows, 'row needs', 'rows need')} your attention"
 
 
 def trouble(about: Summary) -> str:

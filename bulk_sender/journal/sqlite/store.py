@@ -22,6 +22,7 @@ from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
 from bulk_sender.journal.answers import AttemptRef
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import RESEND, AttemptOutcome, Decision, Ending, Epoch, Record, Status
+from bulk_sender.journal.sqlite import index
 from bulk_sender.journal.sqlite.ballast import BALLAST, Ballast
 from bulk_sender.journal.sqlite.ballast import SIZE as BALLAST_BYTES
 from bulk_sender.journal.sqlite.database import JOURNAL, UNFINISHED, build, connect, connect_to_read, insert, plainly
@@ -310,15 +311,34 @@ def location(run: RunRef) -> Path:
 def _must_exist(run: RunRef) -> None:
     folder = run.folder
     if not exists(run):
-        raise RunNotFoundError(
-            f"there is no run {run.name!r} in {folder.parent}"
-            if not folder.exists()
-            else f"{folder} has no journal, so the run cannot be resumed",
-            hint="bulk-sender runs lists the runs; --runs-dir says where to look",
-        )
+        raise _not_found(run)
     if not (folder / JOURNAL).stat().st_size:
         # SQLite must not find out: it takes the file for a new database, and deletes a -wal file beside it.
         raise damaged(folder, "it is empty")
+
+
+def _not_found(run: RunRef) -> RunNotFoundError:
+    """Return the error for a run without a journal. It says so when the run did exist."""
+    folder = run.folder
+    known = None
+    if index.exists(folder.parent):
+        with closing(index.open_index(folder.parent)) as found:
+            known = found.entry(run.name)
+    if known is not None and known.pruned_at:
+        return RunNotFoundError(
+            f"the data of run {run.name!r} was removed at {known.pruned_at}", hint="bulk-sender runs shows its counts"
+        )
+    if known is not None:
+        return RunNotFoundError(
+            f"run {run.name!r} began at {known.created_at}, but its folder {folder} is gone",
+            hint="put the folder back; without it nobody can tell who already got the message",
+        )
+    return RunNotFoundError(
+        f"{folder} has no journal, so the run cannot be resumed"
+        if folder.exists()
+        else f"there is no run {run.name!r} in {folder.parent}",
+        hint="bulk-sender runs lists the runs; --runs-dir says where to look",
+    )
 
 
 def _user() -> str:

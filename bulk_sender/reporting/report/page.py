@@ -23,6 +23,7 @@ from bulk_sender.reading.source import FileIdentity
 from bulk_sender.reporting import advice
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.reasons import Reasons, refusals, rejections
+from bulk_sender.reporting.rejects_file import rejects_path
 from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.charts import Chart, NoCharts
 from bulk_sender.reporting.report.history import Event, history
@@ -127,7 +128,7 @@ def gather(journal: RunReader, summary: Summary) -> Report:
     throughput, latency, no_charts = _charts(over_time, config.delivery.pace.per_second)
     folder = journal.run.folder
     elsewhere = "" if folder.parent.name == DEFAULT_RUNS_DIR else str(folder.parent)
-    counts = advice.counts(summary, runs_dir=elsewhere, rejects=str(folder / "rejected.csv"), origin=Origin.of(journal))
+    counts = advice.counts(summary, runs_dir=elsewhere, rejects=str(rejects_path(folder)), origin=Origin.of(journal))
     return Report(
         summary=summary,
         headline=advice.headline(summary),
