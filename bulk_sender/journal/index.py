@@ -65,7 +65,9 @@ class IndexEntry:
 
     @property
     def reached(self) -> int:
-        """How many recipients were accepted or are in doubt. 0 while no process has closed the run."""
+        """How many recipients, or broadcasts, were accepted or are in doubt. 0 while no process has closed the run."""
+        if self.broadcast:
+            return int((self.summary.get("broadcast") or {}).get("status") in ("accepted", "unknown"))
         return int(self.summary.get("accepted", 0)) + int(self.summary.get("unknown", 0))
 
     @property

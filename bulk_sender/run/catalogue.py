@@ -160,13 +160,15 @@ def told(entry: IndexEntry) -> str:
     kind = "Canvas" if entry.kind == "canvas" else "campaign"
     began = datetime.fromisoformat(entry.created_at)
     when = f"{roughly((datetime.now(UTC) - began).total_seconds())} ago"
-    accepted = f"{several(int(entry.summary.get('accepted', 0)), 'recipient')} accepted"
-    how = "still open" if entry.state == "running" else f"{entry.state}, {accepted}"
+    accepted = "" if entry.broadcast else f", {several(int(entry.summary.get('accepted', 0)), 'recipient')} accepted"
+    how = "still open" if entry.state == "running" else entry.state + accepted
     return f"{what} was sent to this {kind} {when} (run {entry.name}, {how})"
 
 
 def what_to_do(entry: IndexEntry) -> str:
     """Say how to go on after a repeat was refused."""
+    if entry.broadcast:
+        return "--again sends it once more, also to people who have it"
     rest = "" if entry.state == "finished" else f"bulk-sender resume {entry.name} sends what it has left; "
     return (
         f"{rest}--exclude {entry.name} sends only to people who did not get it; "

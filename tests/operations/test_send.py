@@ -6,8 +6,6 @@ import csv
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +13,11 @@ import polars as pl
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.sandbox import RunningSandbox, read_ledger, run_in_thread
+from bulk_sender.sandbox import read_ledger, run_in_thread
 from bulk_sender.sandbox.ledger import user_key
 from tests.kit.samples import CONFIGURED, ROOT, SAMPLES, readme_table
-from tests.kit.target import ENVIRONMENT, KEY
-
-FAST = {"delivery.rate": "5000/second"}
-
-
-@dataclass
-class Workplace:
-    """A folder with a sandbox beside it, which keeps a ledger file."""
-
-    folder: Path
-    braze: RunningSandbox
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def runs(self) -> Path:
-        return self.folder / "runs"
-
-    def write(self, *rows: str, name: str = "people.csv") -> Path:
-        path = self.folder / name
-        path.write_text("\n".join(rows) + "\n")
-        return path
-
-    def send(self, source: Path, run_id: str = "r", **options: Any) -> bs.Summary:
-        given = {"braze.endpoint": self.braze.url, "braze.campaign_id": "c"} | FAST | options.pop("overrides", {})
-        if "braze.canvas_id" in given:
-            del given["braze.campaign_id"]
-        return bs.send(source, overrides=given, run_id=run_id, runs_dir=self.runs, environment=ENVIRONMENT, **options)
-
-    def resume(self, run_id: str = "r", **options: Any) -> bs.Summary:
-        return bs.resume(run_id, runs_dir=self.runs, environment=ENVIRONMENT, **options)
-
-    def results(self, run_id: str = "r") -> list[dict[str, str]]:
-        with (self.runs / run_id / "results.csv").open(newline="") as file:
-            return list(csv.DictReader(file, strict=True))
-
-    def taken(self) -> dict[str, list[str]]:
-        """Whom the sandbox took, and under which dispatch ids, from its ledger file."""
-        found: dict[str, list[str]] = {}
-        for acceptance in read_ledger(self.folder / "ledger"):
-            for key in acceptance.recipients:
-                found.setdefault(key, []).append(acceptance.dispatch_id)
-        return found
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Iterator[Workplace]:
-    with run_in_thread(keys=[KEY], ledger_file=tmp_path / "ledger") as braze:
-        yield Workplace(tmp_path, braze)
+from tests.kit.target import KEY
+from tests.kit.workplace import FAST, Workplace, people
 
 
 def key_of(line: dict[str, str]) -> str:
@@ -74,10 +26,6 @@ def key_of(line: dict[str, str]) -> str:
         label, _, name = line["identifier"].partition(":")
         return user_key("user_alias", {"alias_label": label, "alias_name": name})
     return user_key(line["identifier_type"], line["identifier"])
-
-
-def people(count: int, start: int = 1) -> list[str]:
-    return ["external_user_id,attributes.city", *(f"u{number},Paris" for number in range(start, start + count))]
 
 
 # ----- samples
