@@ -53,6 +53,26 @@ class Beginning:
     """``campaign`` or ``canvas``."""
     target: str
     counts: Mapping[str, int]
+    inputs: tuple[str, ...] = ()
+    """The names of the input's files."""
+    host: str = ""
+    """Where requests go."""
+    rehearsal: bool = False
+    """Whether that is the built-in sandbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A command that was refused before anything was sent. ``message`` names no recipient."""
+
+    command: str
+    run_id: str
+    """Empty when the run was not named."""
+    kind: str
+    target: str
+    message: str
+    exit_code: int
+    rehearsal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,9 @@ class Observer:
 
     def attempted(self, attempt: Attempt) -> None:
         """One request has an outcome."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """The run is refused before anything is sent. Called in a thread. It may take some seconds."""
 
     def ended(self, summary: Summary) -> None:
         """Called in a thread when the account is closed. It may take some seconds."""

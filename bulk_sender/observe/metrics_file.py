@@ -8,8 +8,8 @@ name                                    meaning
 ======================================= ===========================================================================
 bulk_sender_run_info                    1; labels run_id, kind (campaign, canvas), target (its id), version
 bulk_sender_run_state                   1 for the state the run is in, 0 for the others; label state: running,
-                                        finished, stopped, interrupted
-bulk_sender_run_exit_code               0, 1, 3, 130 or 143; absent while the run is running
+                                        finished, stopped, interrupted, refused (nothing was sent)
+bulk_sender_run_exit_code               0, 1, 2, 3, 130 or 143; absent while the run is running
 bulk_sender_rows                        rows of the run; label status: the six. While running, not_sent is what was
                                         read and has no outcome yet
 bulk_sender_input_complete              1 when the input has been read to its end
@@ -38,14 +38,14 @@ from typing import TYPE_CHECKING
 from bulk_sender._version import __version__
 from bulk_sender.errors import ConfigError
 from bulk_sender.journal.records import Status
-from bulk_sender.observe.events import Beginning, Observer
+from bulk_sender.observe.events import Beginning, Observer, Refusal
 
 if TYPE_CHECKING:
     from bulk_sender.observe.events import Progress
     from bulk_sender.reporting.summary import Summary
 
 EVERY_S = 15.0
-STATES = ("running", "finished", "stopped", "interrupted")
+STATES = ("running", "finished", "stopped", "interrupted", "refused")
 STATUSES = tuple(status.value for status in Status)
 HELP = {
     "run_info": "Which run this is.",
@@ -127,6 +127,12 @@ class MetricsFile(Observer):
         if self._clock() >= self._due:
             self._due = self._clock() + EVERY_S
             self._write([*self._about("running"), *self._under_way(progress)])
+
+    def refused(self, refusal: Refusal) -> None:
+        self._beginning = Beginning(refusal.run_id, refusal.command, refusal.kind, refusal.target, {})
+        self._started = self._wall()
+        code = Sample("run_exit_code", refusal.exit_code)
+        self._write([*self._about("refused"), code, Sample("finished_timestamp_seconds", self._wall())])
 
     def ended(self, summary: Summary) -> None:
         self._write([*self._about(summary.state), *self._at_the_end(summary)])

@@ -3,7 +3,8 @@
 The addresses hold secrets, so they stay in the environment, in the variable that ``[notify] urls_env`` names: one or
 several Apprise URLs separated by blanks (https://github.com/caronc/apprise/wiki lists their forms). ``trouble``
 notifies once during the run, at the first failed or unknown rows or when all requests have waited for five minutes, and
-again at the end if the run ended badly. ``end`` notifies at every end.
+again at the end if the run ended badly. ``end`` notifies at every end. A run that is refused always notifies. Each
+notification says what is sent where, and names a rehearsal.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bulk_sender.config.model import NotifyConfig
 from bulk_sender.errors import ConfigError
 from bulk_sender.journal.records import Status
-from bulk_sender.observe.events import Beginning, Observer, log
+from bulk_sender.observe.events import Beginning, Observer, Refusal, log
 from bulk_sender.reporting.advice import NAMES, counts, of_broadcast
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
 LONG_WAIT_S = 300.0
 
-Post = Callable[[str, str], bool]
-"""Sends a title and a body; returns True if all receivers accepted them."""
+Kind = Literal["info", "success", "warning", "failure"]
+Post = Callable[[str, str, Kind], bool]
+"""Sends a title, a body and its kind; returns True if all receivers accepted them."""
 
 
 class Notification(Observer):
@@ -40,6 +42,7 @@ class Notification(Observer):
         self._on = on
         self._clock = clock
         self._run_id = ""
+        self._what, self._sent = "run", ""
         self._has_notified = False
         self._waiting_since: float | None = None
 
@@ -56,15 +59,16 @@ class Notification(Observer):
 
     def began(self, beginning: Beginning) -> None:
         self._run_id = beginning.run_id
+        self._what = "rehearsal" if beginning.rehearsal else "run"
+        self._sent = _sent(beginning)
 
     def moment(self, progress: Progress) -> None:
         trouble = self._trouble(progress)
         if trouble and "trouble" in self._on and not self._has_notified:
             self._has_notified = True
-            body = f"{trouble}. The run continues; bulk-sender status {self._run_id} shows its state."
-            threading.Thread(
-                target=self._tell, args=(f"bulk-sender: trouble in run {self._run_id}", body), daemon=True
-            ).start()
+            body = f"{self._sent}\n{trouble}. It continues; bulk-sender status {self._run_id} shows its state."
+            title = f"bulk-sender: trouble in {self._what} {self._run_id}"
+            threading.Thread(target=self._tell, args=(title, body, "warning"), daemon=True).start()
 
     def _trouble(self, progress: Progress) -> str:
         if progress.failed or progress.unknown:
@@ -81,17 +85,34 @@ class Notification(Observer):
 
     def ended(self, summary: Summary) -> None:
         is_bad = summary.state != "finished" or bool(summary.failed or summary.unknown)
+        kind: Kind = "failure" if is_bad else "warning" if summary.exit_code else "success"
         if "end" in self._on or (is_bad and "trouble" in self._on):
-            self._tell(f"bulk-sender: run {summary.run_id} {summary.state}", account(summary))
+            title = f"bulk-sender: {self._what} {summary.run_id} {summary.state}"
+            self._tell(title, f"{self._sent}\n{account(summary)}", kind)
 
-    def _tell(self, title: str, body: str) -> None:
+    def refused(self, refusal: Refusal) -> None:
+        what = "rehearsal" if refusal.rehearsal else "run"
+        name = f" {refusal.run_id}" if refusal.run_id else ""
+        body = f"{refusal.message}\nexit code: {refusal.exit_code}. Nothing was sent."
+        self._tell(f"bulk-sender: {what}{name} refused", body, "failure")
+
+    def _tell(self, title: str, body: str, kind: Kind) -> None:
         try:
-            taken = self._post(title, body)
+            taken = self._post(title, body, kind)
         except Exception as error:  # its text may quote an address with its secret
             log.warning("the notification could not be sent (%s)", type(error).__name__)
             return
         if not taken:
             log.warning("the notification could not be sent: an address did not accept it")
+
+
+def _sent(beginning: Beginning) -> str:
+    """Return what is sent where, in one line: ``people.csv to campaign 1234 on rest.iad-01.braze.com``."""
+    names = [name.rsplit("/", 1)[-1] for name in beginning.inputs]
+    file = f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names) or "a broadcast"
+    place = "the built-in sandbox, so nobody gets a message" if beginning.rehearsal else beginning.host
+    kind = "Canvas" if beginning.kind == "canvas" else "campaign"
+    return f"{file} to {kind} {beginning.target} on {place}"
 
 
 def account(summary: Summary) -> str:
@@ -114,7 +135,7 @@ def account(summary: Summary) -> str:
 
 def _apprise(urls: str, variable: str) -> Post:
     try:
-        from apprise import Apprise, NotifyFormat
+        from apprise import Apprise, NotifyFormat, NotifyType
     except ImportError:
         raise ConfigError("[notify] needs Apprise, which is not installed", hint="pip install apprise") from None
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs addresses, and some of them hold secrets
@@ -125,4 +146,6 @@ def _apprise(urls: str, variable: str) -> Post:
                 f"{variable}: address {number} is not a valid Apprise URL",
                 hint="https://github.com/caronc/apprise/wiki lists the valid forms",
             )
-    return lambda title, body: bool(receivers.notify(body=body, title=title, body_format=NotifyFormat.TEXT))
+    return lambda title, body, kind: bool(
+        receivers.notify(body=body, title=title, notify_type=NotifyType(kind), body_format=NotifyFormat.TEXT)
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from bulk_sender.observe.events import Attempt, Beginning, Observer, log
+from bulk_sender.observe.events import Attempt, Beginning, Observer, Refusal, log
 
 if TYPE_CHECKING:
     from bulk_sender.config.model import NotifyConfig
@@ -56,10 +56,20 @@ class Observers(Observer):
     def ended(self, summary: Summary) -> None:
         self._tell(lambda observer: observer.ended(summary))
 
+    def refused(self, refusal: Refusal) -> None:
+        self._tell(lambda observer: observer.refused(refusal))
+
     async def tell_end(self, summary: Summary) -> None:
         """Call ``ended`` of each in a thread, and give up on those that take too long."""
+        await self._tell_last(lambda: self.ended(summary))
+
+    async def tell_refusal(self, refusal: Refusal) -> None:
+        """Call ``refused`` of each in a thread, and give up on those that take too long."""
+        await self._tell_last(lambda: self.refused(refusal))
+
+    async def _tell_last(self, tell: Callable[[], None]) -> None:
         with anyio.move_on_after(_LONGEST_END_S, shield=True) as scope:
-            await anyio.to_thread.run_sync(self.ended, summary, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(tell, abandon_on_cancel=True)
         if scope.cancelled_caught:
             log.warning("a notification did not finish within %.0f s", _LONGEST_END_S)
 

@@ -92,8 +92,11 @@ async def _resume(
     why: str = "",
 ) -> Summary:
     config, environment = existing.config(overrides_of(plain)), environment_of(plain)
-    credential = credential_for(sandbox_of(existing.facts), environment)
+    rehearsed = sandbox_of(existing.facts)
     caller = caller.observed(config, environment)
-    caller.refuse_late(config)
-    plan = existing.plan_digest(caller.guards, config)
-    return await existing.resume(command, config, credential, caller, plan=plan, again=again, why=why)
+    name = existing.journal.run.name
+    async with caller.telling_refusals(command, name, config, rehearsal=rehearsed is not None):
+        credential = credential_for(rehearsed, environment)
+        caller.refuse_late(config)
+        plan = existing.plan_digest(caller.guards, config)
+        return await existing.resume(command, config, credential, caller, plan=plan, again=again, why=why)

@@ -9,8 +9,10 @@ import anyio
 
 from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import endpoint, unaddressed
+from bulk_sender.config.model import Config
 from bulk_sender.errors import GuardrailError
 from bulk_sender.eventloop import blocking
+from bulk_sender.http.credential import Credential
 from bulk_sender.journal.store import RunRef
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.limits import REFUSED_HINT
@@ -80,10 +82,29 @@ async def send_async(
     run, guards, watch = named(run, plain), guarded(guards, plain), watching(watch, plain)
     rehearsed = rehearsal(sandbox)
     settings, environment = config_of(config, plain, rehearsed), environment_of(plain)
-    credential = credential_for(rehearsed, environment)
+    caller = Caller.of(guards, watch, plain.get("waits")).observed(settings, environment)
+    given = spelled(config, overrides_of(plain))
+    async with caller.telling_refusals("send", run.id, settings, rehearsal=rehearsed is not None):
+        credential = credential_for(rehearsed, environment)
+        return await _send(source, settings, given, run, rehearsed, credential, caller)
+
+
+send = blocking(send_async)
+
+
+async def _send(
+    source: InputLike,
+    settings: Config,
+    given: dict[str, str] | None,
+    run: RunName,
+    rehearsed: Sandbox | None,
+    credential: Credential,
+    caller: Caller,
+) -> Summary:
+    """Send as a new run, or resume or report the run of that name. ``given``: options that send the same way."""
+    guards = caller.guards
     endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
     plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
-    caller = Caller.of(guards, watch, plain.get("waits")).observed(settings, environment)
     folder = run_folder(Path(run.folder), run.id or new_run_id())
     ref = RunRef.at(folder)
     if run.must_exist:
@@ -102,7 +123,7 @@ async def send_async(
             files=list(zip(identity, paths, strict=True)),
             format=run.result_format,
             plan=plan_file.bodies_sha256 if plan_file is not None else "",
-            given=spelled(config, overrides_of(plain)),
+            given=given,
             exclude=guards.exclude,
         )
         if plan_file is not None:
@@ -118,9 +139,6 @@ async def send_async(
             if (spooled := spool.settle(folder / SPOOLED)) is not None:
                 prepared = prepared.moved(spooled, folder / SPOOLED)
             return await execute("send", journal, newcomer.facts, settings, credential, caller, prepared)
-
-
-send = blocking(send_async)
 
 
 def _lasting(path: Path, spool: Spool) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
@@ -10,13 +11,15 @@ from typing import Self, TypeVar
 import anyio
 
 from bulk_sender.config.model import Config
-from bulk_sender.errors import GuardrailError
+from bulk_sender.errors import BulkSenderError, GuardrailError, Interrupted
+from bulk_sender.observe.events import Refusal
 from bulk_sender.observe.observers import Observers, observers_for
 from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.run.deadline import moment_of, refuse_late
 from bulk_sender.run.options import Guards, Watch
 from bulk_sender.run.preview import Preview
 from bulk_sender.run.settings import sending_hours
+from bulk_sender.text.masking import without_addresses
 
 _Shown = TypeVar("_Shown")
 
@@ -43,6 +46,23 @@ class Caller:
             config.notify, environment, on_progress=watch.on_progress, metrics_file=watch.metrics_file
         )
         return replace(self, observers=found)
+
+    @asynccontextmanager
+    async def telling_refusals(
+        self, command: str, run_id: str | None, config: Config, *, rehearsal: bool
+    ) -> AsyncIterator[None]:
+        """Tell the observers when the block refuses to send: monitoring must learn of it, too."""
+        try:
+            yield
+        except Interrupted:
+            raise
+        except BulkSenderError as error:
+            if error.exit_code == 2:
+                kind = "canvas" if config.is_canvas else "campaign"
+                message = without_addresses(str(error))
+                told = Refusal(command, run_id or "", kind, config.target or "", message, 2, rehearsal)
+                await self.observers.tell_refusal(told)
+            raise
 
     def refuse_late(self, config: Config) -> None:
         """Raise GuardrailError when the first request could leave only after the deadline."""

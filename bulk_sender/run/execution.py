@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -170,6 +171,9 @@ class Execution:
             kind=self._settings.kind,
             target=self._settings.target,
             counts=asdict(self._journal.counts()),
+            inputs=tuple(item.name for item in self._facts.input),
+            host=urlsplit(self._settings.base_url).hostname or "",
+            rehearsal=bool(self._facts.sandbox),
         )
 
     # --- sending ------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import bulk_sender as bs
 from bulk_sender.config.model import NotifyConfig
 from bulk_sender.observe.notification import LONG_WAIT_S, Notification
 from tests.kit.jobs import braze, options, recipients
-from tests.kit.target import ENVIRONMENT
+from tests.kit.target import CAMPAIGN, ENVIRONMENT
 from tests.observe.moments import beginning, ending, moment
 
 
@@ -65,7 +65,34 @@ def test_a_webhook_is_notified_at_the_end_with_counts_and_no_personal_data(tmp_p
     [word] = hook.words
     assert word["title"] == "bulk-sender: run a finished"
     assert "accepted: 500" in word["message"]
+    assert word["message"].startswith(f"recipients.csv to campaign {CAMPAIGN} on 127.0.0.1\n")
+    assert word["type"] == "success"
     assert "sample-" not in json.dumps(word)
+
+
+def test_a_rehearsal_is_called_one(tmp_path: Path, hook: Hook) -> None:
+    pytest.importorskip("apprise")
+    given = with_hook(tmp_path, "http://127.0.0.1:9", hook.url)
+    bs.send(recipients(tmp_path), **given, sandbox=bs.Sandbox(weather="lost-answers"))
+    assert {word["title"].split(":")[1].split(" a")[0] for word in hook.words} <= {
+        " rehearsal",
+        " trouble in rehearsal",
+    }
+    assert "the built-in sandbox, so nobody gets a message" in hook.words[-1]["message"]
+
+
+def test_a_refusal_is_notified_and_in_the_metrics(tmp_path: Path, hook: Hook) -> None:
+    pytest.importorskip("apprise")
+    metrics = tmp_path / "job.prom"
+    given = with_hook(tmp_path, "http://127.0.0.1:9", hook.url, ("trouble",))
+    with pytest.raises(bs.InputError):
+        bs.send(tmp_path / "missing.csv", **given, watch=bs.Watch(metrics_file=metrics))
+    [word] = hook.words
+    assert (word["title"], word["type"]) == ("bulk-sender: run a refused", "failure")
+    assert "missing.csv" in word["message"]
+    text = metrics.read_text()
+    assert 'bulk_sender_run_state{name="job",state="refused"} 1' in text
+    assert 'bulk_sender_run_exit_code{name="job"} 2' in text
 
 
 def test_two_addresses_both_get_it(tmp_path: Path, hook: Hook) -> None:
@@ -123,7 +150,7 @@ class Words:
         self.told: list[str] = []
         self.came = threading.Event()
 
-    def __call__(self, title: str, body: str) -> bool:
+    def __call__(self, title: str, body: str, kind: str) -> bool:
         self.told.append(f"{title}\n{body}")
         self.came.set()
         return True
@@ -166,7 +193,7 @@ def test_a_notification_does_not_quote_braze() -> None:
 
 
 def test_a_post_that_raises_is_logged_by_its_kind_alone(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(title: str, body: str) -> bool:
+    def broken(title: str, body: str, kind: str) -> bool:
         raise ConnectionError("https://hooks.example.com/secret")
 
     Notification(broken).ended(ending(accepted=1))
