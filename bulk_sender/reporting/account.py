@@ -58,7 +58,7 @@ def write_files(journal: RunReader, kind: Format, state: State, reason: str | No
     """Write results, rejects, summary and report from the journal. Raises BulkSenderError."""
     files = file_names(journal.run.folder, kind)
     write_results(journal, Path(files["results"]), kind)
-    files["rejected"] = str(write_rejects(journal))
+    files["rejected"] = str(write_rejects(journal, journal.run.folder))
     summary = summarize(journal, state, reason, files)
     write_report(journal, summary, Path(files["report"]))
     write_json(Path(files["summary"]), summary.to_dict())

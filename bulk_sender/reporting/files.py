@@ -38,8 +38,10 @@ def write_results(journal: RunReader, path: Path, kind: Format, statuses: set[st
             scan.sink_csv(temporary)
 
 
-def write_rejects(journal: RunReader) -> Path:
-    """Write the rejected rows as they were, with ``error``, ``source_line`` and ``run``. Without any, only the header.
+def write_rejects(journal: RunReader, folder: Path) -> Path:
+    """Write the rejected rows to ``folder`` as they were, with ``error``, ``source_line`` and ``run``.
+
+    Without any rejected row only the header is written.
 
     The file has the format that the run's configuration reads, so that it can be sent with that configuration once it
     is fixed. It is ``rejected.csv``, or the next free name if somebody has changed that file. Returns its path.
@@ -52,13 +54,13 @@ def write_rejects(journal: RunReader) -> Path:
     frames = (_errors_in(encoding, added[0], frame) if encoding else frame for frame in rejects(journal))
     columns = [name for name in own if name not in added_columns(own)]
     schema = pl.Schema({name: pl.String() for name in [*columns, *added]})
-    with RejectsFile(journal.run.folder).replaced() as temporary:
+    with RejectsFile(folder).replaced() as temporary:
         _lazy(frames, schema).sink_csv(
             temporary, separator=reads.get("delimiter") or ",", include_header=reads.get("header", True)
         )
         if encoding:
             _transcode(temporary, encoding)
-    return rejects_path(journal.run.folder)
+    return rejects_path(folder)
 
 
 def _errors_in(encoding: str, column: str, frame: pl.DataFrame) -> pl.DataFrame:

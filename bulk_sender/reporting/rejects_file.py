@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bulk_sender.atomic import replacing, write_json
 
-RECORD = ".rejected.json"
+RECORD = "rejected.digests.json"
 _log = logging.getLogger("bulk_sender")
 
 

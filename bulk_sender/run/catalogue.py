@@ -160,8 +160,10 @@ def told(entry: IndexEntry) -> str:
     kind = "Canvas" if entry.kind == "canvas" else "campaign"
     began = datetime.fromisoformat(entry.created_at)
     when = f"{roughly((datetime.now(UTC) - began).total_seconds())} ago"
-    accepted = "" if entry.broadcast else f", {several(int(entry.summary.get('accepted', 0)), 'recipient')} accepted"
-    how = "still open" if entry.state == "running" else entry.state + accepted
+    how = "still open" if entry.state == "running" else entry.state
+    if not entry.broadcast and entry.summary:
+        how += f", {several(int(entry.summary.get('accepted', 0)), 'recipient')} accepted"
+        how += f", {entry.summary['unknown']:,} in doubt" if entry.summary.get("unknown") else ""
     return f"{what} was sent to this {kind} {when} (run {entry.name}, {how})"
 
 

@@ -73,7 +73,7 @@ def test_a_time_limit_of_asyncio_and_one_of_anyio_cancel_alike(tmp_path: Path) -
             async with asyncio.timeout(5.0):
                 await bs.send_async(source, **options(runs, url, concurrency=4, run_id="asyncio"))
         with anyio.move_on_after(5.0) as scope:
-            await bs.send_async(source, **options(runs, url, concurrency=4, run_id="anyio"))
+            await bs.send_async(source, **options(runs, url, concurrency=4, run_id="anyio"), again=True)
         assert scope.cancelled_caught
 
     with braze(latency_s=40.0) as running:

@@ -53,6 +53,7 @@ class Bash:
 @pytest.fixture
 def bash(place: Place, here: Here) -> Bash:
     assert here.send(place, place.people(3), "--run-id", "winter-24", "--quiet").code == 0
+    here.run(place, "runs", "init", "other")
     assert here.send(place, place.people(3), "--run-id", "elsewhere", "--runs-dir", "other", "--quiet").code == 0
     return Bash(place)
 

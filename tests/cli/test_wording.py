@@ -18,7 +18,7 @@ from bulk_sender.cli.render.layout import COLUMN, STYLES, notice, run_command, w
 from bulk_sender.journal.answers import Doubt
 from bulk_sender.planning.report import CheckReport
 from bulk_sender.reporting.origin import Origin
-from bulk_sender.reporting.summary import BroadcastResult, Summary
+from bulk_sender.reporting.summary import BroadcastResult, RunOverview, Summary
 from bulk_sender.run.preview import Preview
 from bulk_sender.text.clean import plain
 from bulk_sender.text.masking import without_addresses
@@ -52,6 +52,14 @@ _SUMMARY = Summary(
         "summary": str(_FOLDER / "summary.json"),
     },
 )
+
+
+def _listed(summary: Summary, run_id: str = _LONG_ID) -> RunOverview:
+    """The run as the list of runs has it."""
+    sent = {"inputs": ("data/people.csv",), "target": "campaign-1"}
+    return RunOverview.of(run_id, summary.to_dict() | {"run_id": run_id}, started_at="", **sent)
+
+
 _PREVIEW = Preview(
     run_id=_LONG_ID,
     kind="campaign",
@@ -168,13 +176,15 @@ _BROADCAST = replace(
 
 
 def test_a_run_takes_one_line_of_an_ordinary_terminal() -> None:
-    lines = [line.plain for line in reports.runs([_SUMMARY, _BROADCAST, replace(_SUMMARY, run_id="w")], 80)]
+    lines = [line.plain for line in reports.runs([_listed(_SUMMARY), _listed(_BROADCAST), _listed(_SUMMARY, "w")], 110)]
     assert len(lines) == 4
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= 110
     assert lines[2].split()[:5] == [_LONG_ID, "finished", "broadcast", "unknown", "1"]
     assert len({line.index("2026-", 21) for line in lines[1:]}) == 1  # one column
-    wide = [line.plain for line in reports.runs([_SUMMARY, _BROADCAST], 100)]
-    assert wide[0].split() == ["RUN", "STATE", "ROWS", "ACCEPTED", "NEEDS", "ATTENTION", "STARTED", "(UTC)"]
+    wide = [line.plain for line in reports.runs([_listed(_SUMMARY), _listed(_BROADCAST)], 120)]
+    heads = ["RUN", "STATE", "ROWS", "ACCEPTED", "NEEDS", "ATTENTION", "STARTED", "(UTC)", "FILE", "TO"]
+    assert wide[0].split() == heads
+    assert wide[1].endswith("  people.csv  campaign-1")
 
 
 def test_a_broadcast_shows_the_outcome_of_its_request_and_no_rows() -> None:
@@ -199,9 +209,10 @@ def test_fixed_rows_are_sent_like_the_run_and_a_rehearsals_unknown_rows_are_not_
 
 
 def test_runs_take_two_lines_each_where_one_is_too_long() -> None:
-    assert len(reports.runs([_SUMMARY, _SUMMARY], 100)) == 3
-    narrow = [line.plain for line in reports.runs([_SUMMARY], 40)]
-    assert narrow == [f"{_LONG_ID}  finished", "  1,234 of 3,000 accepted, 1,760 need attention"]
+    assert len(reports.runs([_listed(_SUMMARY), _listed(_SUMMARY)], 120)) == 3
+    narrow = [line.plain for line in reports.runs([_listed(_SUMMARY)], 40)]
+    sent = "people.csv to campaign-1"
+    assert narrow == [f"{_LONG_ID}  finished", f"  1,234 of 3,000 accepted, 1,760 need attention; {sent}"]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def _chunk(rows: int) -> Chunk:
             "row": range(1, rows + 1),
             "source": ["people.csv"] * rows,
             "source_row": range(1, rows + 1),
+            "source_line": range(2, rows + 2),
             "identifier_type": ["external_user_id"] * rows,
             "identifier": [f"customer-{row:06d}" for row in range(1, rows + 1)],
             "verdict": ["valid"] * rows,

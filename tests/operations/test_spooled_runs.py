@@ -25,7 +25,7 @@ def test_a_frame_is_sent_and_sent_once(tmp_path: Path) -> None:
     assert again.requests == first.requests
     with pytest.raises(RunMismatchError, match="another input"):
         send(FRAME[:999], sandbox=True, runs_dir=tmp_path, run_id="one")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.sqlite", "one"]
     assert not (tmp_path / "one" / "input").exists()
 
 

@@ -141,9 +141,11 @@ def test_a_column_with_a_similar_name_is_not_sent_and_reported_as_unused(name: s
 
 
 @pytest.mark.parametrize("settings", [{}, {"recipient": {"external_user_id": "external_user_id"}}])
-def test_the_last_column_of_rejected_csv_is_not_reported_as_unused(settings: dict[str, Any]) -> None:
-    assert mapped(["external_user_id", "shoe size", "error"], settings).unused == ("shoe size",)
-    assert mapped(["external_user_id", "error", "shoe size"], settings).unused == ("error", "shoe size")
+def test_the_columns_that_rejected_csv_adds_are_not_reported_as_unused(settings: dict[str, Any]) -> None:
+    own, added = ["external_user_id", "shoe size"], ["error", "source_line", "run"]
+    assert mapped([*own, *added], settings).unused == ("shoe size",)
+    assert mapped([*own, "run", "error", "source_line", "bulk_sender_run"], settings).unused == ("shoe size", "run")
+    assert mapped([*own, "error", "run"], settings).unused == ("shoe size", "error", "run")
 
 
 def test_a_colon_without_a_type_belongs_to_the_name() -> None:

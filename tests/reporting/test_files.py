@@ -89,7 +89,7 @@ def test_results_of_an_empty_run_have_columns_and_no_line(tmp_path: Path, kind: 
     (tmp_path / "input.csv").write_text("external_user_id\n")
     with journal_of(tmp_path / "run", tmp_path / "input.csv") as journal:
         write_results(journal, tmp_path / "results", kind)
-        write_rejects(journal, tmp_path / "rejected.csv")
+        write_rejects(journal, tmp_path)
     assert read_back(tmp_path / "results", kind) == []
     if kind == "csv":
         assert (tmp_path / "results").read_text() == ",".join(RESULTS) + "\n"
@@ -103,7 +103,7 @@ def test_writing_twice_gives_the_same_bytes(journal: RunWriter, kind: Format) ->
     contents = []
     for _ in range(2):
         write_results(journal, path, kind)
-        write_rejects(journal, folder_of(journal) / "rejected.csv")
+        write_rejects(journal, folder_of(journal))
         contents.append((path.read_bytes(), (folder_of(journal) / "rejected.csv").read_bytes()))
     assert contents[0] == contents[1]
 
@@ -114,7 +114,7 @@ def test_writing_twice_gives_the_same_bytes(journal: RunWriter, kind: Format) ->
 def write_all(journal: RunWriter, folder: Path) -> list[Path]:
     for kind in FORMATS:
         write_results(journal, folder / f"results.{kind}", kind)
-    write_rejects(journal, folder / "rejected.csv")
+    write_rejects(journal, folder)
     write_json(folder / "summary.json", {"a": "é"})
     return [*(folder / f"results.{kind}" for kind in FORMATS), folder / "rejected.csv", folder / "summary.json"]
 
@@ -148,7 +148,7 @@ def test_a_file_in_another_encoding_is_private_too(tmp_path: Path) -> None:
         with journal_of(
             tmp_path / "run", tmp_path / "input.csv", settings={"input": {"encoding": "cp1252"}}
         ) as journal:
-            write_rejects(journal, tmp_path / "rejected.csv")
+            write_rejects(journal, tmp_path)
     finally:
         os.umask(before)
     assert (tmp_path / "rejected.csv").stat().st_mode & 0o777 == 0o600
@@ -199,7 +199,7 @@ def test_a_place_that_can_not_be_written_is_named_with_what_to_do(journal: RunWr
 def rejected(folder: Path, path: Path, table: dict[str, Any] | None = None) -> Path:
     """``rejected.csv`` of a run of ``path``."""
     with journal_of(folder, path, settings=table) as journal:
-        write_rejects(journal, folder / "rejected.csv")
+        write_rejects(journal, folder)
     return folder / "rejected.csv"
 
 
@@ -210,20 +210,24 @@ def test_rejected_rows_keep_all_their_own_cells_as_they_were(tmp_path: Path) -> 
     path.write_text(written([names, own, ["u", *own[1:-1], "7"]]))
     with rejected(tmp_path / "run", path).open(newline="") as file:
         found = list(csv.reader(file, strict=True))
-    assert found[0] == [*names, "error"]
-    assert [row[:-1] for row in found[1:]] == [own]
-    assert found[1][-1] == "column 'attributes.n:integer': 'row 5' is not a whole number"
+    assert found[0] == [*names, "error", "source_line", "run"]
+    assert [row[:-3] for row in found[1:]] == [own]
+    assert found[1][-2:] == ["3", "run"]  # the header takes two lines
+    assert found[1][-3] == "column 'attributes.n:integer': 'row 5' is not a whole number"
 
 
-def test_a_column_called_error_makes_room_for_the_new_reason(tmp_path: Path) -> None:
+def test_a_column_called_error_is_kept_beside_the_new_reason(tmp_path: Path) -> None:
     path = tmp_path / "input.csv"
     path.write_text("error,external_user_id,x\nan old reason,,1\n")
     with rejected(tmp_path / "run", path).open(newline="") as file:
         assert list(csv.DictReader(file)) == [
             {
+                "error": "an old reason",
                 "external_user_id": "",
                 "x": "1",
-                "error": "no identifier: external_user_id (column 'external_user_id') is empty",
+                "bulk_sender_error": "no identifier: external_user_id (column 'external_user_id') is empty",
+                "source_line": "2",
+                "run": "run",
             }
         ]
 
@@ -231,7 +235,7 @@ def test_a_column_called_error_makes_room_for_the_new_reason(tmp_path: Path) -> 
 def test_a_run_without_rejected_rows_has_the_header_alone(tmp_path: Path) -> None:
     path = tmp_path / "input.csv"
     path.write_text("external_user_id,x\nu,1\n")
-    assert rejected(tmp_path / "run", path).read_text() == "external_user_id,x,error\n"
+    assert rejected(tmp_path / "run", path).read_text() == "external_user_id,x,error,source_line,run\n"
 
 
 def sent(path: Path, table: dict[str, Any] | None = None) -> list[Any]:

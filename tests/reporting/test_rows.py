@@ -20,7 +20,7 @@ from tests.kit.accounts import LOST, UNAVAILABLE, Fate, answer, journal_of, take
 
 COLUMNS = [
     *("row", "source", "source_row", "identifier_type", "identifier", "status", "dispatch_id", "batch", "attempts"),
-    *("http_status", "error_code", "error", "sent_at"),
+    *("http_status", "error_code", "error", "sent_at", "source_line"),
 ]
 STATUSES = ("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
 
@@ -59,7 +59,7 @@ def one(journal: RunReader) -> dict[str, Any]:
 def test_the_columns_are_those_of_the_interface_in_its_order() -> None:
     assert list(RESULTS) == COLUMNS
     assert [name for name, dtype in RESULTS.items() if dtype.is_integer()] == [
-        *("row", "source_row", "batch", "attempts", "http_status")
+        *("row", "source_row", "batch", "attempts", "http_status", "source_line")
     ]
 
 
@@ -79,6 +79,7 @@ def test_an_accepted_row_has_its_dispatch_id_and_no_error(path: Path) -> None:
         "http_status": 201,
         "error_code": None,
         "error": None,
+        "source_line": 2,
     }
     assert pl.Series([sent_at]).str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", strict=True).item()
 
