@@ -11,8 +11,19 @@ failures (:data:`WEATHERS`). It shares no code with the sender, so that each che
 """
 
 from bulk_sender.sandbox.ledger import Acceptance, Ledger, read_ledger
+from bulk_sender.sandbox.rehearsal import STATES, Rehearsal
 from bulk_sender.sandbox.server import Sandbox
 from bulk_sender.sandbox.thread import RunningSandbox, run_in_thread
 from bulk_sender.sandbox.weather import WEATHERS
 
-__all__ = ["WEATHERS", "Acceptance", "Ledger", "RunningSandbox", "Sandbox", "read_ledger", "run_in_thread"]
+__all__ = [
+    "STATES",
+    "WEATHERS",
+    "Acceptance",
+    "Ledger",
+    "Rehearsal",
+    "RunningSandbox",
+    "Sandbox",
+    "read_ledger",
+    "run_in_thread",
+]

@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bulk_sender.sandbox import WEATHERS, Sandbox
+from bulk_sender.sandbox import STATES, WEATHERS, Sandbox
 
 
 def _arguments() -> argparse.Namespace:
@@ -19,6 +19,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0 (the default) chooses a free port")
     parser.add_argument("--weather", choices=WEATHERS, default="calm")
     parser.add_argument("--seed", type=int, default=1, help="determines the sequence of the weather's events")
+    parser.add_argument("--state", choices=STATES, default="live", help="of campaign and Canvas")
+    parser.add_argument(
+        "--message", type=Path, metavar="FILE", help="the message that the details endpoints show, as JSON"
+    )
+    parser.add_argument("--no-details", action="store_true", help="answer the details endpoints with 403")
     parser.add_argument("--campaign", action="append", dest="campaigns", metavar="ID", help="accept only these ids")
     parser.add_argument("--limit", type=int, default=250_000, help="requests with recipients per window")
     parser.add_argument("--window-s", type=float, default=3600.0, help="length of the window in seconds")
@@ -39,6 +44,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
         latency_s=arguments.latency_s,
         ledger_file=arguments.ledger_file,
         keep_recipients=not arguments.counts_only,
+        state=arguments.state,
+        details=not arguments.no_details,
+        message=arguments.message,
     )
     serving = asyncio.create_task(sandbox.serve_forever(lambda running: print(running.url, flush=True)))
     loop = asyncio.get_running_loop()

@@ -11,19 +11,31 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 from bulk_sender.sandbox.body import BadSyntaxError, parse
+from bulk_sender.sandbox.details import Message, unknown_id
 from bulk_sender.sandbox.export import export
 from bulk_sender.sandbox.ledger import Acceptance, Ledger, user_key
 from bulk_sender.sandbox.ratelimit import Allowance, Clock, RateLimit
+from bulk_sender.sandbox.rehearsal import Rehearsal
 from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS, IDENTIFIERS, Trigger, Violation, violations
 from bulk_sender.sandbox.weather import NOT_TAKEN, Fate
 from bulk_sender.sandbox.wire import Answer, Request
 
 EXPORT_PATH = "/users/export/ids"
 LEDGER_PATH = "/_sandbox/ledger"
+REHEARSAL_PATH = "/_sandbox/rehearsal"
+DETAILS = {"/campaigns/details": "campaign_id", "/canvas/details": "canvas_id"}
+"""Path → the parameter that names what it is about."""
 TRIGGERS = {trigger.path: trigger for trigger in (CAMPAIGN, CANVAS)}
-_METHODS = dict.fromkeys((*TRIGGERS, EXPORT_PATH), "POST") | {LEDGER_PATH: "GET"}
+_METHODS = (
+    dict.fromkeys((*TRIGGERS, EXPORT_PATH), ("POST",))
+    | dict.fromkeys((*DETAILS, LEDGER_PATH), ("GET",))
+    | {REHEARSAL_PATH: ("GET", "POST")}
+)
+_OWN = (LEDGER_PATH, REHEARSAL_PATH)
+"""Paths that Braze does not have; they need no key."""
 _MAX_ERRORS = 100
 
 
@@ -39,7 +51,8 @@ class Limits:
 class Endpoints:
     """The paths of the sandbox.
 
-    ``keys`` and ``campaigns`` (campaign or Canvas ids), when given, are the only valid ones.
+    ``keys`` and ``campaigns`` (campaign or Canvas ids), when given, are the only valid ones. ``rehearsal`` may be
+    replaced at any time, from any thread.
     """
 
     def __init__(
@@ -49,7 +62,11 @@ class Endpoints:
         clock: Clock,
         keys: Collection[str] | None,
         campaigns: Collection[str] | None,
+        rehearsal: Rehearsal,
+        message: Message,
     ) -> None:
+        self.rehearsal = rehearsal
+        self._message = message
         self._ledger = ledger
         self._limits = limits
         self._clock = clock
@@ -58,14 +75,15 @@ class Endpoints:
 
     def early(self, request: Request) -> Answer | None:
         """Return a refusal that does not depend on the body, or None."""
-        method = _METHODS.get(request.path)
+        methods = _METHODS.get(request.path)
         limit = self._limits.exports if request.path == EXPORT_PATH else self._limits.sends
         headers = limit.look().headers()
-        if method is None:
+        if methods is None:
             return Answer.of(404, {"message": "Not Found"}, headers)
-        if request.method != method:
-            return Answer.of(405, {"message": "Method Not Allowed"}, [*headers, (b"allow", method.encode())])
-        if request.path == LEDGER_PATH:
+        if request.method not in methods:
+            allowed = (b"allow", ", ".join(methods).encode())
+            return Answer.of(405, {"message": "Method Not Allowed"}, [*headers, allowed])
+        if request.path in _OWN:
             return None
         scheme, _, key = request.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not key:
@@ -74,7 +92,7 @@ class Endpoints:
             # Braze sometimes quotes the key, so this catches a sender that does not remove it from answers.
             return Answer.of(401, {"message": f"Invalid API key: {key}"}, headers)
         content_type = request.headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        if content_type != b"application/json":
+        if request.method == "POST" and content_type != b"application/json":
             return Answer.of(415, {"message": "Content-Type must be application/json"}, headers)
         return None
 
@@ -85,12 +103,18 @@ class Endpoints:
         """Return the answer to a request that :meth:`early` did not refuse."""
         if request.path == LEDGER_PATH:
             return Answer.of(200, self._ledger.facts(), self._limits.sends.look().headers())
+        if request.path in DETAILS:
+            return self._details(DETAILS[request.path], request)
+        if request.path == REHEARSAL_PATH and request.method == "GET":
+            return self._rehearsal({})
         try:
             content = parse(body)
         except BadSyntaxError as error:
             return Answer.of(400, {"message": f"Bad syntax: {error}"}, self._limits.sends.look().headers())
         if request.path == EXPORT_PATH:
             return self._export(content)
+        if request.path == REHEARSAL_PATH:
+            return self._rehearsal(content)
         return self._trigger(TRIGGERS[request.path], content, body, fate)
 
     def _trigger(self, trigger: Trigger, content: Any, body: bytes, fate: Fate) -> Answer:
@@ -116,6 +140,26 @@ class Endpoints:
         if fate is Fate.GATEWAY_TIMEOUT:
             return _in_bad_weather(fate, allowance)
         return Answer.of(201, {"dispatch_id": acceptance.dispatch_id, "message": "success"}, allowance.headers())
+
+    def _details(self, target: str, request: Request) -> Answer:
+        allowance = self._limits.sends.take()
+        if not allowance.granted:
+            return Answer.of(429, {"message": "Rate Limited"}, allowance.headers())
+        if not self.rehearsal.details:
+            text = "You do not have permission to access this resource"
+            return Answer.of(403, {"message": text}, allowance.headers())
+        asked = parse_qs(request.query).get(target, [""])[-1]
+        if not asked or (self._campaigns is not None and asked not in self._campaigns):
+            return Answer.of(400, unknown_id(target), allowance.headers())
+        return Answer.of(200, self._message.details(target, self.rehearsal.state), allowance.headers())
+
+    def _rehearsal(self, changes: Any) -> Answer:
+        headers = self._limits.sends.look().headers()
+        try:
+            self.rehearsal = self.rehearsal.changed(changes)
+        except ValueError as error:
+            return Answer.of(400, {"message": str(error)}, headers)
+        return Answer.of(200, self.rehearsal.facts(), headers)
 
     def _export(self, content: Any) -> Answer:
         allowance = self._limits.exports.take()

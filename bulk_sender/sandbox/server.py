@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from bulk_sender.sandbox.details import Message
 from bulk_sender.sandbox.endpoints import TRIGGERS, Endpoints, Limits
 from bulk_sender.sandbox.ledger import Ledger
 from bulk_sender.sandbox.ratelimit import Clock, RateLimit
+from bulk_sender.sandbox.rehearsal import Rehearsal
 from bulk_sender.sandbox.weather import LOST, Event, Fate, Weather
 from bulk_sender.sandbox.wire import Answer, BadRequestError, Connection, Request, TooLargeError
 
@@ -37,6 +39,9 @@ class Sandbox:
     ``latency_s``       a fixed delay of every answer, instead of the weather's
     ``clock``           seconds since the epoch, for windows and times in answers
     ``body_cap``        bytes of the largest accepted body; Braze documents no limit
+    ``state``           of campaign and Canvas: live, paused, stopped, archived or draft; see :meth:`rehearse`
+    ``details``         False refuses the details endpoints with 403, as for a key without the permission
+    ``message``         the file (JSON) with the message that the details endpoints show: a saved answer, or messages
     """
 
     def __init__(
@@ -56,7 +61,12 @@ class Sandbox:
         broadcast_limit: int = 250,
         export_limit: int = 250,
         body_cap: int = 4 * 1024 * 1024,
+        state: str = "live",
+        details: bool = True,
+        message: str | Path | None = None,
     ) -> None:
+        rehearsal = Rehearsal(state, details)
+        shown = Message() if message is None else Message.read(message)
         self._weather = Weather(weather, seed, latency_s)
         climate = self._weather.climate
         self._limits = Limits(
@@ -68,7 +78,7 @@ class Sandbox:
         self._clock = clock
         self._body_cap = body_cap
         self.ledger = Ledger(ledger_file, keep_recipients=keep_recipients)
-        self._endpoints = Endpoints(self.ledger, self._limits, clock, keys, campaigns)
+        self._endpoints = Endpoints(self.ledger, self._limits, clock, keys, campaigns, rehearsal, shown)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
         self._bound: socket.socket | None = None
@@ -78,6 +88,13 @@ class Sandbox:
     def url(self) -> str:
         """``http://127.0.0.1:PORT``, to use as the sender's endpoint."""
         return f"http://{HOST}:{self._port}"
+
+    def rehearse(self, **changes: Any) -> None:
+        """Change some fields of the :class:`~bulk_sender.sandbox.rehearsal.Rehearsal`, such as ``state="live"``.
+
+        Safe from any thread, while the sandbox serves. Raise :class:`ValueError`.
+        """
+        self._endpoints.rehearsal = self._endpoints.rehearsal.changed(changes)
 
     async def __aenter__(self) -> Self:
         try:

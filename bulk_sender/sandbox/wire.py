@@ -40,6 +40,8 @@ class Request:
     method: str
     path: str
     headers: dict[bytes, bytes]
+    query: str = ""
+    """What follows the ``?`` of the target, still encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ class Connection:
         if not isinstance(event, h11.Request):
             return None
         self._method = event.method
-        path = event.target.split(b"?", 1)[0].decode("ascii", "replace")
-        return Request(event.method.decode(), path, dict(event.headers))
+        path, _, query = event.target.decode("ascii", "replace").partition("?")
+        return Request(event.method.decode(), path, dict(event.headers), query)
 
     async def body(self, request: Request) -> bytes:
         """Return the complete body. Raise :class:`TooLargeError` as soon as it is announced or read as too large."""

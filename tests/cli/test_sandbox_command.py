@@ -32,3 +32,33 @@ def test_names_the_weathers_there_are(tmp_path: Path) -> None:
     done = Place(tmp_path).run("sandbox", "--weather", "frog")
     assert done.code == 2
     assert "calm, slow, throttled, lost-answers, outage or storm" in done.err
+
+
+def test_shows_the_state_and_the_message_it_was_given(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    message = place.write("message.json", '{"v1": {"channel": "sms", "body": "Hello"}}')
+    process = place.start("sandbox", "--state", "draft", "--message", message)
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    asked = urllib.request.Request(f"{url}/campaigns/details?campaign_id=c", headers={"authorization": "Bearer k"})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        shown = json.load(answer)
+    assert (shown["draft"], shown["messages"]) == (True, {"v1": {"channel": "sms", "body": "Hello"}})
+    assert end(process, signal.SIGTERM).code == 0
+
+
+@pytest.mark.parametrize("content", [None, "text"])
+def test_says_that_a_message_cannot_be_read(tmp_path: Path, content: str | None) -> None:
+    place = Place(tmp_path)
+    if content is not None:
+        place.write("message.json", content)
+    done = place.run("sandbox", "--message", tmp_path / "message.json")
+    assert done.code == 2
+    assert "--message" in done.err
+    assert "message.json" in done.err.replace("\n", "")
+
+
+def test_names_the_states_there_are(tmp_path: Path) -> None:
+    done = Place(tmp_path).run("sandbox", "--state", "frog")
+    assert done.code == 2
+    assert "live, paused, stopped, archived or draft" in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.signals import listen
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.errors import BulkSenderError
+from bulk_sender.errors import BulkSenderError, ConfigError
 
 if TYPE_CHECKING:
     from bulk_sender.sandbox import Sandbox
@@ -28,6 +29,26 @@ def sandbox(
             autocompletion=completion.weathers,
         ),
     ] = "calm",
+    state: Annotated[
+        str,
+        typer.Option(
+            "--state",
+            metavar="NAME",
+            help="State of campaign and Canvas: live, paused, stopped, archived or draft.",
+            autocompletion=completion.states,
+        ),
+    ] = "live",
+    message: Annotated[
+        Path | None,
+        typer.Option(
+            "--message",
+            metavar="FILE",
+            help="The message that the details endpoints show, as JSON: one of their answers, or messages alone.",
+        ),
+    ] = None,
+    no_details: Annotated[
+        bool, typer.Option("--no-details", help="Refuse the details endpoints, as if the key lacked the permission.")
+    ] = False,
 ) -> None:
     """Serve a simulated Braze on loopback until SIGINT or SIGTERM, and print its URL.
 
@@ -35,10 +56,17 @@ def sandbox(
     URL/_sandbox/ledger.
     """
     from bulk_sender.cli.options import one_of
-    from bulk_sender.sandbox import WEATHERS, Sandbox
+    from bulk_sender.sandbox import STATES, WEATHERS, Sandbox
 
     one_of(weather, WEATHERS, "--weather")
-    _serve(Sandbox(port=port, weather=weather))
+    one_of(state, STATES, "--state")
+    try:
+        made = Sandbox(port=port, weather=weather, state=state, details=not no_details, message=message)
+    except (OSError, ValueError) as error:  # all that is left to be wrong is the file
+        raise ConfigError(
+            f"--message cannot be read: {error}", hint="give a saved answer of /campaigns/details"
+        ) from None
+    _serve(made)
 
 
 def _serve(served: Sandbox) -> None:
