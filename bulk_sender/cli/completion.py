@@ -51,6 +51,13 @@ def states(incomplete: str) -> list[str]:
     return among(STATES)(incomplete)
 
 
+def answers(incomplete: str) -> list[str]:
+    """Complete the kinds of answers that the sandbox can give."""
+    from bulk_sender.sandbox import ANSWERS
+
+    return among(ANSWERS)(incomplete)
+
+
 def among(words: Sequence[str], *, separator: str = "") -> Callable[[str], list[str]]:
     """Complete one of ``words``; with a ``separator`` several, none of them twice."""
 

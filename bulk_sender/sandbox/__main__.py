@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bulk_sender.sandbox import STATES, WEATHERS, Sandbox
+from bulk_sender.sandbox import ANSWERS, STATES, WEATHERS, Sandbox
 
 
 def _arguments() -> argparse.Namespace:
@@ -19,6 +19,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0 (the default) chooses a free port")
     parser.add_argument("--weather", choices=WEATHERS, default="calm")
     parser.add_argument("--seed", type=int, default=1, help="determines the sequence of the weather's events")
+    parser.add_argument("--answers", choices=ANSWERS, default="usual", help="to requests that the rules allow")
     parser.add_argument("--state", choices=STATES, default="live", help="of campaign and Canvas")
     parser.add_argument(
         "--message", type=Path, metavar="FILE", help="the message that the details endpoints show, as JSON"
@@ -45,6 +46,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         ledger_file=arguments.ledger_file,
         keep_recipients=not arguments.counts_only,
         state=arguments.state,
+        answers=arguments.answers,
         details=not arguments.no_details,
         message=arguments.message,
     )

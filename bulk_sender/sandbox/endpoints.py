@@ -1,18 +1,21 @@
 """Endpoints of the sandbox: they take a request, write the ledger and return the answer. No sockets, no waiting.
 
 They check in the most likely order of Braze: path (404), method (405), key (401), syntax (400), rate limit
-(429), rules (400), campaign (400). Every answer has the rate limit headers.
+(429), rules (400), campaign (400). Every answer has the rate limit headers, but they are empty in a 401 for an unknown
+key, as recorded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from bulk_sender.sandbox import answers
+from bulk_sender.sandbox.answers import RATE_LIMITED
 from bulk_sender.sandbox.body import BadSyntaxError, parse
 from bulk_sender.sandbox.details import Message, unknown_id
 from bulk_sender.sandbox.export import export
@@ -21,7 +24,7 @@ from bulk_sender.sandbox.ratelimit import Allowance, Clock, RateLimit
 from bulk_sender.sandbox.rehearsal import Rehearsal
 from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS, IDENTIFIERS, Trigger, Violation, violations
 from bulk_sender.sandbox.weather import NOT_TAKEN, Fate
-from bulk_sender.sandbox.wire import Answer, Request
+from bulk_sender.sandbox.wire import Answer, Headers, Request
 
 EXPORT_PATH = "/users/export/ids"
 LEDGER_PATH = "/_sandbox/ledger"
@@ -66,6 +69,7 @@ class Endpoints:
         message: Message,
     ) -> None:
         self.rehearsal = rehearsal
+        self._turn = 0  # number of the next request that Braze's rules allow
         self._message = message
         self._ledger = ledger
         self._limits = limits
@@ -77,7 +81,7 @@ class Endpoints:
         """Return a refusal that does not depend on the body, or None."""
         methods = _METHODS.get(request.path)
         limit = self._limits.exports if request.path == EXPORT_PATH else self._limits.sends
-        headers = limit.look().headers()
+        headers = self._headers(limit.look())
         if methods is None:
             return Answer.of(404, {"message": "Not Found"}, headers)
         if request.method not in methods:
@@ -88,21 +92,20 @@ class Endpoints:
         scheme, _, key = request.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not key:
             return Answer.of(401, {"message": "Missing API key"}, headers)
-        if self._keys is not None and key not in self._keys:
-            # Braze sometimes quotes the key, so this catches a sender that does not remove it from answers.
-            return Answer.of(401, {"message": f"Invalid API key: {key}"}, headers)
+        if (self._keys is not None and key not in self._keys) or self.rehearsal.answers == "unauthorized":
+            return answers.unauthorized(key)
         content_type = request.headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if request.method == "POST" and content_type != b"application/json":
             return Answer.of(415, {"message": "Content-Type must be application/json"}, headers)
         return None
 
     def too_large(self) -> Answer:
-        return Answer.of(413, {"message": "Request Entity Too Large"}, self._limits.sends.look().headers())
+        return Answer.of(413, {"message": "Request Entity Too Large"}, self._headers(self._limits.sends.look()))
 
     def answer(self, request: Request, body: bytes, fate: Fate = Fate.ANSWERED) -> Answer:
         """Return the answer to a request that :meth:`early` did not refuse."""
         if request.path == LEDGER_PATH:
-            return Answer.of(200, self._ledger.facts(), self._limits.sends.look().headers())
+            return Answer.of(200, self._ledger.facts(), self._headers(self._limits.sends.look()))
         if request.path in DETAILS:
             return self._details(DETAILS[request.path], request)
         if request.path == REHEARSAL_PATH and request.method == "GET":
@@ -110,7 +113,7 @@ class Endpoints:
         try:
             content = parse(body)
         except BadSyntaxError as error:
-            return Answer.of(400, {"message": f"Bad syntax: {error}"}, self._limits.sends.look().headers())
+            return Answer.of(400, {"message": f"Bad syntax: {error}"}, self._headers(self._limits.sends.look()))
         if request.path == EXPORT_PATH:
             return self._export(content)
         if request.path == REHEARSAL_PATH:
@@ -124,37 +127,53 @@ class Endpoints:
             limit.empty()
         allowance = limit.take()
         if not allowance.granted:
-            return Answer.of(429, {"message": "Rate Limited"}, allowance.headers())
+            return Answer.of(429, RATE_LIMITED, self._headers(allowance))
+        headers = self._headers(allowance)
         if fate in NOT_TAKEN:
-            return _in_bad_weather(fate, allowance)
+            return _in_bad_weather(fate, headers)
         found = violations(content, trigger)
         if found:
-            return _refusal(found, allowance)
+            return _refusal(found, headers)
         if self._campaigns is not None and content[trigger.target] not in self._campaigns:
-            return Answer.of(400, {"message": f"Invalid {trigger.target}"}, allowance.headers())
-        acceptance = _acceptance(self._clock(), trigger, content, body)
+            return Answer.of(400, {"message": f"Invalid {trigger.target}"}, headers)
+        return self._allowed(trigger, content, body, fate, headers)
+
+    def _allowed(self, trigger: Trigger, content: dict[str, Any], body: bytes, fate: Fate, headers: Headers) -> Answer:
+        """Answer a request that Braze's rules allow, as the rehearsal says."""
+        rehearsal, turn = self.rehearsal, self._turn
+        self._turn += 1
+        if rehearsal.state != "live":
+            return answers.not_sent(trigger.target, rehearsal.state, rehearsal.answers, headers)
+        if (refusal := answers.refused(rehearsal.answers, turn, headers)) is not None:
+            return refusal
+        recipients = content.get("recipients", ())
+        too_long = [0] if recipients and rehearsal.answers == "errors-by-index" else []
+        acceptance = _acceptance(self._clock(), trigger, content, body, too_long)
         try:
             self._ledger.accept(acceptance)
         except OSError:
-            return Answer.of(500, {"message": "Internal Server Error"}, allowance.headers())
+            return Answer.of(500, {"message": "Internal Server Error"}, headers)
         if fate is Fate.GATEWAY_TIMEOUT:
-            return _in_bad_weather(fate, allowance)
-        return Answer.of(201, {"dispatch_id": acceptance.dispatch_id, "message": "success"}, allowance.headers())
+            return _in_bad_weather(fate, headers)
+        return answers.success(rehearsal.answers, turn, acceptance.dispatch_id, too_long, headers)
+
+    def _headers(self, allowance: Allowance) -> Headers:
+        return answers.headers(allowance, self.rehearsal.answers)
 
     def _details(self, target: str, request: Request) -> Answer:
         allowance = self._limits.sends.take()
         if not allowance.granted:
-            return Answer.of(429, {"message": "Rate Limited"}, allowance.headers())
+            return Answer.of(429, RATE_LIMITED, self._headers(allowance))
         if not self.rehearsal.details:
             text = "You do not have permission to access this resource"
-            return Answer.of(403, {"message": text}, allowance.headers())
+            return Answer.of(403, {"message": text}, self._headers(allowance))
         asked = parse_qs(request.query).get(target, [""])[-1]
         if not asked or (self._campaigns is not None and asked not in self._campaigns):
-            return Answer.of(400, unknown_id(target), allowance.headers())
-        return Answer.of(200, self._message.details(target, self.rehearsal.state), allowance.headers())
+            return Answer.of(400, unknown_id(target), self._headers(allowance))
+        return Answer.of(200, self._message.details(target, self.rehearsal.state), self._headers(allowance))
 
     def _rehearsal(self, changes: Any) -> Answer:
-        headers = self._limits.sends.look().headers()
+        headers = self._headers(self._limits.sends.look())
         try:
             self.rehearsal = self.rehearsal.changed(changes)
         except ValueError as error:
@@ -164,13 +183,15 @@ class Endpoints:
     def _export(self, content: Any) -> Answer:
         allowance = self._limits.exports.take()
         if not allowance.granted:
-            return Answer.of(429, {"message": "Rate Limited"}, allowance.headers())
+            return Answer.of(429, RATE_LIMITED, self._headers(allowance))
         status, answer = export(content, self._ledger)
-        return Answer.of(status, answer, allowance.headers())
+        return Answer.of(status, answer, self._headers(allowance))
 
 
-def _acceptance(at: float, trigger: Trigger, content: dict[str, Any], body: bytes) -> Acceptance:
-    recipients = content.get("recipients", ())
+def _acceptance(
+    at: float, trigger: Trigger, content: dict[str, Any], body: bytes, too_long: Sequence[int]
+) -> Acceptance:
+    recipients = [each for index, each in enumerate(content.get("recipients", ())) if index not in too_long]
     # Braze sends one message to a person who occurs twice in a request.
     distinct = dict.fromkeys(_key(recipient) for recipient in recipients)
     return Acceptance(
@@ -183,6 +204,7 @@ def _acceptance(at: float, trigger: Trigger, content: dict[str, Any], body: byte
         body_sha256=hashlib.sha256(body).hexdigest(),
         send_id=content.get("send_id"),
         broadcast=content.get("broadcast", False),
+        refused=len(too_long),
     )
 
 
@@ -193,7 +215,7 @@ def _key(recipient: dict[str, Any]) -> str:
     raise AssertionError("the rules accepted a recipient without an identifier")
 
 
-def _refusal(found: list[Violation], allowance: Allowance) -> Answer:
+def _refusal(found: list[Violation], headers: Headers) -> Answer:
     """Return a 400 with the violations.
 
     ``errors`` has the structure of ``/users/track``, because Braze documents none for these endpoints.
@@ -204,15 +226,15 @@ def _refusal(found: list[Violation], allowance: Allowance) -> Answer:
         else {"type": violation.sentence, "input_array": "recipients", "index": violation.index}
         for violation in found[:_MAX_ERRORS]
     ]
-    return Answer.of(400, {"message": found[0].sentence, "errors": errors}, allowance.headers())
+    return Answer.of(400, {"message": found[0].sentence, "errors": errors}, headers)
 
 
-def _in_bad_weather(fate: Fate, allowance: Allowance) -> Answer:
+def _in_bad_weather(fate: Fate, headers: Headers) -> Answer:
     """Return a 5xx: JSON with a message from Braze itself, or an HTML page without Braze's headers from a gateway."""
     if fate is Fate.ERROR:
-        return Answer.of(500, {"message": "Internal Server Error"}, allowance.headers())
+        return Answer.of(500, {"message": "Internal Server Error"}, headers)
     if fate is Fate.UNAVAILABLE:
-        return Answer.of(503, {"message": "Service Unavailable"}, allowance.headers())
+        return Answer.of(503, {"message": "Service Unavailable"}, headers)
     status, title = (502, "502 Bad Gateway") if fate is Fate.BAD_GATEWAY else (504, "504 Gateway Time-out")
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\r\n"
     return Answer(status, page.encode(), content_type=b"text/html")

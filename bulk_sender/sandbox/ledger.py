@@ -38,7 +38,8 @@ class Acceptance:
     """One accepted request.
 
     ``recipients``: the distinct keys (:func:`user_key`) in the order of the request. ``collapsed``: how many
-    recipients repeated a person of the same request. A broadcast has neither.
+    recipients repeated a person of the same request. ``refused``: how many recipients the answer's ``errors`` name;
+    they are sent nothing. A broadcast has none of them.
     """
 
     at: float
@@ -52,6 +53,7 @@ class Acceptance:
     body_sha256: str
     send_id: str | None = None
     broadcast: bool = False
+    refused: int = 0
 
     def line(self) -> bytes:
         """Return the line for the ledger file: a JSON object and a newline."""
@@ -63,6 +65,7 @@ class Acceptance:
             "broadcast": self.broadcast,
             "recipients": self.recipients,
             "collapsed": self.collapsed,
+            "refused": self.refused,
             "body_sha256": self.body_sha256,
         }
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"
@@ -83,6 +86,7 @@ class Acceptance:
                 body_sha256=record["body_sha256"],
                 send_id=record["send_id"],
                 broadcast=record["broadcast"],
+                refused=record.get("refused", 0),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError("not a ledger line") from error
@@ -128,6 +132,8 @@ class Ledger:
         """Messages: the sum of the distinct recipients of each accepted request."""
         self.collapsed = 0
         """Recipients that repeated a person of the same accepted request."""
+        self.refused = 0
+        """Recipients that an accepted request's answer named in ``errors``. They were sent nothing."""
         self.broadcasts = 0
         self._outcomes: Counter[str] = Counter()
         self._dispatches: dict[str, int] = {}
@@ -204,6 +210,7 @@ class Ledger:
             "distinct_recipients": len(self.recipients) if known else None,
             "accepted_more_than_once": self.twice() if known else None,
             "collapsed": self.collapsed,
+            "refused_by_index": self.refused,
             "broadcasts": self.broadcasts,
             "outcomes": self.outcomes,
         }
@@ -212,6 +219,7 @@ class Ledger:
         self.accepted_requests += 1
         self.accepted_recipients += len(acceptance.recipients)
         self.collapsed += acceptance.collapsed
+        self.refused += acceptance.refused
         self.broadcasts += acceptance.broadcast
         if not self.keep_recipients:
             return

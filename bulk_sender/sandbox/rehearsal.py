@@ -1,4 +1,4 @@
-"""What a rehearsal sets, and may change while the sandbox serves: the state of campaign and Canvas, and more.
+"""What a rehearsal sets, and may change while the sandbox serves: the state of campaign and Canvas, and the answers.
 
 Set it when the sandbox starts, with :meth:`Sandbox.rehearse <bulk_sender.sandbox.Sandbox.rehearse>`, or over HTTP with
 ``POST /_sandbox/rehearsal``, where each field is optional: ``{"state": "live"}``.
@@ -9,20 +9,30 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from bulk_sender.sandbox.answers import ANSWERS
+
 STATES = ("live", "paused", "stopped", "archived", "draft")
 """States of a campaign or Canvas. Only a live one sends anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """``state``: one of :data:`STATES`. ``details``: whether the key has the permission for the details endpoints."""
+    """What may change while the sandbox serves.
+
+    ``state``   one of :data:`STATES`
+    ``answers`` one of :data:`~bulk_sender.sandbox.answers.ANSWERS`
+    ``details`` whether the key has the permission for the details endpoints
+    """
 
     state: str = "live"
+    answers: str = "usual"
     details: bool = True
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
             raise ValueError(f"{self.state!r} is not a valid state: use {', '.join(STATES)}")
+        if self.answers not in ANSWERS:
+            raise ValueError(f"{self.answers!r} is not a valid kind of answer: use {', '.join(ANSWERS)}")
         if type(self.details) is not bool:
             raise ValueError("details must be true or false")
 

@@ -40,6 +40,7 @@ class Sandbox:
     ``clock``           seconds since the epoch, for windows and times in answers
     ``body_cap``        bytes of the largest accepted body; Braze documents no limit
     ``state``           of campaign and Canvas: live, paused, stopped, archived or draft; see :meth:`rehearse`
+    ``answers``         one of :data:`~bulk_sender.sandbox.ANSWERS`
     ``details``         False refuses the details endpoints with 403, as for a key without the permission
     ``message``         the file (JSON) with the message that the details endpoints show: a saved answer, or messages
     """
@@ -62,10 +63,11 @@ class Sandbox:
         export_limit: int = 250,
         body_cap: int = 4 * 1024 * 1024,
         state: str = "live",
+        answers: str = "usual",
         details: bool = True,
         message: str | Path | None = None,
     ) -> None:
-        rehearsal = Rehearsal(state, details)
+        rehearsal = Rehearsal(state, answers, details)
         shown = Message() if message is None else Message.read(message)
         self._weather = Weather(weather, seed, latency_s)
         climate = self._weather.climate
@@ -158,8 +160,8 @@ class Sandbox:
         except (BadRequestError, ConnectionError):
             self.ledger.end(INCOMPLETE)
             raise
-        unanswered = answer.status == 201 and event.fate in _UNANSWERED
-        self.ledger.end(event.fate if unanswered else str(answer.status))
+        unanswered = answer.status in (201, 202) and not answer.outcome and event.fate in _UNANSWERED
+        self.ledger.end(event.fate if unanswered else answer.outcome or str(answer.status))
         if event.latency_s:
             await asyncio.sleep(event.latency_s)
         await self._deliver(connection, answer, event)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
@@ -46,17 +46,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer that was not sent yet."""
+    """A complete answer that was not sent yet. ``outcome``: what the ledger calls it; the status if empty."""
 
     status: int
     body: bytes
     headers: Headers = ()
     content_type: bytes = b"application/json"
+    outcome: str = ""
 
     @classmethod
-    def of(cls, status: int, content: dict[str, Any], headers: Headers = ()) -> Answer:
+    def of(cls, status: int, content: Mapping[str, Any], headers: Headers = (), *, outcome: str = "") -> Answer:
         """Return an answer with a JSON object."""
-        return cls(status, json.dumps(content, separators=(",", ":")).encode(), headers)
+        return cls(status, json.dumps(content, separators=(",", ":")).encode(), headers, outcome=outcome)
 
 
 class Connection:

@@ -62,3 +62,9 @@ def test_names_the_states_there_are(tmp_path: Path) -> None:
     done = Place(tmp_path).run("sandbox", "--state", "frog")
     assert done.code == 2
     assert "live, paused, stopped, archived or draft" in done.err
+
+
+def test_names_the_rare_answers_there_are(tmp_path: Path) -> None:
+    done = Place(tmp_path).run("sandbox", "--answers", "frog")
+    assert done.code == 2
+    assert "usual, errors, errors-by-index" in done.err

@@ -160,7 +160,7 @@ async def test_a_rehearsal_is_changed_over_http_without_a_key() -> None:
         changed = await client.post("/_sandbox/rehearsal", json={"state": "paused"})
         wrong = [await client.post("/_sandbox/rehearsal", json=body) for body in ({"state": "x"}, {"stat": "live"}, [])]
         after = (await client.get("/_sandbox/rehearsal")).json()
-    assert before == {"state": "live", "details": True}
+    assert before == {"state": "live", "answers": "usual", "details": True}
     assert (changed.status_code, changed.json()) == (200, before | {"state": "paused"})
     assert [answer.status_code for answer in wrong] == [400, 400, 400]
     assert "live, paused, stopped, archived, draft" in wrong[0].json()["message"]

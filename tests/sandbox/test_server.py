@@ -104,7 +104,7 @@ async def test_accepts_any_nonempty_key_unless_keys_are_configured() -> None:
     async with Sandbox(keys=["right"]) as sandbox:
         assert (await post(sandbox, campaign(), authorization="Bearer right")).status_code == 201
         answer = await post(sandbox, campaign(), authorization="Bearer wrong")
-        assert (answer.status_code, answer.json()) == (401, {"message": "Invalid API key: wrong"})
+        assert (answer.status_code, answer.json()) == (401, {"message": "Invalid App Group API Identifier: wrong"})
         assert sandbox.ledger.accepted_requests == 1
 
 
@@ -151,10 +151,11 @@ async def test_every_answer_has_the_rate_limit_headers_in_lower_case() -> None:
     for answer in answers:
         names = [name for name, _ in answer.headers.raw]
         assert {b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset"} <= set(names)
-        assert answer.headers["x-ratelimit-limit"] == "10"
-        assert answer.headers["x-ratelimit-reset"] == "1800003600"
+        refused_key = answer.status_code == 401
+        assert answer.headers["x-ratelimit-limit"] == ("" if refused_key else "10")
+        assert answer.headers["x-ratelimit-reset"] == ("" if refused_key else "1800003600")
         assert answer.headers["date"] == "Fri, 15 Jan 2027 08:00:00 GMT"
-    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["9", "8", "8", "8", "8", "8"]
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["9", "8", "8", "", "8", "8"]
 
 
 async def test_campaigns_and_canvases_share_a_limit_and_broadcasts_have_a_separate_one() -> None:
@@ -189,6 +190,7 @@ async def test_the_ledger_endpoint_returns_the_facts() -> None:
         "distinct_recipients": 2,
         "accepted_more_than_once": {"external_user_id:u0": 2},
         "collapsed": 1,
+        "refused_by_index": 0,
         "broadcasts": 1,
         "outcomes": {"201": 3, "400": 1},
     }

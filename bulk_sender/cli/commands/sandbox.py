@@ -38,6 +38,16 @@ def sandbox(
             autocompletion=completion.states,
         ),
     ] = "live",
+    answers: Annotated[
+        str,
+        typer.Option(
+            "--answers",
+            metavar="NAME",
+            help="Rare answers to rehearse: errors, errors-by-index, queued, error-body, unauthorized, "
+            "retry-after-only, seconds-to-go or varnish.",
+            autocompletion=completion.answers,
+        ),
+    ] = "usual",
     message: Annotated[
         Path | None,
         typer.Option(
@@ -56,12 +66,15 @@ def sandbox(
     URL/_sandbox/ledger.
     """
     from bulk_sender.cli.options import one_of
-    from bulk_sender.sandbox import STATES, WEATHERS, Sandbox
+    from bulk_sender.sandbox import ANSWERS, STATES, WEATHERS, Sandbox
 
     one_of(weather, WEATHERS, "--weather")
     one_of(state, STATES, "--state")
+    one_of(answers, ANSWERS, "--answers")
     try:
-        made = Sandbox(port=port, weather=weather, state=state, details=not no_details, message=message)
+        made = Sandbox(
+            port=port, weather=weather, state=state, answers=answers, details=not no_details, message=message
+        )
     except (OSError, ValueError) as error:  # all that is left to be wrong is the file
         raise ConfigError(
             f"--message cannot be read: {error}", hint="give a saved answer of /campaigns/details"
