@@ -13,15 +13,6 @@ from pathlib import Path
 from typing import Any
 
 _MESSAGES = "an answer of /campaigns/details or /canvas/details, or an object of messages by variation id"
-_UNKNOWN = {
-    "campaign_id": "campaign_id must be a string of the campaign api identifier",
-    "canvas_id": "canvas_id must be a string of the Canvas api identifier",
-}
-
-
-def unknown_id(target: str) -> dict[str, str]:
-    """Return the body of the answer to a missing or malformed ``campaign_id`` or ``canvas_id``."""
-    return {"message": _UNKNOWN[target]}
 
 
 class Message:

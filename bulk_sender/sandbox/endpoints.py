@@ -8,8 +8,10 @@ key, as recorded.
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,23 +19,35 @@ from urllib.parse import parse_qs
 from bulk_sender.sandbox import answers
 from bulk_sender.sandbox.answers import RATE_LIMITED
 from bulk_sender.sandbox.body import BadSyntaxError, parse
-from bulk_sender.sandbox.details import Message, unknown_id
+from bulk_sender.sandbox.details import Message
 from bulk_sender.sandbox.export import export
 from bulk_sender.sandbox.ledger import Acceptance, Ledger, user_key
-from bulk_sender.sandbox.ratelimit import Allowance, Clock, RateLimit
+from bulk_sender.sandbox.losses import losses
+from bulk_sender.sandbox.ratelimit import Allowance, Clock, KeyedRateLimit, RateLimit
 from bulk_sender.sandbox.rehearsal import Rehearsal
-from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS, IDENTIFIERS, Trigger, Violation, violations
+from bulk_sender.sandbox.rules import (
+    CAMPAIGN,
+    CANVAS,
+    IDENTIFIERS,
+    Trigger,
+    Violation,
+    send_id_request,
+    too_long,
+    violations,
+    wrong_id,
+)
 from bulk_sender.sandbox.weather import NOT_TAKEN, Fate
 from bulk_sender.sandbox.wire import Answer, Headers, Request
 
 EXPORT_PATH = "/users/export/ids"
+SEND_ID_PATH = "/sends/id/create"
 LEDGER_PATH = "/_sandbox/ledger"
 REHEARSAL_PATH = "/_sandbox/rehearsal"
 DETAILS = {"/campaigns/details": "campaign_id", "/canvas/details": "canvas_id"}
 """Path → the parameter that names what it is about."""
 TRIGGERS = {trigger.path: trigger for trigger in (CAMPAIGN, CANVAS)}
 _METHODS = (
-    dict.fromkeys((*TRIGGERS, EXPORT_PATH), ("POST",))
+    dict.fromkeys((*TRIGGERS, EXPORT_PATH, SEND_ID_PATH), ("POST",))
     | dict.fromkeys((*DETAILS, LEDGER_PATH), ("GET",))
     | {REHEARSAL_PATH: ("GET", "POST")}
 )
@@ -44,11 +58,20 @@ _MAX_ERRORS = 100
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The workspace's three rate limits."""
+    """The workspace's rate limits."""
 
     sends: RateLimit
+    """250,000 requests an hour that name recipients, for campaigns and Canvas together, and for details."""
+    audiences: RateLimit
+    """250 requests a minute that name recipients and an audience."""
     broadcasts: RateLimit
+    """250 requests a minute without recipients."""
+    same_audience: KeyedRateLimit
+    """10 requests a minute without recipients, for one target and one audience."""
     exports: RateLimit
+    """250 requests a minute to ``/users/export/ids``."""
+    send_ids: RateLimit
+    """100 requests a day to ``/sends/id/create``."""
 
 
 class Endpoints:
@@ -80,8 +103,8 @@ class Endpoints:
     def early(self, request: Request) -> Answer | None:
         """Return a refusal that does not depend on the body, or None."""
         methods = _METHODS.get(request.path)
-        limit = self._limits.exports if request.path == EXPORT_PATH else self._limits.sends
-        headers = self._headers(limit.look())
+        own = {EXPORT_PATH: self._limits.exports, SEND_ID_PATH: self._limits.send_ids}
+        headers = self._headers(own.get(request.path, self._limits.sends).look())
         if methods is None:
             return Answer.of(404, {"message": "Not Found"}, headers)
         if request.method not in methods:
@@ -113,19 +136,23 @@ class Endpoints:
         try:
             content = parse(body)
         except BadSyntaxError as error:
-            return Answer.of(400, {"message": f"Bad syntax: {error}"}, self._headers(self._limits.sends.look()))
+            return _bad_syntax(error, self._headers(self._limits.sends.look()))
         if request.path == EXPORT_PATH:
             return self._export(content)
+        if request.path == SEND_ID_PATH:
+            return self._send_id(content)
         if request.path == REHEARSAL_PATH:
             return self._rehearsal(content)
         return self._trigger(TRIGGERS[request.path], content, body, fate)
 
     def _trigger(self, trigger: Trigger, content: Any, body: bytes, fate: Fate) -> Answer:
-        by_recipients = isinstance(content, dict) and "recipients" in content
-        limit = self._limits.sends if by_recipients else self._limits.broadcasts
+        limit = self._limit_of(content)
         if fate is Fate.EMPTIED:
             limit.empty()
         allowance = limit.take()
+        if allowance.granted and limit is self._limits.broadcasts:
+            same = self._limits.same_audience.take(_audience_key(trigger, content))
+            allowance = allowance if same.granted else same
         if not allowance.granted:
             return Answer.of(429, RATE_LIMITED, self._headers(allowance))
         headers = self._headers(allowance)
@@ -135,7 +162,8 @@ class Endpoints:
         if found:
             return _refusal(found, headers)
         if self._campaigns is not None and content[trigger.target] not in self._campaigns:
-            return Answer.of(400, {"message": f"Invalid {trigger.target}"}, headers)
+            text = "Invalid Campaign ID" if trigger is CAMPAIGN else wrong_id(trigger.target)
+            return Answer.of(400, {"message": text}, headers)
         return self._allowed(trigger, content, body, fate, headers)
 
     def _allowed(self, trigger: Trigger, content: dict[str, Any], body: bytes, fate: Fate, headers: Headers) -> Answer:
@@ -146,16 +174,22 @@ class Endpoints:
             return answers.not_sent(trigger.target, rehearsal.state, rehearsal.answers, headers)
         if (refusal := answers.refused(rehearsal.answers, turn, headers)) is not None:
             return refusal
-        recipients = content.get("recipients", ())
-        too_long = [0] if recipients and rehearsal.answers == "errors-by-index" else []
-        acceptance = _acceptance(self._clock(), trigger, content, body, too_long)
+        refused = set(too_long(content))
+        if rehearsal.answers == "errors-by-index" and content.get("recipients"):
+            refused.add(0)
+        acceptance = _acceptance(self._clock(), trigger, content, body, refused)
         try:
             self._ledger.accept(acceptance)
         except OSError:
             return Answer.of(500, {"message": "Internal Server Error"}, headers)
         if fate is Fate.GATEWAY_TIMEOUT:
             return _in_bad_weather(fate, headers)
-        return answers.success(rehearsal.answers, turn, acceptance.dispatch_id, too_long, headers)
+        return answers.success(rehearsal.answers, turn, acceptance.dispatch_id, sorted(refused), headers)
+
+    def _limit_of(self, content: Any) -> RateLimit:
+        if type(content) is not dict or "recipients" not in content:
+            return self._limits.broadcasts
+        return self._limits.audiences if "audience" in content else self._limits.sends
 
     def _headers(self, allowance: Allowance) -> Headers:
         return answers.headers(allowance, self.rehearsal.answers)
@@ -169,8 +203,20 @@ class Endpoints:
             return Answer.of(403, {"message": text}, self._headers(allowance))
         asked = parse_qs(request.query).get(target, [""])[-1]
         if not asked or (self._campaigns is not None and asked not in self._campaigns):
-            return Answer.of(400, unknown_id(target), self._headers(allowance))
+            return Answer.of(400, {"message": wrong_id(target)}, self._headers(allowance))
         return Answer.of(200, self._message.details(target, self.rehearsal.state), self._headers(allowance))
+
+    def _send_id(self, content: Any) -> Answer:
+        allowance = self._limits.send_ids.take()
+        headers = self._headers(allowance)
+        if not allowance.granted:
+            return Answer.of(429, RATE_LIMITED, headers)
+        if breaches := send_id_request(content, "body"):
+            return Answer.of(400, {"message": breaches[0][1]}, headers)
+        if self._campaigns is not None and content["campaign_id"] not in self._campaigns:
+            return Answer.of(400, {"message": "Invalid Campaign ID"}, headers)
+        send_id = content.get("send_id") or secrets.token_hex(16)
+        return Answer.of(201, {"message": "success", "send_id": send_id}, headers)
 
     def _rehearsal(self, changes: Any) -> Answer:
         headers = self._headers(self._limits.sends.look())
@@ -189,9 +235,12 @@ class Endpoints:
 
 
 def _acceptance(
-    at: float, trigger: Trigger, content: dict[str, Any], body: bytes, too_long: Sequence[int]
+    at: float, trigger: Trigger, content: dict[str, Any], body: bytes, refused: Collection[int]
 ) -> Acceptance:
-    recipients = [each for index, each in enumerate(content.get("recipients", ())) if index not in too_long]
+    recipients = [each for index, each in enumerate(content.get("recipients", ())) if index not in refused]
+    lost = Counter(
+        reason for each in recipients for reason in losses(each.get("attributes", {}), canvas=trigger is not CAMPAIGN)
+    )
     # Braze sends one message to a person who occurs twice in a request.
     distinct = dict.fromkeys(_key(recipient) for recipient in recipients)
     return Acceptance(
@@ -204,7 +253,8 @@ def _acceptance(
         body_sha256=hashlib.sha256(body).hexdigest(),
         send_id=content.get("send_id"),
         broadcast=content.get("broadcast", False),
-        refused=len(too_long),
+        refused=len(refused),
+        dropped=dict(lost),
     )
 
 
@@ -213,6 +263,17 @@ def _key(recipient: dict[str, Any]) -> str:
         if identifier in recipient:
             return user_key(identifier, recipient[identifier])
     raise AssertionError("the rules accepted a recipient without an identifier")
+
+
+def _audience_key(trigger: Trigger, content: Any) -> str:
+    about = [content.get(trigger.target), content.get("audience")] if type(content) is dict else []
+    return json.dumps([trigger.path, *about], sort_keys=True)
+
+
+def _bad_syntax(error: BadSyntaxError, headers: Headers) -> Answer:
+    """Return Braze's answer to invalid JSON. The field ``sandbox``, which Braze does not have, says what is invalid."""
+    text = "Error while parsing request body. Please check your syntax."
+    return Answer.of(400, {"error": text, "sandbox": str(error)}, headers)
 
 
 def _refusal(found: list[Violation], headers: Headers) -> Answer:

@@ -12,8 +12,8 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ _LINE_START = b'{"at":"'
 def user_key(identifier: str, value: Any) -> str:
     """Return a key for a person: ``external_user_id:u1``, ``email:a@example.com``, ``user_alias:LABEL:NAME``.
 
-    A colon in an alias label is escaped, so two aliases never share a key. The same person under two kinds
-    of identifier has two keys, because only Braze could tell.
+    E-mail addresses are compared without case, all else with case. A colon in an alias label is escaped, so two aliases
+    never share a key. The same person under two kinds of identifier has two keys, because only Braze could tell.
     """
     if identifier == "user_alias":
         label = value["alias_label"].replace("\\", "\\\\").replace(":", "\\:")
         return f"user_alias:{label}:{value['alias_name']}"
-    return f"{identifier}:{value}"
+    return f"{identifier}:{value.lower() if identifier == 'email' else value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Acceptance:
 
     ``recipients``: the distinct keys (:func:`user_key`) in the order of the request. ``collapsed``: how many
     recipients repeated a person of the same request. ``refused``: how many recipients the answer's ``errors`` name;
-    they are sent nothing. A broadcast has none of them.
+    they are sent nothing. ``dropped``: how many updates of attributes Braze drops in silence, by reason. A broadcast
+    has none of them.
     """
 
     at: float
@@ -54,6 +55,7 @@ class Acceptance:
     send_id: str | None = None
     broadcast: bool = False
     refused: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def line(self) -> bytes:
         """Return the line for the ledger file: a JSON object and a newline."""
@@ -66,6 +68,7 @@ class Acceptance:
             "recipients": self.recipients,
             "collapsed": self.collapsed,
             "refused": self.refused,
+            "dropped": self.dropped,
             "body_sha256": self.body_sha256,
         }
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"
@@ -87,6 +90,7 @@ class Acceptance:
                 send_id=record["send_id"],
                 broadcast=record["broadcast"],
                 refused=record.get("refused", 0),
+                dropped=record.get("dropped", {}),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError("not a ledger line") from error
@@ -134,6 +138,7 @@ class Ledger:
         """Recipients that repeated a person of the same accepted request."""
         self.refused = 0
         """Recipients that an accepted request's answer named in ``errors``. They were sent nothing."""
+        self._dropped: Counter[str] = Counter()
         self.broadcasts = 0
         self._outcomes: Counter[str] = Counter()
         self._dispatches: dict[str, int] = {}
@@ -180,6 +185,12 @@ class Ledger:
             return dict(self._dispatches)
 
     @property
+    def dropped(self) -> dict[str, int]:
+        """Number of updates of attributes that were dropped or shortened in silence, by reason."""
+        with self._lock:
+            return dict(self._dropped)
+
+    @property
     def outcomes(self) -> dict[str, int]:
         """Number of requests by outcome: ``"201"``, ``"429"``, ``"accepted, reset without an answer"``, …"""
         with self._lock:
@@ -211,6 +222,7 @@ class Ledger:
             "accepted_more_than_once": self.twice() if known else None,
             "collapsed": self.collapsed,
             "refused_by_index": self.refused,
+            "dropped_attribute_updates": self.dropped,
             "broadcasts": self.broadcasts,
             "outcomes": self.outcomes,
         }
@@ -220,6 +232,7 @@ class Ledger:
         self.accepted_recipients += len(acceptance.recipients)
         self.collapsed += acceptance.collapsed
         self.refused += acceptance.refused
+        self._dropped.update(acceptance.dropped)
         self.broadcasts += acceptance.broadcast
         if not self.keep_recipients:
             return

@@ -16,7 +16,7 @@ from typing import Any, Self
 from bulk_sender.sandbox.details import Message
 from bulk_sender.sandbox.endpoints import TRIGGERS, Endpoints, Limits
 from bulk_sender.sandbox.ledger import Ledger
-from bulk_sender.sandbox.ratelimit import Clock, RateLimit
+from bulk_sender.sandbox.ratelimit import Clock, KeyedRateLimit, RateLimit
 from bulk_sender.sandbox.rehearsal import Rehearsal
 from bulk_sender.sandbox.weather import LOST, Event, Fate, Weather
 from bulk_sender.sandbox.wire import Answer, BadRequestError, Connection, Request, TooLargeError
@@ -38,7 +38,8 @@ class Sandbox:
     ``keep_recipients`` False keeps only counts in memory, for long or fast runs
     ``latency_s``       a fixed delay of every answer, instead of the weather's
     ``clock``           seconds since the epoch, for windows and times in answers
-    ``body_cap``        bytes of the largest accepted body; Braze documents no limit
+    ``…_limit``         the other limits: requests per minute, and send ids per day
+    ``body_cap``        bytes of the largest accepted body; Braze documents 4 MB
     ``state``           of campaign and Canvas: live, paused, stopped, archived or draft; see :meth:`rehearse`
     ``answers``         one of :data:`~bulk_sender.sandbox.ANSWERS`
     ``details``         False refuses the details endpoints with 403, as for a key without the permission
@@ -59,9 +60,12 @@ class Sandbox:
         keep_recipients: bool = True,
         latency_s: float | None = None,
         clock: Clock = time.time,
+        audience_limit: int = 250,
         broadcast_limit: int = 250,
+        same_audience_limit: int = 10,
         export_limit: int = 250,
-        body_cap: int = 4 * 1024 * 1024,
+        send_id_limit: int = 100,
+        body_cap: int = 4_000_000,
         state: str = "live",
         answers: str = "usual",
         details: bool = True,
@@ -73,7 +77,10 @@ class Sandbox:
         climate = self._weather.climate
         self._limits = Limits(
             sends=RateLimit(min(limit, climate.limit or limit), min(window_s, climate.window_s or window_s), clock),
+            audiences=RateLimit(audience_limit, 60, clock),
             broadcasts=RateLimit(broadcast_limit, 60, clock),
+            same_audience=KeyedRateLimit(same_audience_limit, 60, clock),
+            send_ids=RateLimit(send_id_limit, 86_400, clock),
             exports=RateLimit(export_limit, 60, clock),
         )
         self._port = port
