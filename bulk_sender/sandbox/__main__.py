@@ -30,11 +30,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--window-s", type=float, default=3600.0, help="length of the window in seconds")
     parser.add_argument("--latency-s", type=float, help="delay every answer by this many seconds")
     parser.add_argument("--ledger-file", type=Path, help="append accepted requests to this file, as NDJSON")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 if anything collapsed, was dropped, or was sent twice"
+    )
     parser.add_argument("--counts-only", action="store_true", help="keep only counts in memory, for long or fast runs")
     return parser.parse_args()
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def _serve(arguments: argparse.Namespace) -> int:
     sandbox = Sandbox(
         port=arguments.port,
         weather=arguments.weather,
@@ -57,22 +60,18 @@ async def _serve(arguments: argparse.Namespace) -> None:
     await asyncio.wait([serving])
     if not serving.cancelled():
         serving.result()
-    facts = sandbox.ledger.facts()
-    print(
-        f"{facts['requests']} requests, {facts['accepted_requests']} accepted with "
-        f"{facts['accepted_recipients']} recipients",
-        file=sys.stderr,
-    )
+    complaints = sandbox.ledger.complaints()
+    print(*sandbox.ledger.summary(), *complaints, sep="\n", file=sys.stderr)
+    return 1 if complaints and arguments.strict else 0
 
 
 def main() -> int:
     arguments = _arguments()
     try:
-        asyncio.run(_serve(arguments))
+        return asyncio.run(_serve(arguments))
     except (OSError, ValueError) as error:
         print(f"the sandbox cannot start: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -211,6 +211,34 @@ class Ledger:
         with self._lock:
             return [(target, receipts[key]) for target, receipts in self._receipts.items() if key in receipts]
 
+    def complaints(self) -> list[str]:
+        """Return what did not have its full effect although Braze accepted it. A sender should leave it empty.
+
+        Who was sent the same message twice is known only with the recipients in memory.
+        """
+        dropped = self.dropped
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in sorted(dropped.items()))
+        counted = (
+            (self.collapsed, "recipient", "collapsed: the same person twice in one request"),
+            (self.refused, "recipient", "refused by index: not sent"),
+            (sum(dropped.values()), "attribute update", f"dropped: {reasons}"),
+            (len(self.twice()), "person", "sent the same campaign or Canvas more than once"),
+        )
+        return [f"{_several(count, noun)} {what}" for count, noun, what in counted if count]
+
+    def summary(self) -> list[str]:
+        """Return the account in two lines: what was accepted, and what of it had no effect."""
+        accepted = (
+            f"{_several(self.requests, 'request')}, {self.accepted_requests:,} accepted with "
+            f"{_several(self.accepted_recipients, 'recipient')}"
+        )
+        twice = f", {_several(len(self.twice()), 'person')} sent the same twice" if self.keep_recipients else ""
+        lost = (
+            f"{_several(self.collapsed, 'recipient')} collapsed, {self.refused:,} refused by index, "
+            f"{_several(sum(self.dropped.values()), 'attribute update')} dropped{twice}"
+        )
+        return [accepted, lost]
+
     def facts(self) -> dict[str, Any]:
         """Return the ledger as one JSON object, for ``GET /_sandbox/ledger``."""
         known = self.keep_recipients
@@ -225,6 +253,7 @@ class Ledger:
             "dropped_attribute_updates": self.dropped,
             "broadcasts": self.broadcasts,
             "outcomes": self.outcomes,
+            "complaints": self.complaints(),
         }
 
     def _count(self, acceptance: Acceptance) -> None:
@@ -261,6 +290,11 @@ class Ledger:
                 raise ValueError(f"{path} is not a ledger file; it was not changed") from error
             raise
         return descriptor
+
+
+def _several(count: int, noun: str) -> str:
+    plural = "people" if noun == "person" else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def _append(descriptor: int, line: bytes) -> None:

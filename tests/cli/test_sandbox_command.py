@@ -26,6 +26,7 @@ def test_serves_at_the_url_it_prints_until_a_signal(tmp_path: Path, number: sign
     done = end(process, number)
     assert done.code == 0
     assert "0 requests" in done.err
+    assert "0 recipients collapsed" in done.err
 
 
 def test_names_the_weathers_there_are(tmp_path: Path) -> None:
@@ -68,3 +69,20 @@ def test_names_the_rare_answers_there_are(tmp_path: Path) -> None:
     done = Place(tmp_path).run("sandbox", "--answers", "frog")
     assert done.code == 2
     assert "usual, errors, errors-by-index" in done.err
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_says_what_had_no_effect_and_fails_if_it_is_strict(tmp_path: Path, strict: bool) -> None:
+    place = Place(tmp_path)
+    process = place.start("sandbox", *(["--strict"] if strict else []))
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    body = {"campaign_id": "c", "recipients": [{"external_user_id": "u"}] * 2}
+    headers = {"authorization": "Bearer k", "content-type": "application/json"}
+    posted = urllib.request.Request(f"{url}/campaigns/trigger/send", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(posted, timeout=10) as answer:
+        assert answer.status == 201
+    done = end(process, signal.SIGTERM)
+    assert "1 request, 1 accepted with 1 recipient" in done.err
+    assert "1 recipient collapsed: the same person twice in one request" in done.err
+    assert done.code == (1 if strict else 0)

@@ -38,7 +38,7 @@ from bulk_sender.operations.reconcile import Reconciliation
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.settings import http_settings
-from bulk_sender.sandbox import run_in_thread
+from tests.kit.sandbox import run_in_thread
 from tests.kit.scripted import Answer, Scripted, scripted
 from tests.kit.tables import table
 from tests.kit.target import CAMPAIGN, ENVIRONMENT, KEY

@@ -276,6 +276,10 @@ async def test_the_ledger_endpoint_returns_the_facts() -> None:
         "dropped_attribute_updates": {},
         "broadcasts": 1,
         "outcomes": {"201": 3, "400": 1},
+        "complaints": [
+            "1 recipient collapsed: the same person twice in one request",
+            "1 person sent the same campaign or Canvas more than once",
+        ],
     }
 
 

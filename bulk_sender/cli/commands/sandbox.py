@@ -59,6 +59,10 @@ def sandbox(
     no_details: Annotated[
         bool, typer.Option("--no-details", help="Refuse the details endpoints, as if the key lacked the permission.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with 1 if anything collapsed, was dropped or was sent twice."),
+    ] = False,
 ) -> None:
     """Serve a simulated Braze on loopback until SIGINT or SIGTERM, and print its URL.
 
@@ -79,13 +83,12 @@ def sandbox(
         raise ConfigError(
             f"--message cannot be read: {error}", hint="give a saved answer of /campaigns/details"
         ) from None
-    _serve(made)
+    _serve(made, strict=strict)
 
 
-def _serve(served: Sandbox) -> None:
+def _serve(served: Sandbox, *, strict: bool) -> None:
     import anyio
-
-    from bulk_sender.text.numbers import number, several
+    from rich.text import Text
 
     async def until_a_signal() -> None:
         async with served, anyio.create_task_group() as group:
@@ -99,10 +102,7 @@ def _serve(served: Sandbox) -> None:
         raise BulkSenderError(
             f"the sandbox cannot start: {error.strerror or error}", hint="choose another --port, or 0 for any free one"
         ) from None
-    facts = served.ledger.facts()
-    terminal.say(
-        [
-            f"{several(facts['requests'], 'request')}, {number(facts['accepted_requests'])} accepted "
-            f"with {several(facts['accepted_recipients'], 'recipient')}"
-        ]
-    )
+    complaints = served.ledger.complaints()
+    terminal.say([*served.ledger.summary(), *(Text(line, "bold red") for line in complaints)])
+    if complaints and strict:
+        raise typer.Exit(1)
