@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,7 +123,8 @@ class Receipt:
 class Ledger:
     """Counts and acceptances; safe to read from another thread while the sandbox serves.
 
-    With ``keep_recipients=False``, only counts are kept in memory; the file, if any, is still complete.
+    With ``keep_recipients=False``, only counts are kept in memory; the file, if any, is still complete, and
+    :meth:`receipts` reads it from beginning to end.
     Acceptances include those already in the file; ``requests`` and ``outcomes`` do not, as the file lacks them.
     """
 
@@ -144,7 +145,8 @@ class Ledger:
         self._dispatches: dict[str, int] = {}
         self._receipts: dict[str, dict[str, Receipt]] = {}
         self._lock = threading.Lock()
-        self._descriptor = None if file is None else self._open(Path(file))
+        self._file = None if file is None else Path(file)
+        self._descriptor = None if self._file is None else self._open(self._file)
 
     def accept(self, acceptance: Acceptance) -> None:
         """Record an acceptance, in the file first. Raise :class:`OSError` when that fails: then nothing is accepted."""
@@ -208,8 +210,28 @@ class Ledger:
 
     def received(self, key: str) -> list[tuple[str, Receipt]]:
         """Return what the person of ``key`` was sent: ``("campaign_id:ID", receipt)``."""
-        with self._lock:
-            return [(target, receipts[key]) for target, receipts in self._receipts.items() if key in receipts]
+        return self.receipts([key])[key]
+
+    def receipts(self, keys: Collection[str]) -> dict[str, list[tuple[str, Receipt]]]:
+        """Return what each person of ``keys`` was sent."""
+        if self._file is not None and not self.keep_recipients:
+            found = self._receipts_in(self._file, frozenset(keys))
+        else:
+            with self._lock:
+                found = {
+                    target: {key: receipts[key] for key in keys if key in receipts}
+                    for target, receipts in self._receipts.items()
+                }
+        return {key: [(target, got[key]) for target, got in found.items() if key in got] for key in keys}
+
+    @staticmethod
+    def _receipts_in(file: Path, keys: frozenset[str]) -> dict[str, dict[str, Receipt]]:
+        found: dict[str, dict[str, Receipt]] = {}
+        for acceptance in read_ledger(file):
+            if keys.isdisjoint(acceptance.recipients):
+                continue
+            _note(found, acceptance, keys.intersection(acceptance.recipients))
+        return found
 
     def complaints(self) -> list[str]:
         """Return what did not have its full effect although Braze accepted it. A sender should leave it empty.
@@ -266,11 +288,7 @@ class Ledger:
         if not self.keep_recipients:
             return
         self._dispatches[acceptance.dispatch_id] = len(acceptance.recipients)
-        receipts = self._receipts.setdefault(f"{acceptance.target}:{acceptance.target_id}", {})
-        first = Receipt(1, acceptance.at)
-        for key in acceptance.recipients:
-            before = receipts.get(key)
-            receipts[key] = first if before is None else Receipt(before.times + 1, acceptance.at)
+        _note(self._receipts, acceptance, acceptance.recipients)
 
     def _open(self, path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -290,6 +308,15 @@ class Ledger:
                 raise ValueError(f"{path} is not a ledger file; it was not changed") from error
             raise
         return descriptor
+
+
+def _note(receipts: dict[str, dict[str, Receipt]], acceptance: Acceptance, keys: Collection[str]) -> None:
+    """Add an acceptance for ``keys`` to the receipts by target and key."""
+    of_target = receipts.setdefault(f"{acceptance.target}:{acceptance.target_id}", {})
+    first = Receipt(1, acceptance.at)
+    for key in keys:
+        before = of_target.get(key)
+        of_target[key] = first if before is None else Receipt(before.times + 1, acceptance.at)
 
 
 def _several(count: int, noun: str) -> str:
