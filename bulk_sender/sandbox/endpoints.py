@@ -46,7 +46,7 @@ REHEARSAL_PATH = "/_sandbox/rehearsal"
 DETAILS = {"/campaigns/details": "campaign_id", "/canvas/details": "canvas_id"}
 """Path → the parameter that names what it is about."""
 TRIGGERS = {trigger.path: trigger for trigger in (CAMPAIGN, CANVAS)}
-_METHODS = (
+METHODS = (
     dict.fromkeys((*TRIGGERS, EXPORT_PATH, SEND_ID_PATH), ("POST",))
     | dict.fromkeys((*DETAILS, LEDGER_PATH), ("GET",))
     | {REHEARSAL_PATH: ("GET", "POST")}
@@ -102,7 +102,7 @@ class Endpoints:
 
     def early(self, request: Request) -> Answer | None:
         """Return a refusal that does not depend on the body, or None."""
-        methods = _METHODS.get(request.path)
+        methods = METHODS.get(request.path)
         own = {EXPORT_PATH: self._limits.exports, SEND_ID_PATH: self._limits.send_ids}
         headers = self._headers(own.get(request.path, self._limits.sends).look())
         if methods is None:

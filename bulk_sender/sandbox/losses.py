@@ -6,13 +6,13 @@ are documented, and which are inferred from limits whose consequence Braze does 
 
 from __future__ import annotations
 
-import json
 import zoneinfo
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from bulk_sender.sandbox import checks
+from bulk_sender.sandbox.body import size_of
 from bulk_sender.sandbox.vocabulary import COUNTRIES
 
 MAX_ELEMENTS = 25
@@ -100,8 +100,7 @@ def _nested(value: Any) -> str:
         reason = next(filter(None, map(_entries, value.values())), "")
     else:
         reason = _inside(value)
-    size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
-    return reason or ("nested attribute over 100 KB" if size > NESTED_CAP else "")
+    return reason or ("nested attribute over 100 KB" if size_of(value) > NESTED_CAP else "")
 
 
 def _is_change(name: str, entries: Any) -> bool:

@@ -8,7 +8,6 @@ is stricter than Braze may be.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from bulk_sender.sandbox.attributes import attributes
 from bulk_sender.sandbox.audience import audience
+from bulk_sender.sandbox.body import size_of
 from bulk_sender.sandbox.checks import (
     FINE,
     Breach,
@@ -175,7 +175,7 @@ def _properties_object(value: Any, where: str) -> Sequence[Breach]:
 
 
 def _sized(properties: dict[str, Any], where: str) -> Sequence[Breach]:
-    size = len(json.dumps(properties, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+    size = size_of(properties)
     return FINE if size <= PROPERTIES_CAP else [("too_large", f"{where} has {size} bytes, more than 50 KB")]
 
 
