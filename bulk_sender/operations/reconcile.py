@@ -187,8 +187,8 @@ async def _asked(
     if sandbox_of(facts) is None or overrides.get("braze.endpoint"):
         yield settings.braze.endpoint
         return
-    async with served(Sandbox(), folder) as url:
-        yield url
+    async with served(Sandbox(), folder) as server:
+        yield server.url
 
 
 def _suspects(journal: RunReader) -> Iterator[Suspect]:

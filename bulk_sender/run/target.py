@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.model import BrazeConfig, MessageConfig
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.http.credential import Credential
+from bulk_sender.observe.events import log
 from bulk_sender.run.options import Sandbox
+
+if TYPE_CHECKING:
+    from bulk_sender.sandbox import Sandbox as Server
 
 SANDBOX_KEY = "sandbox-key"  # not a secret: the sandbox takes any key
 SANDBOX_LEDGER = "sandbox.ndjson"
@@ -35,17 +40,19 @@ async def place(
     if sandbox is None:
         yield make(braze, message)
         return
-    async with served(sandbox, folder) as url:
-        yield make(braze.model_copy(update={"endpoint": url}), message)
+    async with served(sandbox, folder) as server:
+        yield make(braze.model_copy(update={"endpoint": server.url}), message)
+    for complaint in server.ledger.complaints():
+        log.warning("a real Braze would have done less than asked: %s", complaint)
 
 
 @asynccontextmanager
-async def served(sandbox: Sandbox, folder: Path) -> AsyncIterator[str]:
-    """Serve the sandbox of a run, and yield its URL. It remembers what it accepted from earlier processes of the run.
+async def served(sandbox: Sandbox, folder: Path) -> AsyncIterator[Server]:
+    """Serve and yield the sandbox of a run. It remembers what it accepted from earlier processes of the run.
 
     Its ledger is a file, so that its memory does not grow with the run. Raises BulkSenderError if it is damaged.
     """
-    from bulk_sender.sandbox import Sandbox as Server
+    from bulk_sender.sandbox import Sandbox as Server  # here, because only rehearsals need it
 
     ledger = folder / SANDBOX_LEDGER
     try:
@@ -56,4 +63,4 @@ async def served(sandbox: Sandbox, folder: Path) -> AsyncIterator[str]:
             hint="rehearse under another --run-id",
         ) from None
     async with server:
-        yield server.url
+        yield server

@@ -31,6 +31,15 @@ def test_a_run_to_a_campaign_that_is_not_live_is_sent_once_it_is(tmp_path: Path,
         assert sandbox.ledger.twice() == {}
 
 
+def test_what_would_have_had_no_effect_is_said_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("external_user_id,attributes.country\nanna,FR\nben,Nowhere\n")
+    sent = bs.send(file, sandbox=True, run_id="r", runs_dir=tmp_path / "runs")
+    assert (sent.exit_code, sent.accepted) == (0, 2)
+    said = [record.getMessage() for record in caplog.records if "real Braze" in record.getMessage()]
+    assert said == ["a real Braze would have done less than asked: 1 attribute update dropped: unknown country (1)"]
+
+
 def test_a_429_with_nothing_but_a_time_to_wait_is_sent_again(tmp_path: Path) -> None:
     file = recipients(tmp_path, 100)
     with braze(answers="retry-after-only") as sandbox:
