@@ -21,9 +21,10 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.reporting.summary import Summary
-from bulk_sender.sandbox import Acceptance, read_ledger, run_in_thread
+from bulk_sender.sandbox import Acceptance, read_ledger
 from bulk_sender.sandbox import attributes as sandbox_attributes
 from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]

@@ -44,6 +44,20 @@ def weathers(incomplete: str) -> list[str]:
     return among(WEATHERS)(incomplete)
 
 
+def states(incomplete: str) -> list[str]:
+    """Complete the states that a campaign in the sandbox can have."""
+    from bulk_sender.sandbox import STATES
+
+    return among(STATES)(incomplete)
+
+
+def answers(incomplete: str) -> list[str]:
+    """Complete the kinds of answers that the sandbox can give."""
+    from bulk_sender.sandbox import ANSWERS
+
+    return among(ANSWERS)(incomplete)
+
+
 def among(words: Sequence[str], *, separator: str = "") -> Callable[[str], list[str]]:
     """Complete one of ``words``; with a ``separator`` several, none of them twice."""
 

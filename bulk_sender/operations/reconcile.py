@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,9 +33,10 @@ from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import run_folder
+from bulk_sender.run.options import Sandbox
 from bulk_sender.run.settings import environment_of, http_settings, load_config, overrides_of
 from bulk_sender.run.standing import rewritten
-from bulk_sender.run.target import credential_for
+from bulk_sender.run.target import SANDBOX_LEDGER, credential_for, served
 from bulk_sender.text.times import iso
 
 SETTLE_S = 600.0
@@ -130,9 +131,9 @@ async def reconcile_async(
     another batch was or may have been sent to them since, or on the day before: a batch of this run, or of another run
     of the same campaign in ``runs_dir``. A message of this campaign sent by other means cannot be distinguished.
 
-    ``rate``: lookups, such as ``"2500/minute"``. ``endpoint``: the instance's REST address; needed for a run in an
-    embedded sandbox, which no longer exists. ``overrides``: any other key of the configuration, dotted.
-    ``on_progress``: called with the number of people left to look up. Without ``apply`` the run may be in progress.
+    ``rate``: lookups, such as ``"2500/minute"``. ``endpoint``: the instance's REST address; without it, a run in an
+    embedded sandbox asks that sandbox. ``overrides``: any other key of the configuration, dotted. ``on_progress``:
+    called with the number of people left to look up. Without ``apply`` the run may be in progress.
     Raises BulkSenderError. The key needs the permission ``users.export.ids``.
     """
     overrides = overrides_of({"endpoint": endpoint, "overrides": overrides})
@@ -149,7 +150,8 @@ async def reconcile_async(
         inquiry = Inquiry()
         if settled:
             key = credential_for(sandbox_of(facts), environment_of({"environment": environment}))
-            inquiry = await _ask(settings, key, settled, rate, on_progress)
+            async with _asked(settings, facts, overrides, folder) as url:
+                inquiry = await _ask(settings, url, key, settled, rate, on_progress)
         shared = _sent_elsewhere(journal, settings, settled)
         rows = tuple(_row(suspect, inquiry, shared, settled_before) for suspect in suspects)
         batches = tuple(_batches(rows, settings))
@@ -169,12 +171,24 @@ def _refuse_what_cannot_be_asked(journal: RunReader, facts: Facts, overrides: Ma
             f"run {name!r} is a broadcast, which has no rows to look up",
             hint="look for its dispatch in Braze, then record what you found with bulk-sender resolve",
         )
-    if facts.sandbox and not overrides.get("braze.endpoint"):
+    if facts.sandbox and not overrides.get("braze.endpoint") and not (journal.run.folder / SANDBOX_LEDGER).exists():
         raise ConfigError(
-            f"run {name!r} was sent to a sandbox that ended with its process",
+            f"run {name!r} was sent to a sandbox, whose account is not in its folder ({SANDBOX_LEDGER})",
             hint="with --endpoint give the address of a separately started sandbox (bulk-sender sandbox), "
             "or use resolve",
         )
+
+
+@asynccontextmanager
+async def _asked(
+    settings: Config, facts: Facts, overrides: Mapping[str, Any], folder: Path
+) -> AsyncIterator[str | None]:
+    """Yield the address to ask: the configured endpoint, or the run's own sandbox, which answers every lookup."""
+    if sandbox_of(facts) is None or overrides.get("braze.endpoint"):
+        yield settings.braze.endpoint
+        return
+    async with served(Sandbox(), folder) as server:
+        yield server.url
 
 
 def _suspects(journal: RunReader) -> Iterator[Suspect]:
@@ -196,6 +210,7 @@ def _suspects(journal: RunReader) -> Iterator[Suspect]:
 
 async def _ask(
     settings: Config,
+    url: str | None,
     key: Credential,
     suspects: Iterable[Suspect],
     rate: str,
@@ -205,7 +220,7 @@ async def _ask(
         pace = Pace(Rate.parse(rate).per_second)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    client = client_factory(http_settings(settings), check_url(settings.braze.endpoint) + EXPORT_PATH, key)()
+    client = client_factory(http_settings(settings), check_url(url) + EXPORT_PATH, key)()
     try:
         return await ask(
             questions(suspect.person for suspect in suspects),

@@ -62,7 +62,8 @@ async def execute(
 
     ``prepared``: its input, None when an earlier process read it to its end. ``make`` makes the endpoint.
     """
-    async with place(config.braze, config.message, sandbox_of(facts), make) as target:
+    folder = journal.run.folder
+    async with place(config.braze, config.message, sandbox_of(facts), make, folder) as target:
         execution = Execution(journal, facts, RunSettings.of(config, target), caller)
         summary = await execution.run(command, target, credential, prepared)
     if execution.worklist.plan_complete:  # every row is in the journal: do not keep people's data twice

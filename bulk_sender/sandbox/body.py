@@ -1,4 +1,4 @@
-"""Strict JSON parser for request bodies.
+"""Strict JSON parser for request bodies, and their size.
 
 Python's own parser is more lenient than RFC 8259: it accepts ``NaN`` and ``Infinity``, uses the last of two
 equal keys, and keeps a lone surrogate as a character. Each of these would hide a bug of the sender, so here
@@ -24,6 +24,16 @@ def parse(body: bytes) -> Any:
     """Return the JSON value of ``body`` (UTF-8). Raise :class:`BadSyntaxError`."""
     value = _parse_canonical(body)
     return _parse_any(body) if value is None else value
+
+
+def size_of(value: Any) -> int:
+    """Return the number of bytes of a parsed value as compact JSON in UTF-8."""
+    if _ORJSON is not None:
+        try:
+            return len(_ORJSON.dumps(value))
+        except (ValueError, TypeError):  # a big integer, for example
+            pass
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def _parse_canonical(body: bytes) -> Any:

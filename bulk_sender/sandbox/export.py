@@ -40,7 +40,8 @@ def export(content: Any, ledger: Ledger) -> tuple[int, dict[str, Any]]:
     if not people:
         return 400, {"message": "No identifiers: external_ids, user_aliases, email_address or braze_id"}
     wanted = content["fields_to_export"]
-    users = [_profile(identifier, value, wanted, ledger) for identifier, value in people]
+    receipts = ledger.receipts({user_key(identifier, value) for identifier, value in people})
+    users = [_profile(identifier, value, wanted, receipts) for identifier, value in people]
     return 200, {"message": "success", "users": users, "invalid_user_ids": []}
 
 
@@ -55,7 +56,9 @@ def _people(content: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
     return people
 
 
-def _profile(identifier: str, value: Any, wanted: Sequence[str], ledger: Ledger) -> dict[str, Any]:
+def _profile(
+    identifier: str, value: Any, wanted: Sequence[str], received: Mapping[str, Sequence[tuple[str, Receipt]]]
+) -> dict[str, Any]:
     field, content = {
         "external_user_id": ("external_id", value),
         "user_alias": ("user_aliases", [value]),
@@ -67,7 +70,7 @@ def _profile(identifier: str, value: Any, wanted: Sequence[str], ledger: Ledger)
         "campaigns_received": [],
         "canvases_received": [],
     }
-    for target, receipt in ledger.received(user_key(identifier, value)):
+    for target, receipt in received[user_key(identifier, value)]:
         kind, _, target_id = target.partition(":")
         if kind == "campaign_id":
             profile["campaigns_received"].append(_campaign(target_id, receipt))

@@ -1,9 +1,7 @@
 """Rate limits of Braze: fixed windows aligned to the clock, shared by everyone who uses the workspace.
 
-Source: Braze's page on rate limits: 250,000 requests with recipients per hour (shared by the campaign and
-the Canvas endpoint), 250 broadcasts per minute, 250 requests per minute to ``/users/export/ids``. A window starts
-at a multiple of its length since the epoch, so an hourly one starts on the full hour. All of its requests may be
-used in its first second.
+Source: Braze's page on rate limits. A window starts at a multiple of its length since the epoch, so an hourly one
+starts on the full hour. All of its requests may be used in its first second.
 """
 
 from __future__ import annotations
@@ -81,3 +79,20 @@ class RateLimit:
     def _allowance(self, now: float, granted: bool) -> Allowance:
         reset = math.ceil((self._window + 1) * self.window_s)
         return Allowance(granted, self.limit, self.limit - self._used, reset, max(1, math.ceil(reset - now)))
+
+
+class KeyedRateLimit:
+    """A separate :class:`RateLimit` for each key."""
+
+    def __init__(self, limit: int, window_s: float, clock: Clock) -> None:
+        self._limit = limit
+        self._window_s = window_s
+        self._clock = clock
+        self._window = -1
+        self._limits: dict[str, RateLimit] = {}
+
+    def take(self, key: str) -> Allowance:
+        window = math.floor(self._clock() / self._window_s)
+        if window != self._window:  # no key has used anything of the new window
+            self._window, self._limits = window, {}
+        return self._limits.setdefault(key, RateLimit(self._limit, self._window_s, self._clock)).take()

@@ -1,14 +1,13 @@
 """Braze's rules for a trigger-send request, as a pure function from the parsed body to its violations.
 
-Sources: Braze's pages on ``/campaigns/trigger/send``, ``/canvas/trigger/send``, the recipient object and
-the Canvas context object. Written independently of the sender's rules, so that each can reveal the
-other's mistakes. Two decisions are not documented: an unknown field is refused (Braze would probably ignore
-it), and 50 KB are 51,200 bytes of compact UTF-8 JSON.
+Sources: Braze's pages on ``/campaigns/trigger/send``, ``/canvas/trigger/send``, the recipient object and the objects
+for trigger properties and context. Written independently of the sender's rules, so that each can reveal the other's
+mistakes. ``docs/reference/sandbox.md`` names the source of each rule, and those that are inferred: there the sandbox
+is stricter than Braze may be.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from typing import Any
 
 from bulk_sender.sandbox.attributes import attributes
 from bulk_sender.sandbox.audience import audience
+from bulk_sender.sandbox.body import size_of
 from bulk_sender.sandbox.checks import (
     FINE,
     Breach,
     Check,
     array_of,
     boolean,
-    email,
+    email_or_hash,
     filled_text,
     mapping,
     record,
@@ -30,8 +30,10 @@ from bulk_sender.sandbox.checks import (
 )
 
 MAX_RECIPIENTS = 50
-CANVAS_PROPERTIES_CAP = 50 * 1024
-"""Bytes of one ``canvas_entry_properties`` or ``context`` object."""
+PROPERTIES_CAP = 50_000
+"""Bytes of a recipient's properties as compact JSON, merged with those of the request."""
+MAX_EXTERNAL_ID_BYTES = 987
+MAX_SEND_ID = 64
 
 IDENTIFIERS = ("external_user_id", "user_alias", "email", "braze_id")
 
@@ -53,6 +55,17 @@ class Trigger:
     target: str
     fields: Mapping[str, Check]
     recipient_fields: Mapping[str, Check]
+    properties: tuple[str, ...]
+    """Names of the properties, at both levels. A request may use one of them."""
+
+
+def too_long(body: Mapping[str, Any]) -> list[int]:
+    """Return the indexes of the recipients whose ``external_user_id`` is too long. Braze takes the others."""
+    return [
+        index
+        for index, recipient in enumerate(body.get("recipients", ()))
+        if len(recipient.get("external_user_id", "").encode("utf-8", "surrogatepass")) > MAX_EXTERNAL_ID_BYTES
+    ]
 
 
 def violations(body: Any, trigger: Trigger) -> list[Violation]:
@@ -69,16 +82,31 @@ def _all_violations(body: dict[str, Any], trigger: Trigger) -> list[Violation]:
     found = [Violation(rule, sentence) for rule, sentence in _request(body, trigger)]
     recipients = body.get("recipients")
     if type(recipients) is list:
-        fields = trigger.recipient_fields
         for index, recipient in enumerate(recipients):
-            breaches = _recipient(recipient, f"recipients[{index}]", fields)
+            where = f"recipients[{index}]"
+            breaches = [*_recipient(recipient, where, trigger.recipient_fields)]
+            if not breaches:
+                breaches += _properties(body, recipient, where, trigger)
             found += [Violation(rule, sentence, index) for rule, sentence in breaches]
     return found
 
 
+def _properties(body: dict[str, Any], recipient: dict[str, Any], where: str, trigger: Trigger) -> Iterator[Breach]:
+    """Check the properties of a recipient, merged with the request's; its own win, key by key."""
+    names = [name for name in trigger.properties if name in recipient]
+    if names and len({*names, *(name for name in trigger.properties if name in body)}) > 1:
+        yield ("two_names", f"{where} and the request must use one of {' and '.join(trigger.properties)}, not both")
+    for name in names:
+        for_all = body.get(name)
+        if type(for_all) is dict:
+            yield from _sized(for_all | recipient[name], f"{where}.{name}, merged with the request's,")
+
+
 def _request(body: dict[str, Any], trigger: Trigger) -> Iterator[Breach]:
     if trigger.target not in body:
-        yield ("required", f"{trigger.target} is required")
+        yield ("required", wrong_id(trigger.target))
+    if len(names := [name for name in trigger.properties if name in body]) > 1:
+        yield ("two_names", f"the request must use one of {' and '.join(names)}, not both")
     for name, value in body.items():
         check = trigger.fields.get(name)
         if check is None:
@@ -91,7 +119,7 @@ def _request(body: dict[str, Any], trigger: Trigger) -> Iterator[Breach]:
     if broadcast and "attachments" in body:
         yield ("broadcast", "attachments cannot be included when broadcast is true")
     if not broadcast and "recipients" not in body:
-        yield ("no_recipients", "No Recipients: broadcast must be true when recipients is omitted")
+        yield ("no_recipients", NO_RECIPIENTS)
 
 
 def _recipient(recipient: Any, where: str, fields: Mapping[str, Check]) -> Sequence[Breach]:
@@ -114,13 +142,9 @@ def _recipient(recipient: Any, where: str, fields: Mapping[str, Check]) -> Seque
     if "send_to_existing_only" in recipient:
         if "user_alias" in recipient:
             breaches.append(("existing_only_alias", f"{where}.send_to_existing_only cannot be used with user_alias"))
-        if recipient["send_to_existing_only"] is False and "attributes" not in recipient:
-            breaches.append(
-                (
-                    "existing_only_attributes",
-                    f"{where}.attributes is required when send_to_existing_only is false",
-                )
-            )
+        if recipient["send_to_existing_only"] is False and not recipient.get("attributes"):
+            sentence = f"{where}.attributes is required, and not empty, when send_to_existing_only is false"
+            breaches.append(("existing_only_attributes", sentence))
     return breaches
 
 
@@ -128,7 +152,7 @@ def _recipients(value: Any, where: str) -> Sequence[Breach]:
     if type(value) is not list:
         return [("type", f"{where} must be an array")]
     if not value:
-        return [("no_recipients", "No Recipients: recipients is empty")]
+        return [("no_recipients", NO_RECIPIENTS)]
     if len(value) > MAX_RECIPIENTS:
         return [("too_many", "The max number of external_ids and aliases per request was exceeded")]
     return FINE
@@ -146,15 +170,32 @@ def _prioritization(value: Any, where: str) -> Sequence[Breach]:
     return FINE
 
 
-def _canvas_properties(value: Any, where: str) -> Sequence[Breach]:
-    if type(value) is not dict:
-        return [("type", f"{where} must be an object")]
-    size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
-    if size > CANVAS_PROPERTIES_CAP:
-        return [("too_large", f"{where} has {size} bytes, more than 50 KB")]
-    return FINE
+def _properties_object(value: Any, where: str) -> Sequence[Breach]:
+    return mapping(value, where) or _sized(value, where)
 
 
+def _sized(properties: dict[str, Any], where: str) -> Sequence[Breach]:
+    size = size_of(properties)
+    return FINE if size <= PROPERTIES_CAP else [("too_large", f"{where} has {size} bytes, more than 50 KB")]
+
+
+def _send_id(value: Any, where: str) -> Sequence[Breach]:
+    if type(value) is str and value.isascii() and 0 < len(value) <= MAX_SEND_ID:
+        return FINE
+    return [("send_id", f"{where} must be a string of 1 to {MAX_SEND_ID} ASCII characters")]
+
+
+def wrong_id(target: str) -> str:
+    """Return Braze's sentence about a ``campaign_id`` or ``canvas_id`` that is none."""
+    kind = "Canvas" if target == "canvas_id" else "campaign"
+    return f"{target} must be a string of the {kind} api identifier"
+
+
+def _target_id(value: Any, where: str) -> Sequence[Breach]:
+    return FINE if type(value) is str and value else [("target_id", wrong_id(where))]
+
+
+NO_RECIPIENTS = "No Recipients"
 _PAIR_OF = {
     "identified": "identity",
     "unidentified": "identity",
@@ -167,32 +208,38 @@ _RECIPIENT_FIELDS: dict[str, Check] = {
     "user_alias": record(
         {"alias_name": filled_text, "alias_label": filled_text}, required=("alias_name", "alias_label")
     ),
-    "email": email,
+    "email": email_or_hash,
     "braze_id": filled_text,
     "prioritization": _prioritization,
     "send_to_existing_only": boolean,
     "attributes": attributes,
 }
 _CANVAS_PROPERTIES: dict[str, Check] = {
-    "canvas_entry_properties": _canvas_properties,
-    "context": _canvas_properties,
+    "context": _properties_object,
+    "canvas_entry_properties": _properties_object,
 }
+_ATTACHMENT: dict[str, Check] = {"file_name": filled_text, "url": filled_text, "basic_auth_credential": filled_text}
 
 CAMPAIGN = Trigger(
     path="/campaigns/trigger/send",
     target="campaign_id",
     fields=_REQUEST_FIELDS
     | {
-        "campaign_id": filled_text,
-        "send_id": filled_text,
-        "trigger_properties": mapping,
-        "attachments": array_of(record({"file_name": filled_text, "url": filled_text}, required=("file_name", "url"))),
+        "campaign_id": _target_id,
+        "send_id": _send_id,
+        "trigger_properties": _properties_object,
+        "attachments": array_of(record(_ATTACHMENT, required=("file_name", "url"))),
     },
-    recipient_fields=_RECIPIENT_FIELDS | {"trigger_properties": mapping},
+    recipient_fields=_RECIPIENT_FIELDS | {"trigger_properties": _properties_object},
+    properties=("trigger_properties",),
 )
 CANVAS = Trigger(
     path="/canvas/trigger/send",
     target="canvas_id",
-    fields=_REQUEST_FIELDS | _CANVAS_PROPERTIES | {"canvas_id": filled_text},
+    fields=_REQUEST_FIELDS | _CANVAS_PROPERTIES | {"canvas_id": _target_id},
     recipient_fields=_RECIPIENT_FIELDS | _CANVAS_PROPERTIES,
+    properties=tuple(_CANVAS_PROPERTIES),
 )
+
+send_id_request = record({"campaign_id": _target_id, "send_id": _send_id}, required=("campaign_id",))
+"""Checks the body of a request to ``/sends/id/create``."""

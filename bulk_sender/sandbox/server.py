@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from bulk_sender.sandbox.details import Message
 from bulk_sender.sandbox.endpoints import TRIGGERS, Endpoints, Limits
 from bulk_sender.sandbox.ledger import Ledger
-from bulk_sender.sandbox.ratelimit import Clock, RateLimit
+from bulk_sender.sandbox.ratelimit import Clock, KeyedRateLimit, RateLimit
+from bulk_sender.sandbox.rehearsal import Rehearsal
 from bulk_sender.sandbox.weather import LOST, Event, Fate, Weather
 from bulk_sender.sandbox.wire import Answer, BadRequestError, Connection, Request, TooLargeError
 
@@ -36,7 +38,12 @@ class Sandbox:
     ``keep_recipients`` False keeps only counts in memory, for long or fast runs
     ``latency_s``       a fixed delay of every answer, instead of the weather's
     ``clock``           seconds since the epoch, for windows and times in answers
-    ``body_cap``        bytes of the largest accepted body; Braze documents no limit
+    ``…_limit``         the other limits: requests per minute, and send ids per day
+    ``body_cap``        bytes of the largest accepted body; Braze documents 4 MB
+    ``state``           of campaign and Canvas: live, paused, stopped, archived or draft; see :meth:`rehearse`
+    ``answers``         one of :data:`~bulk_sender.sandbox.ANSWERS`
+    ``details``         False refuses the details endpoints with 403, as for a key without the permission
+    ``message``         the file (JSON) with the message that the details endpoints show: a saved answer, or messages
     """
 
     def __init__(
@@ -53,22 +60,34 @@ class Sandbox:
         keep_recipients: bool = True,
         latency_s: float | None = None,
         clock: Clock = time.time,
+        audience_limit: int = 250,
         broadcast_limit: int = 250,
+        same_audience_limit: int = 10,
         export_limit: int = 250,
-        body_cap: int = 4 * 1024 * 1024,
+        send_id_limit: int = 100,
+        body_cap: int = 4_000_000,
+        state: str = "live",
+        answers: str = "usual",
+        details: bool = True,
+        message: str | Path | None = None,
     ) -> None:
+        rehearsal = Rehearsal(state, answers, details)
+        shown = Message() if message is None else Message.read(message)
         self._weather = Weather(weather, seed, latency_s)
         climate = self._weather.climate
         self._limits = Limits(
             sends=RateLimit(min(limit, climate.limit or limit), min(window_s, climate.window_s or window_s), clock),
+            audiences=RateLimit(audience_limit, 60, clock),
             broadcasts=RateLimit(broadcast_limit, 60, clock),
+            same_audience=KeyedRateLimit(same_audience_limit, 60, clock),
+            send_ids=RateLimit(send_id_limit, 86_400, clock),
             exports=RateLimit(export_limit, 60, clock),
         )
         self._port = port
         self._clock = clock
         self._body_cap = body_cap
         self.ledger = Ledger(ledger_file, keep_recipients=keep_recipients)
-        self._endpoints = Endpoints(self.ledger, self._limits, clock, keys, campaigns)
+        self._endpoints = Endpoints(self.ledger, self._limits, clock, keys, campaigns, rehearsal, shown)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
         self._bound: socket.socket | None = None
@@ -78,6 +97,13 @@ class Sandbox:
     def url(self) -> str:
         """``http://127.0.0.1:PORT``, to use as the sender's endpoint."""
         return f"http://{HOST}:{self._port}"
+
+    def rehearse(self, **changes: Any) -> None:
+        """Change some fields of the :class:`~bulk_sender.sandbox.rehearsal.Rehearsal`, such as ``state="live"``.
+
+        Safe from any thread, while the sandbox serves. Raise :class:`ValueError`.
+        """
+        self._endpoints.rehearsal = self._endpoints.rehearsal.changed(changes)
 
     async def __aenter__(self) -> Self:
         try:
@@ -141,8 +167,8 @@ class Sandbox:
         except (BadRequestError, ConnectionError):
             self.ledger.end(INCOMPLETE)
             raise
-        unanswered = answer.status == 201 and event.fate in _UNANSWERED
-        self.ledger.end(event.fate if unanswered else str(answer.status))
+        unanswered = answer.status in (201, 202) and not answer.outcome and event.fate in _UNANSWERED
+        self.ledger.end(event.fate if unanswered else answer.outcome or str(answer.status))
         if event.latency_s:
             await asyncio.sleep(event.latency_s)
         await self._deliver(connection, answer, event)

@@ -18,10 +18,12 @@ _P = ParamSpec("_P")
 
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """A sandbox that serves in another thread: its URL, and the ledger of what it accepted."""
+    """A sandbox that serves in another thread: its URL, the ledger of what it accepted, and its ``rehearse``."""
 
     url: str
     ledger: Ledger
+    rehearse: Callable[..., None]
+    """Changes the rehearsal: see :meth:`Sandbox.rehearse`."""
 
 
 def _threaded(make: Callable[_P, Sandbox]) -> Callable[_P, AbstractContextManager[RunningSandbox]]:
@@ -53,7 +55,7 @@ def _threaded(make: Callable[_P, Sandbox]) -> Callable[_P, AbstractContextManage
         thread.start()
         stop = started.result()
         try:
-            yield RunningSandbox(sandbox.url, sandbox.ledger)
+            yield RunningSandbox(sandbox.url, sandbox.ledger, sandbox.rehearse)
         finally:
             stop()
             thread.join()

@@ -10,7 +10,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
@@ -40,21 +40,24 @@ class Request:
     method: str
     path: str
     headers: dict[bytes, bytes]
+    query: str = ""
+    """What follows the ``?`` of the target, still encoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer that was not sent yet."""
+    """A complete answer that was not sent yet. ``outcome``: what the ledger calls it; the status if empty."""
 
     status: int
     body: bytes
     headers: Headers = ()
     content_type: bytes = b"application/json"
+    outcome: str = ""
 
     @classmethod
-    def of(cls, status: int, content: dict[str, Any], headers: Headers = ()) -> Answer:
+    def of(cls, status: int, content: Mapping[str, Any], headers: Headers = (), *, outcome: str = "") -> Answer:
         """Return an answer with a JSON object."""
-        return cls(status, json.dumps(content, separators=(",", ":")).encode(), headers)
+        return cls(status, json.dumps(content, separators=(",", ":")).encode(), headers, outcome=outcome)
 
 
 class Connection:
@@ -80,8 +83,8 @@ class Connection:
         if not isinstance(event, h11.Request):
             return None
         self._method = event.method
-        path = event.target.split(b"?", 1)[0].decode("ascii", "replace")
-        return Request(event.method.decode(), path, dict(event.headers))
+        path, _, query = event.target.decode("ascii", "replace").partition("?")
+        return Request(event.method.decode(), path, dict(event.headers), query)
 
     async def body(self, request: Request) -> bytes:
         """Return the complete body. Raise :class:`TooLargeError` as soon as it is announced or read as too large."""

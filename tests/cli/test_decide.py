@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import Here, OnTerminal, Place, end, until
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN
 
-_ONE_BAD = "external_user_id,attributes.country\nanna,FR\nben,Nowhere\ncarl,DE\n"
+_ONE_BAD = "external_user_id,attributes.gender\nanna,F\nben,Nowhere\ncarl,M\n"
 
 
 @pytest.fixture

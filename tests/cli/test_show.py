@@ -10,8 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import Here, OnTerminal, Outcome, Place, end, until
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, KEY
 from tests.reporting.markup import read
 

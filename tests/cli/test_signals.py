@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import OnTerminal, Place, command_line, end, environment, until
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, KEY
 
 _SEND = ("--campaign-id", CAMPAIGN, "--yes", "--run-id", "r")

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import environment
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, KEY
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from bulk_sender.sandbox import RunningSandbox
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, ENVIRONMENT
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bulk_sender.sandbox import run_in_thread
 from tests.examples.conftest import EXAMPLES, Stage
+from tests.kit.sandbox import run_in_thread
 
 
 def step(stage: Stage, source: Path, **environment: str) -> subprocess.CompletedProcess[str]:

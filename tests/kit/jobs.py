@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from bulk_sender.sandbox import RunningSandbox
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, ENVIRONMENT
 
 

@@ -1,4 +1,4 @@
-"""Tools outside Python that some tests use: strace and Chromium."""
+"""Tools outside Python that some tests use: strace, Chromium and Node.js."""
 
 from __future__ import annotations
 

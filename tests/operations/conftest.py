@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.sandbox import run_in_thread
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import KEY
 from tests.kit.workplace import Workplace
 

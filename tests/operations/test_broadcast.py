@@ -29,8 +29,8 @@ from bulk_sender.journal.records import Batch
 from bulk_sender.observe.events import Progress
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.preview import BroadcastPreview
-from bulk_sender.sandbox import run_in_thread
 from tests.kit.journals import read
+from tests.kit.sandbox import run_in_thread
 from tests.kit.scripted import Answer, scripted
 from tests.kit.target import ENVIRONMENT
 

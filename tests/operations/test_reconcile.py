@@ -31,14 +31,15 @@ from bulk_sender.braze.receipts import (
 )
 from bulk_sender.config.model import Config
 from bulk_sender.delivery.inquiry import ask
-from bulk_sender.errors import ConfigError, CredentialError, InputError
+from bulk_sender.errors import BulkSenderError, ConfigError, CredentialError, InputError
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
 from bulk_sender.operations.reconcile import Reconciliation
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.settings import http_settings
-from bulk_sender.sandbox import run_in_thread
+from bulk_sender.sandbox import read_ledger
+from tests.kit.sandbox import run_in_thread
 from tests.kit.scripted import Answer, Scripted, scripted
 from tests.kit.tables import table
 from tests.kit.target import CAMPAIGN, ENVIRONMENT, KEY
@@ -429,12 +430,51 @@ def test_receipts_are_compared_by_brazes_clock() -> None:
 # ----- runs that can't be asked about
 
 
-def test_a_run_whose_sandbox_has_ended_is_refused_unless_an_endpoint_is_given(bench: Bench, tmp_path: Path) -> None:
+def rehearsed(bench: Bench, tmp_path: Path) -> Summary:
+    """A run in an embedded sandbox that lost some answers."""
     file = write(tmp_path / "p.csv", people(3_000))
     config = {"delivery": {"breaker": 1000}}
     sent = bs.send(file, config=config, sandbox=bs.Sandbox(weather="lost-answers"), run_id="r", runs_dir=bench.runs)
     assert sent.unknown
-    with pytest.raises(ConfigError, match="sandbox that ended with its process"):
+    return sent
+
+
+def test_the_sandbox_of_a_rehearsal_remembers_what_it_accepted(bench: Bench, tmp_path: Path) -> None:
+    sent = rehearsed(bench, tmp_path)
+    ledger = bench.runs / "r" / "sandbox.ndjson"
+    assert ledger.stat().st_mode & 0o777 == 0o600
+    before = ledger.read_bytes()
+    assert sum(len(each.recipients) for each in read_ledger(ledger)) == 3_000
+    found = bench.reconcile(apply=True, environment={})
+    assert found.counts["received"] == sent.unknown
+    assert found.summary is not None
+    assert (found.summary.accepted, found.summary.unknown) == (3_000, 0)
+    assert ledger.read_bytes() == before
+
+
+def test_a_rehearsal_that_is_continued_continues_its_sandboxs_account(tmp_path: Path) -> None:
+    file = write(tmp_path / "p.csv", people(200))
+    runs = tmp_path / "runs"
+    stopped = bs.send(file, sandbox=True, run_id="r", runs_dir=runs, guards=bs.Guards(canary=50))
+    assert (stopped.accepted, stopped.not_sent) == (50, 150)
+    assert bs.resume("r", runs_dir=runs).accepted == 200
+    accepted = [key for each in read_ledger(runs / "r" / "sandbox.ndjson") for key in each.recipients]
+    assert len(accepted) == len(set(accepted)) == 200
+
+
+def test_a_sandboxs_account_that_is_damaged_is_refused_by_name(bench: Bench, tmp_path: Path) -> None:
+    rehearsed(bench, tmp_path)
+    (bench.runs / "r" / "sandbox.ndjson").write_text("not a ledger\n")
+    with pytest.raises(BulkSenderError, match=r"cannot be read from .*sandbox\.ndjson"):
+        bench.reconcile()
+
+
+def test_a_run_whose_sandboxs_account_is_gone_is_refused_unless_an_endpoint_is_given(
+    bench: Bench, tmp_path: Path
+) -> None:
+    sent = rehearsed(bench, tmp_path)
+    (bench.runs / "r" / "sandbox.ndjson").unlink()
+    with pytest.raises(ConfigError, match=r"account is not in its folder \(sandbox\.ndjson\)"):
         bench.reconcile()
     with run_in_thread() as another:
         found = bench.reconcile(overrides={"braze.endpoint": another.url})

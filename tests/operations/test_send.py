@@ -13,9 +13,10 @@ import polars as pl
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.sandbox import read_ledger, run_in_thread
+from bulk_sender.sandbox import read_ledger
 from bulk_sender.sandbox.ledger import user_key
 from tests.kit.samples import CONFIGURED, ROOT, SAMPLES, readme_table
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import KEY
 from tests.kit.workplace import FAST, Workplace, people
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sender.sandbox import body
-from bulk_sender.sandbox.body import BadSyntaxError, parse
+from bulk_sender.sandbox.body import BadSyntaxError, parse, size_of
 
 from .samples import compact
 
@@ -78,3 +78,8 @@ def test_the_reason_never_quotes_a_value() -> None:
     with pytest.raises(BadSyntaxError) as caught:
         parse(b'{"email":"somebody@example.com","email":"somebody@example.com"}')
     assert "somebody" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [{}, {"é": [1, 1.5, None, True]}, {"big": 10**40}, ["\x01", '"'], 0])
+def test_measures_compact_json(value: Any) -> None:
+    assert size_of(value) == len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())

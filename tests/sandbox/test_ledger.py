@@ -71,6 +71,24 @@ def test_keeps_only_counts_without_keep_recipients() -> None:
     assert facts["accepted_more_than_once"] is None
 
 
+def test_reads_receipts_from_the_file_when_only_counts_are_in_memory(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.ndjson", keep_recipients=False)
+    ledger.accept(acceptance("a", "b", dispatch_id="d1", at=10))
+    ledger.accept(acceptance("a", dispatch_id="d2", at=20))
+    ledger.accept(acceptance("a", dispatch_id="d3", target_id="c2", at=30))
+    assert ledger.recipients == {}
+    received = {
+        key: [(target, receipt.times, receipt.last) for target, receipt in receipts]
+        for key, receipts in ledger.receipts(["a", "b", "x"]).items()
+    }
+    ledger.close()
+    assert received == {
+        "a": [("campaign_id:c1", 2, 20), ("campaign_id:c2", 1, 30)],
+        "b": [("campaign_id:c1", 1, 10)],
+        "x": [],
+    }
+
+
 def test_different_people_never_share_a_key() -> None:
     aliases = [("a:b", "c"), ("a", "b:c"), ("a\\", "b:c"), ("a\\:b", "c")]
     keys = {user_key("user_alias", {"alias_label": label, "alias_name": name}) for label, name in aliases}

@@ -77,7 +77,7 @@ def recipients(draw: st.DrawFn) -> dict[str, Any]:
     recipient: dict[str, Any] = draw(IDENTIFIERS)
     recipient |= draw(st.fixed_dictionaries({}, optional={"trigger_properties": PROPERTIES, "attributes": ATTRIBUTES}))
     if "user_alias" not in recipient:
-        choices = [None, True, False] if "attributes" in recipient else [None, True]
+        choices = [None, True, False] if recipient.get("attributes") else [None, True]
         existing_only = draw(st.sampled_from(choices))
         if existing_only is not None:
             recipient["send_to_existing_only"] = existing_only
@@ -105,6 +105,11 @@ def _new_user_without_attributes(recipient: dict[str, Any]) -> None:
     recipient |= {"external_user_id": "u", "send_to_existing_only": False}
 
 
+def _new_user_with_empty_attributes(recipient: dict[str, Any]) -> None:
+    _without_identifier(recipient)
+    recipient |= {"external_user_id": "u", "send_to_existing_only": False, "attributes": {}}
+
+
 def _alias_with_existing_only(recipient: dict[str, Any]) -> None:
     _without_identifier(recipient)
     alias = {"alias_name": "n", "alias_label": "l"}
@@ -130,13 +135,15 @@ BREAKS = [
     _second_identifier,
     _mail_without_prioritization,
     _new_user_without_attributes,
+    _new_user_with_empty_attributes,
     _alias_with_existing_only,
     _sets("prioritization", ["newest"]),
     _sets("trigger_properties", "none"),
+    _sets("trigger_properties", {"a": "x" * 50_000}),
     _sets("attributes", ["none"]),
     _sets("send_to_existing_only", "yes"),
     _sets("phone", "+33123456789"),
-    _attribute("country", "France"),
+    _attribute("country", ["FR"]),
     _attribute("language", "french"),
     _attribute("gender", "female"),
     _attribute("dob", "31/12/1980"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import bulk_sender.sandbox
-from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS, Violation, violations
+from bulk_sender.sandbox.rules import CAMPAIGN, CANVAS, Trigger, Violation, too_long, violations
 
 from .samples import campaign, canvas, users
 
@@ -36,6 +36,11 @@ AUDIENCE = {
         campaign(USER | {"send_to_existing_only": True}),
         campaign(send_id="s", trigger_properties={"x": 1}, broadcast=False, audience=AUDIENCE),
         campaign(attachments=[{"file_name": "terms", "url": "https://example.com/terms.pdf"}]),
+        campaign(attachments=[{"file_name": "terms", "url": "u", "basic_auth_credential": "shop"}]),
+        campaign(send_id="s" * 64),
+        campaign(MAIL | {"email": "3d" * 32}),
+        campaign(MAIL | {"email": "Pb0+/" * 8 + "Ab=="}),
+        campaign(USER | {"trigger_properties": {"a": "x" * 49_992}}),
         {"campaign_id": "c", "broadcast": True},
         {"campaign_id": "c", "broadcast": True, "audience": AUDIENCE},
     ],
@@ -61,10 +66,14 @@ def test_accepts_documented_canvas_requests(body: dict[str, Any]) -> None:
     ("body", "rule", "sentence"),
     [
         ([], "type", "the body must be an object"),
-        ({"recipients": [USER]}, "required", "campaign_id is required"),
-        (campaign(campaign_id=""), "type", "campaign_id must be a non-empty string"),
-        (campaign(campaign_id=7), "type", "campaign_id must be a non-empty string"),
-        (campaign(send_id=7), "type", "send_id must be a non-empty string"),
+        ({"recipients": [USER]}, "required", "campaign_id must be a string of the campaign api identifier"),
+        (campaign(campaign_id=""), "target_id", "campaign_id must be a string of the campaign api identifier"),
+        (campaign(campaign_id=7), "target_id", "campaign_id must be a string of the campaign api identifier"),
+        (campaign(send_id=7), "send_id", "send_id must be a string of 1 to 64 ASCII characters"),
+        (campaign(send_id=""), "send_id", "1 to 64 ASCII"),
+        (campaign(send_id="s" * 65), "send_id", "1 to 64 ASCII"),
+        (campaign(send_id="é" * 3), "send_id", "1 to 64 ASCII"),
+        (campaign(trigger_properties={"a": "x" * 50_000}), "too_large", "trigger_properties has 50008 bytes"),
         (campaign(trigger_properties=""), "type", "trigger_properties must be an object"),
         (campaign(broadcast="false"), "type", "broadcast must be true or false"),
         (campaign(broadcast=True), "broadcast", "recipients cannot be included when broadcast is true"),
@@ -73,10 +82,10 @@ def test_accepts_documented_canvas_requests(body: dict[str, Any]) -> None:
             "broadcast",
             "attachments cannot be included when broadcast is true",
         ),
-        ({"campaign_id": "c"}, "no_recipients", "broadcast must be true when recipients is omitted"),
-        ({"campaign_id": "c", "broadcast": False}, "no_recipients", "broadcast must be true"),
-        ({"campaign_id": "c", "audience": AUDIENCE}, "no_recipients", "broadcast must be true"),
-        ({"campaign_id": "c", "recipients": []}, "no_recipients", "recipients is empty"),
+        ({"campaign_id": "c"}, "no_recipients", "No Recipients"),
+        ({"campaign_id": "c", "broadcast": False}, "no_recipients", "No Recipients"),
+        ({"campaign_id": "c", "audience": AUDIENCE}, "no_recipients", "No Recipients"),
+        ({"campaign_id": "c", "recipients": []}, "no_recipients", "No Recipients"),
         ({"campaign_id": "c", "recipients": None}, "type", "recipients must be an array"),
         (campaign(*users(51)), "too_many", "max number of external_ids and aliases per request"),
         (campaign(attachments={}), "type", "attachments must be an array"),
@@ -131,9 +140,14 @@ def test_refuses_a_request_that_breaks_one_rule(body: Any, rule: str, sentence: 
         (USER | {"trigger_properties": None}, "type", "trigger_properties must be an object"),
         (USER | {"send_to_existing_only": "true"}, "type", "send_to_existing_only must be true or false"),
         (USER | {"send_to_existing_only": False}, "existing_only_attributes", "attributes is required"),
+        (
+            USER | {"send_to_existing_only": False, "attributes": {}},
+            "existing_only_attributes",
+            "attributes is required, and not empty",
+        ),
         (ALIAS | {"send_to_existing_only": True}, "existing_only_alias", "cannot be used with user_alias"),
         (
-            ALIAS | {"send_to_existing_only": False, "attributes": {}},
+            ALIAS | {"send_to_existing_only": False, "attributes": {"tier": "gold"}},
             "existing_only_alias",
             "cannot be used with user_alias",
         ),
@@ -149,19 +163,55 @@ def test_refuses_a_recipient_that_breaks_one_rule_and_names_it(recipient: Any, r
     assert sentence in violation.sentence
 
 
-@pytest.mark.parametrize("name", ["canvas_entry_properties", "context"])
-def test_canvas_properties_may_have_at_most_50_kb(name: str) -> None:
-    def of_bytes(size: int) -> dict[str, str]:
-        return {"é": "x" * (size - len('{"é":""}'.encode()))}
+NAMES = [(CAMPAIGN, campaign, "trigger_properties"), (CANVAS, canvas, "context")]
+NAMES += [(CANVAS, canvas, "canvas_entry_properties")]
 
-    assert violations(canvas(USER | {name: of_bytes(51_200)}), CANVAS) == []
-    assert violations(canvas(**{name: of_bytes(51_200)}), CANVAS) == []
-    [of_recipient] = violations(canvas(USER | {name: of_bytes(51_201)}), CANVAS)
-    [of_request] = violations(canvas(**{name: of_bytes(51_201)}), CANVAS)
+
+def of_bytes(size: int, name: str = "é") -> dict[str, str]:
+    return {name: "x" * (size - len(f'{{"{name}":""}}'.encode()))}
+
+
+@pytest.mark.parametrize(("trigger", "request_of", "name"), NAMES)
+def test_properties_may_have_at_most_50_kb(trigger: Trigger, request_of: Any, name: str) -> None:
+    assert violations(request_of(USER | {name: of_bytes(50_000)}), trigger) == []
+    assert violations(request_of(**{name: of_bytes(50_000)}), trigger) == []
+    [of_recipient] = violations(request_of(USER | {name: of_bytes(50_001)}), trigger)
+    [of_request] = violations(request_of(**{name: of_bytes(50_001)}), trigger)
     assert (of_recipient.rule, of_recipient.index) == ("too_large", 0)
     assert (of_request.rule, of_request.index) == ("too_large", None)
-    [wrong_type] = violations(canvas(**{name: "x"}), CANVAS)
+    [wrong_type] = violations(request_of(**{name: "x"}), trigger)
     assert wrong_type.rule == "type"
+
+
+@pytest.mark.parametrize(("trigger", "request_of", "name"), NAMES)
+def test_properties_of_request_and_recipient_count_together(trigger: Trigger, request_of: Any, name: str) -> None:
+    half = of_bytes(25_000, "a")
+    fits, over = of_bytes(25_001, "b"), of_bytes(25_002, "b")  # merged, one pair of braces turns into a comma
+    assert violations(request_of(USER | {name: fits}, USER, **{name: half}), trigger) == []
+    [found] = violations(request_of(USER | {name: fits}, USER | {name: over}, **{name: half}), trigger)
+    assert (found.rule, found.index) == ("too_large", 1)
+    assert "merged with the request's" in found.sentence
+    same = request_of(USER | {name: of_bytes(40_000, "a")}, **{name: of_bytes(40_000, "a")})
+    assert violations(same, trigger) == []  # the recipient's key replaces the request's
+
+
+@pytest.mark.parametrize(
+    ("body", "index"),
+    [
+        (canvas(context={}, canvas_entry_properties={}), None),
+        (canvas(USER, USER | {"context": {}, "canvas_entry_properties": {}}), 1),
+        (canvas(USER | {"context": {"a": 1}}, canvas_entry_properties={"b": 1}), 0),
+    ],
+)
+def test_a_canvas_takes_one_name_of_its_properties(body: dict[str, Any], index: int | None) -> None:
+    [found] = violations(body, CANVAS)
+    assert (found.rule, found.index) == ("two_names", index)
+
+
+def test_names_recipients_whose_external_id_is_too_long_instead_of_refusing_the_request() -> None:
+    body = campaign({"external_user_id": "é" * 493 + "x"}, {"external_user_id": "é" * 494}, MAIL, ALIAS)
+    assert violations(body, CAMPAIGN) == []
+    assert too_long(body) == [1]
 
 
 @pytest.mark.parametrize("field", ["send_id", "attachments", "trigger_properties", "campaign_id"])

@@ -56,6 +56,26 @@ async def test_sends_one_message_to_a_person_who_occurs_twice_in_a_request() -> 
         assert sandbox.ledger.twice() == {"external_user_id:u0": 2}
 
 
+async def test_compares_e_mail_addresses_without_case() -> None:
+    order = {"prioritization": ["identified"]}
+    async with Sandbox() as sandbox:
+        await post(sandbox, campaign({"email": "Ann@Example.com"} | order, {"email": "ann@example.COM"} | order))
+        await post(sandbox, campaign({"external_user_id": "A"}, {"external_user_id": "a"}))
+    assert sandbox.ledger.recipients == {
+        "email:ann@example.com": 1,
+        "external_user_id:A": 1,
+        "external_user_id:a": 1,
+    }
+    assert sandbox.ledger.collapsed == 1
+
+
+async def test_takes_4_mb_and_not_a_byte_more() -> None:
+    async with Sandbox() as sandbox, client_of(sandbox) as client:
+        spaces = b" " * (4_000_000 - len(compact(campaign())))
+        assert (await client.post(CAMPAIGN_PATH, content=compact(campaign()) + spaces)).status_code == 201
+        assert (await client.post(CAMPAIGN_PATH, content=compact(campaign()) + spaces + b" ")).status_code == 413
+
+
 async def test_a_refused_request_names_the_recipient_and_sends_nothing() -> None:
     async with Sandbox() as sandbox:
         answer = await post(sandbox, campaign(*users(7), {"email": "ann@example.com"}, *users(1)))
@@ -78,21 +98,28 @@ async def test_a_violation_by_the_request_itself_has_no_index() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "message"),
+    ("body", "reason"),
     [
-        (b'{"campaign_id":', "Bad syntax: "),
-        (b'{"campaign_id":"a","campaign_id":"b"}', "Bad syntax: the key 'campaign_id' occurs twice"),
-        (b'{"campaign_id":"a","recipients":[{"x":NaN}]}', "Bad syntax: NaN is not JSON"),
-        (b"[]", "the body must be an object"),
-        (b"null", "the body must be an object"),
-        (b"", "Bad syntax: "),
+        (b'{"campaign_id":', "Expecting value"),
+        (b'{"campaign_id":"a","campaign_id":"b"}', "the key 'campaign_id' occurs twice"),
+        (b'{"campaign_id":"a","recipients":[{"x":NaN}]}', "NaN is not JSON"),
+        (b"", "Expecting value"),
     ],
 )
-async def test_an_invalid_body_is_refused(body: bytes, message: str) -> None:
+async def test_a_body_that_is_not_json_is_refused_in_brazes_words(body: bytes, reason: str) -> None:
     async with Sandbox() as sandbox, client_of(sandbox) as client:
         answer = await client.post(CAMPAIGN_PATH, content=body)
     assert answer.status_code == 400
-    assert answer.json()["message"].startswith(message)
+    assert answer.json()["error"] == "Error while parsing request body. Please check your syntax."
+    assert answer.json()["sandbox"].startswith(reason)
+    assert "message" not in answer.json()
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null"])
+async def test_a_body_that_is_not_an_object_is_refused(body: bytes) -> None:
+    async with Sandbox() as sandbox, client_of(sandbox) as client:
+        answer = await client.post(CAMPAIGN_PATH, content=body)
+    assert (answer.status_code, answer.json()["message"]) == (400, "the body must be an object")
 
 
 async def test_accepts_any_nonempty_key_unless_keys_are_configured() -> None:
@@ -104,7 +131,7 @@ async def test_accepts_any_nonempty_key_unless_keys_are_configured() -> None:
     async with Sandbox(keys=["right"]) as sandbox:
         assert (await post(sandbox, campaign(), authorization="Bearer right")).status_code == 201
         answer = await post(sandbox, campaign(), authorization="Bearer wrong")
-        assert (answer.status_code, answer.json()) == (401, {"message": "Invalid API key: wrong"})
+        assert (answer.status_code, answer.json()) == (401, {"message": "Invalid App Group API Identifier: wrong"})
         assert sandbox.ledger.accepted_requests == 1
 
 
@@ -112,9 +139,10 @@ async def test_accepts_any_campaign_unless_campaigns_are_configured() -> None:
     async with Sandbox(campaigns=["known"]) as sandbox:
         assert (await post(sandbox, campaign(campaign_id="known"))).status_code == 201
         answer = await post(sandbox, campaign(campaign_id="other"))
-        assert (answer.status_code, answer.json()) == (400, {"message": "Invalid campaign_id"})
+        assert (answer.status_code, answer.json()) == (400, {"message": "Invalid Campaign ID"})
         answer = await post(sandbox, canvas(canvas_id="other"), CANVAS_PATH)
-        assert (answer.status_code, answer.json()) == (400, {"message": "Invalid canvas_id"})
+        text = "canvas_id must be a string of the Canvas api identifier"
+        assert (answer.status_code, answer.json()) == (400, {"message": text})
 
 
 async def test_other_paths_methods_and_content_types_are_refused() -> None:
@@ -151,10 +179,11 @@ async def test_every_answer_has_the_rate_limit_headers_in_lower_case() -> None:
     for answer in answers:
         names = [name for name, _ in answer.headers.raw]
         assert {b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset"} <= set(names)
-        assert answer.headers["x-ratelimit-limit"] == "10"
-        assert answer.headers["x-ratelimit-reset"] == "1800003600"
+        refused_key = answer.status_code == 401
+        assert answer.headers["x-ratelimit-limit"] == ("" if refused_key else "10")
+        assert answer.headers["x-ratelimit-reset"] == ("" if refused_key else "1800003600")
         assert answer.headers["date"] == "Fri, 15 Jan 2027 08:00:00 GMT"
-    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["9", "8", "8", "8", "8", "8"]
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["9", "8", "8", "", "8", "8"]
 
 
 async def test_campaigns_and_canvases_share_a_limit_and_broadcasts_have_a_separate_one() -> None:
@@ -174,6 +203,60 @@ async def test_campaigns_and_canvases_share_a_limit_and_broadcasts_have_a_separa
         assert (sandbox.ledger.broadcasts, sandbox.ledger.accepted_recipients) == (1, 3)
 
 
+async def test_an_audience_beside_recipients_has_a_limit_of_250_a_minute() -> None:
+    audience = {"custom_attribute": {"custom_attribute_name": "a", "comparison": "exists"}}
+    async with Sandbox(clock=SetClock()) as sandbox:
+        first = await post(sandbox, campaign(audience=audience))
+        plain = await post(sandbox, campaign())
+        assert (first.headers["x-ratelimit-limit"], first.headers["x-ratelimit-remaining"]) == ("250", "249")
+        assert (plain.headers["x-ratelimit-limit"], plain.headers["x-ratelimit-remaining"]) == ("250000", "249999")
+    async with Sandbox(audience_limit=1, clock=SetClock()) as sandbox:
+        answers = [await post(sandbox, canvas(audience=audience), CANVAS_PATH) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201, 429]
+        assert answers[1].headers["retry-after"] == "60"
+        assert (await post(sandbox, campaign())).status_code == 201
+
+
+async def test_ten_broadcasts_a_minute_go_to_one_audience() -> None:
+    audience = {"custom_attribute": {"custom_attribute_name": "a", "comparison": "exists"}}
+    clock = SetClock()
+    async with Sandbox(clock=clock) as sandbox:
+        same = {"campaign_id": "c", "broadcast": True}
+        answers = [await post(sandbox, same) for _ in range(11)]
+        assert [answer.status_code for answer in answers] == [201] * 10 + [429]
+        assert answers[-1].headers["x-ratelimit-limit"] == "10"
+        assert (await post(sandbox, same | {"campaign_id": "d"})).status_code == 201
+        assert (await post(sandbox, same | {"audience": audience})).status_code == 201
+        clock.now += 60
+        assert (await post(sandbox, same)).status_code == 201
+
+
+async def test_creates_send_ids_a_hundred_a_day() -> None:
+    async with Sandbox(send_id_limit=5, campaigns=["c"], clock=SetClock()) as sandbox:
+        path = "/sends/id/create"
+        own = await post(sandbox, {"campaign_id": "c", "send_id": "winter"}, path)
+        made = await post(sandbox, {"campaign_id": "c"}, path)
+        unknown = await post(sandbox, {"campaign_id": "x"}, path)
+        long = await post(sandbox, {"campaign_id": "c", "send_id": "é"}, path)
+        without = await post(sandbox, {"send_id": "s"}, path)
+        over = await post(sandbox, {"campaign_id": "c"}, path)
+    assert (own.status_code, own.json()) == (201, {"message": "success", "send_id": "winter"})
+    assert re.fullmatch("[0-9a-f]{32}", made.json()["send_id"])
+    assert (unknown.status_code, unknown.json()) == (400, {"message": "Invalid Campaign ID"})
+    assert (long.status_code, without.status_code) == (400, 400)
+    assert (over.status_code, over.headers["x-ratelimit-limit"]) == (429, "5")
+
+
+async def test_an_external_id_over_987_bytes_is_named_by_index_and_the_others_are_sent() -> None:
+    async with Sandbox() as sandbox:
+        answer = await post(sandbox, campaign(*users(2), {"external_user_id": "x" * 988}))
+    assert answer.status_code == 201
+    assert answer.json()["errors"] == [
+        {"type": "'external_id' must be fewer than 988 bytes", "input_array": "recipients", "index": 2}
+    ]
+    assert (sandbox.ledger.accepted_recipients, sandbox.ledger.refused) == (2, 1)
+
+
 async def test_the_ledger_endpoint_returns_the_facts() -> None:
     async with Sandbox() as sandbox:
         await post(sandbox, campaign(*users(2), *users(1)))
@@ -189,8 +272,14 @@ async def test_the_ledger_endpoint_returns_the_facts() -> None:
         "distinct_recipients": 2,
         "accepted_more_than_once": {"external_user_id:u0": 2},
         "collapsed": 1,
+        "refused_by_index": 0,
+        "dropped_attribute_updates": {},
         "broadcasts": 1,
         "outcomes": {"201": 3, "400": 1},
+        "complaints": [
+            "1 recipient collapsed: the same person twice in one request",
+            "1 person sent the same campaign or Canvas more than once",
+        ],
     }
 
 

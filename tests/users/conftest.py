@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.sandbox import RunningSandbox, run_in_thread
+from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import Screen
+from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, KEY
 
 ROOT = Path(__file__).parents[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.signals import listen
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.errors import BulkSenderError
+from bulk_sender.errors import BulkSenderError, ConfigError
 
 if TYPE_CHECKING:
     from bulk_sender.sandbox import Sandbox
@@ -28,6 +29,40 @@ def sandbox(
             autocompletion=completion.weathers,
         ),
     ] = "calm",
+    state: Annotated[
+        str,
+        typer.Option(
+            "--state",
+            metavar="NAME",
+            help="State of campaign and Canvas: live, paused, stopped, archived or draft.",
+            autocompletion=completion.states,
+        ),
+    ] = "live",
+    answers: Annotated[
+        str,
+        typer.Option(
+            "--answers",
+            metavar="NAME",
+            help="Rare answers to rehearse: errors, errors-by-index, queued, error-body, unauthorized, "
+            "retry-after-only, seconds-to-go or varnish.",
+            autocompletion=completion.answers,
+        ),
+    ] = "usual",
+    message: Annotated[
+        Path | None,
+        typer.Option(
+            "--message",
+            metavar="FILE",
+            help="The message that the details endpoints show, as JSON: one of their answers, or messages alone.",
+        ),
+    ] = None,
+    no_details: Annotated[
+        bool, typer.Option("--no-details", help="Refuse the details endpoints, as if the key lacked the permission.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with 1 if anything collapsed, was dropped or was sent twice."),
+    ] = False,
 ) -> None:
     """Serve a simulated Braze on loopback until SIGINT or SIGTERM, and print its URL.
 
@@ -35,16 +70,25 @@ def sandbox(
     URL/_sandbox/ledger.
     """
     from bulk_sender.cli.options import one_of
-    from bulk_sender.sandbox import WEATHERS, Sandbox
+    from bulk_sender.sandbox import ANSWERS, STATES, WEATHERS, Sandbox
 
     one_of(weather, WEATHERS, "--weather")
-    _serve(Sandbox(port=port, weather=weather))
+    one_of(state, STATES, "--state")
+    one_of(answers, ANSWERS, "--answers")
+    try:
+        made = Sandbox(
+            port=port, weather=weather, state=state, answers=answers, details=not no_details, message=message
+        )
+    except (OSError, ValueError) as error:  # all that is left to be wrong is the file
+        raise ConfigError(
+            f"--message cannot be read: {error}", hint="give a saved answer of /campaigns/details"
+        ) from None
+    _serve(made, strict=strict)
 
 
-def _serve(served: Sandbox) -> None:
+def _serve(served: Sandbox, *, strict: bool) -> None:
     import anyio
-
-    from bulk_sender.text.numbers import number, several
+    from rich.text import Text
 
     async def until_a_signal() -> None:
         async with served, anyio.create_task_group() as group:
@@ -58,10 +102,7 @@ def _serve(served: Sandbox) -> None:
         raise BulkSenderError(
             f"the sandbox cannot start: {error.strerror or error}", hint="choose another --port, or 0 for any free one"
         ) from None
-    facts = served.ledger.facts()
-    terminal.say(
-        [
-            f"{several(facts['requests'], 'request')}, {number(facts['accepted_requests'])} accepted "
-            f"with {several(facts['accepted_recipients'], 'recipient')}"
-        ]
-    )
+    complaints = served.ledger.complaints()
+    terminal.say([*served.ledger.summary(), *(Text(line, "bold red") for line in complaints)])
+    if complaints and strict:
+        raise typer.Exit(1)
