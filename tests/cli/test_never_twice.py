@@ -131,7 +131,8 @@ def test_old_data_is_removed_after_a_question(place: Place, here: Here) -> None:
     assert "Nothing to remove" in here.run(place, "runs", "prune", "--older-than", "90d", "--yes").err
     with OnTerminal(place, "runs", "prune", "--older-than", "0") as terminal:
         terminal.see("Remove the data of 1 run (r)?")
-        assert terminal.end(say="n") == 2
+        terminal.type("n\n")
+        assert terminal.end() == 2
     assert (place.runs / "r" / "journal.sqlite").exists()
     done = here.run(place, "runs", "prune", "--older-than", "0", "--yes", "--json")
     assert json.loads(done.out) == {"removed": ["r"]}

@@ -19,6 +19,7 @@ _LOOKS_SHARE = 5
 
 def status(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     """Show the state of a run. On a terminal, follow a run in progress to its end."""
+    run, runs_dir = located(run, runs_dir)
     import bulk_sender as bs
     from bulk_sender.cli.render import summary as summaries
     from bulk_sender.reporting.origin import Origin
@@ -34,6 +35,7 @@ def status(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> N
 
 def report(run: Run, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     """Write the HTML report again from the journal, and print its path."""
+    run, runs_dir = located(run, runs_dir)
     import bulk_sender as bs
 
     path = bs.report(run, runs_dir=runs_dir)
@@ -69,8 +71,6 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show everything known about one row: its recipient, its batch, and every attempt with its answer."""
-    run, runs_dir = located(run, runs_dir)
-    run, runs_dir = located(run, runs_dir)
     run, runs_dir = located(run, runs_dir)
     import bulk_sender as bs
     from bulk_sender.cli.render import inspection as reports
