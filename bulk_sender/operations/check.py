@@ -45,8 +45,8 @@ def check(
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=False)
         bodies = BodyDigest(unaddressed(settings.braze, settings.message)) if is_planned else None
         report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies)
-    if not report.rows:
-        raise no_rows(source)
+        if not report.rows:
+            raise no_rows(prepared, source)
     if plan_file is not None:
         plan_file.refuse_other_outcome(report)
     if write_plan is not None and not too_many(report, guards.max_recipients):

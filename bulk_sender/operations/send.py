@@ -151,7 +151,7 @@ def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies:
     guards = caller.guards
     report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies)
     if not report.rows:
-        raise no_rows(source)
+        raise no_rows(prepared, source)
     if refusal := too_many(report, guards.max_recipients):
         raise GuardrailError(refusal, hint="check the file, or raise the limit")
     return report
