@@ -8,5 +8,5 @@ BATCH_SIZE = 50
 MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
 """The most bytes of a Canvas' entry properties (``context``): Braze says 50 KB."""
 
-MAX_IDENTIFIER_BYTES = 997
-"""The most bytes of an identifier. Braze's pages name no single limit; this is the highest that its SDKs state."""
+MAX_EXTERNAL_USER_ID_BYTES = 987
+"""The most bytes of an ``external_user_id``. Braze names no limit for the other identifiers."""

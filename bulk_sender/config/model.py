@@ -81,6 +81,8 @@ class RecipientConfig(Model):
     email: ColumnOrSource | None = None
     user_alias: AliasSource | None = None
     braze_id: ColumnOrSource | None = None
+    email_is_hashed: bool = False
+    """Whether addresses are hashes, as with Braze's field-level encryption."""
     prioritization: Annotated[FieldSource, BeforeValidator(_prioritization)] | None = None
     send_to_existing_only: ColumnOrSource | None = None
     trigger_properties: dict[str, ColumnOrSource] = Field(default_factory=dict)
@@ -101,7 +103,7 @@ class RecipientConfig(Model):
 
     @property
     def is_empty(self) -> bool:
-        return not (self.model_fields_set - {"identifier_order"})
+        return not (self.model_fields_set - {"identifier_order", "email_is_hashed"})
 
 
 def _canvas_name(raw: JsonObject, names: tuple[str, ...]) -> JsonObject:
@@ -206,6 +208,8 @@ class InputConfig(Model):
     sheet: str | None = None
     timezone: str = "UTC"
     """The time zone of datetimes without an offset."""
+    trim: bool = True
+    """Whether blanks around identifiers are removed."""
     filter: str | None = None
     limit: int | None = Field(default=None, ge=1)
     duplicates: Literal["first", "allow"] = "first"

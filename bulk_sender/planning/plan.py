@@ -51,13 +51,14 @@ def plan(
     after_row: int = 0,
     already: int = 0,
     canary: int | None = None,
-    watch: Callable[[pl.DataFrame, pl.Series], None] | None = None,
+    watch: Callable[[pl.DataFrame, pl.DataFrame], None] | None = None,
 ) -> Iterator[Planned]:
     """Plan the input from ``start`` on, without the rows up to ``after_row``, which a resumed run has planned.
 
     ``head_bytes``: size of a request without its recipients, for the cap on a request. ``already``: rows planned
     earlier, for ``limit``. ``canary``: a piece ends with this many rows of the run (the canary), so that they can
-    be sent before any other. ``watch`` receives the input's columns of the rows that will be sent, and their numbers.
+    be sent before any other. ``watch`` receives the input's columns of the rows that will be sent, and
+    these rows as planned.
 
     Raise InputError when the input cannot be read to its end.
     """
@@ -71,8 +72,8 @@ def plan(
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
         fresh = _mark_duplicates(batcher.within_limit(fresh), seen, config)
         if watch is not None:
-            valid = fresh.rows.filter(verdict="valid")["row"]
-            watch(chunk.frame[valid - chunk.start.row - 1], valid)
+            valid = fresh.rows.filter(verdict="valid")
+            watch(chunk.frame[valid["row"] - chunk.start.row - 1], valid)
         yield from batcher.take(fresh, chunk.start, chunk.end)
         if batcher.is_full:
             return
@@ -168,9 +169,14 @@ def _mark_duplicates(piece: Piece, seen: Seen, config: Config) -> Piece:
 def duplicate_keys(rows: pl.DataFrame) -> pl.Series:
     """Return what makes two rows the same recipient: the identifier with its type; for an alias, both parts.
 
+    E-mail addresses are compared without case and without blanks around them, as a mail server compares them.
     ``rows`` are valid ones. ``label:name`` of an alias does not show where a label with a colon ends; its JSON does.
     """
     key = pl.col("identifier_type") + ":" + pl.col("identifier")
+    is_email = pl.col("identifier_type") == "email"
+    if rows.select(is_email.any()).item():
+        address = pl.col("identifier").str.strip_chars().str.to_lowercase()
+        key = pl.when(is_email).then("email:" + address).otherwise(key)
     is_alias = pl.col("identifier_type") == "user_alias"
     if rows.select(is_alias.any()).item():
         key = pl.when(is_alias).then(pl.col("recipient").str.extract(_ALIAS)).otherwise(key)

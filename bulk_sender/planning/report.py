@@ -11,11 +11,11 @@ import polars as pl
 
 from bulk_sender.braze.endpoint import unaddressed
 from bulk_sender.config.model import Config
+from bulk_sender.guessing.observed import Observers
 from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
 from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.prepared import PreparedInput
-from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.recipients.mapping import RecipientMapping
 
 _EXAMPLES = 3
@@ -72,11 +72,11 @@ def examined(
     Raises InputError, ConfigError.
     """
     target = unaddressed(opened.config.braze, opened.config.message)
-    odd = OddValues(opened.mapping)
-    planned = opened.plan(target, watch=odd, canary=canary)
+    observers = Observers(opened.mapping)
+    planned = opened.plan(target, watch=observers, canary=canary)
     report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
     report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
-    report.warnings.extend(odd.sentences())
+    report.warnings.extend(observers.sentences())
     return report
 
 

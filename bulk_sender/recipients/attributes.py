@@ -91,8 +91,9 @@ class OddValues:
         self._items = tuple(checked(mapping, today)) if mapping.profile_fields == "warn" else ()
         self._found: dict[int, tuple[int, int]] = {}
 
-    def __call__(self, frame: pl.DataFrame, rows: pl.Series) -> None:
-        """Count the values in ``frame``, the input's columns for the rows to send; ``rows`` has their numbers."""
+    def __call__(self, frame: pl.DataFrame, planned: pl.DataFrame) -> None:
+        """Count the values in ``frame``, the input's columns for the rows to send, planned as ``planned``."""
+        rows = planned["row"]
         for item in self._items:
             unsound = frame.select(~item.documented.sound(bare(item.field.converted.json)).fill_null(True)).to_series()
             if unsound.any():

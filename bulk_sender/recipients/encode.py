@@ -147,7 +147,10 @@ def _recipient(mapping: RecipientMapping, full: frozenset[str]) -> pl.Expr:
     index = 0
     parts: list[str | pl.Expr] = ["{", pl.col(_NAMES.head)]
     if mapping.existing_only is not None:
-        parts.append(_optional("send_to_existing_only", pl.col(_NAMES.json(0))))
+        given = pl.col(_NAMES.json(0))
+        if any(item.kind == "user_alias" for item in mapping.identifiers):  # an alias goes without it; true is implied
+            given = pl.when(pl.col(_NAMES.kind) != "user_alias").then(given)
+        parts.append(_optional("send_to_existing_only", given))
         index = 1
     tree, index = _tree(mapping.properties, index)
     parts.extend(_Renderer(full, mapping.send_nulls).group(mapping.properties_name, tree))

@@ -41,12 +41,16 @@ PRIORITIZATION_FORM = "identified or unidentified, then most_recently_updated or
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """One way to identify a recipient; ``text`` is null where the row does not have it. An alias also has a label."""
+    """One way to identify a recipient; ``text`` is null where the row does not have it. An alias also has a label.
+
+    ``is_padded``: where the input has blanks around the identifier; None if there cannot be any.
+    """
 
     kind: str
     column: str
     text: pl.Expr
     label: pl.Expr | None = None
+    is_padded: pl.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class RecipientMapping:
     send_nulls: bool
     profile_fields: str
     unused: tuple[str, ...]
+    trim: bool = True
+    email_is_hashed: bool = False
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -121,6 +127,8 @@ def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
         send_nulls=config.input.nulls == "send",
         profile_fields=config.input.profile_fields,
         unused=unused,
+        trim=config.input.trim,
+        email_is_hashed=config.recipient.email_is_hashed,
     )
 
 
@@ -184,10 +192,10 @@ class _Resolver:
             return replace(found, value=pl.when(~found.value.is_in(nothing)).then(found.value))
         return found
 
-    def text(self, source: FieldSource, where: str) -> pl.Expr:
-        """Return an identifier as text, null where it is empty. Identifiers are never trimmed or reformatted."""
+    def text(self, source: FieldSource, where: str) -> tuple[pl.Expr, pl.Expr | None]:
+        """Return an identifier as text, null where it is empty, and where the input has blanks around it."""
         if source.is_constant:
-            return pl.lit(str(source.value))
+            return pl.lit(str(source.value)), None
         assert source.column is not None
         found = self.column(source.column, where)
         value, dtype = found.value, found.dtype
@@ -197,7 +205,9 @@ class _Resolver:
                 hint="store identifiers as text or whole numbers in the input",
             )
         text = scalar_text(value, dtype, Convention())
-        return pl.when(text.str.strip_chars().str.len_bytes() > 0).then(text)
+        bare = text.str.strip_chars()
+        kept = bare if self.config.input.trim else text
+        return pl.when(bare.str.len_bytes() > 0).then(kept), (text != bare) if dtype == pl.String else None
 
     def identifiers(self, recipient: RecipientConfig) -> Iterator[Identifier]:
         for kind in recipient.identifier_order:
@@ -205,15 +215,15 @@ class _Resolver:
             if kind == "user_alias":
                 alias = recipient.user_alias
                 assert alias is not None
-                yield Identifier(
-                    kind,
-                    alias.alias_name.column or "user_alias",
-                    self.text(alias.alias_name, f"{where}.alias_name"),
-                    self.text(alias.alias_label, f"{where}.alias_label"),
-                )
+                name, name_is_padded = self.text(alias.alias_name, f"{where}.alias_name")
+                label, label_is_padded = self.text(alias.alias_label, f"{where}.alias_label")
+                padded = [each for each in (name_is_padded, label_is_padded) if each is not None]
+                is_padded = pl.any_horizontal(padded) if padded else None
+                yield Identifier(kind, alias.alias_name.column or "user_alias", name, label, is_padded)
             else:
                 source: FieldSource = getattr(recipient, kind)
-                yield Identifier(kind, source.column or kind, self.text(source, where))
+                text, is_padded = self.text(source, where)
+                yield Identifier(kind, source.column or kind, text, is_padded=is_padded)
 
     def prioritization(self, source: FieldSource | None) -> pl.Expr | None:
         if source is None:

@@ -171,6 +171,17 @@ def test_the_same_identifier_of_another_kind_is_a_different_person(path: Path) -
     assert [verdict for _, verdict in verdicts(list(planned(path)))] == ["valid", "valid", "duplicate"]
 
 
+def test_addresses_are_compared_without_case_and_sent_as_written(path: Path) -> None:
+    path.write_text(
+        "email,prioritization\n" + "".join(f"{each},identified\n" for each in ("A@x.de", " a@X.DE", "b@x.de"))
+    )
+    pieces = list(planned(path))
+    assert [verdict for _, verdict in verdicts(pieces)] == ["valid", "duplicate", "valid"]
+    assert json.loads(pieces[0].rows["recipient"][0])["email"] == "A@x.de"
+    path.write_text("external_user_id\nA\na\n")
+    assert [verdict for _, verdict in verdicts(list(planned(path)))] == ["valid", "valid"]
+
+
 def test_aliases_are_equal_only_if_both_parts_are_equal(path: Path) -> None:
     pairs = [("b:c", "a"), ("c", "a:b"), ("b", "a"), ("b", "a"), ('b"', "a"), ("a", "b"), ('b","alias_label":"a', "x")]
     pl.DataFrame(pairs, orient="row", schema=["user_alias.alias_name", "user_alias.alias_label"]).write_csv(path)

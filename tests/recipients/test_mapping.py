@@ -109,8 +109,9 @@ def test_the_first_nonempty_identifier_in_column_order_is_used() -> None:
     ]
 
 
-def test_identifiers_are_never_trimmed() -> None:
-    assert recipient({"external_user_id": " 007 "}) == {"external_user_id": " 007 "}
+def test_identifiers_are_trimmed_unless_the_input_says_otherwise() -> None:
+    assert recipient({"external_user_id": " 007 "}) == {"external_user_id": "007"}
+    assert recipient({"external_user_id": " 007 "}, {"input": {"trim": False}}) == {"external_user_id": " 007 "}
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_reject_and_warn_apply_to_the_same_values(values: list[str], points: lis
     sent = encode(frame, warning, max_bytes=100_000)
     assert sent["error"].null_count() == rows, "sent unchanged"
     odd = OddValues(warning)
-    odd(frame, pl.Series(range(1, rows + 1), dtype=pl.UInt64))
+    odd(frame, pl.DataFrame({"row": range(1, rows + 1)}))
     counted = sum(int(sentence.split()[0]) for sentence in odd.sentences())
     rejected = sum(
         frame.select(~item.documented.sound(bare(item.field.converted.json))).to_series().sum()
