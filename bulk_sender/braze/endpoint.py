@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES
+from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
 from bulk_sender.config.constants import constant_json
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.model import BrazeConfig, MessageConfig
@@ -103,8 +103,11 @@ def _fields(braze: BrazeConfig, message: MessageConfig, *, broadcast: bool) -> d
     if message.trigger_properties:
         name = braze.canvas_properties_name if braze.is_canvas else "trigger_properties"
         text = constant_json(message.trigger_properties, f"message.{name}")
-        if braze.is_canvas and len(text.encode()) > MAX_CANVAS_PROPERTIES_BYTES:
-            raise ConfigError(f"message.{name} has {len(text.encode())} bytes; a Canvas takes at most 50 KB")
+        if (size := len(text.encode())) > MAX_PROPERTIES_BYTES:
+            raise ConfigError(
+                f"message.{name} has {size:,} bytes; Braze accepts at most {MAX_PROPERTIES_BYTES:,} for a recipient",
+                hint="shorten it, or put what only some recipients need into columns",
+            )
         fields[name] = text
     if message.audience is not None:
         fields["audience"] = constant_json(message.audience, "message.audience")

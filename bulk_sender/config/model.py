@@ -121,7 +121,8 @@ class BrazeConfig(Model):
     campaign_id: str | None = None
     canvas_id: str | None = None
     send_id: str | None = None
-    canvas_properties_name: Literal["canvas_entry_properties", "context"] = "canvas_entry_properties"
+    canvas_properties_name: Literal["context", "canvas_entry_properties"] = "context"
+    """The name under which a Canvas gets its properties; ``canvas_entry_properties`` is Braze's older name."""
     ca_bundle: str | None = None
     """A PEM file to trust instead of certifi's bundle, e.g. behind a company proxy."""
     proxy: str | None = None
@@ -253,8 +254,8 @@ class DeliveryConfig(Model):
     timeout: float = Field(default=60.0, gt=0, le=3600)
     attempts: int = Field(default=8, ge=1, le=100)
     server_errors: Literal["retry", "hold"] = "retry"
-    max_body_kb: int = Field(default=256, ge=4, le=4096)
-    """Maximum size of a request's body in kilobytes. A larger batch is split."""
+    max_body_kb: int = Field(default=3500, ge=4, le=4000)
+    """Maximum size of a request's body in kilobytes of 1,000 bytes. A larger batch is split. Braze takes 4 MB."""
     breaker: int = Field(default=5, ge=1)
     """Stop the run after this many failed or unknown requests in a row."""
     max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)

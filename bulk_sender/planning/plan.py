@@ -66,7 +66,8 @@ def plan(
     chosen = Filter.of(config.input, source.schema)
     own = own_columns(source.schema, config.input)
     seen = seen if seen is not None else Seen()
-    batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already)
+    keys = duplicate_keys if config.input.duplicates == "allow" else None
+    batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already, keys=keys)
     for chunk in source.read(start):
         with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
@@ -82,7 +83,7 @@ def plan(
 
 def _room_for_recipients(config: Config, head_bytes: int) -> int:
     """Return how many bytes of a request are left for recipients. Raise ConfigError when there is hardly any."""
-    most = config.delivery.max_body_kb * 1024 - head_bytes
+    most = config.delivery.max_body_kb * 1000 - head_bytes
     if most < 1024:
         raise ConfigError(
             f"[message] makes a request of {head_bytes} bytes before its first recipient; "

@@ -46,8 +46,13 @@ class Checked:
     documented: Documented
 
     @property
+    def json(self) -> pl.Expr:
+        """Its values as JSON, as somebody wrote them."""
+        return self.field.converted.json if self.field.written is None else self.field.written
+
+    @property
     def where(self) -> str:
-        """The origin of its values, as messages name it."""
+        """Where its values come from, as messages name it."""
         return f"column {self.field.column!r}" if self.field.column else f"the value of {'.'.join(self.field.path)}"
 
 
@@ -95,7 +100,7 @@ class OddValues:
         """Count the values in ``frame``, the input's columns for the rows to send, planned as ``planned``."""
         rows = planned["row"]
         for item in self._items:
-            unsound = frame.select(~item.documented.sound(bare(item.field.converted.json)).fill_null(True)).to_series()
+            unsound = frame.select(~item.documented.sound(bare(item.json)).fill_null(True)).to_series()
             if unsound.any():
                 count, first = self._found.get(item.index, (0, int(rows.filter(unsound)[0])))
                 self._found[item.index] = (count + int(unsound.sum()), first)

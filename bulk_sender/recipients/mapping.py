@@ -7,7 +7,7 @@ Pure: ``resolve`` uses only names and types. It returns a ``RecipientMapping`` o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, get_args
@@ -18,7 +18,7 @@ from bulk_sender.config.constants import constant_json
 from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientConfig
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.recipients.columns import Columns, Found, untyped
-from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
+from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text, without_nulls
 
 FieldPath = tuple[str, ...]
 
@@ -63,6 +63,8 @@ class Field:
     converted: Converted
     may_be_object: bool = False
     """Whether the value can be a JSON object, because the column is JSON or nested."""
+    written: pl.Expr | None = None
+    """The value as JSON with the nulls inside it, which ``converted`` leaves out; None if there cannot be any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,10 @@ class RecipientMapping:
     send_nulls: bool
     profile_fields: str
     unused: tuple[str, ...]
-    trim: bool = True
-    email_is_hashed: bool = False
+    trim: bool
+    email_is_hashed: bool
+    request_properties: Mapping[str, int]
+    """The properties that every recipient gets from the request, with the bytes of each member."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -129,6 +133,10 @@ def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
         unused=unused,
         trim=config.input.trim,
         email_is_hashed=config.recipient.email_is_hashed,
+        request_properties={
+            name: len(constant_json({name: value}, f"message.trigger_properties.{name}").encode()) - 2
+            for name, value in config.message.trigger_properties.items()
+        },
     )
 
 
@@ -253,8 +261,8 @@ class _Resolver:
         typed = source if source.is_constant else source.model_copy(update={"type": "boolean"})
         if source.is_constant and not isinstance(source.value, bool):
             raise ConfigError("recipient.send_to_existing_only: value must be true or false")
-        [field] = self.field((), typed, "recipient.send_to_existing_only")
-        return field
+        [found] = self.field((), typed, "recipient.send_to_existing_only")
+        return found
 
     def fields(self, group: str, sources: dict[str, FieldSource], *, nest: bool = True) -> tuple[Field, ...]:
         found: list[Field] = []
@@ -302,7 +310,10 @@ class _Resolver:
         convention = Convention(self.config.input.timezone, self.config.input.decimal, source.format, source.separator)
         try:
             converted = convert(value, dtype, source.type, convention)
-            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested())
+            written = converted.json if source.type in ("json", "list") or dtype.is_nested() else None
+            if written is not None:
+                converted = replace(converted, json=without_nulls(written))
+            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested(), written)
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}") from None
 

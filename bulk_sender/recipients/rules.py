@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES, MAX_EXTERNAL_USER_ID_BYTES
+from bulk_sender.braze.limits import MAX_EXTERNAL_USER_ID_BYTES, MAX_PROPERTIES_BYTES
 from bulk_sender.recipients.attributes import bare, checked
 from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_FORM, Field, RecipientMapping
 from bulk_sender.text.clean import CONTROLS, SHOWN
@@ -47,6 +47,7 @@ class Names:
     head: str = "\x00head"
     prioritization: str = "\x00prioritization"
     recipient_bytes: str = "\x00bytes"
+    properties_bytes: str = "\x00properties"
 
     def bad(self, index: int) -> str:
         return f"\x00bad{index}"
@@ -56,6 +57,9 @@ class Names:
 
     def json(self, index: int) -> str:
         return f"\x00json{index}"
+
+    def written(self, index: int) -> str:
+        return f"\x00written{index}"
 
 
 def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[Rule]:
@@ -86,8 +90,7 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
         yield from _attribute_rules(mapping, names)
     if mapping.existing_only is not None:
         yield from _existing_only_rules(mapping, names)
-    if mapping.properties_name != "trigger_properties":
-        yield _canvas_properties_rule(mapping.properties_name, names)
+    yield _properties_rule(mapping, names)
     yield Rule(
         "too_large",
         pl.col(names.recipient_bytes) > max_bytes,
@@ -150,7 +153,7 @@ def _says_something(value: pl.Expr, field: Field) -> pl.Expr:
 def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     """Yield a rule for each attribute with a documented kind of value."""
     for item in checked(mapping):
-        value = bare(pl.col(names.json(item.index)))
+        value = bare(pl.col(names.json(item.index) if item.field.written is None else names.written(item.index)))
         yield Rule(
             "invalid_attribute",
             ~item.documented.sound(value),
@@ -158,14 +161,16 @@ def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
         )
 
 
-def _canvas_properties_rule(name: str, names: Names) -> Rule:
-    """Return the rule for a Canvas's 50 KB of properties per recipient; only larger recipients are parsed."""
-    large = pl.when(pl.col(names.recipient_bytes) > MAX_CANVAS_PROPERTIES_BYTES).then(pl.col("recipient"))
-    size = large.str.json_path_match(f"$.{name}").str.len_bytes()
+def _properties_rule(mapping: RecipientMapping, names: Names) -> Rule:
+    """Return the rule for the most bytes of properties: a recipient's own and the request's together."""
+    size = pl.col(names.properties_bytes)
+    merged = " with those of the request" if mapping.request_properties else ""
     return Rule(
         "properties_too_large",
-        size > MAX_CANVAS_PROPERTIES_BYTES,
-        pl.format(f"{name} has {{}} bytes; a Canvas accepts at most {MAX_CANVAS_PROPERTIES_BYTES} (50 KB)", size),
+        size > MAX_PROPERTIES_BYTES,
+        pl.lit(f"{mapping.properties_name}{merged} has ")
+        + size.cast(pl.String)
+        + pl.lit(f" bytes; Braze accepts at most {MAX_PROPERTIES_BYTES}"),
     )
 
 
