@@ -214,6 +214,8 @@ class InputConfig(Model):
     filter: str | None = None
     limit: int | None = Field(default=None, ge=1)
     duplicates: Literal["first", "allow"] = "first"
+    liquid: Literal["warn", "reject", "allow"] = "warn"
+    """What to do with values that contain Liquid (``{{`` or ``{%``), which Braze runs as code."""
     nulls: Literal["omit", "send"] = "omit"
     profile_fields: Literal["reject", "warn"] = "warn"
     """What to do with an attribute that Braze would drop or misread: a profile field (country, gender, …) or a

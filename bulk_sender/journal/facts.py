@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # and imported in the methods below: shell completion must no
 _FIRST_RELEASE: dict[str, dict[str, Any]] = {
     "braze": {"canvas_properties_name": "canvas_entry_properties"},
     "delivery": {"max_body_kb": 256},
-    "input": {"trim": False},
+    "input": {"liquid": "allow", "trim": False},
 }
 """Settings that decide the requests and whose defaults have changed, with what they were before."""
 

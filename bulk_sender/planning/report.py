@@ -17,6 +17,7 @@ from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.recipients.mapping import RecipientMapping
+from bulk_sender.text.numbers import several
 
 _EXAMPLES = 3
 
@@ -72,9 +73,11 @@ def examined(
     Raises InputError, ConfigError.
     """
     target = unaddressed(opened.config.braze, opened.config.message)
-    observers = Observers(opened.mapping)
+    observers = Observers(opened.mapping, opened.source.schema)
     planned = opened.plan(target, watch=observers, canary=canary)
     report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
+    if blank := opened.source.blank_rows:
+        report.warnings.append(f"{several(blank, 'row')} without any value left out")
     report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
     report.warnings.extend(observers.sentences())
     return report

@@ -6,6 +6,7 @@ Pure: ``resolve`` uses only names and types. It returns a ``RecipientMapping`` o
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,21 @@ _PROPERTIES = ("trigger_properties", "canvas_entry_properties", "context")
 GROUPS = (*_PROPERTIES, "attributes", "user_alias")
 """Struct columns with these names are objects of the recipient."""
 _IDENTITIES = ("external_id", "user_alias", "braze_id")
+_OF_USERS_TRACK = {
+    "_update_existing_only": "use recipient.send_to_existing_only instead",
+    "push_token_import": "import push tokens by Braze's endpoint /users/track",
+}
+_TYPES_ELSEWHERE = {
+    **dict.fromkeys(("int", "int32", "int64", "bigint", "long", "whole", "number"), "integer"),
+    **dict.fromkeys(("double", "decimal", "numeric", "real", "float32", "float64", "num"), "float"),
+    **dict.fromkeys(("bool", "bit", "flag"), "boolean"),
+    **dict.fromkeys(("str", "text", "varchar", "char"), "string"),
+    **dict.fromkeys(("timestamp", "time", "timestamptz"), "datetime"),
+    **dict.fromkeys(("array", "set"), "list"),
+    **dict.fromkeys(("object", "struct", "dict", "map", "jsonb"), "json"),
+}
+"""Names of types in other tools → the type here."""
+_CHANGES = ("$add", "$update", "$remove")
 
 PRIORITIZATION = r"((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)"
 PRIORITIZATION_FORM = "identified or unidentified, then most_recently_updated or least_recently_updated, joined by |"
@@ -83,6 +99,7 @@ class RecipientMapping:
     profile_fields: str
     unused: tuple[str, ...]
     trim: bool
+    liquid: str
     email_is_hashed: bool
     request_properties: Mapping[str, int]
     """The properties that every recipient gets from the request, with the bytes of each member."""
@@ -132,6 +149,7 @@ def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
         profile_fields=config.input.profile_fields,
         unused=unused,
         trim=config.input.trim,
+        liquid=config.input.liquid,
         email_is_hashed=config.recipient.email_is_hashed,
         request_properties={
             name: len(constant_json({name: value}, f"message.trigger_properties.{name}").encode()) - 2
@@ -141,7 +159,10 @@ def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
 
 
 def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
-    """Return the mapping given by the columns' names, and the names of the columns that fit no field."""
+    """Return the mapping given by the columns' names, and the names of the columns that fit no field.
+
+    Raise ConfigError for a type behind a name that is not one.
+    """
     plain: dict[str, Any] = {}
     alias: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {
@@ -152,6 +173,7 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
     unused: list[str] = []
     for column, dtype in schema.items():
         match = _NAMED.match(column)
+        _refuse_unknown_type(column, match)
         source = {"column": column} | ({"type": match["type"]} if match and match["type"] else {})
         if match and match["group"]:
             group = "trigger_properties" if match["group"] in _PROPERTIES else match["group"]
@@ -177,6 +199,21 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
             )
     return RecipientConfig.model_validate(plain | {name: group for name, group in groups.items() if group}), tuple(
         unused
+    )
+
+
+def _refuse_unknown_type(column: str, match: re.Match[str] | None) -> None:
+    """Refuse ``attributes.age:int``. A name may have a colon, so only what looks like a type counts."""
+    name, colon, kind = column.rpartition(":")
+    types = list(get_args(FieldType))
+    if not colon or kind in types or not _NAMED.match(name) or not re.fullmatch(r"[A-Za-z]\w{0,19}", kind):
+        return
+    near = _TYPES_ELSEWHERE.get(kind.lower()) or next(iter(difflib.get_close_matches(kind.lower(), types, 1)), None)
+    if near is None and match is not None:
+        return
+    raise ConfigError(
+        f"column {column!r}: {kind!r} is not a type" + (f" (did you mean {near}?)" if near else ""),
+        hint=f"the types are {', '.join(types)}",
     )
 
 
@@ -336,6 +373,11 @@ def _refuse_identities(attributes: tuple[Field, ...]) -> None:
                 "the recipient's identifier already identifies the user",
                 hint="leave the column out, or map it under another name",
             )
+        if field.path[:1] and field.path[0] in _OF_USERS_TRACK:
+            raise ConfigError(
+                f"recipient.attributes: {field.path[0]!r} is not an attribute but a field of /users/track",
+                hint=_OF_USERS_TRACK[field.path[0]],
+            )
 
 
 def _refuse_overlaps(group: str, fields: list[Field]) -> None:
@@ -360,10 +402,12 @@ def _refuse_names(attributes: tuple[Field, ...], groups: tuple[Field, ...]) -> N
                 raise ConfigError(
                     f"recipient.attributes: the name {part[:40]!r}… is longer than {_LONGEST_NAME} characters"
                 )
-        for part in field.path[1:]:
-            if part != "$time" and re.search(r"[ .$]", part):
+        for place, part in enumerate(field.path[1:], 1):
+            is_change = part in _CHANGES and place == len(field.path) - 1 == 1
+            if part != "$time" and not is_change and re.search(r"[ .$]", part):
                 raise ConfigError(
                     f"recipient.attributes: {part!r} is not a valid name for a member of an object: Braze does not "
                     "allow spaces, dots or dollar signs",
-                    hint="rename it in the mapping; the only exception is $time, which marks a date",
+                    hint="rename it in the mapping; allowed are $time, which marks a date, and NAME.$add, NAME.$update "
+                    "and NAME.$remove, which change a list of objects",
                 )

@@ -19,6 +19,9 @@ from bulk_sender.text.clean import CONTROLS, SHOWN
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
 _HASH = r"^(?:[0-9A-Fa-f]{2}){16,64}$"
 _A_HASH = "a hash of 32 to 128 hexadecimal digits, as recipient.email_is_hashed requires"
+_BRACES = ("{", "\\u007b")
+_LIQUID = [first + second for first in _BRACES for second in (*_BRACES, "%", "\\u0025")]
+"""The beginnings of Liquid in JSON text, where any character may be written as an escape."""
 _SAYS_NOTHING = r'"(?:[^"\\]|\\.)*"\s*:|[{},\s]|null'
 """All that an object without values is made of."""
 
@@ -90,6 +93,8 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
         yield from _attribute_rules(mapping, names)
     if mapping.existing_only is not None:
         yield from _existing_only_rules(mapping, names)
+    if mapping.liquid == "reject":
+        yield _liquid_rule(mapping, names)
     yield _properties_rule(mapping, names)
     yield Rule(
         "too_large",
@@ -159,6 +164,26 @@ def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
             ~item.documented.sound(value),
             pl.lit(f"{item.where}: ") + shown(value) + pl.lit(f" is not {item.documented.expected}"),
         )
+
+
+def has_liquid(json: pl.Expr) -> pl.Expr:
+    """Return where JSON text has ``{{`` or ``{%`` in a value or a name; neither can stand outside a string."""
+    return json.str.contains_any(_LIQUID, ascii_case_insensitive=True)
+
+
+def _liquid_rule(mapping: RecipientMapping, names: Names) -> Rule:
+    """Return the rule against Liquid, with the first column that has it in the reason."""
+    columns = [
+        pl.when(has_liquid(pl.col(names.json(index)))).then(pl.lit(f"column {field.column!r}"))
+        for index, field in enumerate(mapping.fields)
+        if field.column
+    ]
+    where = pl.coalesce([*columns, pl.lit("the identifier or a name")])
+    return Rule(
+        "liquid",
+        has_liquid(pl.col("recipient")),
+        where + pl.lit(" contains {{ or {%, which Braze runs as code (Liquid)"),
+    )
 
 
 def _properties_rule(mapping: RecipientMapping, names: Names) -> Rule:

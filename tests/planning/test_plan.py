@@ -240,7 +240,7 @@ def test_the_size_limit_counts_bytes_not_characters() -> None:
 
 def test_only_the_last_batch_is_short_despite_chunks_and_rejects(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 90)
-    path.write_text("external_user_id,x\n" + "".join(f"u{n},\n,\n" for n in range(1, 138)))
+    path.write_text("external_user_id,x\n" + "".join(f"u{n},\n,x\n" for n in range(1, 138)))
     pieces = list(planned(path))
     assert [size for piece in pieces for size in piece.sizes] == [50, 50, 37]
     assert all(len(piece.rows) for piece in pieces)

@@ -102,7 +102,7 @@ def test_the_limit_counts_only_rows_that_pass_the_filter(tmp_path: Path) -> None
 
 
 def test_constants_and_fallback_identifiers_are_sent(tmp_path: Path) -> None:
-    path = put(tmp_path, "people.csv", "id,mail\nu1,a@example.com\n,b@example.com\n,\n")
+    path = put(tmp_path, "people.csv", "id,mail,x\nu1,a@example.com,\n,b@example.com,\n,,x\n")
     report = check(
         path,
         config={

@@ -151,8 +151,27 @@ def test_the_last_column_of_rejected_csv_is_not_reported_as_unused(settings: dic
 
 
 def test_a_colon_without_a_type_belongs_to_the_name() -> None:
-    row = {"external_user_id": "u", "attributes.a:int": "1", "attributes.b:c:integer": "2"}
-    assert recipient(row)["attributes"] == {"a:int": "1", "b:c": 2}
+    row = {"external_user_id": "u", "attributes.a:utm source": "1", "attributes.b:c:integer": "2", "attributes.x:": "3"}
+    assert recipient(row)["attributes"] == {"a:utm source": "1", "b:c": 2, "x:": "3"}
+
+
+@pytest.mark.parametrize(
+    ("column", "near"),
+    [
+        ("attributes.age:int", "integer"),
+        ("attributes.age:Integer", "integer"),
+        ("trigger_properties.total:double", "float"),
+        ("trigger_properties.when:timestamp", "datetime"),
+        ("attributes.vip:bool", "boolean"),
+        ("attributes.tags:lst", "list"),
+        ("send_to_existing_only:bool", "boolean"),
+    ],
+)
+def test_a_type_that_is_none_is_refused_with_the_nearest(column: str, near: str) -> None:
+    kind = column.rpartition(":")[2]
+    assert str(refusal(["external_user_id", column])) == (
+        f"column {column!r}: {kind!r} is not a type (did you mean {near}?)"
+    )
 
 
 def test_a_name_can_contain_any_character() -> None:
