@@ -135,6 +135,13 @@ class BrazeConfig(Model):
             raise ValueError("is empty")
         return value
 
+    @field_validator("send_id")
+    @classmethod
+    def _send_id_fits(cls, value: str | None) -> str | None:
+        if value is not None and (len(value) > 64 or not value.isascii()):
+            raise ValueError("is not a valid send id: Braze allows at most 64 ASCII characters")
+        return value
+
     @model_validator(mode="after")
     def _one_target(self) -> Self:
         if self.campaign_id and self.canvas_id:
@@ -158,6 +165,8 @@ class Attachment(Model):
 
     file_name: str = Field(min_length=1)
     url: str = Field(pattern=r"^https?://")
+    basic_auth_credential: str | None = Field(default=None, min_length=1)
+    """The name of a credential stored in Braze, with which Braze fetches the URL."""
 
 
 class MessageConfig(Model):

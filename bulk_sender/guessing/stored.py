@@ -50,6 +50,7 @@ _STRING = r'"(?:[^"\\]|\\.)*"'
 _TOKEN = rf"{_STRING}\s*:?"
 _ODD_KEY = r'^"(?:[^"]*[ .][^"]*|[^"$]+\$[^"]*|\$[^"]*)"\s*:$'
 _DOLLAR_KEY = r'^"\$(?:time|add|update|remove|identifier_key|identifier_value|new_object)"\s*:$'
+_LISTED = r'^(?:\{\s*"(?:add|remove)"\s*:\s*)?\['
 _SLASHED_DATE = r"^\s*[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}\b"
 _FAR_YEAR = r"^(?:300[1-9]|30[1-9][0-9]|3[1-9][0-9]{2}|[4-9][0-9]{3}|[0-9]{5,}|-[0-9]+)-[0-9]{2}-[0-9]{2}"
 _ADDRESS = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
@@ -152,8 +153,8 @@ def _is_long_list(text: pl.Expr) -> pl.Expr:
         possible = (column.str.count_matches(",", literal=True) >= _LONGEST_LIST).fill_null(False)
         if not possible.any():
             return possible
-        bare = column.str.replace_all(_STRING, "0")
-        lists = bare.str.extract(r"^(?:\{\s*0\s*:\s*)?(\[[^\[\]{}]*\])")
+        listed = pl.select(pl.when(column.str.contains(_LISTED)).then(column)).to_series()
+        lists = listed.str.replace_all(_STRING, "0").str.extract(r"^(?:\{\s*0\s*:\s*)?(\[[^\[\]{}]*\])")
         return possible & (lists.str.count_matches(",", literal=True) >= _LONGEST_LIST).fill_null(False)
 
     return text.map_batches(judge, return_dtype=pl.Boolean)
