@@ -201,7 +201,7 @@ def _may_answer(dtype: pl.DataType) -> bool:
 
 
 class LastRows:
-    """Looks for totals in the last rows: a word such as TOTAL, an identifier unlike all others, mostly empty cells."""
+    """Looks for totals in the last rows: TOTAL in a cell, an identifier unlike all others, mostly empty cells."""
 
     def __init__(self, mapping: RecipientMapping) -> None:
         self._text = pl.coalesce([item.text.cast(pl.String) for item in mapping.identifiers])

@@ -1,4 +1,4 @@
-"""Rows without any value are no rows: they are left out, and the others are numbered without gaps."""
+"""Rows without any value are left out, and the others are numbered without gaps."""
 
 from __future__ import annotations
 
