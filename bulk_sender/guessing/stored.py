@@ -82,12 +82,15 @@ class StoredValues:
             return
         fields = {id(look.field): look.field for look in self._looks}
         texts = frame.select(_bare(field).alias(str(key)) for key, field in fields.items())
-        for place, look in enumerate(self._looks):
-            odd = texts.select(look.odd(pl.col(str(id(look.field)))).fill_null(False)).to_series()
-            if count := int(odd.sum()):
-                row = planned["row"][0] if len(odd) != len(planned) else planned["row"].filter(odd)[0]
-                before, first = self._found.get(place, (0, int(row)))
-                self._found[place] = (before + (len(planned) if len(odd) != len(planned) else count), first)
+        flags = [look.odd(pl.col(str(id(look.field)))).fill_null(False) for look in self._looks]
+        counts = texts.select(flag.sum().alias(str(place)) for place, flag in enumerate(flags))
+        for place, count in enumerate(counts.row(0)):
+            if not count:
+                continue
+            odd = texts.select(flags[place]).to_series()
+            is_constant = len(odd) != len(planned)
+            before, first = self._found.get(place, (0, planned["row"][0 if is_constant else odd.arg_true()[0]]))
+            self._found[place] = (before + (len(planned) if is_constant else count), first)
 
     def sentences(self) -> list[str]:
         """Return a warning for each kind of odd value, by column."""
