@@ -139,7 +139,8 @@ def test_attachments(wire: Wire) -> None:
 
 
 def test_a_canvas_and_its_entry_properties(wire: Wire) -> None:
-    config = {"braze": TO_CANVAS, "message": {"canvas_entry_properties": {"source": "carts"}}}
+    braze = TO_CANVAS | {"canvas_properties_name": "canvas_entry_properties"}
+    config = {"braze": braze, "message": {"canvas_entry_properties": {"source": "carts"}}}
     file = wire.csv({"external_user_id": ["u1"], "canvas_entry_properties.cart.items:integer": ["3"]})
     expected = {
         "canvas_id": "canvas-1",
@@ -152,7 +153,7 @@ def test_a_canvas_and_its_entry_properties(wire: Wire) -> None:
 
 def test_a_canvas_and_its_context(wire: Wire) -> None:
     config = {
-        "braze": TO_CANVAS | {"canvas_properties_name": "context"},
+        "braze": TO_CANVAS,
         "message": {"context": {"source": "carts"}},
         "recipient": {"external_user_id": "id", "context": {"cart.items": {"column": "items", "type": "integer"}}},
     }
@@ -244,7 +245,7 @@ def test_properties_of_every_type(wire: Wire) -> None:
         "day": "2026-02-28",
         "moment": "2026-02-28T10:00:00+01:00",
         "many": ["a", "b"],
-        "deep": {"object": {"a": [1, {"b": None}]}},
+        "deep": {"object": {"a": [1, {}]}},
     }
     expected = campaign({"external_user_id": "u1", "trigger_properties": properties})
     wire.takes(wire.csv(columns), {"braze": TO_CAMPAIGN}, expected)
@@ -298,11 +299,7 @@ def test_an_empty_cell_clears_its_attribute_when_nulls_are_sent(wire: Wire) -> N
         },
         "input": {"nulls": "send", "profile_fields": "reject"},
     }
-    recipient = {
-        "external_user_id": "u1",
-        "trigger_properties": {"note": None},
-        "attributes": {"tier": None, "country": None},
-    }
+    recipient = {"external_user_id": "u1", "attributes": {"tier": None, "country": None}}
     wire.takes(wire.csv(columns), config, campaign(recipient))
     omitting = config | {"input": {"nulls": "omit"}}
     assert bs.check(wire.csv(columns), config=omitting).samples == [{"external_user_id": "u1"}]

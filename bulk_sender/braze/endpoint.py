@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES
+from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
 from bulk_sender.config.constants import constant_json
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.model import BrazeConfig, MessageConfig
@@ -22,7 +22,9 @@ CAMPAIGN_PATH = "/campaigns/trigger/send"
 CANVAS_PATH = "/canvas/trigger/send"
 
 BROADCAST_RATE = Rate.parse("250/minute")
-"""Braze's limit for requests without recipients. One with recipients and an ``audience`` counts as any other."""
+"""Braze's limit for requests without recipients, and perhaps for those with recipients and an ``audience``."""
+AUDIENCE_WORST_RATE = Rate.parse("10/minute")
+"""Braze's limit for one audience without recipients; it may be the limit beside recipients, too."""
 
 _KNOWN_HOST = re.compile(r"rest\.[a-z]{2,}-[0-9]{2}\.braze\.(?:com|eu)")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -40,6 +42,7 @@ class Endpoint:
     head: bytes
     tail: bytes
     broadcast: bool = False
+    has_audience: bool = False
 
     def body(self, recipients: bytes) -> bytes:
         """Return a request's body. ``recipients``: 1 to 50 JSON objects with commas; empty only for a broadcast."""
@@ -54,6 +57,11 @@ class Endpoint:
         """Return the rate for this kind of request: ``asked``, or the lower limit of broadcasts."""
         return min(asked, BROADCAST_RATE, key=lambda rate: rate.per_second) if self.broadcast else asked
 
+    def first_rate(self, asked: Rate) -> Rate:
+        """Return the rate until Braze's first answer tells the limit: lower with an ``audience`` beside recipients."""
+        is_limited = self.broadcast or self.has_audience
+        return min(asked, BROADCAST_RATE, key=lambda rate: rate.per_second) if is_limited else asked
+
 
 def endpoint(braze: BrazeConfig, message: MessageConfig) -> Endpoint:
     """Return the endpoint of a run. Raises ConfigError when the host or the target is missing or invalid."""
@@ -62,7 +70,7 @@ def endpoint(braze: BrazeConfig, message: MessageConfig) -> Endpoint:
 
 def unaddressed(braze: BrazeConfig, message: MessageConfig) -> Endpoint:
     """Return the endpoint of a check: what a request holds, without where it goes. Raises ConfigError."""
-    return Endpoint("", request_head(braze, message), b"]}")
+    return Endpoint("", request_head(braze, message), b"]}", has_audience=message.audience is not None)
 
 
 def broadcast_endpoint(braze: BrazeConfig, message: MessageConfig) -> Endpoint:
@@ -103,8 +111,11 @@ def _fields(braze: BrazeConfig, message: MessageConfig, *, broadcast: bool) -> d
     if message.trigger_properties:
         name = braze.canvas_properties_name if braze.is_canvas else "trigger_properties"
         text = constant_json(message.trigger_properties, f"message.{name}")
-        if braze.is_canvas and len(text.encode()) > MAX_CANVAS_PROPERTIES_BYTES:
-            raise ConfigError(f"message.{name} has {len(text.encode())} bytes; a Canvas takes at most 50 KB")
+        if (size := len(text.encode())) > MAX_PROPERTIES_BYTES:
+            raise ConfigError(
+                f"message.{name} has {size:,} bytes; Braze accepts at most {MAX_PROPERTIES_BYTES:,} for a recipient",
+                hint="shorten it, or put what only some recipients need into columns",
+            )
         fields[name] = text
     if message.audience is not None:
         fields["audience"] = constant_json(message.audience, "message.audience")
@@ -112,7 +123,7 @@ def _fields(braze: BrazeConfig, message: MessageConfig, *, broadcast: bool) -> d
         if braze.is_canvas:
             raise ConfigError("message.attachments belong to campaigns, not to a Canvas")
         fields["attachments"] = constant_json(
-            [item.model_dump() for item in message.attachments], "message.attachments"
+            [item.model_dump(exclude_none=True) for item in message.attachments], "message.attachments"
         )
     return fields
 

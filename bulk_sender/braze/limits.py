@@ -5,8 +5,11 @@ from __future__ import annotations
 BATCH_SIZE = 50
 """The most recipients in one request (Braze: post_send_triggered_campaigns)."""
 
-MAX_CANVAS_PROPERTIES_BYTES = 50 * 1024
-"""The most bytes of a Canvas' entry properties (``context``): Braze says 50 KB."""
+MAX_PROPERTIES_BYTES = 50_000
+"""The most bytes of ``trigger_properties`` or a Canvas' ``context``, with the request's and the recipient's merged.
 
-MAX_IDENTIFIER_BYTES = 997
-"""The most bytes of an identifier. Braze's pages name no single limit; this is the highest that its SDKs state."""
+Braze says 50 KB, and not of what; this is the strictest reading.
+"""
+
+MAX_EXTERNAL_USER_ID_BYTES = 987
+"""The most bytes of an ``external_user_id``. Braze names no limit for the other identifiers."""

@@ -83,6 +83,8 @@ class RecipientConfig(Model):
     email: ColumnOrSource | None = None
     user_alias: AliasSource | None = None
     braze_id: ColumnOrSource | None = None
+    email_is_hashed: bool = False
+    """Whether addresses are hashes, as with Braze's field-level encryption."""
     prioritization: Annotated[FieldSource, BeforeValidator(_prioritization)] | None = None
     send_to_existing_only: ColumnOrSource | None = None
     trigger_properties: dict[str, ColumnOrSource] = Field(default_factory=dict)
@@ -103,7 +105,7 @@ class RecipientConfig(Model):
 
     @property
     def is_empty(self) -> bool:
-        return not (self.model_fields_set - {"identifier_order"})
+        return not (self.model_fields_set - {"identifier_order", "email_is_hashed"})
 
 
 def _canvas_name(raw: JsonObject, names: tuple[str, ...]) -> JsonObject:
@@ -121,7 +123,8 @@ class BrazeConfig(Model):
     campaign_id: str | None = None
     canvas_id: str | None = None
     send_id: str | None = None
-    canvas_properties_name: Literal["canvas_entry_properties", "context"] = "canvas_entry_properties"
+    canvas_properties_name: Literal["context", "canvas_entry_properties"] = "context"
+    """The name under which a Canvas gets its properties; ``canvas_entry_properties`` is Braze's older name."""
     ca_bundle: str | None = None
     """A PEM file to trust instead of certifi's bundle, e.g. behind a company proxy."""
     proxy: str | None = None
@@ -132,6 +135,13 @@ class BrazeConfig(Model):
     def _not_blank(cls, value: str | None) -> str | None:
         if value is not None and not value.strip():
             raise ValueError("is empty")
+        return value
+
+    @field_validator("send_id")
+    @classmethod
+    def _send_id_fits(cls, value: str | None) -> str | None:
+        if value is not None and (len(value) > 64 or not value.isascii()):
+            raise ValueError("is not a valid send id: Braze allows at most 64 ASCII characters")
         return value
 
     @model_validator(mode="after")
@@ -157,6 +167,8 @@ class Attachment(Model):
 
     file_name: str = Field(min_length=1)
     url: str = Field(pattern=r"^https?://")
+    basic_auth_credential: str | None = Field(default=None, min_length=1)
+    """The name of a credential stored in Braze, with which Braze fetches the URL."""
 
 
 class MessageConfig(Model):
@@ -208,9 +220,13 @@ class InputConfig(Model):
     sheet: str | None = None
     timezone: str = "UTC"
     """The time zone of datetimes without an offset."""
+    trim: bool = True
+    """Whether blanks around identifiers are removed."""
     filter: str | None = None
     limit: int | None = Field(default=None, ge=1)
     duplicates: Literal["first", "allow"] = "first"
+    liquid: Literal["warn", "reject", "allow"] = "warn"
+    """What to do with values that contain Liquid (``{{`` or ``{%``), which Braze runs as code."""
     nulls: Literal["omit", "send"] = "omit"
     profile_fields: Literal["reject", "warn"] = "warn"
     """What to do with an attribute that Braze would drop or misread: a profile field (country, gender, …) or a
@@ -251,8 +267,8 @@ class DeliveryConfig(Model):
     timeout: float = Field(default=60.0, gt=0, le=3600)
     attempts: int = Field(default=8, ge=1, le=100)
     server_errors: Literal["retry", "hold"] = "retry"
-    max_body_kb: int = Field(default=256, ge=4, le=4096)
-    """Maximum size of a request's body in kilobytes. A larger batch is split."""
+    max_body_kb: int = Field(default=3500, ge=4, le=4000)
+    """Maximum size of a request's body in kilobytes of 1,000 bytes. A larger batch is split. Braze takes 4 MB."""
     breaker: int = Field(default=5, ge=1)
     """Stop the run after this many failed or unknown requests in a row."""
     max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)

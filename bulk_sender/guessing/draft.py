@@ -16,7 +16,7 @@ import polars as pl
 
 from bulk_sender.config.model import Config, FieldType, InputConfig
 from bulk_sender.errors import ConfigError, InputError
-from bulk_sender.guessing import column_names
+from bulk_sender.guessing import column_names, words
 from bulk_sender.guessing.types import Guess, guess_identifiers, guess_nothing, guess_type
 from bulk_sender.reading.locate import Given
 from bulk_sender.reading.settings import ReadSettings
@@ -204,10 +204,24 @@ def _input(
         yield 'decimal = ","' + (f"    # as in the column {_text(commas[0])}" if commas else "")
     consent = [name for name in sample.columns if column_names.meaning(name, column_names.PROPERTIES) == "opted_in"]
     if consent and "filter" not in given:
-        condition = '"' + consent[0].replace('"', '""') + '"'
-        yield f"# filter = {_text(condition)}    # only people who opted in"
+        yield f"# filter = {_text(_only_consenting(sample[consent[0]]))}    # only people who opted in"
     if "timezone" not in given and any(guess.type == "datetime" for guess in guesses.values()):
         yield '# timezone = "Europe/Paris"    # for times without an offset; the default is UTC'
+
+
+def _only_consenting(answers: pl.Series) -> str:
+    """Return the condition for people who agreed, with the answers of the sample as they are written."""
+    column = '"' + answers.name.replace('"', '""') + '"'
+    if answers.dtype == pl.Boolean:
+        return column
+    values = answers.drop_nulls().unique(maintain_order=True)
+    agreed = [value for value in values.cast(pl.String) if words.agrees(answers.name, value)]
+    if not agreed:
+        return column
+    if answers.dtype.is_integer():
+        return f"{column} IN ({', '.join(agreed)})"
+    quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in agreed)
+    return f"{column} IN ({quoted})"
 
 
 def _text(value: str | None) -> str:

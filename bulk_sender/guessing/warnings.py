@@ -42,8 +42,6 @@ def _about_identifier(sample: pl.DataFrame, identifier: Identifier) -> Iterator[
         yield f"{column}: all {len(texts)} sampled rows have the same {identifier.kind}"
     if identifier.kind != "email" and _share(texts, _EMAIL) >= _MOST:
         yield f"{column}: the values look like e-mail addresses but are sent as {identifier.kind}"
-    if spaced := int((texts != texts.str.strip_chars()).sum()):
-        yield f"{column}: {_rows(spaced)} with spaces around the {identifier.kind}, which are sent as part of it"
     if damaged := int(texts.str.contains(_SCIENTIFIC).sum()):
         shown = _example(texts, _SCIENTIFIC)
         yield f"{column}: {_rows(damaged)} with a number such as {shown}: a spreadsheet removed digits"

@@ -5,6 +5,7 @@ They are stored with the journal and compared when the same run is started again
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,13 @@ from bulk_sender.config.difference import differing_keys
 if TYPE_CHECKING:  # and imported in the methods below: shell completion must not load pydantic and polars
     from bulk_sender.config.model import Config
     from bulk_sender.reading.source import FileIdentity
+
+_FIRST_RELEASE: dict[str, dict[str, Any]] = {
+    "braze": {"canvas_properties_name": "canvas_entry_properties"},
+    "delivery": {"max_body_kb": 256},
+    "input": {"liquid": "allow", "trim": False},
+}
+"""Settings that decide the requests and whose defaults have changed, with what they were before."""
 
 Format = Literal["csv", "parquet", "ndjson"]
 """The format of a run's results file."""
@@ -56,6 +64,8 @@ class Facts:
         found = {name: stored[name] for name in cls.__dataclass_fields__ if stored.get(name) is not None}
         found["input"] = tuple(FileIdentity(**item) for item in found["input"])
         found |= {name: tuple(found.get(name, ())) for name in ("paths", "exclude", "left_out", "parents")}
+        for table, keys in _FIRST_RELEASE.items():
+            found["settings"][table] = keys | found["settings"].get(table, {})
         return cls(**found)
 
     def stored(self) -> dict[str, Any]:
@@ -67,10 +77,14 @@ class Facts:
         return [(item, folder / path) for item, path in zip(self.input, self.paths, strict=True)]
 
     def revived(self) -> Config:
-        """Return the configuration that the run was started with."""
+        """Return the configuration that the run was started with, also if defaults have changed since."""
         from bulk_sender.config.model import Config
 
-        return Config.model_validate_json(self.config)
+        written = json.loads(self.config)
+        for table, keys in _FIRST_RELEASE.items():
+            settings = self.settings.get(table, {})
+            written[table] = {name: settings[name] for name in keys if name in settings} | written.get(table, {})
+        return Config.model_validate_json(json.dumps(written))
 
     def difference(self, other: Facts) -> list[str]:
         """Return the dotted names of the settings that differ; ``input`` when the files do."""

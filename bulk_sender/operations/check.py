@@ -54,8 +54,8 @@ def check(
         prepared = prepared.leaving_out(out)
         bodies = BodyDigest(unaddressed(settings.braze, settings.message)) if is_planned else None
         report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies)
-    if not report.rows:
-        raise no_rows(source)
+        if not report.rows:
+            raise no_rows(prepared, source)
     if plan_file is not None:
         plan_file.refuse_other_outcome(report)
     report.refused = report.refusal(guards.limits(settings.guard))

@@ -175,7 +175,7 @@ def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies:
     guards = caller.guards
     report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies)
     if not report.rows:
-        raise no_rows(source)
+        raise no_rows(prepared, source)
     if refusal := report.refusal(guards.limits(prepared.config.guard)):
         raise GuardrailError(refusal, hint=REFUSED_HINT)
     return report

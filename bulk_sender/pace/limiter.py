@@ -56,6 +56,7 @@ class Pace:
         self,
         rate: float,
         *,
+        first: float | None = None,
         reserve: float = 0.0,
         shared: SharedRate | None = None,
         closed_for: Callable[[], float] = lambda: 0.0,
@@ -63,7 +64,10 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        """``closed_for`` returns the seconds until sending is allowed again, and 0 while it is."""
+        """``first``: the rate until an answer reports the workspace's limit.
+
+        ``closed_for`` returns the seconds until sending is allowed again, and 0 while it is.
+        """
         self.asked = rate
         self.reserve = reserve
         self._shared = shared
@@ -77,7 +81,7 @@ class Pace:
         self._spacing = Spacing(rate)
         self._queue = anyio.Lock()
         self._throttled = 0
-        self._allowed = rate
+        self._allowed = rate if first is None else min(rate, first)
         """The rate that the rest of the workspace's limit allows."""
         self._ramp_began, self._ramp_s = 0.0, 0.0
 

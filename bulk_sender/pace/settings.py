@@ -10,6 +10,8 @@ class PaceSettings:
     """How fast requests may leave."""
 
     rate_per_s: float
+    first_per_s: float | None = None
+    """The rate until the server reports its limit; None: ``rate_per_s``."""
     reserve: float = 0.0
     """Share of the workspace's limit that is left to others."""
     ramp_s: float = 60.0

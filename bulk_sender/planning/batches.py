@@ -1,16 +1,17 @@
 """Cut checked rows into batches.
 
-Rows after the last full batch of a chunk wait for the next chunk, so that only the last batch of a run is short, or
-one that the cap on a request's size cut.
+Rows after the last full batch of a chunk wait for the next chunk. So a batch is short only at the end of a run, where
+the cap on a request's size cut it, or before somebody who is in it already.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bulk_sender.braze.limits import BATCH_SIZE
@@ -58,12 +59,22 @@ class Planned:
 class Batcher:
     """Cuts a stream of pieces into planned pieces, each of whole batches.
 
+    ``keys``: tells who the rows with a recipient are, if somebody may come twice; such rows never share a batch.
     ``most``: bytes of a request that its recipients may take. ``limit``: rows of the run to plan in all. ``canary``: a
     planned piece ends with this many rows of the run. ``already``: rows of the run planned before.
     """
 
-    def __init__(self, most: int, *, limit: int | None, canary: int | None, already: int) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        limit: int | None,
+        canary: int | None,
+        already: int,
+        keys: Callable[[pl.DataFrame], pl.Series] | None = None,
+    ) -> None:
         self._most = most
+        self._keys = keys
         self._limit = limit
         self._canary = canary
         self._rows = already
@@ -118,7 +129,8 @@ class Batcher:
         return Planned(piece.rows, piece.rejects, self._sizes(piece), resume)
 
     def _sizes(self, piece: Piece) -> list[int]:
-        return batch_sizes(piece.rows["recipient"].drop_nulls(), self._most)
+        keys = self._keys(piece.rows.filter(pl.col("recipient").is_not_null())) if self._keys is not None else None
+        return batch_sizes(piece.rows["recipient"].drop_nulls(), self._most, keys)
 
     @staticmethod
     def _short_batch(piece: Piece, sizes: list[int]) -> int | None:
@@ -130,11 +142,16 @@ class Batcher:
         return first if len(piece.rows) - first <= _MOST_WAITING else None
 
 
-def batch_sizes(recipients: pl.Series, most: int) -> list[int]:
-    """Cut recipients (JSON texts, in order) into batches of at most 50 and at most ``most`` bytes with commas."""
+def batch_sizes(recipients: pl.Series, most: int, keys: pl.Series | None = None) -> list[int]:
+    """Cut recipients (JSON texts, in order) into batches of at most 50 and at most ``most`` bytes with commas.
+
+    ``keys``: who each recipient is. A batch ends before somebody who is in it already, because Braze would send them
+    only one message. None if nobody comes twice.
+    """
     ends = np.cumsum(recipients.str.len_bytes().to_numpy().astype(np.int64) + 1)
+    again, earlier = _close_repeats(keys)
     edges = np.append(np.arange(0, len(ends), BATCH_SIZE), len(ends))
-    if (np.diff(np.append(0, ends)[edges]) <= most + 1).all():  # the common case: each fifty fit
+    if not len(again) and (np.diff(np.append(0, ends)[edges]) <= most + 1).all():  # the common case: each fifty fit
         whole: list[int] = np.diff(edges).tolist()
         return whole
     sizes: list[int] = []
@@ -142,10 +159,28 @@ def batch_sizes(recipients: pl.Series, most: int) -> list[int]:
     while first < len(ends):
         fits = int(np.searchsorted(ends[first : first + BATCH_SIZE], before + most + 1, side="right"))
         size = max(1, fits)
+        low, high = np.searchsorted(again, (first, first + size))
+        inside = np.flatnonzero(earlier[low:high] >= first)
+        if len(inside):
+            size = int(again[low + inside[0]]) - first
         sizes.append(size)
         first += size
         before = int(ends[first - 1])
     return sizes
+
+
+def _close_repeats(keys: pl.Series | None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the places where somebody comes again within a batch's length, and where they came last before."""
+    if keys is None or not len(keys):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    hashes = keys.hash().to_numpy()  # two people with one hash would only make a batch shorter
+    order = np.argsort(hashes, kind="stable")
+    is_same = hashes[order[1:]] == hashes[order[:-1]]
+    again, earlier = order[1:][is_same], order[:-1][is_same]
+    is_close = again - earlier < BATCH_SIZE
+    again, earlier = again[is_close], earlier[is_close]
+    by_place = np.argsort(again)
+    return again[by_place], earlier[by_place]
 
 
 class Payload:

@@ -56,14 +56,14 @@ def plan(
     after_row: int = 0,
     already: int = 0,
     canary: int | None = None,
-    watch: Callable[[pl.DataFrame, pl.Series], None] | None = None,
+    watch: Callable[[pl.DataFrame, pl.DataFrame], None] | None = None,
 ) -> Iterator[Planned]:
     """Plan the input from ``start`` on, without the rows up to ``after_row``, which a resumed run has planned.
 
     ``head_bytes``: size of a request without its recipients, for the cap on a request. ``already``: rows planned
     earlier, for ``limit``. ``canary``: a piece ends with this many rows of the run (the canary), so that they can
     be sent before any other. ``excluded``: people to leave out. ``watch`` receives the input's columns of the rows
-    that will be sent, and their numbers.
+    that will be sent, and these rows as planned.
 
     Raise InputError when the input cannot be read to its end.
     """
@@ -71,7 +71,8 @@ def plan(
     chosen = Filter.of(config.input, source.schema)
     own = own_columns(source.schema, config.input)
     seen = seen if seen is not None else Seen()
-    batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already)
+    keys = duplicate_keys if config.input.duplicates == "allow" else None
+    batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already, keys=keys)
     for chunk in source.read(start):
         with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
@@ -80,8 +81,8 @@ def plan(
             fresh = _mark_excluded(fresh, excluded)
         fresh = _mark_duplicates(fresh, seen, config)
         if watch is not None:
-            valid = fresh.rows.filter(verdict="valid")["row"]
-            watch(chunk.frame[valid - chunk.start.row - 1], valid)
+            valid = fresh.rows.filter(verdict="valid")
+            watch(chunk.frame[valid["row"] - chunk.start.row - 1], valid)
         yield from batcher.take(fresh, chunk.start, chunk.end)
         if batcher.is_full:
             return
@@ -90,7 +91,7 @@ def plan(
 
 def _room_for_recipients(config: Config, head_bytes: int) -> int:
     """Return how many bytes of a request are left for recipients. Raise ConfigError when there is hardly any."""
-    most = config.delivery.max_body_kb * 1024 - head_bytes
+    most = config.delivery.max_body_kb * 1000 - head_bytes
     if most < 1024:
         raise ConfigError(
             f"[message] makes a request of {head_bytes} bytes before its first recipient; "
@@ -193,9 +194,14 @@ def _left_out(piece: Piece, valid: pl.Series, code: str, why: pl.Series) -> Piec
 def duplicate_keys(rows: pl.DataFrame) -> pl.Series:
     """Return what makes two rows the same recipient: the identifier with its type; for an alias, both parts.
 
+    E-mail addresses are compared without case and without blanks around them, as a mail server compares them.
     ``rows`` are valid ones. ``label:name`` of an alias does not show where a label with a colon ends; its JSON does.
     """
     key = pl.col("identifier_type") + ":" + pl.col("identifier")
+    is_email = pl.col("identifier_type") == "email"
+    if rows.select(is_email.any()).item():
+        address = pl.col("identifier").str.strip_chars().str.to_lowercase()
+        key = pl.when(is_email).then("email:" + address).otherwise(key)
     is_alias = pl.col("identifier_type") == "user_alias"
     if rows.select(is_alias.any()).item():
         key = pl.when(is_alias).then(pl.col("recipient").str.extract(_ALIAS)).otherwise(key)

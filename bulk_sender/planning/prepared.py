@@ -22,6 +22,12 @@ from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import RecipientMapping, resolve
+from bulk_sender.text.clean import clean
+from bulk_sender.text.numbers import number
+
+_SHOWN_ROWS = 100_000
+_SHOWN_VALUES = 6
+_SHOWN_CHARACTERS = 30
 
 InputLike = str | Path | Frame | Sequence[str | Path]
 """Paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow."""
@@ -91,14 +97,38 @@ class PreparedInput:
 
 
 def refuse_empty(opened: PreparedInput, given: InputLike) -> None:
-    """Raise InputError when the input has no rows. Read no further than the first one."""
-    if next(opened.source.read(), None) is None:
-        raise no_rows(given)
+    """Raise InputError when no row of the input is to be sent. Read no further than the first one that is."""
+    chosen = Filter.of(opened.config.input, opened.source.schema)
+    if not any(chunk.faults or chosen.select(chunk.frame).any() for chunk in opened.source.read()):
+        raise no_rows(opened, given)
 
 
-def no_rows(given: InputLike) -> InputError:
+def no_rows(opened: PreparedInput, given: InputLike) -> InputError:
+    """Return why there is nothing to send: the input has no rows, or its filter keeps none of them."""
+    chosen = Filter.of(opened.config.input, opened.source.schema)
+    rows, cells = 0, pl.DataFrame(schema={name: opened.source.schema[name] for name in chosen.columns})
+    for chunk in opened.source.read():
+        rows += len(chunk.frame)
+        if chosen.columns and len(cells) < _SHOWN_ROWS:
+            cells = pl.concat([cells, chunk.frame.select(chosen.columns)])
+    if rows:
+        values = "; ".join(f"{name!r} holds {_values(cells[name])}" for name in chosen.columns)
+        several = f"none of the {number(rows)} rows matches" if rows > 1 else "the only row does not match"
+        return InputError(
+            f"{several} [input] filter" + (f"; {values}" if values else ""),
+            hint="compare with a value that is in the column; upper and lower case differ",
+        )
     named = ", ".join(str(one) if isinstance(one, str | Path) else "the frame" for one in _each(given))
     return InputError(f"{named} has no data row", hint="a header alone sends nothing")
+
+
+def _values(column: pl.Series) -> str:
+    """Return the most frequent values of a column."""
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        return "nested values"
+    counts = column.drop_nulls().cast(pl.String).alias("value").value_counts(sort=True)
+    shown = [clean(value, _SHOWN_CHARACTERS) for value in counts["value"].head(_SHOWN_VALUES)]
+    return ", ".join(shown) + (", …" if len(counts) > len(shown) else "") if shown else "nothing"
 
 
 def _each(given: InputLike) -> list[Given]:

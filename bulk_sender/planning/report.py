@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from bulk_sender.braze.endpoint import unaddressed
+from bulk_sender.braze.audience import unknown_words
+from bulk_sender.braze.endpoint import AUDIENCE_WORST_RATE, unaddressed
 from bulk_sender.config.model import Config
+from bulk_sender.guessing.observed import Observers
 from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
 from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.limits import Limits
 from bulk_sender.planning.plan import EXCLUDED
 from bulk_sender.planning.prepared import PreparedInput
-from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.recipients.mapping import RecipientMapping
+from bulk_sender.text.numbers import duration, several
 
 _EXAMPLES = 3
 
@@ -83,12 +86,50 @@ def examined(
     Raises InputError, ConfigError.
     """
     target = unaddressed(opened.config.braze, opened.config.message)
-    odd = OddValues(opened.mapping)
-    planned = opened.plan(target, watch=odd, canary=canary)
+    observers = Observers(opened.mapping, opened.source.schema)
+    planned = opened.plan(target, watch=observers, canary=canary)
     report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
+    report.warnings += message_warnings(opened.mapping, opened.config)
+    if target.has_audience:
+        rate = target.first_rate(opened.config.delivery.pace)
+        report.seconds = max(0, report.requests - 1) / rate.per_second
+        report.warnings.append(audience_warning(report))
+    if blank := opened.source.blank_rows:
+        report.warnings.append(f"{several(blank, 'row')} without any value left out")
     report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
-    report.warnings.extend(odd.sentences())
+    report.warnings.extend(observers.sentences())
     return report
+
+
+def audience_warning(report: CheckReport | None = None) -> str:
+    """Return what an audience beside recipients means for the time a send takes, with both estimates."""
+    text = (
+        "an audience beside recipients may have a limit for itself: sending begins at 250 requests a minute, until "
+        "Braze reports more"
+    )
+    if report is None or report.requests < 2:
+        return text
+    worst = (report.requests - 1) / AUDIENCE_WORST_RATE.per_second
+    return f"{text}. That takes about {duration(report.seconds)}, and at worst, at 10 a minute, {duration(worst)}"
+
+
+def message_warnings(mapping: RecipientMapping, config: Config) -> list[str]:
+    """Return warnings about what every request has in common, and about names."""
+    found = list(unknown_words(config.message.audience))
+    found += [
+        f"attachment {item.file_name!r}: the name has an extension, which Braze takes from the URL: leave it out"
+        for item in config.message.attachments
+        if re.search(r"\.[A-Za-z0-9]{1,5}$", item.file_name)
+    ]
+    if config.is_canvas:
+        names = dict.fromkeys([*config.message.trigger_properties, *(field.path[0] for field in mapping.properties)])
+        found += [
+            f"{mapping.properties_name} {name[:60]!r} is not a valid name of a Canvas variable: use up to 100 letters, "
+            "digits and underscores"
+            for name in names
+            if not re.fullmatch(r"[A-Za-z0-9_]{1,100}", name)
+        ]
+    return found
 
 
 def examine(

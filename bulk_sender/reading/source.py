@@ -42,6 +42,8 @@ class Input:
         self.stamps = tuple(FileStamp.of(file.path) for file in self.files)
         self._readers = [open_reader(file, settings) for file in self.files]
         self.schema = self._common_schema()
+        self.blank_rows = 0
+        """Rows without any value that the latest reading skipped. They are no rows of the input."""
 
     @classmethod
     def open(cls, inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> Input:
@@ -91,10 +93,11 @@ class Input:
         Raise InputError for a file that is damaged, or that changed since it was opened.
         """
         start = start or Position()
+        self.blank_rows = 0
         for index in range(start.file, len(self._readers)):
             position = start if index == start.file else Position(file=index, row=start.row)
             same_schema = self._readers[index].schema() == self.schema
-            for chunk in self._readers[index].read(position):
+            for chunk in self._without_blank_rows(self._readers[index].read(position)):
                 yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
                 start = replace(start, row=chunk.end.row)
             if FileStamp.of(self.files[index].path) != self.stamps[index]:
@@ -115,6 +118,23 @@ class Input:
             valid = chunk.frame.filter(~pl.int_range(pl.len()).is_in(list(chunk.faults)))
             found = pl.concat([found, valid.head(rows - len(found))])
         return found
+
+    def _without_blank_rows(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Leave out rows without any value, such as ``;;;``, and number the others without gaps."""
+        skipped = 0
+        for chunk in chunks:
+            start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
+            blank = _blank(chunk)
+            frame, faults = chunk.frame, chunk.faults
+            if blank is not None:
+                skipped += int(blank.sum())
+                self.blank_rows += int(blank.sum())
+                moved = (blank.cast(pl.Int64).cum_sum()).to_list() if faults else []
+                faults = {index - moved[index]: reason for index, reason in faults.items()}
+                frame = frame.filter(~blank)
+            end = replace(chunk.end, source_row=chunk.end.source_row - skipped, row=chunk.end.row - skipped)
+            if len(frame):
+                yield chunk if not skipped else replace(chunk, frame=frame, start=start, end=end, faults=faults)
 
     def _with_common_schema(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
         partitions = self.files[index].partitions.items()
@@ -143,6 +163,25 @@ class Input:
         for column, dtype in first.items():
             if other[column] != dtype and other[column] != pl.Null:
                 raise InputError(f"{name}: column {column!r} is {other[column]}, but {dtype} in {self.files[0].name}")
+
+
+def _blank(chunk: Chunk) -> pl.Series | None:
+    """Return which rows have no value in any column; None if there is no such row. A malformed row is not blank."""
+    first, *others = chunk.frame.get_columns()
+    blank = _is_blank(first)
+    if not blank.any():  # the usual case: one look at one column
+        return None
+    for column in others:
+        blank &= _is_blank(column)
+    if chunk.faults:
+        blank &= ~pl.int_range(len(blank), eager=True).is_in(list(chunk.faults))
+    return blank if blank.any() else None
+
+
+def _is_blank(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        return (column.str.strip_chars().str.len_bytes() == 0).fill_null(True)
+    return column.is_null()
 
 
 def identify(file: InputFile) -> FileIdentity:

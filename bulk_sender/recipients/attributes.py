@@ -46,8 +46,13 @@ class Checked:
     documented: Documented
 
     @property
+    def json(self) -> pl.Expr:
+        """Its values as JSON, as somebody wrote them."""
+        return self.field.converted.json if self.field.written is None else self.field.written
+
+    @property
     def where(self) -> str:
-        """The origin of its values, as messages name it."""
+        """Where its values come from, as messages name it."""
         return f"column {self.field.column!r}" if self.field.column else f"the value of {'.'.join(self.field.path)}"
 
 
@@ -76,6 +81,8 @@ def _change(field: Field, members: set[str]) -> Documented | None:
         return _INCREMENT
     if len(field.path) == 2 and members <= {"add", "remove"}:
         return _ELEMENTS
+    if len(field.path) == 2 and field.path[1] in _OBJECT_CHANGES:
+        return _OBJECT_CHANGES[field.path[1]]
     return None
 
 
@@ -91,10 +98,11 @@ class OddValues:
         self._items = tuple(checked(mapping, today)) if mapping.profile_fields == "warn" else ()
         self._found: dict[int, tuple[int, int]] = {}
 
-    def __call__(self, frame: pl.DataFrame, rows: pl.Series) -> None:
-        """Count the values in ``frame``, the input's columns for the rows to send; ``rows`` has their numbers."""
+    def __call__(self, frame: pl.DataFrame, planned: pl.DataFrame) -> None:
+        """Count the values in ``frame``, the input's columns for the rows to send, planned as ``planned``."""
+        rows = planned["row"]
         for item in self._items:
-            unsound = frame.select(~item.documented.sound(bare(item.field.converted.json)).fill_null(True)).to_series()
+            unsound = frame.select(~item.documented.sound(bare(item.json)).fill_null(True)).to_series()
             if unsound.any():
                 count, first = self._found.get(item.index, (0, int(rows.filter(unsound)[0])))
                 self._found[item.index] = (count + int(unsound.sum()), first)
@@ -131,19 +139,60 @@ def _past_day(today: dt.date) -> Sound:
 
 def _change_or_other(value: pl.Expr) -> pl.Expr:
     """Accept any value except an object that starts like a change and is not a valid one."""
-    begins = value.str.contains(r'^\{\s*"(?:inc|add|remove)"\s*:')
+    begins = value.str.contains(r'^\{\s*"(?:inc|\$?add|\$?remove|\$update)"\s*:')
     increment = rf'\{{\s*"inc"\s*:\s*{_WHOLE}\s*\}}'
     elements = rf"\{{\s*{_ADD_OR_REMOVE}(?:\s*,\s*{_ADD_OR_REMOVE})?\s*\}}"
-    return ~begins | value.str.contains(rf"^(?:{increment}|{elements})$")
+    objects = _object_changes(value) & ~value.str.contains(r'"\$(?:add|remove|update)"\s*:\s*[^\s\[]')
+    of_objects = value.str.contains(r'^\{\s*"\$')
+    return ~begins | value.str.contains(rf"^(?:{increment}|{elements})$") | (of_objects & objects)
+
+
+def _object_changes(value: pl.Expr) -> pl.Expr:
+    """Return where changes of a list of objects name the objects: each key with its value, and new objects by key."""
+    keys, values, new = (
+        value.str.count_matches(rf'"\$(?:{name})"\s*:') for name in ("identifier_key", "identifier_value", "new_object")
+    )
+    updates = ~value.str.contains(r'"\$update"\s*:') | (new > 0)
+    removes = ~value.str.contains(r'"\$remove"\s*:') | (keys > new)
+    return (keys == values) & (new <= keys) & updates & removes
+
+
+def _list_of_objects(value: pl.Expr) -> pl.Expr:
+    return value.str.contains(r"^\[\s*\{[\s\S]*\}\s*\]$")
+
+
+def _updates(value: pl.Expr) -> pl.Expr:
+    named = _object_changes(value) & (value.str.count_matches(r'"\$new_object"\s*:\s*\{') > 0)
+    all_new = value.str.count_matches(r'"\$identifier_key"\s*:') == value.str.count_matches(r'"\$new_object"\s*:\s*\{')
+    return _list_of_objects(value) & named & all_new
+
+
+def _removals(value: pl.Expr) -> pl.Expr:
+    return (
+        _list_of_objects(value)
+        & _object_changes(value)
+        & (value.str.count_matches(r'"\$identifier_key"\s*:') > 0)
+        & ~value.str.contains(r'"\$new_object"\s*:')
+    )
 
 
 _WHOLE = r"-?[0-9]+"
 _INCREMENT = Documented("a whole number, as inc requires", _like(_WHOLE))
 _ELEMENTS = Documented("a list of values without objects, as add and remove require", _like(_SCALARS))
 _OBJECT = Documented(
-    'a valid change: use {"inc": whole number}, or {"add": […]} and {"remove": […]} with a list of values',
+    'a valid change: use {"inc": whole number}, {"add": […]} and {"remove": […]} with a list of values, or '
+    '{"$add": […]}, {"$update": […]} and {"$remove": […]} with a list of objects',
     _change_or_other,
 )
+_OBJECT_CHANGES = {
+    "$add": Documented("a list of objects, as $add requires", _list_of_objects),
+    "$update": Documented(
+        "a list of objects with $identifier_key, $identifier_value and $new_object, as $update requires", _updates
+    ),
+    "$remove": Documented(
+        "a list of objects with $identifier_key and $identifier_value, as $remove requires", _removals
+    ),
+}
 _STATE = Documented("subscribed or unsubscribed", _one_of(GROUP_STATES))
 _GROUPS = Documented(
     "a list of objects with a subscription_group_id and a subscription_state (subscribed or unsubscribed)",

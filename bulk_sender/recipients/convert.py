@@ -24,6 +24,13 @@ _ISO_DATETIME = (
     r" ?([Zz]|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?$"
 )
 _ISO_DATE = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$"
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_NULL = rf"{_STRING}\s*:\s*null|({_STRING})|null"
+_SPARE_COMMAS = (
+    (rf"({_STRING})|(,)(?:\s*,)+", "${1}${2}"),
+    (rf"({_STRING})|([\[{{])\s*,", "${1}${2}"),
+    (rf"({_STRING})|,\s*([\]}}])", "${1}${2}"),
+)
 _TRUE = ["true", "t", "yes", "y", "1", "on"]
 _FALSE = ["false", "f", "no", "n", "0", "off"]
 _EXPECTED: dict[FieldType, str] = {
@@ -324,6 +331,23 @@ def _offset(text: pl.Expr) -> pl.Expr:
         + ":"
         + pl.when(plain.str.len_chars() > 3).then(plain.str.slice(3, 2)).otherwise(pl.lit("00"))
     )
+
+
+def without_nulls(json: pl.Expr) -> pl.Expr:
+    """Return valid JSON without the members and elements that are null, at any depth; everything else stays as written.
+
+    Each pattern also consumes the strings, so that text inside them is never taken for JSON.
+    """
+
+    def prune(column: pl.Series) -> pl.Series:
+        if not column.str.contains("null", literal=True).any():
+            return column
+        pruned = column.str.replace_all(_NULL, "${1}")
+        for pattern, kept in _SPARE_COMMAS:
+            pruned = pruned.str.replace_all(pattern, kept)
+        return pruned
+
+    return json.map_batches(prune, return_dtype=pl.String)
 
 
 def _json(text: pl.Expr, _: Convention) -> pl.Expr:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
 from bulk_sender.recipients.convert import joined, quote
 from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
@@ -44,6 +45,7 @@ def encode(frame: pl.DataFrame, mapping: RecipientMapping, *, max_bytes: int) ->
         _identifier(mapping.identifiers),
         *_heads(mapping),
         *(field.converted.json.alias(_NAMES.json(index)) for index, field in enumerate(mapping.fields)),
+        *_written(mapping),
     )
     facts = encoded
     if failures := _failures(mapping):
@@ -54,6 +56,7 @@ def encode(frame: pl.DataFrame, mapping: RecipientMapping, *, max_bytes: int) ->
     facts = facts.with_columns(recipient=_recipient(mapping, full)).with_columns(
         pl.col("recipient").str.len_bytes().alias(_NAMES.recipient_bytes)
     )
+    facts = facts.with_columns(_properties_bytes(mapping, facts, full).alias(_NAMES.properties_bytes))
     broken = list(rules(mapping, _NAMES, max_bytes))
     bad = facts.select(pl.any_horizontal([rule.broken.fill_null(False) for rule in broken])).to_series()
     if not bad.any():
@@ -131,6 +134,17 @@ def _heads(mapping: RecipientMapping) -> list[pl.Expr]:
     return heads
 
 
+def _written(mapping: RecipientMapping) -> list[pl.Expr]:
+    """Return the values with the nulls inside them, for the rules that judge what somebody wrote."""
+    if mapping.profile_fields != "reject":
+        return []
+    return [
+        field.written.alias(_NAMES.written(index))
+        for index, field in enumerate(mapping.fields)
+        if field.written is not None
+    ]
+
+
 def _failures(mapping: RecipientMapping) -> list[pl.Expr]:
     return [
         field.converted.failed(pl.col(_NAMES.json(index))).alias(_NAMES.bad(index))
@@ -147,15 +161,42 @@ def _recipient(mapping: RecipientMapping, full: frozenset[str]) -> pl.Expr:
     index = 0
     parts: list[str | pl.Expr] = ["{", pl.col(_NAMES.head)]
     if mapping.existing_only is not None:
-        parts.append(_optional("send_to_existing_only", pl.col(_NAMES.json(0))))
+        given = pl.col(_NAMES.json(0))
+        if any(item.kind == "user_alias" for item in mapping.identifiers):  # an alias goes without it; true is implied
+            given = pl.when(pl.col(_NAMES.kind) != "user_alias").then(given)
+        parts.append(_optional("send_to_existing_only", given))
         index = 1
     tree, index = _tree(mapping.properties, index)
-    parts.extend(_Renderer(full, mapping.send_nulls).group(mapping.properties_name, tree))
+    parts.extend(_Renderer(full).group(mapping.properties_name, tree))
     tree, index = _tree(mapping.attributes, index)
     groups, index = _tree(mapping.subscription_groups, index)
     more = [_subscriptions(groups)] if groups else []
     parts.extend(_Renderer(full, mapping.send_nulls).group("attributes", tree, *more))
     return joined(*parts, "}")
+
+
+def _properties_bytes(mapping: RecipientMapping, facts: pl.DataFrame, full: frozenset[str]) -> pl.Expr:
+    """Return the size of a recipient's properties merged with the request's: a member of the recipient's replaces one.
+
+    It is null where no row can reach the limit, so that ordinary rows cost nothing.
+    """
+    none = pl.lit(None, dtype=pl.UInt32)
+    largest = facts[_NAMES.recipient_bytes].max()
+    of_request = sum(mapping.request_properties.values()) + len(mapping.request_properties) + 1
+    if not isinstance(largest, int) or largest + of_request <= MAX_PROPERTIES_BYTES:
+        return none
+    start = 0 if mapping.existing_only is None else 1
+    tree, _ = _tree(mapping.properties, start)
+    parts = _Renderer(full).group(mapping.properties_name, tree)
+    frame = len(f",{_key(mapping.properties_name)}:{{}}".encode())
+    own = joined(*parts).str.len_bytes().cast(pl.Int64) if parts else pl.lit(0, dtype=pl.Int64)
+    # Each member counts with one comma, the last of them for nothing.
+    size = pl.when(own > 0).then(own - frame + 1).otherwise(0)
+    for name, length in mapping.request_properties.items():
+        columns = list(_columns({name: tree[name]})) if name in tree else []
+        is_replaced = pl.any_horizontal([pl.lit(False), *(pl.col(column).is_not_null() for column in columns)])
+        size = size + pl.when(is_replaced).then(0).otherwise(length + 1)
+    return pl.when(pl.col(_NAMES.recipient_bytes) + of_request > MAX_PROPERTIES_BYTES).then(size + 1)
 
 
 def _tree(fields: tuple[Field, ...], index: int) -> tuple[_Tree, int]:
@@ -173,10 +214,14 @@ def _tree(fields: tuple[Field, ...], index: int) -> tuple[_Tree, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Renderer:
-    """Renders a tree of members as the parts of a JSON object, for a single call of ``joined``."""
+    """Renders a tree of members as the parts of a JSON object, for a single call of ``joined``.
+
+    ``send_nulls``: whether a missing member is sent as null. That goes for the first level only: Braze drops the whole
+    update of a nested attribute that has a null inside.
+    """
 
     full: frozenset[str]
-    send_nulls: bool
+    send_nulls: bool = False
 
     def group(self, name: str, tree: _Tree, *more: pl.Expr) -> list[str | pl.Expr]:
         """Return ``,"name":{…}``, or empty text where no member has a value. ``more``: rendered extra members."""
@@ -187,13 +232,17 @@ class _Renderer:
         # Check the columns for values, not the body: using the body twice gives 2ⁿ parts for objects nested n deep.
         present = [pl.col(column).is_not_null() for column in _columns(tree)]
         present += [part.str.len_bytes() > 0 for part in more]
+        if self.send_nulls and any(not isinstance(node, dict) for node in tree.values()):
+            present.append(pl.lit(True))
         body = joined(*self._present_members(tree), *more)
         wrapped = joined(f",{_key(name)}:{{", body.str.slice(1), "}")
         return [pl.when(pl.any_horizontal(present)).then(wrapped).otherwise(pl.lit(""))]
 
     def _is_full(self, tree: _Tree) -> bool:
-        return self.send_nulls or all(
-            self._is_full(node) and bool(node) if isinstance(node, dict) else node in self.full
+        return all(
+            _Renderer(self.full)._is_full(node) and bool(node)
+            if isinstance(node, dict)
+            else self.send_nulls or node in self.full
             for node in tree.values()
         )
 
@@ -203,7 +252,7 @@ class _Renderer:
         for number, (name, node) in enumerate(tree.items()):
             start = f"{',' if number else ''}{_key(name)}:"
             if isinstance(node, dict):
-                parts.extend([start + "{", *self._members(node), "}"])
+                parts.extend([start + "{", *_Renderer(self.full)._members(node), "}"])
             else:
                 parts.extend([start, pl.col(node).fill_null("null") if self.send_nulls else pl.col(node)])
         return parts
@@ -213,9 +262,9 @@ class _Renderer:
         parts: list[str | pl.Expr] = []
         for name, node in tree.items():
             if isinstance(node, dict):
-                parts.extend(self.group(name, node))
-            elif node in self.full:
-                parts.extend([f",{_key(name)}:", pl.col(node)])
+                parts.extend(_Renderer(self.full).group(name, node))
+            elif node in self.full or self.send_nulls:
+                parts.extend([f",{_key(name)}:", pl.col(node).fill_null("null") if self.send_nulls else pl.col(node)])
             else:
                 parts.append(_optional(name, pl.col(node)))
         return parts

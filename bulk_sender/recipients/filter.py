@@ -28,6 +28,10 @@ _TO_DATE = re.compile(r"(\bas|::)\s*(date|time|datetime|timestamp)\b", re.IGNORE
 _AGGREGATE = re.compile(
     r"(?i)\b(avg|count|first|last|max|median|min|quantile_cont|quantile_disc|stddev\w*|sum|var\w*)\s*\(|\bover\s*\("
 )
+_ALLOWED = (
+    "[input] filter is a condition on the row's own columns: comparisons, AND, OR, NOT, IN ('a', 'b'), BETWEEN, LIKE, "
+    "IS NULL, CASE, and functions such as LOWER"
+)
 _MOST_COLUMNS = 6
 """Most text columns of a condition for which all three types are tried."""
 
@@ -43,14 +47,27 @@ class Filter:
     condition: pl.Expr | None = None
     readings: dict[str, pl.Expr] = field(default_factory=dict)
     called: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    """The columns of the input that the condition uses."""
 
     @classmethod
     def of(cls, config: InputConfig, schema: pl.Schema) -> Filter:
         """Return the configured filter. Raise ConfigError for a condition that cannot be applied to these columns."""
         if config.filter is None:
             return cls()
+        if found := _AGGREGATE.search(_QUOTED.sub("''", config.filter)):
+            raise ConfigError(
+                f"input.filter: {config.filter!r} uses several rows ({found[0]}…)",
+                hint="a filter sees one row at a time; add a column to the input if it depends on other rows",
+            )
+        from bulk_sender.recipients.condition import NotAConditionError, rewritten  # it is slow to import
+
         try:
-            condition = pl.sql_expr(config.filter)
+            sql = rewritten(config.filter)
+        except NotAConditionError as error:
+            raise _refused(config.filter, str(error), schema, hint=_ALLOWED) from None
+        try:
+            condition = pl.sql_expr(sql)
             named = list(dict.fromkeys(condition.meta.root_names()))
         except TROUBLE as error:
             raise _refused(config.filter, _first_line(error), schema) from None
@@ -59,19 +76,15 @@ class Filter:
         schema = pl.Schema({called.get(name, name): dtype for name, dtype in schema.items()})
         if unknown := [name for name in named if name not in schema]:
             raise _refused(config.filter, f"the input has no column {unknown[0]!r}", schema)
-        if found := _AGGREGATE.search(_QUOTED.sub("''", config.filter)):
-            raise ConfigError(
-                f"input.filter: {config.filter!r} uses several rows ({found[0]}…)",
-                hint="a filter sees one row at a time; add a column to the input if it depends on other rows",
-            )
         # Replace 1.5 by 1 in the trial: polars compares text with 1.5 as text, but refuses to compare it with 1.
-        probe = pl.sql_expr(_DECIMAL.sub(lambda found: found[1] or found[2], config.filter))
+        probe = pl.sql_expr(_DECIMAL.sub(lambda found: found[1] or found[2], sql))
         texts = [name for name in named if schema[name] == pl.String]
+        used = tuple(next((column for column, other in called.items() if other == name), name) for name in named)
         reasons = []
         for cell in ("x", None):  # first try text that is not a number or a date, then a null
-            for readings in _readings(texts, config):
+            for readings in _readings(texts, sql, config.decimal):
                 if not (reason := cls(probe, readings)._failure(schema, cell)):
-                    return cls(condition, readings, called)
+                    return cls(condition, readings, called, used)
                 reasons.append(reason)
         raise _refused(config.filter, reasons[0], schema)
 
@@ -109,10 +122,9 @@ class Filter:
         return "" if found.dtype in (pl.Boolean, pl.Null) else f"its result is {found.dtype}, not true or false"
 
 
-def _readings(texts: list[str], config: InputConfig) -> Iterator[dict[str, pl.Expr]]:
+def _readings(texts: list[str], condition: str, decimal: str) -> Iterator[dict[str, pl.Expr]]:
     """Yield readings to try: all text columns as text first, then more and more as numbers or booleans."""
-    number = partial(_number, decimal=config.decimal)
-    condition = config.filter or ""
+    number = partial(_number, decimal=decimal)
     kinds: list[list[Callable[[pl.Expr], pl.Expr] | None]] = [
         [None, truth]
         if _TO_DATE.search(condition)  # a number would become a number of days since 1970
@@ -127,7 +139,8 @@ def _readings(texts: list[str], config: InputConfig) -> Iterator[dict[str, pl.Ex
 
 def _is_negated(name: str, condition: str) -> bool:
     """Whether the condition contains ``NOT name`` without a comparison; polars would treat a number as true."""
-    return re.search(rf'\bnot\s+"?{re.escape(name)}"?\s*($|\)|and\b|or\b)', condition, re.IGNORECASE) is not None
+    quoted = re.escape(name.replace('"', '""'))
+    return re.search(rf'\bnot\s+"{quoted}"\s*($|\)|and\b|or\b)', condition, re.IGNORECASE) is not None
 
 
 def _number(text: pl.Expr, decimal: str) -> pl.Expr:
@@ -141,9 +154,9 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _refused(condition: str, why: str, schema: pl.Schema) -> ConfigError:
+def _refused(condition: str, why: str, schema: pl.Schema, hint: str = "") -> ConfigError:
     names = ", ".join(map(repr, schema.names()[:12]))
     return ConfigError(
         f"input.filter: {condition!r} cannot be applied: {why}",
-        hint=f"""the columns are {names}; put text in '…' and names with spaces in "…": "First name" = 'Zoé'""",
+        hint=hint or f"""the columns are {names}; put text in '…' and names with spaces in "…": "First name" = 'Zoé'""",
     )

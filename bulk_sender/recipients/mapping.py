@@ -6,8 +6,9 @@ Pure: ``resolve`` uses only names and types. It returns a ``RecipientMapping`` o
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, get_args
@@ -19,7 +20,7 @@ from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientCo
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.recipients.added import added_columns
 from bulk_sender.recipients.columns import Columns, Found, untyped
-from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text
+from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text, without_nulls
 
 FieldPath = tuple[str, ...]
 
@@ -35,6 +36,21 @@ _PROPERTIES = ("trigger_properties", "canvas_entry_properties", "context")
 GROUPS = (*_PROPERTIES, "attributes", "user_alias")
 """Struct columns with these names are objects of the recipient."""
 _IDENTITIES = ("external_id", "user_alias", "braze_id")
+_OF_USERS_TRACK = {
+    "_update_existing_only": "use recipient.send_to_existing_only instead",
+    "push_token_import": "import push tokens by Braze's endpoint /users/track",
+}
+_TYPES_ELSEWHERE = {
+    **dict.fromkeys(("int", "int32", "int64", "bigint", "long", "whole", "number"), "integer"),
+    **dict.fromkeys(("double", "decimal", "numeric", "real", "float32", "float64", "num"), "float"),
+    **dict.fromkeys(("bool", "bit", "flag"), "boolean"),
+    **dict.fromkeys(("str", "text", "varchar", "char"), "string"),
+    **dict.fromkeys(("timestamp", "time", "timestamptz"), "datetime"),
+    **dict.fromkeys(("array", "set"), "list"),
+    **dict.fromkeys(("object", "struct", "dict", "map", "jsonb"), "json"),
+}
+"""Names of types in other tools → the type here."""
+_CHANGES = ("$add", "$update", "$remove")
 
 PRIORITIZATION = r"((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)"
 PRIORITIZATION_FORM = "identified or unidentified, then most_recently_updated or least_recently_updated, joined by |"
@@ -42,12 +58,16 @@ PRIORITIZATION_FORM = "identified or unidentified, then most_recently_updated or
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """One way to identify a recipient; ``text`` is null where the row does not have it. An alias also has a label."""
+    """One way to identify a recipient; ``text`` is null where the row does not have it. An alias also has a label.
+
+    ``is_padded``: where the input has blanks around the identifier; None if there cannot be any.
+    """
 
     kind: str
     column: str
     text: pl.Expr
     label: pl.Expr | None = None
+    is_padded: pl.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,8 @@ class Field:
     converted: Converted
     may_be_object: bool = False
     """Whether the value can be a JSON object, because the column is JSON or nested."""
+    written: pl.Expr | None = None
+    """The value as JSON with the nulls inside it, which ``converted`` leaves out; None if there cannot be any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +99,11 @@ class RecipientMapping:
     send_nulls: bool
     profile_fields: str
     unused: tuple[str, ...]
+    trim: bool
+    liquid: str
+    email_is_hashed: bool
+    request_properties: Mapping[str, int]
+    """The properties that every recipient gets from the request, with the bytes of each member."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -122,11 +149,21 @@ def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
         send_nulls=config.input.nulls == "send",
         profile_fields=config.input.profile_fields,
         unused=unused,
+        trim=config.input.trim,
+        liquid=config.input.liquid,
+        email_is_hashed=config.recipient.email_is_hashed,
+        request_properties={
+            name: len(constant_json({name: value}, f"message.trigger_properties.{name}").encode()) - 2
+            for name, value in config.message.trigger_properties.items()
+        },
     )
 
 
 def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
-    """Return the mapping given by the columns' names, and the names of the columns that fit no field."""
+    """Return the mapping given by the columns' names, and the names of the columns that fit no field.
+
+    Raise ConfigError for a type behind a name that is not one.
+    """
     plain: dict[str, Any] = {}
     alias: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {
@@ -137,6 +174,7 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
     unused: list[str] = []
     for column, dtype in schema.items():
         match = _NAMED.match(column)
+        _refuse_unknown_type(column, match)
         source = {"column": column} | ({"type": match["type"]} if match and match["type"] else {})
         if match and match["group"]:
             group = "trigger_properties" if match["group"] in _PROPERTIES else match["group"]
@@ -165,6 +203,21 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
     )
 
 
+def _refuse_unknown_type(column: str, match: re.Match[str] | None) -> None:
+    """Refuse ``attributes.age:int``. A name may have a colon, so only what looks like a type counts."""
+    name, colon, kind = column.rpartition(":")
+    types = list(get_args(FieldType))
+    if not colon or kind in types or not _NAMED.match(name) or not re.fullmatch(r"[A-Za-z]\w{0,19}", kind):
+        return
+    near = _TYPES_ELSEWHERE.get(kind.lower()) or next(iter(difflib.get_close_matches(kind.lower(), types, 1)), None)
+    if near is None and match is not None:
+        return
+    raise ConfigError(
+        f"column {column!r}: {kind!r} is not a type" + (f" (did you mean {near}?)" if near else ""),
+        hint=f"the types are {', '.join(types)}",
+    )
+
+
 def _add_once(group: dict[str, Any], name: str, source: Any, column: str) -> None:
     if name in group:
         field = name or "the object of that name"
@@ -185,10 +238,10 @@ class _Resolver:
             return replace(found, value=pl.when(~found.value.is_in(nothing)).then(found.value))
         return found
 
-    def text(self, source: FieldSource, where: str) -> pl.Expr:
-        """Return an identifier as text, null where it is empty. Identifiers are never trimmed or reformatted."""
+    def text(self, source: FieldSource, where: str) -> tuple[pl.Expr, pl.Expr | None]:
+        """Return an identifier as text, null where it is empty, and where the input has blanks around it."""
         if source.is_constant:
-            return pl.lit(str(source.value))
+            return pl.lit(str(source.value)), None
         assert source.column is not None
         found = self.column(source.column, where)
         value, dtype = found.value, found.dtype
@@ -198,7 +251,9 @@ class _Resolver:
                 hint="store identifiers as text or whole numbers in the input",
             )
         text = scalar_text(value, dtype, Convention())
-        return pl.when(text.str.strip_chars().str.len_bytes() > 0).then(text)
+        bare = text.str.strip_chars()
+        kept = bare if self.config.input.trim else text
+        return pl.when(bare.str.len_bytes() > 0).then(kept), (text != bare) if dtype == pl.String else None
 
     def identifiers(self, recipient: RecipientConfig) -> Iterator[Identifier]:
         for kind in recipient.identifier_order:
@@ -206,15 +261,15 @@ class _Resolver:
             if kind == "user_alias":
                 alias = recipient.user_alias
                 assert alias is not None
-                yield Identifier(
-                    kind,
-                    alias.alias_name.column or "user_alias",
-                    self.text(alias.alias_name, f"{where}.alias_name"),
-                    self.text(alias.alias_label, f"{where}.alias_label"),
-                )
+                name, name_is_padded = self.text(alias.alias_name, f"{where}.alias_name")
+                label, label_is_padded = self.text(alias.alias_label, f"{where}.alias_label")
+                padded = [each for each in (name_is_padded, label_is_padded) if each is not None]
+                is_padded = pl.any_horizontal(padded) if padded else None
+                yield Identifier(kind, alias.alias_name.column or "user_alias", name, label, is_padded)
             else:
                 source: FieldSource = getattr(recipient, kind)
-                yield Identifier(kind, source.column or kind, self.text(source, where))
+                text, is_padded = self.text(source, where)
+                yield Identifier(kind, source.column or kind, text, is_padded=is_padded)
 
     def prioritization(self, source: FieldSource | None) -> pl.Expr | None:
         if source is None:
@@ -244,8 +299,8 @@ class _Resolver:
         typed = source if source.is_constant else source.model_copy(update={"type": "boolean"})
         if source.is_constant and not isinstance(source.value, bool):
             raise ConfigError("recipient.send_to_existing_only: value must be true or false")
-        [field] = self.field((), typed, "recipient.send_to_existing_only")
-        return field
+        [found] = self.field((), typed, "recipient.send_to_existing_only")
+        return found
 
     def fields(self, group: str, sources: dict[str, FieldSource], *, nest: bool = True) -> tuple[Field, ...]:
         found: list[Field] = []
@@ -293,7 +348,10 @@ class _Resolver:
         convention = Convention(self.config.input.timezone, self.config.input.decimal, source.format, source.separator)
         try:
             converted = convert(value, dtype, source.type, convention)
-            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested())
+            written = converted.json if source.type in ("json", "list") or dtype.is_nested() else None
+            if written is not None:
+                converted = replace(converted, json=without_nulls(written))
+            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested(), written)
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}") from None
 
@@ -315,6 +373,11 @@ def _refuse_identities(attributes: tuple[Field, ...]) -> None:
                 f"recipient.attributes: {field.path[0]!r} is not allowed as an attribute: "
                 "the recipient's identifier already identifies the user",
                 hint="leave the column out, or map it under another name",
+            )
+        if field.path[:1] and field.path[0] in _OF_USERS_TRACK:
+            raise ConfigError(
+                f"recipient.attributes: {field.path[0]!r} is not an attribute but a field of /users/track",
+                hint=_OF_USERS_TRACK[field.path[0]],
             )
 
 
@@ -340,10 +403,12 @@ def _refuse_names(attributes: tuple[Field, ...], groups: tuple[Field, ...]) -> N
                 raise ConfigError(
                     f"recipient.attributes: the name {part[:40]!r}… is longer than {_LONGEST_NAME} characters"
                 )
-        for part in field.path[1:]:
-            if part != "$time" and re.search(r"[ .$]", part):
+        for place, part in enumerate(field.path[1:], 1):
+            is_change = part in _CHANGES and place == len(field.path) - 1 == 1
+            if part != "$time" and not is_change and re.search(r"[ .$]", part):
                 raise ConfigError(
                     f"recipient.attributes: {part!r} is not a valid name for a member of an object: Braze does not "
                     "allow spaces, dots or dollar signs",
-                    hint="rename it in the mapping; the only exception is $time, which marks a date",
+                    hint="rename it in the mapping; allowed are $time, which marks a date, and NAME.$add, NAME.$update "
+                    "and NAME.$remove, which change a list of objects",
                 )

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES, MAX_IDENTIFIER_BYTES
+from bulk_sender.braze.limits import MAX_EXTERNAL_USER_ID_BYTES, MAX_PROPERTIES_BYTES
 from bulk_sender.recipients.attributes import bare, checked
 from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_FORM, Field, RecipientMapping
 from bulk_sender.text.clean import CONTROLS, SHOWN
 
 _EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
-_SUBSCRIPTION = ["opted_in", "subscribed", "unsubscribed"]
+_HASH = r"^(?:[0-9A-Fa-f]{2}){16,64}$"
+_A_HASH = "a hash of 32 to 128 hexadecimal digits, as recipient.email_is_hashed requires"
+_BRACES = ("{", "\\u007b")
+_LIQUID = [first + second for first in _BRACES for second in (*_BRACES, "%", "\\u0025")]
+"""The beginnings of Liquid in JSON text, where any character may be written as an escape."""
+_SAYS_NOTHING = r'"(?:[^"\\]|\\.)*"\s*:|[{},\s]|null'
+"""All that an object without values is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Names:
     head: str = "\x00head"
     prioritization: str = "\x00prioritization"
     recipient_bytes: str = "\x00bytes"
+    properties_bytes: str = "\x00properties"
 
     def bad(self, index: int) -> str:
         return f"\x00bad{index}"
@@ -53,6 +60,9 @@ class Names:
 
     def json(self, index: int) -> str:
         return f"\x00json{index}"
+
+    def written(self, index: int) -> str:
+        return f"\x00written{index}"
 
 
 def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[Rule]:
@@ -68,13 +78,14 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
         )
     if any(item.kind == "email" for item in mapping.identifiers):
         yield from _email_rules(mapping, names)
-    yield Rule(
-        "identifier_too_long",
-        identifier.str.len_bytes() > MAX_IDENTIFIER_BYTES,
-        pl.lit("the identifier has ")
-        + identifier.str.len_bytes().cast(pl.String)
-        + pl.lit(f" bytes; the maximum is {MAX_IDENTIFIER_BYTES}"),
-    )
+    if any(item.kind == "external_user_id" for item in mapping.identifiers):
+        yield Rule(
+            "identifier_too_long",
+            (kind == "external_user_id") & (identifier.str.len_bytes() > MAX_EXTERNAL_USER_ID_BYTES),
+            pl.lit("the external_user_id has ")
+            + identifier.str.len_bytes().cast(pl.String)
+            + pl.lit(f" bytes; the maximum is {MAX_EXTERNAL_USER_ID_BYTES}"),
+        )
     for index, field in enumerate(mapping.fields):
         if field.converted.can_fail:
             yield Rule("invalid_value", pl.col(names.bad(index)), _bad_value(field, pl.col(names.raw(index))))
@@ -82,8 +93,9 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
         yield from _attribute_rules(mapping, names)
     if mapping.existing_only is not None:
         yield from _existing_only_rules(mapping, names)
-    if mapping.properties_name != "trigger_properties":
-        yield _canvas_properties_rule(mapping.properties_name, names)
+    if mapping.liquid == "reject":
+        yield _liquid_rule(mapping, names)
+    yield _properties_rule(mapping, names)
     yield Rule(
         "too_large",
         pl.col(names.recipient_bytes) > max_bytes,
@@ -95,10 +107,11 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
 
 def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     is_email = pl.col(names.kind) == "email"
+    shape, expected = (_HASH, _A_HASH) if mapping.email_is_hashed else (_EMAIL, "a valid e-mail address")
     yield Rule(
         "invalid_email",
-        is_email & ~pl.col(names.identifier).str.contains(_EMAIL),
-        shown(pl.col(names.identifier)) + pl.lit(" is not a valid e-mail address"),
+        is_email & ~pl.col(names.identifier).str.contains(shape),
+        shown(pl.col(names.identifier)) + pl.lit(f" is not {expected}"),
     )
     if mapping.prioritization is None:
         yield Rule("missing_prioritization", is_email, pl.lit(_MISSING_PRIORITIZATION))
@@ -118,28 +131,34 @@ _MISSING_PRIORITIZATION = (
 
 
 def _existing_only_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
-    """Yield the rules for send_to_existing_only: not with an alias; false needs attributes to create the user."""
+    """Yield the rules for send_to_existing_only: false not with an alias, and only with attributes for a new user."""
     given = pl.col(names.json(0))
     yield Rule(
         "existing_only_with_alias",
-        (pl.col(names.kind) == "user_alias") & given.is_not_null(),
-        pl.lit("send_to_existing_only cannot be used with a user alias"),
+        (pl.col(names.kind) == "user_alias") & (given == "false"),
+        pl.lit("send_to_existing_only cannot be false for a user alias: Braze does not create such users"),
     )
     first = 1 + len(mapping.properties)
-    last = first + len(mapping.attributes) + len(mapping.subscription_groups)
-    present = [pl.lit(mapping.send_nulls and bool(mapping.attributes))]
-    present += [pl.col(names.json(index)).is_not_null() for index in range(first, last)]
+    stored = list(enumerate((*mapping.attributes, *mapping.subscription_groups), first))
+    present = [_says_something(pl.col(names.json(index)), field) for index, field in stored]
     yield Rule(
         "existing_only_without_attributes",
-        (given == "false") & ~pl.any_horizontal(present),
+        (given == "false") & ~pl.any_horizontal([pl.lit(False), *present]),
         pl.lit("send_to_existing_only is false, but the row has no attributes to create the user with"),
     )
+
+
+def _says_something(value: pl.Expr, field: Field) -> pl.Expr:
+    """Return where an attribute has a value; an object without values has none."""
+    if not field.may_be_object:
+        return value.is_not_null()
+    return (value.str.replace_all(_SAYS_NOTHING, "").str.len_bytes() > 0).fill_null(False)
 
 
 def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     """Yield a rule for each attribute with a documented kind of value."""
     for item in checked(mapping):
-        value = bare(pl.col(names.json(item.index)))
+        value = bare(pl.col(names.json(item.index) if item.field.written is None else names.written(item.index)))
         yield Rule(
             "invalid_attribute",
             ~item.documented.sound(value),
@@ -147,14 +166,36 @@ def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
         )
 
 
-def _canvas_properties_rule(name: str, names: Names) -> Rule:
-    """Return the rule for a Canvas's 50 KB of properties per recipient; only larger recipients are parsed."""
-    large = pl.when(pl.col(names.recipient_bytes) > MAX_CANVAS_PROPERTIES_BYTES).then(pl.col("recipient"))
-    size = large.str.json_path_match(f"$.{name}").str.len_bytes()
+def has_liquid(json: pl.Expr) -> pl.Expr:
+    """Return where JSON text has ``{{`` or ``{%`` in a value or a name; neither can stand outside a string."""
+    return json.str.contains_any(_LIQUID, ascii_case_insensitive=True)
+
+
+def _liquid_rule(mapping: RecipientMapping, names: Names) -> Rule:
+    """Return the rule against Liquid, with the first column that has it in the reason."""
+    columns = [
+        pl.when(has_liquid(pl.col(names.json(index)))).then(pl.lit(f"column {field.column!r}"))
+        for index, field in enumerate(mapping.fields)
+        if field.column
+    ]
+    where = pl.coalesce([*columns, pl.lit("the identifier or a name")])
+    return Rule(
+        "liquid",
+        has_liquid(pl.col("recipient")),
+        where + pl.lit(" contains {{ or {%, which Braze runs as code (Liquid)"),
+    )
+
+
+def _properties_rule(mapping: RecipientMapping, names: Names) -> Rule:
+    """Return the rule for the most bytes of properties: a recipient's own and the request's together."""
+    size = pl.col(names.properties_bytes)
+    merged = " with those of the request" if mapping.request_properties else ""
     return Rule(
         "properties_too_large",
-        size > MAX_CANVAS_PROPERTIES_BYTES,
-        pl.format(f"{name} has {{}} bytes; a Canvas accepts at most {MAX_CANVAS_PROPERTIES_BYTES} (50 KB)", size),
+        size > MAX_PROPERTIES_BYTES,
+        pl.lit(f"{mapping.properties_name}{merged} has ")
+        + size.cast(pl.String)
+        + pl.lit(f" bytes; Braze accepts at most {MAX_PROPERTIES_BYTES}"),
     )
 
 

@@ -156,6 +156,7 @@ class Execution:
         settings = self._settings.pace
         pace = Pace(
             settings.rate_per_s,
+            first=settings.first_per_s,
             reserve=settings.reserve,
             shared=shared,
             closed_for=self._closed_for,

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bulk_sender.braze.endpoint import broadcast_endpoint, is_known_host
+from bulk_sender.braze.endpoint import BROADCAST_RATE, broadcast_endpoint, is_known_host
 from bulk_sender.config.model import Config
 from bulk_sender.journal.answers import Doubt
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.store import RunReader
-from bulk_sender.planning.report import CheckReport
+from bulk_sender.planning.report import CheckReport, audience_warning
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Sandbox
@@ -48,6 +48,8 @@ class Preview:
     doubts: tuple[Doubt, ...] = ()
     repeats: tuple[str, ...] = ()
     """The runs that sent the same input to the same target lately, each in a sentence, latest first."""
+    notes: tuple[str, ...] = ()
+    """What to check before confirming, when there is no ``report`` to say so."""
     plan: str = ""
     """SHA-256 over all bodies of the plan file that the run must match; empty without one."""
 
@@ -86,11 +88,19 @@ def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview
         endpoint=url,
         known_host=is_known_host(url),
         sandbox=sandbox_of(facts),
-        rate=config.delivery.rate,
+        rate=rate_shown(config),
         server_errors=config.delivery.server_errors,
+        notes=(audience_warning(),) if config.message.audience is not None else (),
         plan=facts.plan,
         **found,
     )
+
+
+def rate_shown(config: Config) -> str:
+    """Return the rate at which sending begins, as people write it."""
+    asked = config.delivery.pace
+    is_lower = config.message.audience is not None and BROADCAST_RATE.per_second < asked.per_second
+    return "250/minute" if is_lower else config.delivery.rate
 
 
 def preview_of_rest(

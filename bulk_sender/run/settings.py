@@ -138,6 +138,7 @@ class RunSettings:
             http=http_settings(config),
             pace=PaceSettings(
                 rate_per_s=endpoint.rate(config.delivery.pace).per_second,
+                first_per_s=endpoint.first_rate(config.delivery.pace).per_second,
                 reserve=config.delivery.reserve,
                 ramp_s=config.delivery.ramp,
                 is_shared=config.delivery.share_rate and not endpoint.broadcast,  # a broadcast has a limit for itself

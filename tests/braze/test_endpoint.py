@@ -210,12 +210,13 @@ def test_a_canvas_request(name: str) -> None:
     assert json.loads(made.body(b"{}")) == {"canvas_id": "v", "broadcast": False, name: {"a": 1}, "recipients": [{}]}
 
 
-def test_canvas_properties_have_a_limit() -> None:
-    braze = {"endpoint": BASE["endpoint"], "canvas_id": "v"}
-    fits = Config.parse({"braze": braze, "message": {"trigger_properties": {"a": "x" * 51_192}}}, where="here")
-    assert endpoint_of(fits).frame_bytes > 51_200
-    over = Config.parse({"braze": braze, "message": {"trigger_properties": {"a": "x" * 51_193}}}, where="here")
-    with pytest.raises(ConfigError, match="at most 50 KB"):
+@pytest.mark.parametrize("target", ["canvas_id", "campaign_id"])
+def test_properties_of_the_request_have_a_limit(target: str) -> None:
+    braze = {"endpoint": BASE["endpoint"], target: "v"}
+    fits = Config.parse({"braze": braze, "message": {"trigger_properties": {"a": "x" * 49_992}}}, where="here")
+    assert endpoint_of(fits).frame_bytes > 50_000
+    over = Config.parse({"braze": braze, "message": {"trigger_properties": {"a": "x" * 49_993}}}, where="here")
+    with pytest.raises(ConfigError, match="has 50,001 bytes; Braze accepts at most 50,000"):
         endpoint_of(over)
 
 

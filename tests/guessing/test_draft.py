@@ -17,6 +17,7 @@ from bulk_sender.guessing.column_names import meaning, plain
 from bulk_sender.guessing.draft import compose, draft, write
 from bulk_sender.guessing.types import Guess, guess_type
 from bulk_sender.operations.check import check
+from tests.kit.inputs import put
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
 
@@ -158,3 +159,25 @@ _CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 def test_every_draft_is_a_valid_configuration(columns: dict[str, list[str]]) -> None:
     sample = pl.DataFrame(columns)
     Config.parse(tomllib.loads(compose(sample, Config())), where="the draft")
+
+
+@pytest.mark.parametrize(
+    ("column", "answers", "condition"),
+    [
+        ("Opt-in", ["Oui", "Non", "OUI", "oui", ""], "\"Opt-in\" IN ('Oui', 'OUI', 'oui')"),
+        ("consentimiento", ["sí", "no"], "\"consentimiento\" IN ('sí')"),
+        ("newsletter", ["1", "0"], "\"newsletter\" IN ('1')"),
+        ("optin", ["perhaps", "later"], '"optin"'),
+    ],
+)
+def test_the_offered_filter_has_the_answers_of_the_file(
+    tmp_path: Path, column: str, answers: list[str], condition: str
+) -> None:
+    people = "".join(f"{n:05},{answer}\n" for n, answer in enumerate(answers))
+    path = put(tmp_path, "people.csv", f"customer_id,{column}\n{people}")
+    [line] = [line for line in draft(path).splitlines() if line.startswith("# filter")]
+    offered = tomllib.loads(line.removeprefix("# "))["filter"]
+    assert offered == condition
+    if " IN " in offered:
+        config = {"recipient": {"external_user_id": "customer_id"}, "input": {"filter": offered}}
+        assert check(path, config=config).valid == sum(answer in condition for answer in answers if answer)

@@ -123,7 +123,7 @@ def configuration(name: str) -> Mapped:
     alias = recipient.get("user_alias", {}).get("alias_name")
     identifier = recipient.get("external_user_id") or recipient.get("email") or alias
     types = {identifier: ""}
-    for table in ("trigger_properties", "canvas_entry_properties", "attributes"):
+    for table in ("trigger_properties", "context", "attributes"):
         for source in recipient.get(table, {}).values():
             source = {"column": source} if isinstance(source, str) else source
             if "column" in source:

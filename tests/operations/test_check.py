@@ -64,11 +64,11 @@ def test_requests_and_time_are_those_of_the_configured_rate(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "code"),
-    [(["a"], 0), (["a", "a"], 0), (["a", '""'], 1), (['""'], 1)],
-    ids=["all can go", "a duplicate is no fault", "one is rejected", "none can go"],
+    [(["a,x"], 0), (["a,x", "a,x"], 0), (["a,x", ",x"], 1), ([",x"], 1), (["a,x", ",", " ,"], 0)],
+    ids=["all can go", "a duplicate is no fault", "one is rejected", "none can go", "blank rows are no rows"],
 )
 def test_the_exit_code_tells_whether_every_row_could_go(path: Path, rows: list[str], code: int) -> None:
-    assert check(path, "external_user_id", *rows).exit_code == code
+    assert check(path, "external_user_id,trigger_properties.x", *rows).exit_code == code
 
 
 def test_an_input_without_rows_or_without_a_file_is_refused(path: Path) -> None:

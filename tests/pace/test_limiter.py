@@ -415,3 +415,15 @@ def test_a_cancelled_turn_does_not_block_others() -> None:
             await pace.turn()
 
     asyncio.run(go())
+
+
+def test_a_first_rate_holds_until_the_server_reports_its_limit() -> None:
+    pace = Pace(100.0, first=4.0)
+    assert pace.current == 4.0
+    pace.observe(None)
+    assert pace.current == 4.0
+    pace.observe(Budget(limit=250, remaining=200, left_s=60.0))
+    assert pace.current == pytest.approx(200 / 60)
+    pace.observe(Budget(limit=250_000, remaining=249_000, left_s=1800.0))
+    assert pace.current == 100.0
+    assert Pace(2.0, first=4.0).current == 2.0

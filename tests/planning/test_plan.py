@@ -8,6 +8,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bulk_sender.config.model import Config, InputConfig
 from bulk_sender.errors import ConfigError, InputError
@@ -171,6 +173,17 @@ def test_the_same_identifier_of_another_kind_is_a_different_person(path: Path) -
     assert [verdict for _, verdict in verdicts(list(planned(path)))] == ["valid", "valid", "duplicate"]
 
 
+def test_addresses_are_compared_without_case_and_sent_as_written(path: Path) -> None:
+    path.write_text(
+        "email,prioritization\n" + "".join(f"{each},identified\n" for each in ("A@x.de", " a@X.DE", "b@x.de"))
+    )
+    pieces = list(planned(path))
+    assert [verdict for _, verdict in verdicts(pieces)] == ["valid", "duplicate", "valid"]
+    assert json.loads(pieces[0].rows["recipient"][0])["email"] == "A@x.de"
+    path.write_text("external_user_id\nA\na\n")
+    assert [verdict for _, verdict in verdicts(list(planned(path)))] == ["valid", "valid"]
+
+
 def test_aliases_are_equal_only_if_both_parts_are_equal(path: Path) -> None:
     pairs = [("b:c", "a"), ("c", "a:b"), ("b", "a"), ("b", "a"), ('b"', "a"), ("a", "b"), ('b","alias_label":"a', "x")]
     pl.DataFrame(pairs, orient="row", schema=["user_alias.alias_name", "user_alias.alias_label"]).write_csv(path)
@@ -227,7 +240,7 @@ def test_the_size_limit_counts_bytes_not_characters() -> None:
 
 def test_only_the_last_batch_is_short_despite_chunks_and_rejects(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 90)
-    path.write_text("external_user_id,x\n" + "".join(f"u{n},\n,\n" for n in range(1, 138)))
+    path.write_text("external_user_id,x\n" + "".join(f"u{n},\n,x\n" for n in range(1, 138)))
     pieces = list(planned(path))
     assert [size for piece in pieces for size in piece.sizes] == [50, 50, 37]
     assert all(len(piece.rows) for piece in pieces)
@@ -254,6 +267,51 @@ def test_a_message_that_leaves_no_space_for_recipients_is_refused(path: Path) ->
     path.write_text(ids(1))
     with pytest.raises(ConfigError, match=r"\[message\] makes a request of 4000 bytes"):
         list(planned(path, config(delivery={"max_body_kb": 4}), head_bytes=4000))
+
+
+# ----- repeated people
+
+
+@settings(max_examples=200, deadline=None)
+@given(people=st.lists(st.integers(0, 60), max_size=300), size=st.sampled_from([1, 30, 90]))
+def test_equal_identifiers_never_share_a_batch_and_batches_are_as_long_as_possible(
+    people: list[int], size: int
+) -> None:
+    texts = pl.Series(["x" * size] * len(people), dtype=pl.String)
+    sizes = batch_sizes(texts, 2000, pl.Series(map(str, people), dtype=pl.String))
+    expected: list[int] = []
+    batch: list[int] = []
+    for one in people:
+        if batch and (one in batch or len(batch) == 50 or (len(batch) + 1) * (size + 1) > 2001):
+            expected.append(len(batch))
+            batch = []
+        batch.append(one)
+    assert sizes == expected + ([len(batch)] if batch else [])
+
+
+def test_allowed_duplicates_go_in_separate_requests_also_if_their_addresses_differ_in_case(path: Path) -> None:
+    path.write_text("email,prioritization\n" + "".join(f"{who}@x.de,identified\n" for who in ("a", "b", "A", "c", "a")))
+    pieces = list(planned(path, config(input={"duplicates": "allow"})))
+    assert [verdict for _, verdict in verdicts(pieces)] == ["valid"] * 5
+    assert [size for piece in pieces for size in piece.sizes] == [2, 2, 1]
+
+
+def test_people_far_apart_do_not_shorten_batches(path: Path) -> None:
+    path.write_text("external_user_id\n" + "".join(f"u{n % 50}\n" for n in range(1000)))
+    pieces = list(planned(path, config(input={"duplicates": "allow"})))
+    assert [size for piece in pieces for size in piece.sizes] == [50] * 20
+
+
+def test_a_repeat_across_a_chunk_is_kept_apart_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 30)
+    path.write_text("external_user_id\n" + "".join(f"{who}\n" for who in "abcdefghijklmnoa"))
+    pieces = list(planned(path, config(input={"duplicates": "allow"})))
+    assert [size for piece in pieces for size in piece.sizes] == [15, 1]
+
+
+def test_rich_rows_do_not_multiply_the_requests(path: Path) -> None:
+    path.write_text("external_user_id,attributes.a\n" + "".join(f"u{n},{'x' * 40_000}\n" for n in range(100)))
+    assert [size for piece in planned(path) for size in piece.sizes] == [50, 50]
 
 
 # ----- payloads

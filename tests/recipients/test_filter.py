@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from bulk_sender.config.model import InputConfig
-from bulk_sender.errors import ConfigError
+from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.operations.check import check
 from bulk_sender.recipients.filter import Filter
 from tests.kit.inputs import put
@@ -102,7 +102,7 @@ def test_the_limit_counts_only_rows_that_pass_the_filter(tmp_path: Path) -> None
 
 
 def test_constants_and_fallback_identifiers_are_sent(tmp_path: Path) -> None:
-    path = put(tmp_path, "people.csv", "id,mail\nu1,a@example.com\n,b@example.com\n,\n")
+    path = put(tmp_path, "people.csv", "id,mail,x\nu1,a@example.com,\n,b@example.com,\n,,x\n")
     report = check(
         path,
         config={
@@ -139,3 +139,13 @@ def test_a_cell_that_makes_the_condition_fail_raises_a_readable_error() -> None:
     chosen = Filter.of(InputConfig(filter="DATE(day) > DATE '2026-01-01'"), TEXT.schema)
     with pytest.raises(ConfigError, match="cannot be applied to every row"):
         chosen.select(TEXT.with_columns(day=pl.lit("soon")))
+
+
+def test_a_filter_that_keeps_no_row_says_so_and_shows_the_values(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{answer}\n" for n, answer in enumerate(["Oui"] * 3 + ["Non"] * 2 + ["OUI"]))
+    path = put(tmp_path, "people.csv", "external_user_id,Opt-in\n" + rows)
+    with pytest.raises(InputError) as refused:
+        check(path, overrides={"input.filter": "\"Opt-in\" = 'yes'"})
+    assert str(refused.value) == "none of the 6 rows matches [input] filter; 'Opt-in' holds Oui, Non, OUI"
+    with pytest.raises(InputError, match="the frame has no data row"):
+        check(pl.DataFrame({"external_user_id": []}, schema={"external_user_id": pl.String}))

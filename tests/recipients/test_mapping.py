@@ -7,9 +7,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, ConfigError, InputError
+from bulk_sender.recipients.convert import without_nulls
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.mapping import RecipientMapping, resolve
 
@@ -88,9 +91,9 @@ def test_a_prioritization_can_be_a_list_column() -> None:
 def test_properties_are_sent_under_the_name_for_the_message_kind(name: str) -> None:
     row = {"external_user_id": "u", f"{name}.a": "x"}
     assert recipient(row, CAMPAIGN)["trigger_properties"] == {"a": "x"}
-    assert recipient(row, CANVAS)["canvas_entry_properties"] == {"a": "x"}
-    newer = {"braze": {"canvas_id": "c", "canvas_properties_name": "context"}}
-    assert recipient(row, newer)["context"] == {"a": "x"}
+    assert recipient(row, CANVAS)["context"] == {"a": "x"}
+    older = {"braze": {"canvas_id": "c", "canvas_properties_name": "canvas_entry_properties"}}
+    assert recipient(row, older)["canvas_entry_properties"] == {"a": "x"}
 
 
 def test_the_first_nonempty_identifier_in_column_order_is_used() -> None:
@@ -109,8 +112,9 @@ def test_the_first_nonempty_identifier_in_column_order_is_used() -> None:
     ]
 
 
-def test_identifiers_are_never_trimmed() -> None:
-    assert recipient({"external_user_id": " 007 "}) == {"external_user_id": " 007 "}
+def test_identifiers_are_trimmed_unless_the_input_says_otherwise() -> None:
+    assert recipient({"external_user_id": " 007 "}) == {"external_user_id": "007"}
+    assert recipient({"external_user_id": " 007 "}, {"input": {"trim": False}}) == {"external_user_id": " 007 "}
 
 
 @pytest.mark.parametrize(
@@ -149,8 +153,27 @@ def test_the_columns_that_rejected_csv_adds_are_not_reported_as_unused(settings:
 
 
 def test_a_colon_without_a_type_belongs_to_the_name() -> None:
-    row = {"external_user_id": "u", "attributes.a:int": "1", "attributes.b:c:integer": "2"}
-    assert recipient(row)["attributes"] == {"a:int": "1", "b:c": 2}
+    row = {"external_user_id": "u", "attributes.a:utm source": "1", "attributes.b:c:integer": "2", "attributes.x:": "3"}
+    assert recipient(row)["attributes"] == {"a:utm source": "1", "b:c": 2, "x:": "3"}
+
+
+@pytest.mark.parametrize(
+    ("column", "near"),
+    [
+        ("attributes.age:int", "integer"),
+        ("attributes.age:Integer", "integer"),
+        ("trigger_properties.total:double", "float"),
+        ("trigger_properties.when:timestamp", "datetime"),
+        ("attributes.vip:bool", "boolean"),
+        ("attributes.tags:lst", "list"),
+        ("send_to_existing_only:bool", "boolean"),
+    ],
+)
+def test_a_type_that_is_none_is_refused_with_the_nearest(column: str, near: str) -> None:
+    kind = column.rpartition(":")[2]
+    assert str(refusal(["external_user_id", column])) == (
+        f"column {column!r}: {kind!r} is not a type (did you mean {near}?)"
+    )
 
 
 def test_a_name_can_contain_any_character() -> None:
@@ -175,7 +198,7 @@ def test_struct_columns_are_sent_as_objects() -> None:
     }
     assert recipient(row) == {
         "external_user_id": "u",
-        "trigger_properties": {"first_name": "Ada", "order": {"total": 1.5}, "tags": ["a", None]},
+        "trigger_properties": {"first_name": "Ada", "order": {"total": 1.5}, "tags": ["a"]},
         "attributes": {"age": 42, "a.b": True},
     }
 
@@ -235,7 +258,7 @@ def test_a_configured_mapping_supports_columns_constants_and_types() -> None:
         "user_alias": {"alias_name": "0042", "alias_label": "crm"},
         "trigger_properties": {
             "order": {"total": 19.90, "currency": "EUR"},
-            "flags": {"a": [1, None, True]},
+            "flags": {"a": [1, True]},
             "when": "2026-02-28",
         },
         "attributes": {"tags": ["a", "b"]},
@@ -269,12 +292,48 @@ def test_configured_null_values_are_empty() -> None:
     assert recipient(row, settings) == {"external_user_id": "u", "attributes": {"c": "n/a "}}
 
 
-@pytest.mark.parametrize(
-    ("nulls", "attributes"), [("omit", {"c": {"e": "x"}}), ("send", {"a": None, "c": {"d": None, "e": "x"}})]
-)
-def test_nulls_are_left_out_or_sent(nulls: str, attributes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("nulls", "attributes"), [("omit", {"c": {"e": "x"}}), ("send", {"a": None, "c": {"e": "x"}})])
+def test_nulls_are_left_out_or_sent_on_the_first_level(nulls: str, attributes: dict[str, Any]) -> None:
     row = {"external_user_id": "u", "attributes.a": "", "attributes.c.d": None, "attributes.c.e": "x"}
     assert recipient(row | {"attributes.a": None}, {"input": {"nulls": nulls}})["attributes"] == attributes
+
+
+@pytest.mark.parametrize("nulls", ["omit", "send"])
+def test_properties_and_nested_values_never_have_a_null(nulls: str) -> None:
+    row = {
+        "external_user_id": "u",
+        "trigger_properties.a": None,
+        "trigger_properties.j:json": '{"x":null,"y":[null,1,null,{"z":null}],"s":"null, \\"k\\": null"}',
+        "attributes.o:json": '{"a":null,"b":1}',
+        "attributes.t:json": '{ "null" : null , "b" : ": null,null" , "c" : [ null ] , "d" : null }',
+        "attributes.s": {"a": None, "l": [{"m": None, "n": 1}, None]},
+        "attributes.n.x": None,
+    }
+    sent = recipient(row, {"input": {"nulls": nulls}})
+    assert sent["trigger_properties"] == {"j": {"y": [1, {}], "s": 'null, "k": null'}}
+    assert sent["attributes"] == {"o": {"b": 1}, "t": {"b": ": null,null", "c": []}, "s": {"l": [{"n": 1}]}}
+
+
+_PARTS = ['"', ":", ",", "[", "]", "{", "}", " ", "null", "\\", "\n", "é", ": null", '": null', "null,"]
+_TEXT = st.lists(st.sampled_from(_PARTS), max_size=6).map("".join)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | _TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def without(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without(inner) for name, inner in value.items() if inner is not None}
+    return [without(inner) for inner in value if inner is not None] if isinstance(value, list) else value
+
+
+@given(value=_JSON.filter(lambda value: value is not None), spaced=st.booleans())
+def test_pruning_nulls_leaves_everything_else_as_it_was(value: Any, spaced: bool) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=1 if spaced else None)
+    pruned = pl.DataFrame({"x": [text]}).select(without_nulls(pl.col("x"))).item()
+    assert json.loads(pruned) == without(value)
 
 
 # ----- errors

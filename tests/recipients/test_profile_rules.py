@@ -13,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import bulk_sender as bs
-from bulk_sender.braze.limits import MAX_CANVAS_PROPERTIES_BYTES
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
 from bulk_sender.recipients.attributes import Documented, OddValues, bare, checked
@@ -219,11 +218,10 @@ def test_reject_and_warn_apply_to_the_same_values(values: list[str], points: lis
     sent = encode(frame, warning, max_bytes=100_000)
     assert sent["error"].null_count() == rows, "sent unchanged"
     odd = OddValues(warning)
-    odd(frame, pl.Series(range(1, rows + 1), dtype=pl.UInt64))
+    odd(frame, pl.DataFrame({"row": range(1, rows + 1)}))
     counted = sum(int(sentence.split()[0]) for sentence in odd.sentences())
     rejected = sum(
-        frame.select(~item.documented.sound(bare(item.field.converted.json))).to_series().sum()
-        for item in checked(rejecting)
+        frame.select(~item.documented.sound(bare(item.json))).to_series().sum() for item in checked(rejecting)
     )
     assert counted == rejected
     assert (encode(frame, rejecting, max_bytes=100_000)["error"].null_count() < rows) is bool(rejected)
@@ -339,13 +337,43 @@ def test_subscription_groups_cannot_be_mapped_twice() -> None:
         )
 
 
-def test_canvas_properties_of_a_recipient_over_50_kb_are_rejected() -> None:
-    room = MAX_CANVAS_PROPERTIES_BYTES - len('{"text":""}')
+@pytest.mark.parametrize("braze", [{"canvas_id": "k"}, {"campaign_id": "c"}])
+def test_properties_of_a_recipient_over_50_kb_are_rejected(braze: dict[str, str]) -> None:
+    room = 50_000 - len('{"text":""}')
     frame = people("text", ["x" * room, "x" * (room + 1), "é" * (room // 2 + 1)])
-    recipient = {"trigger_properties": {"text": "text"}}
-    canvas = mapped(frame, braze={"canvas_id": "k"}, recipient=recipient)
-    encoded = encode(frame, canvas, max_bytes=200_000)
+    encoded = encode(
+        frame, mapped(frame, braze=braze, recipient={"trigger_properties": {"text": "text"}}), max_bytes=200_000
+    )
     assert encoded["error_code"].to_list() == [None, "properties_too_large", "properties_too_large"]
-    assert "51201 bytes" in encoded["error"][1]
-    campaign = mapped(frame, recipient=recipient)
-    assert encode(frame, campaign, max_bytes=200_000)["error_code"].null_count() == 3
+    name = "context" if "canvas_id" in braze else "trigger_properties"
+    assert encoded["error"][1] == f"{name} has 50001 bytes; Braze accepts at most 50000"
+
+
+_members = st.dictionaries(
+    st.sampled_from(["a", "b", "é", "o"]),
+    st.one_of(st.none(), st.integers(16_500, 17_500), st.integers(0, 50_100)),
+    max_size=4,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(own=_members, request=_members, is_mapped=st.booleans())
+def test_the_limit_is_on_the_merged_properties(own: dict[str, Any], request: dict[str, Any], is_mapped: bool) -> None:
+    of_request = {name: "x" * size for name, size in request.items() if size is not None}
+    of_row = {name: "y" * size for name, size in own.items() if size}
+    columns = [name for name in ("a", "b", "é") if is_mapped or name in of_row]
+    nested = {"o": "o"} if "o" in of_row else {}
+    frame = pl.DataFrame({"id": ["u"], "o": [of_row.get("o")], **{name: [of_row.get(name)] for name in columns}})
+    wanted = {"trigger_properties": {name: name for name in columns} | {f"{name}.p": name for name in nested}}
+    mapping = resolve(
+        frame.schema,
+        Config.parse(
+            {"message": {"trigger_properties": of_request}, "recipient": {"external_user_id": "id", **wanted}}, where=""
+        ),
+    )
+    merged = of_request | {name: {"p": text} if name == "o" else text for name, text in of_row.items()}
+    size = len(json.dumps(merged, ensure_ascii=False, separators=(",", ":")).encode())
+    encoded = encode(frame, mapping, max_bytes=10_000_000)
+    assert encoded["error_code"].to_list() == [None if size <= 50_000 else "properties_too_large"]
+    if size > 50_000:
+        assert f"has {size} bytes" in encoded["error"][0]

@@ -152,14 +152,21 @@ def expected_of_csv(row: dict[str, str], send_nulls: bool) -> dict[str, Any] | N
             value = None if empty else READ[f":{kind}" if kind else ""](cell)
         except NotThatTypeError:
             return None
-        if value is None and not send_nulls:
-            continue
         *outer, last = path.split(".")
+        if value is None and not (send_nulls and outer == ["attributes"]):
+            continue
         node = found
         for name in outer:
             node = node.setdefault(name, {})
-        node[last] = value
+        node[last] = pruned(value)
     return found
+
+
+def pruned(value: Any) -> Any:
+    """Leave out what is null inside a value."""
+    if isinstance(value, dict):
+        return {name: pruned(inner) for name, inner in value.items() if inner is not None}
+    return [pruned(inner) for inner in value if inner is not None] if isinstance(value, list) else value
 
 
 def in_any_order(value: Any) -> Any:
@@ -196,10 +203,10 @@ def test_a_csv_row_is_sent_with_exact_values(
 def laid_out(value: Any, dtype: pl.DataType, in_json: Callable[[Any], Any], send_nulls: bool) -> Any:
     """Return the JSON of a value; a struct's nulls are left out or sent, like those of any other column."""
     if not isinstance(dtype, pl.Struct):
-        return None if value is None else in_json(value)
+        return None if value is None else pruned(in_json(value))
     given_row = in_json(value) if value is not None else {}
     members = {
-        field.name: laid_out(given_row.get(field.name), field.dtype, lambda known: known, send_nulls)  # type: ignore[arg-type]
+        field.name: laid_out(given_row.get(field.name), field.dtype, lambda known: known, False)  # type: ignore[arg-type]
         for field in dtype.fields
     }
     kept = {name: member for name, member in members.items() if send_nulls or member is not None}
@@ -208,11 +215,11 @@ def laid_out(value: Any, dtype: pl.DataType, in_json: Callable[[Any], Any], send
 
 def expected_of_parquet(row: dict[str, Any], table: Table, send_nulls: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"external_user_id": row["external_user_id"]}
-    values = {name: laid_out(row[name], kind.dtype, kind.in_json, send_nulls) for name, kind in table.kinds.items()}
-    for name, value in values.items():
-        if value is None and not send_nulls:
-            continue
+    for name, kind in table.kinds.items():
+        value = laid_out(row[name], kind.dtype, kind.in_json, send_nulls and name == "attributes")
         *outer, last = name.split(".")
+        if value is None and not (send_nulls and outer == ["attributes"]):
+            continue
         node = found
         for part in outer:
             node = node.setdefault(part, {})

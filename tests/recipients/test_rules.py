@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.braze.limits import MAX_IDENTIFIER_BYTES
+from bulk_sender.braze.limits import MAX_EXTERNAL_USER_ID_BYTES
 from bulk_sender.config.model import Config
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.mapping import resolve
@@ -70,20 +70,51 @@ def test_an_incomplete_alias_is_rejected() -> None:
     ]
 
 
-def test_an_identifier_has_a_maximum_length_in_bytes() -> None:
+def test_an_external_user_id_has_at_most_987_bytes() -> None:
+    assert MAX_EXTERNAL_USER_ID_BYTES == 987
     rows = [
-        {"external_user_id": "x" * MAX_IDENTIFIER_BYTES},
-        {"external_user_id": "x" * (MAX_IDENTIFIER_BYTES + 1)},
-        {"external_user_id": "é" * (MAX_IDENTIFIER_BYTES // 2 + 1)},
+        {"external_user_id": "x" * MAX_EXTERNAL_USER_ID_BYTES},
+        {"external_user_id": "x" * (MAX_EXTERNAL_USER_ID_BYTES + 1)},
+        {"external_user_id": "é" * (MAX_EXTERNAL_USER_ID_BYTES // 2 + 1)},
     ]
     assert verdicts(rows) == [
         SOUND,
-        ("identifier_too_long", "the identifier has 998 bytes; the maximum is 997"),
-        ("identifier_too_long", "the identifier has 998 bytes; the maximum is 997"),
+        ("identifier_too_long", "the external_user_id has 988 bytes; the maximum is 987"),
+        ("identifier_too_long", "the external_user_id has 988 bytes; the maximum is 987"),
     ]
 
 
+def test_other_identifiers_have_no_documented_limit() -> None:
+    assert verdict({"user_alias.alias_name": "x" * 2000, "user_alias.alias_label": "crm"}) == SOUND
+    assert verdict(EMAIL | {"email": "x" * 2000 + "@example.com"}) == SOUND
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\u202f", "\u3000", "\r\n"])
+def test_blanks_around_an_identifier_are_removed_unless_trim_is_off(blank: str) -> None:
+    row = EMAIL | {"email": f"{blank}ada@example.com{blank}"}
+    assert sent(row)["email"] == "ada@example.com"
+    assert verdict(row, {"input": {"trim": False}})[0] == "invalid_email"
+    padded = {"user_alias.alias_name": f"{blank}a b", "user_alias.alias_label": f"crm{blank}"}
+    assert sent(padded)["user_alias"] == {"alias_name": "a b", "alias_label": "crm"}
+    assert sent(padded, {"input": {"trim": False}})["user_alias"]["alias_name"] == f"{blank}a b"
+
+
 # ----- e-mail
+
+
+HASH = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
+
+
+def test_a_hash_is_an_address_if_addresses_are_hashed() -> None:
+    hashed = {"recipient": {"email_is_hashed": True}}
+    assert verdict(EMAIL | {"email": HASH}, hashed) == SOUND
+    assert verdict(EMAIL | {"email": HASH.upper()}, hashed) == SOUND
+    assert verdict(EMAIL | {"email": HASH})[0] == "invalid_email"
+    for other in ("ada@example.com", "5e88", HASH[:-1]):
+        assert verdict(EMAIL | {"email": other}, hashed) == (
+            "invalid_email",
+            f"'{other}' is not a hash of 32 to 128 hexadecimal digits, as recipient.email_is_hashed requires",
+        )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +155,7 @@ def test_an_ordinary_address_is_valid(address: str) -> None:
     ],
 )
 def test_an_invalid_address_is_rejected_and_quoted(address: str) -> None:
-    code, reason = verdict(EMAIL | {"email": address})
+    code, reason = verdict(EMAIL | {"email": address}, {"input": {"trim": False}})
     shown = address.replace("\n", "\u2423")
     assert (code, reason) == ("invalid_email", f"'{shown}' is not a valid e-mail address")
 
@@ -222,14 +253,34 @@ def test_a_row_gets_only_the_first_reason() -> None:
 # ----- send_to_existing_only
 
 
-def test_an_alias_with_send_to_existing_only_is_rejected() -> None:
+def test_an_alias_goes_without_send_to_existing_only_and_is_rejected_if_that_is_false() -> None:
     row = {"user_alias.alias_name": "a", "user_alias.alias_label": "b"}
-    for flag in ("true", "false"):
-        assert verdict(row | {"send_to_existing_only": flag, "attributes.a": "x"}) == (
-            "existing_only_with_alias",
-            "send_to_existing_only cannot be used with a user alias",
-        )
-    assert verdict(row | {"send_to_existing_only": "", "attributes.a": "x"}) == SOUND
+    assert verdict(row | {"send_to_existing_only": "false", "attributes.a": "x"}) == (
+        "existing_only_with_alias",
+        "send_to_existing_only cannot be false for a user alias: Braze does not create such users",
+    )
+    for flag in ("true", ""):
+        assert "send_to_existing_only" not in sent(row | {"send_to_existing_only": flag, "attributes.a": "x"})
+
+
+def test_a_constant_true_goes_with_ids_but_not_with_aliases() -> None:
+    rows = [{"id": "u1", "alias": ""}, {"id": "", "alias": "a"}]
+    alias = {"alias_name": "alias", "alias_label": {"value": "crm"}}
+    mapped = {"external_user_id": "id", "user_alias": alias, "send_to_existing_only": {"value": True}}
+    frame = pl.DataFrame(rows)
+    encoded = encode(frame, resolve(frame.schema, Config.parse({"recipient": mapped}, where="")), max_bytes=1000)
+    assert [json.loads(text) for text in encoded["recipient"]] == [
+        {"external_user_id": "u1", "send_to_existing_only": True},
+        {"user_alias": {"alias_name": "a", "alias_label": "crm"}},
+    ]
+
+
+def sent(row: dict[str, Any], settings: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The recipient of a sound row."""
+    frame = pl.DataFrame([row])
+    encoded = encode(frame, resolve(frame.schema, Config.parse(settings or {}, where="the test")), max_bytes=100_000)
+    found: dict[str, Any] = json.loads(encoded["recipient"][0])
+    return found
 
 
 WITHOUT = (
@@ -244,7 +295,13 @@ WITHOUT = (
         ({"send_to_existing_only": "false"}, "omit", WITHOUT),
         ({"send_to_existing_only": "false", "trigger_properties.a": "x"}, "omit", WITHOUT),
         ({"send_to_existing_only": "false", "attributes.a": None}, "omit", WITHOUT),
-        ({"send_to_existing_only": "false", "attributes.a": None}, "send", SOUND),
+        ({"send_to_existing_only": "false", "attributes.a": None}, "send", WITHOUT),
+        ({"send_to_existing_only": "false", "attributes.a:json": "{}"}, "omit", WITHOUT),
+        ({"send_to_existing_only": "false", "attributes.a:json": '{"b": {"c\\"": {}}}'}, "omit", WITHOUT),
+        ({"send_to_existing_only": "false", "attributes.a:json": '{"b": null}'}, "send", WITHOUT),
+        ({"send_to_existing_only": "false", "attributes.a:json": '{"b": "null"}'}, "omit", SOUND),
+        ({"send_to_existing_only": "false", "attributes.a:json": "[]"}, "omit", SOUND),
+        ({"send_to_existing_only": "false", "attributes.a:json": "0"}, "omit", SOUND),
         ({"send_to_existing_only": "false", "attributes.a": "x"}, "omit", SOUND),
         ({"send_to_existing_only": "false", "attributes": {"a": None, "b": 1}}, "omit", SOUND),
         ({"send_to_existing_only": "false", "attributes": {"a": None}}, "omit", WITHOUT),

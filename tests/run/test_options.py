@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 import bulk_sender as bs
+from bulk_sender.braze.endpoint import endpoint
+from bulk_sender.config.model import Config
+from bulk_sender.run.preview import rate_shown
+from bulk_sender.run.settings import RunSettings
 from tests.kit.jobs import braze, options, recipients
 
 OBJECTS = (bs.Guards, bs.Watch, bs.Sandbox, bs.RunName)
@@ -114,3 +118,14 @@ def test_an_invalid_plain_keyword_is_named(tmp_path: Path) -> None:
     with pytest.raises(bs.ConfigError, match=r"^rate: ") as refused:
         bs.check(recipients(tmp_path, 3), rate="fast")
     assert "fix rate" in refused.value.hint
+
+
+def test_an_audience_beside_recipients_begins_at_250_requests_a_minute() -> None:
+    audience = {"email_subscription_status": {"comparison": "is", "value": "opted_in"}}
+    braze = {"endpoint": "https://rest.iad-01.braze.com", "campaign_id": "c"}
+    with_audience = Config.parse({"braze": braze, "message": {"audience": audience}}, where="the test")
+    plain = Config.parse({"braze": braze}, where="the test")
+    paces = [RunSettings.of(each, endpoint(each.braze, each.message)).pace for each in (with_audience, plain)]
+    assert [pace.first_per_s for pace in paces] == pytest.approx([250 / 60, 250_000 / 3600])
+    assert paces[0].rate_per_s == paces[1].rate_per_s == pytest.approx(250_000 / 3600)
+    assert [rate_shown(each) for each in (with_audience, plain)] == ["250/minute", "250000/hour"]

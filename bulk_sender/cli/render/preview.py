@@ -59,7 +59,7 @@ def question_again(about: Preview, wanted: str) -> str:
 
 def warnings(about: Preview) -> list[str]:
     """Return what to check before confirming."""
-    found = list(about.report.warnings) if about.report is not None else []
+    found = list(about.report.warnings if about.report is not None else about.notes)
     if about.unused:
         found.append("columns that will not be sent: " + ", ".join(map(repr, about.unused)))
     if about.sandbox is None and not about.known_host:
