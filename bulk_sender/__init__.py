@@ -56,10 +56,12 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
+    from bulk_sender.reporting.summary import Hold as Hold
     from bulk_sender.reporting.summary import State as State
     from bulk_sender.reporting.summary import Summary as Summary
     from bulk_sender.run.control import Control as Control
     from bulk_sender.run.folder import run_id_for as run_id_for
+    from bulk_sender.run.options import Approval as Approval
     from bulk_sender.run.options import BroadcastSettings as BroadcastSettings
     from bulk_sender.run.options import CheckSettings as CheckSettings
     from bulk_sender.run.options import Guards as Guards
@@ -91,11 +93,11 @@ _HOMES = {
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
-    "reporting.summary": "BroadcastResult State Summary",
+    "reporting.summary": "BroadcastResult Hold State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
-    "run.options": "BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings TargetSettings "
-    "Watch",
+    "run.options": "Approval BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings "
+    "TargetSettings Watch",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",
 }

@@ -32,7 +32,7 @@ async def resume_async(
     """
     refuse_unknown("resume", ResumeSettings, plain, "guards", "watch")
     guards.refuse_unless("resume", *_KEPT)
-    caller = Caller.of(guards, watching(watch, plain), plain.get("waits"))
+    caller = Caller.of(guards, watching(watch, plain), plain)
     with reopened(_run(run, plain)) as existing:
         if (summary := existing.finished()) is not None:
             return summary
@@ -62,7 +62,7 @@ async def retry_async(
         raise ConfigError(
             "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
         )
-    caller = Caller.of(guards, watching(watch, plain), plain.get("waits"))
+    caller = Caller.of(guards, watching(watch, plain), plain)
     with reopened(_run(run, plain)) as existing:
         existing.refuse_broadcast()
         counted = existing.journal.counts()

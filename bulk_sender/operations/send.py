@@ -21,6 +21,7 @@ from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reading.spool import Spool
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.canary import Canary
 from bulk_sender.run.execution import execute
 from bulk_sender.run.facts import create, new_facts
 from bulk_sender.run.folder import new_run_id, run_folder
@@ -79,7 +80,7 @@ async def send_async(
     credential = credential_for(rehearsed, environment)
     endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
     plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
-    caller = Caller.of(guards, watch, plain.get("waits")).observed(settings, environment)
+    caller = Caller.of(guards, watch, plain).observed(settings, environment)
     folder = run_folder(Path(run.folder), run.id or new_run_id())
     ref = RunRef.at(folder)
     refuse_held(ref)
@@ -108,7 +109,8 @@ async def send_async(
         with create(ref, facts) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:
                 prepared.source.moved(spooled, folder / SPOOLED)
-            return await execute("send", journal, facts, settings, credential, caller, prepared)
+            canary = Canary(guards.canary)
+            return await execute("send", journal, facts, settings, credential, caller, prepared, canary=canary)
 
 
 send = blocking(send_async)

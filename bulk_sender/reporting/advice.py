@@ -16,8 +16,8 @@ from bulk_sender.reporting.summary import Summary
 ORDER = (
     Status.UNKNOWN,
     Status.FAILED,
-    Status.REJECTED,
     Status.NOT_SENT,
+    Status.REJECTED,
     Status.ACCEPTED,
     Status.DUPLICATE,
 )
@@ -101,6 +101,12 @@ def _steps(status: Status, summary: Summary, where: str, rejects: str, origin: O
     if summary.state == "running":
         if status is Status.NOT_SENT:
             yield Advice("Still queued; the run is in progress.")
+    elif status is Status.ACCEPTED:
+        if summary.accepted_with_errors:
+            yield Advice(
+                f"Braze accepted {summary.accepted_with_errors:,} of them with errors that name no row. Read its text "
+                "in the report and check in Braze whether these people got the message."
+            )
     elif status is Status.UNKNOWN:
         if not origin.sandbox:
             yield Advice(
@@ -111,12 +117,25 @@ def _steps(status: Status, summary: Summary, where: str, rejects: str, origin: O
         yield Advice("Or count them as accepted and send nothing:", f"bulk-sender resolve {run} --as accepted{where}")
     elif status is Status.FAILED:
         yield Advice("Read the errors, fix their cause, then:", f"bulk-sender retry {run} --failed{where}")
+    elif status is Status.NOT_SENT and summary.held is not None:
+        yield from _held_steps(run, where)
     elif status is Status.NOT_SENT:
         yield Advice("Fix what stopped the run, then resume it:", f"bulk-sender resume {run}{where}")
     elif status is Status.REJECTED:
         words = "" if origin.given is not None else " with this run's configuration"
         again = shlex.join(["bulk-sender", "send", rejects, *origin.options])
         yield Advice(f"Fix these rows in rejected.csv, then send it{words}:", again)
+
+
+def _held_steps(run: str, where: str) -> Iterator[Advice]:
+    yield Advice(
+        "Look at the message. Once it is right, send the rest; a wrong message can be corrected in Braze first:",
+        f"bulk-sender resume {run}{where}",
+    )
+    yield Advice(
+        "If the file or the mapping was wrong, correct it and start a new run. Leave out the people who have the "
+        f"message already: add --exclude {run}."
+    )
 
 
 def of_broadcast(summary: Summary, *, runs_dir: str = "") -> Count:
@@ -178,9 +197,13 @@ def headline(summary: Summary) -> str:
         "interrupted": "The run was interrupted before its end. ",
     }.get(summary.state, "")
     accepted = f"{lead}{summary.accepted:,} of {summary.rows:,} rows accepted"
+    if summary.accepted_with_errors:
+        accepted += f" ({summary.accepted_with_errors:,} with errors that name no row)"
     if troubled:
         return f"{accepted}; {troubled:,} {'needs' if troubled == 1 else 'need'} your attention."
     if summary.duplicate:
         others = "1 is a duplicate" if summary.duplicate == 1 else f"{summary.duplicate:,} are duplicates"
         return f"{accepted}; {others}."
+    if summary.accepted_with_errors:
+        return f"{accepted}."
     return f"{lead}All {summary.rows:,} rows accepted." if summary.rows else f"{lead}The run has no rows."

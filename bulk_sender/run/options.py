@@ -40,7 +40,10 @@ class Guards:
     plan_file: str | Path | None = None
     """A file that ``check`` wrote with ``write_plan``. Each request has to be the planned one, byte for byte."""
     canary: int | None = None
-    """Send the first N rows, then ask ``Watch.on_canary`` whether to send the rest. Without it the run stops there."""
+    """Send the first N rows, then ask ``Watch.on_canary`` whether to send the rest. Without it the run stops there.
+
+    It holds for the run until somebody has said yes, also when the run is resumed without it.
+    """
     confirm: Callable[[Preview], bool] | None = None
     """Called in a thread before the first request. False refuses to send. Nobody is asked without it."""
     count_first: bool = True
@@ -61,6 +64,15 @@ class Guards:
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An answer to whether the rest follows a canary, and whose it is."""
+
+    granted: bool
+    by: str = ""
+    """Who decided; empty for the ``by`` of the call."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """Callbacks that follow a run, and the handle that stops it."""
@@ -69,8 +81,11 @@ class Watch:
     """Called in the event loop four times a second, and at the end. An exception is logged and ends the calls."""
     on_rows: Callable[[int], None] | None = None
     """Called in a thread with the number of rows counted so far, before the first request."""
-    on_canary: Callable[[Progress], Awaitable[bool]] | None = None
-    """Awaited once the rows of ``Guards.canary`` have an outcome. True sends the rest."""
+    on_canary: Callable[[Progress], Awaitable[bool | Approval | None]] | None = None
+    """Awaited once the rows of ``Guards.canary`` have an outcome, and when a held run is resumed.
+
+    True sends the rest. None says that nobody has answered. An ``Approval`` also says who did. A stop ends the wait.
+    """
     metrics_file: str | Path | None = None
     """A metrics file for node_exporter, written every 15 seconds and at the end."""
     control: Control | None = None
@@ -106,6 +121,13 @@ class Surroundings(TypedDict, total=False):
     """Replaces the environment of this process, which holds the key."""
 
 
+class Deciding(TypedDict, total=False):
+    """Plain keyword of every function in which somebody may decide."""
+
+    by: str | None
+    """Who decides, for the journal. Default: the account of this process."""
+
+
 class DeliverySettings(Surroundings, total=False):
     """Plain keywords of every function that sends."""
 
@@ -133,7 +155,7 @@ class CheckSettings(TargetSettings, total=False):
     """Maximum parallel requests."""
 
 
-class SendSettings(CheckSettings, DeliverySettings, total=False):
+class SendSettings(CheckSettings, DeliverySettings, Deciding, total=False):
     """Plain keywords of ``send``."""
 
     run_id: str | None
@@ -144,7 +166,7 @@ class SendSettings(CheckSettings, DeliverySettings, total=False):
     """Short for ``Watch(on_progress=…)``."""
 
 
-class ResumeSettings(DeliverySettings, total=False):
+class ResumeSettings(DeliverySettings, Deciding, total=False):
     """Plain keywords of ``resume`` and ``retry``. A run's target and rows cannot change any more."""
 
     rate: str | None

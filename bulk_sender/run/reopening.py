@@ -33,6 +33,7 @@ from bulk_sender.reading.source import Input, identify
 from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.canary import Canary, canary_of
 from bulk_sender.run.execution import execute
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Guards
@@ -138,13 +139,14 @@ class ExistingRun:
         ``plan``: the digest of a plan file that all requests have to match. Nothing is decided before every check has
         passed and the caller has agreed.
         """
-        prepared = await self._prepared(config, caller, plan)
+        canary = canary_of(self.journal, caller.guards.canary)
+        prepared = await self._prepared(config, caller, plan, canary)
         await caller.agree(lambda: preview_of_rest(self.journal, self.facts, config, again), config)
         if again:
             decide(self.journal, list(again), RESEND, why or command)
-        return await execute(command, self.journal, self.facts, config, credential, caller, prepared)
+        return await execute(command, self.journal, self.facts, config, credential, caller, prepared, canary=canary)
 
-    async def _prepared(self, config: Config, caller: Caller, plan: str) -> PreparedInput | None:
+    async def _prepared(self, config: Config, caller: Caller, plan: str, canary: Canary) -> PreparedInput | None:
         """Return the input as far as it is still needed. A run that was started with a plan file has to match it."""
         complete = self.is_complete
         await anyio.to_thread.run_sync(self._refuse_changed_input)
@@ -154,7 +156,7 @@ class ExistingRun:
             return prepared
         target = unaddressed(config.braze, config.message)
         bodies = await anyio.to_thread.run_sync(
-            bodies_of_run, self.journal, target, prepared, caller.guards.canary, caller.watch.on_rows
+            bodies_of_run, self.journal, target, prepared, canary.planned, caller.watch.on_rows
         )
         if bodies.sha256 != digest:
             raise GuardrailError(

@@ -23,6 +23,13 @@ from tests.kit.target import ENVIRONMENT, KEY
 FAST = {"delivery.rate": "5000/second"}
 
 
+async def approve(_: bs.Progress) -> bool:
+    return True
+
+
+APPROVED = bs.Watch(on_canary=approve)
+
+
 @dataclass
 class Workplace:
     """A folder with a sandbox beside it, which keeps a ledger file."""
@@ -168,7 +175,7 @@ def test_a_stopped_run_resumes_where_it_stopped_and_sends_to_everybody_once(work
     assert stopped.rows == sum(
         (stopped.accepted, stopped.rejected, stopped.duplicate, stopped.failed, stopped.unknown, stopped.not_sent)
     )
-    finished = workplace.resume()
+    finished = workplace.resume(watch=APPROVED)
     assert (finished.state, finished.accepted, finished.rejected, finished.duplicate) == ("finished", 171, 1, 1)
     assert workplace.braze.ledger.twice() == {}
     lines = workplace.results()
@@ -180,7 +187,7 @@ def test_a_run_with_a_configured_mapping_resumes_as_well(workplace: Workplace) -
     config = ROOT / "config" / "campaign-external-ids.toml"
     source = SAMPLES / "customers.csv"
     assert workplace.send(source, config=config, guards=bs.Guards(canary=50)).state == "stopped"
-    finished = workplace.resume()
+    finished = workplace.resume(watch=APPROVED)
     assert (finished.state, finished.rows, finished.accepted) == ("finished", 137, 132)
     assert workplace.braze.ledger.twice() == {}
 
@@ -188,7 +195,7 @@ def test_a_run_with_a_configured_mapping_resumes_as_well(workplace: Workplace) -
 def test_the_same_call_again_resumes_a_stopped_run_and_only_reports_a_finished_one(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
     assert workplace.send(source, guards=bs.Guards(canary=50)).state == "stopped"
-    finished = workplace.send(source)
+    finished = workplace.send(source, watch=APPROVED)
     assert (finished.state, finished.accepted, finished.exit_code) == ("finished", 120, 0)
     requests = workplace.braze.ledger.requests
     for again in (workplace.send(source), workplace.resume()):
@@ -244,7 +251,8 @@ def test_a_changed_configuration_is_refused_and_the_setting_named(
 def test_how_a_run_is_delivered_may_change(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
     workplace.send(source, guards=bs.Guards(canary=50))
-    finished = workplace.send(source, overrides={"delivery.concurrency": 1, "delivery.rate": "1000/second"})
+    overrides = {"delivery.concurrency": 1, "delivery.rate": "1000/second"}
+    finished = workplace.send(source, overrides=overrides, watch=APPROVED)
     assert (finished.state, finished.accepted) == ("finished", 120)
 
 

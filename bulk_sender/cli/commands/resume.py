@@ -46,7 +46,7 @@ def resume(
     from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    session = Session(yes=yes)
+    session = Session(yes=yes, resumes=True)
     code = session.deliver(
         lambda: bs.resume_async(
             run,

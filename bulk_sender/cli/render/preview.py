@@ -44,8 +44,12 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
     return lines
 
 
-def question(about: Preview) -> str:
-    """Return the question before the first request."""
+def question(about: Preview, canary: int | None = None) -> str:
+    """Return the question before the first request; ``canary``: the rows that go first."""
+    if about.standing is not None and about.standing.held is not None and not about.again:
+        return "Send the rest?"
+    if canary is not None and (about.recipients is None or about.recipients > canary):
+        return f"Send to the first {number(canary)} now?"
     if about.recipients is None:
         return "Resume?"
     return f"Send to {several(about.recipients, 'recipient')}?"
