@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.broadcast import broadcast_async as broadcast_async
     from bulk_sender.operations.broadcast import preview_broadcast as preview_broadcast
     from bulk_sender.operations.check import check as check
+    from bulk_sender.operations.inspect import advice as advice
     from bulk_sender.operations.inspect import explain as explain
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.pace.backoff import Waits as Waits
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
+    from bulk_sender.reporting.advice import Advice as Advice
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
     from bulk_sender.reporting.summary import Hold as Hold
     from bulk_sender.reporting.summary import State as State
@@ -71,6 +73,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.options import SendSettings as SendSettings
     from bulk_sender.run.options import TargetSettings as TargetSettings
     from bulk_sender.run.options import Watch as Watch
+    from bulk_sender.run.options import Which as Which
     from bulk_sender.run.preview import BroadcastPreview as BroadcastPreview
     from bulk_sender.run.preview import Preview as Preview
     from bulk_sender.run.settings import ConfigLike as ConfigLike
@@ -85,7 +88,7 @@ _HOMES = {
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
-    "operations.inspect": "explain report runs status",
+    "operations.inspect": "advice explain report runs status",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
     "operations.resume": "resume resume_async retry retry_async",
@@ -93,11 +96,12 @@ _HOMES = {
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
+    "reporting.advice": "Advice",
     "reporting.summary": "BroadcastResult Hold State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
     "run.options": "Approval BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings "
-    "TargetSettings Watch",
+    "TargetSettings Watch Which",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",
 }

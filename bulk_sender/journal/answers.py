@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulk_sender.journal.records import Batch, Status
+from bulk_sender.journal.records import PROCESS_ENDED, Batch, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,10 @@ class DoubtfulBatch:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Unknown rows with the same evidence. ``since`` and ``until``: when the first and the last of them were sent."""
+    """Unknown or failed rows with the same evidence.
+
+    ``since`` and ``until``: when the first and the last of them were sent.
+    """
 
     rows: int
     batches: int
@@ -143,6 +146,32 @@ class Doubt:
     """``accepted``, ``not_accepted`` or empty: a hint, never a verdict."""
     since: str
     until: str
+    status: str = "unknown"
+    """``unknown``, or ``failed`` among rows that are to be sent again."""
+    verdict: str = ""
+    """What is about to be decided about them; empty when nothing is."""
+
+
+def evidence_of(states: Iterable[BatchState], verdict: str = "") -> tuple[Doubt, ...]:
+    """Return the evidence about unknown or failed batches, most rows first."""
+    groups: dict[tuple[str, str, str], list[BatchState]] = {}
+    for state in states:
+        message = PROCESS_ENDED if state.verdict is None else state.message or ""
+        groups.setdefault((state.status, message, state.likely or ""), []).append(state)
+    found = [
+        Doubt(
+            sum(state.size for state in alike),
+            len(alike),
+            message,
+            likely,
+            min(state.sent_at or "" for state in alike),
+            max(state.sent_at or "" for state in alike),
+            status,
+            verdict,
+        )
+        for (status, message, likely), alike in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda doubt: (-doubt.rows, doubt.message, doubt.likely)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -249,10 +249,10 @@ class RunWriter(RunReader, Protocol):
 
     def new_decision_id(self) -> int: ...
 
-    def decide(self, attempts: Iterable[AttemptRef], status: str, why: str) -> int:
-        """Record the operator's decision about attempts, all or none. Returns how many.
+    def decide(self, verdicts: Mapping[AttemptRef, str], why: str, by: str) -> int:
+        """Record a decision about each attempt, all or none; ``by``: whose it is. Returns how many.
 
-        ``status``: ``accepted``, ``failed`` or ``resend``. A decision is final: raises GuardrailError for a second one
+        A verdict is ``accepted``, ``failed`` or ``resend``. A decision is final: raises GuardrailError for a second one
         about the same attempt. Only an attempt that was decided to have failed may still be sent again.
         """
         ...

@@ -31,6 +31,7 @@ from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.caller import account
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.settings import environment_of, http_settings, load_config, overrides_of
@@ -118,6 +119,7 @@ async def reconcile_async(
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
+    by: str | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Reconciliation:
     """Ask Braze about the run's unknown rows and, with ``apply``, record as accepted what is proved.
@@ -132,7 +134,8 @@ async def reconcile_async(
 
     ``rate``: lookups, such as ``"2500/minute"``. ``endpoint``: the instance's REST address; needed for a run in an
     embedded sandbox, which no longer exists. ``overrides``: any other key of the configuration, dotted.
-    ``on_progress``: called with the number of people left to look up. Without ``apply`` the run may be in progress.
+    ``by``: who decides, the account of this process by default. ``on_progress``: called with the number of people left
+    to look up. Without ``apply`` the run may be in progress.
     Raises BulkSenderError. The key needs the permission ``users.export.ids``.
     """
     overrides = overrides_of({"endpoint": endpoint, "overrides": overrides})
@@ -153,7 +156,7 @@ async def reconcile_async(
         shared = _sent_elsewhere(journal, settings, settled)
         rows = tuple(_row(suspect, inquiry, shared, settled_before) for suspect in suspects)
         batches = tuple(_batches(rows, settings))
-        summary = _apply(writer, batches) if writer is not None else None
+        summary = _apply(writer, batches, by or account()) if writer is not None else None
     return Reconciliation(
         folder.name, settings.target or "", rows, batches, inquiry.requests, inquiry.stopped, apply, summary
     )
@@ -288,9 +291,9 @@ def _batches(rows: tuple[RowFinding, ...], settings: Config) -> Iterator[BatchFi
         yield BatchFinding(batch, len(group), len(times), evidence)
 
 
-def _apply(journal: RunWriter, batches: Iterable[BatchFinding]) -> Summary:
+def _apply(journal: RunWriter, batches: Iterable[BatchFinding], by: str) -> Summary:
     attempts = {batch.id: batch.attempt for batch in journal.doubtful_batches()}
     for found in (found for found in batches if found.proved):
         attempt = AttemptRef(found.batch, attempts[found.batch])
-        journal.decide([attempt], Status.ACCEPTED.value, f"reconcile: {found.evidence}")
+        journal.decide({attempt: Status.ACCEPTED.value}, f"reconcile: {found.evidence}", by)
     return rewritten(journal)

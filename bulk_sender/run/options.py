@@ -6,11 +6,11 @@ Built once, and shared by Python callers, the command line and the web page.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import ConfigError
@@ -90,6 +90,35 @@ class Watch:
     """A metrics file for node_exporter, written every 15 seconds and at the end."""
     control: Control | None = None
     """Stops the run from any thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Some of a run's rows, for a decision about them. A decision is about whole requests, so it names all their rows.
+
+    ``rows`` and ``batches`` add up; ``likely`` chooses among them. Without any of them a decision is about all rows.
+    """
+
+    rows: str | Iterable[int] | None = None
+    """Numbers, or a text of numbers and ranges such as ``"508-557,1007"``.
+
+    Rejected rows and duplicates within a range are ignored.
+    """
+    batches: tuple[int, ...] = ()
+    """Numbers of batches, as in the results."""
+    likely: Literal["accepted", "not_accepted"] | None = None
+    """Only unknown rows of which the evidence says this."""
+    file: str | Path | None = None
+    """A CSV file with the columns ``row`` and ``verdict``: ``accepted``, ``failed``, ``retry`` or empty.
+
+    ``resolve`` records its first two verdicts, and ``retry`` sends the rows of the third.
+    """
+
+    def __post_init__(self) -> None:
+        if self.likely not in (None, "accepted", "not_accepted"):
+            raise ConfigError(f"{self.likely!r} is not a likely outcome", hint="choose accepted or not_accepted")
+        if self.file is not None and (self.rows is not None or self.batches or self.likely is not None):
+            raise ConfigError("a file of decisions names its rows by itself", hint="leave out rows, batches and likely")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,11 +212,12 @@ class BroadcastSettings(TargetSettings, DeliverySettings, total=False):
     on_progress: Callable[[Progress], object] | None
 
 
-_OBJECTS: dict[str, type[Guards] | type[Watch] | type[Sandbox] | type[RunName]] = {
+_OBJECTS: dict[str, type[Guards] | type[Watch] | type[Sandbox] | type[RunName] | type[Which]] = {
     "guards": Guards,
     "watch": Watch,
     "sandbox": Sandbox,
     "run": RunName,
+    "which": Which,
 }
 
 

@@ -5,7 +5,7 @@ The one place that decides this for ``send``, ``resume``, ``retry`` and ``broadc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from bulk_sender.config.model import Config
 from bulk_sender.delivery.worklist import resume_point
 from bulk_sender.errors import GuardrailError, InputError, RunHeldError, RunMismatchError
 from bulk_sender.http.credential import Credential
+from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.chunks import chunk_rows
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import RESEND
@@ -131,10 +132,10 @@ class ExistingRun:
         caller: Caller,
         *,
         plan: str = "",
-        again: Mapping[str, int] | None = None,
+        again: Sequence[BatchState] = (),
         why: str = "",
     ) -> Summary:
-        """Send what the run has left, and its rows ``again`` (by status).
+        """Send what the run has left, and these batches ``again``.
 
         ``plan``: the digest of a plan file that all requests have to match. Nothing is decided before every check has
         passed and the caller has agreed.
@@ -143,7 +144,7 @@ class ExistingRun:
         prepared = await self._prepared(config, caller, plan, canary)
         await caller.agree(lambda: preview_of_rest(self.journal, self.facts, config, again), config)
         if again:
-            decide(self.journal, list(again), RESEND, why or command)
+            decide(self.journal, {RESEND: again}, why or command, caller.by)
         return await execute(command, self.journal, self.facts, config, credential, caller, prepared, canary=canary)
 
     async def _prepared(self, config: Config, caller: Caller, plan: str, canary: Canary) -> PreparedInput | None:

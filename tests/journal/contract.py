@@ -214,7 +214,7 @@ class JournalContract:
         batches = sending.plan(50, 50)
         for batch in batches:
             sending.send(batch)
-        sending.writer.decide([AttemptRef(1, 1)], "failed", "why")
+        sending.writer.decide({AttemptRef(1, 1): "failed"}, "why", "user")
         sending.writer.close()
         with store.open(run) as again:
             assert again.new_chunk_id() == 2 and again.new_chunk_id() == 3
@@ -452,8 +452,8 @@ class JournalContract:
         [doubtful] = writer.doubtful_batches()
         assert (doubtful.id, doubtful.first, doubtful.since) == (parts[1].id, 17, moment(1))
         ref = AttemptRef(doubtful.id, doubtful.attempt)
-        writer.decide([ref], "failed", "not seen")
-        writer.decide([ref], RESEND, "retry")
+        writer.decide({ref: "failed"}, "not seen", "user")
+        writer.decide({ref: RESEND}, "retry", "user")
         [unsent] = writer.unsent_batches(1)
         assert (unsent.batch, unsent.body_sha256) == (Batch(parts[1].id, 1, 17, 1, batch.id, 1), None)
         sending.send(unsent.batch, dispatch_id="d2")
@@ -500,10 +500,10 @@ class JournalContract:
         [batch] = sending.plan(50)
         attempt = AttemptRef(batch.id, sending.send(batch, "unknown").id)
         writer = sending.writer
-        assert writer.decide([attempt], "accepted", "seen in Braze") == 1
+        assert writer.decide({attempt: "accepted"}, "seen in Braze", "user") == 1
         for status in ("accepted", "failed", RESEND):
             with pytest.raises(GuardrailError, match="was decided to be 'accepted'"):
-                writer.decide([attempt], status, "again")
+                writer.decide({attempt: status}, "again", "user")
         [state] = writer.batches(1)
         assert (state.status, state.decided, state.decided_why) == ("accepted", "accepted", "seen in Braze")
         assert [(it.status, it.why, it.rows) for it in writer.decided()] == [("accepted", "seen in Braze", 50)]
@@ -512,21 +512,21 @@ class JournalContract:
         [batch] = sending.plan(50)
         attempt = AttemptRef(batch.id, sending.send(batch, "unknown").id)
         writer = sending.writer
-        writer.decide([attempt], "failed", "not in Braze")
+        writer.decide({attempt: "failed"}, "not in Braze", "user")
         assert writer.counts() == Counts(50, failed=50)
-        writer.decide([attempt], RESEND, "retry")
+        writer.decide({attempt: RESEND}, "retry", "user")
         assert writer.counts() == Counts(50, not_sent=50)
         with pytest.raises(GuardrailError):
-            writer.decide([attempt], RESEND, "retry")
+            writer.decide({attempt: RESEND}, "retry", "user")
         sending.send(batch)
         assert writer.counts() == Counts(50, accepted=50), "a decision is about its attempt only"
 
     def test_decisions_are_recorded_together_or_not_at_all(self, sending: Sending) -> None:
         batches = sending.plan(50, 50)
         attempts = [AttemptRef(batch.id, sending.send(batch, "unknown").id) for batch in batches]
-        sending.writer.decide(attempts[1:], "accepted", "one")
+        sending.writer.decide(dict.fromkeys(attempts[1:], "accepted"), "one", "user")
         with pytest.raises(GuardrailError):
-            sending.writer.decide(attempts, "failed", "both")
+            sending.writer.decide(dict.fromkeys(attempts, "failed"), "both", "user")
         assert sending.writer.counts() == Counts(100, accepted=50, unknown=50)
 
     def test_a_doubt_of_the_program_is_not_a_decision_yet(self, sending: Sending) -> None:
@@ -535,7 +535,7 @@ class JournalContract:
         writer = sending.writer
         writer.write([Decision.doubt(writer.new_decision_id(), batch.id, attempt.id, "its dispatch_id came twice")])
         assert writer.counts() == Counts(50, unknown=50)
-        writer.decide([AttemptRef(batch.id, attempt.id)], "accepted", "seen in Braze")
+        writer.decide({AttemptRef(batch.id, attempt.id): "accepted"}, "seen in Braze", "user")
         assert writer.counts() == Counts(50, accepted=50)
         [story] = writer.story(1, 0)
         assert {it.attempt for it in story.decisions} == {attempt.id}
@@ -568,8 +568,8 @@ class JournalContract:
         [batch] = sending.plan(10)
         sending.send(batch, "not_sent", "throttled")
         first = sending.send(batch, "unknown")
-        sending.writer.decide([AttemptRef(batch.id, first.id)], "failed", "not seen")
-        sending.writer.decide([AttemptRef(batch.id, first.id)], RESEND, "retry")
+        sending.writer.decide({AttemptRef(batch.id, first.id): "failed"}, "not seen", "user")
+        sending.writer.decide({AttemptRef(batch.id, first.id): RESEND}, "retry", "user")
         last = sending.send(batch, "unknown")
         [doubtful] = sending.writer.doubtful_batches()
         assert (doubtful.since, doubtful.sent_at, doubtful.attempt) == (first.at, last.at, last.id)

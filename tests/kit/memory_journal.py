@@ -7,7 +7,7 @@ without ending its epoch stands for a process that died.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -534,18 +534,20 @@ class MemoryWriter(MemoryReader):
             if attempt.id not in self._all.outcomes:
                 self.write([AttemptOutcome.unrecorded(attempt.id, attempt.batch)])
 
-    def decide(self, attempts: Iterable[AttemptRef], status: str, why: str) -> int:
-        attempts = list(attempts)
-        allowed = {Status.FAILED.value} if status == RESEND else set()
-        for ref in attempts:
+    def decide(self, verdicts: Mapping[AttemptRef, str], why: str, by: str) -> int:
+        for ref, status in verdicts.items():
+            allowed = {Status.FAILED.value} if status == RESEND else set()
             made = [it for it in self._all.decisions.values() if it.attempt == ref.attempt and it.status != "unknown"]
             if made and not allowed.issuperset(it.status for it in made):
                 raise GuardrailError(f"attempt {ref.attempt} was decided to be {made[-1].status!r}")
         at = now()
         self.write(
-            [Decision(self.new_decision_id(), ref.batch, ref.attempt, status, "user", why, at) for ref in attempts]
+            [
+                Decision(self.new_decision_id(), ref.batch, ref.attempt, status, by, why, at)
+                for ref, status in verdicts.items()
+            ]
         )
-        return len(attempts)
+        return len(verdicts)
 
     def end_epoch(self, state: str, reason: str, elapsed_s: float) -> None:
         self._refuse(self.epoch in self._all.endings or self.epoch in self._all.fenced)

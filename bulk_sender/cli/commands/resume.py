@@ -11,18 +11,23 @@ from bulk_sender.cli.options import (
     LOG_FORMATS,
     RUNS_DIR,
     AsJson,
+    Batches,
     Concurrency,
+    From,
+    Likely,
     LogFormat,
     MetricsFile,
     NotAfter,
     Quiet,
     Rate,
+    Rows,
     Run,
     RunsDir,
     Why,
     Yes,
     one_of,
     settings,
+    which_of,
 )
 
 
@@ -69,6 +74,10 @@ def retry(
         bool,
         typer.Option("--unknown", help="Unknown rows: anyone who already received the message will receive it again."),
     ] = False,
+    rows: Rows = None,
+    batch: Batches = None,
+    likely: Likely = None,
+    from_: From = None,
     why: Why = "",
     runs_dir: RunsDir = RUNS_DIR,
     rate: Rate = None,
@@ -80,8 +89,9 @@ def retry(
     quiet: Quiet = False,
     log_format: LogFormat = "text",
 ) -> None:
-    """Send failed rows, unknown rows, or both again, in the same run."""
+    """Send failed rows, unknown rows, or both again, in the same run: all of them, or some."""
     _ready_to_send("retry", yes, quiet, log_format)
+    which = which_of(rows, batch, likely, from_)
     plain = settings(rate=rate, concurrency=concurrency)
 
     import bulk_sender as bs
@@ -89,12 +99,14 @@ def retry(
     from bulk_sender.cli.environment import take_environment
 
     wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
+    wanted = f"{wanted} row" if from_ is None else "row to send again"
     session = Session(yes=yes)
     code = session.deliver(
         lambda: bs.retry_async(
             run,
             failed=failed,
             unknown=unknown,
+            which=which,
             why=why,
             guards=bs.Guards(not_after=not_after, confirm=session.confirm),
             watch=session.watch(metrics_file),
@@ -102,7 +114,7 @@ def retry(
             environment=take_environment(),
             **plain,
         ),
-        nothing=f"has no {wanted} row. Nothing was sent.",
+        nothing=f"has no {wanted}. Nothing was sent.",
         as_json=as_json,
     )
     raise typer.Exit(code)

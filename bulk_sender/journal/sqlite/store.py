@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -201,15 +201,14 @@ class SqliteWriter(SqliteReader):
 
     # --- decisions ----------------------------------------------------------------------------------------------
 
-    def decide(self, attempts: Iterable[AttemptRef], status: str, why: str) -> int:
-        """Record the operator's decision about attempts. Raises GuardrailError for a second one about the same."""
-        attempts = list(attempts)
-        allowed = {Status.FAILED.value} if status == RESEND else set()
-        for ref in attempts:
-            self._refuse_second_decision(ref, allowed)
-        user, at = _user(), now()
+    def decide(self, verdicts: Mapping[AttemptRef, str], why: str, by: str) -> int:
+        """Record a decision about each attempt. Raises GuardrailError for a second one about the same."""
+        for ref, status in verdicts.items():
+            self._refuse_second_decision(ref, {Status.FAILED.value} if status == RESEND else set())
+        at = now()
         decisions = [
-            Decision(self.new_decision_id(), ref.batch, ref.attempt, status, user, why, at) for ref in attempts
+            Decision(self.new_decision_id(), ref.batch, ref.attempt, status, by, why, at)
+            for ref, status in verdicts.items()
         ]
         self.write(decisions)
         return len(decisions)
