@@ -36,6 +36,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.broadcast import broadcast_async as broadcast_async
     from bulk_sender.operations.broadcast import preview_broadcast as preview_broadcast
     from bulk_sender.operations.check import check as check
+    from bulk_sender.operations.frames import Like as Like
+    from bulk_sender.operations.frames import rejected as rejected
+    from bulk_sender.operations.frames import results as results
     from bulk_sender.operations.inspect import advice as advice
     from bulk_sender.operations.inspect import explain as explain
     from bulk_sender.operations.inspect import report as report
@@ -88,6 +91,7 @@ _HOMES = {
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
+    "operations.frames": "Like rejected results",
     "operations.inspect": "advice explain report runs status",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
