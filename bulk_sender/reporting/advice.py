@@ -205,7 +205,12 @@ def _broadcast_steps(status: Status, summary: Summary, run: _Run) -> Iterator[Ad
         yield run.advice(
             "Check in Braze whether it was sent. If so:", "resolve", "--as accepted", given='verdict="accepted"'
         )
-        yield run.advice("If it was not:", "resolve", "--as failed", given='verdict="failed"')
+        yield run.advice(
+            "If it was not. Another broadcast may then be started; if you are wrong, everyone gets it twice:",
+            "resolve",
+            "--as failed",
+            given='verdict="failed"',
+        )
     elif status is Status.NOT_SENT:
         # The operator types the id: pasting a confirmation would confirm nothing.
         again = f"bulk-sender broadcast --run-id {shlex.quote(run.name)} --confirm ID{run.where}"

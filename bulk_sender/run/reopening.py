@@ -42,6 +42,8 @@ from bulk_sender.run.preview import preview_of_rest
 from bulk_sender.run.settings import load_config
 from bulk_sender.run.standing import decide, ended
 
+RISK_OF_ANOTHER_RUN = "Another run would send a second message to everyone whom this one has reached;"
+
 
 def refuse_held(run: RunRef) -> None:
     """Raise RunHeldError at once if another process holds the run, before a large input is read.
@@ -67,10 +69,24 @@ def reopened(run: RunRef, asked: Facts | None = None) -> Iterator[ExistingRun]:
         facts = journal.facts()
         if asked is not None and (different := facts.difference(asked)):
             raise RunMismatchError(
-                f"run {run.name!r} exists, with another {', '.join(different)}",
-                hint="choose another --run-id, or repeat the run with its own input and configuration",
+                f"run {run.name!r} exists, with another {', '.join(different)}", hint=_mismatch_hint(journal, facts)
             )
         yield ExistingRun(journal, facts)
+
+
+def _mismatch_hint(journal: RunReader, facts: Facts) -> str:
+    """Return what to do when the call is not the one that started the run.
+
+    Another run messages everybody again whom this one has reached, so it is never the first proposal, and never made
+    without saying so.
+    """
+    name = journal.run.name
+    if facts.broadcast:
+        return "repeat the broadcast with its own configuration"
+    again = f"{RISK_OF_ANOTHER_RUN} leave them out with --exclude {name}"
+    if (summary := ended(journal)) is not None and summary.state == "finished":
+        return f"it has finished, and bulk-sender status {name} shows it. {again}"
+    return f"continue with what it was started with: bulk-sender resume {name}, or bs.resume({name!r}). {again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +125,10 @@ class ExistingRun:
         """Return the run's configuration with ``overrides``. They may change how it is delivered, never what."""
         config = load_config(self.facts.revived(), overrides)
         if different := self.facts.difference(replace(self.facts, settings=config.frozen_settings())):
-            raise RunMismatchError(f"{', '.join(different)} cannot be changed for a run that has begun")
+            raise RunMismatchError(
+                f"{', '.join(different)} cannot be changed for a run that has begun",
+                hint="leave that out: the run keeps what it was started with",
+            )
         return config
 
     def plan_digest(self, guards: Guards, config: Config) -> str:
@@ -186,7 +205,8 @@ class ExistingRun:
             if size != identity.size or identify(InputFile(identity.name, path, "")).sha256 != identity.sha256:
                 raise RunMismatchError(
                     f"{path} has changed since the run began (its size or SHA-256 differs)",
-                    hint="restore the file, or send the new one as a separate run",
+                    hint=f"restore the file, then resume. {RISK_OF_ANOTHER_RUN} leave them out with "
+                    f"--exclude {self.journal.run.name}",
                 )
 
 

@@ -248,6 +248,31 @@ def test_a_changed_configuration_is_refused_and_the_setting_named(
     assert len(workplace.taken()) == 60
 
 
+def test_a_mismatch_never_proposes_to_send_to_the_same_people_without_saying_so(workplace: Workplace) -> None:
+    """A warehouse gives the same rows in another order: following the hint must not message anybody twice."""
+    rows = people(120)
+    source = workplace.write(*rows)
+    workplace.send(source, guards=bs.Guards(canary=50))
+    shuffled = workplace.write(rows[0], *reversed(rows[1:]))
+    with pytest.raises(bs.RunMismatchError, match="another input") as stopped:
+        workplace.send(shuffled)
+    assert stopped.value.hint.startswith(
+        "continue with what it was started with: bulk-sender resume r, or bs.resume('r'). "
+        "Another run would send a second message"
+    )
+    assert stopped.value.hint.endswith("leave them out with --exclude r")
+    with pytest.raises(bs.RunMismatchError, match="has changed since the run began") as changed:
+        workplace.resume(watch=APPROVED)
+    assert changed.value.hint.startswith("restore the file, then resume. Another run would send a second message")
+    workplace.write(*rows)
+    assert workplace.resume(watch=APPROVED).state == "finished"
+    workplace.write(rows[0], *reversed(rows[1:]))
+    with pytest.raises(bs.RunMismatchError) as finished:
+        workplace.send(shuffled)
+    assert finished.value.hint.startswith("it has finished, and bulk-sender status r shows it. Another run would")
+    assert workplace.braze.ledger.twice() == {}
+
+
 def test_how_a_run_is_delivered_may_change(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
     workplace.send(source, guards=bs.Guards(canary=50))
