@@ -83,7 +83,9 @@ class Worklist:
         """Plan the rest of the input. When the run stops, planning continues: every row must be accounted for."""
         where = await anyio.to_thread.run_sync(resume_point, self._journal, opened)
         pieces = opened.plan(target, canary=self._canary or None, **where)
-        async with aclosing(one_ahead(_prepared(pieces, self._journal.new_chunk_id))) as prepared:
+        was_last = anyio.Event()
+        made = _prepared(pieces, self._journal.new_chunk_id)
+        async with aclosing(one_ahead(made, on_end=was_last.set)) as prepared:
             async for piece in prepared:
                 batches = _number(piece, self._journal.new_batch_id)
                 await writer.write(piece.chunk, *batches)
@@ -94,8 +96,15 @@ class Worklist:
                 if not stopping.is_set:
                     for batch in batches:
                         yield Work(batch, piece.payload)
-        await writer.write(PlanComplete())
-        self.plan_complete = True
+                        if was_last.is_set():  # now, because a cancelled process comes no further
+                            await self._complete(writer)
+        await self._complete(writer)
+
+    async def _complete(self, writer: JournalWriter) -> None:
+        """Record once that every row is in a chunk."""
+        if not self.plan_complete:
+            await writer.write(PlanComplete())
+            self.plan_complete = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,36 @@ def test_the_parts_of_an_accepted_batch_survive_a_kill_together_or_not_at_all(
         assert file_digest(scene) == results_digest(scene)
 
 
+@pytest.mark.parametrize("place", ["after_fact:1", "before_fact:2", "after_fact:2"])
+def test_a_run_that_died_around_its_hold_is_not_sent_without_an_answer(
+    nursery: Nursery, tmp_path: Path, place: str
+) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
+        assert scene.run("send", "--canary", "50", failpoint=place).killed
+        held = scene.run("send")
+        assert (held.code, held.summary["reason"]) == (3, "held after the first 50 rows")
+        assert not audit(scene, server.ledger).wrong
+        sent = {name for request in server.ledger.requests for name in request.external_user_ids}
+        assert len(sent) <= 50
+        assert scene.run("resume").summary["not_sent"] == 0
+        assert not audit(scene, server.ledger).wrong
+
+
+def test_a_yes_survives_the_death_of_the_process_and_one_that_was_not_recorded_does_not(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
+        assert scene.run("send", "--canary", "50").code == 3
+        assert scene.run("resume", failpoint="before_fact").killed
+        assert scene.run("send").code == 3, "the yes was not in the journal"
+        assert scene.run("resume", failpoint="after_fact").killed
+        ended = scene.run("send", "--canary", "50")
+        assert (ended.code, ended.summary["state"], ended.summary["not_sent"]) == (1, "finished", 0)
+        assert not audit(scene, server.ledger).wrong
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_run_killed_again_and_again_keeps_correct_results(nursery: Nursery, tmp_path: Path, seed: str) -> None:
     figures = Figures()

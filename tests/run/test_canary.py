@@ -15,9 +15,10 @@ from bulk_sender.errors import JournalError
 from bulk_sender.journal.answers import CanaryStory
 from bulk_sender.journal.records import Held
 from bulk_sender.journal.sqlite.store import SqliteWriter
+from bulk_sender.journal.sqlite.tables import fact
 from tests.faults import FaultServer, until
 from tests.kit.jobs import braze, options, recipients
-from tests.kit.journals import read
+from tests.kit.journals import opened, read
 from tests.kit.target import ENVIRONMENT
 
 CANARY = bs.Guards(canary=50)
@@ -211,3 +212,37 @@ def test_without_its_record_nobody_is_asked(bench: Bench, monkeypatch: pytest.Mo
     summary = bench.send(watch=answering(True, asked))
     assert (summary.state, summary.accepted, summary.reason) == ("stopped", 50, "the disk is full")
     assert asked == []
+
+
+def held_by_the_first_release(bench: Bench) -> None:
+    """A run of the first release that ended held: it stored nothing but that."""
+    control = bs.Control()
+
+    def stop(moment: bs.Progress) -> None:
+        if moment.accepted:
+            control.stop("held after the first 50 rows")
+
+    watch = bs.Watch(control=control, on_progress=stop)
+    assert bench.send(guards=bs.Guards(), watch=watch, rate="4/second").state == "stopped"
+    with opened(bench.runs / "r") as journal:
+        journal._write([fact("held in epoch 1", True)])  # type: ignore[attr-defined]
+
+
+def test_a_run_held_by_the_first_release_is_asked_about(bench: Bench) -> None:
+    held_by_the_first_release(bench)
+    assert bs.status("r", runs_dir=bench.runs).held == bs.Hold(0, "")
+    for _ in range(2):
+        assert bench.resume().reason == "held after its canary"
+    assert bs.status("r", runs_dir=bench.runs).held is not None
+    asked: list[bs.Progress] = []
+    assert bench.resume(watch=answering(True, asked)).accepted == 200
+    assert len(asked) == 1
+
+
+def test_a_run_that_the_first_release_has_resumed_since_is_not_held(bench: Bench) -> None:
+    held_by_the_first_release(bench)
+    with opened(bench.runs / "r") as journal:
+        journal.begin_epoch("resume")
+        journal.end_epoch("stopped", "the disk is full", 1.0)
+    assert bs.status("r", runs_dir=bench.runs).held is None
+    assert bench.resume().accepted == 200

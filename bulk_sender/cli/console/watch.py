@@ -107,7 +107,7 @@ class Session:
         self._signal = number
         self._question.cut_short()
         name = signal.Signals(number).name
-        self.control.stop(name, number)
+        self.control.stop(f"you stopped it with Ctrl-C ({name})" if number == signal.SIGINT else name, number)
         self._narrator.stop(self._stopping())
 
     def _second(self, number: int) -> None:
