@@ -36,6 +36,10 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.broadcast import broadcast_async as broadcast_async
     from bulk_sender.operations.broadcast import preview_broadcast as preview_broadcast
     from bulk_sender.operations.check import check as check
+    from bulk_sender.operations.frames import Like as Like
+    from bulk_sender.operations.frames import rejected as rejected
+    from bulk_sender.operations.frames import results as results
+    from bulk_sender.operations.inspect import advice as advice
     from bulk_sender.operations.inspect import explain as explain
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
@@ -56,12 +60,15 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.pace.backoff import Waits as Waits
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
+    from bulk_sender.reporting.advice import Advice as Advice
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
+    from bulk_sender.reporting.summary import Hold as Hold
     from bulk_sender.reporting.summary import RunOverview as RunOverview
     from bulk_sender.reporting.summary import State as State
     from bulk_sender.reporting.summary import Summary as Summary
     from bulk_sender.run.control import Control as Control
     from bulk_sender.run.folder import run_id_for as run_id_for
+    from bulk_sender.run.options import Approval as Approval
     from bulk_sender.run.options import BroadcastSettings as BroadcastSettings
     from bulk_sender.run.options import CheckSettings as CheckSettings
     from bulk_sender.run.options import Guards as Guards
@@ -71,6 +78,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.options import SendSettings as SendSettings
     from bulk_sender.run.options import TargetSettings as TargetSettings
     from bulk_sender.run.options import Watch as Watch
+    from bulk_sender.run.options import Which as Which
     from bulk_sender.run.preview import BroadcastPreview as BroadcastPreview
     from bulk_sender.run.preview import Preview as Preview
     from bulk_sender.run.settings import ConfigLike as ConfigLike
@@ -85,7 +93,8 @@ _HOMES = {
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
-    "operations.inspect": "explain report runs status",
+    "operations.frames": "Like rejected results",
+    "operations.inspect": "advice explain report runs status",
     "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
@@ -94,11 +103,12 @@ _HOMES = {
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
-    "reporting.summary": "BroadcastResult RunOverview State Summary",
+    "reporting.advice": "Advice",
+    "reporting.summary": "BroadcastResult Hold RunOverview State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
-    "run.options": "BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings TargetSettings "
-    "Watch",
+    "run.options": "Approval BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings "
+    "TargetSettings Watch Which",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",
 }

@@ -51,16 +51,24 @@ def _in_event_loop() -> bool:
     return True
 
 
-async def one_ahead(items: Iterator[_T]) -> AsyncGenerator[_T]:
+async def one_ahead(items: Iterator[_T], *, on_end: Callable[[], None] = lambda: None) -> AsyncGenerator[_T]:
     """Prefetch: compute the next item in a thread while the caller handles the current one.
 
-    Close it (``aclosing``); that waits for an item that is still being computed.
+    Close it (``aclosing``); that waits for an item that is still being computed. ``on_end`` is called in the event loop
+    as soon as it is known that no item follows the one that the caller handles.
     """
     loop, end = asyncio.get_running_loop(), object()
+
+    def look(done: asyncio.Future[object]) -> None:
+        if not done.cancelled() and done.exception() is None and done.result() is end:
+            on_end()
+
     following = loop.run_in_executor(None, next, items, end)
+    following.add_done_callback(look)
     try:
         while (item := await asyncio.shield(following)) is not end:
             following = loop.run_in_executor(None, next, items, end)
+            following.add_done_callback(look)
             yield cast(_T, item)
     finally:
         with anyio.CancelScope(shield=True):

@@ -36,6 +36,14 @@ Likely = Literal["", "accepted", "not_accepted"]
 
 
 @dataclass(frozen=True, slots=True)
+class RowError:
+    """One entry of ``errors[]`` in an answer of success. ``index``: the recipient it names, None for none."""
+
+    index: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """``stop`` names why the run cannot continue; ``likely`` is a hint for people, and never acted on."""
 
@@ -48,6 +56,8 @@ class Outcome:
     likely: Likely = ""
     reach: Reach = Reach.NOTHING
     error: str = ""
+    errors: tuple[RowError, ...] = ()
+    """What ``errors[]`` says beside success; ``row_errors.parts`` tells which rows it concerns."""
 
     @property
     def may_send_again(self) -> bool:
@@ -70,6 +80,8 @@ _ABOUT_THE_TARGET = frozenset(
 
 Braze says "Don't parse error-message text". Any other 400 may be about one row: it is split, whatever its text.
 """
+WITH_ERRORS = "accepted_with_errors"
+"""The code of an accepted request whose answer has ``errors[]``."""
 _MOST_RAW = 200
 _CERTIFICATE_ERRORS = frozenset({"SSLCertVerificationError", "CertificateError"})
 
@@ -114,21 +126,37 @@ def _success(evidence: Evidence, status: int, answer: dict[str, Any], message: s
     if notice := clean(answer.get("notice")):
         if not queued and answer.get("message") not in ("success", None):
             return _unknown(evidence, f"http_{status}_unexpected", f"{message}; {notice}", stop="not_live")
-        errors = clean(answer.get("errors") or "")
-        text = f"{notice} (errors: {errors})" if errors else notice
+        beside = clean(answer.get("errors") or "")
+        text = f"{notice} (errors: {beside})" if beside else notice
         return _outcome(evidence, Verdict.REFUSED, "not_live", text, stop="not_live")
     if not queued and answer.get("message") != "success":
         what = f"the message {message!r}" if message else "no message that Braze documents"
         return _unknown(evidence, f"http_{status}_unexpected", f"HTTP {status} with {what}", "accepted")
     dispatch_id = clean(answer["dispatch_id"], 200) if isinstance(answer.get("dispatch_id"), str) else ""
     code, note = "", ""
+    errors: tuple[RowError, ...] = ()
     if answer.get("errors"):
-        code, note = "accepted_with_errors", clean(answer["errors"])
+        code, note = WITH_ERRORS, clean(answer["errors"])
+        errors = _row_errors(answer["errors"])
     elif queued:
         code, note = "queued", "Braze is under maintenance and has queued the request"
     elif not dispatch_id:
         code, note = "no_dispatch_id", "Braze accepted the request without a dispatch_id"
-    return Outcome(Verdict.ACCEPTED, code, note, status, dispatch_id, reach=evidence.reach)
+    return Outcome(Verdict.ACCEPTED, code, note, status, dispatch_id, reach=evidence.reach, errors=errors)
+
+
+def _row_errors(found: Any) -> tuple[RowError, ...]:
+    """Return the entries of ``errors[]``. Its form is not documented: an entry may be a text, an object or anything."""
+    return tuple(map(_row_error, found if isinstance(found, list) else [found]))
+
+
+def _row_error(found: Any) -> RowError:
+    if not isinstance(found, dict):
+        return RowError(None, clean(found))
+    index = found.get("index")
+    is_named = type(index) is int and index >= 0 and found.get("input_array", "recipients") == "recipients"
+    text = next((found[name] for name in ("type", "message", "error") if isinstance(found.get(name), str)), None)
+    return RowError(index if is_named else None, clean(text or found))
 
 
 def repeated(outcome: Outcome, earlier: int) -> Outcome:

@@ -2,9 +2,11 @@
 
 Source: post_users_identifier (``/users/export/ids``). Questions change nothing at Braze, so they may be repeated.
 
-A receipt after the attempt proves that Braze accepted it. Braze accepts or refuses a request as a whole, so it proves
-that for the whole batch. Without a receipt nothing is proved: the person may have opted out or be suppressed, or Braze
-may be late. For a Canvas only the entry counts: a step's message may belong to a much older entry.
+A receipt soon after the attempt suggests that Braze accepted it. Braze accepts or refuses a request as a whole, so two
+people of one batch prove it for the whole batch. One does not: Braze also writes a receipt to other profiles with the
+same e-mail address or phone number (reeligibility). Without a receipt nothing is proved: the person may have opted out
+or be suppressed, or Braze may be late. For a Canvas only the entry counts: a step's message may belong to a much older
+entry.
 """
 
 from __future__ import annotations
@@ -21,6 +23,12 @@ EXPORT_RATE = "250/minute"
 """Braze's limit for customers since August 2024; for older ones it is 2,500 a minute."""
 MOST_IDS = 50
 FIELDS = ("external_id", "user_aliases", "email", "braze_id", "campaigns_received", "canvases_received")
+
+LATEST = timedelta(hours=2)
+"""How long after an attempt a receipt may still belong to it: Braze itself tries late sends for about two hours
+(post_send_triggered_campaigns). A later receipt may come from something else that sends the campaign."""
+_CLOCKS_APART = timedelta(minutes=1)
+"""By how much a receipt may be in the future: clocks differ."""
 
 _TOGETHER = {"external_user_id": "external_ids", "user_alias": "user_aliases"}
 _ALONE = {"email": "email_address", "braze_id": "braze_id"}
@@ -55,12 +63,16 @@ class Person:
 
 
 class Finding(StrEnum):
-    """What Braze's answer shows about one row. Only ``received`` proves anything."""
+    """What Braze's answer shows about one row. Only ``received`` is evidence."""
 
     RECEIVED = "received"
-    """This campaign was received (this Canvas entered) at or after the attempt."""
+    """This campaign was received (this Canvas entered) at the attempt or within two hours after it."""
     OLDER = "older receipt"
     """The last receipt is from before the attempt; for a Canvas, Braze knows no later entry."""
+    LATER = "much later receipt"
+    """The last receipt is from more than two hours after the attempt, so it may come from something else."""
+    FUTURE = "receipt in the future"
+    """The receipt has a time that has not come yet. That is not evidence."""
     NOT_FOUND = "not found"
     """Braze knows no receipt, or does not know the person."""
     SHARED = "also sent elsewhere"
@@ -174,14 +186,22 @@ class Inquiry:
     skew: timedelta = timedelta(0)
     """Braze's clock minus ours, 0 when they agree within two seconds."""
 
-    def finding(self, suspect: Suspect) -> tuple[Finding, datetime | None]:
-        """Return what the answers show about a row, with the time of the receipt by Braze's clock."""
+    def finding(self, suspect: Suspect, now: datetime | None = None) -> tuple[Finding, datetime | None]:
+        """Return what the answers show about a row, with the time of the receipt by Braze's clock.
+
+        ``now`` is the time by our clock.
+        """
         if suspect.person not in self.receipts:
             return Finding.NOT_ASKED, None
         at = self.receipts[suspect.person]
         if at is None:
             return Finding.NOT_FOUND, None
-        return (Finding.RECEIVED if at >= suspect.since + self.skew else Finding.OLDER), at
+        by_our_clock = at - self.skew
+        if by_our_clock < suspect.since:
+            return Finding.OLDER, at
+        if by_our_clock > (now or datetime.now(UTC)) + _CLOCKS_APART:
+            return Finding.FUTURE, at
+        return (Finding.RECEIVED if by_our_clock <= suspect.last_sent + LATEST else Finding.LATER), at
 
     def take(self, question: Question, users: list[dict[str, Any]], target: str, *, canvas: bool) -> None:
         """Record what an answer shows about everyone in its question."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bulk_sender.cli import completion
 from bulk_sender.errors import ConfigError
 
+if TYPE_CHECKING:
+    from bulk_sender.run.options import Which
+
 RUNS_DIR = Path("bulk-sender-runs")
 FORMATS = ("csv", "parquet", "ndjson")
 LOG_FORMATS = ("text", "json")
+LIKELY = ("accepted", "not_accepted")
 
 Inputs = Annotated[
     list[str],
@@ -114,6 +118,31 @@ LogFormat = Annotated[
         autocompletion=completion.among(LOG_FORMATS),
     ),
 ]
+Rows = Annotated[
+    str | None,
+    typer.Option("--rows", metavar="ROWS", help="Only these rows, such as 508-557,1007; always whole requests."),
+]
+Batches = Annotated[
+    list[int] | None, typer.Option("--batch", metavar="N", min=1, help="Only the rows of this batch. Repeatable.")
+]
+Likely = Annotated[
+    str | None,
+    typer.Option(
+        "--likely",
+        metavar="accepted|not_accepted",
+        help="Only unknown rows of which the evidence says this.",
+        autocompletion=completion.among(LIKELY),
+    ),
+]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Decide as this CSV file says: columns row and verdict (accepted, failed, retry or empty).",
+        show_default=False,
+    ),
+]
 Why = Annotated[
     str, typer.Option("--why", metavar="TEXT", help="A reason, recorded in the journal.", show_default=False)
 ]
@@ -137,6 +166,15 @@ def one_of(value: str, allowed: tuple[str, ...], option: str) -> str:
             f"{option}: {value!r} is not a valid value", hint="choose " + ", ".join(allowed[:-1]) + f" or {allowed[-1]}"
         )
     return value
+
+
+def which_of(rows: str | None, batches: list[int] | None, likely: str | None, file: Path | None) -> Which:
+    """Return the rows that a decision is about. Raises ConfigError."""
+    from bulk_sender.run.options import Which
+
+    if likely is not None:
+        one_of(likely, LIKELY, "--likely")
+    return Which(rows=rows, batches=tuple(batches or ()), likely=likely, file=file)  # type: ignore[arg-type]
 
 
 def settings(**flags: str | int | None) -> dict[str, Any]:

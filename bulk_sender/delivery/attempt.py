@@ -6,11 +6,14 @@ it once more before each attempt.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from bulk_sender.braze.answer import Outcome, Verdict, judge, repeated
+from bulk_sender.braze.row_errors import CODE as RECIPIENT_ERROR
+from bulk_sender.braze.row_errors import Part, parts
 from bulk_sender.config.model import DeliveryConfig
 from bulk_sender.delivery.guard import Guard
 from bulk_sender.delivery.policy import Action, NextStep, next_step
@@ -30,13 +33,45 @@ _MOST_REMEMBERED = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """An attempt that has ended. ``in_flight``: requests in flight when its answer came, itself included."""
+    """An attempt that has ended. ``in_flight``: requests in flight when its answer came, itself included.
+
+    ``parts``: one for the whole batch, or several when its rows have different outcomes.
+    """
 
     batch: Batch
     step: NextStep
     outcome: Outcome
     evidence: Evidence
     in_flight: int
+    parts: tuple[Part, ...]
+
+    @property
+    def named(self) -> int:
+        """Recipients that an answer of success names with an error."""
+        return sum(part.size for part in self.parts if part.outcome.code == RECIPIENT_ERROR)
+
+    @property
+    def by_status(self) -> Counter[str]:
+        """Recipients by status."""
+        if len(self.parts) == 1:
+            return Counter({self.step.status: self.batch.size})
+        found: Counter[str] = Counter()
+        for part in self.parts:
+            found[status_of(part)] += part.size
+        return found
+
+
+def status_of(part: Part) -> str:
+    """Return the status of a part's rows."""
+    return Status.ACCEPTED if part.outcome.verdict is Verdict.ACCEPTED else Status.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """Attempts at a batch in this process, the one to be made included; ``counted`` for the limit on attempts."""
+
+    made: int
+    counted: int
 
 
 class Attempts:
@@ -67,10 +102,10 @@ class Attempts:
         # Read once, now: from here on the journal belongs to the writer's thread.
         self._dispatched = writer.journal.dispatched(_MOST_REMEMBERED)
 
-    async def make(self, client: Client, batch: Batch, body: bytes, digest: bytes, counted: int) -> Attempted | None:
+    async def make(self, client: Client, batch: Batch, body: bytes, digest: bytes, tries: Tries) -> Attempted | None:
         """Make exactly one POST behind a durable intent. Return None when the intent cannot be written.
 
-        ``digest`` is the body's SHA-256, ``counted`` the number of this attempt for the limit on attempts.
+        ``digest`` is the body's SHA-256.
 
         The outcome is queued, not awaited. The journal keeps the order, so the outcome is durable before the worker's
         next request leaves, and no worker ever has more than one batch in doubt.
@@ -78,64 +113,84 @@ class Attempts:
         if refusal := self._guard.refuses(batch):
             self._stopping.stop(f"stopped by a guard: {refusal}")
             return None
-        attempt = self._writer.journal.new_attempt_id()
+        attempt = Attempt(self._writer.journal.new_attempt_id(), batch.id, digest)
         self._in_flight += 1
         try:
-            await self._writer.write(Attempt(attempt, batch.id, digest))
+            await self._writer.write(attempt)
         except JournalError as error:
             self._in_flight -= 1
             self._stopping.stop(str(error))
             return None
-        return await self._post(client, batch, body, attempt, counted)
+        return await self._post(client, batch, body, attempt, tries)
 
-    async def _post(self, client: Client, batch: Batch, body: bytes, attempt: int, counted: int) -> Attempted:
+    async def _post(self, client: Client, batch: Batch, body: bytes, attempt: Attempt, tries: Tries) -> Attempted:
         self._tally.requests += 1
         self._tally.in_flight += 1
         evidence = Evidence(Reach.NOTHING, error="Cancelled")
         outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was stopped before an answer came")
         step = NextStep(Status.UNKNOWN, Action.DONE)
-        earlier: AttemptRef | None = None
+        found: tuple[Part, ...] = (Part(0, batch.size, outcome),)
+        earlier: tuple[AttemptRef, ...] = ()
         try:
             await self._pace.leave()
             evidence = await client.post(body)
             outcome = judge(evidence, server_errors=self._config.server_errors)
-            earlier = self._dispatched_before(outcome, batch, attempt)
-            if earlier is not None:
-                outcome = repeated(outcome, earlier.batch)
+            earlier = self._dispatched_before(outcome, attempt)
+            if earlier:
+                outcome = repeated(outcome, earlier[0].batch)
+            found = parts(outcome, batch.size)
+            if len(found) == 1:
+                outcome = found[0].outcome
             step = next_step(
-                outcome, size=batch.size, attempts=counted, most=self._config.attempts, reached=self._reached
+                outcome, size=batch.size, attempts=tries.counted, most=self._config.attempts, reached=self._reached
             )
         finally:
             # Also when cancelled, or on an unforeseen exception: record what may have been accepted.
             self._tally.in_flight -= 1
             busy, self._in_flight = self._in_flight, self._in_flight - 1
             self._guard.ended(batch, outcome)
-            attempted = Attempted(batch, step, outcome, evidence, busy)
-            self._record(attempt, attempted, earlier)
+            attempted = Attempted(batch, step, outcome, evidence, busy, found)
+            self._record(attempt, attempted, earlier, tries.made)
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
         return attempted
 
-    def _dispatched_before(self, outcome: Outcome, batch: Batch, attempt: int) -> AttemptRef | None:
-        """Return the attempt accepted earlier under the same dispatch_id, and None when it is new."""
+    def _dispatched_before(self, outcome: Outcome, attempt: Attempt) -> tuple[AttemptRef, ...]:
+        """Return what was accepted earlier under the same dispatch_id; nothing when it is new."""
         if outcome.verdict is not Verdict.ACCEPTED or not outcome.dispatch_id:
-            return None
-        first = self._dispatched.setdefault(outcome.dispatch_id, AttemptRef(batch.id, attempt))
+            return ()
+        own = (AttemptRef(attempt.batch, attempt.id),)
+        first = self._dispatched.setdefault(outcome.dispatch_id, own)
         if len(self._dispatched) > _MOST_REMEMBERED:
             self._dispatched.pop(next(iter(self._dispatched)))
-        return None if first.attempt == attempt else first
+        return () if first is own else first
 
-    def _record(self, attempt: int, ended: Attempted, earlier: AttemptRef | None) -> None:
+    def _record(self, attempt: Attempt, ended: Attempted, earlier: tuple[AttemptRef, ...], made: int) -> None:
         batch = ended.batch
         records: list[Record] = [
-            AttemptOutcome(attempt, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
+            AttemptOutcome(attempt.id, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
         ]
-        if earlier is not None:
+        if len(ended.parts) > 1:
+            records += self._parted(attempt, ended, made)
+        for ref in earlier:
             # Take back what was accepted earlier under the same dispatch_id, by a separate record.
             why = f"its dispatch_id was given to batch {batch.id} too"
-            decision = self._writer.journal.new_decision_id()
-            records.append(Decision.doubt(decision, earlier.batch, earlier.attempt, why))
+            records.append(Decision.doubt(self._writer.journal.new_decision_id(), ref.batch, ref.attempt, why))
         self._writer.note(*records, failed=partial(self._unrecorded, batch, ended.outcome))
         self._on_attempt(ended)
+
+    def _parted(self, attempt: Attempt, ended: Attempted, made: int) -> Iterator[Record]:
+        """The parts of a batch whose rows have different outcomes, each with this request as its attempt."""
+        journal, accepted = self._writer.journal, []
+        for part in ended.parts:
+            batch = ended.batch.part(journal.new_batch_id(), part.first, part.size, made)
+            inherited = attempt.inherited(journal.new_attempt_id(), batch.id)
+            yield batch
+            yield inherited
+            yield AttemptOutcome(inherited.id, batch.id, status_of(part), part.outcome)
+            if part.outcome.verdict is Verdict.ACCEPTED:
+                accepted.append(AttemptRef(batch.id, inherited.id))
+        if accepted and ended.outcome.dispatch_id in self._dispatched:
+            self._dispatched[ended.outcome.dispatch_id] = tuple(accepted)
 
     def _unrecorded(self, batch: Batch, outcome: Outcome, error: BaseException) -> None:
         """Keep the outcome for the summary's reason: the journal still says "unknown"."""

@@ -159,16 +159,25 @@ class Circuit:
 
 @dataclass(slots=True)
 class Fate:
-    """Braze's final answers about one batch and its parts: recipients ``accepted`` and ``refused`` permanently."""
+    """Braze's final answers about one batch and its parts: recipients ``accepted`` and ``refused`` permanently.
+
+    ``named``: those among the refused that an answer of success names with an error.
+    """
 
     accepted: int = 0
     refused: int = 0
     messages: list[tuple[str, int]] = field(default_factory=list)
     """For each refusal: Braze's message, and how many recipients it concerns."""
+    named: int = 0
 
-    def add(self, step: NextStep, outcome: Outcome, size: int) -> None:
-        """Add a settled part of ``size`` recipients."""
-        if outcome.verdict is Verdict.ACCEPTED:
+    def add(self, step: NextStep, outcome: Outcome, size: int, *, named: int = 0) -> None:
+        """Add a settled part of ``size`` recipients, ``named`` of them with an error beside success."""
+        if named:
+            self.accepted += size - named
+            self.refused += named
+            self.named += named
+            self.messages.append((outcome.message, named))
+        elif outcome.verdict is Verdict.ACCEPTED:
             self.accepted += size
         elif step.status == Status.FAILED and outcome.verdict in _FOR_GOOD:
             self.refused += size
@@ -202,8 +211,9 @@ class Refusals:
         refused, answered = self._refused, self._refused + self._accepted
         if len(self._recent) < FEWEST_BATCHES or refused <= self.most * answered:
             return ""
+        did = "refused, or named with an error," if any(one.named for one in self._recent) else "permanently refused"
         return (
-            f"Braze permanently refused {refused:,} of the {answered:,} recipients in the last {len(self._recent)} "
+            f"Braze {did} {refused:,} of the {answered:,} recipients in the last {len(self._recent)} "
             f"batches{self._mostly()}; that is more than delivery.max_failed_share = {self.most:g} allows. "
             "Read the errors of the failed rows in the results, and fix the cause before you send the rest"
         )

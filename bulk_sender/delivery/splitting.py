@@ -12,7 +12,7 @@ import anyio
 
 from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.braze.endpoint import Endpoint
-from bulk_sender.delivery.attempt import Attempted, Attempts
+from bulk_sender.delivery.attempt import Attempted, Attempts, Tries
 from bulk_sender.delivery.breakers import Breakers, Fate
 from bulk_sender.delivery.guard import Guard
 from bulk_sender.delivery.policy import Action, NextStep
@@ -39,11 +39,15 @@ class Worker:
 
 
 class Settled(NamedTuple):
-    """A batch that needs no further attempt; ``attempts`` were made in this process."""
+    """A batch that needs no further attempt; ``attempts`` were made in this process.
+
+    ``named``: recipients that an answer of success names with an error.
+    """
 
     step: NextStep
     outcome: Outcome
     attempts: int
+    named: int
 
 
 class Batches:
@@ -87,7 +91,7 @@ class Batches:
             if settled is None:
                 return
             accepted = accepted or settled.outcome.verdict is Verdict.ACCEPTED
-            fate.add(settled.step, settled.outcome, batch.size)
+            fate.add(settled.step, settled.outcome, batch.size, named=settled.named)
             if settled.step.action is not Action.SPLIT:
                 continue
             split = True
@@ -137,7 +141,7 @@ class Batches:
                 if self._stopping.is_set:
                     return None
                 made, counted = made + 1, counted + 1
-                ended = await self._attempts.make(worker.client, batch, body, digest, counted)
+                ended = await self._attempts.make(worker.client, batch, body, digest, Tries(made, counted))
                 if ended is None:
                     return None
                 self._react(planned, ended)  # before the next probe may go
@@ -148,12 +152,13 @@ class Batches:
                 worker.slot.release()
                 await self._turns.pause(counted)
             else:
-                return Settled(ended.step, ended.outcome, made)
+                return Settled(ended.step, ended.outcome, made, ended.named)
 
     def _react(self, planned: Batch, ended: Attempted) -> None:
         self._turns.adjust(ended)
         if ended.step.action in (Action.DONE, Action.STOP):
-            self._tally.recipients[ended.step.status] += ended.batch.size
+            for status, recipients in ended.by_status.items():
+                self._tally.recipients[status] += recipients
         self._tally.throttled += ended.outcome.verdict is Verdict.THROTTLED
         verdict = ended.outcome.verdict
         self._stopping.stop(ended.step.reason, refused=ended.outcome.stop == "not_live")

@@ -33,14 +33,14 @@ class Worklist:
     ``rows``: rows of the run read so far. ``verdicts``: rows that this process planned, by verdict.
     """
 
-    def __init__(self, journal: RunWriter, *, canary: int | None = None) -> None:
-        """``canary``: how many rows may be sent before the run is held."""
+    def __init__(self, journal: RunWriter, *, canary: int | None = None, is_held: bool = False) -> None:
+        """``canary``: the rows that go first, in batches of their own. ``is_held``: whether to hold after them."""
         self.rows = 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = journal.is_plan_complete()
         self._journal = journal
         self._canary = canary
-        self._held = False
+        self._is_to_be_held = is_held
 
     async def batches(
         self, writer: JournalWriter, stopping: Stopping, target: Endpoint, opened: PreparedInput | None
@@ -58,9 +58,9 @@ class Worklist:
                     yield item
 
     def _is_to_hold(self, rows_before: int) -> bool:
-        if self._held or self._canary is None or rows_before < self._canary:
+        if not self._is_to_be_held or rows_before < (self._canary or 0):
             return False
-        self._held = True
+        self._is_to_be_held = False
         return True
 
     async def _planned_before(self, stopping: Stopping) -> AsyncGenerator[Work | None]:
@@ -82,8 +82,10 @@ class Worklist:
     ) -> AsyncGenerator[Work | None]:
         """Plan the rest of the input. When the run stops, planning continues: every row must be accounted for."""
         where = await anyio.to_thread.run_sync(resume_point, self._journal, opened)
-        pieces = opened.plan(target, canary=self._canary, **where)
-        async with aclosing(one_ahead(_prepared(pieces, self._journal.new_chunk_id))) as prepared:
+        pieces = opened.plan(target, canary=self._canary or None, **where)
+        was_last = anyio.Event()
+        made = _prepared(pieces, self._journal.new_chunk_id)
+        async with aclosing(one_ahead(made, on_end=was_last.set)) as prepared:
             async for piece in prepared:
                 batches = _number(piece, self._journal.new_batch_id)
                 await writer.write(piece.chunk, *batches)
@@ -94,8 +96,15 @@ class Worklist:
                 if not stopping.is_set:
                     for batch in batches:
                         yield Work(batch, piece.payload)
-        await writer.write(PlanComplete())
-        self.plan_complete = True
+                        if was_last.is_set():  # now, because a cancelled process comes no further
+                            await self._complete(writer)
+        await self._complete(writer)
+
+    async def _complete(self, writer: JournalWriter) -> None:
+        """Record once that every row is in a chunk."""
+        if not self.plan_complete:
+            await writer.write(PlanComplete())
+            self.plan_complete = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulk_sender.journal.records import Batch, Status
+from bulk_sender.journal.records import PROCESS_ENDED, Batch, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,23 @@ class AttemptRef:
 
     batch: int
     attempt: int
+
+
+def accepted_first(outcomes: Iterable[tuple[str, AttemptRef, bool]]) -> dict[str, tuple[AttemptRef, ...]]:
+    """Return each dispatch_id with what was accepted first under it: one attempt, or one for each accepted part.
+
+    ``outcomes``: dispatch_id, attempt, and whether it is an inherited attempt of an accepted part, in their order.
+    """
+    found: dict[str, tuple[AttemptRef, ...]] = {}
+    parted: set[str] = set()
+    for dispatch_id, ref, is_part in outcomes:
+        if dispatch_id not in found or (is_part and dispatch_id not in parted):
+            found[dispatch_id] = (ref,)
+        elif is_part:
+            found[dispatch_id] += (ref,)
+        if is_part:
+            parted.add(dispatch_id)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +133,10 @@ class DoubtfulBatch:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Unknown rows with the same evidence. ``since`` and ``until``: when the first and the last of them were sent."""
+    """Unknown or failed rows with the same evidence.
+
+    ``since`` and ``until``: when the first and the last of them were sent.
+    """
 
     rows: int
     batches: int
@@ -125,6 +146,32 @@ class Doubt:
     """``accepted``, ``not_accepted`` or empty: a hint, never a verdict."""
     since: str
     until: str
+    status: str = "unknown"
+    """``unknown``, or ``failed`` among rows that are to be sent again."""
+    verdict: str = ""
+    """What is about to be decided about them; empty when nothing is."""
+
+
+def evidence_of(states: Iterable[BatchState], verdict: str = "") -> tuple[Doubt, ...]:
+    """Return the evidence about unknown or failed batches, most rows first."""
+    groups: dict[tuple[str, str, str], list[BatchState]] = {}
+    for state in states:
+        message = PROCESS_ENDED if state.verdict is None else state.message or ""
+        groups.setdefault((state.status, message, state.likely or ""), []).append(state)
+    found = [
+        Doubt(
+            sum(state.size for state in alike),
+            len(alike),
+            message,
+            likely,
+            min(state.sent_at or "" for state in alike),
+            max(state.sent_at or "" for state in alike),
+            status,
+            verdict,
+        )
+        for (status, message, likely), alike in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda doubt: (-doubt.rows, doubt.message, doubt.likely)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +201,24 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What ``errors[]`` said beside success without naming a row: the text, and the accepted rows and requests."""
+
+    message: str
+    rows: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """The most frequent remarks, out of those about ``requests`` requests with ``rows`` accepted rows."""
+
+    shown: tuple[Remark, ...] = ()
+    rows: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptStory:
     """One attempt with its outcome; None where no outcome is recorded."""
 
@@ -161,7 +226,7 @@ class AttemptStory:
     sent_at: str
     epoch: int
     body_sha256: str
-    """In hexadecimal digits."""
+    """In hexadecimal digits; empty for an inherited attempt, which was a part of the parent's last request."""
     status: str | None
     verdict: str | None
     http_status: int | None
@@ -194,6 +259,36 @@ class BatchStory:
     parent: int | None
     attempts: tuple[AttemptStory, ...]
     decisions: tuple[DecisionStory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryAnswer:
+    """An answer to whether the rest may follow a canary. ``epoch``: in which it was given."""
+
+    epoch: int
+    granted: bool
+    by: str
+    rows: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryStory:
+    """A canary of the run: its first ``rows``, when the run was held after them, and the answers in order.
+
+    ``id`` is the epoch in which it was asked for. ``rows`` is 0 for a run of the first release, which did not store
+    it. ``held_at`` is None before the run is held, and empty where the time was not stored.
+    """
+
+    id: int
+    rows: int
+    held_at: str | None = None
+    answers: tuple[CanaryAnswer, ...] = ()
+
+    @property
+    def granted(self) -> CanaryAnswer | None:
+        """The answer that lets the rest follow; None while there is none."""
+        return next((answer for answer in self.answers if answer.granted), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ SPLIT = "split"
 """The status of an attempt whose batch is replaced by its halves."""
 RESEND = "resend"
 """The decision to send a batch again."""
+INHERITED = b""
+"""The ``body_sha256`` of an inherited attempt: a journal of the first release has no other room for it."""
 PROCESS_ENDED = "the process ended before an answer was recorded"
 _PROCESS_ENDED = Outcome(Verdict.UNKNOWN, "process_ended", PROCESS_ENDED)
 
@@ -69,6 +71,13 @@ class Batch:
             Batch(right, self.chunk, self.first + middle, self.size - middle, self.id, prior),
         )
 
+    def part(self, number: int, first: int, size: int, attempts: int) -> Batch:
+        """Return ``size`` rows from this batch's row ``first``: a part that has an outcome for itself.
+
+        Together the parts replace this batch after its own attempts.
+        """
+        return Batch(number, self.chunk, self.first + first, size, self.id, self.prior + attempts)
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -77,7 +86,21 @@ class Attempt:
     id: int
     batch: int
     body_sha256: bytes
+    """Empty for an inherited attempt."""
     at: str = field(default_factory=now)
+
+    def inherited(self, number: int, part: int) -> Attempt:
+        """Return this attempt as one of batch ``part``, whose rows were in this request.
+
+        It has to be written together with the part and the part's outcome. It is not a request, so it does not count as
+        one; otherwise it is an attempt like any other, and decisions can be about it.
+        """
+        return Attempt(number, part, INHERITED, self.at)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether the batch made no request here: the rows were in the last one of the batch's parent."""
+        return self.body_sha256 == INHERITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +145,32 @@ class PlanComplete:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """The run is to be held after its first ``rows``. The epoch that writes it gives the canary its number."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """This epoch ends after its canary. The next one starts slowly."""
+    """The canary has an outcome, and the run waits for an answer. Written before anybody is asked."""
+
+    canary: int
+    at: str = field(default_factory=now)
 
 
-Record = Chunk | Batch | Attempt | AttemptOutcome | Decision | PlanComplete | Held
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to whether the rest may follow the canary. ``rows``: how many had an outcome when it was given."""
+
+    canary: int
+    granted: bool
+    by: str
+    rows: int
+    at: str = field(default_factory=now)
+
+
+Record = Chunk | Batch | Attempt | AttemptOutcome | Decision | PlanComplete | Canary | Held | Answered
 """What a caller may write. The store adds the epoch."""
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from bulk_sender.journal.answers import (
     AttemptsOfBatches,
     BatchState,
     BatchStory,
+    CanaryStory,
     Counts,
     DecidedRows,
     Doubt,
@@ -24,6 +25,7 @@ from bulk_sender.journal.answers import (
     Gap,
     PlanEnd,
     Refusals,
+    Remarks,
     Sending,
     Totals,
     Traffic,
@@ -142,14 +144,21 @@ class RunReader(Protocol):
         """Return why rows failed or are unknown: up to ``most`` reasons, most rows first."""
         ...
 
+    def remarks(self, most: int) -> Remarks:
+        """Return what Braze said beside accepting, without naming a row: up to ``most`` texts, most rows first."""
+        ...
+
     # --- what happened ------------------------------------------------------------------------------------------
 
     def story(self, chunk: int, slot: int) -> tuple[BatchStory, ...]:
         """Return everything that happened with the valid row in ``slot`` of a chunk, by batch."""
         ...
 
-    def dispatched(self, most: int) -> dict[str, AttemptRef]:
-        """Return the latest ``most`` dispatch_ids, oldest first, each with the attempt first accepted under it."""
+    def dispatched(self, most: int) -> dict[str, tuple[AttemptRef, ...]]:
+        """Return the latest ``most`` dispatch_ids, oldest first, each with what was accepted first under it.
+
+        That is one attempt, or the inherited attempts of the accepted parts of its batch.
+        """
         ...
 
     def has_attempts_since(self, at: str) -> bool:
@@ -161,7 +170,7 @@ class RunReader(Protocol):
         ...
 
     def batches_split(self) -> int:
-        """Return how many batches were replaced by their halves."""
+        """Return how many batches were replaced by their halves. Parts that inherit an attempt do not count."""
         ...
 
     def epochs(self) -> tuple[EpochStory, ...]:
@@ -176,8 +185,8 @@ class RunReader(Protocol):
         """Return how the latest epoch ended; None while it has not, or when its process died."""
         ...
 
-    def was_held(self, epoch: int) -> bool:
-        """Whether that epoch ended after its canary."""
+    def canaries(self) -> tuple[CanaryStory, ...]:
+        """Return the run's canaries in the order in which they were asked for. The last one counts."""
         ...
 
     # --- the requests over time ---------------------------------------------------------------------------------
@@ -240,10 +249,10 @@ class RunWriter(RunReader, Protocol):
 
     def new_decision_id(self) -> int: ...
 
-    def decide(self, attempts: Iterable[AttemptRef], status: str, why: str) -> int:
-        """Record the operator's decision about attempts, all or none. Returns how many.
+    def decide(self, verdicts: Mapping[AttemptRef, str], why: str, by: str) -> int:
+        """Record a decision about each attempt, all or none; ``by``: whose it is. Returns how many.
 
-        ``status``: ``accepted``, ``failed`` or ``resend``. A decision is final: raises GuardrailError for a second one
+        A verdict is ``accepted``, ``failed`` or ``resend``. A decision is final: raises GuardrailError for a second one
         about the same attempt. Only an attempt that was decided to have failed may still be sent again.
         """
         ...

@@ -41,6 +41,8 @@ class Progress:
     rejected: int = 0
     duplicate: int = 0
     ramping_s: float = 0.0
+    held_after: int | None = None
+    """The rows of the canary after which the run is held and waits for an answer; None while it is not held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One POST and its outcome. ``status``: that of its batch in the journal now."""
+    """One POST and its outcome. ``status``: that of its batch in the journal now.
+
+    ``named``: recipients of an accepted batch that Braze's answer names with an error; they are unknown.
+    """
 
     batch: int
     recipients: int
@@ -86,6 +91,7 @@ class Attempt:
     code: str
     http_status: int | None
     elapsed_s: float
+    named: int = 0
 
 
 class Observer:

@@ -157,7 +157,9 @@ class Telemetry(Observer):
         self._requests.add(1, {**about, **answered})
         self._duration.record(attempt.elapsed_s, about)
         if attempt.status in _SETTLED:
-            self._recipients.add(attempt.recipients, {"status": attempt.status, "kind": self._kind})
+            self._recipients.add(attempt.recipients - attempt.named, {"status": attempt.status, "kind": self._kind})
+        if attempt.named:
+            self._recipients.add(attempt.named, {"status": "unknown", "kind": self._kind})
         if attempt.status != "accepted" and self._span is not None and self._events < _MOST_EVENTS:
             self._events += 1
             names = ("batch", "recipients", "verdict", "status", "code")

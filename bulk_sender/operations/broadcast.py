@@ -89,7 +89,7 @@ async def broadcast_async(
     _refuse_recipients(settings)
     shown = broadcast_preview(settings)
     _demand_confirmation(settings, confirm_campaign)
-    caller = Caller.of(guards, watch, plain.get("waits")).observed(settings, environment)
+    caller = Caller.of(guards, watch, plain).observed(settings, environment)
     facts = new_facts(settings, rehearsed, broadcast=True)
     ref = RunRef.at(run_folder(Path(run.folder), run.id or new_run_id()))
     if run.must_exist:

@@ -13,6 +13,8 @@ from bulk_sender.errors import BulkSenderError, InputError
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import summarize
+from bulk_sender.reporting.advice import Advice, counts, of_broadcast
+from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import RunOverview, Summary
 from bulk_sender.run.catalogue import catalogue, refreshed
@@ -64,6 +66,20 @@ def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
         path = journal.run.folder / REPORT
         write_report(journal, summary, path)
     return path
+
+
+def advice(summary: Summary) -> tuple[Advice, ...]:
+    """Return what to do about a run now, in the words of its report and of the terminal.
+
+    Problems come first, and of the choices about a problem the safest. A run that needs nothing has no advice. A
+    journal that cannot be read does not prevent the advice.
+    """
+    folder = Path(summary.files["journal"]).parent
+    elsewhere = "" if folder.parent == Path(DEFAULT_RUNS_DIR).absolute() else str(folder.parent)
+    if summary.broadcast is not None:
+        return of_broadcast(summary, runs_dir=elsewhere).steps
+    found = counts(summary, runs_dir=elsewhere, rejects=summary.files["rejected"], origin=Origin.behind(summary))
+    return tuple(step for count in found for step in count.steps)
 
 
 def explain(run: str, row: int, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reconcile a run: ask Braze about its unknown rows, and record as accepted what is proved."""
+"""Reconcile a run: ask Braze about its unknown rows, and record as accepted what two people of a batch prove."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.caller import account
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.options import Sandbox
@@ -41,6 +42,9 @@ from bulk_sender.text.times import iso
 
 SETTLE_S = 600.0
 """Seconds to let pass after a request before its receipts are asked about."""
+
+PROOF = 2
+"""Different people of one batch that prove it."""
 
 LATE = timedelta(days=1)
 """How long after a request Braze may still deliver: quiet hours and a campaign's delivery speed delay it."""
@@ -61,17 +65,26 @@ class RowFinding:
 
 @dataclass(frozen=True, slots=True)
 class BatchFinding:
-    """``seen`` of a batch's ``size`` rows were received. One proves that Braze accepted the whole batch."""
+    """``seen`` different people of a batch's ``size`` rows received the message.
+
+    Two prove that Braze accepted the whole batch. One makes it likely: the receipt may come from another profile with
+    the same e-mail address or phone number. So a batch of one row is never proved, and stays for the operator.
+    """
 
     batch: int
     size: int
     seen: int
     evidence: str
-    """The text of the decision, empty without proof."""
+    """What was seen, in words; empty when nothing was. The text of the decision, if it is proved."""
 
     @property
     def proved(self) -> bool:
-        return self.seen > 0
+        return self.seen >= PROOF
+
+    @property
+    def word(self) -> str:
+        """``proved``, ``likely`` or empty."""
+        return "proved" if self.proved else "likely" if self.seen else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,11 @@ class Reconciliation:
         return sum(batch.size for batch in self.batches if batch.proved)
 
     @property
+    def likely_rows(self) -> int:
+        """Rows of the batches that Braze has likely accepted: one person was seen. They stay unknown."""
+        return sum(batch.size for batch in self.batches if batch.word == "likely")
+
+    @property
     def left_unknown(self) -> int:
         """Rows that stay unknown, or would stay."""
         return len(self.rows) - self.proved_rows
@@ -106,7 +124,9 @@ class Reconciliation:
     def to_dict(self) -> dict[str, Any]:
         facts = asdict(self)
         facts["summary"] = None if self.summary is None else self.summary.to_dict()
-        return facts | {"counts": self.counts, "proved_rows": self.proved_rows, "left_unknown": self.left_unknown}
+        facts["batches"] = [asdict(batch) | {"word": batch.word} for batch in self.batches]
+        totals = ("counts", "proved_rows", "likely_rows", "left_unknown")
+        return facts | {name: getattr(self, name) for name in totals}
 
 
 async def reconcile_async(
@@ -119,21 +139,24 @@ async def reconcile_async(
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     runs_dir: str | Path = DEFAULT_RUNS_DIR,
+    by: str | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Reconciliation:
     """Ask Braze about the run's unknown rows and, with ``apply``, record as accepted what is proved.
 
-    A row is a proof if Braze shows that the person received this campaign (entered this Canvas) at or after the
-    attempt. Braze accepts a request as a whole or not at all, so one such row decides its batch, and the decision says
-    how many were seen. Rows that Braze does not show decide nothing.
+    A row is evidence if Braze shows that the person received this campaign (entered this Canvas) at the attempt or
+    within two hours after it. Braze accepts a request as a whole or not at all, so two different people prove their
+    batch, and the decision says how many were seen. One person makes it likely, which records nothing, also for a
+    batch of one row. Rows that Braze does not show decide nothing: wait at least two hours, then ask again.
 
     Batches whose last attempt is younger than ``settle_s`` seconds are skipped. A person does not count as proof if
     another batch was or may have been sent to them since, or on the day before: a batch of this run, or of another run
     of the same campaign in ``runs_dir``. A message of this campaign sent by other means cannot be distinguished.
 
     ``rate``: lookups, such as ``"2500/minute"``. ``endpoint``: the instance's REST address; without it, a run in an
-    embedded sandbox asks that sandbox. ``overrides``: any other key of the configuration, dotted. ``on_progress``:
-    called with the number of people left to look up. Without ``apply`` the run may be in progress.
+    embedded sandbox asks that sandbox. ``overrides``: any other key of the configuration, dotted. ``by``: who decides,
+    the account of this process by default. ``on_progress``: called with the number of people left to look up. Without
+    ``apply`` the run may be in progress.
     Raises BulkSenderError. The key needs the permission ``users.export.ids``.
     """
     overrides = overrides_of({"endpoint": endpoint, "overrides": overrides})
@@ -153,9 +176,10 @@ async def reconcile_async(
             async with _asked(settings, facts, overrides, folder) as url:
                 inquiry = await _ask(settings, url, key, settled, rate, on_progress)
         shared = _sent_elsewhere(journal, settings, settled)
-        rows = tuple(_row(suspect, inquiry, shared, settled_before) for suspect in suspects)
-        batches = tuple(_batches(rows, settings))
-        summary = _apply(writer, batches) if writer is not None else None
+        asked_at = datetime.now(UTC)
+        rows = tuple(_row(suspect, inquiry, shared, settled_before, asked_at) for suspect in suspects)
+        batches = tuple(batches_of(rows, settings))
+        summary = _apply(writer, batches, by or account()) if writer is not None else None
     return Reconciliation(
         folder.name, settings.target or "", rows, batches, inquiry.requests, inquiry.stopped, apply, summary
     )
@@ -270,8 +294,10 @@ def _met(journal: RunReader, people: pl.DataFrame, where: pl.Expr) -> Iterator[t
         yield from met.select("identifier_type", "identifier").iter_rows()
 
 
-def _row(suspect: Suspect, inquiry: Inquiry, shared: set[tuple[str, str]], settled_before: datetime) -> RowFinding:
-    finding, at = inquiry.finding(suspect)
+def _row(
+    suspect: Suspect, inquiry: Inquiry, shared: set[tuple[str, str]], settled_before: datetime, now: datetime
+) -> RowFinding:
+    finding, at = inquiry.finding(suspect, now)
     if suspect.last_sent > settled_before:
         finding, at = Finding.TOO_FRESH, None
     elif finding is Finding.RECEIVED and (suspect.person.kind, suspect.person.shown) in shared:
@@ -287,25 +313,37 @@ def _row(suspect: Suspect, inquiry: Inquiry, shared: set[tuple[str, str]], settl
     )
 
 
-def _batches(rows: tuple[RowFinding, ...], settings: Config) -> Iterator[BatchFinding]:
+def batches_of(rows: tuple[RowFinding, ...], settings: Config) -> Iterator[BatchFinding]:
+    """Yield what the rows show about each batch."""
     members: dict[int, list[RowFinding]] = {}
     for row in rows:
         members.setdefault(row.batch, []).append(row)
     did = "entered Canvas" if settings.is_canvas else "received campaign"
     for batch, group in members.items():
-        times = sorted(row.received_at or "" for row in group if row.finding is Finding.RECEIVED)
-        evidence = (
-            f"{len(times)} of {len(group)} seen by Braze to have {did} {settings.target} since {group[0].sent_at}, "
-            f"the first at {times[0]}; Braze accepts a request as a whole"
-            if times
-            else ""
-        )
-        yield BatchFinding(batch, len(group), len(times), evidence)
+        seen = [row for row in group if row.finding is Finding.RECEIVED]
+        people = {(row.identifier_type, _alike(row)) for row in seen}
+        evidence = ""
+        if seen:
+            meaning = (
+                "Braze accepts a request as a whole"
+                if len(people) >= PROOF
+                else "one person makes it likely, because a receipt may come from another profile with the same address"
+            )
+            evidence = (
+                f"{len(people)} of {len(group)} seen by Braze to have {did} {settings.target} since "
+                f"{group[0].sent_at}, the first at {min(row.received_at or '' for row in seen)}; {meaning}"
+            )
+        yield BatchFinding(batch, len(group), len(people), evidence)
 
 
-def _apply(journal: RunWriter, batches: Iterable[BatchFinding]) -> Summary:
+def _alike(row: RowFinding) -> str:
+    """The identifier as Braze compares it."""
+    return row.identifier.casefold() if row.identifier_type == "email" else row.identifier
+
+
+def _apply(journal: RunWriter, batches: Iterable[BatchFinding], by: str) -> Summary:
     attempts = {batch.id: batch.attempt for batch in journal.doubtful_batches()}
     for found in (found for found in batches if found.proved):
         attempt = AttemptRef(found.batch, attempts[found.batch])
-        journal.decide([attempt], Status.ACCEPTED.value, f"reconcile: {found.evidence}")
+        journal.decide({attempt: Status.ACCEPTED.value}, f"reconcile: {found.evidence}", by)
     return rewritten(journal)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 from bulk_sender.errors import ConfigError
 from bulk_sender.eventloop import blocking
+from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.choosing import RETRY, chosen, decided
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import run_folder
-from bulk_sender.run.options import Guards, ResumeSettings, RunName, Watch, guarded, named, refuse_unknown, watching
+from bulk_sender.run.options import (
+    Guards,
+    ResumeSettings,
+    RunName,
+    Watch,
+    Which,
+    guarded,
+    named,
+    refuse_unknown,
+    watching,
+)
 from bulk_sender.run.reopening import ExistingRun, reopened
 from bulk_sender.run.settings import environment_of, overrides_of
 from bulk_sender.run.standing import standing
@@ -33,7 +45,7 @@ async def resume_async(
     refuse_unknown("resume", ResumeSettings, plain, "guards", "watch")
     guards = guarded(guards, plain)
     guards.refuse_unless("resume", *_KEPT)
-    caller = Caller.of(guards, watching(watch, plain), plain.get("waits"))
+    caller = Caller.of(guards, watching(watch, plain), plain)
     with reopened(_run(run, plain)) as existing:
         if (summary := existing.finished()) is not None:
             return summary
@@ -46,6 +58,7 @@ async def retry_async(
     *,
     failed: bool = False,
     unknown: bool = False,
+    which: Which = Which(),
     why: str = "",
     guards: Guards = Guards(),
     watch: Watch = Watch(),
@@ -53,22 +66,27 @@ async def retry_async(
 ) -> Summary:
     """Decide to send failed or unknown rows again, and send them as a further pass of the same run.
 
-    Rows that are not sent yet go out too. Without any row of the wanted statuses nothing is done. ``why`` is kept in
-    the journal. The other arguments mean the same as those of ``resume``.
+    ``which``: some of these rows; with ``Which.file``, the rows of both statuses with the verdict ``retry``. Rows that
+    are not sent yet go out too. Without any row of the wanted statuses nothing is done. ``why`` is kept in the journal,
+    with ``by``. The other arguments mean the same as those of ``resume``.
     """
-    refuse_unknown("retry", ResumeSettings, plain, "guards", "watch")
+    refuse_unknown("retry", ResumeSettings, plain, "guards", "watch", "which")
     guards = guarded(guards, plain)
     guards.refuse_unless("retry", *_KEPT)
     wanted = [name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted]
-    if not wanted:
+    if which.file is not None and wanted:
+        raise ConfigError("a file of decisions names its rows by itself", hint="leave out --failed and --unknown")
+    if not wanted and which.file is None:
         raise ConfigError(
             "nothing to retry: give --failed, --unknown, or both", hint="bulk-sender status RUN shows what there is"
         )
-    caller = Caller.of(guards, watching(watch, plain), plain.get("waits"))
+    caller = Caller.of(guards, watching(watch, plain), plain)
     with reopened(_run(run, plain)) as existing:
         existing.refuse_broadcast()
-        counted = existing.journal.counts()
-        again = {name: counted.of(name) for name in wanted if counted.of(name)}
+        if which.file is not None:
+            again = decided(existing.journal, ("failed", "unknown"), Path(which.file), RETRY).get(RETRY, [])
+        else:
+            again = chosen(existing.journal, wanted, which)
         if not again:
             return standing(existing.journal)
         return await _resume(existing, "retry", caller, plain, again=again, why=why)
@@ -88,7 +106,7 @@ async def _resume(
     caller: Caller,
     plain: Mapping[str, Any],
     *,
-    again: Mapping[str, int] | None = None,
+    again: Sequence[BatchState] = (),
     why: str = "",
 ) -> Summary:
     config, environment = existing.config(overrides_of(plain)), environment_of(plain)

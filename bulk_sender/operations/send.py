@@ -23,6 +23,7 @@ from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reading.spool import Spool
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.canary import Canary
 from bulk_sender.run.catalogue import refuse_gone, refuse_missing_folder, told
 from bulk_sender.run.execution import execute
 from bulk_sender.run.facts import new_facts
@@ -82,7 +83,7 @@ async def send_async(
     run, guards, watch = named(run, plain), guarded(guards, plain), watching(watch, plain)
     rehearsed = rehearsal(sandbox)
     settings, environment = config_of(config, plain, rehearsed), environment_of(plain)
-    caller = Caller.of(guards, watch, plain.get("waits")).observed(settings, environment)
+    caller = Caller.of(guards, watch, plain).observed(settings, environment)
     given = spelled(config, overrides_of(plain))
     async with caller.telling_refusals("send", run.id, settings, rehearsal=rehearsed is not None):
         credential = credential_for(rehearsed, environment)
@@ -138,7 +139,8 @@ async def _send(
         with newcomer.created(guards) as journal:
             if (spooled := spool.settle(folder / SPOOLED)) is not None:
                 prepared = prepared.moved(spooled, folder / SPOOLED)
-            return await execute("send", journal, newcomer.facts, settings, credential, caller, prepared)
+            canary = Canary(guards.canary)
+            return await execute("send", journal, newcomer.facts, settings, credential, caller, prepared, canary=canary)
 
 
 def _lasting(path: Path, spool: Spool) -> str:

@@ -83,5 +83,5 @@ class Spool:
 def unwritable(error: OSError) -> InputError:
     return InputError(
         f"the input cannot be saved to disk: {error.strerror or error}",
-        hint="free some space, or choose another folder with --runs-dir",
+        hint="free some space. Only for a run that has not begun: choose another folder with --runs-dir",
     )

@@ -11,12 +11,13 @@ from bulk_sender import journal as journals
 from bulk_sender.atomic import write_json
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.journal.facts import Format
+from bulk_sender.journal.holds import hold_of
 from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.files import write_rejects, write_results
 from bulk_sender.reporting.rejects_file import rejects_path
 from bulk_sender.reporting.report.page import REPORT, write_report
-from bulk_sender.reporting.summary import State, Summary
+from bulk_sender.reporting.summary import Hold, State, Summary
 
 
 def close_files(journal: RunReader, kind: Format, state: State, reasons: Sequence[str] = ()) -> Summary:
@@ -42,6 +43,11 @@ def refresh_files(journal: RunReader, ended: Summary) -> Summary:
     kind = journal.facts().format
     refuse_unwritable(journal.run.folder, kind)
     return close_files(journal, kind, ended.state, [ended.reason] if ended.reason else [])
+
+
+def _held(journal: RunReader) -> Hold | None:
+    story = hold_of(journal)
+    return None if story is None else Hold(story.rows, story.held_at or "")
 
 
 def refuse_unwritable(folder: Path, kind: Format) -> None:
@@ -93,6 +99,8 @@ def summarize(journal: RunReader, state: State, reason: str | None, files: dict[
         reason=reason,
         files=files,
         sent_again=_sent_again(journal.run) if counted.rejected else 0,
+        held=_held(journal) if state != "finished" else None,
+        accepted_with_errors=journal.remarks(0).rows,
         broadcast=frames.broadcast(journal),
     )
 

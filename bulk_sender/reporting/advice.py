@@ -8,8 +8,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from bulk_sender.journal.records import Status
+from bulk_sender.journal.records import RESEND, Status
 from bulk_sender.reporting.origin import UNKNOWN, Origin
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.text.numbers import several
@@ -46,12 +47,22 @@ OF_A_BROADCAST = {
 NAMES = {status: status.value.replace("_", " ") for status in Status}
 
 
+COSTS = {
+    "accepted": "Nothing is sent. Anyone whom Braze did not accept gets no message.",
+    "failed": "Nothing is sent now, and retry --failed can send them later. Anyone whom Braze did accept then gets the "
+    "message twice.",
+    RESEND: "Anyone whom Braze did accept will receive it again.",
+}
+"""What each decision about an unknown row may cost, if it is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Something to do: in words, and as a ``command`` to paste, empty when there is none."""
+    """Something to do: in ``words``, as a ``command`` to paste, and as a ``call`` of the library; empty without one."""
 
     words: str
     command: str = ""
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,43 +88,66 @@ def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", origin: O
 
     ``runs_dir``: where the run is, empty for the default. ``rejects``: the path of the rejects file.
     """
-    where = _where(runs_dir)
     found = []
-    for status in ORDER:
+    for status in sorted(ORDER, key=lambda status: _place(status, summary)):
         rows = int(getattr(summary, status))
         # A run that stopped while it read its input has more to send than it has counted.
         concerns = rows > 0 or (status is Status.NOT_SENT and summary.state in ("stopped", "interrupted"))
-        steps = tuple(_steps(status, summary, where, rejects, origin)) if concerns else ()
+        steps = tuple(_steps(status, summary, runs_dir, rejects, origin)) if concerns else ()
         found.append(Count(status, rows, MEANINGS[status], steps))
     return sorted(found, key=lambda count: not (count.rows or count.steps))
 
 
+def _place(status: Status, summary: Summary) -> float:
+    """Return a status' place. A stopped run is resumed before fixed rows are sent as another run."""
+    goes_first = status is Status.NOT_SENT and summary.state in ("stopped", "interrupted")
+    return ORDER.index(Status.REJECTED) - 0.5 if goes_first else ORDER.index(status)
+
+
 def explain_command(summary: Summary, runs_dir: str) -> str:
     """Return the command that shows everything known about one row."""
-    return f"bulk-sender explain {shlex.quote(summary.run_id)} ROW{_where(runs_dir)}"
+    return f"bulk-sender explain {shlex.quote(summary.run_id)} ROW{_Run.of(summary, runs_dir).where}"
 
 
-def _where(runs_dir: str) -> str:
-    return f" --runs-dir {shlex.quote(runs_dir)}" if runs_dir else ""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How commands and calls name a run."""
+
+    name: str
+    where: str
+    options: str
+
+    @classmethod
+    def of(cls, summary: Summary, runs_dir: str) -> Self:
+        where = f" --runs-dir {shlex.quote(runs_dir)}" if runs_dir else ""
+        return cls(summary.run_id, where, f", runs_dir={runs_dir!r}" if runs_dir else "")
+
+    def advice(self, words: str, command: str, *options: str, call: str | None = None, given: str = "") -> Advice:
+        """Return advice to use ``command`` with ``options``, in Python with ``given``; ``call`` is its other name."""
+        text = " ".join(["bulk-sender", command, shlex.quote(self.name), *options])
+        given = f", {given}" if given else ""
+        return Advice(words, text + self.where, f"bs.{call or command}({self.name!r}{given}{self.options})")
 
 
-def _steps(status: Status, summary: Summary, where: str, rejects: str, origin: Origin) -> Iterator[Advice]:
-    run = shlex.quote(summary.run_id)
+def _steps(status: Status, summary: Summary, runs_dir: str, rejects: str, origin: Origin) -> Iterator[Advice]:
+    run = _Run.of(summary, runs_dir)
     if summary.state == "running":
         if status is Status.NOT_SENT:
             yield Advice("Still queued; the run is in progress.")
-    elif status is Status.UNKNOWN:
-        if not origin.sandbox:
+    elif status is Status.ACCEPTED:
+        if summary.accepted_with_errors:
             yield Advice(
-                "Ask Braze who received the message; --apply records what that proves:",
-                f"bulk-sender reconcile {run}{where}",
+                f"Braze accepted {summary.accepted_with_errors:,} of them with errors that name no row. Read its text "
+                "in the report and check in Braze whether these people got the message."
             )
-        yield Advice("Send them again; some people may get it twice:", f"bulk-sender retry {run} --unknown{where}")
-        yield Advice("Or count them as accepted and send nothing:", f"bulk-sender resolve {run} --as accepted{where}")
+    elif status is Status.UNKNOWN:
+        yield from _choices(run, summary, origin)
     elif status is Status.FAILED:
-        yield Advice("Read the errors, fix their cause, then:", f"bulk-sender retry {run} --failed{where}")
+        yield run.advice("Read the errors, fix their cause, then:", "retry", "--failed", given="failed=True")
+    elif status is Status.NOT_SENT and summary.held is not None:
+        yield from _after_the_canary(run)
     elif status is Status.NOT_SENT:
-        yield Advice("Fix what stopped the run, then resume it:", f"bulk-sender resume {run}{where}")
+        yield run.advice("Fix what stopped the run, then resume it:", "resume")
     elif status is Status.REJECTED:
         if summary.sent_again:
             yield Advice(f"{several(summary.sent_again, 'of these was', 'of these were')} fixed and sent again.")
@@ -124,22 +158,67 @@ def _steps(status: Status, summary: Summary, where: str, rejects: str, origin: O
         yield Advice(f"Fix these rows in rejected.csv, then send it{words}:", again)
 
 
+def _choices(run: _Run, summary: Summary, origin: Origin) -> Iterator[Advice]:
+    """What may be done about unknown rows, the safest first, each with what it may cost."""
+    row = Advice(
+        "Look at what is known about one of them. That changes nothing:",
+        explain_command(summary, "") + run.where,
+        f"bs.explain({run.name!r}, row{run.options})",
+    )
+    if origin.sandbox:
+        yield Advice(row.words + " (In a real run, Braze can be asked who got it.)", row.command, row.call)
+    else:
+        yield run.advice(
+            "Ask Braze who received the message. That changes nothing; --apply records what it proves:", "reconcile"
+        )
+        yield row
+    yield Advice("Or leave them. Nobody gets a second message. Anyone whom Braze did not accept gets none.")
+    accept, fail, again = (COSTS[verdict] for verdict in ("accepted", "failed", RESEND))
+    yield run.advice(f"Or count them as accepted. {accept}", "resolve", "--as accepted", given='verdict="accepted"')
+    yield run.advice(
+        f"Or count them as failed, if you know that Braze does not have them. {fail}",
+        "resolve",
+        "--as failed",
+        given='verdict="failed"',
+    )
+    yield run.advice(f"Or send them again. {again}", "retry", "--unknown", given="unknown=True")
+    yield Advice("To decide about some of them, add --rows, --batch, --likely or --from to resolve and retry.")
+
+
+def _after_the_canary(run: _Run) -> Iterator[Advice]:
+    yield run.advice(
+        "Look at the message. Once it is right, send the rest; a wrong message can be corrected in Braze first:",
+        "resume",
+        given="watch=bs.Watch(on_canary=…)",
+    )
+    yield Advice(
+        "If the file or the mapping was wrong, correct it and start a new run. Leave out the people who have the "
+        f"message already: add --exclude {run.name}."
+    )
+
+
 def of_broadcast(summary: Summary, *, runs_dir: str = "") -> Count:
     """Return what happened to a broadcast's one request. A broadcast has no rows and is never repeated by itself."""
     assert summary.broadcast is not None
     status = Status(summary.broadcast.status)
-    steps = () if summary.state == "running" else tuple(_broadcast_steps(status, summary, _where(runs_dir)))
+    steps = () if summary.state == "running" else tuple(_broadcast_steps(status, summary, _Run.of(summary, runs_dir)))
     return Count(status, 0, OF_A_BROADCAST[status], steps)
 
 
-def _broadcast_steps(status: Status, summary: Summary, where: str) -> Iterator[Advice]:
-    run = shlex.quote(summary.run_id)
+def _broadcast_steps(status: Status, summary: Summary, run: _Run) -> Iterator[Advice]:
     if status is Status.UNKNOWN:
-        yield Advice("Check in Braze whether it was sent. If so:", f"bulk-sender resolve {run} --as accepted{where}")
-        yield Advice("If it was not:", f"bulk-sender resolve {run} --as failed{where}")
+        yield run.advice(
+            "Check in Braze whether it was sent. If so:", "resolve", "--as accepted", given='verdict="accepted"'
+        )
+        yield run.advice(
+            "If it was not. Another broadcast may then be started; if you are wrong, everyone gets it twice:",
+            "resolve",
+            "--as failed",
+            given='verdict="failed"',
+        )
     elif status is Status.NOT_SENT:
         # The operator types the id: pasting a confirmation would confirm nothing.
-        again = f"bulk-sender broadcast --run-id {run} --confirm ID{where}"
+        again = f"bulk-sender broadcast --run-id {shlex.quote(run.name)} --confirm ID{run.where}"
         yield Advice("Fix what stopped it, then send it with the same configuration:", again)
     elif status is Status.FAILED:
         yield Advice("Read the reason, fix its cause, then start another broadcast.")
@@ -183,9 +262,13 @@ def headline(summary: Summary) -> str:
         "interrupted": "The run was interrupted before its end. ",
     }.get(summary.state, "")
     accepted = f"{lead}{summary.accepted:,} of {summary.rows:,} rows accepted"
+    if summary.accepted_with_errors:
+        accepted += f" ({summary.accepted_with_errors:,} with errors that name no row)"
     if troubled:
         return f"{accepted}; {troubled:,} {'needs' if troubled == 1 else 'need'} your attention."
     if summary.duplicate:
         others = "1 is a duplicate" if summary.duplicate == 1 else f"{summary.duplicate:,} are duplicates"
         return f"{accepted}; {others}."
+    if summary.accepted_with_errors:
+        return f"{accepted}."
     return f"{lead}All {summary.rows:,} rows accepted." if summary.rows else f"{lead}The run has no rows."

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from bulk_sender.braze.answer import WITH_ERRORS
 from bulk_sender.journal.answers import Refusal
 from bulk_sender.journal.chunks import chunk_rows
+from bulk_sender.journal.records import Status
 from bulk_sender.journal.store import RunReader
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import mask_in, masked
@@ -144,6 +146,17 @@ def _refusal(journal: RunReader, found: Refusal) -> Reason:
         found.http_status,
         (example,),
     )
+
+
+def remarks(journal: RunReader) -> Reasons:
+    """Return what Braze said beside accepting, without naming a row."""
+    found = journal.remarks(MOST_REASONS)
+    shown = [
+        Reason(Status.ACCEPTED.value, WITH_ERRORS, mask_in(clean(one.message)), one.rows, one.requests)
+        for one in found.shown
+    ]
+    others = found.requests - sum(one.requests for one in found.shown)
+    return Reasons(tuple(shown), others, found.rows - sum(one.rows for one in found.shown))
 
 
 def _range(rows: list[int]) -> str:

@@ -24,6 +24,18 @@ class BroadcastResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A run that waits for an answer to whether the rest follows its canary.
+
+    ``rows``: the canary's. ``since``: when the canary had its outcome (UTC, ISO 8601). Runs of the first release have
+    neither: 0, and empty.
+    """
+
+    rows: int
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The content of ``summary.json``. The six counts always add up to ``rows``.
 
@@ -47,6 +59,10 @@ class Summary:
     recipients_per_s: float
     reason: str | None
     files: dict[str, str]
+    held: Hold | None = None
+    """Only while the run is held after its canary."""
+    accepted_with_errors: int = 0
+    """Accepted rows of requests that Braze accepted with errors that name no row."""
     signal: int = 0
     sent_again: int = 0
     """How many of the rejected rows another run has sent since, from a fixed ``rejected.csv``."""
@@ -85,8 +101,9 @@ class Summary:
         """Return the values as ``summary.json`` has them."""
         facts = asdict(self)
         del facts["signal"]
-        if self.broadcast is None:
-            del facts["broadcast"]
+        for name in ("broadcast", "held"):
+            if facts[name] is None:
+                del facts[name]
         return facts
 
 

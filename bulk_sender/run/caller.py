@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 
@@ -31,13 +33,16 @@ class Caller:
     guards: Guards
     watch: Watch
     deadline: datetime | None
+    by: str
+    """Who decides."""
     waits: Waits = WAITS
     observers: Observers = field(default_factory=Observers)
 
     @classmethod
-    def of(cls, guards: Guards, watch: Watch, waits: Waits | None = None) -> Self:
+    def of(cls, guards: Guards, watch: Watch, plain: Mapping[str, Any]) -> Self:
         """Raises ConfigError for a deadline that cannot be read."""
-        return cls(guards, watch, moment_of(guards.not_after), waits or WAITS)
+        by = plain.get("by") or account()
+        return cls(guards, watch, moment_of(guards.not_after), by, plain.get("waits") or WAITS)
 
     def observed(self, config: Config, environment: Mapping[str, str]) -> Caller:
         """Add all observers of the run. Raises ConfigError when one of them cannot work."""
@@ -78,6 +83,14 @@ class Caller:
         """
         await ask(confirm, about)
         self.refuse_late(config)
+
+
+def account() -> str:
+    """Return the name of the account that this process runs as."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"
 
 
 async def ask(confirm: Callable[[_Shown], bool] | None, about: Callable[[], _Shown]) -> None:

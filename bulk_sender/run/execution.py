@@ -25,7 +25,8 @@ from bulk_sender.eventloop import to_its_end
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
 from bulk_sender.journal.facts import Facts
-from bulk_sender.journal.records import Held
+from bulk_sender.journal.records import Answered, Held, Record
+from bulk_sender.journal.records import Canary as NewCanary
 from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.observe.events import Attempt, Beginning, Progress
@@ -36,10 +37,12 @@ from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reporting.account import refuse_unwritable
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.canary import NO_CANARY, Canary, held_after, ramp_is_due
 from bulk_sender.run.catalogue import note_beginning, note_end
 from bulk_sender.run.closing import Ending, close_account
 from bulk_sender.run.control import Control
 from bulk_sender.run.facts import sandbox_of
+from bulk_sender.run.options import Approval
 from bulk_sender.run.settings import RunSettings
 from bulk_sender.run.target import MakeEndpoint, place
 from bulk_sender.text.numbers import roughly
@@ -56,6 +59,7 @@ async def execute(
     caller: Caller,
     prepared: PreparedInput | None,
     *,
+    canary: Canary = NO_CANARY,
     make: MakeEndpoint = endpoint,
 ) -> Summary:
     """Send what the run has left.
@@ -64,7 +68,7 @@ async def execute(
     """
     folder = journal.run.folder
     async with place(config.braze, config.message, sandbox_of(facts), make, folder) as target:
-        execution = Execution(journal, facts, RunSettings.of(config, target), caller)
+        execution = Execution(journal, facts, RunSettings.of(config, target), caller, canary)
         summary = await execution.run(command, target, credential, prepared)
     if execution.worklist.plan_complete:  # every row is in the journal: do not keep people's data twice
         shutil.rmtree(journal.run.folder / SPOOLED, ignore_errors=True)
@@ -80,10 +84,12 @@ class Execution:
         facts: Facts,
         settings: RunSettings,
         caller: Caller,
+        canary: Canary,
         *,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.worklist = Worklist(journal, canary=caller.guards.canary)
+        is_held = canary.rows is not None and not canary.is_granted
+        self.worklist = Worklist(journal, canary=canary.rows, is_held=is_held)
         self.bug: InternalError | None = None
         """An unforeseen exception, which is its ``__cause__``."""
         self._journal = journal
@@ -91,9 +97,11 @@ class Execution:
         self._settings = settings
         self._observers = caller.observers
         self._control = caller.watch.control or Control()
-        self._canary = caller.guards.canary
+        self._canary = canary
         self._on_canary = caller.watch.on_canary
         self._longest = caller.guards.longest()
+        self._by = caller.by
+        self._is_held = False
         self._wall = wall
         self._waits = caller.waits
 
@@ -162,7 +170,7 @@ class Execution:
             closed_for=self._closed_for,
             waits=self._waits,
         )
-        if self._journal.was_held(self._journal.epoch - 1):  # resuming a held run approves its canary
+        if ramp_is_due(self._journal):  # the process that was to start slowly has died
             pace.ramp(settings.ramp_s)
         return pace
 
@@ -184,9 +192,19 @@ class Execution:
         self, writer: JournalWriter, sender: Sender, target: Endpoint, prepared: PreparedInput | None
     ) -> None:
         """Send the canary if there is one, ask, then send the rest."""
+        if self._canary.rows is not None and self._canary.story is None:
+            await self._noted(writer, sender, NewCanary(self._canary.rows))
         async with aclosing(self.worklist.batches(writer, sender.stopping, target, prepared)) as work:
             while await self._send_until_held(sender, work):
                 await self._hold(writer, sender)
+
+    @staticmethod
+    async def _noted(writer: JournalWriter, sender: Sender, record: Record) -> None:
+        """Write a record of the canary. Without it the run stops: planning goes on, and nothing is sent."""
+        try:
+            await writer.write(record)
+        except JournalError as error:
+            sender.stopping.stop(str(error))
 
     async def _send_until_held(self, sender: Sender, work: AsyncGenerator[Work | None]) -> bool:
         """Deliver work and wait for its outcomes. Return True when there may be more after a hold."""
@@ -204,15 +222,40 @@ class Execution:
         return False
 
     async def _hold(self, writer: JournalWriter, sender: Sender) -> None:
-        """Ask whether the rest follows the canary; if not, stop so that the run can be resumed."""
+        """Ask whether the rest follows the canary; if not, stop so that the run can be resumed.
+
+        The hold is in the journal before anybody is asked, and the answer before anything follows from it.
+        """
         if sender.stopping.is_set:
             return
-        if self._on_canary is not None and await self._on_canary(self._progress(sender)):
+        story = self._canary.story
+        number = self._journal.epoch if story is None else story.id
+        if story is None or story.held_at is None:
+            await self._noted(writer, sender, Held(number))
+        answer = await self._asked(sender)
+        if answer is not None:
+            settled = sum(sender.tally.recipients[status] for status in ("accepted", "failed", "unknown"))
+            by = answer.by or self._by
+            record = Answered(number, answer.granted, by, settled or self._canary.rows or 0)
+            await self._noted(writer, sender, record)
+        if answer is not None and answer.granted:
             sender.pace.ramp(self._settings.pace.ramp_s)
-            return
-        with suppress(JournalError):  # only the ramp of the next process depends on it
-            await writer.write(Held())
-        sender.stopping.stop("held after the first " + ("row" if self._canary == 1 else f"{self._canary} rows"))
+        else:
+            sender.stopping.stop(held_after(self._canary.rows or 0))
+
+    async def _asked(self, sender: Sender) -> Approval | None:
+        """Return the answer; None when there is nobody to ask, or when a stop came first."""
+        found: Approval | bool | None = None
+        if sender.stopping.is_set:  # the hold is not in the journal
+            return None
+        self._is_held = True
+        with sender.stopping.cutting_short():
+            if self._on_canary is not None:
+                found = await self._on_canary(self._progress(sender))
+        self._is_held = False
+        answer = Approval(found) if isinstance(found, bool) else found
+        # A prompt that a stop has cut short says no, but nobody said it.
+        return None if answer is not None and not answer.granted and sender.stopping.is_set else answer
 
     # --- observers ----------------------------------------------------------------------------------------------
 
@@ -250,6 +293,7 @@ class Execution:
                 code=ended.outcome.code,
                 http_status=ended.outcome.http_status,
                 elapsed_s=ended.evidence.elapsed_s,
+                named=ended.named if len(ended.parts) > 1 else 0,
             )
         )
 
@@ -275,6 +319,7 @@ class Execution:
             rejected=self.worklist.verdicts["rejected"],
             duplicate=self.worklist.verdicts["duplicate"],
             ramping_s=sender.pace.ramping_s,
+            held_after=(self._canary.rows or 0) if self._is_held else None,
         )
 
     def _waiting(self, sender: Sender) -> tuple[float, str]:

@@ -6,11 +6,11 @@ Built once, and shared by Python callers, the command line and the web page.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from bulk_sender.config.amount import Amount
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
@@ -56,7 +56,10 @@ class Guards:
     plan_file: str | Path | None = None
     """A file that ``check`` wrote with ``write_plan``. Each request has to be the planned one, byte for byte."""
     canary: int | None = None
-    """Send the first N rows, then ask ``Watch.on_canary`` whether to send the rest. Without it the run stops there."""
+    """Send the first N rows, then ask ``Watch.on_canary`` whether to send the rest. Without it the run stops there.
+
+    It holds for the run until somebody has said yes, also when the run is resumed without it.
+    """
     confirm: Callable[[Preview], bool] | None = None
     """Called in a thread before the first request. False refuses to send. Nobody is asked without it."""
     count_first: bool = True
@@ -104,6 +107,15 @@ class Guards:
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An answer to whether the rest follows a canary, and whose it is."""
+
+    granted: bool
+    by: str = ""
+    """Who decided; empty for the ``by`` of the call."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """Callbacks that follow a run, and the handle that stops it."""
@@ -112,12 +124,44 @@ class Watch:
     """Called in the event loop four times a second, and at the end. An exception is logged and ends the calls."""
     on_rows: Callable[[int], None] | None = None
     """Called in a thread with the number of rows counted so far, before the first request."""
-    on_canary: Callable[[Progress], Awaitable[bool]] | None = None
-    """Awaited once the rows of ``Guards.canary`` have an outcome. True sends the rest."""
+    on_canary: Callable[[Progress], Awaitable[bool | Approval | None]] | None = None
+    """Awaited once the rows of ``Guards.canary`` have an outcome, and when a held run is resumed.
+
+    True sends the rest. None says that nobody has answered. An ``Approval`` also says who did. A stop ends the wait.
+    """
     metrics_file: str | Path | None = None
     """A metrics file for node_exporter, written every 15 seconds and at the end."""
     control: Control | None = None
     """Stops the run from any thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Some of a run's rows, for a decision about them. A decision is about whole requests, so it names all their rows.
+
+    ``rows`` and ``batches`` add up; ``likely`` chooses among them. Without any of them a decision is about all rows.
+    """
+
+    rows: str | Iterable[int] | None = None
+    """Numbers, or a text of numbers and ranges such as ``"508-557,1007"``.
+
+    Rejected rows and duplicates within a range are ignored.
+    """
+    batches: tuple[int, ...] = ()
+    """Numbers of batches, as in the results."""
+    likely: Literal["accepted", "not_accepted"] | None = None
+    """Only unknown rows of which the evidence says this."""
+    file: str | Path | None = None
+    """A CSV file with the columns ``row`` and ``verdict``: ``accepted``, ``failed``, ``retry`` or empty.
+
+    ``resolve`` records its first two verdicts, and ``retry`` sends the rows of the third.
+    """
+
+    def __post_init__(self) -> None:
+        if self.likely not in (None, "accepted", "not_accepted"):
+            raise ConfigError(f"{self.likely!r} is not a likely outcome", hint="choose accepted or not_accepted")
+        if self.file is not None and (self.rows is not None or self.batches or self.likely is not None):
+            raise ConfigError("a file of decisions names its rows by itself", hint="leave out rows, batches and likely")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +193,13 @@ class Surroundings(TypedDict, total=False):
     """Any other key of the configuration, dotted: ``{"delivery.attempts": 3}``."""
     environment: Mapping[str, str] | None
     """Replaces the environment of this process, which holds the key."""
+
+
+class Deciding(TypedDict, total=False):
+    """Plain keyword of every function in which somebody may decide."""
+
+    by: str | None
+    """Who decides, for the journal. Default: the account of this process."""
 
 
 class DeliverySettings(Surroundings, total=False):
@@ -184,14 +235,14 @@ class CheckSettings(TargetSettings, total=False):
     """Short for ``Guards(again=…)``."""
 
 
-class SendSettings(CheckSettings, DeliverySettings, total=False):
+class SendSettings(CheckSettings, DeliverySettings, Deciding, total=False):
     """Plain keywords of ``send``."""
 
     run_id: str | None
     """Short for ``RunName(id=…)``."""
 
 
-class ResumeSettings(DeliverySettings, total=False):
+class ResumeSettings(DeliverySettings, Deciding, total=False):
     """Plain keywords of ``resume`` and ``retry``. A run's target and rows cannot change any more."""
 
     again: bool
@@ -210,11 +261,12 @@ class BroadcastSettings(TargetSettings, DeliverySettings, total=False):
     on_progress: Callable[[Progress], object] | None
 
 
-_OBJECTS: dict[str, type[Guards] | type[Watch] | type[Sandbox] | type[RunName]] = {
+_OBJECTS: dict[str, type[Guards] | type[Watch] | type[Sandbox] | type[RunName] | type[Which]] = {
     "guards": Guards,
     "watch": Watch,
     "sandbox": Sandbox,
     "run": RunName,
+    "which": Which,
 }
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bulk_sender.braze.endpoint import BROADCAST_RATE, broadcast_endpoint, is_known_host
 from bulk_sender.config.model import Config
-from bulk_sender.journal.answers import Doubt
+from bulk_sender.journal.answers import BatchState, Doubt, evidence_of
 from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.records import RESEND
 from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.report import CheckReport, audience_warning
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.choosing import statuses_of
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Sandbox
 from bulk_sender.run.standing import standing
@@ -25,7 +27,7 @@ class Preview:
     """What is about to be sent.
 
     A new run has a ``report`` on its whole input. A resumed one has ``standing``, what happened so far, and
-    ``again``: the rows by status that a retry would send again, with the ``doubts`` about the unknown ones.
+    ``again``: the rows by status that a retry would send again, and ``doubts``: the evidence about them.
     ``recipients`` is how many there are to send; None when the input of a stopped run was not read to its end.
     """
 
@@ -107,24 +109,24 @@ def preview_of_rest(
     journal: RunReader,
     facts: Facts,
     config: Config,
-    again: Mapping[str, int] | None = None,
+    again: Sequence[BatchState] = (),
     *,
     repeats: tuple[str, ...] = (),
 ) -> Preview:
-    """Describe what a run has left to send, and the rows to send ``again``, by status.
+    """Describe what a run has left to send, and the batches to send ``again``.
 
     ``repeats``: what other runs sent since it began.
     """
-    so_far, again = standing(journal), again or {}
+    so_far, rows = standing(journal), statuses_of(again)
     is_known = journal.is_plan_complete()
     return preview(
         journal.run.folder,
         facts,
         config,
-        recipients=so_far.not_sent + sum(again.values()) if is_known else None,
+        recipients=so_far.not_sent + sum(rows.values()) if is_known else None,
         standing=so_far,
-        again=again,
-        doubts=journal.doubts() if "unknown" in again else (),
+        again=rows,
+        doubts=evidence_of(again, RESEND),
         repeats=repeats,
     )
 

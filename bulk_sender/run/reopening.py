@@ -5,7 +5,7 @@ The one place that decides this for ``send``, ``resume``, ``retry`` and ``broadc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from bulk_sender.config.model import Config
 from bulk_sender.delivery.worklist import resume_point
 from bulk_sender.errors import GuardrailError, InputError, RunHeldError, RunMismatchError
 from bulk_sender.http.credential import Credential
+from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.chunks import chunk_rows
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import RESEND
@@ -35,6 +36,7 @@ from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
+from bulk_sender.run.canary import Canary, canary_of
 from bulk_sender.run.catalogue import refuse_sent_since, sent_since, told
 from bulk_sender.run.execution import execute
 from bulk_sender.run.facts import sandbox_of
@@ -42,6 +44,8 @@ from bulk_sender.run.options import Guards
 from bulk_sender.run.preview import preview_of_rest
 from bulk_sender.run.settings import load_config
 from bulk_sender.run.standing import decide, ended
+
+RISK_OF_ANOTHER_RUN = "Another run would send a second message to everyone whom this one has reached;"
 
 
 def refuse_held(run: RunRef) -> None:
@@ -68,10 +72,24 @@ def reopened(run: RunRef, asked: Facts | None = None) -> Iterator[ExistingRun]:
         facts = journal.facts()
         if asked is not None and (different := facts.difference(asked)):
             raise RunMismatchError(
-                f"run {run.name!r} exists, with another {', '.join(different)}",
-                hint="choose another --run-id, or repeat the run with its own input and configuration",
+                f"run {run.name!r} exists, with another {', '.join(different)}", hint=_mismatch_hint(journal, facts)
             )
         yield ExistingRun(journal, facts)
+
+
+def _mismatch_hint(journal: RunReader, facts: Facts) -> str:
+    """Return what to do when the call is not the one that started the run.
+
+    Another run messages everybody again whom this one has reached, so it is never the first proposal, and never made
+    without saying so.
+    """
+    name = journal.run.name
+    if facts.broadcast:
+        return "repeat the broadcast with its own configuration"
+    again = f"{RISK_OF_ANOTHER_RUN} leave them out with --exclude {name}"
+    if (summary := ended(journal)) is not None and summary.state == "finished":
+        return f"it has finished, and bulk-sender status {name} shows it. {again}"
+    return f"continue with what it was started with: bulk-sender resume {name}, or bs.resume({name!r}). {again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +128,10 @@ class ExistingRun:
         """Return the run's configuration with ``overrides``. They may change how it is delivered, never what."""
         config = load_config(self.facts.revived(), overrides)
         if different := self.facts.difference(replace(self.facts, settings=config.frozen_settings())):
-            raise RunMismatchError(f"{', '.join(different)} cannot be changed for a run that has begun")
+            raise RunMismatchError(
+                f"{', '.join(different)} cannot be changed for a run that has begun",
+                hint="leave that out: the run keeps what it was started with",
+            )
         return config
 
     def plan_digest(self, guards: Guards, config: Config) -> str:
@@ -133,10 +154,10 @@ class ExistingRun:
         caller: Caller,
         *,
         plan: str = "",
-        again: Mapping[str, int] | None = None,
+        again: Sequence[BatchState] = (),
         why: str = "",
     ) -> Summary:
-        """Send what the run has left, and its rows ``again`` (by status).
+        """Send what the run has left, and these batches ``again``.
 
         ``plan``: the digest of a plan file that all requests have to match. Nothing is decided before every check has
         passed and the caller has agreed.
@@ -145,17 +166,18 @@ class ExistingRun:
         repeats = await anyio.to_thread.run_sync(sent_since, self.journal, config)
         if not guards.again and guards.confirm_again is None:
             refuse_sent_since(repeats, self.journal.run.name)
-        prepared = await self._prepared(config, caller, plan)
+        canary = canary_of(self.journal, guards.canary)
+        prepared = await self._prepared(config, caller, plan, canary)
         await caller.agree(
             lambda: preview_of_rest(self.journal, self.facts, config, again, repeats=tuple(map(told, repeats))),
             config,
             guards.confirm_again if repeats and not guards.again else guards.confirm,
         )
         if again:
-            decide(self.journal, list(again), RESEND, why or command)
-        return await execute(command, self.journal, self.facts, config, credential, caller, prepared)
+            decide(self.journal, {RESEND: again}, why or command, caller.by)
+        return await execute(command, self.journal, self.facts, config, credential, caller, prepared, canary=canary)
 
-    async def _prepared(self, config: Config, caller: Caller, plan: str) -> PreparedInput | None:
+    async def _prepared(self, config: Config, caller: Caller, plan: str, canary: Canary) -> PreparedInput | None:
         """Return the input as far as it is still needed. A run that was started with a plan file has to match it."""
         complete = self.is_complete
         await anyio.to_thread.run_sync(self._refuse_changed_input)
@@ -165,7 +187,7 @@ class ExistingRun:
             return prepared
         target = unaddressed(config.braze, config.message)
         bodies = await anyio.to_thread.run_sync(
-            bodies_of_run, self.journal, target, prepared, caller.guards.canary, caller.watch.on_rows
+            bodies_of_run, self.journal, target, prepared, canary.planned, caller.watch.on_rows
         )
         if bodies.sha256 != digest:
             raise GuardrailError(
@@ -195,7 +217,8 @@ class ExistingRun:
             if size != identity.size or identify(InputFile(identity.name, path, "")).sha256 != identity.sha256:
                 raise RunMismatchError(
                     f"{path} has changed since the run began (its size or SHA-256 differs)",
-                    hint="restore the file, or send the new one as a separate run",
+                    hint=f"restore the file, then resume. {RISK_OF_ANOTHER_RUN} leave them out with "
+                    f"--exclude {self.journal.run.name}",
                 )
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
+from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.store import RunReader, RunWriter
 from bulk_sender.reporting.account import file_names, summarize, write_files
 from bulk_sender.reporting.summary import State, Summary
 
 
-def decide(journal: RunWriter, statuses: Sequence[str], decision: str, why: str) -> int:
-    """Append a decision about every batch of ``statuses``. Return the number of rows it concerns."""
-    attempted = [(batch, batch.last_attempt) for batch in journal.batches_with(*statuses) if batch.last_attempt]
-    journal.decide([attempt for _, attempt in attempted], decision, why)
-    return sum(batch.size for batch, _ in attempted)
+def decide(journal: RunWriter, batches: Mapping[str, Sequence[BatchState]], why: str, by: str) -> int:
+    """Append a decision about each of the ``batches`` (by verdict). Return the number of rows that they concern."""
+    attempted = [
+        (batch, attempt, verdict)
+        for verdict, alike in batches.items()
+        for batch in alike
+        if (attempt := batch.last_attempt) is not None
+    ]
+    journal.decide({attempt: verdict for _, attempt, verdict in attempted}, why, by)
+    return sum(batch.size for batch, _, _ in attempted)
 
 
 def rewritten(journal: RunReader) -> Summary:

@@ -39,7 +39,7 @@ def test_requests_in_flight_when_a_process_died_stay_unknown_until_resolved(
     assert done.code == 0
     assert (done.json["accepted"], done.json["unknown"]) == (200, 0)
     assert done.json == place.summary("r")
-    assert "100 rows recorded as accepted." in done.err
+    assert "Recorded: 100 rows as accepted." in done.err
     assert "the process ended before an answer was recorded" in done.err
     story = here.run(place, "explain", "r", "1", "--json").json
     assert [decision["why"] for decision in story["batches"][0]["decisions"]] == ["seen in Braze"]
@@ -115,3 +115,36 @@ def test_a_run_that_has_begun_can_change_its_pace_but_an_input_that_changed_is_r
     path.write_text(original)
     assert here.run(place, "resume", "r", "--yes", "--rate", "500/second", "--concurrency", "2").code == 0
     assert braze.ledger.accepted_recipients == 120
+
+
+def test_some_rows_are_decided_about_on_the_command_line(doubtful: tuple[Place, int], here: Here) -> None:
+    place, port = doubtful
+    with run_in_thread(port=port):
+        place.run("resume", "r", "--yes")
+    refused = here.run(place, "resolve", "r", "--as", "failed", "--rows", "1-60", "--yes")
+    assert refused.code == 2
+    assert "rows 51-60 were in one request with rows 61-100 (batch 2)" in refused.err
+    assert "hint: name all of its rows: 51-100" in refused.err
+    done = here.run(place, "resolve", "r", "--as", "accepted", "--rows", "1-50", "--yes", "--json")
+    assert (done.code, done.json["unknown"]) == (1, 50)
+    assert "Recorded: 50 rows as accepted." in done.err
+    assert "Anyone whom Braze did not accept gets no message." in " ".join(done.err.split())
+    nothing = here.run(place, "resolve", "r", "--as", "failed", "--likely", "accepted", "--yes")
+    assert "None of these rows is unknown and decided about." in nothing.err
+    decided = place.write("decided.csv", "row,verdict\n" + "".join(f"{row},retry\n" for row in range(51, 101)))
+    with run_in_thread(port=port) as braze:
+        done = here.run(place, "retry", "r", "--from", decided, "--yes", "--json")
+        assert (done.code, done.json["accepted"]) == (0, 200)
+        assert braze.ledger.accepted_recipients == 50
+    wrong = here.run(place, "resolve", "r", "--as", "failed", "--likely", "perhaps", "--yes")
+    assert (wrong.code, "--likely: 'perhaps' is not a valid value" in wrong.err) == (2, True)
+
+
+def test_resolve_says_what_a_verdict_may_cost_before_it_asks(doubtful: tuple[Place, int]) -> None:
+    place, _ = doubtful
+    with OnTerminal(place, "resolve", "r", "--as", "failed", "--batch", "1") as terminal:
+        shown = " ".join(terminal.see("Record 50 rows as failed?").split())
+        assert "50 unknown rows of run r" in shown
+        assert "Anyone whom Braze did accept then gets the message twice." in shown
+        terminal.type("n\n")
+        assert terminal.end() == 2

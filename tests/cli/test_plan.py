@@ -74,7 +74,7 @@ def test_a_canary_goes_out_as_planned_and_the_rest_after_a_yes(place: Place, bra
     place.run("check", path, "--campaign-id", CAMPAIGN, "--canary", "7", "--plan", "plan.json")
     options = ("--campaign-id", CAMPAIGN, "--plan", "plan.json", "--canary", "7")
     with OnTerminal(place, "send", path, *options) as terminal:
-        terminal.see("Send to 120 recipients? [y/N]")
+        terminal.see("Send to the first 7 now? [y/N]")
         terminal.type("y\n")
         terminal.see("Send the rest? [y/N]")
         assert sum(braze.ledger.recipients.values()) == 7

@@ -192,7 +192,7 @@ def test_a_canary_without_a_terminal_stops_after_exactly_its_rows_until_it_is_re
 def test_a_canary_on_a_terminal_asks_before_the_rest(place: Place, braze: RunningSandbox) -> None:
     arguments = ("--campaign-id", CAMPAIGN, "--canary", "10")
     with OnTerminal(place, "send", place.people(100), *arguments) as terminal:
-        terminal.see("Send to 100 recipients?")
+        terminal.see("Send to the first 10 now?")
         terminal.type("y\n")
         terminal.see("The first 10 rows: 10 accepted, 0 failed, 0 unknown")
         terminal.see("Send the rest?")

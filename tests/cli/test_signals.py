@@ -24,7 +24,8 @@ def test_a_signal_lets_requests_end_and_the_run_can_be_resumed(
     until(lambda: braze.ledger.accepted_requests >= 2)
     done = end(process, number)
     assert done.code == code
-    assert f"Run r interrupted: {number.name}" in done.err
+    said = "you stopped it with Ctrl-C (SIGINT)" if number is signal.SIGINT else "SIGTERM"
+    assert f"Run r interrupted: {said}" in done.err
     assert "python -m bulk_sender resume r" in done.err
     found = place.summary("r")
     assert found["state"] == "interrupted"

@@ -98,14 +98,14 @@ def test_a_second_verdict_on_the_same_attempt_is_refused(scene: Scene) -> None:
     with opened(scene.folder) as journal:
         [attempt] = [batch.last_attempt for batch in journal.batches_with("unknown")]
         assert attempt is not None
-        journal.decide([attempt], "failed", "first")
+        journal.decide({attempt: "failed"}, "first", "user")
         for verdict in ("accepted", "failed"):
             with pytest.raises(GuardrailError, match=r"attempt 1 was decided to be 'failed' at .* by "):
-                journal.decide([attempt], verdict, "second")
-        journal.decide([attempt], RESEND, "third")
+                journal.decide({attempt: verdict}, "second", "user")
+        journal.decide({attempt: RESEND}, "third", "user")
         for verdict in ("accepted", "failed", RESEND):
             with pytest.raises(GuardrailError, match="was decided to be 'resend'"):
-                journal.decide([attempt], verdict, "fourth")
+                journal.decide({attempt: verdict}, "fourth", "user")
         assert [decided.why for decided in journal.decided()] == ["first", "third"]
 
 

@@ -11,7 +11,8 @@ from bulk_sender.journal.sqlite.database import JOURNAL
 from tests.crash.audit import audit, file_digest, recovered_states, results_digest
 from tests.crash.campaign import Figures, endure
 from tests.crash.nursery import Nursery
-from tests.faults import FaultServer, first_with, poison
+from tests.faults import FaultServer, first_with, poison, until
+from tests.kit.row_errors import named, telling
 from tests.kit.scene import Scene, requests_so_far
 
 SEEDS = ("1", "2", "3")
@@ -55,6 +56,54 @@ def test_a_retry_killed_at_its_decision_sends_the_unknown_rows_once(
         assert ended.summary["unknown"] == (0 if moment == "after" else 50)
         again = scene.run("retry", "--unknown")
         assert (again.summary["unknown"], again.summary["requests"]) == (0, 5)
+        assert not audit(scene, server.ledger).wrong
+
+
+@pytest.mark.parametrize("moment", ["before", "inside", "after"])
+@pytest.mark.parametrize("kind", ["outcome", "split"])
+def test_the_parts_of_an_accepted_batch_survive_a_kill_together_or_not_at_all(
+    nursery: Nursery, tmp_path: Path, moment: str, kind: str
+) -> None:
+    with FaultServer(until(telling(named(16)), count=1, then="ok")) as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 1}).with_rows(40)
+        assert scene.run("send", failpoint=f"{moment}_{kind}").killed
+        assert not audit(scene, server.ledger).wrong
+        ended = scene.run("send")
+        assert not audit(scene, server.ledger).wrong
+        in_doubt = 1 if moment == "after" else 40
+        assert (ended.summary["unknown"], ended.summary["requests"], len(server.ledger.requests)) == (in_doubt, 1, 1)
+        again = scene.run("retry", "--unknown")
+        assert (again.summary["unknown"], len(server.ledger.requests)) == (0, 2)
+        assert file_digest(scene) == results_digest(scene)
+
+
+@pytest.mark.parametrize("place", ["after_fact:1", "before_fact:2", "after_fact:2"])
+def test_a_run_that_died_around_its_hold_is_not_sent_without_an_answer(
+    nursery: Nursery, tmp_path: Path, place: str
+) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
+        assert scene.run("send", "--canary", "50", failpoint=place).killed
+        held = scene.run("send")
+        assert (held.code, held.summary["reason"]) == (3, "held after the first 50 rows")
+        assert not audit(scene, server.ledger).wrong
+        sent = {name for request in server.ledger.requests for name in request.external_user_ids}
+        assert len(sent) <= 50
+        assert scene.run("resume").summary["not_sent"] == 0
+        assert not audit(scene, server.ledger).wrong
+
+
+def test_a_yes_survives_the_death_of_the_process_and_one_that_was_not_recorded_does_not(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)
+        assert scene.run("send", "--canary", "50").code == 3
+        assert scene.run("resume", failpoint="before_fact").killed
+        assert scene.run("send").code == 3, "the yes was not in the journal"
+        assert scene.run("resume", failpoint="after_fact").killed
+        ended = scene.run("send", "--canary", "50")
+        assert (ended.code, ended.summary["state"], ended.summary["not_sent"]) == (1, "finished", 0)
         assert not audit(scene, server.ledger).wrong
 
 

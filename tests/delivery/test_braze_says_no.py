@@ -16,6 +16,7 @@ from bulk_sender.http.bounds import CONNECT_TIMEOUT_S
 from bulk_sender.http.evidence import Reach
 from bulk_sender.pace.backoff import WAITS, Waits
 from tests.faults import Fault, FaultServer, Plan, Turn, by_body, http_answer, refusing_port, success, until
+from tests.kit.row_errors import named, telling
 from tests.kit.running import Run, compare, ids, read_run, send
 from tests.kit.target import KEY
 
@@ -137,3 +138,82 @@ def test_a_connection_that_has_worked_once_is_waited_for() -> None:
     breaker = Unreached(0.0)
     assert breaker.record(Outcome(Verdict.UNKNOWN, reach=Reach.BODY_SENT)) == ""
     assert breaker.record(Outcome(Verdict.UNSENT, message="no connection")) == ""
+
+
+def test_a_row_that_braze_names_with_an_error_is_unknown_and_no_other_row(tmp_path: Path) -> None:
+    with FaultServer(until(telling(named(16)), count=1, then="ok")) as server:
+        run = send(tmp_path, server.url, 150, run_id="r", concurrency=1)
+        compare(run, server.ledger, 150)
+        assert (run.summary.accepted, run.summary.unknown, run.summary.requests) == (149, 1, 3)
+        assert (run.summary.exit_code, run.summary.accepted_with_errors) == (1, 0)
+        row = run.rows["user-00017"]
+        assert (row["status"], row["error_code"], row["attempts"]) == ("unknown", "recipient_error", "1")
+        assert row["error"] == "locale is not valid; likely not accepted"
+        assert row["dispatch_id"] == run.rows["user-00001"]["dispatch_id"] != ""
+        others = [one for name, one in run.rows.items() if name != "user-00017"]
+        assert {(one["status"], one["error"], one["http_status"], one["attempts"]) for one in others} == {
+            ("accepted", "", "201", "1")
+        }
+        [whole, part] = bs.explain("r", 17, runs_dir=tmp_path / "runs")["batches"]
+        assert (whole["size"], part["size"], part["parent"]) == (50, 1, whole["id"])
+        assert part["attempts"][0]["body_sha256"] == ""
+        requests = len(server.ledger.requests)
+        again = bs.retry("r", unknown=True, runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY})
+        assert [one.external_user_ids for one in server.ledger.requests[requests:]] == [("user-00017",)]
+    assert (again.accepted, again.unknown, again.requests) == (150, 0, 4)
+    assert read_run(run.folder, again).rows["user-00017"]["attempts"] == "2"
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["minor", named(50), named(-1), named(True), named("3"), named(3, array="attachments"), {"type": "minor"}, 7],
+    ids=str,
+)
+def test_an_error_that_names_no_row_is_counted_and_its_rows_stay_accepted(error: Any, tmp_path: Path) -> None:
+    with FaultServer(until(telling(error), count=1, then="ok")) as server:
+        run = send(tmp_path, server.url, 120, concurrency=1)
+    assert (run.summary.accepted, run.summary.exit_code, run.summary.accepted_with_errors) == (120, 0, 50)
+    assert run.summary.to_dict()["accepted_with_errors"] == 50
+    assert run.rows["user-00001"]["error_code"] == "accepted_with_errors"
+    assert "Errors beside success" in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_errors_of_both_kinds_in_one_answer_are_kept_apart(tmp_path: Path) -> None:
+    both = telling("one general remark", named(0, "first"), named(0, "second"), named(2, "alike"), named(3, "alike"))
+    with FaultServer(both) as server:
+        run = send(tmp_path, server.url, 5)
+    assert {name: (row["status"], row["error"]) for name, row in run.rows.items()} == {
+        "user-00001": ("unknown", "first; second; likely not accepted"),
+        "user-00002": ("accepted", "one general remark"),
+        "user-00003": ("unknown", "alike; likely not accepted"),
+        "user-00004": ("unknown", "alike; likely not accepted"),
+        "user-00005": ("accepted", "one general remark"),
+    }
+    assert (run.summary.requests, run.summary.accepted_with_errors) == (1, 2)
+    assert run.rows["user-00003"]["batch"] == run.rows["user-00004"]["batch"], "alike neighbours are decided together"
+
+
+def test_a_request_of_one_row_that_is_named_is_unknown_as_a_whole(tmp_path: Path) -> None:
+    with FaultServer(telling(named(0))) as server:
+        run = send(tmp_path, server.url, 1)
+    assert (run.summary.unknown, run.summary.batches, run.summary.requests) == (1, 1, 1)
+    assert run.rows["user-00001"]["error"] == "locale is not valid; likely not accepted"
+
+
+def test_a_run_in_which_every_request_names_most_of_its_rows_stops(tmp_path: Path) -> None:
+    with FaultServer(telling(*(named(index) for index in range(40)))) as server:
+        run = send(tmp_path, server.url, 5000, concurrency=2)
+    assert (run.summary.state, run.summary.exit_code) == ("stopped", 3)
+    assert "named with an error" in (run.summary.reason or "")
+    assert run.summary.not_sent > 3000
+
+
+def test_a_dispatch_id_given_twice_takes_back_the_rows_that_were_accepted_under_it(tmp_path: Path) -> None:
+    def play(turn: Turn) -> None:
+        turn.read_whole()
+        errors = [named(3)] if turn.index == 1 else []
+        turn.answer(http_answer(201, success("e" * 32, errors=errors)))
+
+    with FaultServer(Fault("repeats an id", "F10", "answer", True, "accepted", play)) as server:
+        run = send(tmp_path, server.url, 150, concurrency=1)
+    assert (run.summary.accepted, run.summary.unknown, run.summary.not_sent) == (0, 100, 50)

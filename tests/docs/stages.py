@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import bulk_sender as bs
 from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import environment
 from tests.kit.sandbox import run_in_thread
@@ -151,11 +152,20 @@ def _failed(folder: Path) -> Iterator[Stage]:
 
 @contextmanager
 def _doubtful(folder: Path) -> Iterator[Stage]:
-    """``RUN`` has unknown rows, too young for Braze to be asked about."""
+    """``RUN`` has unknown rows, too young for Braze to be asked about, and a file that decides about some of them."""
     with _bare(folder, "lost-answers") as stage:
         stage.recipients(4750)
         assert stage.send() == 1
-        yield replace(stage, codes={"bulk-sender reconcile": 1})
+        unknown = bs.results("RUN", status="unknown", runs_dir=stage.folder / "bulk-sender-runs")
+        first, second, third = unknown["batch"].unique().sort()[:3]
+        rows = {batch: ",".join(map(str, unknown.filter(batch=batch)["row"])) for batch in (first, second)}
+        stage.write("decided.csv", "row,verdict\n" + "".join(f"{row},accepted\n" for row in rows[second].split(",")))
+        commands = ("reconcile", "resolve RUN --as accepted --rows", "resolve RUN --as failed --", "resolve RUN --from")
+        yield replace(
+            stage,
+            codes={f"bulk-sender {command}": 1 for command in (*commands, "retry RUN --from")},
+            instead={"508-557,1007": rows[first], "--batch 12": f"--batch {third}"},
+        )
 
 
 @contextmanager

@@ -62,6 +62,7 @@ answering(
     lambda id: success(id, errors=[{**MINOR, "index": 0}, {**MINOR, "index": 999}]),
     accepts=True,
     expect="accepted",
+    also=["unknown"],
 )
 answering("ok_with_text_errors", "F30", 201, lambda id: success(id, errors="none"), accepts=True, expect="accepted")
 answering(
@@ -71,6 +72,7 @@ answering(
     lambda id: success(id, errors=[ANSI, {"type": ANSI, "index": 0}]),
     accepts=True,
     expect="accepted",
+    also=["unknown"],
 )
 answering("no_dispatch_id_201", "F32", 201, {"message": "success"}, accepts=True, expect="accepted")
 answering("null_dispatch_id_201", "F32", 201, success(None), accepts=True, expect="accepted")

@@ -17,6 +17,8 @@ from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.answers import (
     AttemptRef,
     AttemptsOfBatches,
+    CanaryAnswer,
+    CanaryStory,
     Counts,
     DoubtfulBatch,
     PlanEnd,
@@ -28,9 +30,11 @@ from bulk_sender.journal.records import (
     PROCESS_ENDED,
     RESEND,
     SPLIT,
+    Answered,
     Attempt,
     AttemptOutcome,
     Batch,
+    Canary,
     Chunk,
     Decision,
     Held,
@@ -97,6 +101,26 @@ class Sending:
         self.writer.write([outcome(attempt, status, verdict or default, at_s=self.at_s, **more)])
         return attempt
 
+    def part(self, batch: Batch, *sizes: int, attempts: int = 1, **more: Any) -> list[Batch]:
+        """Send a batch whose answer names every second part with an error; ``more``: of the accepted parts."""
+        records = self.parted(self.attempt(batch), batch, *sizes, attempts=attempts, **more)
+        self.writer.write(records)
+        return [record for record in records if isinstance(record, Batch)]
+
+    def parted(self, attempt: Attempt, batch: Batch, *sizes: int, attempts: int = 1, **more: Any) -> list[Record]:
+        taken = {"http_status": 201, "dispatch_id": "d1"}
+        named = taken | {"message": "bad locale", "likely": "not_accepted", "code": "recipient_error"}
+        told = taken | {"code": "accepted_with_errors", "message": "all"}
+        records: list[Record] = [outcome(attempt, "accepted", "accepted", at_s=self.at_s, **told)]
+        first = 0
+        for number, size in enumerate(sizes):
+            part = batch.part(self.writer.new_batch_id(), first, size, attempts)
+            inherited = attempt.inherited(self.writer.new_attempt_id(), part.id)
+            status, facts = ("unknown", named) if number % 2 else ("accepted", taken | more)
+            records += [part, inherited, outcome(inherited, status, status, 0.0, at_s=self.at_s, **facts)]
+            first += size
+        return records
+
 
 class JournalContract:
     """What every store promises."""
@@ -121,7 +145,7 @@ class JournalContract:
             assert reader.counts() == Counts()
             assert reader.totals() == Totals(0, 0, None, None, 0)
             assert (reader.plan_end(), reader.last_ending()) == (None, None)
-            assert not reader.is_plan_complete() and not reader.has_unsent() and not reader.was_held(1)
+            assert not reader.is_plan_complete() and not reader.has_unsent() and not reader.canaries()
             assert [reader.chunk_ids(), reader.unsent_chunks(), reader.batches_with("not_sent")] == [[], [], []]
             assert [reader.epochs(), reader.sendings(), reader.decided(), reader.doubts()] == [(), (), (), ()]
             assert reader.dispatched(10) == {}
@@ -190,7 +214,7 @@ class JournalContract:
         batches = sending.plan(50, 50)
         for batch in batches:
             sending.send(batch)
-        sending.writer.decide([AttemptRef(1, 1)], "failed", "why")
+        sending.writer.decide({AttemptRef(1, 1): "failed"}, "why", "user")
         sending.writer.close()
         with store.open(run) as again:
             assert again.new_chunk_id() == 2 and again.new_chunk_id() == 3
@@ -283,14 +307,30 @@ class JournalContract:
         with pytest.raises(ValueError, match="its own epoch"):
             writer.fence(writer.epoch)
 
-    def test_an_epoch_that_ended_after_its_canary_is_known_by_it(
+    def test_a_canary_is_known_with_its_hold_and_every_answer(
         self, store: Store, run: RunRef, writer: RunWriter
     ) -> None:
-        writer.write([Held()])
+        writer.write([Canary(10)])
+        assert writer.canaries() == (CanaryStory(1, 10),)
+        writer.write([Held(1, moment(1))])
+        assert writer.canaries() == (CanaryStory(1, 10, moment(1)),)
+        writer.write([Answered(1, False, "anna", 10, moment(2))])
         writer.close()
+        no = CanaryAnswer(1, False, "anna", 10, moment(2))
         with store.open(run) as again:
             again.begin_epoch("resume")
-            assert again.was_held(1) and not again.was_held(2)
+            assert again.canaries() == (CanaryStory(1, 10, moment(1), (no,)),)
+            assert again.canaries()[0].granted is None
+            again.write([Answered(1, True, "ben", 10, moment(3)), Canary(50)])
+            yes = CanaryAnswer(2, True, "ben", 10, moment(3))
+            assert again.canaries() == (CanaryStory(1, 10, moment(1), (no, yes)), CanaryStory(2, 50))
+            assert again.canaries()[0].granted == yes
+
+    def test_a_hold_is_recorded_once_and_answered_once_in_an_epoch(self, writer: RunWriter) -> None:
+        writer.write([Canary(10), Held(1), Answered(1, False, "anna", 10)])
+        for record in (Canary(20), Held(1), Answered(1, True, "anna", 10)):
+            with pytest.raises(JournalError):
+                writer.write([record])
 
     # --- the plan -----------------------------------------------------------------------------------------------
 
@@ -366,16 +406,104 @@ class JournalContract:
         assert state.sent_at == last.at
         assert sending.writer.attempts_of_batches() == (AttemptsOfBatches(2, 1),)
 
+    # --- parts of an accepted batch ---------------------------------------------------------------------------------
+
+    def test_rows_of_one_request_may_have_different_outcomes(self, sending: Sending) -> None:
+        [batch] = sending.plan(50)
+        sending.send(batch, "not_sent", "throttled")
+        parts = sending.part(batch, 17, 1, 32, attempts=2)
+        writer = sending.writer
+        found = [(it.id, it.first, it.size, it.parent, it.attempts, it.status) for it in writer.batches(1)]
+        assert found == [
+            (parts[0].id, 0, 17, 1, 2, "accepted"),
+            (parts[1].id, 17, 1, 1, 2, "unknown"),
+            (parts[2].id, 18, 32, 1, 2, "accepted"),
+        ]
+        assert {(it.sent_at, it.dispatch_id, it.http_status) for it in writer.batches(1)} == {(moment(2), "d1", 201)}
+        assert writer.counts() == Counts(50, accepted=49, unknown=1)
+        assert not writer.has_unsent()
+        assert [it.id for it in writer.story(1, 17)] == [1, parts[1].id]
+        assert [it.body_sha256 for it in writer.story(1, 17)[1].attempts] == [""]
+
+    def test_an_inherited_attempt_is_not_a_request(self, sending: Sending) -> None:
+        first, second, third = sending.plan(50, 50, 50)
+        sending.send(first)
+        sending.part(second, 10, 1, 39)
+        sending.send(third)
+        writer = sending.writer
+        assert writer.totals().requests == 3
+        assert writer.attempts_of_batches() == (AttemptsOfBatches(1, 3),)
+        assert writer.batches_split() == 0
+        [sent] = writer.sendings()
+        assert (sent.attempts, iso_of(sent.began)) == (3, moment(1))
+        traffic = writer.traffic(sent, None, None)
+        assert (traffic.requests, sum(it.requests for it in traffic.answers)) == (3, 3)
+        assert sum(it.rows for it in traffic.answers) == 149
+        assert writer.traffic(sent, sent.began + timedelta(seconds=2), None).requests == 1
+        assert [gap.verdicts for gap in writer.gaps(sent, 1.0)] == [{"accepted"}, {"accepted"}]
+
+    def test_a_part_is_doubted_decided_and_sent_again_by_itself(self, sending: Sending) -> None:
+        [batch] = sending.plan(50)
+        parts = sending.part(batch, 17, 1, 32)
+        writer = sending.writer
+        [doubt] = writer.doubts()
+        assert (doubt.rows, doubt.batches, doubt.message, doubt.likely) == (1, 1, "bad locale", "not_accepted")
+        assert [it.message for it in writer.refusals(3).shown] == ["bad locale"]
+        [doubtful] = writer.doubtful_batches()
+        assert (doubtful.id, doubtful.first, doubtful.since) == (parts[1].id, 17, moment(1))
+        ref = AttemptRef(doubtful.id, doubtful.attempt)
+        writer.decide({ref: "failed"}, "not seen", "user")
+        writer.decide({ref: RESEND}, "retry", "user")
+        [unsent] = writer.unsent_batches(1)
+        assert (unsent.batch, unsent.body_sha256) == (Batch(parts[1].id, 1, 17, 1, batch.id, 1), None)
+        sending.send(unsent.batch, dispatch_id="d2")
+        assert writer.counts() == Counts(50, accepted=50)
+        assert writer.totals().requests == 2
+        assert writer.attempts_of_batches() == (AttemptsOfBatches(1, 2),)
+
+    def test_a_dispatch_id_stands_for_the_parts_that_were_accepted_under_it(self, sending: Sending) -> None:
+        [batch] = sending.plan(50)
+        parts = sending.part(batch, 17, 1, 32)
+        [refs] = sending.writer.dispatched(10).values()
+        assert [ref.batch for ref in refs] == [parts[0].id, parts[2].id]
+        for ref in refs:
+            number = sending.writer.new_decision_id()
+            sending.writer.write([Decision.doubt(number, ref.batch, ref.attempt, "its dispatch_id came twice")])
+        assert sending.writer.counts() == Counts(50, unknown=50)
+
+    def test_the_parts_of_a_batch_are_written_together_or_not_at_all(self, sending: Sending) -> None:
+        [batch] = sending.plan(50)
+        attempt = sending.attempt(batch)
+        records = sending.parted(attempt, batch, 17, 1, 32)
+        with pytest.raises(JournalError):
+            sending.writer.write([*records, records[0]])
+        assert sending.writer.counts() == Counts(50, unknown=50)
+        sending.writer.write(records)
+        assert sending.writer.counts() == Counts(50, accepted=49, unknown=1)
+
+    def test_remarks_are_what_accepted_requests_were_told_without_naming_a_row(self, sending: Sending) -> None:
+        remark = {"code": "accepted_with_errors"}
+        first, second, third, fourth = sending.plan(50, 50, 20, 50)
+        sending.send(first, message="one", **remark)
+        sending.send(second)
+        sending.send(third, message="two", **remark)
+        sending.part(fourth, 10, 1, 39, message="two", **remark)
+        writer = sending.writer
+        found = writer.remarks(5)
+        assert [(it.message, it.rows, it.requests) for it in found.shown] == [("two", 69, 2), ("one", 50, 1)]
+        assert (found.rows, found.requests) == (119, 3)
+        assert [it.message for it in writer.remarks(1).shown] == ["two"]
+
     # --- decisions ----------------------------------------------------------------------------------------------
 
     def test_a_decision_is_final(self, sending: Sending) -> None:
         [batch] = sending.plan(50)
         attempt = AttemptRef(batch.id, sending.send(batch, "unknown").id)
         writer = sending.writer
-        assert writer.decide([attempt], "accepted", "seen in Braze") == 1
+        assert writer.decide({attempt: "accepted"}, "seen in Braze", "user") == 1
         for status in ("accepted", "failed", RESEND):
             with pytest.raises(GuardrailError, match="was decided to be 'accepted'"):
-                writer.decide([attempt], status, "again")
+                writer.decide({attempt: status}, "again", "user")
         [state] = writer.batches(1)
         assert (state.status, state.decided, state.decided_why) == ("accepted", "accepted", "seen in Braze")
         assert [(it.status, it.why, it.rows) for it in writer.decided()] == [("accepted", "seen in Braze", 50)]
@@ -384,21 +512,21 @@ class JournalContract:
         [batch] = sending.plan(50)
         attempt = AttemptRef(batch.id, sending.send(batch, "unknown").id)
         writer = sending.writer
-        writer.decide([attempt], "failed", "not in Braze")
+        writer.decide({attempt: "failed"}, "not in Braze", "user")
         assert writer.counts() == Counts(50, failed=50)
-        writer.decide([attempt], RESEND, "retry")
+        writer.decide({attempt: RESEND}, "retry", "user")
         assert writer.counts() == Counts(50, not_sent=50)
         with pytest.raises(GuardrailError):
-            writer.decide([attempt], RESEND, "retry")
+            writer.decide({attempt: RESEND}, "retry", "user")
         sending.send(batch)
         assert writer.counts() == Counts(50, accepted=50), "a decision is about its attempt only"
 
     def test_decisions_are_recorded_together_or_not_at_all(self, sending: Sending) -> None:
         batches = sending.plan(50, 50)
         attempts = [AttemptRef(batch.id, sending.send(batch, "unknown").id) for batch in batches]
-        sending.writer.decide(attempts[1:], "accepted", "one")
+        sending.writer.decide(dict.fromkeys(attempts[1:], "accepted"), "one", "user")
         with pytest.raises(GuardrailError):
-            sending.writer.decide(attempts, "failed", "both")
+            sending.writer.decide(dict.fromkeys(attempts, "failed"), "both", "user")
         assert sending.writer.counts() == Counts(100, accepted=50, unknown=50)
 
     def test_a_doubt_of_the_program_is_not_a_decision_yet(self, sending: Sending) -> None:
@@ -407,7 +535,7 @@ class JournalContract:
         writer = sending.writer
         writer.write([Decision.doubt(writer.new_decision_id(), batch.id, attempt.id, "its dispatch_id came twice")])
         assert writer.counts() == Counts(50, unknown=50)
-        writer.decide([AttemptRef(batch.id, attempt.id)], "accepted", "seen in Braze")
+        writer.decide({AttemptRef(batch.id, attempt.id): "accepted"}, "seen in Braze", "user")
         assert writer.counts() == Counts(50, accepted=50)
         [story] = writer.story(1, 0)
         assert {it.attempt for it in story.decisions} == {attempt.id}
@@ -440,8 +568,8 @@ class JournalContract:
         [batch] = sending.plan(10)
         sending.send(batch, "not_sent", "throttled")
         first = sending.send(batch, "unknown")
-        sending.writer.decide([AttemptRef(batch.id, first.id)], "failed", "not seen")
-        sending.writer.decide([AttemptRef(batch.id, first.id)], RESEND, "retry")
+        sending.writer.decide({AttemptRef(batch.id, first.id): "failed"}, "not seen", "user")
+        sending.writer.decide({AttemptRef(batch.id, first.id): RESEND}, "retry", "user")
         last = sending.send(batch, "unknown")
         [doubtful] = sending.writer.doubtful_batches()
         assert (doubtful.since, doubtful.sent_at, doubtful.attempt) == (first.at, last.at, last.id)
@@ -470,10 +598,10 @@ class JournalContract:
         for batch, name in zip(sending.plan(*[10] * 6), names, strict=True):
             sending.send(batch, dispatch_id=name)
         assert list(sending.writer.dispatched(10).items()) == [
-            ("a", AttemptRef(1, 1)),
-            ("b", AttemptRef(2, 2)),
-            ("c", AttemptRef(5, 5)),
-            ("d", AttemptRef(6, 6)),
+            ("a", (AttemptRef(1, 1),)),
+            ("b", (AttemptRef(2, 2),)),
+            ("c", (AttemptRef(5, 5),)),
+            ("d", (AttemptRef(6, 6),)),
         ]
         assert list(sending.writer.dispatched(2)) == ["c", "d"]
 

@@ -134,8 +134,11 @@ class History:
         self.at_s += self.rng.choice([0.1, 0.5, 4.0])
         attempt = Attempt(self.writer.new_attempt_id(), batch.id, b"%032d" % batch.id, moment(self.at_s))
         self.writer.write([attempt])
-        fate = self.rng.choice(["accepted", "failed", "unknown", "not_sent", SPLIT, "open"])
+        fate = self.rng.choice(["accepted", "failed", "unknown", "not_sent", SPLIT, "open", "parted"])
         if fate == "open":
+            return
+        if fate == "parted":
+            self._parted(attempt, batch)
             return
         verdict = {"failed": "refused", SPLIT: "refused", "not_sent": "throttled"}.get(fate, fate)
         more = {"message": self.rng.choice(["", "one", "two"]), "likely": self.rng.choice(["", "accepted"])}
@@ -157,6 +160,23 @@ class History:
                 [Decision(number, batch.id, attempt.id, status, "user", self.rng.choice(["x", "y"]), moment(self.at_s))]
             )
 
+    def _parted(self, attempt: Attempt, batch: Batch) -> None:
+        """The answer names some of the batch's rows with an error."""
+        sending = Sending(self.writer)
+        sending.at_s = self.at_s
+        first = self.rng.randint(0, batch.size - 1)
+        sizes = [first, 1, batch.size - first - 1]
+        more = {"code": self.rng.choice(["", "accepted_with_errors"]), "message": self.rng.choice(["", "two"])}
+        records = sending.parted(attempt, batch, *sizes, **more)
+        self.writer.write(records)
+        refs = [record for record in records if isinstance(record, Attempt)]
+        if self.rng.random() < 0.5:
+            it, number = self.rng.choice(refs), self.writer.new_decision_id()
+            status = self.rng.choice(["accepted", "failed", "resend", "unknown"])
+            self.writer.write([Decision(number, it.batch, it.id, status, "user", "z", moment(self.at_s))])
+            if status == "resend" and self.rng.random() < 0.5:
+                self.open += [record for record in records if isinstance(record, Batch) and record.id == it.batch]
+
 
 def answers(reader: RunReader) -> dict[str, Any]:
     """All named queries, without the times that a store takes from the clock."""
@@ -173,6 +193,7 @@ def answers(reader: RunReader) -> dict[str, Any]:
         "doubtful": reader.doubtful_batches(),
         "doubts": reader.doubts(),
         "refusals": reader.refusals(3),
+        "remarks": [reader.remarks(most) for most in (1, 100)],
         "stories": [[told(story) for story in reader.story(one, slot)] for one in chunks for slot in range(0, 60, 13)],
         "dispatched": [list(reader.dispatched(most).items()) for most in (3, 100)],
         "attempts": (reader.attempts_of_batches(), reader.batches_split()),

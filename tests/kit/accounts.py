@@ -84,7 +84,8 @@ def _meet(journal: RunWriter, batch: Batch, fate: Fate) -> None:
         if outcome is not None:
             journal.write([AttemptOutcome(attempt, batch.id, status, outcome, 0.1)])
     if fate.decided is not None:
-        journal.decide([AttemptRef(batch.id, attempt)], *fate.decided)
+        status, why = fate.decided
+        journal.decide({AttemptRef(batch.id, attempt): status}, why, "user")
     if fate.parts is not None:
         halves = batch.halves(journal.new_batch_id(), journal.new_batch_id(), len(fate.attempts))
         journal.write(halves)

@@ -7,7 +7,7 @@ without ending its epoch stands for a process that died.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
+from bulk_sender.braze.answer import WITH_ERRORS
 from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
 from bulk_sender.journal.answers import (
     AnswerCount,
@@ -24,6 +25,8 @@ from bulk_sender.journal.answers import (
     AttemptStory,
     BatchState,
     BatchStory,
+    CanaryAnswer,
+    CanaryStory,
     Counts,
     DecidedRows,
     DecisionStory,
@@ -34,19 +37,24 @@ from bulk_sender.journal.answers import (
     PlanEnd,
     Refusal,
     Refusals,
+    Remark,
+    Remarks,
     Sending,
     Totals,
     Traffic,
     UnsentChunk,
+    accepted_first,
 )
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import (
     PROCESS_ENDED,
     RESEND,
     SPLIT,
+    Answered,
     Attempt,
     AttemptOutcome,
     Batch,
+    Canary,
     Chunk,
     Decision,
     Ending,
@@ -71,7 +79,7 @@ class _Run:
 
     facts: Facts
     plan_complete: bool = False
-    held: set[int] = field(default_factory=set)
+    canaries: dict[int, CanaryStory] = field(default_factory=dict)
     epochs: dict[int, Epoch] = field(default_factory=dict)
     endings: dict[int, Ending] = field(default_factory=dict)
     chunks: dict[int, Chunk] = field(default_factory=dict)
@@ -109,8 +117,8 @@ class MemoryReader:
     def is_plan_complete(self) -> bool:
         return self._all.plan_complete
 
-    def was_held(self, epoch: int) -> bool:
-        return epoch in self._all.held
+    def canaries(self) -> tuple[CanaryStory, ...]:
+        return tuple(story for _, story in sorted(self._all.canaries.items()))
 
     def plan_end(self) -> PlanEnd | None:
         if not self._all.chunks:
@@ -171,10 +179,11 @@ class MemoryReader:
         else:
             status = outcome.status if outcome is not None else "unknown"
         return BatchState(
-            *(batch.id, batch.chunk, batch.first, batch.size, batch.parent, status, batch.prior + len(attempts)),
+            *(batch.id, batch.chunk, batch.first, batch.size, batch.parent, status),
+            attempts=batch.prior + sum(not attempt.is_inherited for attempt, _ in attempts),
             attempt=last.id if last else None,
             sent_at=last.at if last else None,
-            body_sha256=last.body_sha256 if last else None,
+            body_sha256=last.body_sha256 or None if last else None,
             verdict=outcome.judged.verdict.value if outcome else None,
             http_status=outcome.judged.http_status if outcome else None,
             dispatch_id=outcome.judged.dispatch_id if outcome else None,
@@ -197,7 +206,7 @@ class MemoryReader:
         endings = self._all.endings.values()
         return Totals(
             batches=len(self._states()),
-            requests=len(self._all.attempts),
+            requests=sum(not attempt.is_inherited for attempt, _ in self._all.attempts.values()),
             started_at=min((epoch.at for epoch in self._all.epochs.values()), default=None),
             finished_at=max((ending.at for ending in endings), default=None),
             elapsed_s=sum(ending.elapsed_s for ending in endings),
@@ -271,6 +280,18 @@ class MemoryReader:
         shown = tuple(refusal for _, _, refusal in found[:most])
         return Refusals(shown, len(found), sum(state.size for state in refused))
 
+    def remarks(self, most: int) -> Remarks:
+        found = [state for state in self.batches_with("accepted") if state.code == WITH_ERRORS]
+        told = [
+            Remark(str(message[0]), sum(it.size for it in alike), self._requests_of(alike))
+            for message, alike in _grouped(found, lambda it: (it.message,))
+        ]
+        told.sort(key=lambda it: (-it.rows, it.message))
+        return Remarks(tuple(told[:most]), sum(it.size for it in found), self._requests_of(found))
+
+    def _requests_of(self, states: list[BatchState]) -> int:
+        return len({it.parent if it.body_sha256 is None else it.id for it in states})
+
     # --- what happened ------------------------------------------------------------------------------------------
 
     def story(self, chunk: int, slot: int) -> tuple[BatchStory, ...]:
@@ -299,22 +320,30 @@ class MemoryReader:
         judged = {name: getattr(it.judged, name) for name in names}
         return replace(story, status=it.status, elapsed_s=it.elapsed_s, answered_at=it.at, **judged)
 
-    def dispatched(self, most: int) -> dict[str, AttemptRef]:
+    def dispatched(self, most: int) -> dict[str, tuple[AttemptRef, ...]]:
         named = [outcome for _, (outcome, _) in sorted(self._all.outcomes.items()) if outcome.judged.dispatch_id]
-        found: dict[str, AttemptRef] = {}
-        for outcome in named[max(0, len(named) - most) :]:
-            found.setdefault(outcome.judged.dispatch_id, AttemptRef(outcome.batch, outcome.attempt))
-        return found
+        return accepted_first(
+            (
+                it.judged.dispatch_id,
+                AttemptRef(it.batch, it.attempt),
+                it.status == "accepted" and self._all.attempts[it.attempt][0].is_inherited,
+            )
+            for it in named[max(0, len(named) - most) :]
+        )
 
     def has_attempts_since(self, at: str) -> bool:
         return any(attempt.at >= at for attempt, _ in self._all.attempts.values())
 
+    def _requests(self) -> list[Attempt]:
+        return [attempt for attempt, _ in self._all.attempts.values() if not attempt.is_inherited]
+
     def attempts_of_batches(self) -> tuple[AttemptsOfBatches, ...]:
-        made = Counter(Counter(attempt.batch for attempt, _ in self._all.attempts.values()).values())
+        made = Counter(Counter(attempt.batch for attempt in self._requests()).values())
         return tuple(AttemptsOfBatches(attempts, batches) for attempts, batches in sorted(made.items()))
 
     def batches_split(self) -> int:
-        return len({batch.parent for batch in self._all.batches.values()} - {None})
+        parts = {attempt.batch for attempt, _ in self._all.attempts.values() if attempt.is_inherited}
+        return len({batch.parent for batch in self._all.batches.values() if batch.id not in parts} - {None})
 
     def epochs(self) -> tuple[EpochStory, ...]:
         return tuple(
@@ -339,7 +368,8 @@ class MemoryReader:
     # --- the requests over time ---------------------------------------------------------------------------------
 
     def _sent_in(self, epoch: int) -> list[Attempt]:
-        return [attempt for _, (attempt, own) in sorted(self._all.attempts.items()) if own == epoch]
+        found = sorted(self._all.attempts.items())
+        return [attempt for _, (attempt, own) in found if own == epoch and not attempt.is_inherited]
 
     def sendings(self) -> tuple[Sending, ...]:
         found = []
@@ -370,7 +400,7 @@ class MemoryReader:
                 alike[0].judged.http_status,
                 alike[0].judged.code,
                 len(alike),
-                sum(self._all.batches[it.batch].size for it in alike if it.status == "accepted"),
+                sum(self._rows_accepted(it) for it in alike if it.status == "accepted"),
             )
             for _, alike in _grouped(answers, lambda it: (it.judged.verdict, it.judged.http_status, it.judged.code))
         )
@@ -379,6 +409,16 @@ class MemoryReader:
             return Traffic(len(sent), counted, None, None)
         p50_s, p95_s = np.quantile(np.array(latencies), [0.5, 0.95])
         return Traffic(len(sent), counted, float(p50_s), float(p95_s))
+
+    def _rows_accepted(self, outcome: AttemptOutcome) -> int:
+        """The rows that a request made accepted: without those that its answer named with an error."""
+        parts = [batch for batch in self._all.batches.values() if batch.parent == outcome.batch]
+        return self._all.batches[outcome.batch].size - sum(
+            part.size
+            for part in parts
+            for attempt, _ in self._attempts_of(part.id)
+            if attempt.is_inherited and (own := self._outcome_of(attempt.id)) is not None and own.status == "unknown"
+        )
 
     def gaps(self, sending: Sending, shortest_s: float) -> tuple[Gap, ...]:
         return tuple(self._gaps(sending, shortest_s))
@@ -428,7 +468,7 @@ class MemoryWriter(MemoryReader):
     def write(self, records: Iterable[Record]) -> None:
         if self.epoch in self._all.fenced:
             raise JournalError("another process has taken over this run since this one started")
-        before = {name: copy(getattr(self._all, name)) for name in ("plan_complete", "held", *_TABLES)}
+        before = {name: copy(getattr(self._all, name)) for name in ("plan_complete", "canaries", *_TABLES)}
         try:
             for record in sorted(records, key=lambda record: _ORDER.index(type(record))):
                 self._add(record)
@@ -442,8 +482,18 @@ class MemoryWriter(MemoryReader):
         if isinstance(record, PlanComplete):
             self._refuse(everything.plan_complete)
             everything.plan_complete = True
+        elif isinstance(record, Canary):
+            self._refuse(self.epoch in everything.canaries)
+            everything.canaries[self.epoch] = CanaryStory(self.epoch, record.rows)
         elif isinstance(record, Held):
-            everything.held.add(self.epoch)
+            story = everything.canaries[record.canary]
+            self._refuse(story.held_at is not None)
+            everything.canaries[record.canary] = replace(story, held_at=record.at)
+        elif isinstance(record, Answered):
+            story = everything.canaries[record.canary]
+            answer = CanaryAnswer(self.epoch, record.granted, record.by, record.rows, record.at)
+            self._refuse(self.epoch in {it.epoch for it in story.answers})
+            everything.canaries[record.canary] = replace(story, answers=(*story.answers, answer))
         elif isinstance(record, Chunk):
             self._refuse(record.id in everything.chunks)
             everything.chunks[record.id] = record
@@ -484,18 +534,20 @@ class MemoryWriter(MemoryReader):
             if attempt.id not in self._all.outcomes:
                 self.write([AttemptOutcome.unrecorded(attempt.id, attempt.batch)])
 
-    def decide(self, attempts: Iterable[AttemptRef], status: str, why: str) -> int:
-        attempts = list(attempts)
-        allowed = {Status.FAILED.value} if status == RESEND else set()
-        for ref in attempts:
+    def decide(self, verdicts: Mapping[AttemptRef, str], why: str, by: str) -> int:
+        for ref, status in verdicts.items():
+            allowed = {Status.FAILED.value} if status == RESEND else set()
             made = [it for it in self._all.decisions.values() if it.attempt == ref.attempt and it.status != "unknown"]
             if made and not allowed.issuperset(it.status for it in made):
                 raise GuardrailError(f"attempt {ref.attempt} was decided to be {made[-1].status!r}")
         at = now()
         self.write(
-            [Decision(self.new_decision_id(), ref.batch, ref.attempt, status, "user", why, at) for ref in attempts]
+            [
+                Decision(self.new_decision_id(), ref.batch, ref.attempt, status, by, why, at)
+                for ref, status in verdicts.items()
+            ]
         )
-        return len(attempts)
+        return len(verdicts)
 
     def end_epoch(self, state: str, reason: str, elapsed_s: float) -> None:
         self._refuse(self.epoch in self._all.endings or self.epoch in self._all.fenced)
@@ -526,7 +578,7 @@ class MemoryStore:
         return self._runs[run.name]
 
 
-_ORDER = (PlanComplete, Held, Chunk, Batch, Attempt, AttemptOutcome, Decision)
+_ORDER = (PlanComplete, Canary, Held, Answered, Chunk, Batch, Attempt, AttemptOutcome, Decision)
 _TABLES = ("chunks", "batches", "attempts", "outcomes", "decisions")
 
 

@@ -34,7 +34,7 @@ from bulk_sender.delivery.inquiry import ask
 from bulk_sender.errors import BulkSenderError, ConfigError, CredentialError, InputError
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.operations.reconcile import Reconciliation
+from bulk_sender.operations.reconcile import Reconciliation, RowFinding, batches_of
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.settings import http_settings
@@ -192,13 +192,90 @@ def test_a_canvas_counts_by_its_entry(bench: Bench) -> None:
 # ----- what proves, and what doesn't
 
 
-def test_one_receipt_proves_that_its_whole_batch_was_taken(bench: Bench) -> None:
-    with scripted(losing(lambda: profile("u1", datetime.now(UTC)))) as braze:
-        assert bench.send(braze.url, people(3)).unknown == 3
+def test_two_receipts_prove_that_their_whole_batch_was_taken(bench: Bench) -> None:
+    received = [lambda name=name: profile(name, datetime.now(UTC)) for name in ("u1", "u2")]
+    with scripted(losing(*received)) as braze:
+        assert bench.send(braze.url, people(4)).unknown == 4
+        found = bench.reconcile(apply=True, by="anna")
+    kinds = [Finding.NOT_FOUND, Finding.RECEIVED, Finding.RECEIVED, Finding.NOT_FOUND]
+    assert [row.finding for row in found.rows] == kinds
+    assert found.summary is not None and found.summary.accepted == 4
+    [decision] = bench.decisions()
+    assert "2 of 4 seen" in decision["why"] and decision["user"] == "anna"
+    assert [batch.word for batch in found.batches] == ["proved"]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_one_receipt_makes_its_batch_likely_and_records_nothing(rows: int, bench: Bench) -> None:
+    """Another profile with the same address may have it from elsewhere."""
+    with scripted(losing(lambda: profile("u0", datetime.now(UTC)))) as braze:
+        bench.send(braze.url, people(rows))
         found = bench.reconcile(apply=True)
-    assert [row.finding for row in found.rows] == [Finding.NOT_FOUND, Finding.RECEIVED, Finding.NOT_FOUND]
-    assert found.summary is not None and found.summary.accepted == 3
-    assert "1 of 3 seen" in bench.decisions()[0]["why"]
+    assert [(batch.seen, batch.word) for batch in found.batches] == [(1, "likely")]
+    assert f"1 of {rows} seen" in found.batches[0].evidence
+    assert (found.proved_rows, found.likely_rows, found.left_unknown) == (0, rows, rows)
+    assert found.to_dict()["batches"][0]["word"] == "likely"
+    assert found.summary is not None and found.summary.unknown == rows
+    assert bench.decisions() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "word"),
+    [
+        ("email", ("Ana@example.com", "ana@example.com"), "likely"),
+        ("email", ("ana@example.com", "ben@example.com"), "proved"),
+        ("external_user_id", ("Ana", "ana"), "proved"),
+        ("external_user_id", ("ana", "ana"), "likely"),
+    ],
+)
+def test_one_person_in_two_rows_of_a_batch_is_one_person(kind: str, names: tuple[str, str], word: str) -> None:
+    at = "2026-03-01T12:00:00.000Z"
+    rows = tuple(RowFinding(row, 1, kind, name, at, Finding.RECEIVED, at) for row, name in enumerate(names))
+    config = Config.parse({"braze": {"campaign_id": CAMPAIGN}}, where="the test")
+    assert [batch.word for batch in batches_of(rows, config)] == [word]
+
+
+@pytest.mark.parametrize(
+    ("after", "finding"),
+    [
+        (timedelta(hours=1, minutes=59), Finding.RECEIVED),
+        (timedelta(hours=2, minutes=1), Finding.LATER),
+        (timedelta(days=6), Finding.LATER),
+        (-timedelta(seconds=1), Finding.OLDER),
+    ],
+    ids=str,
+)
+def test_a_receipt_is_evidence_for_two_hours(after: timedelta, finding: Finding) -> None:
+    sent_at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    inquiry = Inquiry({crowd(1)[0]: sent_at + after})
+    suspect = Suspect(1, 1, crowd(1)[0], sent_at, sent_at)
+    assert inquiry.finding(suspect, sent_at + timedelta(days=30))[0] is finding
+
+
+@pytest.mark.parametrize(
+    ("ahead", "skew", "finding"),
+    [
+        (timedelta(seconds=50), timedelta(0), Finding.RECEIVED),
+        (timedelta(seconds=70), timedelta(0), Finding.FUTURE),
+        (timedelta(days=6), timedelta(0), Finding.FUTURE),
+        (timedelta(minutes=5), timedelta(minutes=5), Finding.RECEIVED),
+    ],
+    ids=str,
+)
+def test_a_receipt_in_the_future_is_not_evidence(ahead: timedelta, skew: timedelta, finding: Finding) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    inquiry = Inquiry({crowd(1)[0]: now + ahead}, skew=skew)
+    assert inquiry.finding(Suspect(1, 1, crowd(1)[0], now, now), now)[0] is finding
+
+
+def test_receipts_of_another_time_record_nothing(bench: Bench) -> None:
+    days = timedelta(days=6)
+    received = [lambda name=name: profile(name, datetime.now(UTC) + days) for name in ("u0", "u1", "u2")]
+    with scripted(losing(*received)) as braze:
+        bench.send(braze.url, people(3))
+        found = bench.reconcile(apply=True)
+    assert found.counts["receipt in the future"] == 3
+    assert bench.decisions() == []
 
 
 def test_the_absence_of_a_receipt_decides_nothing(bench: Bench) -> None:

@@ -21,6 +21,13 @@ from tests.kit.target import KEY
 from tests.kit.workplace import FAST, Workplace, people
 
 
+async def approve(_: bs.Progress) -> bool:
+    return True
+
+
+APPROVED = bs.Watch(on_canary=approve)
+
+
 def key_of(line: dict[str, str]) -> str:
     """A line of the results as the ledger names the same person."""
     if line["identifier_type"] == "user_alias":
@@ -117,7 +124,7 @@ def test_a_stopped_run_resumes_where_it_stopped_and_sends_to_everybody_once(work
     assert stopped.rows == sum(
         (stopped.accepted, stopped.rejected, stopped.duplicate, stopped.failed, stopped.unknown, stopped.not_sent)
     )
-    finished = workplace.resume()
+    finished = workplace.resume(watch=APPROVED)
     assert (finished.state, finished.accepted, finished.rejected, finished.duplicate) == ("finished", 171, 1, 1)
     assert workplace.braze.ledger.twice() == {}
     lines = workplace.results()
@@ -129,7 +136,7 @@ def test_a_run_with_a_configured_mapping_resumes_as_well(workplace: Workplace) -
     config = ROOT / "config" / "campaign-external-ids.toml"
     source = SAMPLES / "customers.csv"
     assert workplace.send(source, config=config, guards=bs.Guards(canary=50)).state == "stopped"
-    finished = workplace.resume()
+    finished = workplace.resume(watch=APPROVED)
     assert (finished.state, finished.rows, finished.accepted) == ("finished", 137, 132)
     assert workplace.braze.ledger.twice() == {}
 
@@ -137,7 +144,7 @@ def test_a_run_with_a_configured_mapping_resumes_as_well(workplace: Workplace) -
 def test_the_same_call_again_resumes_a_stopped_run_and_only_reports_a_finished_one(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
     assert workplace.send(source, guards=bs.Guards(canary=50)).state == "stopped"
-    finished = workplace.send(source)
+    finished = workplace.send(source, watch=APPROVED)
     assert (finished.state, finished.accepted, finished.exit_code) == ("finished", 120, 0)
     requests = workplace.braze.ledger.requests
     for again in (workplace.send(source), workplace.resume()):
@@ -190,10 +197,36 @@ def test_a_changed_configuration_is_refused_and_the_setting_named(
     assert len(workplace.taken()) == 60
 
 
+def test_a_mismatch_never_proposes_to_send_to_the_same_people_without_saying_so(workplace: Workplace) -> None:
+    """A warehouse gives the same rows in another order: following the hint must not message anybody twice."""
+    rows = people(120)
+    source = workplace.write(*rows)
+    workplace.send(source, guards=bs.Guards(canary=50))
+    shuffled = workplace.write(rows[0], *reversed(rows[1:]))
+    with pytest.raises(bs.RunMismatchError, match="another input") as stopped:
+        workplace.send(shuffled)
+    assert stopped.value.hint.startswith(
+        "continue with what it was started with: bulk-sender resume r, or bs.resume('r'). "
+        "Another run would send a second message"
+    )
+    assert stopped.value.hint.endswith("leave them out with --exclude r")
+    with pytest.raises(bs.RunMismatchError, match="has changed since the run began") as changed:
+        workplace.resume(watch=APPROVED)
+    assert changed.value.hint.startswith("restore the file, then resume. Another run would send a second message")
+    workplace.write(*rows)
+    assert workplace.resume(watch=APPROVED).state == "finished"
+    workplace.write(rows[0], *reversed(rows[1:]))
+    with pytest.raises(bs.RunMismatchError) as finished:
+        workplace.send(shuffled)
+    assert finished.value.hint.startswith("it has finished, and bulk-sender status r shows it. Another run would")
+    assert workplace.braze.ledger.twice() == {}
+
+
 def test_how_a_run_is_delivered_may_change(workplace: Workplace) -> None:
     source = workplace.write(*people(120))
     workplace.send(source, guards=bs.Guards(canary=50))
-    finished = workplace.send(source, overrides={"delivery.concurrency": 1, "delivery.rate": "1000/second"})
+    overrides = {"delivery.concurrency": 1, "delivery.rate": "1000/second"}
+    finished = workplace.send(source, overrides=overrides, watch=APPROVED)
     assert (finished.state, finished.accepted) == ("finished", 120)
 
 

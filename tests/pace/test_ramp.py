@@ -56,7 +56,7 @@ def test_the_pace_grows_after_an_approved_canary(tmp_path: Path) -> None:
     assert all(moment.rate_now == 40.0 for moment in before), "the canary itself is sent at the full rate"
 
 
-def test_resuming_a_held_run_approves_its_canary(tmp_path: Path) -> None:
+def test_a_held_run_starts_slowly_once_its_resumption_is_approved(tmp_path: Path) -> None:
     held, resumed, again = Watched(), Watched(), Watched()
     with braze() as running:
         job = given(tmp_path, running.url, 600.0, guards=CANARY)
@@ -69,7 +69,8 @@ def test_resuming_a_held_run_approves_its_canary(tmp_path: Path) -> None:
                 control.stop("seen enough")
 
         common: dict[str, Any] = {"runs_dir": tmp_path / "runs", "environment": ENVIRONMENT}
-        assert bs.resume("a", **common, watch=bs.Watch(control=control, on_progress=stop)).state == "stopped"
+        watch = bs.Watch(control=control, on_progress=stop, on_canary=approve)
+        assert bs.resume("a", **common, watch=watch).state == "stopped"
         finished = bs.resume("a", **common, on_progress=again)
     assert not held.ramping
     assert resumed.ramping

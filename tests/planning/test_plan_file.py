@@ -134,12 +134,13 @@ def test_a_renamed_file_with_the_same_bytes_is_the_same_input(bench: Bench) -> N
     assert bench.send(moved).accepted == 228
 
 
+async def agreed(_: bs.Progress) -> bool:
+    return True
+
+
 @pytest.mark.parametrize("canary", [1, 50, 60, 229])
 def test_a_canary_is_part_of_the_plan_because_it_changes_the_batches(bench: Bench, canary: int) -> None:
     bench.check(guards=bs.Guards(canary=canary))
-
-    async def agreed(_: bs.Progress) -> bool:
-        return True
 
     with pytest.raises(bs.GuardrailError, match=rf"the canary \(none, in the plan {canary}\)"):
         bench.send()
@@ -152,7 +153,8 @@ def test_a_run_held_after_its_canary_resumes_according_to_the_plan(bench: Bench)
     held = bench.send(canary=30, run_id="a")
     assert (held.state, held.accepted) == ("stopped", 28)
     overrides = {"delivery.concurrency": 1}
-    summary = bs.resume("a", runs_dir=bench.runs, environment=ENVIRONMENT, overrides=overrides)
+    watch = bs.Watch(on_canary=agreed)
+    summary = bs.resume("a", runs_dir=bench.runs, environment=ENVIRONMENT, overrides=overrides, watch=watch)
     assert (summary.state, summary.accepted) == ("finished", 228)
     assert bench.received == bench.planned["bodies_sha256"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sender.journal.records import Status
-from bulk_sender.reporting.advice import ORDER, TROUBLE, counts, explain_command, headline, slices
+from bulk_sender.reporting.advice import COSTS, ORDER, TROUBLE, counts, explain_command, headline, slices
 from bulk_sender.reporting.origin import Origin
-from bulk_sender.reporting.summary import State, Summary
+from bulk_sender.reporting.summary import Hold, State, Summary
 
 CALM = {"accepted": 7, "duplicate": 2}
 ROWS = st.fixed_dictionaries({status.value: st.integers(0, 10**9) for status in ORDER})
@@ -61,14 +62,61 @@ def test_the_commands_are_those_of_the_interface() -> None:
     run = account("stopped", unknown=1, failed=1, not_sent=1, rejected=1)
     assert commands(run, Status.UNKNOWN) == [
         "bulk-sender reconcile winter",
-        "bulk-sender retry winter --unknown",
+        "bulk-sender explain winter ROW",
         "bulk-sender resolve winter --as accepted",
+        "bulk-sender resolve winter --as failed",
+        "bulk-sender retry winter --unknown",
     ]
     assert commands(run, Status.FAILED) == ["bulk-sender retry winter --failed"]
     assert commands(run, Status.NOT_SENT) == ["bulk-sender resume winter"]
     assert commands(run, Status.REJECTED, rejects="runs/winter/rejected.csv") == [
         "bulk-sender send runs/winter/rejected.csv"
     ]
+
+
+def test_the_safest_choice_about_unknown_rows_comes_first_and_each_says_what_it_may_cost() -> None:
+    [found] = [count for count in counts(account(unknown=3)) if count.status is Status.UNKNOWN]
+    words = [step.words for step in found.steps]
+    order = [
+        "Ask Braze",
+        "Look at",
+        "Or leave them",
+        "count them as accepted",
+        "count them as failed",
+        "send them again",
+    ]
+    assert all(named in said for named, said in zip(order, words, strict=False))
+    for verdict, said in zip(("accepted", "failed", "resend"), words[3:], strict=False):
+        assert COSTS[verdict] in said
+    assert words[-1].startswith("To decide about some of them")
+    calls = [step.call for step in found.steps if step.call]
+    assert calls == [
+        "bs.reconcile('winter')",
+        "bs.explain('winter', row)",
+        "bs.resolve('winter', verdict=\"accepted\")",
+        "bs.resolve('winter', verdict=\"failed\")",
+        "bs.retry('winter', unknown=True)",
+    ]
+
+
+def test_a_stopped_run_is_resumed_before_fixed_rows_are_sent() -> None:
+    found = [count.status for count in counts(account("stopped", not_sent=1, rejected=1), rejects="r.csv")]
+    assert found[:2] == [Status.NOT_SENT, Status.REJECTED]
+
+
+def test_a_held_run_says_what_to_do_if_the_message_or_the_file_was_wrong() -> None:
+    run = replace(account("stopped", accepted=10, not_sent=90), held=Hold(10, "2026-02-28T10:15:00.000Z"))
+    assert commands(run, Status.NOT_SENT) == ["bulk-sender resume winter"]
+    [found] = [count for count in counts(run) if count.status is Status.NOT_SENT]
+    assert "corrected in Braze first" in found.steps[0].words
+    assert "--exclude winter" in found.steps[1].words
+
+
+def test_errors_that_name_no_row_are_told_with_the_accepted_rows() -> None:
+    run = replace(account(accepted=100), accepted_with_errors=50)
+    assert headline(run) == "100 of 100 rows accepted (50 with errors that name no row)."
+    [found] = [count for count in counts(run) if count.status is Status.ACCEPTED]
+    assert "50 of them with errors that name no row" in found.steps[0].words
 
 
 def test_a_place_with_spaces_can_be_pasted_into_a_shell() -> None:

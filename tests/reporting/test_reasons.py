@@ -86,12 +86,12 @@ def test_the_most_frequent_reasons_are_shown_and_the_others_counted(tmp_path: Pa
 
 def test_a_reason_that_was_decided_upon_says_so(tmp_path: Path) -> None:
     with written(tmp_path / "run", [Sent(0, "unknown", message="no answer")]) as journal:
-        journal.decide([AttemptRef(1, 1)], "failed", "seen in Braze")
+        journal.decide({AttemptRef(1, 1): "failed"}, "seen in Braze", "user")
         [reason] = refusals(journal).shown
     assert (reason.status, reason.what) == ("failed", "no answer; decided: failed")
 
 
 def test_rows_that_are_to_be_sent_again_are_no_failures_any_more(tmp_path: Path) -> None:
     with written(tmp_path / "run", [Sent(0, "refused", message="no")]) as journal:
-        journal.decide([AttemptRef(1, 1)], "resend", "mended")
+        journal.decide({AttemptRef(1, 1): "resend"}, "mended", "user")
         assert refusals(journal).shown == ()

@@ -33,8 +33,9 @@ def reconcile(
 ) -> None:
     """Ask Braze about a run's unknown rows, and show the evidence.
 
-    With --apply, batches that Braze is proved to have accepted become accepted. Not found in Braze is never recorded as
-    failed. The key needs the permission users.export.ids.
+    With --apply, batches that Braze is proved to have accepted become accepted: two of their people received the
+    message within 2 hours. Not found in Braze is never recorded as failed; wait at least 2 hours. The key needs the
+    permission users.export.ids.
     """
     run, runs_dir = located(run, runs_dir)
     from bulk_sender.cli.console.questions import Question, must_be_able_to_ask
@@ -68,10 +69,21 @@ def reconcile(
 def _lines(found: Reconciliation) -> list[str]:
     lines = [f"Run {found.run_id}: {len(found.rows)} unknown rows, {found.requests} lookups", ""]
     lines += [f"  {count:>7,}  {kind}" for kind, count in found.counts.items() if count]
-    for batch in [batch for batch in found.batches if batch.proved][:_SHOWN]:
-        lines.append(f"  batch {batch.batch}: {batch.evidence}")
+    for batch in [batch for batch in found.batches if batch.word][:_SHOWN]:
+        lines.append(f"  batch {batch.batch}, {batch.word}: {batch.evidence}")
     if found.stopped:
         lines += ["", f"The lookups ended early: {found.stopped}"]
     verb = "are accepted now" if found.applied else "would become accepted with --apply"
     lines += ["", f"{found.proved_rows} rows {verb}; {found.left_unknown} stay unknown"]
+    if found.likely_rows:
+        likely = [batch.batch for batch in found.batches if batch.word == "likely"]
+        lines.append(
+            f"{found.likely_rows} of these are likely accepted: one person of their batch was seen, and two prove it. "
+            f"To accept them: bulk-sender resolve {found.run_id} --as accepted --batch {likely[0]}"
+        )
+    if found.counts["not found"]:
+        lines.append(
+            "Not found proves nothing. Wait at least 2 hours after the request, because Braze may send late, then ask "
+            "again."
+        )
     return lines

@@ -12,13 +12,17 @@ from bulk_sender.cli.options import (
     RUNS_DIR,
     Again,
     AsJson,
+    Batches,
     Concurrency,
+    From,
+    Likely,
     LogFormat,
     MaxDuration,
     MetricsFile,
     NotAfter,
     Quiet,
     Rate,
+    Rows,
     Run,
     RunsDir,
     Why,
@@ -26,6 +30,7 @@ from bulk_sender.cli.options import (
     located,
     one_of,
     settings,
+    which_of,
 )
 
 
@@ -52,7 +57,7 @@ def resume(
     from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
-    session = Session(yes=yes)
+    session = Session(yes=yes, resumes=True)
     code = session.deliver(
         lambda: bs.resume_async(
             run,
@@ -81,6 +86,10 @@ def retry(
         bool,
         typer.Option("--unknown", help="Unknown rows: anyone who already received the message will receive it again."),
     ] = False,
+    rows: Rows = None,
+    batch: Batches = None,
+    likely: Likely = None,
+    from_: From = None,
     why: Why = "",
     runs_dir: RunsDir = RUNS_DIR,
     rate: Rate = None,
@@ -94,9 +103,10 @@ def retry(
     quiet: Quiet = False,
     log_format: LogFormat = "text",
 ) -> None:
-    """Send failed rows, unknown rows, or both again, in the same run."""
+    """Send failed rows, unknown rows, or both again, in the same run: all of them, or some."""
     run, runs_dir = located(run, runs_dir)
     _ready_to_send("retry", yes, quiet, log_format)
+    which = which_of(rows, batch, likely, from_)
     plain = settings(rate=rate, concurrency=concurrency)
 
     import bulk_sender as bs
@@ -104,12 +114,14 @@ def retry(
     from bulk_sender.cli.environment import take_environment
 
     wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
+    wanted = f"{wanted} row" if from_ is None else "row to send again"
     session = Session(yes=yes)
     code = session.deliver(
         lambda: bs.retry_async(
             run,
             failed=failed,
             unknown=unknown,
+            which=which,
             why=why,
             guards=bs.Guards(
                 not_after=not_after,
@@ -123,7 +135,7 @@ def retry(
             environment=take_environment(),
             **plain,
         ),
-        nothing=f"has no {wanted} row. Nothing was sent.",
+        nothing=f"has no {wanted}. Nothing was sent.",
         as_json=as_json,
     )
     raise typer.Exit(code)

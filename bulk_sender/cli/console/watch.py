@@ -35,16 +35,24 @@ from bulk_sender.text.numbers import several
 class Session:
     """One delivery on the terminal. ``confirm`` and ``watch`` go to the library's function; ``deliver`` runs it."""
 
-    def __init__(self, *, yes: bool, canary: int | None = None, tolerated: Amount | None = None) -> None:
-        """``tolerated``: how many rejected rows do not change the exit code; None: not one."""
+    def __init__(
+        self, *, yes: bool, canary: int | None = None, resumes: bool = False, tolerated: Amount | None = None
+    ) -> None:
+        """``resumes``: to go on is what the command is for, so its yes also lets the rest follow a canary.
+
+        ``tolerated``: how many rejected rows do not change the exit code; None: not one.
+        """
         self.control = Control()
         self.has_begun = False
         """Whether the run has begun to send: requests may have left."""
         self._yes = yes
         self._canary = canary
         self._tolerated = tolerated
+        self._resumes = resumes
         self._signal = 0
         self._in_flight = 0
+        self._may_follow = False
+        """Whether somebody has agreed to send the rest of a held run."""
         self._question = Question()
         self._narrator = Narrator(view_for(terminal))
 
@@ -111,7 +119,7 @@ class Session:
         self._signal = number
         self._question.cut_short()
         name = signal.Signals(number).name
-        self.control.stop(name, number)
+        self.control.stop(f"you stopped it with Ctrl-C ({name})" if number == signal.SIGINT else name, number)
         self._narrator.stop(self._stopping())
 
     def _second(self, number: int) -> None:
@@ -144,15 +152,19 @@ class Session:
         self._show(about, asks=True)
         wanted = str(about.recipients) if about.recipients is not None else about.run_id
         agreed = self._question.ask_for(wanted, messages.question_again(about, wanted))
-        self._refuse_if_interrupted()
-        return agreed
+        return self._agreed(about, agreed, asks=True)
 
     def _confirm(self, about: Preview) -> bool:
         """Called in a thread: show what is about to be sent, and ask."""
         asks = not self._yes and about.recipients != 0
         self._show(about, asks=asks)
-        agreed = not asks or self._question.ask(messages.question(about))
+        agreed = not asks or self._question.ask(messages.question(about, self._canary))
+        return self._agreed(about, agreed, asks=asks)
+
+    def _agreed(self, about: Preview, agreed: bool, *, asks: bool) -> bool:
         self._refuse_if_interrupted()
+        if about.standing is not None and about.standing.held is not None and not about.again:
+            self._may_follow = agreed and (asks or self._resumes)
         return agreed
 
     def _show(self, about: Preview, *, asks: bool) -> None:
@@ -175,14 +187,18 @@ class Session:
         self._in_flight = progress.in_flight
         self._narrator.moment(progress)
 
-    async def _on_canary(self, progress: Progress) -> bool:
-        """Ask whether to send the rest after the canary."""
+    async def _on_canary(self, progress: Progress) -> bool | None:
+        """Ask whether to send the rest after the canary. None: nobody can answer."""
+        # The question before the first request was this one, or a resume that nobody is asked about.
+        if not progress.requests and (self._may_follow or (self._resumes and self._yes)):
+            return True
         return await anyio.to_thread.run_sync(self._ask_about_the_rest, progress)
 
-    def _ask_about_the_rest(self, progress: Progress) -> bool:
+    def _ask_about_the_rest(self, progress: Progress) -> bool | None:
         with self._narrator.silent():
-            terminal.say(summaries.held(progress, self._canary or 0, terminal.width))
-            return can_ask() and self._question.ask("Send the rest?")
+            if progress.requests:
+                terminal.say(summaries.held(progress, progress.held_after or 0, terminal.width))
+            return self._question.ask("Send the rest?") if can_ask() else None
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -189,5 +189,6 @@ def _attempt(count: int, attempt: dict[str, Any], width: int | None) -> list[Tex
             lines += labelled(label, sentence(value), width)
     if attempt["likely"]:
         lines += labelled("likely", attempt["likely"].replace("_", " "), width)
-    lines += labelled("body", f"SHA-256 {attempt['body_sha256']}", width, style="dim")
+    body = f"SHA-256 {attempt['body_sha256']}" if attempt["body_sha256"] else "in the last request of the batch before"
+    lines += labelled("body", body, width, style="dim")
     return lines

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from bulk_sender.cli.render.layout import STYLES, command, counted, labelled, shown, wrapped
+from bulk_sender.journal.records import RESEND
+from bulk_sender.reporting.advice import COSTS
 from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
 
@@ -44,8 +46,12 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
     return lines
 
 
-def question(about: Preview) -> str:
-    """Return the question before the first request."""
+def question(about: Preview, canary: int | None = None) -> str:
+    """Return the question before the first request; ``canary``: the rows that go first."""
+    if about.standing is not None and about.standing.held is not None and not about.again:
+        return "Send the rest?"
+    if canary is not None and (about.recipients is None or about.recipients > canary):
+        return f"Send to the first {number(canary)} now?"
     if about.recipients is None:
         return "Resume?"
     return f"Send to {several(about.recipients, 'recipient')}?"
@@ -101,13 +107,14 @@ def _standing(about: Preview, width: int | None) -> list[Text]:
         also = "also " if about.again else ""
         lines += labelled("left", f"{also}{several(standing.not_sent, 'row')} not sent yet", width)
     lines += doubts(about.doubts, width)
-    if about.doubts:
-        lines += labelled("warning", "anyone who already received it will receive it again", width, style="bold yellow")
+    if "unknown" in about.again:
+        lines += labelled("warning", COSTS[RESEND], width, style="bold yellow")
     return lines
 
 
 def doubts(evidence: tuple[Doubt, ...], width: int | None) -> list[Text]:
-    """Return the evidence about unknown rows: how many, what happened, when, and what is likely."""
+    """Return the evidence about rows to be decided: how many, what happened, when, what is likely, the verdict."""
+    several_verdicts = len({doubt.verdict for doubt in evidence}) > 1
     digits = 2 + max((len(number(doubt.rows)) for doubt in evidence), default=0)
     lines: list[Text] = []
     for doubt in evidence:
@@ -115,10 +122,17 @@ def doubts(evidence: tuple[Doubt, ...], width: int | None) -> list[Text]:
         same_day = since[:10] == until[:10]
         when = since + (f" to {until[11:] if same_day else until}" if until != since else "")
         likely = f"; likely {doubt.likely.replace('_', ' ')}" if doubt.likely else ""
-        text = f"{doubt.message}{likely}; sent {when} UTC, in {several(doubt.batches, 'batch', 'batches')}"
+        text = f"{doubt.message or 'no text'}{likely}; sent {when} UTC, in {several(doubt.batches, 'batch', 'batches')}"
+        if several_verdicts:
+            text = f"→ {doubt.verdict}: {text}"
         head, *rest = wrapped(text, width, indent=" " * (digits + 2), first=f"{number(doubt.rows):>{digits}}  ")
-        lines += [Text.assemble((head[:digits], STYLES["unknown"]), head[digits:]), *map(Text, rest)]
+        lines += [Text.assemble((head[:digits], STYLES[doubt.status]), head[digits:]), *map(Text, rest)]
     return lines
+
+
+def costs(verdicts: Iterable[str], width: int | None) -> list[Text]:
+    """Return what each of these decisions may cost, if it is wrong."""
+    return [line for verdict in verdicts for line in labelled(verdict, COSTS[verdict], width)]
 
 
 def rehearsal(inputs: Sequence[str], config: Path | None) -> list[Text]:

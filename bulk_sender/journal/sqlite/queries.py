@@ -9,12 +9,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
+from bulk_sender.braze.answer import WITH_ERRORS
 from bulk_sender.journal.answers import (
     AttemptRef,
     AttemptsOfBatches,
     AttemptStory,
     BatchState,
     BatchStory,
+    CanaryAnswer,
+    CanaryStory,
     Counts,
     DecidedRows,
     DecisionStory,
@@ -25,18 +28,21 @@ from bulk_sender.journal.answers import (
     PlanEnd,
     Refusal,
     Refusals,
+    Remark,
+    Remarks,
     Sending,
     Totals,
     Traffic,
     UnsentChunk,
+    accepted_first,
 )
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import PROCESS_ENDED, Ending
 from bulk_sender.journal.sqlite import sendings
 from bulk_sender.journal.sqlite.database import JOURNAL, connect_to_read
 from bulk_sender.journal.sqlite.proof import unreadable
-from bulk_sender.journal.sqlite.schema import STATE_VIEW, Value
-from bulk_sender.journal.sqlite.tables import PLAN_COMPLETE, held
+from bulk_sender.journal.sqlite.schema import INHERITED, STATE_VIEW, Value
+from bulk_sender.journal.sqlite.tables import CANARY_FACTS, PLAN_COMPLETE
 from bulk_sender.journal.store import RunReader, RunRef
 
 _STATE = """
@@ -60,6 +66,14 @@ SELECT status, http_status, coalesce(code, '') AS code, coalesce(message, '') AS
 FROM state WHERE batch IN ({_TROUBLED}) AND status IN ('failed', 'unknown') AND size > 0
 """
 """Without a broadcast's batch, which has no rows to give a reason for."""
+
+_REMARKED = f"""
+SELECT batch, parent, size, message, body_sha256 FROM state
+WHERE batch IN (SELECT batch FROM outcome WHERE code = '{WITH_ERRORS}')
+  AND status = 'accepted' AND code = '{WITH_ERRORS}'
+"""
+_REQUESTS = "count(DISTINCT CASE WHEN body_sha256 IS NULL THEN parent ELSE batch END)"
+"""The requests behind batches of ``state``: parts that inherit an attempt were in the same one."""
 
 
 class SqliteReader:
@@ -112,8 +126,27 @@ class SqliteReader:
     def is_plan_complete(self) -> bool:
         return self._is_noted(PLAN_COMPLETE)
 
-    def was_held(self, epoch: int) -> bool:
-        return self._is_noted(held(epoch))
+    def canaries(self) -> tuple[CanaryStory, ...]:
+        found: dict[int, CanaryStory] = {}
+        answers: dict[int, list[CanaryAnswer]] = {}
+        stored = self._rows("SELECT name, value FROM run WHERE name LIKE 'canary %' OR name LIKE 'held in epoch %'")
+        for name, value in stored:
+            if (match := CANARY_FACTS.fullmatch(name)) is None:
+                continue
+            facts = json.loads(value)
+            number = int(match[1] or match[4])
+            story = found.get(number, CanaryStory(number, 0))
+            if match[3]:
+                answers.setdefault(number, []).append(CanaryAnswer(int(match[3]), **facts))
+            elif match[4]:
+                story = replace(story, held_at="")
+            elif match[2]:
+                story = replace(story, held_at=facts["at"])
+            else:
+                story = replace(story, rows=facts["rows"])
+            found[number] = story
+        ordered = {number: sorted(given, key=lambda one: one.epoch) for number, given in answers.items()}
+        return tuple(replace(found[number], answers=tuple(ordered.get(number, ()))) for number in sorted(found))
 
     def plan_end(self) -> PlanEnd | None:
         sql = "SELECT last_row, resume, (SELECT sum(rows) FROM chunk) FROM chunk ORDER BY id DESC LIMIT 1"
@@ -150,7 +183,8 @@ class SqliteReader:
 
     def totals(self) -> Totals:
         [sums] = self._rows(
-            "SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM attempt), (SELECT min(at) FROM epoch),"
+            "SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM attempt) -"
+            f" (SELECT count(*) FROM ({INHERITED}) AS inherited), (SELECT min(at) FROM epoch),"
             " (SELECT max(at) FROM ending), (SELECT coalesce(sum(elapsed_s), 0) FROM ending)"
         )
         return Totals(*sums)
@@ -210,6 +244,15 @@ class SqliteReader:
         )
         return Refusals(tuple(Refusal(*row) for row in found), *sums)
 
+    def remarks(self, most: int) -> Remarks:
+        [sums] = self._rows(f"SELECT coalesce(sum(size), 0), {_REQUESTS} FROM ({_REMARKED}) AS remarked")
+        found = self._rows(
+            f"SELECT message, sum(size) AS rows, {_REQUESTS} FROM ({_REMARKED}) AS remarked"
+            " GROUP BY message ORDER BY rows DESC, message LIMIT ?",
+            most,
+        )
+        return Remarks(tuple(Remark(*row) for row in found), *sums)
+
     # --- what happened ------------------------------------------------------------------------------------------
 
     def story(self, chunk: int, slot: int) -> tuple[BatchStory, ...]:
@@ -235,28 +278,34 @@ class SqliteReader:
         sql = "SELECT attempt, status, at, user, why FROM decision WHERE batch = ? ORDER BY id"
         return tuple(DecisionStory(*row) for row in self._rows(sql, batch))
 
-    def dispatched(self, most: int) -> dict[str, AttemptRef]:
+    def dispatched(self, most: int) -> dict[str, tuple[AttemptRef, ...]]:
         latest = self._rows(
-            "SELECT dispatch_id, batch, attempt FROM outcome WHERE dispatch_id <> '' ORDER BY attempt DESC LIMIT ?",
+            "SELECT dispatch_id, outcome.batch, attempt, body_sha256 = x'' AND status = 'accepted'"
+            " FROM outcome JOIN attempt ON attempt.id = outcome.attempt"
+            " WHERE dispatch_id <> '' ORDER BY attempt DESC LIMIT ?",
             most,
         )
-        found: dict[str, AttemptRef] = {}
-        for dispatch_id, batch, attempt in reversed(latest):
-            found.setdefault(dispatch_id, AttemptRef(batch, attempt))
-        return found
+        return accepted_first(
+            (name, AttemptRef(batch, attempt), part) for name, batch, attempt, part in reversed(latest)
+        )
 
     def has_attempts_since(self, at: str) -> bool:
         return bool(self._rows("SELECT 1 FROM attempt WHERE at >= ? LIMIT 1", at))
 
     def attempts_of_batches(self) -> tuple[AttemptsOfBatches, ...]:
         found = self._rows(
-            "SELECT made, count(*) FROM (SELECT count(*) AS made FROM attempt GROUP BY batch) AS counted"
+            f"SELECT made, count(*) FROM (SELECT count(*) AS made FROM attempt WHERE id NOT IN ({INHERITED})"
+            " GROUP BY batch) AS counted"
             " GROUP BY made ORDER BY made"
         )
         return tuple(AttemptsOfBatches(*row) for row in found)
 
     def batches_split(self) -> int:
-        return int(self._value("SELECT count(DISTINCT parent) FROM batch WHERE parent IS NOT NULL"))
+        sql = (
+            "SELECT count(DISTINCT parent) FROM batch WHERE parent IS NOT NULL"
+            f" AND id NOT IN (SELECT batch FROM attempt WHERE id IN ({INHERITED}))"
+        )
+        return int(self._value(sql))
 
     def epochs(self) -> tuple[EpochStory, ...]:
         found = self._rows(

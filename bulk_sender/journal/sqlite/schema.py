@@ -47,8 +47,9 @@ TABLES = ("run", "epoch", "ending", "chunk", "batch", "attempt", "outcome", "dec
 STATE_VIEW = """
 CREATE TEMP VIEW state AS
 SELECT b.id AS batch, b.chunk, b.first, b.size, b.parent,
-       b.prior + (SELECT count(*) FROM attempt WHERE attempt.batch = b.id) AS attempts,
-       a.id AS attempt, a.at AS sent_at, a.epoch AS epoch, a.body_sha256,
+       b.prior + (SELECT count(*) FROM attempt
+                  WHERE attempt.batch = b.id AND (b.parent IS NULL OR body_sha256 <> x'')) AS attempts,
+       a.id AS attempt, a.at AS sent_at, a.epoch AS epoch, nullif(a.body_sha256, x'') AS body_sha256,
        o.verdict, o.http_status, o.dispatch_id, o.code, o.message, o.reach, o.likely, o.elapsed_s, o.at AS answered_at,
        d.status AS decided, d.at AS decided_at, d.user AS decided_by, d.why AS decided_why,
        CASE WHEN d.status = 'resend' THEN 'not_sent'
@@ -63,6 +64,10 @@ LEFT JOIN decision d ON d.id = (SELECT max(id) FROM decision WHERE decision.atte
 WHERE NOT EXISTS (SELECT 1 FROM batch child WHERE child.parent = b.id)
 """
 """What holds for each batch that was not split; see ``BatchState``."""
+
+
+INHERITED = "SELECT a.id FROM batch b JOIN attempt a ON a.batch = b.id WHERE b.parent IS NOT NULL AND body_sha256 = x''"
+"""The inherited attempts, which are not requests. An index finds them among the few batches that have a parent."""
 
 
 Value = str | int | float | bytes | None

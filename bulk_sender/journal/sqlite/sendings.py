@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from bulk_sender.braze.answer import Verdict
+from bulk_sender.braze.answer import WITH_ERRORS, Verdict
 from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.answers import AnswerCount, Gap, Sending, Traffic
+from bulk_sender.journal.sqlite.schema import INHERITED
 from bulk_sender.text.times import iso
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -24,6 +25,13 @@ _IN_FLIGHT = 1000
 _JUST_BEFORE = 600
 """Attempts before a gap whose answers may tell its cause."""
 _SHORTLY = timedelta(seconds=1)
+_DOUBTED = f"""
+CASE WHEN code <> '{WITH_ERRORS}' THEN 0 ELSE (
+  SELECT coalesce(sum(part.size), 0) FROM batch AS part JOIN attempt AS own ON own.batch = part.id
+  JOIN outcome AS other ON other.attempt = own.id
+  WHERE part.parent = outcome.batch AND own.body_sha256 = x'' AND other.status = 'unknown') END
+"""
+"""The rows of an accepted request that its answer named with an error."""
 
 
 def sendings(rows: Rows) -> Iterator[Sending]:
@@ -34,7 +42,9 @@ def sendings(rows: Rows) -> Iterator[Sending]:
         after = first + bisect_right(range(first, most + 1), epoch, key=lambda number: _epoch(rows, number))
         if after == first:
             continue
-        last = after - 1
+        [(last, requests)] = rows(
+            f"SELECT max(id), count(*) FROM attempt WHERE id >= ? AND id < ? AND id NOT IN ({INHERITED})", first, after
+        )
         began, ended = _at(rows, first), _at(rows, last)
         # The answers to the last requests may have come long after these left.
         [(answer,)] = rows(
@@ -42,7 +52,7 @@ def sendings(rows: Rows) -> Iterator[Sending]:
         )
         if answer is not None:
             ended = max(ended, datetime.fromisoformat(answer))
-        yield Sending(epoch, first, last, last - first + 1, began, ended)
+        yield Sending(epoch, first, last, requests, began, ended)
         first = after
 
 
@@ -52,12 +62,15 @@ def traffic(rows: Rows, sending: Sending, since: datetime | None, until: datetim
     after = sending.last + 1 if until is None else _first_at(rows, sending, until)
     counted = rows(
         "SELECT verdict, http_status, code, count(*), sum(CASE WHEN status = 'accepted' THEN"
-        " (SELECT size FROM batch WHERE batch.id = outcome.batch) ELSE 0 END)"
-        " FROM outcome WHERE attempt >= ? AND attempt < ? GROUP BY verdict, http_status, code",
+        f" (SELECT size FROM batch WHERE batch.id = outcome.batch) - {_DOUBTED} ELSE 0 END)"
+        f" FROM outcome WHERE attempt >= ? AND attempt < ? AND attempt NOT IN ({INHERITED})"
+        " GROUP BY verdict, http_status, code",
         first,
         after,
     )
-    [(requests,)] = rows("SELECT count(*) FROM attempt WHERE id >= ? AND id < ?", first, after)
+    [(requests,)] = rows(
+        f"SELECT count(*) FROM attempt WHERE id >= ? AND id < ? AND id NOT IN ({INHERITED})", first, after
+    )
     return Traffic(requests, tuple(AnswerCount(*row) for row in counted), *_latencies(rows, first, after))
 
 
@@ -66,7 +79,8 @@ def gaps(rows: Rows, sending: Sending, shortest_s: float) -> Iterator[Gap]:
     first, last = (sending.first, _at(rows, sending.first)), (sending.last, _at(rows, sending.last))
     for before, began, ended in _neighbours(rows, first, last, shortest_s):
         verdicts = rows(
-            "SELECT DISTINCT verdict FROM outcome WHERE attempt > ? AND attempt <= ? AND at >= ? AND at < ?",
+            "SELECT DISTINCT verdict FROM outcome WHERE attempt > ? AND attempt <= ? AND at >= ? AND at < ?"
+            f" AND attempt NOT IN ({INHERITED})",
             *(before - _JUST_BEFORE, before, iso(began - _SHORTLY), iso(ended)),
         )
         yield Gap(began, ended, frozenset(verdict for (verdict,) in verdicts))
@@ -74,7 +88,8 @@ def gaps(rows: Rows, sending: Sending, shortest_s: float) -> Iterator[Gap]:
 
 def _latencies(rows: Rows, first: int, after: int) -> tuple[float | None, float | None]:
     found = rows(
-        "SELECT elapsed_s FROM outcome WHERE attempt >= ? AND attempt < ? AND reach = ? AND verdict <> ?",
+        "SELECT elapsed_s FROM outcome WHERE attempt >= ? AND attempt < ? AND reach = ? AND verdict <> ?"
+        f" AND attempt NOT IN ({INHERITED})",
         *(first, after, int(Reach.ANSWERED), Verdict.THROTTLED.value),
     )
     if not found:
@@ -107,7 +122,11 @@ def _first_at(rows: Rows, sending: Sending, moment: datetime) -> int:
 
 
 def _at(rows: Rows, attempt: int) -> datetime:
-    [(at,)] = rows("SELECT at FROM attempt WHERE id >= ? ORDER BY id LIMIT 1", attempt)
+    [(at,)] = rows(
+        # An inherited attempt has its request's time, so it stands out of order.
+        "SELECT at FROM attempt WHERE id >= ? AND body_sha256 <> x'' ORDER BY id LIMIT 1",
+        attempt,
+    )
     return datetime.fromisoformat(at)
 
 

@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from bulk_sender import failpoints
 from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
 from bulk_sender.journal.answers import AttemptRef
 from bulk_sender.journal.facts import Facts
-from bulk_sender.journal.records import RESEND, AttemptOutcome, Decision, Ending, Epoch, Record, Status
+from bulk_sender.journal.records import INHERITED, RESEND, AttemptOutcome, Decision, Ending, Epoch, Record, Status
 from bulk_sender.journal.sqlite import index
 from bulk_sender.journal.sqlite.ballast import BALLAST, Ballast
 from bulk_sender.journal.sqlite.ballast import SIZE as BALLAST_BYTES
@@ -41,6 +41,17 @@ FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", MARK, LOCK, BALLAST)
 
 _CLOSES_THE_ACCOUNT = frozenset({"outcome", "decision", "ending"})
 """What may use the ballast on a full disk: it records how something ended, and begins nothing."""
+
+
+def _closes_the_account(rows: Sequence[Row]) -> bool:
+    """Whether the rows record only ends. An inherited attempt and its batch belong to an outcome."""
+    inherited = {batch for table, (_, batch, *rest) in rows if table == "attempt" and rest[1] == INHERITED}
+    return all(
+        table in _CLOSES_THE_ACCOUNT
+        or (table == "batch" and values[0] in inherited)
+        or (table == "attempt" and values[1] in inherited)
+        for table, values in rows
+    )
 
 
 class SqliteWriter(SqliteReader):
@@ -99,7 +110,7 @@ class SqliteWriter(SqliteReader):
 
     def _write(self, rows: Sequence[Row]) -> None:
         self.is_locked_out = False
-        closing_the_account = all(table in _CLOSES_THE_ACCOUNT for table, _ in rows)
+        closing_the_account = _closes_the_account(rows)
         if self._refusal or (self._ballast_spent and not closing_the_account):
             raise self._refused(self._refusal or "the disk is full")
         try:
@@ -191,15 +202,14 @@ class SqliteWriter(SqliteReader):
 
     # --- decisions ----------------------------------------------------------------------------------------------
 
-    def decide(self, attempts: Iterable[AttemptRef], status: str, why: str) -> int:
-        """Record the operator's decision about attempts. Raises GuardrailError for a second one about the same."""
-        attempts = list(attempts)
-        allowed = {Status.FAILED.value} if status == RESEND else set()
-        for ref in attempts:
-            self._refuse_second_decision(ref, allowed)
-        user, at = _user(), now()
+    def decide(self, verdicts: Mapping[AttemptRef, str], why: str, by: str) -> int:
+        """Record a decision about each attempt. Raises GuardrailError for a second one about the same."""
+        for ref, status in verdicts.items():
+            self._refuse_second_decision(ref, {Status.FAILED.value} if status == RESEND else set())
+        at = now()
         decisions = [
-            Decision(self.new_decision_id(), ref.batch, ref.attempt, status, user, why, at) for ref in attempts
+            Decision(self.new_decision_id(), ref.batch, ref.attempt, status, by, why, at)
+            for ref, status in verdicts.items()
         ]
         self.write(decisions)
         return len(decisions)

@@ -6,13 +6,16 @@ The order of the values is the schema's, and what each record's seal is made ove
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from bulk_sender.journal.records import (
+    Answered,
     Attempt,
     AttemptOutcome,
     Batch,
+    Canary,
     Chunk,
     Decision,
     Ending,
@@ -29,9 +32,8 @@ Row = tuple[str, tuple[Value, ...]]
 PLAN_COMPLETE = "plan_complete"
 
 
-def held(epoch: int) -> str:
-    """Return the name of the fact that an epoch ended after its canary."""
-    return f"held in epoch {epoch}"
+CANARY_FACTS = re.compile(r"canary (\d+)(?: (held)| answered in (\d+))?|held in epoch (\d+)")
+"""The names of a canary's facts. The last form is the first release's, written when an epoch ended held."""
 
 
 def fact(name: str, value: Any) -> Row:
@@ -75,7 +77,11 @@ _ROWS: dict[type, Callable[[Any, int], Row]] = {
     Chunk: _chunk,
     Decision: lambda it, _: ("decision", (it.id, it.batch, it.attempt, it.status, it.at, it.user, it.why)),
     PlanComplete: lambda _, __: fact(PLAN_COMPLETE, True),
-    Held: lambda _, epoch: fact(held(epoch), True),
+    Canary: lambda it, epoch: fact(f"canary {epoch}", {"rows": it.rows}),
+    Held: lambda it, _: fact(f"canary {it.canary} held", {"at": it.at}),
+    Answered: lambda it, epoch: fact(
+        f"canary {it.canary} answered in {epoch}", {"granted": it.granted, "by": it.by, "rows": it.rows, "at": it.at}
+    ),
     Epoch: lambda it, _: ("epoch", (it.id, it.command, it.at, it.pid, it.host, it.user)),
     Ending: lambda it, _: ("ending", (it.epoch, it.at, it.state, it.reason, it.elapsed_s)),
 }

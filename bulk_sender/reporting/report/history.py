@@ -23,7 +23,7 @@ class Event:
 
 def history(journal: RunReader) -> list[Event]:
     """Return the events in the order of time."""
-    return sorted([*_epochs(journal), *_decisions(journal)], key=lambda event: event.at)
+    return sorted([*_epochs(journal), *_decisions(journal), *_canaries(journal)], key=lambda event: event.at)
 
 
 def _epochs(journal: RunReader) -> list[Event]:
@@ -36,6 +36,18 @@ def _epochs(journal: RunReader) -> list[Event]:
         )
         for epoch in journal.epochs()
     ]
+
+
+def _canaries(journal: RunReader) -> list[Event]:
+    events = []
+    for canary in journal.canaries():
+        rows = f"{canary.rows:,} " + ("row" if canary.rows == 1 else "rows")
+        if canary.held_at:
+            events.append(Event(canary.held_at, "held after the canary", rows, ""))
+        for answer in canary.answers:
+            what = "decided: send the rest" if answer.granted else "decided: do not send the rest"
+            events.append(Event(answer.at, what, "", mask_in(clean(f"by {answer.by}, after {answer.rows:,} rows"))))
+    return events
 
 
 def _decisions(journal: RunReader) -> list[Event]:

@@ -22,7 +22,7 @@ from bulk_sender.journal.store import RunReader
 from bulk_sender.reading.source import FileIdentity
 from bulk_sender.reporting import advice
 from bulk_sender.reporting.origin import Origin
-from bulk_sender.reporting.reasons import Reasons, refusals, rejections
+from bulk_sender.reporting.reasons import Reasons, refusals, rejections, remarks
 from bulk_sender.reporting.rejects_file import rejects_path
 from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.charts import Chart, NoCharts
@@ -77,6 +77,8 @@ class Report:
     """Why there are no charts, empty when there are."""
     rejections: Reasons
     refusals: Reasons
+    remarks: Reasons
+    """What Braze said beside accepting; ``others`` counts requests."""
     attempts: tuple[AttemptsOfBatches, ...]
     split: int
     """Batches that were replaced by their halves, to find the rows that Braze refuses."""
@@ -150,6 +152,7 @@ def gather(journal: RunReader, summary: Summary) -> Report:
         no_charts=no_charts,
         rejections=rejections(journal),
         refusals=refusals(journal),
+        remarks=remarks(journal),
         attempts=journal.attempts_of_batches(),
         split=journal.batches_split(),
         history=history(journal),
