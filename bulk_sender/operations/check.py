@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from bulk_sender.braze.endpoint import endpoint, unaddressed
+from bulk_sender.braze.endpoint import endpoint, endpoint_warning, unaddressed
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.plan_file import PlanFile, refuse_to_replace
 from bulk_sender.planning.prepared import InputLike, PreparedInput, no_rows
@@ -47,6 +47,8 @@ def check(
         report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies)
     if not report.rows:
         raise no_rows(source)
+    if unusual := endpoint_warning(settings.braze.endpoint):
+        report.warnings.append(unusual)
     if plan_file is not None:
         plan_file.refuse_other_outcome(report)
     if write_plan is not None and not too_many(report, guards.max_recipients):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bulk_sender.braze.endpoint import broadcast_endpoint, is_known_host
+from bulk_sender.braze.endpoint import broadcast_endpoint
+from bulk_sender.braze.hosts import is_known_host
 from bulk_sender.config.model import Config
 from bulk_sender.journal.answers import Doubt
 from bulk_sender.journal.facts import Facts

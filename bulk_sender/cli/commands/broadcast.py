@@ -47,6 +47,7 @@ def broadcast(
     plain = settings_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
 
     import bulk_sender as bs
+    from bulk_sender.braze.hosts import host_warning
     from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
@@ -54,8 +55,8 @@ def broadcast(
 
     def agree(about: BroadcastPreview) -> bool:
         terminal.say(_shown(about, sandbox, terminal.width), always=not yes)
-        if not about.known_host and not sandbox:
-            terminal.warn(f"{about.endpoint} is not a known Braze instance. Check the spelling.")
+        if not sandbox and (unusual := host_warning(about.endpoint)):
+            terminal.warn(unusual)
         terminal.say([""], always=not yes)
         return yes or session.ask("Send it?")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from bulk_sender.braze.hosts import host_warning
 from bulk_sender.cli.render.layout import STYLES, command, counted, labelled, shown, wrapped
 from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
@@ -56,8 +57,8 @@ def warnings(about: Preview) -> list[str]:
     found = list(about.report.warnings) if about.report is not None else []
     if about.unused:
         found.append("columns that will not be sent: " + ", ".join(map(repr, about.unused)))
-    if about.sandbox is None and not about.known_host:
-        found.append(f"{about.endpoint} is not a known Braze instance. Check the spelling.")
+    if about.sandbox is None and (unusual := host_warning(about.endpoint)):
+        found.append(unusual)
     return found
 
 
