@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from bulk_sender._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOMES
+    from bulk_sender.braze.details import CampaignDetails as CampaignDetails
+    from bulk_sender.braze.details import MessageDetails as MessageDetails
     from bulk_sender.braze.receipts import Finding as Finding
     from bulk_sender.config.model import Config as Config
     from bulk_sender.errors import BulkSenderError as BulkSenderError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.errors import RunHeldError as RunHeldError
     from bulk_sender.errors import RunMismatchError as RunMismatchError
     from bulk_sender.errors import RunNotFoundError as RunNotFoundError
+    from bulk_sender.errors import UnreachableError as UnreachableError
     from bulk_sender.journal.answers import Doubt as Doubt
     from bulk_sender.journal.facts import Format as Format
     from bulk_sender.observe.events import Progress as Progress
@@ -69,15 +72,17 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.options import SendSettings as SendSettings
     from bulk_sender.run.options import TargetSettings as TargetSettings
     from bulk_sender.run.options import Watch as Watch
+    from bulk_sender.run.preflight import Preflight as Preflight
     from bulk_sender.run.preview import BroadcastPreview as BroadcastPreview
     from bulk_sender.run.preview import Preview as Preview
     from bulk_sender.run.settings import ConfigLike as ConfigLike
 
 _HOMES = {
+    "braze.details": "CampaignDetails MessageDetails",
     "braze.receipts": "Finding",
     "config.model": "Config",
     "errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError InternalError Interrupted "
-    "JournalError RunHeldError RunMismatchError RunNotFoundError",
+    "JournalError RunHeldError RunMismatchError RunNotFoundError UnreachableError",
     "journal.answers": "Doubt",
     "journal.facts": "Format",
     "observe.events": "Progress",
@@ -96,6 +101,7 @@ _HOMES = {
     "run.folder": "run_id_for",
     "run.options": "BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings TargetSettings "
     "Watch",
+    "run.preflight": "Preflight",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",
 }

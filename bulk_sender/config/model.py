@@ -289,6 +289,13 @@ class DeliveryConfig(Model):
         return Rate.parse(self.rate)
 
 
+class GuardConfig(Model):
+    """What refuses a send before its first request."""
+
+    preflight: bool = True
+    """Whether to ask Braze for the campaign's name and state first. False is for keys that may only send."""
+
+
 class NotifyConfig(Model):
     """Notifications through Apprise (extra ``notify``)."""
 
@@ -305,6 +312,7 @@ class Config(Model):
     recipient: RecipientConfig = RecipientConfig()
     input: InputConfig = InputConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    guard: GuardConfig = GuardConfig()
     notify: NotifyConfig | None = None
 
     @classmethod
@@ -339,7 +347,9 @@ class Config(Model):
     def frozen_settings(self) -> JsonObject:
         """Return what must not change when a run is resumed: all that decides the bodies and where they go."""
         settings: JsonObject = json.loads(
-            self.model_dump_json(exclude={"delivery": True, "notify": True, "braze": {"ca_bundle", "proxy"}})
+            self.model_dump_json(
+                exclude={"delivery": True, "guard": True, "notify": True, "braze": {"ca_bundle", "proxy"}}
+            )
         )
         settings["delivery"] = {
             "max_body_kb": self.delivery.max_body_kb,

@@ -85,6 +85,7 @@ async def send_async(
     refuse_held(ref)
     if not journals.exists(ref):  # a finished run is reported at any time
         caller.refuse_late(settings)
+        caller = await caller.looking_ahead(settings, credential, rehearsed)
     with Spool(folder.parent) as spool:
         prepared = await anyio.to_thread.run_sync(PreparedInput.open, source, settings, spool)
         identity = await anyio.to_thread.run_sync(prepared.source.identify)
@@ -96,6 +97,7 @@ async def send_async(
             format=run.result_format,
             plan=plan_file.bodies_sha256 if plan_file is not None else "",
             given=spelled(config, overrides_of(plain)),
+            target_name=caller.preflight.name,
         )
         if plan_file is not None:
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=rehearsed is not None)

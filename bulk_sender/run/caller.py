@@ -11,10 +11,12 @@ import anyio
 
 from bulk_sender.config.model import Config
 from bulk_sender.errors import GuardrailError
+from bulk_sender.http.credential import Credential
 from bulk_sender.observe.observers import Observers, observers_for
 from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.run.deadline import moment_of, refuse_late
-from bulk_sender.run.options import Guards, Watch
+from bulk_sender.run.options import Guards, Sandbox, Watch
+from bulk_sender.run.preflight import Preflight, preflight
 from bulk_sender.run.preview import Preview
 from bulk_sender.run.settings import sending_hours
 
@@ -30,6 +32,8 @@ class Caller:
     deadline: datetime | None
     waits: Waits = WAITS
     observers: Observers = field(default_factory=Observers)
+    preflight: Preflight = field(default_factory=Preflight)
+    """What was found out about the target."""
 
     @classmethod
     def of(cls, guards: Guards, watch: Watch, waits: Waits | None = None) -> Self:
@@ -44,6 +48,10 @@ class Caller:
         )
         return replace(self, observers=found)
 
+    async def looking_ahead(self, config: Config, credential: Credential, sandbox: Sandbox | None) -> Caller:
+        """Look at the target before anything else takes time. Raises BulkSenderError when nothing could be sent."""
+        return replace(self, preflight=await preflight(config, credential, sandbox, self.waits))
+
     def refuse_late(self, config: Config) -> None:
         """Raise GuardrailError when the first request could leave only after the deadline."""
         now, hours = datetime.now(UTC), sending_hours(config)
@@ -54,7 +62,7 @@ class Caller:
 
         Raises GuardrailError for a no. ``about`` is called only if there is somebody to ask.
         """
-        await ask(self.guards.confirm, about)
+        await ask(self.guards.confirm, lambda: replace(about(), preflight=self.preflight))
         self.refuse_late(config)
 
 

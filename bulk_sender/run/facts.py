@@ -23,6 +23,7 @@ def new_facts(
     broadcast: bool = False,
     plan: str = "",
     given: dict[str, str] | None = None,
+    target_name: str = "",
 ) -> Facts:
     """Return the facts of a run that starts now. ``files``: those of its input, with their paths."""
     return Facts(
@@ -36,6 +37,7 @@ def new_facts(
         broadcast=broadcast,
         plan=plan,
         given=given,
+        target_name=target_name,
     )
 
 

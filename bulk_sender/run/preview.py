@@ -18,6 +18,7 @@ from bulk_sender.planning.report import CheckReport
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Sandbox
+from bulk_sender.run.preflight import Preflight
 from bulk_sender.run.standing import standing
 
 
@@ -47,6 +48,8 @@ class Preview:
     standing: Summary | None = None
     again: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
+    preflight: Preflight = field(default_factory=Preflight)
+    """What was found out about the target before the question: its name and state, where Braze says."""
     plan: str = ""
     """SHA-256 over all bodies of the plan file that the run must match; empty without one."""
 
@@ -67,6 +70,8 @@ class BroadcastPreview:
     request: dict[str, Any]
     """The whole body."""
     rate: str
+    preflight: Preflight = field(default_factory=Preflight)
+    """What was found out about the target, as in ``Preview``."""
 
     @property
     def reach(self) -> str:

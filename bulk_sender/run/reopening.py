@@ -138,6 +138,7 @@ class ExistingRun:
         ``plan``: the digest of a plan file that all requests have to match. Nothing is decided before every check has
         passed and the caller has agreed.
         """
+        caller = await caller.looking_ahead(config, credential, sandbox_of(self.facts))
         prepared = await self._prepared(config, caller, plan)
         await caller.agree(lambda: preview_of_rest(self.journal, self.facts, config, again), config)
         if again:

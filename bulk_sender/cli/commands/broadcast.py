@@ -55,6 +55,8 @@ def broadcast(
 
     def agree(about: BroadcastPreview) -> bool:
         terminal.say(_shown(about, sandbox, terminal.width), always=not yes)
+        for warning in about.preflight.warnings:
+            terminal.warn(warning)
         if not sandbox and (unusual := host_warning(about.endpoint)):
             terminal.warn(unusual)
         terminal.say([""], always=not yes)
@@ -81,9 +83,10 @@ def _shown(about: BroadcastPreview, sandbox: bool, width: int | None) -> list[Te
     from rich.text import Text
 
     from bulk_sender.cli.render.layout import labelled
+    from bulk_sender.cli.render.preview import target
 
     place = "the built-in sandbox: nothing leaves this computer" if sandbox else about.endpoint
-    lines = [Text("About to broadcast", "bold"), *labelled(about.kind, about.target, width, style="bold")]
+    lines = [Text("About to broadcast", "bold"), *target(about, width)]
     lines += [*labelled("to", place, width, style="bold"), *labelled("reaches", about.reach, width, style="bold")]
     if about.audience is not None:
         tree = json.dumps(about.audience, indent=2, ensure_ascii=False).splitlines()

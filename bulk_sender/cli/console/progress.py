@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bulk_sender.observe.events import Progress
+    from bulk_sender.run.preflight import Preflight
 
 EVERY_S = 10.0
 """Seconds between two plain lines, or two progress events."""
@@ -29,6 +30,9 @@ class ProgressView(Protocol):
 
     def reading(self, rows: int) -> None:
         """Show that rows are being counted. Nothing is sent yet."""
+
+    def target(self, found: Preflight) -> None:
+        """Take what is known of the target. The question has shown it already."""
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         """Show a snapshot. ``expected``: all recipients to send, None if unknown. ``stopping``: a message, or empty."""
@@ -53,6 +57,8 @@ class Silence:
     """Shows nothing."""
 
     def reading(self, rows: int) -> None: ...
+
+    def target(self, found: Preflight) -> None: ...
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None: ...
 
@@ -99,6 +105,8 @@ class LineView:
     def reading(self, rows: int) -> None:
         if self._is_due():
             self._terminal.say([f"reading: {several(rows, 'row')}"])
+
+    def target(self, found: Preflight) -> None: ...
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         speed = self._speed.take(progress)
@@ -176,6 +184,8 @@ class BlockView:
 
     def reading(self, rows: int) -> None:
         self._painter.paint([Text(f" reading: {several(rows, 'row')}", "dim")])
+
+    def target(self, found: Preflight) -> None: ...
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         speed = self._speed.take(progress)
@@ -256,14 +266,20 @@ class EventView:
         self._terminal, self._clock = terminal, clock
         self._next: float | None = None
         self._waiting = self._ramping = False
+        self._target: dict[str, str | None] = {"target_name": None, "target_state": None}
 
     def reading(self, rows: int) -> None: ...
+
+    def target(self, found: Preflight) -> None:
+        if found.details is not None:
+            self._target = {"target_name": found.details.name, "target_state": found.details.state}
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         event = self._terminal.event
         now = self._clock()
         if self._next is None:
-            event("run_started", run_id=progress.run_id, expected=expected, rate=round(progress.rate_asked, 3))
+            rate = round(progress.rate_asked, 3)
+            event("run_started", run_id=progress.run_id, expected=expected, rate=rate, **self._target)
             self._next = now + EVERY_S
         if bool(progress.waiting_s) != self._waiting:
             self._waiting = bool(progress.waiting_s)

@@ -6,7 +6,9 @@ Counts are of recipients unless stated otherwise. No event holds a recipient's d
 =============== =========================== =======================================================================
 event           when                        fields besides
 =============== =========================== =======================================================================
-run_started     a run begins to send        run_id; expected (recipients to send, or null); rate (requests a second)
+run_started     a run begins to send        run_id; expected (recipients to send, or null); rate (requests a second);
+                                            target_name (the campaign's or Canvas'), target_state (live): null if
+                                            Braze did not say
 progress        every 10 s                  run_id, elapsed_s, rows (planned so far), accepted, failed, unknown,
                                             requests, in_flight, retries, throttled, rate, expected
 waiting         all requests wait           run_id, seconds, for

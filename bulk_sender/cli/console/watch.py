@@ -135,6 +135,7 @@ class Session:
         """Called in a thread: show what is about to be sent, and ask."""
         self._narrator.clear()
         self._narrator.expected = about.recipients
+        self._narrator.target(about.preflight)
         asks = not self._yes and about.recipients != 0
         terminal.say(messages.preview(about, terminal.width, canary=self._canary), always=asks)
         for warning in messages.warnings(about):

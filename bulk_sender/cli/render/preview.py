@@ -16,7 +16,7 @@ from bulk_sender.text.times import clock
 if TYPE_CHECKING:
     from bulk_sender.journal.answers import Doubt
     from bulk_sender.planning.report import CheckReport
-    from bulk_sender.run.preview import Preview
+    from bulk_sender.run.preview import BroadcastPreview, Preview
 
 
 def preview(about: Preview, width: int | None, *, canary: int | None = None) -> list[Text]:
@@ -25,7 +25,7 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
     if about.standing is not None and not about.again:
         title = f"About to resume run {about.run_id}"
     lines = [Text(line, "bold") for line in wrapped(title, width, indent="  ", first="")]
-    lines += labelled(about.kind, about.target, width, style="bold")
+    lines += target(about, width)
     if about.sandbox is not None:
         lines += labelled("to", f"the built-in sandbox ({about.sandbox.weather}): nothing leaves this computer", width)
     else:
@@ -45,6 +45,15 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
     return lines
 
 
+def target(about: Preview | BroadcastPreview, width: int | None) -> list[Text]:
+    """Return the campaign's or Canvas' name and id, and why its state is not known."""
+    name = f"{about.preflight.name} ({about.target})" if about.preflight.name else about.target
+    lines = labelled(about.kind, name, width, style="bold")
+    if about.preflight.why_not:
+        lines += labelled("state", f"unknown: {about.preflight.why_not}", width)
+    return lines
+
+
 def question(about: Preview) -> str:
     """Return the question before the first request."""
     if about.recipients is None:
@@ -57,6 +66,7 @@ def warnings(about: Preview) -> list[str]:
     found = list(about.report.warnings) if about.report is not None else []
     if about.unused:
         found.append("columns that will not be sent: " + ", ".join(map(repr, about.unused)))
+    found += about.preflight.warnings
     if about.sandbox is None and (unusual := host_warning(about.endpoint)):
         found.append(unusual)
     return found

@@ -62,6 +62,7 @@ class Report:
     """What happened to a broadcast, which has no rows to count."""
     target_kind: str
     target: str
+    target_name: str
     endpoint: str
     weather: str
     files: tuple[FileIdentity, ...]
@@ -137,6 +138,7 @@ def gather(journal: RunReader, summary: Summary) -> Report:
         broadcast=advice.of_broadcast(summary, runs_dir=elsewhere) if summary.broadcast else None,
         target_kind="Canvas" if config.is_canvas else "Campaign",
         target=config.target or "",
+        target_name=facts.target_name,
         endpoint=without_credentials(config.braze.endpoint or ""),
         weather=facts.sandbox,
         files=facts.input,
