@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulk_sender.atomic import replacing
+from bulk_sender.braze.answer import Verdict
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.model import Config
 from bulk_sender.journal.answers import AttemptsOfBatches
@@ -26,7 +27,7 @@ from bulk_sender.reporting.reasons import Reasons, refusals, rejections
 from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.charts import Chart, NoCharts
 from bulk_sender.reporting.report.history import Event, history
-from bulk_sender.reporting.report.timeline import GROUPS, Bucket, Timeline, timeline
+from bulk_sender.reporting.report.timeline import GROUPS, Answer, Bucket, Timeline, timeline
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.text import numbers as figures
 from bulk_sender.text.clean import clean
@@ -103,6 +104,19 @@ class Report:
         days = {found.at.date() for found in self.timeline.buckets}
         text = f"{bucket.at:%Y-%m-%d %H:%M:%S}"[0 if len(days) > 1 else 11 :]
         return f"{text}.{bucket.at.microsecond // 100_000}" if self.timeline.width_s < 1 else text
+
+    @property
+    def unconnected(self) -> int:
+        """Requests for which no connection was possible."""
+        return sum(count for answer, count in self._unsent() if answer.http_status is None)
+
+    @property
+    def troubled(self) -> int:
+        """Requests that Braze answered with an error of its own, after which they were repeated."""
+        return sum(count for answer, count in self._unsent() if answer.http_status is not None)
+
+    def _unsent(self) -> Iterator[tuple[Answer, int]]:
+        return ((answer, count) for answer, count in self.timeline.answers.items() if answer.verdict == Verdict.UNSENT)
 
     @property
     def throttled(self) -> int:
