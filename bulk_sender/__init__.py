@@ -39,6 +39,10 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.broadcast import broadcast_async as broadcast_async
     from bulk_sender.operations.broadcast import preview_broadcast as preview_broadcast
     from bulk_sender.operations.check import check as check
+    from bulk_sender.operations.doctor import Diagnosis as Diagnosis
+    from bulk_sender.operations.doctor import Examination as Examination
+    from bulk_sender.operations.doctor import doctor as doctor
+    from bulk_sender.operations.doctor import doctor_async as doctor_async
     from bulk_sender.operations.inspect import explain as explain
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
@@ -65,6 +69,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.folder import run_id_for as run_id_for
     from bulk_sender.run.options import BroadcastSettings as BroadcastSettings
     from bulk_sender.run.options import CheckSettings as CheckSettings
+    from bulk_sender.run.options import DoctorSettings as DoctorSettings
     from bulk_sender.run.options import Guards as Guards
     from bulk_sender.run.options import ResumeSettings as ResumeSettings
     from bulk_sender.run.options import RunName as RunName
@@ -88,6 +93,7 @@ _HOMES = {
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
+    "operations.doctor": "Diagnosis Examination doctor doctor_async",
     "operations.inspect": "explain report runs status",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
@@ -99,8 +105,8 @@ _HOMES = {
     "reporting.summary": "BroadcastResult State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
-    "run.options": "BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings TargetSettings "
-    "Watch",
+    "run.options": "BroadcastSettings CheckSettings DoctorSettings Guards ResumeSettings RunName Sandbox SendSettings "
+    "TargetSettings Watch",
     "run.preflight": "Preflight",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",

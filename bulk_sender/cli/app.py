@@ -22,6 +22,7 @@ from bulk_sender._version import __version__
 from bulk_sender.cli.commands import (
     broadcast,
     check,
+    doctor,
     export,
     init,
     inspect,
@@ -51,6 +52,7 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
     "Send": (
         ("init", init.init),
         ("check", check.check),
+        ("doctor", doctor.doctor),
         ("send", send.send),
         ("resume", resume.resume),
         ("retry", resume.retry),

@@ -124,6 +124,10 @@ class TargetSettings(Surroundings, total=False):
     """Requests, such as ``"250000/hour"``."""
 
 
+class DoctorSettings(TargetSettings, Surroundings, total=False):
+    """Plain keywords of ``doctor``."""
+
+
 class CheckSettings(TargetSettings, total=False):
     """Plain keywords of ``check``."""
 

@@ -112,7 +112,7 @@ class Report:
 
     @property
     def troubled(self) -> int:
-        """Requests that Braze answered with an error of its own, after which they were repeated."""
+        """Requests that Braze answered with a temporary error."""
         return sum(count for answer, count in self._unsent() if answer.http_status is not None)
 
     def _unsent(self) -> Iterator[tuple[Answer, int]]:
