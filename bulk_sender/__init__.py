@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.braze.details import CampaignDetails as CampaignDetails
     from bulk_sender.braze.details import MessageDetails as MessageDetails
     from bulk_sender.braze.receipts import Finding as Finding
+    from bulk_sender.braze.rendering import RenderedMessage as RenderedMessage
     from bulk_sender.config.model import Config as Config
     from bulk_sender.errors import BulkSenderError as BulkSenderError
     from bulk_sender.errors import ConfigError as ConfigError
@@ -32,6 +33,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.errors import RunMismatchError as RunMismatchError
     from bulk_sender.errors import RunNotFoundError as RunNotFoundError
     from bulk_sender.errors import UnreachableError as UnreachableError
+    from bulk_sender.guessing.fit import EmptyValue as EmptyValue
+    from bulk_sender.guessing.fit import Fit as Fit
+    from bulk_sender.guessing.fit import Missing as Missing
     from bulk_sender.journal.answers import Doubt as Doubt
     from bulk_sender.journal.facts import Format as Format
     from bulk_sender.observe.events import Progress as Progress
@@ -47,6 +51,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
     from bulk_sender.operations.inspect import status as status
+    from bulk_sender.operations.preview import MessagePreview as MessagePreview
+    from bulk_sender.operations.preview import preview as preview
+    from bulk_sender.operations.preview import preview_async as preview_async
     from bulk_sender.operations.reconcile import BatchFinding as BatchFinding
     from bulk_sender.operations.reconcile import Reconciliation as Reconciliation
     from bulk_sender.operations.reconcile import RowFinding as RowFinding
@@ -59,6 +66,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.resume import retry_async as retry_async
     from bulk_sender.operations.send import send as send
     from bulk_sender.operations.send import send_async as send_async
+    from bulk_sender.operations.test import test as test
+    from bulk_sender.operations.test import test_async as test_async
     from bulk_sender.pace.backoff import Waits as Waits
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
@@ -71,6 +80,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.options import CheckSettings as CheckSettings
     from bulk_sender.run.options import DoctorSettings as DoctorSettings
     from bulk_sender.run.options import Guards as Guards
+    from bulk_sender.run.options import PreviewSettings as PreviewSettings
     from bulk_sender.run.options import ResumeSettings as ResumeSettings
     from bulk_sender.run.options import RunName as RunName
     from bulk_sender.run.options import Sandbox as Sandbox
@@ -85,9 +95,11 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
 _HOMES = {
     "braze.details": "CampaignDetails MessageDetails",
     "braze.receipts": "Finding",
+    "braze.rendering": "RenderedMessage",
     "config.model": "Config",
     "errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError InternalError Interrupted "
     "JournalError RunHeldError RunMismatchError RunNotFoundError UnreachableError",
+    "guessing.fit": "EmptyValue Fit Missing",
     "journal.answers": "Doubt",
     "journal.facts": "Format",
     "observe.events": "Progress",
@@ -95,18 +107,20 @@ _HOMES = {
     "operations.check": "check",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
     "operations.inspect": "explain report runs status",
+    "operations.preview": "MessagePreview preview preview_async",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
     "operations.resume": "resume resume_async retry retry_async",
     "operations.send": "send send_async",
+    "operations.test": "test test_async",
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
     "reporting.summary": "BroadcastResult State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
-    "run.options": "BroadcastSettings CheckSettings DoctorSettings Guards ResumeSettings RunName Sandbox SendSettings "
-    "TargetSettings Watch",
+    "run.options": "BroadcastSettings CheckSettings DoctorSettings Guards PreviewSettings ResumeSettings RunName Sandbox "
+    "SendSettings TargetSettings Watch",
     "run.preflight": "Preflight",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",

@@ -144,6 +144,8 @@ async def _agreed(
     else:
         await anyio.to_thread.run_sync(refuse_empty, prepared, source)
         found = {"recipients": None, "unused": prepared.mapping.unused}
+        if (details := caller.preflight.details) is not None:
+            found["fit"] = prepared.compared_with(details).result
     await caller.agree(lambda: preview(folder, facts, config, **found), config)
     return prepared
 
@@ -151,7 +153,8 @@ async def _agreed(
 def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies: BodyDigest | None) -> CheckReport:
     """Plan the whole input before sending. ``bodies`` digests what would be sent."""
     guards = caller.guards
-    report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies)
+    details = caller.preflight.details
+    report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies, details=details)
     if not report.rows:
         raise no_rows(source)
     if refusal := too_many(report, guards.max_recipients):

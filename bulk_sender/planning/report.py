@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polars as pl
 
+from bulk_sender.braze.details import CampaignDetails
 from bulk_sender.braze.endpoint import unaddressed
 from bulk_sender.config.model import Config
+from bulk_sender.guessing.fit import Fit
 from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
 from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.digest import BodyDigest
@@ -41,6 +43,8 @@ class CheckReport:
     samples: list[dict[str, Any]] = field(default_factory=list)
     sample_request: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
+    fit: Fit | None = None
+    """What does not fit between the message and the input; None without a message to compare with."""
 
     @property
     def exit_code(self) -> int:
@@ -50,7 +54,8 @@ class CheckReport:
         return 1 if self.rejected else 0
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return facts | {"fit": None if self.fit is None else asdict(self.fit)}
 
 
 def too_many(report: CheckReport, most: int | None) -> str:
@@ -66,18 +71,32 @@ def examined(
     *,
     canary: int | None = None,
     bodies: BodyDigest | None = None,
+    details: CampaignDetails | None = None,
 ) -> CheckReport:
-    """Plan a whole input and report on it; ``bodies`` digests what would be sent.
+    """Plan a whole input and report on it; ``bodies`` digests what would be sent. ``details``: its message to compare.
 
     Raises InputError, ConfigError.
     """
     target = unaddressed(opened.config.braze, opened.config.message)
     odd = OddValues(opened.mapping)
-    planned = opened.plan(target, watch=odd, canary=canary)
+    fit = opened.compared_with(details) if details is not None else None
+    planned = opened.plan(target, watch=_each_of(odd, fit), canary=canary)
     report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
     report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
     report.warnings.extend(odd.sentences())
+    if fit is not None:
+        report.fit = fit.result
+        report.warnings.extend(report.fit.sentences())
     return report
+
+
+def _each_of(*watches: Callable[[pl.DataFrame, pl.Series], None] | None) -> Callable[[pl.DataFrame, pl.Series], None]:
+    def watch(frame: pl.DataFrame, rows: pl.Series) -> None:
+        for each in watches:
+            if each is not None:
+                each(frame, rows)
+
+    return watch
 
 
 def examine(

@@ -137,6 +137,10 @@ class CheckSettings(TargetSettings, total=False):
     """Maximum parallel requests."""
 
 
+class PreviewSettings(CheckSettings, Surroundings, total=False):
+    """Plain keywords of ``preview``."""
+
+
 class SendSettings(CheckSettings, DeliverySettings, total=False):
     """Plain keywords of ``send``."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from bulk_sender.braze.endpoint import broadcast_endpoint
 from bulk_sender.braze.hosts import is_known_host
 from bulk_sender.config.model import Config
+from bulk_sender.guessing.fit import Fit
 from bulk_sender.journal.answers import Doubt
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.store import RunReader
@@ -45,6 +46,10 @@ class Preview:
     report: CheckReport | None = None
     unused: tuple[str, ...] = ()
     """Columns that are not sent, when there is no ``report`` to say so."""
+    test: str = ""
+    """Which row goes to whom, when it is one message to a person of your own; empty for any other send."""
+    fit: Fit | None = None
+    """What does not fit between message and columns, when there is no ``report`` to say so."""
     standing: Summary | None = None
     again: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()

@@ -17,6 +17,7 @@ from bulk_sender.cli.options import (
     Inputs,
     Limit,
     MaxRecipients,
+    MessageFile,
     Quiet,
     Rate,
     settings,
@@ -41,6 +42,7 @@ def check(
             "--plan", metavar="FILE", help="Save a plan that send --plan must match exactly.", show_default=False
         ),
     ] = None,
+    message: MessageFile = None,
     rate: Rate = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -66,6 +68,7 @@ def check(
             inputs,
             config,
             write_plan=plan,
+            message=message,
             guards=bs.Guards(max_recipients=max_recipients, canary=canary),
             watch=bs.Watch(on_rows=narrator.reading),
             **plain,

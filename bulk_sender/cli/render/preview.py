@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from bulk_sender.braze.hosts import host_warning
 from bulk_sender.cli.render.layout import STYLES, command, counted, labelled, shown, wrapped
+from bulk_sender.text.clean import plain
 from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 def preview(about: Preview, width: int | None, *, canary: int | None = None) -> list[Text]:
     """Return what is about to be sent, to whom and where."""
+    if about.test:
+        return _test(about, width)
     title = f"About to send again, in run {about.run_id}" if about.again else "About to send"
     if about.standing is not None and not about.again:
         title = f"About to resume run {about.run_id}"
@@ -45,6 +49,20 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
     return lines
 
 
+def _test(about: Preview, width: int | None) -> list[Text]:
+    """Return what a test sends, with the whole request."""
+    lines = [Text("About to send a test: one message", "bold"), *labelled("test", about.test, width, style="bold")]
+    lines += target(about, width)
+    place = about.endpoint
+    if about.sandbox is not None:
+        place = f"the built-in sandbox ({about.sandbox.weather}): nothing leaves this computer"
+    lines += labelled("to", place, width, style="bold")
+    if about.report is not None and about.report.sample_request is not None:
+        request = json.dumps(about.report.sample_request, ensure_ascii=False, indent=2)
+        lines += [Text("  request", "dim"), *(Text(f"    {plain(line)}") for line in request.splitlines())]
+    return lines
+
+
 def target(about: Preview | BroadcastPreview, width: int | None) -> list[Text]:
     """Return the campaign's or Canvas' name and id, and why its state is not known."""
     name = f"{about.preflight.name} ({about.target})" if about.preflight.name else about.target
@@ -56,6 +74,8 @@ def target(about: Preview | BroadcastPreview, width: int | None) -> list[Text]:
 
 def question(about: Preview) -> str:
     """Return the question before the first request."""
+    if about.test:
+        return "Send this test?"
     if about.recipients is None:
         return "Resume?"
     return f"Send to {several(about.recipients, 'recipient')}?"
@@ -63,9 +83,11 @@ def question(about: Preview) -> str:
 
 def warnings(about: Preview) -> list[str]:
     """Return what to check before confirming."""
-    found = list(about.report.warnings) if about.report is not None else []
+    # A test's columns are those of the whole input, of which its identifier is replaced.
+    found = list(about.report.warnings) if about.report is not None and not about.test else []
     if about.unused:
         found.append("columns that will not be sent: " + ", ".join(map(repr, about.unused)))
+    found += about.fit.sentences() if about.fit is not None else []
     found += about.preflight.warnings
     if about.sandbox is None and (unusual := host_warning(about.endpoint)):
         found.append(unusual)
