@@ -119,8 +119,8 @@ _HOMES = {
     "reporting.summary": "BroadcastResult State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
-    "run.options": "BroadcastSettings CheckSettings DoctorSettings Guards PreviewSettings ResumeSettings RunName Sandbox "
-    "SendSettings TargetSettings Watch",
+    "run.options": "BroadcastSettings CheckSettings DoctorSettings Guards PreviewSettings ResumeSettings RunName "
+    "Sandbox SendSettings TargetSettings Watch",
     "run.preflight": "Preflight",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",
