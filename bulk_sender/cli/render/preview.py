@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bulk_sender.braze.hosts import host_warning
 from bulk_sender.cli.render.layout import STYLES, command, counted, labelled, shown, wrapped
+from bulk_sender.config.rate import Rate
 from bulk_sender.text.clean import plain
 from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
@@ -101,8 +102,19 @@ def of_input(report: CheckReport, rate: str, width: int | None) -> list[Text]:
         rows.append(("rejected", report.rejected, reasons(report), STYLES["rejected"]))
     if report.duplicate:
         rows.append(("duplicates", report.duplicate, "skipped", ""))
-    rows.append(("requests", report.requests, f"about {duration(report.seconds)} at {rate}", ""))
+    rows.append(("requests", report.requests, f"of up to 50 recipients; {_pace(report.seconds, rate)}", ""))
     return counted(rows, width)
+
+
+_UNITS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
+
+
+def _pace(seconds: float, rate: str) -> str:
+    """Return ``about 1 s at 250,000 requests an hour``. ``rate`` may also be words."""
+    if "/" in rate:
+        parsed = Rate.parse(rate)
+        rate = f"{number(parsed.count)} requests {_UNITS[parsed.seconds]}"
+    return f"about {duration(seconds)} at {rate}"
 
 
 def reasons(report: CheckReport) -> str:
