@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 from bulk_sender._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOMES
+    from bulk_sender.braze.details import CampaignDetails as CampaignDetails
+    from bulk_sender.braze.details import MessageDetails as MessageDetails
     from bulk_sender.braze.receipts import Finding as Finding
+    from bulk_sender.braze.rendering import RenderedMessage as RenderedMessage
     from bulk_sender.config.model import Config as Config
     from bulk_sender.errors import BulkSenderError as BulkSenderError
     from bulk_sender.errors import ConfigError as ConfigError
@@ -29,6 +32,10 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.errors import RunHeldError as RunHeldError
     from bulk_sender.errors import RunMismatchError as RunMismatchError
     from bulk_sender.errors import RunNotFoundError as RunNotFoundError
+    from bulk_sender.errors import UnreachableError as UnreachableError
+    from bulk_sender.guessing.fit import EmptyValue as EmptyValue
+    from bulk_sender.guessing.fit import Fit as Fit
+    from bulk_sender.guessing.fit import Missing as Missing
     from bulk_sender.journal.answers import Doubt as Doubt
     from bulk_sender.journal.facts import Format as Format
     from bulk_sender.observe.events import Progress as Progress
@@ -36,6 +43,10 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.broadcast import broadcast_async as broadcast_async
     from bulk_sender.operations.broadcast import preview_broadcast as preview_broadcast
     from bulk_sender.operations.check import check as check
+    from bulk_sender.operations.doctor import Diagnosis as Diagnosis
+    from bulk_sender.operations.doctor import Examination as Examination
+    from bulk_sender.operations.doctor import doctor as doctor
+    from bulk_sender.operations.doctor import doctor_async as doctor_async
     from bulk_sender.operations.frames import Like as Like
     from bulk_sender.operations.frames import rejected as rejected
     from bulk_sender.operations.frames import results as results
@@ -44,6 +55,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
     from bulk_sender.operations.inspect import status as status
+    from bulk_sender.operations.preview import MessagePreview as MessagePreview
+    from bulk_sender.operations.preview import preview as preview
+    from bulk_sender.operations.preview import preview_async as preview_async
     from bulk_sender.operations.prune import prune as prune
     from bulk_sender.operations.reconcile import BatchFinding as BatchFinding
     from bulk_sender.operations.reconcile import Reconciliation as Reconciliation
@@ -57,6 +71,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.resume import retry_async as retry_async
     from bulk_sender.operations.send import send as send
     from bulk_sender.operations.send import send_async as send_async
+    from bulk_sender.operations.test import test as test
+    from bulk_sender.operations.test import test_async as test_async
     from bulk_sender.pace.backoff import Waits as Waits
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
@@ -71,7 +87,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.options import Approval as Approval
     from bulk_sender.run.options import BroadcastSettings as BroadcastSettings
     from bulk_sender.run.options import CheckSettings as CheckSettings
+    from bulk_sender.run.options import DoctorSettings as DoctorSettings
     from bulk_sender.run.options import Guards as Guards
+    from bulk_sender.run.options import PreviewSettings as PreviewSettings
     from bulk_sender.run.options import ResumeSettings as ResumeSettings
     from bulk_sender.run.options import RunName as RunName
     from bulk_sender.run.options import Sandbox as Sandbox
@@ -79,27 +97,34 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.options import TargetSettings as TargetSettings
     from bulk_sender.run.options import Watch as Watch
     from bulk_sender.run.options import Which as Which
+    from bulk_sender.run.preflight import Preflight as Preflight
     from bulk_sender.run.preview import BroadcastPreview as BroadcastPreview
     from bulk_sender.run.preview import Preview as Preview
     from bulk_sender.run.settings import ConfigLike as ConfigLike
 
 _HOMES = {
+    "braze.details": "CampaignDetails MessageDetails",
     "braze.receipts": "Finding",
+    "braze.rendering": "RenderedMessage",
     "config.model": "Config",
     "errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError InternalError Interrupted "
-    "JournalError RunHeldError RunMismatchError RunNotFoundError",
+    "JournalError RunHeldError RunMismatchError RunNotFoundError UnreachableError",
+    "guessing.fit": "EmptyValue Fit Missing",
     "journal.answers": "Doubt",
     "journal.facts": "Format",
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
+    "operations.doctor": "Diagnosis Examination doctor doctor_async",
     "operations.frames": "Like rejected results",
     "operations.inspect": "advice explain report runs status",
+    "operations.preview": "MessagePreview preview preview_async",
     "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
     "operations.resume": "resume resume_async retry retry_async",
     "operations.send": "send send_async",
+    "operations.test": "test test_async",
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
@@ -107,8 +132,9 @@ _HOMES = {
     "reporting.summary": "BroadcastResult Hold RunOverview State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
-    "run.options": "Approval BroadcastSettings CheckSettings Guards ResumeSettings RunName Sandbox SendSettings "
-    "TargetSettings Watch Which",
+    "run.options": "Approval BroadcastSettings CheckSettings DoctorSettings Guards PreviewSettings ResumeSettings "
+    "RunName Sandbox SendSettings TargetSettings Watch Which",
+    "run.preflight": "Preflight",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",
 }

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from bulk_sender.braze.hosts import host_warning, other_address
 from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
 from bulk_sender.config.constants import constant_json
 from bulk_sender.config.hosts import is_loopback
@@ -26,7 +27,6 @@ BROADCAST_RATE = Rate.parse("250/minute")
 AUDIENCE_WORST_RATE = Rate.parse("10/minute")
 """Braze's limit for one audience without recipients; it may be the limit beside recipients, too."""
 
-_KNOWN_HOST = re.compile(r"rest\.[a-z]{2,}-[0-9]{2}\.braze\.(?:com|eu)")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 
@@ -131,7 +131,7 @@ def _fields(braze: BrazeConfig, message: MessageConfig, *, broadcast: bool) -> d
 def check_url(url: str | None) -> str:
     """Return the base address without a trailing slash: https except for loopback, without user, query or path.
 
-    Raise ConfigError. An unknown host is allowed, since Braze adds instances; ``is_known_host`` tells whether to warn.
+    Raise ConfigError. An unknown host is allowed, since Braze adds instances; ``host_warning`` says when to warn.
     """
     if not url:
         raise ConfigError(
@@ -153,7 +153,10 @@ def check_url(url: str | None) -> str:
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError("braze.endpoint is not an http(s) address", hint=hint)
     if "@" in parts.netloc or "?" in url or "#" in url or parts.path not in ("", "/"):
-        raise ConfigError("braze.endpoint may only have a scheme and a host", hint=hint)
+        other = other_address(host)
+        raise ConfigError(
+            "braze.endpoint may only have a scheme and a host", hint=f"{host} is {other}" if other else hint
+        )
     if not (_HOST_NAME.fullmatch(host) or _is_address(host)):
         raise ConfigError(f"braze.endpoint: {host!r} is not a valid host name", hint=hint)
     if parts.scheme == "http" and not is_loopback(host):
@@ -172,8 +175,11 @@ def _is_address(host: str) -> bool:
         return False
 
 
-def is_known_host(url: str) -> bool:
-    """Whether ``url``, as ``check_url`` returned it, is one of Braze's REST hosts at the usual port, or loopback."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return is_loopback(host) or (parts.port in (None, 443) and _KNOWN_HOST.fullmatch(host) is not None)
+def endpoint_warning(url: str | None) -> str:
+    """Return what is wrong or unusual about a configured endpoint, for a check, which does not need one."""
+    if url is None:
+        return ""
+    try:
+        return host_warning(check_url(url))
+    except ConfigError as error:
+        return f"{error}: {error.hint}"

@@ -22,15 +22,18 @@ from bulk_sender._version import __version__
 from bulk_sender.cli.commands import (
     broadcast,
     check,
+    doctor,
     export,
     init,
     inspect,
+    preview,
     reconcile,
     resolve,
     resume,
     runs,
     sandbox,
     send,
+    test,
 )
 from bulk_sender.cli.console.signals import Terminated, end_on_sigterm
 from bulk_sender.cli.console.terminal import terminal
@@ -52,6 +55,9 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
     "Send": (
         ("init", init.init),
         ("check", check.check),
+        ("preview", preview.preview),
+        ("doctor", doctor.doctor),
+        ("test", test.test),
         ("send", send.send),
         ("resume", resume.resume),
         ("retry", resume.retry),

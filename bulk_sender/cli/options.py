@@ -94,6 +94,18 @@ Rate = Annotated[
 Concurrency = Annotated[
     int | None, typer.Option("--concurrency", metavar="N", min=1, help="Maximum parallel requests.")
 ]
+MessageFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--message",
+        metavar="FILE",
+        help="A saved answer of Braze's /campaigns/details or /canvas/details, to compare with the columns.",
+        show_default=False,
+    ),
+]
+Row = Annotated[
+    int | None, typer.Option("--row", metavar="N", min=1, help="Which row; the first one that would be sent.")
+]
 NotAfter = Annotated[
     str | None,
     typer.Option(

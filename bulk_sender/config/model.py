@@ -310,6 +310,8 @@ class DeliveryConfig(Model):
 class GuardConfig(Model):
     """What refuses a run before its first request. Options of the command line win."""
 
+    preflight: bool = True
+    """Whether to ask Braze for the campaign's name and state first. False is for keys that may only send."""
     repeat_within: str = "20 hours"
     """Refuse the same input to the same target again within this time; ``"0"`` never refuses."""
     min_recipients: int | None = Field(default=None, ge=0)

@@ -51,12 +51,20 @@ class Sender:
         self.tally = Tally()
         self.pace = pace
         self.attempts = Attempts(writer, guard, pace, self.stopping, self.tally, config, on_attempt)
-        self._turns = Turns(pace, breakers.circuit, self.stopping, most=config.concurrency, waits=waits, rng=rng)
+        self.turns = Turns(
+            pace,
+            breakers.circuit,
+            self.stopping,
+            most=config.concurrency,
+            attempts=config.attempts,
+            waits=waits,
+            rng=rng,
+        )
         self.batches = Batches(
             writer,
             endpoint,
             self.attempts,
-            self._turns,
+            self.turns,
             breakers,
             guard,
             self.stopping,
@@ -76,7 +84,7 @@ class Sender:
 
     async def _work(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
         async with work:
-            with suppress(anyio.EndOfStream), self._turns.slot() as slot:
+            with suppress(anyio.EndOfStream), self.turns.slot() as slot:
                 worker = Worker(client, slot)
                 while not self.stopping.is_set:
                     item = await self._next(slot, work)

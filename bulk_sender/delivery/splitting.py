@@ -150,7 +150,7 @@ class Batches:
             elif ended.step.action is Action.AGAIN:
                 self._tally.retries += 1
                 worker.slot.release()
-                await self._turns.pause(counted)
+                await self._turns.pause(counted, attempt=counted + 1)
             else:
                 return Settled(ended.step, ended.outcome, made, ended.named)
 

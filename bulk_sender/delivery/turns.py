@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 
@@ -21,13 +22,44 @@ from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.slot import Slot
 
 
+@dataclass(frozen=True, slots=True)
+class HoldUp:
+    """A pause after trouble: the next request leaves in ``seconds``."""
+
+    seconds: float
+    kind: str
+    """``connection``, or ``errors`` of Braze."""
+    reason: str
+    """What it waits for, and why; never Braze's words, which may quote a recipient."""
+
+
+@dataclass(slots=True)
+class _Pausing:
+    until: float
+    attempt: int
+    """The number of the attempt that follows; 0 for a probe."""
+
+
 class Turns:
     """The turns of one sender's workers, adjusted by each answer."""
 
     def __init__(
-        self, pace: Pace, circuit: Circuit, stopping: Stopping, *, most: int, waits: Waits, rng: random.Random
+        self,
+        pace: Pace,
+        circuit: Circuit,
+        stopping: Stopping,
+        *,
+        most: int,
+        attempts: int,
+        waits: Waits,
+        rng: random.Random,
     ) -> None:
-        """``most``: requests that may ever be in flight at once."""
+        """``most``: requests that may ever be in flight at once. ``attempts``: those allowed for one batch."""
+        self.most = most
+        self._attempts = attempts
+        self._trouble: tuple[str, str] | None = None
+        """Kind and words of the latest trouble; None after an answer that Braze meant."""
+        self._pausing: list[_Pausing] = []
         self._pace = pace
         self._circuit = circuit
         self._stopping = stopping
@@ -37,6 +69,26 @@ class Turns:
         self._slots = anyio.CapacityLimiter(self._limit.limit)
         self._probe = anyio.Lock()
         self._reached = False
+
+    @property
+    def at_once(self) -> int:
+        """Requests that may be in flight at once now."""
+        return self._limit.limit
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether errors or slow answers have lowered the number of requests in flight at once."""
+        return self._limit.lowered and self._limit.limit < self.most
+
+    @property
+    def hold_up(self) -> HoldUp | None:
+        """The pause that ends first; None when no worker pauses."""
+        if not self._pausing:
+            return None
+        first = min(self._pausing, key=lambda pausing: pausing.until)
+        kind, words = self._trouble or ("errors", "Braze's errors")
+        what = f"attempt {first.attempt} of {self._attempts}" if first.attempt else "one request to test the connection"
+        return HoldUp(max(0.0, first.until - time.monotonic()), kind, f"{what}: {words}")
 
     def slot(self) -> Slot:
         """Return a slot for one worker, not yet taken."""
@@ -63,13 +115,23 @@ class Turns:
                 yield
         slot.release_if_too_many()
 
-    async def pause(self, failures: int) -> None:
-        """Wait before the next attempt after ``failures`` failures, or until the run stops."""
-        with self._stopping.cutting_short():
-            await anyio.sleep(self._waits.backoff(failures, self._rng, reached=self._reached))
+    async def pause(self, failures: int, *, attempt: int = 0) -> None:
+        """Wait before the next attempt after ``failures`` failures, or until the run stops.
+
+        ``attempt``: its number for its batch; 0 for a probe.
+        """
+        seconds = self._waits.backoff(failures, self._rng, reached=self._reached)
+        pausing = _Pausing(time.monotonic() + seconds, attempt)
+        self._pausing.append(pausing)
+        try:
+            with self._stopping.cutting_short():
+                await anyio.sleep(seconds)
+        finally:
+            self._pausing.remove(pausing)
 
     def adjust(self, ended: Attempted) -> None:
         """Adapt rate and concurrency to an answer."""
+        self._trouble = _trouble(ended)
         self._reached = self._reached or ended.evidence.reach >= Reach.CONNECTED
         headers = ended.evidence.headers
         if ended.outcome.verdict is Verdict.THROTTLED:
@@ -83,3 +145,25 @@ class Turns:
             self._limit.overloaded(now)
         if self._slots.total_tokens != self._limit.limit:
             self._slots.total_tokens = self._limit.limit
+
+
+_NO_CONNECTION = {
+    "ConnectionRefusedError": "connection refused",
+    "ConnectionResetError": "connection reset",
+    "gaierror": "its name cannot be resolved",
+}
+
+
+def _trouble(ended: Attempted) -> tuple[str, str] | None:
+    """Return the kind of an attempt's trouble and what to call it, without any text from outside."""
+    outcome, evidence = ended.outcome, ended.evidence
+    if outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.THROTTLED):
+        return None
+    if evidence.reach <= Reach.CONNECTED:
+        why = _NO_CONNECTION.get(evidence.cause) or (
+            "no answer to the connection" if evidence.error == "ConnectTimeout" else evidence.error or "no connection"
+        )
+        return "connection", f"cannot connect to Braze ({why})"
+    if evidence.reach is Reach.ANSWERED:
+        return "errors", f"Braze answered HTTP {outcome.http_status}"
+    return "errors", "a request got no answer"

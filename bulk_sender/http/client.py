@@ -1,4 +1,4 @@
-"""The HTTP client: one POST over HTTP/1.1, and the evidence of how far it got.
+"""The HTTP client: one request over HTTP/1.1, and the evidence of how far it got.
 
 Each worker has its own transport with one connection: httpcore's shared pool costs more with every connection, and a
 connection that misbehaves then affects one batch only. The transport is called directly, because redirects, cookies,
@@ -76,12 +76,19 @@ class HttpxClient:
     """A client over one of httpx's asynchronous transports."""
 
     def __init__(
-        self, url: str, credential: Credential, new_transport: Callable[[], Transport], *, timeout: float
+        self,
+        url: str,
+        credential: Credential,
+        new_transport: Callable[[], Transport],
+        *,
+        timeout: float,
+        most_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
+        """``most_bytes``: a larger answer is cut off, and does not count as complete."""
         self._url = httpx.URL(url)
+        self._most_bytes = most_bytes
         self._headers = [
             ("Host", self._url.netloc.decode("ascii")),
-            ("Content-Type", "application/json"),
             ("Accept", "application/json"),
             ("Accept-Encoding", "identity"),
             ("User-Agent", f"bulk-sender/{__version__}"),
@@ -94,6 +101,13 @@ class HttpxClient:
         self._transport = new_transport()
 
     async def post(self, body: bytes) -> Evidence:
+        return await self._once("POST", body)
+
+    async def get(self) -> Evidence:
+        """Make exactly one GET, which sends nothing. Raise nothing but cancellation."""
+        return await self._once("GET", b"")
+
+    async def _once(self, method: str, body: bytes) -> Evidence:
         trace = _Trace()
         started = time.monotonic()
         answer = bytearray()
@@ -101,7 +115,7 @@ class HttpxClient:
         ended = False
         with anyio.move_on_after(self._timeout) as deadline:
             try:
-                ended = await self._exchange(body, trace, answer)
+                ended = await self._exchange(method, body, trace, answer)
             except Exception as caught:  # an exception of any type is evidence, not a crash
                 error = caught
         if not ended:
@@ -118,16 +132,13 @@ class HttpxClient:
             elapsed_s=time.monotonic() - started,
         )
 
-    async def _exchange(self, body: bytes, trace: _Trace, answer: bytearray) -> bool:
+    async def _exchange(self, method: str, body: bytes, trace: _Trace, answer: bytearray) -> bool:
         """Send and receive. Return True when the answer is complete and belongs to this request."""
+        about_body = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))] if body else []
         request = httpx.Request(
-            "POST",
+            method,
             self._url,
-            headers=[
-                *self._headers,
-                ("Authorization", self._credential.authorization),
-                ("Content-Length", str(len(body))),
-            ],
+            headers=[*self._headers, ("Authorization", self._credential.authorization), *about_body],
             stream=httpx.ByteStream(body),  # as content, httpx would look for missing headers
             extensions={"trace": trace, "timeout": self._timeouts},
         )
@@ -137,7 +148,7 @@ class HttpxClient:
                 return False
             async for part in cast(httpx.AsyncByteStream, response.stream):
                 answer += part
-                if len(answer) > MAX_ANSWER_BYTES:
+                if len(answer) > self._most_bytes:
                     return False
         finally:
             surplus = self._transport.surplus()

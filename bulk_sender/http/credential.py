@@ -14,6 +14,8 @@ from typing import NoReturn
 from bulk_sender.errors import CredentialError
 
 _SHAPE = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
+_BRAZE = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+"""The form of every REST API key that Braze shows."""
 _HINT = "set BRAZE_API_KEY, or BRAZE_API_KEY_FILE to the path of a file that only you can read (chmod 600)"
 
 
@@ -31,6 +33,16 @@ class Credential:
     @property
     def authorization(self) -> str:
         return f"Bearer {self._key}"
+
+    @property
+    def warning(self) -> str:
+        """What is unusual about the key's form; empty for a key like those that Braze makes."""
+        if _BRAZE.fullmatch(self._key):
+            return ""
+        return (
+            "the API key does not have the form of a Braze REST API key (8-4-4-4-12 hexadecimal digits). "
+            "Is it the whole key, and not the key of an app?"
+        )
 
     def scrub(self, text: str) -> str:
         """Return ``text`` without the key, in case a server quoted it."""
@@ -65,10 +77,27 @@ class Credential:
         key = raw.strip()
         if not _SHAPE.fullmatch(key):
             raise CredentialError(
-                f"{origin} does not contain a valid key: it is too short, too long or has invalid characters",
+                f"{origin} does not contain a valid key: it {_fault(key)}",
                 hint="copy the REST API key from Braze again (it is not shown here on purpose)",
             )
         return cls(key)
+
+
+def _fault(key: str) -> str:
+    """Return why a key can be no header, or would certainly be refused. Never quote it."""
+    if key[:6].lower() == "bearer" and key[6:7] in (" ", "\t", ":"):
+        return 'begins with "Bearer", which is added by this program'
+    if key[:1] in "\"'`“”‘’«»" or key[-1:] in "\"'`“”‘’«»":
+        return "has quotation marks around it: set it without them"
+    if "\n" in key or "\r" in key:
+        return "has more than one line"
+    if any(character.isspace() for character in key):
+        return "has a space in it"
+    if not key.isascii() or not key.isprintable():
+        return "has a character that no key has, perhaps an invisible one from a web page"
+    if len(key) < 8:
+        return "is too short"
+    return "is too long" if len(key) > 512 else "has invalid characters"
 
 
 def _read_private(path: Path) -> str:

@@ -54,6 +54,8 @@ class Facts:
     """The digest over all bodies from the run's plan file, empty when it was started without one."""
     given: dict[str, str] | None = None
     """The options of a command that sends the same way; None when no command can express them."""
+    target_name: str = ""
+    """The campaign's or Canvas' name when the run began; empty when Braze did not say."""
     tool: str = f"bulk-sender {__version__}"
 
     @classmethod

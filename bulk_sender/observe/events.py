@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("bulk_sender")
 
 
+WAITS_ON = ("rate_limit", "hours", "connection", "errors")
+"""What a run may wait for: Braze's rate limit, the hours of sending, a connection, or the end of Braze's errors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A progress snapshot.
 
     ``rows`` are those of the run read so far. The other counts begin with this process. ``rate_asked`` and
-    ``rate_now`` are requests per second. ``waiting_s`` is how long all requests still wait (0 if they do not), and
-    ``waiting_for`` what for. ``ramping_s`` is the time until the pace reaches ``rate_asked`` after a canary (0 if it
-    does not ramp).
+    ``rate_now`` are requests per second. ``waiting_s`` is how long all requests still wait (0 if they do not),
+    ``waiting_for`` what for, in words, and ``waiting_on`` one of ``WAITS_ON``, or empty. ``ramping_s`` is the time
+    until the pace reaches ``rate_asked`` after a canary (0 if it does not ramp). ``at_once`` requests of
+    ``at_once_asked`` may be in flight. ``slowed_by`` says in words why it is slower than asked; empty if it is not.
     """
 
     run_id: str
@@ -43,6 +48,10 @@ class Progress:
     ramping_s: float = 0.0
     held_after: int | None = None
     """The rows of the canary after which the run is held and waits for an answer; None while it is not held."""
+    waiting_on: str = ""
+    at_once: int = 0
+    at_once_asked: int = 0
+    slowed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

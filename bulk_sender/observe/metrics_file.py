@@ -19,6 +19,10 @@ bulk_sender_throttled                   of these, answered with 429
 bulk_sender_requests_in_flight          requests in flight
 bulk_sender_rate_requests_per_second    the pace now
 bulk_sender_waiting_seconds             how long all requests still wait; 0 if they do not
+bulk_sender_waiting                     1 for what all requests wait for now, 0 for the others; label on: rate_limit,
+                                        hours, connection, errors
+bulk_sender_requests_at_once            requests that may be in flight now; below delivery.concurrency when errors or
+                                        slow answers hold the run back
 bulk_sender_elapsed_seconds             since this process began; at the end, of all processes together
 bulk_sender_started_timestamp_seconds   when this process began (Unix time)
 bulk_sender_updated_timestamp_seconds   when the file was written; an old one means a dead process
@@ -38,7 +42,7 @@ from typing import TYPE_CHECKING
 from bulk_sender._version import __version__
 from bulk_sender.errors import ConfigError
 from bulk_sender.journal.records import Status
-from bulk_sender.observe.events import Beginning, Observer, Refusal
+from bulk_sender.observe.events import WAITS_ON, Beginning, Observer, Refusal
 
 if TYPE_CHECKING:
     from bulk_sender.observe.events import Progress
@@ -59,6 +63,8 @@ HELP = {
     "requests_in_flight": "Requests in flight.",
     "rate_requests_per_second": "The pace now.",
     "waiting_seconds": "How long all requests still wait.",
+    "waiting": "1 for what all requests wait for now.",
+    "requests_at_once": "Requests that may be in flight now.",
     "elapsed_seconds": "Time since the run began.",
     "started_timestamp_seconds": "When this process began.",
     "updated_timestamp_seconds": "When this file was written.",
@@ -157,6 +163,8 @@ class MetricsFile(Observer):
         yield Sample("requests_in_flight", progress.in_flight)
         yield Sample("rate_requests_per_second", progress.rate_now)
         yield Sample("waiting_seconds", progress.waiting_s)
+        yield from _waiting(progress.waiting_on)
+        yield Sample("requests_at_once", progress.at_once)
         yield Sample("elapsed_seconds", progress.elapsed_s)
 
     def _at_the_end(self, summary: Summary) -> Iterator[Sample]:
@@ -169,6 +177,8 @@ class MetricsFile(Observer):
         yield Sample("requests_in_flight", 0)
         yield Sample("rate_requests_per_second", 0)
         yield Sample("waiting_seconds", 0)
+        yield from _waiting("")
+        yield Sample("requests_at_once", 0)
         yield Sample("elapsed_seconds", summary.elapsed_s)
 
     def _write(self, samples: Iterable[Sample]) -> None:
@@ -185,6 +195,10 @@ class MetricsFile(Observer):
 
 def _rows(rows: Mapping[str, int]) -> Iterator[Sample]:
     return (Sample("rows", rows[status], {"status": status}) for status in STATUSES)
+
+
+def _waiting(on: str) -> Iterator[Sample]:
+    return (Sample("waiting", cause == on, {"on": cause}) for cause in WAITS_ON)
 
 
 def _traffic(progress: Progress) -> Iterator[Sample]:

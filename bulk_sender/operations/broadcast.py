@@ -7,6 +7,7 @@ recovery and decisions are those of any other batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -90,12 +91,14 @@ async def broadcast_async(
     shown = broadcast_preview(settings)
     _demand_confirmation(settings, confirm_campaign)
     caller = Caller.of(guards, watch, plain).observed(settings, environment)
-    facts = new_facts(settings, rehearsed, broadcast=True)
     ref = RunRef.at(run_folder(Path(run.folder), run.id or new_run_id()))
     if run.must_exist:
         refuse_missing_folder(ref.folder.parent)
     refuse_gone(ref)
     if not journals.exists(ref):
+        caller = await caller.looking_ahead(settings, credential, rehearsed)
+        shown = replace(shown, preflight=caller.preflight)
+        facts = new_facts(settings, rehearsed, broadcast=True, target_name=caller.preflight.name)
         earlier = earlier_runs(ref, facts, settings)
         if not guards.again:
             refuse_repeat(earlier.lately)
@@ -103,10 +106,12 @@ async def broadcast_async(
         caller.refuse_late(settings)
         with created(ref, facts, again=guards.again, known=earlier.known) as journal:
             return await _deliver(journal, facts, settings, credential, caller)
-    with reopened(ref, facts) as existing:
+    with reopened(ref, new_facts(settings, rehearsed, broadcast=True)) as existing:
         if (summary := existing.finished()) is not None:
             return summary
         if existing.has_unsent:
+            caller = await caller.looking_ahead(settings, credential, rehearsed)
+            shown = replace(shown, preflight=caller.preflight)
             await ask(confirm, lambda: shown)
             caller.refuse_late(settings)
         return await _deliver(existing.journal, existing.facts, settings, credential, caller)

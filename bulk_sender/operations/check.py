@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from bulk_sender.braze.endpoint import endpoint, unaddressed
+from bulk_sender.braze.endpoint import endpoint, endpoint_warning, unaddressed
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+from bulk_sender.operations.preview import read_message
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.plan_file import PlanFile, refuse_to_replace
 from bulk_sender.planning.prepared import InputLike, PreparedInput, no_rows
@@ -23,6 +24,7 @@ def check(
     config: ConfigLike = None,
     *,
     write_plan: str | Path | None = None,
+    message: str | Path | None = None,
     guards: Guards = Guards(),
     watch: Watch = Watch(),
     **plain: Unpack[CheckSettings],
@@ -31,6 +33,7 @@ def check(
 
     The arguments mean the same as those of ``send``, so the same ``guards`` can go to both. ``write_plan`` is where to
     write a plan file, which ``send`` takes as ``Guards.plan_file``. It needs a campaign or Canvas, and an endpoint.
+    ``message``: a file with an answer of ``/campaigns/details`` or ``/canvas/details``, to compare with the columns.
     Input that ``guards`` refuse is reported, with the reason in ``refused``, and no plan is written. With
     ``Guards.plan_file`` raises
     GuardrailError when the send would differ from that plan.
@@ -42,6 +45,7 @@ def check(
     if write_plan is not None:
         endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
         refuse_to_replace(Path(write_plan))
+    details = read_message(message) if message is not None else None
     is_planned = write_plan is not None or plan_file is not None
     with Spool() as spool:
         prepared = PreparedInput.open(source, settings, spool)
@@ -53,9 +57,11 @@ def check(
         out = excluded(guards.exclude, family, settings, runs_dir, spool, is_rehearsal=False)
         prepared = prepared.leaving_out(out)
         bodies = BodyDigest(unaddressed(settings.braze, settings.message)) if is_planned else None
-        report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies)
+        report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies, details=details)
         if not report.rows:
             raise no_rows(prepared, source)
+    if unusual := endpoint_warning(settings.braze.endpoint):
+        report.warnings.append(unusual)
     if plan_file is not None:
         plan_file.refuse_other_outcome(report)
     report.refused = report.refusal(guards.limits(settings.guard))

@@ -114,6 +114,7 @@ async def _send(
     refuse_held(ref)
     if not journals.exists(ref):  # a finished run is reported at any time
         caller.refuse_late(settings)
+        caller = await caller.looking_ahead(settings, credential, rehearsed)
     with Spool(folder.parent) as spool:
         prepared = await anyio.to_thread.run_sync(PreparedInput.open, source, settings, spool)
         identity = await anyio.to_thread.run_sync(prepared.source.identify)
@@ -126,6 +127,7 @@ async def _send(
             plan=plan_file.bodies_sha256 if plan_file is not None else "",
             given=given,
             exclude=guards.exclude,
+            target_name=caller.preflight.name,
         )
         if plan_file is not None:
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=rehearsed is not None)
@@ -167,6 +169,8 @@ async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file
     else:
         await anyio.to_thread.run_sync(refuse_empty, prepared, source)
         found = {"recipients": None, "unused": prepared.mapping.unused}
+        if (details := caller.preflight.details) is not None:
+            found["fit"] = prepared.compared_with(details).result
     found |= {"repeats": tuple(map(told, newcomer.earlier.lately))}
     await caller.agree(lambda: preview(newcomer.run.folder, facts, config, **found), config, asks)
     return prepared
@@ -175,7 +179,8 @@ async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file
 def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies: BodyDigest | None) -> CheckReport:
     """Plan the whole input before sending. ``bodies`` digests what would be sent."""
     guards = caller.guards
-    report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies)
+    details = caller.preflight.details
+    report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies, details=details)
     if not report.rows:
         raise no_rows(prepared, source)
     if refusal := report.refusal(guards.limits(prepared.config.guard)):

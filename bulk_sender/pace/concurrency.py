@@ -30,6 +30,8 @@ class AdaptiveLimit:
     most: int
     value: float = float(FEW)
     baseline_s: float = 0.0
+    lowered: bool = False
+    """Whether it was lowered and has not come back to ``most`` since: a limit that only grows holds nothing back."""
     _sum_s: float = 0.0
     _count: int = 0
     _busiest: int = 0
@@ -54,6 +56,7 @@ class AdaptiveLimit:
         """Lower the limit after a 429, a 5XX or a time-out. One wave of them counts once."""
         if now >= self._calm_after:
             self.value = max(1.0, self.value * FIRM)
+            self.lowered = True
             self._calm_after = now + max(1.0, 2 * self.baseline_s)
         self._start_window()
 
@@ -62,8 +65,10 @@ class AdaptiveLimit:
         usual = self.baseline_s or mean
         if mean > TOLERANCE * usual + SLACK_S:
             self.value = max(min(self.value, float(FEW)), self.value * GENTLE)
+            self.lowered = True
         elif self._busiest >= self.limit and now >= self._calm_after:
             self.value = min(float(self.most), self.value + 1.0)
+            self.lowered = self.lowered and self.value < self.most
         self.baseline_s = usual + (_SLOWER if mean > usual else _FASTER) * (mean - usual)
         self._start_window()
 

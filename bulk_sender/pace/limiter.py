@@ -91,6 +91,11 @@ class Pace:
         return min(self._allowed, ramped(self.asked, self._clock() - self._ramp_began, self._ramp_s))
 
     @property
+    def limited_to(self) -> float:
+        """The rate in requests a second that the rest of the workspace's limit allows, at most ``asked``."""
+        return self._allowed
+
+    @property
     def ramping_s(self) -> float:
         """Seconds until a ramp reaches the full rate; 0.0 without one."""
         return max(0.0, self._ramp_began + self._ramp_s - self._clock())

@@ -9,9 +9,11 @@ from typing import Any
 
 import polars as pl
 
+from bulk_sender.braze.details import CampaignDetails
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.errors import InputError
+from bulk_sender.guessing.fit import Comparison
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.digest import BodyDigest, mark
 from bulk_sender.planning.excluded import NOBODY, Excluded
@@ -69,6 +71,10 @@ class PreparedInput:
     def leaving_out(self, excluded: Excluded) -> PreparedInput:
         """Return the same input without some people."""
         return replace(self, excluded=excluded)
+
+    def compared_with(self, details: CampaignDetails) -> Comparison:
+        """Return the comparison of a message with this input."""
+        return Comparison(details, self.mapping, self.config.message.trigger_properties)
 
     def sample(self, rows: int) -> pl.DataFrame:
         """Return those of the first ``rows`` rows that the filter keeps, as they are in the input."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polars as pl
 
 from bulk_sender.braze.audience import unknown_words
+from bulk_sender.braze.details import CampaignDetails
 from bulk_sender.braze.endpoint import AUDIENCE_WORST_RATE, unaddressed
 from bulk_sender.config.model import Config
+from bulk_sender.guessing.fit import Fit
 from bulk_sender.guessing.observed import Observers
 from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
 from bulk_sender.planning.batches import Payload, Planned
@@ -48,6 +50,8 @@ class CheckReport:
     warnings: list[str] = field(default_factory=list)
     refused: str = ""
     """Which limit would refuse to send this; empty if none."""
+    fit: Fit | None = None
+    """What does not fit between the message and the input; None without a message to compare with."""
 
     @property
     def rejections(self) -> dict[str, dict[str, Any]]:
@@ -71,7 +75,8 @@ class CheckReport:
         return limits.refusal(self.rows, self.valid, self.rejected)
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return facts | {"fit": None if self.fit is None else asdict(self.fit)}
 
 
 def examined(
@@ -80,14 +85,16 @@ def examined(
     *,
     canary: int | None = None,
     bodies: BodyDigest | None = None,
+    details: CampaignDetails | None = None,
 ) -> CheckReport:
-    """Plan a whole input and report on it; ``bodies`` digests what would be sent.
+    """Plan a whole input and report on it; ``bodies`` digests what would be sent. ``details``: its message to compare.
 
     Raises InputError, ConfigError.
     """
     target = unaddressed(opened.config.braze, opened.config.message)
     observers = Observers(opened.mapping, opened.source.schema)
-    planned = opened.plan(target, watch=observers, canary=canary)
+    fit = opened.compared_with(details) if details is not None else None
+    planned = opened.plan(target, watch=_each_of(observers, fit), canary=canary)
     report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
     report.warnings += message_warnings(opened.mapping, opened.config)
     if target.has_audience:
@@ -98,7 +105,22 @@ def examined(
         report.warnings.append(f"{several(blank, 'row')} without any value left out")
     report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
     report.warnings.extend(observers.sentences())
+    if fit is not None:
+        report.fit = fit.result
+        report.warnings.extend(report.fit.sentences())
     return report
+
+
+_Watch = Callable[[pl.DataFrame, pl.DataFrame], None]
+
+
+def _each_of(*watches: _Watch | None) -> _Watch:
+    def watch(frame: pl.DataFrame, planned: pl.DataFrame) -> None:
+        for each in watches:
+            if each is not None:
+                each(frame, planned)
+
+    return watch
 
 
 def audience_warning(report: CheckReport | None = None) -> str:

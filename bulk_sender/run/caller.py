@@ -14,11 +14,13 @@ import anyio
 
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, GuardrailError, Interrupted
+from bulk_sender.http.credential import Credential
 from bulk_sender.observe.events import Refusal
 from bulk_sender.observe.observers import Observers, observers_for
 from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.run.deadline import moment_of, refuse_late
-from bulk_sender.run.options import Guards, Watch
+from bulk_sender.run.options import Guards, Sandbox, Watch
+from bulk_sender.run.preflight import Preflight, preflight
 from bulk_sender.run.preview import Preview
 from bulk_sender.run.settings import sending_hours
 from bulk_sender.text.masking import without_addresses
@@ -37,6 +39,8 @@ class Caller:
     """Who decides."""
     waits: Waits = WAITS
     observers: Observers = field(default_factory=Observers)
+    preflight: Preflight = field(default_factory=Preflight)
+    """What was found out about the target."""
 
     @classmethod
     def of(cls, guards: Guards, watch: Watch, plain: Mapping[str, Any]) -> Self:
@@ -69,6 +73,10 @@ class Caller:
                 await self.observers.tell_refusal(told)
             raise
 
+    async def looking_ahead(self, config: Config, credential: Credential, sandbox: Sandbox | None) -> Caller:
+        """Look at the target before anything else takes time. Raises BulkSenderError when nothing could be sent."""
+        return replace(self, preflight=await preflight(config, credential, sandbox, self.waits))
+
     def refuse_late(self, config: Config) -> None:
         """Raise GuardrailError when the first request could leave only after the deadline."""
         now, hours = datetime.now(UTC), sending_hours(config)
@@ -81,7 +89,7 @@ class Caller:
 
         Raises GuardrailError for a no. ``about`` is called only if there is somebody to ask: ``confirm``.
         """
-        await ask(confirm, about)
+        await ask(confirm, lambda: replace(about(), preflight=self.preflight))
         self.refuse_late(config)
 
 

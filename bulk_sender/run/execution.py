@@ -45,7 +45,7 @@ from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Approval
 from bulk_sender.run.settings import RunSettings
 from bulk_sender.run.target import MakeEndpoint, place
-from bulk_sender.text.numbers import roughly
+from bulk_sender.text.numbers import number, roughly
 
 _TICK_S = 0.25
 
@@ -299,7 +299,7 @@ class Execution:
 
     def _progress(self, sender: Sender) -> Progress:
         tally: Tally = sender.tally
-        waiting_s, waiting_for = self._waiting(sender)
+        waiting_s, waiting_on, waiting_for = self._waiting(sender)
         return Progress(
             run_id=self._journal.run.name,
             rows=self.worklist.rows,
@@ -315,6 +315,10 @@ class Execution:
             rate_now=sender.pace.current,
             waiting_s=waiting_s,
             waiting_for=waiting_for,
+            waiting_on=waiting_on,
+            at_once=sender.turns.at_once,
+            at_once_asked=sender.turns.most,
+            slowed_by=_slowed_by(sender),
             elapsed_s=time.monotonic() - self._started,
             rejected=self.worklist.verdicts["rejected"],
             duplicate=self.worklist.verdicts["duplicate"],
@@ -322,13 +326,16 @@ class Execution:
             held_after=(self._canary.rows or 0) if self._is_held else None,
         )
 
-    def _waiting(self, sender: Sender) -> tuple[float, str]:
-        """Return how long all requests still wait, and for what."""
+    def _waiting(self, sender: Sender) -> tuple[float, str, str]:
+        """Return how long all requests still wait, on what, and for what in words."""
         throttled_s = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
         closed_s = self._closed_for()
         if closed_s > throttled_s:
-            return closed_s, f"the hours in which sending is allowed ({self._settings.delivery.window})"
-        return throttled_s, "Braze's rate limit to reset" if throttled_s else ""
+            return closed_s, "hours", f"the hours in which sending is allowed ({self._settings.delivery.window})"
+        if throttled_s:
+            return throttled_s, "rate_limit", "Braze's rate limit to reset"
+        hold_up = sender.turns.hold_up if not sender.tally.in_flight else None
+        return (0.0, "", "") if hold_up is None else (hold_up.seconds, hold_up.kind, hold_up.reason)
 
     # --- the end ------------------------------------------------------------------------------------------------
 
@@ -348,6 +355,16 @@ class Execution:
         summary = close_account(self._journal, self._facts.format, ending)
         note_end(self._journal, summary)
         return summary
+
+
+def _slowed_by(sender: Sender) -> str:
+    """Say what makes the run slower than asked, apart from waits and a ramp; empty when nothing does."""
+    pace, turns = sender.pace, sender.turns
+    if turns.is_held_back:
+        return f"held back by errors or slow answers of Braze: {turns.at_once} of {turns.most} requests at once"
+    if pace.limited_to < pace.asked:
+        return f"held back by the workspace's rate limit: {number(pace.limited_to)} of {number(pace.asked)} a second"
+    return ""
 
 
 async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:

@@ -27,6 +27,7 @@ def new_facts(
     exclude: Sequence[str | Path] = (),
     left_out: tuple[str, ...] = (),
     parents: tuple[str, ...] = (),
+    target_name: str = "",
 ) -> Facts:
     """Return the facts of a run that starts now. ``files``: those of its input, with their paths."""
     return Facts(
@@ -43,6 +44,7 @@ def new_facts(
         exclude=tuple(map(str, exclude)),
         left_out=left_out,
         parents=parents,
+        target_name=target_name,
     )
 
 

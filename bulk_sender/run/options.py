@@ -220,6 +220,10 @@ class TargetSettings(Surroundings, total=False):
     """Requests, such as ``"250000/hour"``."""
 
 
+class DoctorSettings(TargetSettings, Surroundings, total=False):
+    """Plain keywords of ``doctor``."""
+
+
 class CheckSettings(TargetSettings, total=False):
     """Plain keywords of ``check``."""
 
@@ -233,6 +237,10 @@ class CheckSettings(TargetSettings, total=False):
     """Short for ``Watch(on_progress=…)``."""
     again: bool
     """Short for ``Guards(again=…)``."""
+
+
+class PreviewSettings(CheckSettings, Surroundings, total=False):
+    """Plain keywords of ``preview``."""
 
 
 class SendSettings(CheckSettings, DeliverySettings, Deciding, total=False):

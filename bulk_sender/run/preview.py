@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bulk_sender.braze.endpoint import BROADCAST_RATE, broadcast_endpoint, is_known_host
+from bulk_sender.braze.endpoint import BROADCAST_RATE, broadcast_endpoint
+from bulk_sender.braze.hosts import is_known_host
 from bulk_sender.config.model import Config
+from bulk_sender.guessing.fit import Fit
 from bulk_sender.journal.answers import BatchState, Doubt, evidence_of
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import RESEND
@@ -19,6 +21,7 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.choosing import statuses_of
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Sandbox
+from bulk_sender.run.preflight import Preflight
 from bulk_sender.run.standing import standing
 
 
@@ -45,6 +48,10 @@ class Preview:
     report: CheckReport | None = None
     unused: tuple[str, ...] = ()
     """Columns that are not sent, when there is no ``report`` to say so."""
+    test: str = ""
+    """Which row goes to whom, when it is one message to a person of your own; empty for any other send."""
+    fit: Fit | None = None
+    """What does not fit between message and columns, when there is no ``report`` to say so."""
     standing: Summary | None = None
     again: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
@@ -52,6 +59,8 @@ class Preview:
     """The runs that sent the same input to the same target lately, each in a sentence, latest first."""
     notes: tuple[str, ...] = ()
     """What to check before confirming, when there is no ``report`` to say so."""
+    preflight: Preflight = field(default_factory=Preflight)
+    """What was found out about the target before the question: its name and state, where Braze says."""
     plan: str = ""
     """SHA-256 over all bodies of the plan file that the run must match; empty without one."""
 
@@ -72,6 +81,8 @@ class BroadcastPreview:
     request: dict[str, Any]
     """The whole body."""
     rate: str
+    preflight: Preflight = field(default_factory=Preflight)
+    """What was found out about the target, as in ``Preview``."""
 
     @property
     def reach(self) -> str:

@@ -163,6 +163,7 @@ class ExistingRun:
         passed and the caller has agreed.
         """
         guards = caller.guards
+        caller = await caller.looking_ahead(config, credential, sandbox_of(self.facts))
         repeats = await anyio.to_thread.run_sync(sent_since, self.journal, config)
         if not guards.again and guards.confirm_again is None:
             refuse_sent_since(repeats, self.journal.run.name)

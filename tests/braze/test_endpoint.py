@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from bulk_sender.braze.endpoint import Endpoint, check_url, endpoint, is_known_host
+from bulk_sender.braze.endpoint import Endpoint, check_url, endpoint, endpoint_warning
+from bulk_sender.braze.hosts import REST_HOSTS, host_warning, is_known_host
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError
 
@@ -18,6 +19,7 @@ KNOWN = [
     "https://rest.au-01.braze.com",
     "https://rest.id-01.braze.com",
     "https://rest.jp-01.braze.com",
+    "https://rest.kr-01.braze.com",
     "https://rest.iad-01.braze.com:443",
     "http://127.0.0.1:8080",
     "https://127.0.0.1",
@@ -41,6 +43,12 @@ UNKNOWN = [
     "https://rest.iad-01.eu.braze.com",
     "https://a.rest.iad-01.braze.com",
     "https://dashboard-01.braze.com",
+    "https://sdk.iad-01.braze.com",
+    "https://rest.us-09.braze.com",
+    "https://rest.iad-09.braze.com",
+    "https://rest.iad-01.braze.eu",
+    "https://rest.fra-01.braze.com",
+    "https://rest.xx-99.braze.com",
     "https://braze.com",
     "https://rest.iad-01.xn--brze-xqa.com",
     "https://xn--rest-iad-01-braze-com.example",
@@ -165,6 +173,53 @@ def test_an_invalid_address_is_refused_with_a_hint(url: str) -> None:
         check_url(url)
     assert caught.value.hint
     assert str(caught.value).isprintable()
+
+
+def test_every_rest_host_of_braze_is_known_and_no_other() -> None:
+    assert len(set(REST_HOSTS)) == 15
+    assert {url.removeprefix("https://") for url in KNOWN if "braze" in url and ":443" not in url} == set(REST_HOSTS)
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("https://sdk.iad-01.braze.com", "rest.iad-01.braze.com"),
+        ("https://sdk.fra-02.braze.eu", "rest.fra-02.braze.eu"),
+        ("https://sdk.us-10.braze.com", "rest.us-10.braze.com"),
+        ("https://dashboard-01.braze.com", "rest.iad-01.braze.com"),
+        ("https://dashboard-08.braze.com", "rest.iad-08.braze.com"),
+        ("https://dashboard.us-10.braze.com", "rest.us-10.braze.com"),
+        ("https://dashboard-01.braze.eu", "rest.fra-01.braze.eu"),
+        ("https://dashboard.kr-01.braze.com", "rest.kr-01.braze.com"),
+    ],
+)
+def test_another_address_of_an_instance_is_told_which_rest_host_is_meant(url: str, meant: str) -> None:
+    what = "SDK" if "sdk" in url else "dashboard"
+    assert what in host_warning(url)
+    assert host_warning(url).endswith(f"Use https://{meant}")
+
+
+def test_an_address_of_an_instance_that_does_not_exist_names_no_rest_host() -> None:
+    assert host_warning("https://sdk.us-09.braze.com").endswith("Use your instance's REST address")
+    assert host_warning("https://dashboard-09.braze.com").endswith("Use your instance's REST address")
+
+
+def test_an_unknown_host_names_the_one_of_the_same_region() -> None:
+    assert "Did you mean rest.fra-01.braze.eu?" in host_warning("https://rest.fra-01.braze.com")
+    assert host_warning("https://gateway.example.com").endswith("Check the spelling.")
+    assert host_warning("https://rest.iad-01.braze.com") == host_warning("http://127.0.0.1:1") == ""
+
+
+def test_a_page_of_the_dashboard_is_refused_with_the_rest_host() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_url("https://dashboard-03.braze.com/engagement/campaigns")
+    assert "rest.iad-03.braze.com" in caught.value.hint
+
+
+def test_a_check_warns_of_an_endpoint_instead_of_refusing_it() -> None:
+    assert endpoint_warning(None) == endpoint_warning("https://rest.iad-01.braze.com/") == ""
+    assert "rest.iad-01.braze.com" in endpoint_warning("https://sdk.iad-01.braze.com")
+    assert "scheme and a host" in endpoint_warning("https://rest.iad-01.braze.com/campaigns")
 
 
 def test_a_pasted_address_is_normalized() -> None:

@@ -85,6 +85,76 @@ def test_time_left_includes_a_wait_and_is_not_shown_when_unknown() -> None:
     assert "left" not in told(_MOMENT, None)
 
 
+_UNREACHED = replace(
+    _MOMENT,
+    waiting_s=8.0,
+    waiting_on="connection",
+    waiting_for="attempt 3 of 8: cannot connect to Braze (connection refused)",
+)
+_SLOWED = replace(_MOMENT, slowed_by="held back by errors or slow answers of Braze: 2 of 32 requests at once")
+
+
+def test_why_it_waits_or_is_slower_than_asked_is_in_the_block() -> None:
+    for moment, words in (
+        (_UNREACHED, "waiting 8 s for attempt 3 of 8: cannot connect to Braze (connection refused)"),
+        (_SLOWED, "2 of 32 requests at once"),
+    ):
+        shown = " ".join(" ".join(line.plain for line in painting(moment, 3000, 0.0, "", 60)).split())
+        assert words in shown
+
+
+def test_short_waits_for_one_cause_are_said_every_ten_seconds_at_most() -> None:
+    terminal, written = _terminal()
+    clock = _Clock()
+    view = LineView(terminal, clock)
+    for step in range(60):
+        clock.now = 100.0 + step / 4
+        view.moment(_UNREACHED if step % 2 else _MOMENT, 3000, "")
+        view.moment(replace(_SLOWED, slowed_by=f"held back by errors: {step} of 32"), 3000, "")
+    lines = written.getvalue().splitlines()
+    assert len([line for line in lines if line.startswith("waiting")]) == 2
+    assert len([line for line in lines if line.startswith("held back")]) == 2
+    assert any("connection refused" in line for line in lines)
+
+
+def test_the_log_says_what_it_waits_on_and_what_slows_it() -> None:
+    terminal, written = _terminal("json")
+    view = EventView(terminal, _Clock())
+    view.moment(_UNREACHED, None, "")
+    view.moment(_SLOWED, None, "")
+    events = {event["event"]: event for event in map(json.loads, written.getvalue().splitlines())}
+    assert events["waiting"]["on"] == "connection"
+    assert events["waiting"]["for"] == _UNREACHED.waiting_for
+    assert events["slowed"]["why"] == _SLOWED.slowed_by
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_quiet_says_a_long_wait_once_for_each_cause(log_format: str) -> None:
+    terminal, written = _terminal(log_format)
+    terminal.quiet = True
+    clock = _Clock()
+    view = view_for(terminal, clock)
+    for second in range(120):
+        clock.now = 100.0 + second
+        view.moment(_UNREACHED if second % 3 else replace(_MOMENT, in_flight=1), None, "")
+        if second < 25:
+            assert written.getvalue() == ""
+    assert written.getvalue().count("connection refused") == 1
+    view.moment(replace(_WAITING, waiting_on="rate_limit", waiting_s=3000.0), None, "")
+    assert "rate limit" in written.getvalue()
+
+
+def test_quiet_says_nothing_of_waits_between_progress() -> None:
+    terminal, written = _terminal()
+    terminal.quiet = True
+    clock = _Clock()
+    view = view_for(terminal, clock)
+    for second in range(120):
+        clock.now = 100.0 + second
+        view.moment(replace(_UNREACHED, accepted=second // 20), None, "")
+    assert written.getvalue() == ""
+
+
 def test_speed_is_that_of_the_last_seconds() -> None:
     speed = Speed()
     for second in range(61):

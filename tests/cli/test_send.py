@@ -9,7 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from bulk_sender.sandbox import RunningSandbox
+from tests.braze.test_details import CAMPAIGN as DETAILS
 from tests.kit.command import Here, OnTerminal, Place, end, files_below, until
+from tests.kit.scripted import Answer, scripted
 from tests.kit.target import CAMPAIGN, KEY
 
 
@@ -131,7 +133,9 @@ def test_on_a_terminal_a_yes_sends_and_the_end_of_input_does_not(place: Place, b
 
 def test_an_unknown_host_is_warned_about_before_the_question(place: Place) -> None:
     elsewhere = "https://rest.iad-01.braze.example"
-    with OnTerminal(place, "send", place.people(1), "--campaign-id", "c", "--endpoint", elsewhere) as terminal:
+    config = place.write("job.toml", "[guard]\npreflight = false\n")  # it cannot be reached
+    arguments = ("send", place.people(1), "--campaign-id", "c", "--endpoint", elsewhere, "--config", config)
+    with OnTerminal(place, *arguments) as terminal:
         assert "is not a known Braze instance" in " ".join(terminal.see("[y/N]").split())
         terminal.type("n\n")
         assert terminal.end() == 2
@@ -270,11 +274,33 @@ def test_an_unknown_campaign_stops_the_run_at_once(place: Place, braze: RunningS
 
 
 def test_a_braze_that_cannot_be_reached_leaves_everything_to_be_resumed(place: Place) -> None:
-    config = place.write("job.toml", "[delivery]\nattempts = 1\n")
+    config = place.write("job.toml", "[delivery]\nattempts = 1\n[guard]\npreflight = false\n")
     done = place.send(place.people(120), "--config", config, "--endpoint", "http://127.0.0.1:9", "--run-id", "r")
     assert done.code == 3
     assert "cannot reach Braze" in done.err
     assert place.summary("r")["not_sent"] == 120
+
+
+def test_a_braze_that_cannot_be_reached_is_said_before_anything_is_read(place: Place, here: Here) -> None:
+    done = here.send(place, place.folder / "missing.csv", "--endpoint", "http://127.0.0.1:9")
+    assert done.code == 2
+    assert "cannot reach Braze: 127.0.0.1:9 refuses connections" in done.err
+    assert not place.runs.exists()
+
+
+def test_the_name_of_the_campaign_is_shown_beside_its_id(place: Place, here: Here) -> None:
+    with scripted(lambda *_: Answer(201, {"message": "success"}), lambda _: Answer(200, DETAILS)) as braze:
+        done = here.send(place, place.people(1), "--endpoint", braze.url)
+        assert f"Winter sale ({CAMPAIGN})" in done.err
+        logged = here.send(place, place.people(1), "--endpoint", braze.url, "--log-format", "json")
+    started = next(event for event in logged.events if event["event"] == "run_started")
+    assert (started["target_name"], started["target_state"]) == ("Winter sale", "live")
+
+
+def test_why_the_state_is_not_known_is_one_line(place: Place, here: Here) -> None:
+    with scripted(lambda *_: Answer(201, {"message": "success"}), lambda _: Answer(403, {})) as braze:
+        done = here.send(place, place.people(1), "--endpoint", braze.url)
+    assert [line for line in done.err.splitlines() if "lacks the permission campaigns.details" in line]
 
 
 def test_quiet_still_says_why_a_run_stopped_and_how_to_resume(place: Place, here: Here) -> None:

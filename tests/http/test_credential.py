@@ -77,6 +77,36 @@ def test_the_error_for_a_missing_key_has_a_hint(environment: dict[str, str]) -> 
     assert "BRAZE_API_KEY_FILE" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ('"canary-0123456789"', "quotation marks"),
+        ("'canary-0123456789'", "quotation marks"),
+        ("“canary-0123456789”", "quotation marks"),
+        ("Bearer canary-0123456789", 'begins with "Bearer"'),
+        ("bearer: canary-0123456789", 'begins with "Bearer"'),
+        ("canary-01234 56789", "a space"),
+        ("canary-01234\n56789", "more than one line"),
+        ("canary-01234\u200b56789", "invisible"),
+        ("canary", "too short"),
+        ("canary-" + "0" * 506, "too long"),
+        ("canary-0123456789;", "invalid characters"),
+    ],
+)
+def test_each_wrong_form_of_a_key_has_its_own_words(raw: str, why: str) -> None:
+    with pytest.raises(CredentialError, match=why) as caught:
+        Credential.check(raw)
+    assert "canary" not in everything_shown(caught.value)
+
+
+def test_a_key_of_an_unusual_form_is_a_warning() -> None:
+    assert Credential.check("0123abcd-4567-89ef-0123-456789abcdef").warning == ""
+    assert Credential.check("0123ABCD-4567-89EF-0123-456789ABCDEF").warning == ""
+    for unusual in (CANARY, "0123abcd456789ef0123456789abcdef", "0123abcd-4567-89ef-0123-456789abcde"):
+        assert "8-4-4-4-12" in Credential.check(unusual).warning
+        assert unusual not in Credential.check(unusual).warning
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 

@@ -52,7 +52,9 @@ class Scene:
         self.place.mkdir(exist_ok=True)
         self.config = self.place / "job.toml"
         lines = [f"{name} = {json.dumps(value)}" for name, value in (DELIVERY | self.settings).items()]
-        self.config.write_text('[braze]\ncampaign_id = "c1"\n[delivery]\n' + "\n".join(lines) + "\n")
+        self.config.write_text(
+            '[braze]\ncampaign_id = "c1"\n[guard]\npreflight = false\n[delivery]\n' + "\n".join(lines) + "\n"
+        )
         self.runs_dir = self.place / "runs"
         self.runs_dir.mkdir(exist_ok=True)  # a folder that is named together with a run has to exist
         self.inputs: list[Path] = []

@@ -26,14 +26,22 @@ Script = Callable[[str, dict[str, Any]], Answer | None]
 class Scripted:
     url: str
     requests: list[tuple[str, dict[str, Any]]]
+    """The POSTs."""
+    asked: list[str] = field(default_factory=list)
+    """The paths of the GETs, with what they ask for."""
 
     def bodies(self, path: str) -> list[dict[str, Any]]:
         return [body for asked, body in self.requests if asked == path]
 
 
+NO_DETAILS = Answer(404, {"message": "Not Found"})
+
+
 @contextmanager
-def scripted(script: Script) -> Iterator[Scripted]:
+def scripted(script: Script, details: Callable[[str], Answer | None] = lambda _: NO_DETAILS) -> Iterator[Scripted]:
+    """Serve until the block ends. ``details``: path and query of a GET → its answer, or None."""
     requests: list[tuple[str, dict[str, Any]]] = []
+    asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -41,11 +49,17 @@ def scripted(script: Script) -> Iterator[Scripted]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             requests.append((self.path, body))
-            answer = script(self.path, body)
+            self._give(script(self.path, body))
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self._give(details(self.path))
+
+        def _give(self, answer: Answer | None) -> None:
             if answer is None:
                 self.close_connection = True
                 return
-            content = json.dumps(answer.content).encode()
+            content = answer.content if isinstance(answer.content, bytes) else json.dumps(answer.content).encode()
             self.send_response_only(answer.status)
             for name, value in ({"Date": self.date_time_string()} | answer.headers).items():
                 self.send_header(name, value)
@@ -61,7 +75,7 @@ def scripted(script: Script) -> Iterator[Scripted]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield Scripted(f"http://127.0.0.1:{server.server_port}", requests)
+        yield Scripted(f"http://127.0.0.1:{server.server_port}", requests, asked)
     finally:
         server.shutdown()
         server.server_close()

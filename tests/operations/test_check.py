@@ -114,3 +114,10 @@ def test_a_check_compares_with_a_plan_file_and_sends_nothing(tmp_path: Path) -> 
     path.write_text("external_user_id\nu1\nu3\n")
     with pytest.raises(bs.GuardrailError, match=r"differs from the plan in input .*people\.csv"):
         bs.check(path, guards=planned, **given)
+
+
+def test_a_check_warns_of_an_address_that_is_not_a_rest_host(path: Path) -> None:
+    path.write_text("external_user_id\na\n")
+    report = bs.check(path, endpoint="https://sdk.iad-01.braze.com", environment={})
+    assert [text for text in report.warnings if "https://rest.iad-01.braze.com" in text]
+    assert not bs.check(path, endpoint="https://rest.iad-01.braze.com", environment={}).warnings

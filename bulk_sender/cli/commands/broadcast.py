@@ -59,6 +59,7 @@ def broadcast(
     plain = settings_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
 
     import bulk_sender as bs
+    from bulk_sender.braze.hosts import host_warning
     from bulk_sender.cli.console.watch import Session
     from bulk_sender.cli.environment import take_environment
 
@@ -66,8 +67,10 @@ def broadcast(
 
     def agree(about: BroadcastPreview) -> bool:
         terminal.say(_shown(about, sandbox, terminal.width), always=not yes)
-        if not about.known_host and not sandbox:
-            terminal.warn(f"{about.endpoint} is not a known Braze instance. Check the spelling.")
+        for warning in about.preflight.warnings:
+            terminal.warn(warning)
+        if not sandbox and (unusual := host_warning(about.endpoint)):
+            terminal.warn(unusual)
         terminal.say([""], always=not yes)
         return yes or session.ask("Send it?")
 
@@ -93,9 +96,10 @@ def _shown(about: BroadcastPreview, sandbox: bool, width: int | None) -> list[Te
     from rich.text import Text
 
     from bulk_sender.cli.render.layout import labelled
+    from bulk_sender.cli.render.preview import target
 
     place = "the built-in sandbox: nothing leaves this computer" if sandbox else about.endpoint
-    lines = [Text("About to broadcast", "bold"), *labelled(about.kind, about.target, width, style="bold")]
+    lines = [Text("About to broadcast", "bold"), *target(about, width)]
     lines += [*labelled("to", place, width, style="bold"), *labelled("reaches", about.reach, width, style="bold")]
     if about.audience is not None:
         tree = json.dumps(about.audience, indent=2, ensure_ascii=False).splitlines()

@@ -20,6 +20,7 @@ from bulk_sender.cli.options import (
     Limit,
     MaxRecipients,
     MaxRejected,
+    MessageFile,
     MinRecipients,
     Quiet,
     Rate,
@@ -50,6 +51,7 @@ def check(
             "--plan", metavar="FILE", help="Save a plan that send --plan must match exactly.", show_default=False
         ),
     ] = None,
+    message: MessageFile = None,
     rate: Rate = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -82,6 +84,7 @@ def check(
             inputs,
             config,
             write_plan=plan,
+            message=message,
             guards=guards,
             runs_dir=runs_dir,
             watch=bs.Watch(on_rows=narrator.reading),

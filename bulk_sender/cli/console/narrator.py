@@ -13,6 +13,7 @@ from bulk_sender.cli.console.progress import ProgressView, Silence
 
 if TYPE_CHECKING:
     from bulk_sender.observe.events import Progress
+    from bulk_sender.run.preflight import Preflight
 
 
 class Narrator:
@@ -22,13 +23,17 @@ class Narrator:
         self.expected: int | None = None
         self.stopping = ""
         self._view = view
-        self._items: SimpleQueue[int | threading.Event | Progress | None] = SimpleQueue()
+        self._items: SimpleQueue[int | threading.Event | Preflight | Progress | None] = SimpleQueue()
         self._last: Progress | None = None
         self._is_silent = False
         self._thread = threading.Thread(target=self._tell, name="narrator", daemon=True)
 
     def reading(self, rows: int) -> None:
         self._items.put(rows)
+
+    def target(self, found: Preflight) -> None:
+        """Take what is known of the target before anything is sent."""
+        self._items.put(found)
 
     def moment(self, progress: Progress) -> None:
         self._last = progress
@@ -76,9 +81,13 @@ class Narrator:
                 item.set()
         self._view.clear()
 
-    def _tell_one(self, item: int | threading.Event | Progress) -> None:
+    def _tell_one(self, item: int | threading.Event | Preflight | Progress) -> None:
+        from bulk_sender.run.preflight import Preflight
+
         if isinstance(item, threading.Event):
             self._view.clear()
+        elif isinstance(item, Preflight):
+            self._view.target(item)
         elif self._is_silent:
             return
         elif isinstance(item, int):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bulk_sender.observe.events import Progress
+    from bulk_sender.run.preflight import Preflight
 
 EVERY_S = 10.0
 """Seconds between two plain lines, or two progress events."""
@@ -30,6 +31,9 @@ class ProgressView(Protocol):
     def reading(self, rows: int) -> None:
         """Show that rows are being counted. Nothing is sent yet."""
 
+    def target(self, found: Preflight) -> None:
+        """Take what is known of the target. The question has shown it already."""
+
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         """Show a snapshot. ``expected``: all recipients to send, None if unknown. ``stopping``: a message, or empty."""
 
@@ -40,7 +44,7 @@ class ProgressView(Protocol):
 def view_for(terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> ProgressView:
     """Return the view that fits the terminal: JSON events, a painted block, plain lines, or nothing."""
     if terminal.quiet:
-        return Silence()
+        return QuietView(terminal, clock)
     if terminal.log_format == "json":
         return EventView(terminal, clock)
     console = terminal.err
@@ -54,9 +58,57 @@ class Silence:
 
     def reading(self, rows: int) -> None: ...
 
+    def target(self, found: Preflight) -> None: ...
+
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None: ...
 
     def clear(self) -> None: ...
+
+
+LONG_S = 30.0
+"""A wait without progress that lasts so long is worth a line even with --quiet."""
+
+
+class QuietView(Silence):
+    """Shows nothing but, once for each cause, that the run has waited for long."""
+
+    def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
+        self._terminal, self._clock = terminal, clock
+        self._settled = -1
+        self._since: float | None = None
+        self._told: set[str] = set()
+
+    def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
+        if settled(progress) != self._settled:
+            self._settled, self._since = settled(progress), None
+        if not progress.waiting_s or progress.waiting_on in self._told:
+            return
+        now = self._clock()
+        self._since = now if self._since is None else self._since
+        if now - self._since >= LONG_S or progress.waiting_s >= LONG_S:
+            self._told.add(progress.waiting_on)
+            self._terminal.insist(progress.run_id, waiting(progress), round(progress.waiting_s, 1), progress.waiting_on)
+
+
+class Announced:
+    """Decides when a wait or a slowdown is worth a line: when it begins, and every ten seconds while it changes."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._kind = ""
+        self._at = float("-inf")
+
+    def is_new(self, kind: str) -> bool:
+        """Whether to say it now. ``kind`` is empty when there is nothing to say."""
+        now = self._clock()
+        if not kind:
+            if now - self._at >= EVERY_S:
+                self._kind = ""
+            return False
+        if kind == self._kind and now - self._at < EVERY_S:
+            return False
+        self._kind, self._at = kind, now
+        return True
 
 
 class Speed:
@@ -87,12 +139,13 @@ def time_left(progress: Progress, expected: int | None, speed: float) -> str:
 
 
 class LineView:
-    """Prints a plain line every ten seconds, and one whenever a wait or a ramp begins."""
+    """Prints a plain line every ten seconds, and one whenever a wait, a slowdown or a ramp begins."""
 
     def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
         self._terminal, self._clock = terminal, clock
         self._next: float | None = None
-        self._waiting = self._ramping = False
+        self._ramping = self._is_waiting = False
+        self._waits, self._slowed = Announced(clock), Announced(clock)
         self._stopping = ""
         self._speed = Speed()
 
@@ -100,15 +153,17 @@ class LineView:
         if self._is_due():
             self._terminal.say([f"reading: {several(rows, 'row')}"])
 
+    def target(self, found: Preflight) -> None: ...
+
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         speed = self._speed.take(progress)
         if stopping != self._stopping:
             self._stopping = stopping
             self._terminal.say([stopping])
-        if bool(progress.waiting_s) != self._waiting:
-            self._waiting = bool(progress.waiting_s)
-            if self._waiting:
-                self._terminal.say([waiting(progress)])
+        if _begins(self, progress) and self._waits.is_new(progress.waiting_on or "wait"):
+            self._terminal.say([waiting(progress)])
+        if self._slowed.is_new(progress.slowed_by.partition(":")[0]):
+            self._terminal.say([progress.slowed_by])
         if bool(progress.ramping_s) != self._ramping:
             self._ramping = bool(progress.ramping_s)
             if self._ramping:
@@ -144,6 +199,16 @@ def _done(progress: Progress, expected: int | None) -> str:
     return f"{number(settled(progress))} of {several(expected, 'recipient')}"
 
 
+class _Waits(Protocol):
+    _is_waiting: bool
+
+
+def _begins(view: _Waits, progress: Progress) -> bool:
+    """Whether a wait begins with this snapshot."""
+    was, view._is_waiting = view._is_waiting, bool(progress.waiting_s)
+    return view._is_waiting and not was
+
+
 def waiting(progress: Progress) -> str:
     return f"waiting {roughly(progress.waiting_s)} for {progress.waiting_for}"
 
@@ -176,6 +241,8 @@ class BlockView:
 
     def reading(self, rows: int) -> None:
         self._painter.paint([Text(f" reading: {several(rows, 'row')}", "dim")])
+
+    def target(self, found: Preflight) -> None: ...
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         speed = self._speed.take(progress)
@@ -218,6 +285,8 @@ def painting(progress: Progress, expected: int | None, speed: float, stopping: s
     lines += flow([piece for piece in pieces if piece[0]], width)
     if progress.waiting_s:
         lines += _wrapped(waiting(progress), "yellow", width)
+    elif progress.slowed_by:
+        lines += _wrapped(progress.slowed_by, "yellow", width)
     elif progress.ramping_s:
         lines += _wrapped(ramping(progress), "cyan", width)
     if stopping:
@@ -255,21 +324,29 @@ class EventView:
     def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
         self._terminal, self._clock = terminal, clock
         self._next: float | None = None
-        self._waiting = self._ramping = False
+        self._ramping = self._is_waiting = False
+        self._waits, self._slowed = Announced(clock), Announced(clock)
+        self._target: dict[str, str | None] = {"target_name": None, "target_state": None}
 
     def reading(self, rows: int) -> None: ...
+
+    def target(self, found: Preflight) -> None:
+        if found.details is not None:
+            self._target = {"target_name": found.details.name, "target_state": found.details.state}
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
         event = self._terminal.event
         now = self._clock()
         if self._next is None:
-            event("run_started", run_id=progress.run_id, expected=expected, rate=round(progress.rate_asked, 3))
+            rate = round(progress.rate_asked, 3)
+            event("run_started", run_id=progress.run_id, expected=expected, rate=rate, **self._target)
             self._next = now + EVERY_S
-        if bool(progress.waiting_s) != self._waiting:
-            self._waiting = bool(progress.waiting_s)
-            if self._waiting:
-                seconds = round(progress.waiting_s, 1)
-                event("waiting", run_id=progress.run_id, seconds=seconds, **{"for": progress.waiting_for})
+        if _begins(self, progress) and self._waits.is_new(progress.waiting_on or "wait"):
+            seconds = round(progress.waiting_s, 1)
+            told = {"for": progress.waiting_for, "on": progress.waiting_on}
+            event("waiting", run_id=progress.run_id, seconds=seconds, **told)
+        if self._slowed.is_new(progress.slowed_by.partition(":")[0]):
+            event("slowed", run_id=progress.run_id, why=progress.slowed_by, at_once=progress.at_once)
         if bool(progress.ramping_s) != self._ramping:
             self._ramping = bool(progress.ramping_s)
             if self._ramping:

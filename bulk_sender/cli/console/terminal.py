@@ -6,10 +6,13 @@ Counts are of recipients unless stated otherwise. No event holds a recipient's d
 =============== =========================== =======================================================================
 event           when                        fields besides
 =============== =========================== =======================================================================
-run_started     a run begins to send        run_id; expected (recipients to send, or null); rate (requests a second)
+run_started     a run begins to send        run_id; expected (recipients to send, or null); rate (requests a second);
+                                            target_name (the campaign's or Canvas'), target_state (live): null if
+                                            Braze did not say
 progress        every 10 s                  run_id, elapsed_s, rows (planned so far), accepted, failed, unknown,
                                             requests, in_flight, retries, throttled, rate, expected
-waiting         all requests wait           run_id, seconds, for
+waiting         all requests wait           run_id, seconds, for (words), on (rate_limit, hours, connection, errors)
+slowed          slower than asked           run_id, why (words), at_once (requests that may be in flight now)
 ramping         a canary was approved       run_id, seconds (until the rate is reached)
 stopped         a run has ended early       run_id, reason (as in summary.json, e-mail addresses masked)
 run_finished    the end, also after stopped run_id, state, exit_code, rows and the six counts, batches, requests,
@@ -189,6 +192,13 @@ class Terminal:
         for line in notice("error", "bold red", message, hint, self.width):
             self.err.print(line)
 
+    def insist(self, run_id: str, message: str, seconds: float, on: str) -> None:
+        """Say that a run has waited for long, even when quiet."""
+        if self.log_format == "json":
+            self._write("waiting", run_id=run_id, seconds=seconds, on=on, **{"for": message})
+        else:
+            self.err.print(f"run {run_id}: {message}")
+
     def debug(self, text: str) -> None:
         """Print a traceback on standard error."""
         self.err.print(text)
@@ -197,6 +207,9 @@ class Terminal:
         """Write one line of the JSON log."""
         if self.log_format != "json" or (self.quiet and event != "error"):
             return
+        self._write(event, **facts)
+
+    def _write(self, event: str, **facts: Any) -> None:
         at = now()
         file = self.err.file
         file.write(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=False) + "\n")

@@ -170,6 +170,7 @@ class Session:
     def _show(self, about: Preview, *, asks: bool) -> None:
         self._narrator.clear()
         self._narrator.expected = about.recipients
+        self._narrator.target(about.preflight)
         terminal.say(messages.preview(about, terminal.width, canary=self._canary), always=asks)
         for warning in messages.warnings(about):
             terminal.warn(warning)

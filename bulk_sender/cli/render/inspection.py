@@ -15,6 +15,7 @@ from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
 
 if TYPE_CHECKING:
+    from bulk_sender.operations.doctor import Diagnosis
     from bulk_sender.planning.report import CheckReport
     from bulk_sender.reporting.summary import RunOverview, Summary
 
@@ -40,6 +41,25 @@ def check(report: CheckReport, width: int | None) -> list[Text]:
         lines += [Text(), Text(f"The first request, {number(report.body_bytes)} bytes", "bold")]
         lines += _json(_shortened(report.sample_request))
     return lines
+
+
+_MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "refused": ("refused", "bold red")}
+
+
+def diagnosis(found: Diagnosis, width: int | None) -> list[Text]:
+    """Return one line for each thing that was looked at, with what to do about it."""
+    column = max(len(each.name) for each in found.found) + 2
+    lines: list[Text] = []
+    for each in found.found:
+        word, style = _MARKS.get(each.state, (each.state, "dim"))
+        first = f"  {word:<9}  {each.name:<{column}}"
+        head, *rest = wrapped(sentence(each.text), width, indent=" " * len(first), first=first)
+        lines += [Text.assemble((head[:11], style), head[11:]), *map(Text, rest)]
+        if each.hint:
+            lines += [Text(line, "dim") for line in wrapped(sentence(each.hint), width, indent=" " * len(first))]
+    refused = sum(each.state == "refused" for each in found.found)
+    end = f"A send would be refused: {several(refused, 'problem')}." if refused else "A send could begin."
+    return [*lines, Text(), Text(end, "bold red" if refused else "bold green")]
 
 
 def _examples(report: CheckReport, width: int | None) -> list[Text]:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from bulk_sender.braze.hosts import host_warning
 from bulk_sender.cli.render.layout import STYLES, command, counted, labelled, shown, wrapped
+from bulk_sender.config.rate import Rate
 from bulk_sender.journal.records import RESEND
 from bulk_sender.reporting.advice import COSTS
+from bulk_sender.text.clean import plain
 from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
 
 if TYPE_CHECKING:
     from bulk_sender.journal.answers import Doubt
     from bulk_sender.planning.report import CheckReport
-    from bulk_sender.run.preview import Preview
+    from bulk_sender.run.preview import BroadcastPreview, Preview
 
 
 def preview(about: Preview, width: int | None, *, canary: int | None = None) -> list[Text]:
     """Return what is about to be sent, to whom and where."""
+    if about.test:
+        return _test(about, width)
     title = f"About to send again, in run {about.run_id}" if about.again else "About to send"
     if about.standing is not None and not about.again:
         title = f"About to resume run {about.run_id}"
     lines = [Text(line, "bold") for line in wrapped(title, width, indent="  ", first="")]
-    lines += labelled(about.kind, about.target, width, style="bold")
+    lines += target(about, width)
     if about.sandbox is not None:
         lines += labelled("to", f"the built-in sandbox ({about.sandbox.weather}): nothing leaves this computer", width)
     else:
@@ -46,8 +52,33 @@ def preview(about: Preview, width: int | None, *, canary: int | None = None) -> 
     return lines
 
 
+def _test(about: Preview, width: int | None) -> list[Text]:
+    """Return what a test sends, with the whole request."""
+    lines = [Text("About to send a test: one message", "bold"), *labelled("test", about.test, width, style="bold")]
+    lines += target(about, width)
+    place = about.endpoint
+    if about.sandbox is not None:
+        place = f"the built-in sandbox ({about.sandbox.weather}): nothing leaves this computer"
+    lines += labelled("to", place, width, style="bold")
+    if about.report is not None and about.report.sample_request is not None:
+        request = json.dumps(about.report.sample_request, ensure_ascii=False, indent=2)
+        lines += [Text("  request", "dim"), *(Text(f"    {plain(line)}") for line in request.splitlines())]
+    return lines
+
+
+def target(about: Preview | BroadcastPreview, width: int | None) -> list[Text]:
+    """Return the campaign's or Canvas' name and id, and why its state is not known."""
+    name = f"{about.preflight.name} ({about.target})" if about.preflight.name else about.target
+    lines = labelled(about.kind, name, width, style="bold")
+    if about.preflight.why_not:
+        lines += labelled("state", f"unknown: {about.preflight.why_not}", width)
+    return lines
+
+
 def question(about: Preview, canary: int | None = None) -> str:
     """Return the question before the first request; ``canary``: the rows that go first."""
+    if about.test:
+        return "Send this test?"
     if about.standing is not None and about.standing.held is not None and not about.again:
         return "Send the rest?"
     if canary is not None and (about.recipients is None or about.recipients > canary):
@@ -65,11 +96,14 @@ def question_again(about: Preview, wanted: str) -> str:
 
 def warnings(about: Preview) -> list[str]:
     """Return what to check before confirming."""
-    found = list(about.report.warnings if about.report is not None else about.notes)
+    # A test's columns are those of the whole input, of which its identifier is replaced.
+    found = [] if about.test else list(about.report.warnings if about.report is not None else about.notes)
     if about.unused:
         found.append("columns that will not be sent: " + ", ".join(map(repr, about.unused)))
-    if about.sandbox is None and not about.known_host:
-        found.append(f"{about.endpoint} is not a known Braze instance. Check the spelling.")
+    found += about.fit.sentences() if about.fit is not None else []
+    found += about.preflight.warnings
+    if about.sandbox is None and (unusual := host_warning(about.endpoint)):
+        found.append(unusual)
     return found
 
 
@@ -80,8 +114,19 @@ def of_input(report: CheckReport, rate: str, width: int | None) -> list[Text]:
         rows.append(("rejected", report.rejected, reasons(report), STYLES["rejected"]))
     if report.duplicate:
         rows.append(("duplicates", report.duplicate, left_out(report), ""))
-    rows.append(("requests", report.requests, f"about {duration(report.seconds)} at {rate}", ""))
+    rows.append(("requests", report.requests, f"of up to 50 recipients; {_pace(report.seconds, rate)}", ""))
     return counted(rows, width)
+
+
+_UNITS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
+
+
+def _pace(seconds: float, rate: str) -> str:
+    """Return ``about 1 s at 250,000 requests an hour``. ``rate`` may also be words."""
+    if "/" in rate:
+        parsed = Rate.parse(rate)
+        rate = f"{number(parsed.count)} requests {_UNITS[parsed.seconds]}"
+    return f"about {duration(seconds)} at {rate}"
 
 
 def left_out(report: CheckReport) -> str:

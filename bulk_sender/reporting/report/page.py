@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bulk_sender.atomic import replacing
+from bulk_sender.braze.answer import Verdict
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.model import Config
 from bulk_sender.journal.answers import AttemptsOfBatches
@@ -27,7 +28,7 @@ from bulk_sender.reporting.rejects_file import rejects_path
 from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.charts import Chart, NoCharts
 from bulk_sender.reporting.report.history import Event, history
-from bulk_sender.reporting.report.timeline import GROUPS, Bucket, Timeline, timeline
+from bulk_sender.reporting.report.timeline import GROUPS, Answer, Bucket, Timeline, timeline
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.text import numbers as figures
 from bulk_sender.text.clean import clean
@@ -63,6 +64,7 @@ class Report:
     """What happened to a broadcast, which has no rows to count."""
     target_kind: str
     target: str
+    target_name: str
     endpoint: str
     weather: str
     files: tuple[FileIdentity, ...]
@@ -107,6 +109,19 @@ class Report:
         return f"{text}.{bucket.at.microsecond // 100_000}" if self.timeline.width_s < 1 else text
 
     @property
+    def unconnected(self) -> int:
+        """Requests for which no connection was possible."""
+        return sum(count for answer, count in self._unsent() if answer.http_status is None)
+
+    @property
+    def troubled(self) -> int:
+        """Requests that Braze answered with a temporary error."""
+        return sum(count for answer, count in self._unsent() if answer.http_status is not None)
+
+    def _unsent(self) -> Iterator[tuple[Answer, int]]:
+        return ((answer, count) for answer, count in self.timeline.answers.items() if answer.verdict == Verdict.UNSENT)
+
+    @property
     def throttled(self) -> int:
         """Requests answered with 429."""
         return sum(bucket.requests("throttled") for bucket in self.timeline.buckets)
@@ -140,6 +155,7 @@ def gather(journal: RunReader, summary: Summary) -> Report:
         broadcast=advice.of_broadcast(summary, runs_dir=elsewhere) if summary.broadcast else None,
         target_kind="Canvas" if config.is_canvas else "Campaign",
         target=config.target or "",
+        target_name=facts.target_name,
         endpoint=without_credentials(config.braze.endpoint or ""),
         weather=facts.sandbox,
         files=facts.input,
