@@ -20,6 +20,7 @@ from tests.faults import FaultServer, Turn, ok
 from tests.kit.target import CAMPAIGN, ENVIRONMENT
 
 CONFIG: dict[str, Any] = {
+    "guard": {"preflight": False},  # the first request is to be one of the plan's
     "message": {"trigger_properties": {"season": "winter", "year": 2026}},
     "recipient": {
         "external_user_id": "id",
