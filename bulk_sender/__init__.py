@@ -32,7 +32,6 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.errors import RunHeldError as RunHeldError
     from bulk_sender.errors import RunMismatchError as RunMismatchError
     from bulk_sender.errors import RunNotFoundError as RunNotFoundError
-    from bulk_sender.errors import UnreachableError as UnreachableError
     from bulk_sender.guessing.fit import EmptyValue as EmptyValue
     from bulk_sender.guessing.fit import Fit as Fit
     from bulk_sender.guessing.fit import Missing as Missing
@@ -108,7 +107,7 @@ _HOMES = {
     "braze.rendering": "RenderedMessage",
     "config.model": "Config",
     "errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError InternalError Interrupted "
-    "JournalError RunHeldError RunMismatchError RunNotFoundError UnreachableError",
+    "JournalError RunHeldError RunMismatchError RunNotFoundError",
     "guessing.fit": "EmptyValue Fit Missing",
     "journal.answers": "Doubt",
     "journal.facts": "Format",

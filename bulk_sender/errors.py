@@ -5,7 +5,6 @@ BulkSenderError
 ├── CredentialError   the key is missing, malformed or where it must not be      exit 2
 ├── InputError        an input file cannot be read, or is empty                  exit 2
 ├── GuardrailError    a guard refused: not confirmed, too many, another plan     exit 2
-├── UnreachableError  no connection to Braze works                               exit 2
 ├── RunNotFoundError  no run of that name                                        exit 2
 ├── RunHeldError      another process holds the run                              exit 2
 ├── RunMismatchError  the run exists with other input or another configuration   exit 2
@@ -46,10 +45,6 @@ class InputError(BulkSenderError):
 
 class GuardrailError(BulkSenderError):
     """A guard against an unwanted send refused to start it."""
-
-
-class UnreachableError(BulkSenderError):
-    """No connection to Braze works, so nothing was sent. A run that has begun stops instead."""
 
 
 class RunNotFoundError(BulkSenderError):

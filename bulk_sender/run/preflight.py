@@ -1,6 +1,7 @@
 """Look at the target before the first request: is the host reached, the key taken, the campaign live?
 
-One GET and no message. What Braze will not say never stops a send; what it says clearly does.
+One GET and no message. A campaign that is not live stops a send. A host that is not reached and a key that is refused
+are said at once; the run still begins, stops with the same words, and can be resumed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from bulk_sender.braze.endpoint import check_url
 from bulk_sender.braze.hosts import host_warning
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.model import Config
-from bulk_sender.errors import CredentialError, GuardrailError, UnreachableError
+from bulk_sender.errors import CredentialError, GuardrailError
 from bulk_sender.http.bounds import MAX_DETAILS_BYTES
 from bulk_sender.http.client import HttpxClient
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
 from bulk_sender.http.transport import transport_factory
+from bulk_sender.observe.events import log
 from bulk_sender.pace.backoff import WAITS, Waits
 from bulk_sender.run.options import Sandbox
 from bulk_sender.run.settings import http_settings
@@ -47,10 +49,9 @@ class Preflight:
 
 
 async def preflight(config: Config, credential: Credential, sandbox: Sandbox | None, waits: Waits = WAITS) -> Preflight:
-    """Look at the target of a send.
+    """Look at the target of a send. What is wrong with host or key is logged as a warning.
 
-    Raise UnreachableError when no connection works, CredentialError when Braze refuses the key, and GuardrailError
-    when the campaign or Canvas is archived, a draft or stopped.
+    Raise GuardrailError when the campaign or Canvas is archived, a draft or stopped.
     """
     if sandbox is not None:  # it begins with the run, and needs no key
         return Preflight()
@@ -60,10 +61,13 @@ async def preflight(config: Config, credential: Credential, sandbox: Sandbox | N
         return Preflight(why_not=OFF, warnings=warnings)
     evidence = await ask(config, credential, waits)
     if refusal := unreached(evidence, base):
-        raise refusal
+        log.warning("%s: %s", refusal, refusal.hint)
+        return Preflight(why_not=str(refusal), warnings=warnings)
     answer = read_answer(evidence, canvas=config.is_canvas)
     if answer.key_refused:
-        raise refused_key(answer, config)
+        refused = refused_key(answer, config)
+        log.warning("%s: %s", refused, refused.hint)
+        return Preflight(why_not=f"Braze refuses the API key ({answer.key_refused})", warnings=warnings)
     if answer.details is not None and answer.details.refusal:
         raise GuardrailError(
             f"{answer.details.refusal} ({config.target}): nothing was sent", hint=answer.details.remedy
@@ -104,7 +108,7 @@ _NAME = ("gaierror",)
 _CERTIFICATE = ("SSLCertVerificationError", "CertificateError")
 
 
-def unreached(evidence: Evidence, base: str) -> UnreachableError | None:
+def unreached(evidence: Evidence, base: str) -> GuardrailError | None:
     """Return the refusal when nothing was sent because no connection worked, in words for each cause; else None."""
     if evidence.reach > Reach.CONNECTED:
         return None
@@ -128,14 +132,14 @@ def unreached(evidence: Evidence, base: str) -> UnreachableError | None:
         words, hint = f"no connection to {host} ({cause or error})", through
     if unusual := host_warning(base):
         hint = f"{unusual}. {hint}" if not unusual.endswith((".", "?")) else f"{unusual} {hint}"
-    return UnreachableError(f"cannot reach Braze: {words}. Nothing was sent", hint=hint)
+    return GuardrailError(f"cannot reach Braze: {words}", hint=hint)
 
 
 def refused_key(answer: DetailsAnswer, config: Config) -> CredentialError:
     """Return the refusal of a key that Braze does not take."""
     return CredentialError(
         f"Braze refuses the API key ({answer.key_refused}): it is wrong, was revoked, or belongs to another instance "
-        f"than {config.braze.endpoint}. Nothing was sent",
+        f"than {config.braze.endpoint}",
         hint="compare key and endpoint with those of your workspace in Braze; if this key may send but read no "
         "details, give it that permission, or set [guard] preflight = false",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bulk_sender import journal as journals
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
 from bulk_sender.journal.store import RunRef
-from bulk_sender.run.preflight import ask, unreached
+from bulk_sender.run.preflight import Preflight, ask, preflight, unreached
 from tests.braze.test_details import CAMPAIGN, CANVAS
 from tests.faults import FaultServer
 from tests.faults.unreachable import black_hole, unresolvable
@@ -139,11 +140,22 @@ def test_a_redirect_is_not_followed(people: Path) -> None:
         assert elsewhere.asked == []
 
 
-def test_a_closed_port_is_refused_before_the_input_is_read(people: Path) -> None:
-    with pytest.raises(bs.UnreachableError, match="refuses connections") as caught:
+def looked_at(url: str, config: dict[str, Any] | None = None) -> Preflight:
+    """What a send finds out about the target before anything else."""
+    given = {"braze": {"endpoint": url, "campaign_id": "c", **(config or {}).get("braze", {})}}
+    loaded = bs.Config.parse({**(config or {}), **given}, where="here")
+    return asyncio.run(preflight(loaded, Credential.check(KEY), None, QUICK))
+
+
+def test_a_closed_port_is_said_before_the_input_is_read(people: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(bs.InputError):
         send(people.with_name("missing.csv"), f"http://127.0.0.1:{closed_port()}")
-    assert caught.value.exit_code == 2
-    assert not (people.parent / "runs").exists()
+    assert "refuses connections: check the address and its port" in caplog.text
+
+
+def test_a_run_without_a_connection_stops_and_can_be_resumed(people: Path) -> None:
+    summary = send(people, f"http://127.0.0.1:{closed_port()}", overrides={"delivery.attempts": 1})
+    assert (summary.exit_code, summary.not_sent) == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -157,11 +169,12 @@ def test_a_closed_port_is_refused_before_the_input_is_read(people: Path) -> None
         ("silent_handshake", "in time"),
     ],
 )
-def test_a_host_without_sound_tls_is_refused(people: Path, mode: str, words: str) -> None:
+def test_a_host_without_sound_tls_is_said_at_once(mode: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
     trusted = {"braze": {"ca_bundle": str(authority_file())}, "delivery": {"timeout": 1.0}}
-    with FaultServer(tls=mode) as server, pytest.raises(bs.UnreachableError, match=words) as caught:
-        send(people, server.url, config=trusted)
-    assert caught.value.hint
+    with FaultServer(tls=mode) as server:
+        found = looked_at(server.url, trusted)
+    assert re.search(words, found.why_not)
+    assert re.search(words, caplog.text)
     assert not server.ledger.requests
 
 
@@ -174,15 +187,15 @@ def test_the_configured_authority_is_trusted(people: Path) -> None:
     assert evidence.reach > Reach.CONNECTED
 
 
-def test_a_name_that_cannot_be_resolved_is_refused(people: Path) -> None:
-    with unresolvable() as url, pytest.raises(bs.UnreachableError, match=r"rest\.example\.invalid cannot be resolved"):
-        send(people, url.replace("http:", "https:"))
+def test_a_name_that_cannot_be_resolved_is_said_at_once() -> None:
+    with unresolvable() as url:
+        assert "rest.example.invalid cannot be resolved" in looked_at(url.replace("http:", "https:")).why_not
 
 
-def test_a_host_that_does_not_answer_is_refused_in_time(people: Path) -> None:
-    with black_hole() as url, pytest.raises(bs.UnreachableError, match="in time") as caught:
-        send(people, url, config={"delivery": {"timeout": 1.0}})
-    assert "firewall" in caught.value.hint
+def test_a_host_that_does_not_answer_is_said_in_time(caplog: pytest.LogCaptureFixture) -> None:
+    with black_hole() as url:
+        assert "in time" in looked_at(url, {"delivery": {"timeout": 1.0}}).why_not
+    assert "firewall" in caplog.text
 
 
 @pytest.mark.parametrize(
