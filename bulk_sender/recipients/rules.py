@@ -93,9 +93,6 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
         yield from _attribute_rules(mapping, names)
     if mapping.existing_only is not None:
         yield from _existing_only_rules(mapping, names)
-    if mapping.liquid == "reject":
-        yield _liquid_rule(mapping, names)
-    yield _properties_rule(mapping, names)
     yield Rule(
         "too_large",
         pl.col(names.recipient_bytes) > max_bytes,
@@ -103,6 +100,9 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
         + pl.col(names.recipient_bytes).cast(pl.String)
         + pl.lit(f" bytes long; at most {max_bytes} fit into a request"),
     )
+    yield _properties_rule(mapping, names)
+    if mapping.liquid == "reject":
+        yield _liquid_rule(mapping, names)
 
 
 def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:

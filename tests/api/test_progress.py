@@ -26,7 +26,7 @@ def test_progress_is_reported_from_beginning_to_end_and_never_decreases(tmp_path
 
 def test_progress_counts_what_is_not_sent_too(tmp_path: Path) -> None:
     path = tmp_path / "mixed.csv"
-    path.write_text("external_user_id\nsample-1\n''\nsample-1\n\"\"\nsample-2\n")
+    path.write_text("external_user_id,trigger_properties.x\nsample-1,\n'',\nsample-1,\n,x\nsample-2,\n")
     moments: list[bs.Progress] = []
     with braze() as running:
         summary = bs.send(path, **options(tmp_path / "runs", running.url), on_progress=moments.append)

@@ -212,7 +212,7 @@ def test_a_canary_on_a_terminal_asks_before_the_rest(place: Place, braze: Runnin
 def test_a_finished_run_is_reported_again_with_its_own_exit_code_and_nothing_is_sent(
     place: Place, braze: RunningSandbox
 ) -> None:
-    path = place.write("people.csv", 'external_user_id\nanna\n""\n')
+    path = place.write("people.csv", "external_user_id,note\nanna,\n,x\n")
     first = place.send(path, "--run-id", "r")
     requests = braze.ledger.requests
     again = place.send(path, "--run-id", "r", "--json")
@@ -312,7 +312,7 @@ def test_quiet_still_says_why_a_run_stopped_and_how_to_resume(place: Place, here
 
 def test_quiet_still_says_that_rows_need_somebody(place: Place, here: Here) -> None:
     """cron knows no exit codes: it mails what is said."""
-    people = place.write("people.csv", 'external_user_id\nanna\n""\n')
+    people = place.write("people.csv", "external_user_id,note\nanna,\n,x\n")
     for _ in range(2):
         done = here.send(place, people, "--quiet", "--run-id", "r")
         assert (done.code, done.out) == (1, "")

@@ -23,7 +23,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Place:
     with run_in_thread(keys=[KEY], campaigns=[CAMPAIGN]) as braze:
         place = Place(tmp_path_factory.mktemp("show"), braze.url)
         path = place.people(60)
-        path.write_text(path.read_text() + '""\nuser-0001\n')
+        rows = path.read_text().replace("\n", ",\n").replace("external_user_id,", "external_user_id,note")
+        path.write_text(rows + ",x\nuser-0001,\n")
         assert place.send(path, "--run-id", "r").code == 1
         assert place.run("send", path, "--campaign-id", "nobody", "--yes", "--run-id", "s").code == 3
     return place
@@ -57,7 +58,7 @@ def test_status_is_the_summary_on_standard_output(finished: Place, here: Here) -
 
 def test_status_names_the_options_that_send_fixed_rows(place: Place, here: Here) -> None:
     job = place.write("job.toml", '[recipient]\nexternal_user_id = "who"\n')
-    people = place.write("people.csv", 'who\nanna\n""\n')
+    people = place.write("people.csv", "who,note\nanna,\n,x\n")
     assert here.send(place, people, "--config", job, "--run-id", "r").code == 1
     again = f"send bulk-sender-runs/r/rejected.csv --config job.toml --campaign-id {CAMPAIGN}\n"
     assert again in here.run(place, "status", "r").out
