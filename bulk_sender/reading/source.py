@@ -126,15 +126,17 @@ class Input:
             start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
             blank = _blank(chunk)
             frame, faults = chunk.frame, chunk.faults
+            lines = _lines(chunk) if skipped or blank is not None else chunk.lines
             if blank is not None:
                 skipped += int(blank.sum())
                 self.blank_rows += int(blank.sum())
                 moved = (blank.cast(pl.Int64).cum_sum()).to_list() if faults else []
                 faults = {index - moved[index]: reason for index, reason in faults.items()}
                 frame = frame.filter(~blank)
+                lines = lines.filter(~blank) if lines is not None else None
             end = replace(chunk.end, source_row=chunk.end.source_row - skipped, row=chunk.end.row - skipped)
             if len(frame):
-                yield chunk if not skipped else replace(chunk, frame=frame, start=start, end=end, faults=faults)
+                yield Chunk(frame, chunk.source, start, end, faults, lines) if skipped else chunk
 
     def _with_common_schema(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
         partitions = self.files[index].partitions.items()
@@ -182,6 +184,13 @@ def _is_blank(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         return (column.str.strip_chars().str.len_bytes() == 0).fill_null(True)
     return column.is_null()
+
+
+def _lines(chunk: Chunk) -> pl.Series:
+    """Return where a person finds each row of a chunk."""
+    first = chunk.start.source_row + 1
+    rows = pl.int_range(first, first + len(chunk.frame), dtype=pl.UInt64, eager=True)
+    return rows if chunk.lines is None else chunk.lines
 
 
 def identify(file: InputFile) -> FileIdentity:

@@ -14,6 +14,14 @@ from tests.kit.target import ENVIRONMENT
 FAST = {"delivery.rate": "5000/second"}
 
 
+async def approve(_: bs.Progress) -> bool:
+    return True
+
+
+APPROVED = bs.Watch(on_canary=approve)
+"""Sends the rest after a canary."""
+
+
 @dataclass
 class Workplace:
     """A folder with a sandbox beside it, which keeps a ledger file."""

@@ -15,7 +15,7 @@ import pytest
 import bulk_sender as bs
 from bulk_sender import journal as journals
 from tests.kit.target import ENVIRONMENT
-from tests.kit.workplace import FAST, Workplace, people
+from tests.kit.workplace import APPROVED, FAST, Workplace, people
 
 
 def twice(workplace: Workplace) -> dict[str, list[str]]:
@@ -77,7 +77,7 @@ def test_a_no_to_the_question_sends_nothing(workplace: Workplace) -> None:
 def test_a_rehearsal_and_a_run_that_reached_nobody_are_no_repeats(workplace: Workplace) -> None:
     source = workplace.write(*people(3))
     workplace.send(source, "rehearsal", sandbox=True)
-    workplace.send(workplace.write("external_user_id", '""', name="bad.csv"), "bad")
+    workplace.send(workplace.write("external_user_id,a", ",x", name="bad.csv"), "bad")
     workplace.send(workplace.folder / "bad.csv", "bad-again")
     assert workplace.send(source, "real").accepted == 3
 
@@ -131,7 +131,7 @@ def test_a_stopped_run_is_not_resumed_over_another_that_sent_the_same(workplace:
         workplace.resume("held")
     assert len(workplace.taken()) == 120
     assert twice(workplace) == {}
-    assert workplace.resume("held", again=True).accepted == 120
+    assert workplace.resume("held", again=True, watch=APPROVED).accepted == 120
 
 
 def test_a_broadcast_is_not_repeated(workplace: Workplace) -> None:
@@ -282,14 +282,14 @@ def test_a_second_fix_leaves_out_whom_the_first_one_reached(workplace: Workplace
 
 def test_fixed_rows_wait_until_their_parent_has_sent_its_own(workplace: Workplace) -> None:
     workplace.send(
-        workplace.write("external_user_id", '""', *(f"u{n}" for n in range(100))), guards=bs.Guards(canary=1)
+        workplace.write("external_user_id,a", ",x", *(f"u{n},x" for n in range(100))), guards=bs.Guards(canary=1)
     )
     rejected = workplace.runs / "r" / "rejected.csv"
     fix(rejected, external_user_id="u42")
     with pytest.raises(bs.GuardrailError, match="still has rows to send") as refused:
         workplace.send(rejected, "fixed")
     assert "bulk-sender resume r first" in refused.value.hint
-    workplace.resume()
+    workplace.resume(watch=APPROVED)
     assert workplace.send(rejected, "fixed").duplicate == 1
     assert twice(workplace) == {}
 
@@ -373,7 +373,7 @@ def test_a_resumed_run_leaves_out_the_same_people(workplace: Workplace) -> None:
     assert workplace.send(source, "rest", guards=guards).state == "stopped"
     stop.unlink()
     shutil.rmtree(workplace.runs / "first")
-    assert workplace.resume("rest").accepted == 59
+    assert workplace.resume("rest", watch=APPROVED).accepted == 59
     assert twice(workplace) == {}
     assert not (workplace.runs / "rest" / "input").exists()
 
@@ -423,3 +423,10 @@ def test_old_runs_lose_what_they_hold_of_people_and_stay_known(workplace: Workpl
     with pytest.raises(bs.GuardrailError, match="run old"):
         workplace.send(source, "new")
     assert not journals.exists(journals.RunRef.at(workplace.runs / "old"))
+
+
+def test_the_line_of_a_row_counts_blank_lines_and_rows_without_values(workplace: Workplace) -> None:
+    rows = ("external_user_id,attributes.city", "u1,Rome", "", ",", "u2,Oslo", '"u3","two', 'lines"', ",Bern", "u4,x")
+    workplace.send(workplace.write(*rows))
+    found = [(row["identifier"], row["source_row"], row["source_line"]) for row in workplace.results()]
+    assert found == [("u1", "1", "2"), ("u2", "2", "5"), ("u3", "3", "6"), ("", "4", "8"), ("u4", "5", "9")]

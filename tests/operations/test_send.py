@@ -18,14 +18,7 @@ from bulk_sender.sandbox.ledger import user_key
 from tests.kit.samples import CONFIGURED, ROOT, SAMPLES, readme_table
 from tests.kit.sandbox import run_in_thread
 from tests.kit.target import KEY
-from tests.kit.workplace import FAST, Workplace, people
-
-
-async def approve(_: bs.Progress) -> bool:
-    return True
-
-
-APPROVED = bs.Watch(on_canary=approve)
+from tests.kit.workplace import APPROVED, FAST, Workplace, people
 
 
 def key_of(line: dict[str, str]) -> str:

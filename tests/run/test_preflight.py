@@ -23,6 +23,7 @@ from tests.kit.posting import authority_file
 from tests.kit.running import QUICK
 from tests.kit.scripted import Answer, Scripted, scripted
 from tests.kit.target import ENVIRONMENT, KEY
+from tests.kit.workplace import APPROVED
 
 
 def taken(_: str, __: dict[str, Any]) -> Answer:
@@ -102,11 +103,13 @@ def test_a_campaign_that_would_send_nothing_is_refused(people: Path, change: dic
     assert error.hint
 
 
-def test_a_key_that_braze_refuses_is_refused_at_once(people: Path) -> None:
+def test_a_key_that_braze_refuses_is_said_at_once(caplog: pytest.LogCaptureFixture) -> None:
     with scripted(taken, lambda _: Answer(401, {"message": f"Invalid App Group API Identifier: {KEY}"})) as braze:
-        error = refused(people, braze, bs.CredentialError)
-    assert "another instance" in str(error)
-    assert "preflight = false" in error.hint
+        found = looked_at(braze.url)
+    assert "Braze refuses the API key" in found.why_not
+    assert "another instance" in caplog.text
+    assert "preflight = false" in caplog.text
+    assert KEY not in found.why_not + caplog.text
 
 
 @pytest.mark.parametrize(
@@ -264,7 +267,7 @@ def test_a_resumed_run_asks_again(people: Path) -> None:
             send(people, braze.url)
         assert len(braze.requests) == 1
         details[0] |= {"archived": False}
-        assert bs.resume("one", runs_dir=runs, environment=ENVIRONMENT, waits=QUICK).accepted == 2
+        assert bs.resume("one", runs_dir=runs, environment=ENVIRONMENT, waits=QUICK, watch=APPROVED).accepted == 2
 
 
 def test_the_question_can_be_left_out(people: Path) -> None:
