@@ -23,9 +23,10 @@ def send_to_braze(source: str, config: str) -> dict[str, int]:
     """Send ``source`` with the configuration ``config``, a TOML file. The worker's BRAZE_API_KEY_FILE names the key."""
     ti = get_current_context()["ti"]
     run_id = bs.run_id_for(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+    run = bs.RunName(id=run_id, folder=RUNS_DIR, must_exist=True)  # a missing disk must not look like a first run
     try:
         with bs.Control().on_signals() as control:  # requests in flight finish when the worker shuts down
-            summary = bs.send(source, config=config, run_id=run_id, runs_dir=RUNS_DIR, watch=bs.Watch(control=control))
+            summary = bs.send(source, config=config, run=run, watch=bs.Watch(control=control))
     except bs.RunHeldError as error:
         raise AirflowException(str(error)) from None  # an earlier attempt is still ending: retry later
     except bs.BulkSenderError as error:

@@ -27,8 +27,9 @@ def winter_campaign(context: dg.AssetExecutionContext) -> dg.MaterializeResult[N
     """The day's recipients, handed to Braze. The key is in BRAZE_API_KEY or BRAZE_API_KEY_FILE."""
     day = context.partition_key
     run_id = bs.run_id_for("winter", day)
+    run = bs.RunName(id=run_id, folder=RUNS_DIR, must_exist=True)  # a missing disk must not look like a first run
     try:
-        summary = bs.send(f"{FOLDER}/{day}.csv", config=CONFIG, run_id=run_id, runs_dir=RUNS_DIR)
+        summary = bs.send(f"{FOLDER}/{day}.csv", config=CONFIG, run=run)
     except bs.RunHeldError as error:
         raise dg.Failure(str(error)) from None  # an earlier attempt is still ending: retry later
     except bs.BulkSenderError as error:

@@ -30,7 +30,8 @@ async def is_worth_a_retry(_task: object, _run: TaskRun, state: State[object]) -
 async def send_to_braze(source: Path, config: Path) -> bs.Summary:
     """Send ``source`` with the configuration ``config``, a TOML file. Needs BRAZE_API_KEY or BRAZE_API_KEY_FILE."""
     run_id = bs.run_id_for(runtime.flow_run.id, source.name)
-    summary = await bs.send_async(source, config=config, run_id=run_id, runs_dir=RUNS_DIR)
+    run = bs.RunName(id=run_id, folder=RUNS_DIR, must_exist=True)  # a missing disk must not look like a first run
+    summary = await bs.send_async(source, config=config, run=run)
     if summary.state != "finished":
         raise StoppedEarly(f"run {run_id} {summary.state}: {summary.reason}")
     return summary

@@ -165,13 +165,11 @@ def _choices(run: _Run, summary: Summary, origin: Origin) -> Iterator[Advice]:
         explain_command(summary, "") + run.where,
         f"bs.explain({run.name!r}, row{run.options})",
     )
-    if origin.sandbox:
-        yield Advice(row.words + " (In a real run, Braze can be asked who got it.)", row.command, row.call)
-    else:
-        yield run.advice(
-            "Ask Braze who received the message. That changes nothing; --apply records what it proves:", "reconcile"
-        )
-        yield row
+    who = "the sandbox" if origin.sandbox else "Braze"
+    yield run.advice(
+        f"Ask {who} who received the message. That changes nothing; --apply records what it proves:", "reconcile"
+    )
+    yield row
     yield Advice("Or leave them. Nobody gets a second message. Anyone whom Braze did not accept gets none.")
     accept, fail, again = (COSTS[verdict] for verdict in ("accepted", "failed", RESEND))
     yield run.advice(f"Or count them as accepted. {accept}", "resolve", "--as accepted", given='verdict="accepted"')

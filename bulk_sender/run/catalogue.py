@@ -96,7 +96,7 @@ def refuse_gone(run: RunRef) -> None:
     if entry is not None:
         raise GuardrailError(
             f"run {run.name!r} is over, and its data was removed at {entry.pruned_at}: nothing was sent",
-            hint="bulk-sender runs shows its counts; choose another name for another send",
+            hint="bulk-sender runs shows its counts. A run of another name would send to everyone again",
         )
 
 

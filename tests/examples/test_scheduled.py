@@ -48,13 +48,14 @@ def moved(command: str, stage: Stage) -> str:
 def test_the_command_sends_the_file_of_the_day_and_sends_it_once(file: str, stage: Stage) -> None:
     day = subprocess.check_output(["date", "+%F"], text=True).strip()
     stage.recipients(f"{day}.csv", 120)
+    stage.runs.mkdir()  # made once, by hand
     for _ in range(2):
         done = subprocess.run(
             ["/bin/sh", "-c", moved(commands()[file], stage)], cwd=ROOT, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
     assert stage.accepted() == 120
-    assert [run.name for run in stage.runs.iterdir()] == [f"winter-{day}"]
+    assert [run.name for run in stage.runs.iterdir() if run.is_dir()] == [f"winter-{day}"]
 
 
 def test_every_percent_sign_in_the_crontab_is_escaped() -> None:

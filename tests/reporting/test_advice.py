@@ -138,9 +138,10 @@ def test_a_run_in_progress_is_left_alone() -> None:
     assert not [step.command for count in counts(run) for step in count.steps if step.command]
 
 
-def test_a_rehearsal_is_not_looked_up_in_braze() -> None:
+def test_a_rehearsal_asks_its_own_sandbox() -> None:
     run, rehearsal = account(unknown=1, rejected=1), Origin(sandbox=True)
-    assert not any("reconcile" in command for command in commands(run, Status.UNKNOWN, origin=rehearsal))
+    [first, *_] = [step for count in counts(run, origin=rehearsal) for step in count.steps]
+    assert (first.words.split(" who")[0], first.command) == ("Ask the sandbox", "bulk-sender reconcile winter")
     assert commands(run, Status.REJECTED, rejects="r.csv", origin=rehearsal) == ["bulk-sender send r.csv --sandbox"]
 
 
