@@ -13,10 +13,9 @@ from polars.io.plugins import register_io_source
 from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import ConfigError
-from bulk_sender.journal.chunks import chunk_rejects, chunk_rows
 from bulk_sender.journal.records import Status
 from bulk_sender.journal.store import RunReader, RunRef
-from bulk_sender.planning.plan import ROWS
+from bulk_sender.recipients.added import added_columns
 from bulk_sender.reporting import rows as frames
 from bulk_sender.run.folder import run_folder
 
@@ -26,9 +25,6 @@ Like = Literal["polars", "lazy", "pandas", "arrow"]
 _LIKE = ("polars", "lazy", "pandas", "arrow")
 _SENT_AT = pl.Datetime("ms", "UTC")
 _TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
-_ADDED = "bulk_sender_"
-"""Before the name of a column that the input has, too."""
-
 _Frames = Callable[[RunReader], Iterator[pl.DataFrame]]
 
 
@@ -103,8 +99,8 @@ def rejected(run: str, *, like: Literal["pandas", "arrow"], runs_dir: str | Path
 def rejected(run: str, *, like: Like = "polars", runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Any:
     """Return the rejected rows of a run with all their own columns as text, as they were, and why they were rejected.
 
-    Added are ``error``, ``source_line`` (the line of the file or the row of the sheet, where it is known) and ``run``;
-    ``bulk_sender_source_line`` and ``bulk_sender_run`` if the input has such columns. ``like`` as for ``results``.
+    Added are ``error``, ``source_line`` (the line of the file or the row of the sheet) and ``run``, each with the
+    prefix ``bulk_sender_`` if the input has such a column. ``like`` as for ``results``.
     """
     ref = _ref(run, runs_dir)
     with journals.read(ref) as journal:
@@ -113,20 +109,9 @@ def rejected(run: str, *, like: Like = "polars", runs_dir: str | Path = DEFAULT_
 
 
 def _rejected(journal: RunReader) -> Iterator[pl.DataFrame]:
-    for chunk, frame in zip(journal.chunk_ids(), frames.rejects(journal), strict=True):
-        own = set(chunk_rejects(journal, chunk).columns)
-        added = {"source_line": _lines(journal, chunk), "run": pl.lit(journal.run.name)}
-        names = {name: f"{_ADDED}{name}" if name in own else name for name in added}
-        yield frame.with_columns(
-            **{names[name]: value for name, value in added.items() if names[name] not in frame.columns}
-        )
-
-
-def _lines(journal: RunReader, chunk: int) -> pl.Expr | pl.Series:
-    """Return the lines of a chunk's rejected rows; null where the run did not store them."""
-    if "source_line" not in ROWS:
-        return pl.lit(None, dtype=pl.UInt64)
-    return chunk_rows(journal, chunk, ("verdict", "source_line")).filter(verdict="rejected")["source_line"]
+    for frame in frames.rejects(journal):
+        _, line, _ = added_columns(frame.columns)
+        yield frame.with_columns(pl.col(line).cast(pl.UInt64))
 
 
 def _ref(run: str, runs_dir: str | Path) -> RunRef:

@@ -16,7 +16,7 @@ from bulk_sender.braze.rendering import RenderedMessage, render_apart
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, InputError
 from bulk_sender.eventloop import blocking
-from bulk_sender.guessing.fit import Comparison, Fit
+from bulk_sender.guessing.fit import Fit
 from bulk_sender.http.credential import Credential
 from bulk_sender.planning.pick import Picked, pick
 from bulk_sender.planning.prepared import InputLike, PreparedInput
@@ -111,7 +111,7 @@ def _picked(
 ) -> tuple[Picked, Fit | None, Config]:
     with Spool() as spool:
         prepared = PreparedInput.open(source, config, spool)
-        comparison: Comparison | None = prepared.compared_with(details) if details is not None else None
+        comparison = prepared.compared_with(details)
         picked = pick(prepared, source, row, comparison)
         return picked, comparison.result if comparison is not None else None, config
 

@@ -169,8 +169,8 @@ async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file
     else:
         await anyio.to_thread.run_sync(refuse_empty, prepared, source)
         found = {"recipients": None, "unused": prepared.mapping.unused}
-        if (details := caller.preflight.details) is not None:
-            found["fit"] = prepared.compared_with(details).result
+        if (comparison := prepared.compared_with(caller.preflight.details)) is not None:
+            found["fit"] = comparison.result
     found |= {"repeats": tuple(map(told, newcomer.earlier.lately))}
     await caller.agree(lambda: preview(newcomer.run.folder, facts, config, **found), config, asks)
     return prepared

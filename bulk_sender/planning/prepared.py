@@ -72,8 +72,10 @@ class PreparedInput:
         """Return the same input without some people."""
         return replace(self, excluded=excluded)
 
-    def compared_with(self, details: CampaignDetails) -> Comparison:
-        """Return the comparison of a message with this input."""
+    def compared_with(self, details: CampaignDetails | None) -> Comparison | None:
+        """Return the comparison of a message with this input; None without a message."""
+        if details is None or not details.messages:
+            return None
         return Comparison(details, self.mapping, self.config.message.trigger_properties)
 
     def sample(self, rows: int) -> pl.DataFrame:

@@ -93,7 +93,7 @@ def examined(
     """
     target = unaddressed(opened.config.braze, opened.config.message)
     observers = Observers(opened.mapping, opened.source.schema)
-    fit = opened.compared_with(details) if details is not None else None
+    fit = opened.compared_with(details)
     planned = opened.plan(target, watch=_each_of(observers, fit), canary=canary)
     report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
     report.warnings += message_warnings(opened.mapping, opened.config)

@@ -68,8 +68,8 @@ def make_run_folder(run: RunRef) -> None:
         if not _is_unused(run):
             raise BulkSenderError(
                 f"{folder} already exists, but is not a run",
-                hint="if a run of this name was there, put it back, because a run of another name sends to everyone again; "
-                "else remove the folder",
+                hint="if a run of this name was there, put it back: a run of another name sends to everyone again. "
+                "Else remove the folder",
             )
         folder.chmod(0o700)  # whatever the umask
     except OSError as error:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bulk_sender.sandbox import RunningSandbox
 from tests.braze.test_details import CAMPAIGN as DETAILS
 from tests.kit.command import Here, OnTerminal, Place
@@ -22,10 +24,16 @@ def test_preview_shows_each_message_and_what_does_not_fit(place: Place, here: He
     assert here.run(place, "preview", people, "--message", message, "--json").json["row"] == 1
 
 
-def test_preview_without_details_says_why(place: Place, here: Here) -> None:
+@pytest.mark.parametrize(("details", "why"), [(False, "campaigns.details"), (True, "the details have none")])
+def test_preview_without_a_message_says_why(
+    place: Place, here: Here, braze: RunningSandbox, details: bool, why: str
+) -> None:
+    braze.rehearse(details=details)
     done = here.run(place, "preview", place.write("people.csv", PEOPLE), "--campaign-id", CAMPAIGN)
     assert done.code == 0
     assert "the message is not shown" in done.err
+    assert why in done.err
+    assert "does not use" not in done.err
 
 
 def test_check_compares_with_a_saved_message(place: Place, here: Here) -> None:

@@ -292,7 +292,7 @@ def test_the_name_of_the_campaign_is_shown_beside_its_id(place: Place, here: Her
     with scripted(lambda *_: Answer(201, {"message": "success"}), lambda _: Answer(200, DETAILS)) as braze:
         done = here.send(place, place.people(1), "--endpoint", braze.url)
         assert f"Winter sale ({CAMPAIGN})" in done.err
-        logged = here.send(place, place.people(1), "--endpoint", braze.url, "--log-format", "json")
+        logged = here.send(place, place.people(1), "--endpoint", braze.url, "--again", "--log-format", "json")
     started = next(event for event in logged.events if event["event"] == "run_started")
     assert (started["target_name"], started["target_state"]) == ("Winter sale", "live")
 

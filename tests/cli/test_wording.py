@@ -199,12 +199,12 @@ def test_a_broadcast_shows_the_outcome_of_its_request_and_no_rows() -> None:
     assert _lines(replace(_BROADCAST, broadcast=BroadcastResult("accepted", "d1")), 80)[0].endswith(" finished")
 
 
-def test_fixed_rows_are_sent_like_the_run_and_a_rehearsals_unknown_rows_are_not_looked_up() -> None:
+def test_fixed_rows_are_sent_like_the_run_and_a_rehearsal_asks_its_sandbox() -> None:
     given = {"--config": str(Path("winter.toml").absolute()), "--campaign-id": "c 1"}
     lines = [line.plain for line in summaries.summary(_SUMMARY, 80, Origin(sandbox=True, given=given))]
     [send] = [line.strip() for line in lines if "bulk-sender send" in line]
     assert send.endswith("/rejected.csv --config winter.toml --campaign-id 'c 1' --sandbox")
-    assert not any("reconcile" in line for line in lines)
+    assert any("Ask the sandbox who received" in line for line in lines)
     assert any("bulk-sender reconcile" in line for line in _lines(_SUMMARY, 80))
 
 

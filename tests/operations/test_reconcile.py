@@ -43,6 +43,7 @@ from tests.kit.sandbox import run_in_thread
 from tests.kit.scripted import Answer, Scripted, scripted
 from tests.kit.tables import table
 from tests.kit.target import CAMPAIGN, ENVIRONMENT, KEY
+from tests.kit.workplace import APPROVED
 
 Columns = Mapping[str, Sequence[str]]
 SEND_PATH = "/campaigns/trigger/send"
@@ -534,7 +535,7 @@ def test_a_rehearsal_that_is_continued_continues_its_sandboxs_account(tmp_path: 
     runs = tmp_path / "runs"
     stopped = bs.send(file, sandbox=True, run_id="r", runs_dir=runs, guards=bs.Guards(canary=50))
     assert (stopped.accepted, stopped.not_sent) == (50, 150)
-    assert bs.resume("r", runs_dir=runs).accepted == 200
+    assert bs.resume("r", runs_dir=runs, watch=APPROVED).accepted == 200
     accepted = [key for each in read_ledger(runs / "r" / "sandbox.ndjson") for key in each.recipients]
     assert len(accepted) == len(set(accepted)) == 200
 

@@ -41,6 +41,8 @@ def _text(name: str, value: str, width: int | None) -> list[Text]:
 def warnings(found: MessagePreview) -> list[str]:
     """Return why there is no message, what is left to Braze, and what does not fit."""
     lines = [f"the message is not shown: {found.why_not}"] if found.why_not else []
+    if found.details is not None and not found.messages:
+        lines.append("the message is not shown: the details have none")
     left = list(dict.fromkeys(clean(text, 80) for message in found.messages for text in message.left))
     if left:
         more = f" and {len(left) - _MOST_LEFT} more" if len(left) > _MOST_LEFT else ""
