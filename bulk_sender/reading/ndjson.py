@@ -62,7 +62,7 @@ class NdjsonReader:
 
 
 def _lines_of(block: bytes, frame: pl.DataFrame, before: int) -> pl.Series:
-    """Return the line of each row of a block that ``before`` lines precede. A blank line is no row."""
+    """Return the line of each row of a block that ``before`` lines precede. A blank line does not count as a row."""
     if block.count(b"\n") + (not block.endswith(b"\n")) == len(frame):
         return pl.int_range(before + 1, before + len(frame) + 1, dtype=pl.UInt64, eager=True)
     found = (number for number, line in enumerate(block.split(b"\n"), before + 1) if line.strip())

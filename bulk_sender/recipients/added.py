@@ -10,7 +10,7 @@ _PREFIX = "bulk_sender_"
 
 
 def added_columns(columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the three columns that ``rejected.csv`` added to an input; empty when the input is no such file."""
+    """Return the three columns that ``rejected.csv`` added to an input; empty for any other input."""
     last = tuple(columns[-len(ADDED) :])
     is_ours = len(last) == len(ADDED) and all(
         name in (added, _PREFIX + added) for name, added in zip(last, ADDED, strict=True)

@@ -41,7 +41,7 @@ def catalogue(runs_dir: Path) -> Iterator[RunIndex]:
 
 
 def _adopt(index: RunIndex, run: RunRef) -> None:
-    """Add a run from its journal. One that cannot be read is left out: whoever names it is told why."""
+    """Add a run from its journal. One that cannot be read is left out, and refused with the reason when it is named."""
     with suppress(BulkSenderError), journals.read(run) as journal:
         entry = IndexEntry.of(run.name, journal.facts())
         if journals.holder(run) is None:
@@ -95,7 +95,7 @@ def refuse_gone(run: RunRef) -> None:
         )
     if entry is not None:
         raise GuardrailError(
-            f"run {run.name!r} is over, and its data was removed at {entry.pruned_at}: nothing was sent",
+            f"run {run.name!r} has ended, and its data was removed at {entry.pruned_at}: nothing was sent",
             hint="bulk-sender runs shows its counts. A run of another name would send to everyone again",
         )
 

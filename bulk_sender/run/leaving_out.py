@@ -124,8 +124,8 @@ def _refuse_unfinished(journal: RunReader, run: RunRef) -> None:
     if journal.has_unsent() or not journal.is_plan_complete():
         raise GuardrailError(
             f"run {run.name!r}, which rejected these rows, still has rows to send, perhaps to the same people",
-            hint=f"bulk-sender resume {run.name} first. If that run is given up for good, add --again: then whoever "
-            "is in both gets the message once from each of them, should it ever be resumed",
+            hint=f"bulk-sender resume {run.name} first. If that run is given up for good, add --again: then people "
+            "who are in both get the message twice, should that run ever be resumed",
         )
 
 

@@ -45,7 +45,7 @@ class Guards:
     confirm_again: Callable[[Preview], bool] | None = None
     """Called instead of ``confirm`` when it did. Without it and without ``again`` the run is refused."""
     exclude: Sequence[str | Path] = ()
-    """Leave out whoever was accepted or is in doubt in these runs, or is listed in these files."""
+    """Leave out everyone who was accepted or is in doubt in these runs, or is listed in these files."""
     max_duration: timedelta | str | None = None
     """Stop the run after this time (``"2 hours"``), so that it can be resumed."""
     not_after: datetime | str | None = None
