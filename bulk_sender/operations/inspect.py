@@ -9,7 +9,7 @@ from typing import Any
 
 from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
-from bulk_sender.errors import BulkSenderError, InputError
+from bulk_sender.errors import BulkSenderError, InputError, JournalError
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import summarize
@@ -17,7 +17,7 @@ from bulk_sender.reporting.advice import Advice, counts, of_broadcast
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import RunOverview, Summary
-from bulk_sender.run.catalogue import catalogue, refreshed
+from bulk_sender.run.catalogue import catalogue, entries_of_journals, refreshed
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.standing import files, standing
 
@@ -27,11 +27,15 @@ def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[RunOverview]:
     folder = Path(runs_dir).absolute()
     if not folder.is_dir():
         return
-    with catalogue(folder) as index:
-        entries = [refreshed(index, folder, entry) for entry in index.entries()]
-        again = {entry.name: len({each.line for each in index.sent_again(entry.name)}) for entry in entries}
+    again: dict[str, int] = {}
+    try:
+        with catalogue(folder) as index:
+            entries = [refreshed(index, folder, entry) for entry in index.entries()]
+            again = {entry.name: len({each.line for each in index.sent_again(entry.name)}) for entry in entries}
+    except JournalError:  # a folder that can only be read: ask the journals
+        entries = entries_of_journals(folder)
     for entry in entries:
-        summary = entry.summary | {"sent_again": again[entry.name]}
+        summary = entry.summary | {"sent_again": again.get(entry.name, 0)}
         if entry.state == "running":
             with suppress(BulkSenderError):
                 summary = status(entry.name, runs_dir=folder).to_dict()

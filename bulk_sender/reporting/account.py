@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from bulk_sender import journal as journals
 from bulk_sender.atomic import write_json
-from bulk_sender.errors import BulkSenderError
+from bulk_sender.errors import BulkSenderError, JournalError
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.holds import hold_of
 from bulk_sender.journal.store import RunReader, RunRef
@@ -106,11 +107,9 @@ def summarize(journal: RunReader, state: State, reason: str | None, files: dict[
 
 
 def _sent_again(run: RunRef) -> int:
-    """Return how many rejected rows of a run another run has sent since."""
+    """Return how many rejected rows of a run another run has sent since; 0 when the index cannot be read."""
     if not journals.has_index(run.folder.parent):
         return 0
-    index = journals.index(run.folder.parent)
-    try:
+    with suppress(JournalError), closing(journals.index(run.folder.parent)) as index:
         return len({each.line for each in index.sent_again(run.name)})
-    finally:
-        index.close()
+    return 0

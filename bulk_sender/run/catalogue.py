@@ -42,13 +42,27 @@ def catalogue(runs_dir: Path) -> Iterator[RunIndex]:
 
 def _adopt(index: RunIndex, run: RunRef) -> None:
     """Add a run from its journal. One that cannot be read is left out, and refused with the reason when it is named."""
+    if (entry := _entry_of(run)) is not None:
+        index.note(entry)
+        if entry.parents and entry.state != "running":
+            with journals.read(run) as journal:
+                _withdraw(index, journal)
+
+
+def _entry_of(run: RunRef) -> IndexEntry | None:
     with suppress(BulkSenderError), journals.read(run) as journal:
         entry = IndexEntry.of(run.name, journal.facts())
-        if journals.holder(run) is None:
-            summary = standing(journal)
-            entry = entry.ended(summary.state, summary.to_dict())
-            _withdraw(index, journal)
-        index.note(entry)
+        if journals.holder(run) is not None:
+            return entry
+        summary = standing(journal)
+        return entry.ended(summary.state, summary.to_dict())
+    return None
+
+
+def entries_of_journals(runs_dir: Path) -> list[IndexEntry]:
+    """Return the entries of all runs as their journals have them, oldest first, without the index."""
+    found = (_entry_of(RunRef.at(runs_dir / name)) for name in journals.run_names(runs_dir))
+    return sorted((entry for entry in found if entry is not None), key=lambda entry: entry.created_at)
 
 
 def _withdraw(index: RunIndex, journal: RunReader) -> None:

@@ -430,3 +430,17 @@ def test_the_line_of_a_row_counts_blank_lines_and_rows_without_values(workplace:
     workplace.send(workplace.write(*rows))
     found = [(row["identifier"], row["source_row"], row["source_line"]) for row in workplace.results()]
     assert found == [("u1", "1", "2"), ("u2", "2", "5"), ("u3", "3", "6"), ("", "4", "8"), ("u4", "5", "9")]
+
+
+def test_a_damaged_index_refuses_to_send_and_hides_nothing(workplace: Workplace) -> None:
+    source = workplace.write(*people(2), ",Rome")
+    workplace.send(source, "first")
+    (workplace.runs / "index.sqlite").write_bytes(b"not a database, and long enough to be looked at" * 100)
+    assert [run.run_id for run in bs.runs(workplace.runs)] == ["first"]
+    assert bs.status("first", runs_dir=workplace.runs).rejected == 1
+    with pytest.raises(bs.JournalError, match=r"index\.sqlite, cannot be used") as refused:
+        workplace.send(workplace.write(*people(3), name="other.csv"), "second")
+    assert "move it away" in refused.value.hint
+    (workplace.runs / "index.sqlite").unlink()
+    with pytest.raises(bs.GuardrailError, match="run first"):
+        workplace.send(source, "second")
