@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import ssl
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import certifi
@@ -54,11 +56,21 @@ def _wants_wire(settings: HttpSettings) -> bool:
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
-    """Return a context for TLS 1.2 or later that always verifies certificates and ignores the environment."""
+    """Return a context for TLS 1.2 or later that always verifies certificates and ignores the environment.
+
+    Reading the certificates takes 60 ms of CPU, so a process reads a bundle once.
+    """
+    path = Path(ca_bundle or certifi.where())
     try:
-        context = ssl.create_default_context(cafile=ca_bundle or certifi.where())
+        found = path.stat()
+        return _tls_context(path, found.st_mtime_ns, found.st_size)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"braze.ca_bundle: {ca_bundle} cannot be read as certificates: {error}") from None
+
+
+@lru_cache(maxsize=4)
+def _tls_context(path: Path, modified_ns: int, size: int) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=path)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     # create_default_context obeys SSLKEYLOGFILE, which would write the session's secrets to a file.

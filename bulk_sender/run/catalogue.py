@@ -241,8 +241,9 @@ def note_beginning(journal: RunWriter) -> None:
     """Record that a process sends for the run, before its first request. Raises JournalError."""
     index = journals.index(journal.run.folder.parent)
     try:
-        known = index.entry(journal.run.name) or IndexEntry.of(journal.run.name, journal.facts())
-        index.note(replace(known, state="running"))
+        known = index.entry(journal.run.name)
+        if known is None or known.state != "running":
+            index.note(replace(known or IndexEntry.of(journal.run.name, journal.facts()), state="running"))
     finally:
         index.close()
 
@@ -253,7 +254,7 @@ def note_end(journal: RunWriter, summary: Summary) -> None:
         index = journals.index(journal.run.folder.parent)
         try:
             known = index.entry(journal.run.name) or IndexEntry.of(journal.run.name, journal.facts())
-            index.note(known.ended(summary.state, summary.to_dict()))
+            index.note(known.ended(summary.state, summary.to_dict()), durable=False)
             _withdraw(index, journal)
         finally:
             index.close()

@@ -60,8 +60,11 @@ class SqliteIndex:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def note(self, entry: IndexEntry) -> None:
+    def note(self, entry: IndexEntry, *, durable: bool = True) -> None:
+        if not durable:
+            self._execute("PRAGMA synchronous=OFF")
         self._put(entry)
+        self._execute("PRAGMA synchronous=FULL")
 
     def entry(self, name: str) -> IndexEntry | None:
         return next(iter(self._entries("WHERE name = ?", name)), None)
