@@ -173,6 +173,7 @@ def _scheduled(folder: Path) -> Iterator[Stage]:
     with customers(folder) as stage:
         (stage.folder / "customers.csv").rename(stage.folder / f"{date.today()}.csv")
         (stage.folder / "customers.toml").rename(stage.folder / "winter.toml")
+        (stage.folder / "runs").mkdir()
         places = {"/data/winter": str(stage.folder), "/var/lib/bulk-sender/runs": str(stage.folder / "runs")}
         yield replace(stage, instead=places | {"--not-after 12:00": "--not-after 23:59:59"})
 

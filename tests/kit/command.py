@@ -26,6 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 _LONGEST_S = 300.0
 _UNWANTED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "PYTHONDONTWRITEBYTECODE")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_TO_TYPE = re.compile(r"Type (\S+)\s+to\s+send:")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -181,14 +182,22 @@ class Screen:
         os.write(self._master, text.encode())
 
     def end(self, *, say: str = "") -> int:
-        """Read to the end, and ``say`` something to whatever is asked until then. Returns the exit code."""
+        """Read to the end, and ``say`` something to whatever is asked until then. Returns the exit code.
+
+        Where a number has to be typed to send the same once more, it is typed.
+        """
         answered = self.shown.count("[y/N]")
+        typed = len(_TO_TYPE.findall(self.shown))
 
         def answer() -> bool:
-            nonlocal answered
+            nonlocal answered, typed
             if say and self.shown.count("[y/N]") > answered:
                 answered += 1
                 self.type(f"{say}\n")
+            wanted = _TO_TYPE.findall(self.shown)
+            if say and len(wanted) > typed:
+                typed += 1
+                self.type(f"{wanted[-1]}\n")
             return False
 
         self._read(answer)
