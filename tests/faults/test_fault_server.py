@@ -75,12 +75,12 @@ def judged(seen: Evidence) -> str:
         content = json.loads(seen.content)
     except (ValueError, RecursionError):
         content = None
-    message = content.get("message") if isinstance(content, dict) else None
+    message = content.get("message") or content.get("error") if isinstance(content, dict) else None
     if len(seen.content) > 1 << 20:
         return "unknown"
     if (status in (200, 201) and message == "success") or (status == 202 and message == "queued"):
         return "accepted"
-    if status in (401, 403, 404, 307, 308) or message == "Invalid Campaign ID":
+    if status in (401, 403, 404, 415, 307, 308) or message == "Invalid Campaign ID":
         return "stop"
     if status == 429:
         return "throttled"

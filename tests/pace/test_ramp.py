@@ -85,5 +85,5 @@ def test_a_ramp_can_be_disabled_and_needs_a_canary(tmp_path: Path) -> None:
         job = given(tmp_path, running.url, 0, guards=CANARY, watch=bs.Watch(on_canary=approve))
         bs.send(recipients(tmp_path, 120), **job, on_progress=watched)
         job = given(tmp_path, running.url, 600.0) | {"run_id": "b"}
-        bs.send(recipients(tmp_path, 120), **job, on_progress=watched)
+        bs.send(recipients(tmp_path, 120), **job, on_progress=watched, again=True)
     assert not watched.ramping
