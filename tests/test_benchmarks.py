@@ -133,8 +133,10 @@ print(json.dumps([burnt.cpu_s, burnt.exit_code, killed.exit_code]))
     assert (exit_code, killed) == (0, -9)
 
 
-def test_a_recipient_costs_a_fraction_of_what_it_costs_the_script_most_people_write() -> None:
-    """Ratios only: what a machine is worth, and what else it does, falls out. Measured on a quiet one: over 3."""
-    command = [sys.executable, str(BENCHMARKS / "ratio.py"), "--rows", "60000"]
-    done = subprocess.run(command, check=True, timeout=600, capture_output=True)
-    assert json.loads(done.stdout)["ratio"] > 1.6
+@pytest.mark.parametrize(("least", "code"), [("-1000000", 0), ("1000000", 1)])
+def test_the_ratio_of_costs_can_be_demanded(least: str, code: int) -> None:
+    """``.ci/run`` demands it of a quiet machine; beside other tests a ratio of CPU times says little."""
+    command = [sys.executable, str(BENCHMARKS / "ratio.py"), "--rows", "20000", "--rounds", "1", "--least", least]
+    done = subprocess.run(command, timeout=600, capture_output=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert set(json.loads(done.stdout)) == {"bulk_sender_us", "naive_us", "ratio"}

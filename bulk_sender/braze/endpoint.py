@@ -5,7 +5,6 @@ Sources: post_send_triggered_campaigns, post_send_triggered_canvases, api_basics
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 from bulk_sender.braze.hosts import host_warning, other_address
 from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
 from bulk_sender.config.constants import constant_json
-from bulk_sender.config.hosts import is_loopback
+from bulk_sender.config.hosts import is_address, is_loopback
 from bulk_sender.config.model import BrazeConfig, MessageConfig
 from bulk_sender.config.rate import Rate
 from bulk_sender.errors import ConfigError
@@ -157,7 +156,7 @@ def check_url(url: str | None) -> str:
         raise ConfigError(
             "braze.endpoint may only have a scheme and a host", hint=f"{host} is {other}" if other else hint
         )
-    if not (_HOST_NAME.fullmatch(host) or _is_address(host)):
+    if not (_HOST_NAME.fullmatch(host) or is_address(host)):
         raise ConfigError(f"braze.endpoint: {host!r} is not a valid host name", hint=hint)
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigError(
@@ -166,13 +165,6 @@ def check_url(url: str | None) -> str:
         )
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host) is not None and "%" not in host
-    except ValueError:
-        return False
 
 
 def endpoint_warning(url: str | None) -> str:

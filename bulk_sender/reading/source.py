@@ -39,7 +39,7 @@ class Input:
     def __init__(self, files: Sequence[InputFile], settings: ReadSettings) -> None:
         self.files = tuple(files)
         self.settings = settings
-        self.stamps = tuple(FileStamp.of(file.path) for file in self.files)
+        self._stamps = tuple(FileStamp.of(file.path) for file in self.files)
         self._readers = [open_reader(file, settings) for file in self.files]
         self.schema = self._common_schema()
         self.blank_rows = 0
@@ -100,7 +100,7 @@ class Input:
             for chunk in self._without_blank_rows(self._readers[index].read(position)):
                 yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
                 start = replace(start, row=chunk.end.row)
-            if FileStamp.of(self.files[index].path) != self.stamps[index]:
+            if FileStamp.of(self.files[index].path) != self._stamps[index]:
                 raise InputError(
                     f"{self.files[index].name} was changed while it was read: some rows may come from the old version",
                     hint="wait until the file is complete, then start again",
@@ -108,7 +108,7 @@ class Input:
 
     def is_unchanged(self) -> bool:
         """Whether each file is still the one that was opened, judged by its stamp."""
-        return self.stamps == tuple(FileStamp.of(file.path) for file in self.files)
+        return self._stamps == tuple(FileStamp.of(file.path) for file in self.files)
 
     def head(self, rows: int) -> pl.DataFrame:
         """Return the first ``rows`` valid rows, or all of them if there are fewer."""

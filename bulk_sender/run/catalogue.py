@@ -104,7 +104,8 @@ def refuse_gone(run: RunRef) -> None:
     if entry is not None and not entry.pruned_at:
         raise GuardrailError(
             f"run {run.name!r} began at {entry.created_at}, and its folder {run.folder} "
-            f"{'has no journal' if run.folder.exists() else 'is gone'}: who already got the message is not known any more",
+            f"{'has no journal' if run.folder.exists() else 'is gone'}: "
+            "who already got the message is not known any more",
             hint="put the folder back, then repeat this command; a run of another name would send to everyone again",
         )
     if entry is not None:
