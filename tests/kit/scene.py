@@ -56,7 +56,6 @@ class Scene:
             '[braze]\ncampaign_id = "c1"\n[guard]\npreflight = false\n[delivery]\n' + "\n".join(lines) + "\n"
         )
         self.runs_dir = self.place / "runs"
-        self.runs_dir.mkdir(exist_ok=True)  # a folder that is named together with a run has to exist
         self.inputs: list[Path] = []
 
     @property
@@ -84,6 +83,8 @@ class Scene:
 
     def start(self, name: str, *more: object, failpoint: str = "", **limits: Any) -> Child:
         """``limits``: what ``Nursery.start`` takes besides."""
+        if not self.runs_dir.exists():
+            self.runs_dir.mkdir()  # a folder that is named together with a run has to exist
         env = self.env | ({VARIABLE: failpoint} if failpoint else {})
         return self.nursery.start(self.command(name, *more), env, **limits)
 
