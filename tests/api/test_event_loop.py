@@ -22,7 +22,7 @@ def test_send_async_runs_inside_an_existing_loop_and_leaves_room_for_others(tmp_
         other = asyncio.create_task(other_work())
         source = recipients(tmp_path)
         one, two = await asyncio.gather(
-            bs.send_async(source, **options(tmp_path / "runs", url, concurrency=2)),
+            bs.send_async(source, **options(tmp_path / "runs", url, concurrency=2), again=True),
             bs.send_async(source, **options(tmp_path / "runs", url, concurrency=2), again=True),
         )
         other.cancel()

@@ -140,6 +140,12 @@ def _stopped(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
+def _resumed(folder: Path) -> Iterator[Stage]:
+    with _stopped(folder) as stage:
+        yield replace(stage, instead={"--run-id winter-2026-11-24": "--run-id RUN"})
+
+
+@contextmanager
 def _failed(folder: Path) -> Iterator[Stage]:
     """``RUN`` has a row whose request was too large for a Braze that has a larger measure now, and a rejected one."""
     with run_in_thread(body_cap=900) as small:
@@ -186,7 +192,7 @@ STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "docs/howto/encodings.md": customers,
     "docs/howto/hours.md": _hours,
     "docs/howto/identifiers.md": _identifiers,
-    "docs/howto/resume.md": _stopped,
+    "docs/howto/resume.md": _resumed,
     "docs/howto/retries.md": _failed,
     "docs/howto/schedule.md": _scheduled,
     "docs/howto/shared-rate.md": _stopped,
