@@ -169,7 +169,7 @@ def test_an_outage_leaves_few_batches_unknown(name: str, tmp_path: Path) -> None
 
 
 def test_failures_with_occasional_successes_stop_the_run(tmp_path: Path) -> None:
-    run, _ = sent(tmp_path, every(2, "rst_after_read"), 5000)
+    run, _ = sent(tmp_path, every(2, "rst_after_read"), 5000, concurrency=1)
     assert run.summary.state == "stopped"
     assert run.summary.unknown <= 30 * 50
     assert "of the last 40 requests" in (run.summary.reason or "")
