@@ -345,7 +345,8 @@ class _Resolver:
                     where,
                 )
             return
-        convention = Convention(self.config.input.timezone, self.config.input.decimal, source.format, source.separator)
+        given = self.config.input
+        convention = Convention(given.timezone, given.decimal, given.thousands, source.format, source.separator)
         try:
             converted = convert(value, dtype, source.type, convention)
             written = converted.json if source.type in ("json", "list") or dtype.is_nested() else None

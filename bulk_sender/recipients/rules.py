@@ -200,7 +200,8 @@ def _properties_rule(mapping: RecipientMapping, names: Names) -> Rule:
 
 
 def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
-    return pl.lit(f"column {field.column!r}: ") + shown(raw) + pl.lit(f" is not {field.converted.expected}")
+    said = pl.lit(f"column {field.column!r}: ") + shown(raw) + pl.lit(f" is not {field.converted.expected}")
+    return said if field.converted.advice is None else said + field.converted.advice(raw).fill_null("")
 
 
 def shown(value: pl.Expr) -> pl.Expr:
