@@ -222,6 +222,12 @@ def _about_names(mapping: RecipientMapping) -> Iterator[str]:
                 f"attribute {name!r} is not the profile field {meant!r}, whose name is in lower case: Braze stores it "
                 "as a custom attribute"
             )
+    for field in mapping.attributes:
+        if field.was_number and field.path == ("phone",):
+            yield (
+                f"column {field.column!r} has numbers: telephone numbers lost their + and leading zeros; the digits "
+                "are sent as text"
+            )
     places = {field.path[1] for field in mapping.attributes if field.path[0] == "current_location" and field.path[1:]}
     if places and places != {"longitude", "latitude"}:
         yield "attribute 'current_location' needs longitude and latitude, and nothing else"

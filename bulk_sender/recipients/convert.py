@@ -163,6 +163,12 @@ def quote(text: pl.Expr) -> pl.Expr:
     return pl.when(text.is_not_null()).then(_member(encoded))
 
 
+def as_text(json: pl.Expr) -> pl.Expr:
+    """Return numbers and booleans in JSON as JSON strings, whole numbers without a fraction; strings are unchanged."""
+    digits = json.str.replace(r"^(-?[0-9]+)\.0+$", "${1}")
+    return pl.when(json.str.starts_with('"')).then(json).otherwise(joined('"', digits, '"'))
+
+
 def joined(*parts: str | pl.Expr) -> pl.Expr:
     """Concatenate fixed text and text columns; null where any column is null."""
     template = ["{}" if isinstance(part, pl.Expr) else part.replace("{", "{{").replace("}", "}}") for part in parts]

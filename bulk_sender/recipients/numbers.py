@@ -52,7 +52,7 @@ def advice(raw: pl.Expr, decimal: str, thousands: str | None) -> pl.Expr:
     text = raw.str.strip_chars()
     chain: list[tuple[str, str]] = [
         (_PERCENT, ": it is a percentage; write the number alone"),
-        (_CURRENCY, ": it has a currency; write the number alone"),
+        (_CURRENCY, ": it has a currency sign; write the number alone"),
         (_NEGATIVE, ": write a negative number as -5"),
     ]
     if decimal == "." and thousands is None:
@@ -65,8 +65,9 @@ def advice(raw: pl.Expr, decimal: str, thousands: str | None) -> pl.Expr:
         both = f"{looks} and decimal = {json.dumps(point)}"
         chain.append((grouped(sign, point, "+"), both))
         chain.append((grouped(sign, point, ""), both if point != decimal and sign == decimal else looks))
-    chain.append((rf"^{_SIGN}[0-9]*,[0-9]+$", '; if the comma is a decimal sign, set [input] decimal = ","'))
-    if decimal == ",":
+    if decimal == ".":
+        chain.append((rf"^{_SIGN}[0-9]*,[0-9]+$", '; if the comma is a decimal sign, set [input] decimal = ","'))
+    else:
         chain.append((rf"^{_SIGN}[0-9]*\.[0-9]+$", '; if the point is a decimal sign, set [input] decimal = "."'))
     if thousands is not None:
         chain.append((rf"[0-9]{SEPARATORS[thousands]}[0-9]", ": its groups of digits are not groups of three"))
