@@ -120,7 +120,7 @@ def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     if not mapping.email_is_hashed:
         yield Rule(
             "invalid_email",
-            is_email & pl.col(names.identifier).str.contains(INVISIBLE),
+            is_email & pl.col(names.identifier).str.contains(rf"[{INVISIBLE}&&\S]"),
             shown(pl.col(names.identifier).str.replace_all(INVISIBLE, "\u2423"))
             + pl.lit(f" is not {expected}: it has an invisible character"),
         )

@@ -190,9 +190,7 @@ def _known(directive: str, text: str, found: list[str]) -> str:
 def _refuse_what_cannot_be_meant(has: frozenset[str], text: str) -> None:
     """Raise ValueError for a format without a year, and for parts that contradict or need each other."""
     if not has:
-        if not re.search("[A-Za-z]{2}", text):
-            raise ValueError(f"the format {text!r} has no directive such as %d")
-        meant = _in_directives(text)
+        meant = "" if "%" in text else _in_directives(text)
         raise ValueError(f"the format {text!r} has no directive such as %d" + (f": write {meant!r}" if meant else ""))
     for group in _SAME:
         if len(both := [each for each in group if each in has]) > 1:

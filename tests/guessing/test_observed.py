@@ -89,7 +89,7 @@ def test_nested_braces_are_not_liquid(tmp_path: Path) -> None:
         ("phone", "0151 123", "is not a phone number"),
         ("time_zone", "Mars", "is not a time zone"),
         ("current_location", {"lat": 1}, "is not a place"),
-        ("email_open_tracking_disabled", "yes", "is not true or false"),
+        ("email_open_tracking_disabled", 5, "is not true or false"),
         ("a", {"inc": 1.5}, "is not a valid change"),
         ("a", {"$update": [{"$new_object": {"x": 1}}]}, "is not a valid change"),
         ("a", {"$remove": [{"$identifier_key": "id"}]}, "is not a valid change"),
