@@ -15,16 +15,16 @@ _NOTHING = (
     r"|#ref!|#value!|#name\?|#div/0!|#num!|#null!|#spill!|#calc!"
 )
 _DRESSED = {
-    r"^=": "written as a formula, such as {}: an export wrapped them for a spreadsheet",
+    r"^=": "written as a formula, such as {}: an export wrapped it for a spreadsheet",
     r"^'": "with an apostrophe in front, such as {}: a spreadsheet marks text with it",
-    r'^".*"$': "in quotation marks, such as {}: an export quoted them twice",
+    r'^".*"$': "in quotation marks, such as {}: an export quoted it twice",
     r"^[+-]?[0-9]+[.,]0+$": "with decimals, such as {}: an export turned whole numbers into decimals",
     r"^[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}$": "with a number such as {}: a spreadsheet removed digits",
-    rf"^(?i:{_NOTHING})$": "that stand for nothing, such as {}: name them in [input] null_values",
+    rf"^(?i:{_NOTHING})$": "with a word for nothing, such as {}: name it in [input] null_values",
 }
 """Pattern of an identifier that an export changed → what to say of it, with an example."""
-_INVISIBLE = "with an invisible character, such as {}: it makes them other identifiers"
-_LOOK_ALIKE = "with characters that look like others, such as {}: are they the same in Braze?"
+_INVISIBLE = "with an invisible character, such as {}: for Braze it is a part of the identifier"
+_LOOK_ALIKE = "with characters that look like others, such as {}: Braze tells them apart"
 _POSSIBLY_ODD = "|".join((r"[^\x20-\x7e]", *_DRESSED))
 
 

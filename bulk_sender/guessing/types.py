@@ -211,4 +211,6 @@ def guess_identifiers(sample: pl.DataFrame) -> dict[str, str]:
 
 
 def _can_identify(column: pl.Series) -> bool:
+    if column.dtype.is_decimal():
+        return not column.cast(pl.String).str.contains(r"\.0*[1-9]").any()
     return column.dtype == pl.String or column.dtype.is_integer()

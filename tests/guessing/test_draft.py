@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,12 @@ def test_a_notation_that_is_given_is_kept(tmp_path: Path) -> None:
     config = tomllib.loads(draft(path, given))
     assert config["input"] == {"decimal": ",", "thousands": "."}
     assert config["recipient"]["trigger_properties"]["umsatz"] == {"column": "Umsatz", "type": "integer"}
+
+
+@pytest.mark.parametrize(("scale", "found"), [("1001.000", "customer_id"), ("1001.500", "name")])
+def test_a_column_of_whole_decimals_can_identify(scale: str, found: str) -> None:
+    frame = pl.DataFrame({"customer_id": [Decimal(scale)], "name": ["Zoe"]})
+    assert tomllib.loads(compose(frame, Config()))["recipient"]["external_user_id"] == found
 
 
 def test_addresses_identify_recipients_if_no_other_column_does(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ def test_nested_braces_are_not_liquid(tmp_path: Path) -> None:
         ("a", [{"c": {"c.d": 2}}], "has a name with a space, a dot or a dollar sign"),
         ("a", {"$x": 3}, "has a name with a space, a dot or a dollar sign"),
         ("email", "nope", "is not an e-mail address"),
+        ("email", "ann\u200b@example.com", "is not an e-mail address"),
+        ("email", "\u0430nn@example.com", "is not an e-mail address"),
         ("phone", "0151 123", "is not a phone number"),
         ("time_zone", "Mars", "is not a time zone"),
         ("current_location", {"lat": 1}, "is not a place"),
