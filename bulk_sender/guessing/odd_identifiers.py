@@ -20,7 +20,7 @@ _DRESSED = {
     r'^".*"$': "in quotation marks, such as {}: an export quoted it twice",
     r"^[+-]?[0-9]+[.,]0+$": "with decimals, such as {}: an export turned whole numbers into decimals",
     r"^[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}$": "with a number such as {}: a spreadsheet removed digits",
-    rf"^(?i:{_NOTHING})$": "with a word for nothing, such as {}: name it in [input] null_values",
+    rf"^(?i:{_NOTHING})$": "with a placeholder for nothing, such as {}: name it in [input] null_values",
 }
 """Pattern of an identifier that an export changed → what to say of it, with an example."""
 _INVISIBLE = "with an invisible character, such as {}: for Braze it is a part of the identifier"

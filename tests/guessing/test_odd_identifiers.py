@@ -27,7 +27,7 @@ def warned(identifiers: list[str], **config: Any) -> list[str]:
         (["1.2346E+11", "1E5"], "2 identifiers with a number such as '1.2346E+11': a spreadsheet removed digits"),
         (
             ["NULL", "None", "nan", "#N/A", "\\N", "(null)", "-"],
-            "7 identifiers with a word for nothing, such as 'NULL'",
+            "7 identifiers with a placeholder for nothing, such as 'NULL'",
         ),
         (["u3\u200b", "u\u00ad4"], r"2 identifiers with an invisible character, such as 'u3\u200b'"),
         (["\ufeffu3"], r"1 identifier with an invisible character, such as '\ufeffu3'"),
@@ -75,8 +75,8 @@ def test_ordinary_identifiers_give_no_warning(identifier: str) -> None:
 
 def test_the_parts_of_an_alias_are_looked_at_without_the_label() -> None:
     frame = pl.DataFrame({"user_alias.alias_name": ["a", "NULL"], "user_alias.alias_label": ["crm", "crm"]})
-    [found] = [each for each in bs.check(frame).warnings if "word for nothing" in each]
-    assert found.startswith("column 'user_alias.alias_name': 1 identifier with a word")
+    [found] = [each for each in bs.check(frame).warnings if "placeholder for nothing" in each]
+    assert found.startswith("column 'user_alias.alias_name': 1 identifier with a placeholder")
 
 
 def test_all_rows_are_counted_and_not_only_the_first(tmp_path: Path) -> None:
