@@ -28,6 +28,7 @@ from bulk_sender.config.loading import overlaid, read_toml, refuse_keys
 from bulk_sender.config.problems import explain
 from bulk_sender.config.rate import Rate
 from bulk_sender.errors import ConfigError
+from bulk_sender.text.date_formats import DateFormat
 
 FieldType = Literal["string", "integer", "float", "boolean", "datetime", "date", "json", "list"]
 
@@ -41,7 +42,7 @@ class FieldSource(Model):
     value: Constant = None
     type: FieldType | None = None
     format: str | None = None
-    """A strptime pattern for ``date`` and ``datetime``, for files without ISO 8601."""
+    """A pattern of Python's strptime for ``date`` and ``datetime``, for files without ISO 8601."""
     separator: str = Field(default="|", min_length=1)
     """Separates the values of a ``list``."""
 
@@ -51,6 +52,8 @@ class FieldSource(Model):
             raise ValueError("give either column or value")
         if self.format is not None and self.type not in ("date", "datetime"):
             raise ValueError("a format needs type date or datetime")
+        if self.format is not None:
+            DateFormat.parse(self.format)
         return self
 
     @property
@@ -217,6 +220,9 @@ class InputConfig(Model):
     null_values: list[str] = Field(default_factory=list)
     """Cells that count as empty, besides empty ones."""
     decimal: Literal[".", ","] = "."
+    """The decimal sign of numbers in text."""
+    thousands: Literal[" ", ".", ",", "'", "_"] | None = None
+    """The sign between groups of digits of numbers in text; a space stands for every kind of space."""
     sheet: str | None = None
     timezone: str = "UTC"
     """The time zone of datetimes without an offset."""
@@ -238,6 +244,16 @@ class InputConfig(Model):
         if value is not None and (not value.isascii() or value in '"\r\n\x00'):
             raise ValueError(f"{value!r} is not a valid delimiter: use one ASCII character, such as , ; or a tab")
         return value
+
+    @model_validator(mode="after")
+    def _two_signs(self) -> Self:
+        if self.thousands == self.decimal:
+            other = "," if self.decimal == "." else "."
+            raise ValueError(
+                f"thousands and decimal are both {self.decimal!r}: with thousands = {json.dumps(self.thousands)}, "
+                f"set decimal = {json.dumps(other)}"
+            )
+        return self
 
     @field_validator("timezone")
     @classmethod

@@ -17,7 +17,7 @@ import polars as pl
 from bulk_sender.config.model import Config, FieldType, InputConfig
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing import column_names, words
-from bulk_sender.guessing.types import Guess, guess_identifiers, guess_nothing, guess_type
+from bulk_sender.guessing.types import Guess, Notation, guess_identifiers, guess_notation, guess_nothing, guess_type
 from bulk_sender.reading.locate import Given
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
@@ -73,7 +73,7 @@ def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = 
     """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row."""
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
-    guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values)
+    guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values, config.input)
     lines = [*_head(config)]
     if mapped.identifier_order:
         lines += [
@@ -87,8 +87,11 @@ def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = 
     return "\n".join(lines) + "\n"
 
 
-def _guesses(sample: pl.DataFrame, nothing: Sequence[str]) -> dict[str, Guess]:
-    return {name: guess_type(sample[name], nothing) for name, dtype in sample.schema.items() if dtype == pl.String}
+def _guesses(sample: pl.DataFrame, nothing: Sequence[str], given: InputConfig) -> dict[str, Guess]:
+    columns = [sample[name] for name, dtype in sample.schema.items() if dtype == pl.String]
+    is_known = {"decimal", "thousands"} & given.model_fields_set
+    notation = Notation(given.decimal, given.thousands) if is_known else guess_notation(columns, nothing)
+    return {column.name: guess_type(column, nothing, notation) for column in columns}
 
 
 def _head(config: Config) -> Iterator[str]:
@@ -175,6 +178,8 @@ def _source(column: str, guess: Guess | None) -> str:
         return _text(column)
     form = f", format = {_text(guess.format)}" if guess.format else ""
     note = f"    # the sampled dates also fit {guess.also}; check which is right" if guess.also else ""
+    if guess.also_decimal:
+        note += "    # the sampled numbers have thousands separators or three decimals; check which is right"
     if guess.misfits:
         note += "    # " + _misfits(guess)
     return f'{{ column = {_text(column)}, type = "{guess.type}"{form} }}{note}'
@@ -193,15 +198,21 @@ def _input(
     yield "[input]"
     given = config.input.model_dump(exclude_unset=True)
     for name, value in given.items():
-        if name in InputConfig.model_fields and value is not None and name != "decimal":
+        if name in InputConfig.model_fields and value is not None and name not in ("decimal", "thousands"):
             yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
     if encodings and "encoding" not in given:
         yield f'encoding = "{encodings[0]}"    # a guess: review names with accents in the output of check'
     if nothing:
         yield f"null_values = {json.dumps(nothing)}"
     commas = [name for name, guess in guesses.items() if guess.decimal_comma]
-    if commas or config.input.decimal == ",":
+    grouped = [name for name, guess in guesses.items() if guess.thousands]
+    thousands = next((guesses[name].thousands for name in grouped), config.input.thousands)
+    if commas or config.input.decimal == "," or thousands == ".":
         yield 'decimal = ","' + (f"    # as in the column {_text(commas[0])}" if commas else "")
+    elif thousands:
+        yield 'decimal = "."'
+    if thousands:
+        yield f"thousands = {_text(thousands)}" + (f"    # as in the column {_text(grouped[0])}" if grouped else "")
     consent = [name for name in sample.columns if column_names.meaning(name, column_names.PROPERTIES) == "opted_in"]
     if consent and "filter" not in given:
         yield f"# filter = {_text(_only_consenting(sample[consent[0]]))}    # only people who opted in"

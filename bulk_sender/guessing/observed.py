@@ -9,6 +9,7 @@ from typing import Protocol
 
 import polars as pl
 
+from bulk_sender.guessing.odd_identifiers import OddIdentifiers
 from bulk_sender.guessing.stored import StoredValues
 from bulk_sender.guessing.words import TOTAL, refusals
 from bulk_sender.recipients.attributes import OddValues
@@ -39,6 +40,7 @@ class Observers:
             OptOuts(schema),
             LastRows(mapping),
             PaddedIdentifiers(mapping),
+            OddIdentifiers(mapping),
             IdentifierKinds(mapping),
             NewUsers(mapping),
             OddValues(mapping),

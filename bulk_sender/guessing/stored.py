@@ -13,6 +13,7 @@ from functools import cache
 
 import polars as pl
 
+from bulk_sender.recipients.characters import INVISIBLE, LOOK_ALIKES
 from bulk_sender.recipients.mapping import Field, RecipientMapping
 from bulk_sender.text.numbers import several
 
@@ -54,6 +55,7 @@ _LISTED = r'^(?:\{\s*"(?:add|remove)"\s*:\s*)?\['
 _SLASHED_DATE = r"^\s*[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}\b"
 _FAR_YEAR = r"^(?:300[1-9]|30[1-9][0-9]|3[1-9][0-9]{2}|[4-9][0-9]{3}|[0-9]{5,}|-[0-9]+)-[0-9]{2}-[0-9]{2}"
 _ADDRESS = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_STRANGE = f"{INVISIBLE}|{LOOK_ALIKES}"
 _E164 = r"^\+[1-9][0-9]{6,14}$"
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 
@@ -188,7 +190,7 @@ def _has_long_text(text: pl.Expr) -> pl.Expr:
 def _shape(name: str, mapping: RecipientMapping) -> tuple[Odd, str] | None:
     """Return what is odd about a profile field's value, and the words for it."""
     if name == "email" and not mapping.email_is_hashed:
-        return lambda text: ~text.str.contains(_ADDRESS), "is not an e-mail address"
+        return lambda text: ~text.str.contains(_ADDRESS) | text.str.contains(_STRANGE), "is not an e-mail address"
     if name == "phone":
         return lambda text: ~text.str.contains(_E164), "is not a phone number such as +4915112345678 (E.164)"
     if name == "time_zone":
@@ -221,6 +223,12 @@ def _about_names(mapping: RecipientMapping) -> Iterator[str]:
             yield (
                 f"attribute {name!r} is not the profile field {meant!r}, whose name is in lower case: Braze stores it "
                 "as a custom attribute"
+            )
+    for field in mapping.attributes:
+        if field.was_number and field.path == ("phone",):
+            yield (
+                f"column {field.column!r} has numbers: telephone numbers lost their + and leading zeros; the digits "
+                "are sent as text"
             )
     places = {field.path[1] for field in mapping.attributes if field.path[0] == "current_location" and field.path[1:]}
     if places and places != {"longitude", "latitude"}:

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import polars as pl
 
 from bulk_sender.config.model import FieldType
 from bulk_sender.guessing import column_names
 from bulk_sender.recipients.convert import Convention, convert
+from bulk_sender.recipients.numbers import grouped
 
 _DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
 _CLOCKS = (" %H:%M", " %H:%M:%S")
 _INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
-_POINT = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
-_COMMA = r"^-?(0|[1-9][0-9]*)(,[0-9]+)?$"
+_PLAIN = {".": r"^[-−]?(0|[1-9][0-9]*)(\.[0-9]+)?$", ",": r"^[-−]?(0|[1-9][0-9]*)(,[0-9]+)?$"}
+_SPACED_CODE = r"^[0-9]{3}(?:\p{Zs}[0-9]{3})+$"
+_ONE_GROUP = r"^[-−]?[1-9][0-9]{0,2}[.,][0-9]{3}$"
+"""A number that has one group of thousands, or three decimals."""
+_DECIMALS = {".": r"\.", ",": ","}
 _LEADING_ZERO = r"^0[0-9]"
 _NOTHING = ("n/a", "N/A", "NA", "#N/A", "null", "NULL", "None", "NaN", "nan", "\\N", "(null)")
 _ENOUGH = 0.97
@@ -37,32 +42,99 @@ class Guess:
     also: str | None = None
     decimal_comma: bool = False
     misfits: int = 0
+    thousands: str | None = None
+    also_decimal: bool = False
+    """Whether its separator of thousands could also be a decimal sign."""
 
 
-def guess_type(column: pl.Series, nothing: Sequence[str] = ()) -> Guess:
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """How a file writes numbers: the keys ``decimal`` and ``thousands`` of ``[input]``."""
+
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[" ", ".", ",", "'", "_"] | None = None
+
+    @property
+    def pattern(self) -> str:
+        """What a number looks like; the same number without separators, too."""
+        plain = _PLAIN[self.decimal]
+        return plain if self.thousands is None else f"{plain}|{grouped(self.thousands, self.decimal)}"
+
+
+NOTATIONS = (
+    Notation(),
+    Notation(".", ","),
+    Notation(","),
+    Notation(".", " "),
+    Notation(",", " "),
+    Notation(",", "."),
+    Notation(".", "'"),
+    Notation(",", "'"),
+)
+"""The notations that are recognized, the likeliest first."""
+
+
+def guess_notation(columns: Sequence[pl.Series], nothing: Sequence[str] = ()) -> Notation:
+    """Return the notation that fits the numbers of most columns of text."""
+    samples = [cells for column in columns if len(cells := _cells(column, nothing)) and not _is_code(cells)]
+    digits = [cells for cells in samples if int(cells.str.contains("[0-9]").sum()) >= _ENOUGH * len(cells)]
+
+    def fitting(notation: Notation) -> int:
+        return sum(_mostly(cells, notation.pattern) for cells in digits)
+
+    return max(NOTATIONS, key=fitting)
+
+
+def guess_type(column: pl.Series, nothing: Sequence[str] = (), notation: Notation | None = None) -> Guess:
     """Return the narrowest type that at least 97 % of the cells fit; text for a sample without cells.
 
-    ``nothing``: values that mean an empty cell.
+    ``nothing``: values that mean an empty cell. ``notation``: how the file writes numbers; guessed from the column.
     """
-    cells = column.str.strip_chars()
-    cells = cells.filter((cells.str.len_bytes() > 0) & ~cells.is_in(list(nothing)))
+    cells = _cells(column, nothing)
     if not len(cells):
         return Guess()
-    return _guess_number(cells) or _guess_moment(cells) or _guess_nested(cells) or Guess()
+    notation = guess_notation([column], nothing) if notation is None else notation
+    return _guess_number(cells, notation) or _guess_moment(cells) or _guess_nested(cells) or Guess()
 
 
-def _guess_number(cells: pl.Series) -> Guess | None:
+def _cells(column: pl.Series, nothing: Sequence[str]) -> pl.Series:
+    cells = column.str.strip_chars()
+    return cells.filter((cells.str.len_bytes() > 0) & ~cells.is_in(list(nothing)))
+
+
+def _is_code(cells: pl.Series) -> bool:
+    """Whether digits in these cells are a code: by the column's name, a leading zero, or groups of one length."""
+    if column_names.is_code(cells.name) or cells.str.contains(_LEADING_ZERO).any():
+        return True
+    return len(cells) > 1 and bool(cells.str.contains(_SPACED_CODE).all()) and cells.str.len_chars().n_unique() == 1
+
+
+def _guess_number(cells: pl.Series, notation: Notation) -> Guess | None:
     is_answer = column_names.meaning(cells.name, column_names.PROPERTIES) == "opted_in"
     if (is_answer or not _mostly(cells, _INTEGER)) and cells.n_unique() <= 8 and (found := _typed(cells, "boolean")):
         return found
-    if column_names.is_code(cells.name) or cells.str.contains(_LEADING_ZERO).any():
+    if _is_code(cells):
         return None
     if _mostly(cells, _INTEGER):
         eight_digits = _mostly(cells, r"^(19|20)\d{6}$")
         return (_typed(cells, "date", "%Y%m%d") if eight_digits else None) or _typed(cells, "integer")
-    if _mostly(cells, _POINT):
-        return _typed(cells, "float")
-    return replace(Guess("float"), decimal_comma=True) if _mostly(cells, _COMMA) else None
+    if not _mostly(cells, notation.pattern):
+        return None
+    by = Convention(decimal=notation.decimal, thousands=notation.thousands)
+    found = _typed(cells, "integer", by=by)
+    if found is None or cells.str.contains(rf"{_DECIMALS[notation.decimal]}[0-9]+$").any():
+        found = _typed(cells, "float", by=by)
+    if found is None:
+        return None
+    plain = _PLAIN[notation.decimal]
+    needs_thousands = notation.thousands is not None and not _mostly(cells, plain)
+    separated = cells.filter(cells.str.contains("[.,]"))
+    return replace(
+        found,
+        decimal_comma=notation.decimal == "," and bool(cells.str.contains(",", literal=True).any()),
+        thousands=notation.thousands if needs_thousands else None,
+        also_decimal=bool(len(separated)) and bool(separated.str.contains(_ONE_GROUP).all()),
+    )
 
 
 def _guess_moment(cells: pl.Series) -> Guess | None:
@@ -92,9 +164,9 @@ def _mostly(cells: pl.Series, pattern: str) -> bool:
     return int(cells.str.contains(pattern).sum()) >= _ENOUGH * len(cells)
 
 
-def _typed(cells: pl.Series, kind: FieldType, format: str | None = None) -> Guess | None:
+def _typed(cells: pl.Series, kind: FieldType, format: str | None = None, by: Convention | None = None) -> Guess | None:
     """Return a guess of this type, or None if it would reject too many of the cells."""
-    converted = convert(pl.col("cell"), pl.String(), kind, Convention(format=format))
+    converted = convert(pl.col("cell"), pl.String(), kind, by or Convention(format=format))
     misfits = cells.alias("cell").to_frame().select(converted.json.is_null().sum()).item()
     return Guess(kind, format, misfits=misfits) if len(cells) - misfits >= _ENOUGH * len(cells) else None
 
@@ -139,4 +211,6 @@ def guess_identifiers(sample: pl.DataFrame) -> dict[str, str]:
 
 
 def _can_identify(column: pl.Series) -> bool:
+    if column.dtype.is_decimal():
+        return not column.cast(pl.String).str.contains(r"\.0*[1-9]").any()
     return column.dtype == pl.String or column.dtype.is_integer()

@@ -17,7 +17,6 @@ _MOST = 0.9
 _MOST_FIELDS = 200
 """Later fields are not checked, to keep files with thousands of columns fast."""
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-_SCIENTIFIC = r"^[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}$"
 _DATE = r"^([0-9]{1,2})([/.\-])([0-9]{1,2})[/.\-]([0-9]{4})\b"
 _MOJIBAKE = r"[ÃÂ][\u0080-\u00bf]|â€|\ufffd"
 """UTF-8 decoded as another encoding, or characters that an encoding did not have."""
@@ -42,9 +41,6 @@ def _about_identifier(sample: pl.DataFrame, identifier: Identifier) -> Iterator[
         yield f"{column}: all {len(texts)} sampled rows have the same {identifier.kind}"
     if identifier.kind != "email" and _share(texts, _EMAIL) >= _MOST:
         yield f"{column}: the values look like e-mail addresses but are sent as {identifier.kind}"
-    if damaged := int(texts.str.contains(_SCIENTIFIC).sum()):
-        shown = _example(texts, _SCIENTIFIC)
-        yield f"{column}: {_rows(damaged)} with a number such as {shown}: a spreadsheet removed digits"
     if lost := _lost_zeros(texts):
         yield f"{column}: {lost}"
 

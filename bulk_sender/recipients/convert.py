@@ -16,6 +16,8 @@ import polars as pl
 
 from bulk_sender.config.model import FieldType
 from bulk_sender.errors import ConfigError
+from bulk_sender.recipients import dates, numbers
+from bulk_sender.recipients.numbers import without_separators
 
 _INTEGER = {".": r"^[+-]?[0-9]+(\.0+)?$", ",": r"^[+-]?[0-9]+(,0+)?$"}
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
@@ -47,10 +49,11 @@ _EXPECTED: dict[FieldType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """How this input writes values as text (``[input]`` timezone and decimal, a field's format and separator)."""
+    """How this input writes values as text: timezone, decimal and thousands of ``[input]``, format and separator."""
 
     timezone: str = "UTC"
     decimal: str = "."
+    thousands: str | None = None
     format: str | None = None
     separator: str = "|"
     keeps_unsendable: bool = False
@@ -65,13 +68,15 @@ class Converted:
     """A converted column. ``json`` is a String expression, null where there is no value that can be sent.
 
     A row is invalid where ``bad`` is true, or where ``present`` is true and ``json`` is null. Both are None when the
-    conversion cannot fail. ``expected`` describes the valid values in an error.
+    conversion cannot fail. ``expected`` describes the valid values in an error, and ``advice`` says for text how to
+    get there (null where nothing is known).
     """
 
     json: pl.Expr
     bad: pl.Expr | None = None
     present: pl.Expr | None = None
     expected: str = ""
+    advice: Callable[[pl.Expr], pl.Expr] | None = None
 
     @property
     def can_fail(self) -> bool:
@@ -98,7 +103,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
     if dtype.is_nested() or dtype == pl.Binary:
         raise ConfigError(f"a column of type {dtype} cannot be sent as {wanted}")
     if dtype != pl.String:
-        by = replace(by, decimal=".")  # the text below is written by polars, not taken from the file
+        by = replace(by, decimal=".", thousands=None)  # the text below is written by polars, not taken from the file
     text = scalar_text(value, dtype, by)
     if wanted == "string":
         return Converted(quote(text), bad=bad, expected=_native_expected(dtype))
@@ -106,15 +111,39 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
     bare = text.str.strip_chars()
     text = pl.when((bare != "null") & (bare != "") if wanted == "json" else bare != "").then(text)
     expected = _EXPECTED[wanted] if by.format is None else f"a {wanted} in the format {by.format}"
-    return Converted(_FROM_TEXT[wanted](text, by), bad=bad, present=text.is_not_null(), expected=expected)
+    advice = _advice(wanted, by) if dtype == pl.String else None
+    return Converted(
+        _FROM_TEXT[wanted](text, by), bad=bad, present=text.is_not_null(), expected=expected, advice=advice
+    )
+
+
+def _advice(wanted: FieldType, by: Convention) -> Callable[[pl.Expr], pl.Expr] | None:
+    """Return how to fix text that is not of the wanted type, as far as a column of that type can say."""
+    if wanted in ("integer", "float"):
+        return lambda raw: numbers.advice(raw, by.decimal, by.thousands)
+    if wanted in ("date", "datetime"):
+        return lambda raw: dates.advice(raw.str.strip_chars(), by.format)
+    return None
 
 
 def _native_expected(dtype: pl.DataType) -> str:
+    first, last = dates.ISO_YEARS
     if dtype.is_nested():
-        return "valid: it contains a NaN, an infinite number, or a local time that daylight saving skips"
+        year = f", or a year that is not from {first} to {last}" if _has_dates(dtype) else ""
+        return f"valid: it contains a NaN, an infinite number, or a local time that daylight saving skips{year}"
+    if dtype == pl.Date:
+        return f"a date with a year from {first} to {last}"
     if dtype.is_temporal():
-        return "a valid local time: daylight saving skips it"
+        return f"a valid local time: daylight saving skips it, or its year is not from {first} to {last}"
     return _EXPECTED["float"]
+
+
+def _has_dates(dtype: pl.DataType) -> bool:
+    if isinstance(dtype, pl.List | pl.Array):
+        return _has_dates(_inner(dtype))
+    if isinstance(dtype, pl.Struct):
+        return any(_has_dates(_dtype(field)) for field in dtype.fields)
+    return isinstance(dtype, pl.Date | pl.Datetime)
 
 
 def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
@@ -132,6 +161,12 @@ def quote(text: pl.Expr) -> pl.Expr:
     """Return text as an escaped JSON string; null stays null."""
     encoded = pl.struct(text.alias("_")).struct.json_encode()
     return pl.when(text.is_not_null()).then(_member(encoded))
+
+
+def as_text(json: pl.Expr) -> pl.Expr:
+    """Return numbers and booleans in JSON as JSON strings, whole numbers without a fraction; strings are unchanged."""
+    digits = json.str.replace(r"^(-?[0-9]+)\.0+$", "${1}")
+    return pl.when(json.str.starts_with('"')).then(json).otherwise(joined('"', digits, '"'))
 
 
 def joined(*parts: str | pl.Expr) -> pl.Expr:
@@ -195,11 +230,16 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
 
 
 def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | None:
-    """Return where a NaN, an infinity or a skipped local time occurs, at any depth; None when it cannot occur."""
+    """Return where a NaN, an infinity, a skipped local time or a year without four digits occurs, at any depth.
+
+    None when none of them can occur.
+    """
     if dtype.is_float():
         return ~value.is_finite()
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and by.timezone != "UTC":
-        return value.is_not_null() & _zoned(value, by.timezone).is_null()
+        return (value.is_not_null() & _zoned(value, by.timezone).is_null()) | ~dates.is_sensible(value)
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        return ~dates.is_sensible(value)
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
         inner = unsendable(pl.element(), _inner(dtype), by)
@@ -246,13 +286,13 @@ def _unchanged(text: pl.Expr, _: Convention) -> pl.Expr:
 
 
 def _integer(text: pl.Expr, by: Convention) -> pl.Expr:
-    bare = text.str.strip_chars()
+    bare = without_separators(text.str.strip_chars(), by.decimal, by.thousands)
     digits = pl.when(bare.str.contains(_INTEGER[by.decimal])).then(bare.str.replace(r"[.,]0+$", ""))
     return digits.cast(pl.Int64, strict=False).cast(pl.String)
 
 
 def _any_float(text: pl.Expr, by: Convention) -> pl.Expr:
-    bare = text.str.strip_chars()
+    bare = without_separators(text.str.strip_chars(), by.decimal, by.thousands)
     if by.decimal == ",":  # with a decimal comma, a point separates thousands: 1.500 is not 1.5
         bare = pl.when(~bare.str.contains(".", literal=True)).then(bare.str.replace(",", ".", literal=True))
     number = pl.when(bare.str.contains(_NUMBER) & bare.cast(pl.Float64, strict=False).is_finite()).then(bare)
@@ -283,25 +323,23 @@ def _plain_date(text: pl.Expr, by: Convention) -> pl.Expr:
     if by.format is not None:
         return _date(text, by)
     parsed = text.str.strptime(pl.Date, "%Y-%m-%d", strict=False)
-    return pl.when(parsed.is_not_null()).then(joined('"', text, '"'))
+    return pl.when(dates.is_sensible(parsed)).then(joined('"', text, '"'))
 
 
 def _date(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
     if by.format is None:
         parsed = bare.str.extract(_ISO_DATE, 1).str.strptime(pl.Date, "%Y-%m-%d", strict=False)
+        parsed = pl.when(dates.is_sensible(parsed)).then(parsed)
     else:
-        parsed = bare.str.strptime(pl.Date, by.format, strict=False)
+        parsed = dates.moments(bare, by.format, as_written=True)
     return joined('"', parsed.dt.strftime("%Y-%m-%d"), '"')
 
 
 def _any_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
     bare = text.str.strip_chars()
     if by.format is not None:
-        if "%z" in by.format or "%:z" in by.format or "%#z" in by.format:
-            parsed = bare.str.strptime(pl.Datetime("us", "UTC"), by.format, strict=False)
-        else:
-            parsed = _zoned(bare.str.strptime(pl.Datetime("us"), by.format, strict=False), by.timezone)
+        parsed = _zoned(dates.moments(bare, by.format), "UTC" if dates.has_offset(by.format) else by.timezone)
         return joined('"', parsed.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z"), '"')
     # Keep the local time and the offset as written, and only normalize their format.
     day = bare.str.extract(_ISO_DATETIME, 1)
@@ -312,7 +350,7 @@ def _any_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
     parsed = local.str.strptime(pl.Datetime("us"), "%Y-%m-%dT%H:%M:%S", strict=False)
     assumed = _zoned(parsed, by.timezone).dt.strftime("%:z")
     zone = pl.coalesce(offset, assumed)
-    return pl.when(parsed.is_not_null()).then(joined('"', local, fraction, zone, '"'))
+    return pl.when(dates.is_sensible(parsed)).then(joined('"', local, fraction, zone, '"'))
 
 
 def _plain_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
@@ -320,7 +358,7 @@ def _plain_datetime(text: pl.Expr, by: Convention) -> pl.Expr:
         return _any_datetime(text, by)
     parsed = text.str.strptime(pl.Datetime("us"), "%Y-%m-%dT%H:%M:%S", strict=False)
     zone = pl.lit("+00:00") if by.timezone == "UTC" else _zoned(parsed, by.timezone).dt.strftime("%:z")
-    return pl.when(parsed.is_not_null()).then(joined('"', text, zone, '"'))
+    return pl.when(dates.is_sensible(parsed)).then(joined('"', text, zone, '"'))
 
 
 def _offset(text: pl.Expr) -> pl.Expr:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import NoneType
 from typing import Any, get_args
 
 import polars as pl
@@ -20,7 +21,8 @@ from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientCo
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.recipients.added import added_columns
 from bulk_sender.recipients.columns import Columns, Found, untyped
-from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text, without_nulls
+from bulk_sender.recipients.convert import Convention, Converted, as_text, convert, scalar_text, without_nulls
+from bulk_sender.recipients.profile import OTHER_TYPES, TEXT_FIELDS
 
 FieldPath = tuple[str, ...]
 
@@ -61,6 +63,7 @@ class Identifier:
     """One way to identify a recipient; ``text`` is null where the row does not have it. An alias also has a label.
 
     ``is_padded``: where the input has blanks around the identifier; None if there cannot be any.
+    ``may_have_fraction``: whether a part comes from a column of decimals, in which only whole numbers identify.
     """
 
     kind: str
@@ -68,6 +71,7 @@ class Identifier:
     text: pl.Expr
     label: pl.Expr | None = None
     is_padded: pl.Expr | None = None
+    may_have_fraction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class Field:
     """Whether the value can be a JSON object, because the column is JSON or nested."""
     written: pl.Expr | None = None
     """The value as JSON with the nulls inside it, which ``converted`` leaves out; None if there cannot be any."""
+    was_number: bool = False
+    """Whether the input has numbers where Braze takes text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,15 @@ def _add_once(group: dict[str, Any], name: str, source: Any, column: str) -> Non
     group[name] = source
 
 
+@dataclass(frozen=True, slots=True)
+class _IdentifierText:
+    """An identifier as text, where the input has blanks around it, and whether it comes from a column of decimals."""
+
+    text: pl.Expr
+    is_padded: pl.Expr | None = None
+    is_decimal: bool = False
+
+
 class _Resolver:
     def __init__(self, schema: pl.Schema, config: Config) -> None:
         self.columns = Columns(schema)
@@ -238,14 +253,17 @@ class _Resolver:
             return replace(found, value=pl.when(~found.value.is_in(nothing)).then(found.value))
         return found
 
-    def text(self, source: FieldSource, where: str) -> tuple[pl.Expr, pl.Expr | None]:
-        """Return an identifier as text, null where it is empty, and where the input has blanks around it."""
+    def text(self, source: FieldSource, where: str) -> _IdentifierText:
+        """Return an identifier as text, null where it is empty."""
         if source.is_constant:
-            return pl.lit(str(source.value)), None
+            if not isinstance(source.value, str) and type(source.value) is not int:
+                raise ConfigError(f"{where}: the value must be text or a whole number")
+            return _IdentifierText(pl.lit(str(source.value)))
         assert source.column is not None
         found = self.column(source.column, where)
         value, dtype = found.value, found.dtype
-        if dtype.is_float() or dtype.is_nested() or dtype in (pl.Binary, pl.Boolean):
+        refused = dtype.is_float() or dtype.is_nested() or dtype.is_temporal()
+        if refused or dtype in (pl.Binary, pl.Boolean, pl.Object):
             raise ConfigError(
                 f"{where}: column {source.column!r} has type {dtype}, which would change the identifiers",
                 hint="store identifiers as text or whole numbers in the input",
@@ -253,7 +271,12 @@ class _Resolver:
         text = scalar_text(value, dtype, Convention())
         bare = text.str.strip_chars()
         kept = bare if self.config.input.trim else text
-        return pl.when(bare.str.len_bytes() > 0).then(kept), (text != bare) if dtype == pl.String else None
+        # A rejected row of a table with decimals comes back as text in a column NAME:float.
+        is_decimal = dtype.is_decimal() or (dtype == pl.String and "float" in (source.type, found.type))
+        if is_decimal:
+            kept = kept.str.replace(r"^(-?[0-9]+)[.,]0+$", "${1}")
+        is_padded = (text != bare) if dtype == pl.String else None
+        return _IdentifierText(pl.when(bare.str.len_bytes() > 0).then(kept), is_padded, is_decimal)
 
     def identifiers(self, recipient: RecipientConfig) -> Iterator[Identifier]:
         for kind in recipient.identifier_order:
@@ -261,15 +284,17 @@ class _Resolver:
             if kind == "user_alias":
                 alias = recipient.user_alias
                 assert alias is not None
-                name, name_is_padded = self.text(alias.alias_name, f"{where}.alias_name")
-                label, label_is_padded = self.text(alias.alias_label, f"{where}.alias_label")
-                padded = [each for each in (name_is_padded, label_is_padded) if each is not None]
+                name = self.text(alias.alias_name, f"{where}.alias_name")
+                label = self.text(alias.alias_label, f"{where}.alias_label")
+                padded = [each.is_padded for each in (name, label) if each.is_padded is not None]
                 is_padded = pl.any_horizontal(padded) if padded else None
-                yield Identifier(kind, alias.alias_name.column or "user_alias", name, label, is_padded)
+                fraction = name.is_decimal or label.is_decimal
+                column = alias.alias_name.column or "user_alias"
+                yield Identifier(kind, column, name.text, label.text, is_padded, fraction)
             else:
                 source: FieldSource = getattr(recipient, kind)
-                text, is_padded = self.text(source, where)
-                yield Identifier(kind, source.column or kind, text, is_padded=is_padded)
+                only = self.text(source, where)
+                yield Identifier(kind, source.column or kind, only.text, None, only.is_padded, only.is_decimal)
 
     def prioritization(self, source: FieldSource | None) -> pl.Expr | None:
         if source is None:
@@ -308,12 +333,15 @@ class _Resolver:
             path = tuple(name.split(".")) if nest and name else ((name,) if name else ())
             if any(not part for part in path):
                 raise ConfigError(f"recipient.{group}: {name!r} has an empty part between its dots")
-            found.extend(self.field(path, source, f"recipient.{group}.{name}"))
+            found.extend(self.field(path, source, f"recipient.{group}.{name}", stored=group == "attributes"))
         _refuse_overlaps(group, found)
         return tuple(found)
 
-    def field(self, path: FieldPath, source: FieldSource, where: str) -> Iterator[Field]:
+    def field(self, path: FieldPath, source: FieldSource, where: str, *, stored: bool = False) -> Iterator[Field]:
+        """Yield the fields of one source. ``stored``: whether it is an attribute, which Braze writes to the profile."""
         if source.is_constant:
+            if stored and len(path) == 1 and path[0] in TEXT_FIELDS and not isinstance(source.value, str | NoneType):
+                raise ConfigError(f"{where}: Braze requires text", hint="write the value in quotation marks")
             text = pl.lit(constant_json(source.value, where), dtype=pl.String)
             yield Field(path, "", text, Converted(text), isinstance(source.value, dict))
             return
@@ -322,15 +350,22 @@ class _Resolver:
         if members := self.columns.members(name):
             for rest, column in members.items():
                 member = source.model_copy(update={"column": column, "type": untyped(column)[1]})
-                yield from self.field((*path, *rest), member, where)
+                yield from self.field((*path, *rest), member, where, stored=stored)
             return
         found = self.column(name, where)
         if source.type is None and found.type is not None:
             source = source.model_copy(update={"type": found.type})
-        yield from self._typed(path, name, found.value, found.dtype, source, where)
+        yield from self._typed(path, name, found.value, found.dtype, source, where, stored)
 
     def _typed(
-        self, path: FieldPath, column: str, value: pl.Expr, dtype: pl.DataType, source: FieldSource, where: str
+        self,
+        path: FieldPath,
+        column: str,
+        value: pl.Expr,
+        dtype: pl.DataType,
+        source: FieldSource,
+        where: str,
+        stored: bool,
     ) -> Iterator[Field]:
         if isinstance(dtype, pl.Struct) and source.type is None and (dtype.fields or not path):
             # Resolve a struct field by field, so that its nulls are left out like those of any other column.
@@ -343,15 +378,28 @@ class _Resolver:
                     inner_type,
                     source,
                     where,
+                    stored,
                 )
             return
-        convention = Convention(self.config.input.timezone, self.config.input.decimal, source.format, source.separator)
+        is_text = stored and bool(path) and path[0] in TEXT_FIELDS
+        if is_text and (len(path) > 1 or dtype.is_nested() or source.type in ("json", "list")):
+            raise ConfigError(
+                f"{where}: column {column!r} cannot be sent as {path[0]}: Braze requires text",
+                hint="map a column of text, or give the attribute another name",
+            )
+        if stored and source.type is None and dtype == pl.String and path in OTHER_TYPES:
+            source = source.model_copy(update={"type": OTHER_TYPES[path]})
+        given = self.config.input
+        convention = Convention(given.timezone, given.decimal, given.thousands, source.format, source.separator)
         try:
             converted = convert(value, dtype, source.type, convention)
             written = converted.json if source.type in ("json", "list") or dtype.is_nested() else None
             if written is not None:
                 converted = replace(converted, json=without_nulls(written))
-            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested(), written)
+            was_number = is_text and (dtype.is_numeric() or source.type in ("integer", "float"))
+            if was_number or (is_text and (dtype == pl.Boolean or source.type == "boolean")):
+                converted = replace(converted, json=as_text(converted.json))
+            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested(), written, was_number)
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}") from None
 

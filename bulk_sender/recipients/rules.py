@@ -13,10 +13,13 @@ import polars as pl
 
 from bulk_sender.braze.limits import MAX_EXTERNAL_USER_ID_BYTES, MAX_PROPERTIES_BYTES
 from bulk_sender.recipients.attributes import bare, checked
+from bulk_sender.recipients.characters import INVISIBLE, LOOK_ALIKES
 from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_FORM, Field, RecipientMapping
 from bulk_sender.text.clean import CONTROLS, SHOWN
 
-_EMAIL = r'^[^@\s,;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
+_EMAIL = r'^[^@\s,:;<>"()\[\]\\]+@[^@\s,;<>"()\[\]\\.]+(\.[^@\s,;<>"()\[\]\\.]+)+$'
+_FRACTION = r"^(?:.*:)?-?[0-9]+[.,][0-9]+(?::.*)?$"
+"""An identifier from a column of decimals, or one of the two parts of an alias, that is not whole."""
 _HASH = r"^(?:[0-9A-Fa-f]{2}){16,64}$"
 _A_HASH = "a hash of 32 to 128 hexadecimal digits, as recipient.email_is_hashed requires"
 _BRACES = ("{", "\\u007b")
@@ -78,6 +81,12 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
         )
     if any(item.kind == "email" for item in mapping.identifiers):
         yield from _email_rules(mapping, names)
+    if decimal := [item.kind for item in mapping.identifiers if item.may_have_fraction]:
+        yield Rule(
+            "invalid_identifier",
+            kind.is_in(decimal) & identifier.str.contains(_FRACTION),
+            pl.lit("the identifier ") + shown(identifier) + pl.lit(" is not a whole number"),
+        )
     if any(item.kind == "external_user_id" for item in mapping.identifiers):
         yield Rule(
             "identifier_too_long",
@@ -108,6 +117,19 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
 def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     is_email = pl.col(names.kind) == "email"
     shape, expected = (_HASH, _A_HASH) if mapping.email_is_hashed else (_EMAIL, "a valid e-mail address")
+    if not mapping.email_is_hashed:
+        yield Rule(
+            "invalid_email",
+            is_email & pl.col(names.identifier).str.contains(rf"[{INVISIBLE}&&\S]"),
+            shown(pl.col(names.identifier).str.replace_all(INVISIBLE, "\u2423"))
+            + pl.lit(f" is not {expected}: it has an invisible character"),
+        )
+        yield Rule(
+            "invalid_email",
+            is_email & pl.col(names.identifier).str.contains(LOOK_ALIKES),
+            shown(pl.col(names.identifier))
+            + pl.lit(f" is not {expected}: it has a character that only looks like the right one"),
+        )
     yield Rule(
         "invalid_email",
         is_email & ~pl.col(names.identifier).str.contains(shape),
@@ -200,7 +222,8 @@ def _properties_rule(mapping: RecipientMapping, names: Names) -> Rule:
 
 
 def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
-    return pl.lit(f"column {field.column!r}: ") + shown(raw) + pl.lit(f" is not {field.converted.expected}")
+    said = pl.lit(f"column {field.column!r}: ") + shown(raw) + pl.lit(f" is not {field.converted.expected}")
+    return said if field.converted.advice is None else said + field.converted.advice(raw).fill_null("")
 
 
 def shown(value: pl.Expr) -> pl.Expr:

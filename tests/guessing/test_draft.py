@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,70 @@ def test_decimal_commas_dates_and_null_values_are_configured(tmp_path: Path) -> 
         "type": "date",
         "format": "%d/%m/%Y",
     }
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "keys"),
+    [
+        (["4\u202f613,92", "12,50"], "float", {"decimal": ",", "thousands": " "}),
+        (["4\u00a0613", "999"], "integer", {"decimal": ".", "thousands": " "}),
+        (["4 613.92", "12"], "float", {"decimal": ".", "thousands": " "}),
+        (["1.234,56", "12"], "float", {"decimal": ",", "thousands": "."}),
+        (["1.234.567", "12"], "integer", {"decimal": ",", "thousands": "."}),
+        (["1,234.56", "12"], "float", {"decimal": ".", "thousands": ","}),
+        (["1,23,456", "12"], "integer", {"decimal": ".", "thousands": ","}),
+        (["4\u2019613.92", "4'613"], "float", {"decimal": ".", "thousands": "'"}),
+        (["1,5", "1234,5"], "float", {"decimal": ","}),
+        (["1.5", "1234"], "float", {}),
+    ],
+)
+def test_the_notation_of_numbers_is_configured(
+    cells: list[str], kind: str, keys: dict[str, str], tmp_path: Path
+) -> None:
+    rows = "".join(f'{number};"{cell}"\n' for number, cell in enumerate(cells))
+    config, _ = _drafted(tmp_path, f"id;Umsatz\n{rows}")
+    assert config["recipient"]["trigger_properties"]["umsatz"] == {"column": "Umsatz", "type": kind}
+    assert config["input"] == keys
+
+
+def test_all_columns_of_a_file_decide_about_its_notation(tmp_path: Path) -> None:
+    text = "id;Umsatz;Menge;Faktor\n1;1.234,50;1.234;1,5\n2;99,00;12.345;2\n"
+    config, _ = _drafted(tmp_path, text)
+    properties = config["recipient"]["trigger_properties"]
+    assert [properties[name]["type"] for name in ("umsatz", "menge", "faktor")] == ["float", "integer", "float"]
+    assert config["input"] == {"decimal": ",", "thousands": "."}
+
+
+def test_a_column_in_another_notation_than_the_file_stays_text(tmp_path: Path) -> None:
+    config, _ = _drafted(tmp_path, "id;a;b;c\n1;1,5;2,5;1.25\n2;3,5;4,5;2.75\n")
+    assert config["input"] == {"decimal": ","}
+    assert config["recipient"]["trigger_properties"]["c"] == "c"
+
+
+@pytest.mark.parametrize("cells", [["1,234", "12,345"], ["1.234", "12.345"]])
+def test_a_number_that_can_be_read_in_two_ways_gets_a_comment(cells: list[str], tmp_path: Path) -> None:
+    rows = "".join(f'{number};"{cell}"\n' for number, cell in enumerate(cells))
+    _, written = _drafted(tmp_path, f"id;Umsatz\n{rows}")
+    assert "thousands separators or three decimals; check which is right" in written
+
+
+@pytest.mark.parametrize("cells", [["732 829 320", "732 829 321"], ["06 12 34 56 78", "07 12 34 56 78"]])
+def test_digits_in_groups_of_one_length_are_a_code(cells: list[str]) -> None:
+    assert guess_type(pl.Series("SIREN", cells)) == Guess()
+
+
+def test_a_notation_that_is_given_is_kept(tmp_path: Path) -> None:
+    path = put(tmp_path, "people.csv", "id;Umsatz\n1;1.234\n2;5.678\n")
+    given = Config.parse({"input": {"decimal": ",", "thousands": "."}}, where="test")
+    config = tomllib.loads(draft(path, given))
+    assert config["input"] == {"decimal": ",", "thousands": "."}
+    assert config["recipient"]["trigger_properties"]["umsatz"] == {"column": "Umsatz", "type": "integer"}
+
+
+@pytest.mark.parametrize(("scale", "found"), [("1001.000", "customer_id"), ("1001.500", "name")])
+def test_a_column_of_whole_decimals_can_identify(scale: str, found: str) -> None:
+    frame = pl.DataFrame({"customer_id": [Decimal(scale)], "name": ["Zoe"]})
+    assert tomllib.loads(compose(frame, Config()))["recipient"]["external_user_id"] == found
 
 
 def test_addresses_identify_recipients_if_no_other_column_does(tmp_path: Path) -> None:

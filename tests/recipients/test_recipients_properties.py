@@ -62,9 +62,12 @@ def _boolean(cell: str) -> Any:
 
 def _date(cell: str) -> Any:
     try:
-        return dt.date.fromisoformat(cell.strip()).isoformat()
+        day = dt.date.fromisoformat(cell.strip())
     except ValueError:
         raise NotThatTypeError from None
+    if day.year < 1000:
+        raise NotThatTypeError
+    return day.isoformat()
 
 
 def _datetime(cell: str) -> Any:

@@ -57,7 +57,7 @@ SCALARS: list[Kind] = [
     Kind(pl.Float64(), st.floats(allow_nan=False, allow_infinity=False), _float),
     Kind(pl.Decimal(38, 2), _decimals(2), Decimal),
     Kind(pl.Decimal(38, 0), _decimals(0), Decimal),
-    Kind(pl.Date(), st.dates(), lambda day: day.isoformat()),
+    Kind(pl.Date(), st.dates(dt.date(1000, 1, 1)), lambda day: day.isoformat()),
     Kind(pl.Datetime("us"), MOMENTS, _in_utc),
     Kind(pl.Datetime("ms"), MOMENTS.map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)), _in_utc),
     Kind(
