@@ -22,6 +22,7 @@ from bulk_sender.reading.locate import Frame, Given
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
+from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import RecipientMapping, resolve
 from bulk_sender.text.clean import clean
@@ -57,7 +58,7 @@ class PreparedInput:
     @classmethod
     def of(cls, source: Input, config: Config) -> PreparedInput:
         """Match an input that is open. Raise ConfigError."""
-        return cls(source, resolve(source.schema, config), config)
+        return cls(source, resolve(source.schema, config, source.unreadable), config)
 
     def approved(self, bodies: BodyDigest) -> PreparedInput:
         """Return the same input, bound to what was planned: see ``plan``."""
@@ -134,6 +135,7 @@ def _values(column: pl.Series) -> str:
     """Return the most frequent values of a column."""
     if column.dtype.is_nested() or column.dtype == pl.Binary:
         return "nested values"
+    column = column.ext.storage() if column.dtype == NUMBER else column
     counts = column.drop_nulls().cast(pl.String).alias("value").value_counts(sort=True)
     shown = [clean(value, _SHOWN_CHARACTERS) for value in counts["value"].head(_SHOWN_VALUES)]
     return ", ".join(shown) + (", …" if len(counts) > len(shown) else "") if shown else "nothing"

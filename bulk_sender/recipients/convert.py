@@ -16,6 +16,8 @@ import polars as pl
 
 from bulk_sender.config.model import FieldType
 from bulk_sender.errors import ConfigError
+from bulk_sender.reading.names import repeated_names
+from bulk_sender.reading.types import NUMBER, type_of
 
 _INTEGER = {".": r"^[+-]?[0-9]+(\.0+)?$", ",": r"^[+-]?[0-9]+(,0+)?$"}
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
@@ -40,7 +42,7 @@ _EXPECTED: dict[FieldType, str] = {
     "boolean": "true or false",
     "datetime": "a date and time, such as 2026-02-28T10:00:00",
     "date": "a date, such as 2026-02-28",
-    "json": "valid JSON",
+    "json": "valid JSON with each name once in an object",
     "list": "a list",
 }
 
@@ -90,18 +92,24 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
 
     Raise ConfigError when the column cannot contain such values at all.
     """
+    if dtype == pl.Binary and wanted is not None:
+        text = text_of_bytes(value)
+        found = convert(text, pl.String(), wanted, by)
+        flags = [value.is_not_null() & text.is_null()] + ([] if found.bad is None else [found.bad])
+        expected = f"{found.expected} in UTF-8" if wanted in ("string", "json") else found.expected
+        return replace(found, bad=pl.any_horizontal(flags).fill_null(False), expected=expected)
     if wanted == "date" and isinstance(dtype, pl.Datetime):
         value, dtype = value.dt.date(), pl.Date()
     bad = unsendable(value, dtype, by)
     if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and dtype.is_nested()):
         return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
-    if dtype.is_nested() or dtype == pl.Binary:
-        raise ConfigError(f"a column of type {dtype} cannot be sent as {wanted}")
+    if dtype.is_nested():
+        raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent as {wanted}")
     if dtype != pl.String:
         by = replace(by, decimal=".")  # the text below is written by polars, not taken from the file
     text = scalar_text(value, dtype, by)
     if wanted == "string":
-        return Converted(quote(text), bad=bad, expected=_native_expected(dtype))
+        return Converted(quote(text), bad=bad, expected=_EXPECTED["string"] if bad is None else _native_expected(dtype))
     # An empty cell is a missing value, not an invalid one; JSON's null counts as empty, too.
     bare = text.str.strip_chars()
     text = pl.when((bare != "null") & (bare != "") if wanted == "json" else bare != "").then(text)
@@ -120,7 +128,7 @@ def _native_expected(dtype: pl.DataType) -> str:
 def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
     return (
         (wanted == "integer" and dtype.is_integer())
-        or (wanted == "float" and (dtype.is_float() or dtype.is_decimal() or dtype.is_integer()))
+        or (wanted == "float" and (dtype.is_float() or dtype.is_decimal() or dtype.is_integer() or dtype == NUMBER))
         or (wanted == "boolean" and dtype == pl.Boolean)
         or (wanted == "date" and dtype == pl.Date)
         or (wanted == "datetime" and dtype == pl.Datetime)
@@ -149,6 +157,8 @@ def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     """Return a scalar column as plain text; datetimes in ISO 8601 with an offset."""
     if dtype == pl.String:
         return value
+    if dtype == NUMBER:
+        return value.ext.storage()
     if isinstance(dtype, pl.Datetime):
         zoned = value if dtype.time_zone else _zoned(value, by.timezone)
         return zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z")
@@ -162,15 +172,22 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
 
     Raise ConfigError for binary data and other types that JSON does not have.
     """
+    if isinstance(dtype, pl.Map):
+        key_type, value_type = type_of(dtype.key), type_of(dtype.value)
+        if key_type.is_nested() or key_type == pl.Binary:
+            raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent: its keys are not text")
+        key = quote(scalar_text(pl.element().struct.field("key"), key_type, by))
+        member = json_text(pl.element().struct.field("value"), value_type, by).fill_null("null")
+        return joined("{", value.map.entries().list.eval(pl.concat_str(key, pl.lit(":"), member)).list.join(","), "}")
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
-        inner = json_text(pl.element(), _inner(dtype), by).fill_null("null")
+        inner = json_text(pl.element(), type_of(dtype.inner), by).fill_null("null")
         return joined("[", items.list.eval(inner).list.join(","), "]")
     if isinstance(dtype, pl.Struct):
         fields = [
             pl.concat_str(
                 quote(pl.lit(field.name)) + ":",
-                json_text(value.struct.field(field.name), _dtype(field), by).fill_null("null"),
+                json_text(value.struct.field(field.name), type_of(field.dtype), by).fill_null("null"),
             )
             for field in dtype.fields
         ]
@@ -178,6 +195,8 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         return pl.when(value.is_not_null()).then(joined("{", body, "}"))
     if dtype == pl.Boolean or dtype.is_integer() or dtype.is_decimal():
         return value.cast(pl.String)
+    if dtype == NUMBER:
+        return value.ext.storage()
     if dtype.is_float():
         # json_encode writes the shortest digits that read back as the same number; a cast may not.
         encoded = pl.struct(value.alias("_")).struct.json_encode()
@@ -187,8 +206,13 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         return pl.when(value.is_not_null()).then(digits)
     if dtype == pl.Null:
         return pl.lit(None, dtype=pl.String)
-    if dtype in (pl.Binary, pl.Object):
-        raise ConfigError(f"a column of type {dtype} cannot be sent: JSON has no such type")
+    if dtype == pl.Binary:
+        raise ConfigError(
+            "a column of bytes cannot be sent without a type",
+            hint='set type = "string" or "json" if the bytes are text',
+        )
+    if dtype == pl.Object or dtype == pl.Unknown:
+        raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent: JSON has no such type")
     if by.keeps_unsendable and isinstance(dtype, pl.Datetime):
         return pl.coalesce(quote(scalar_text(value, dtype, by)), value.dt.to_string("iso"))
     return quote(scalar_text(value, dtype, by))
@@ -198,26 +222,46 @@ def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | 
     """Return where a NaN, an infinity or a skipped local time occurs, at any depth; None when it cannot occur."""
     if dtype.is_float():
         return ~value.is_finite()
+    if dtype == NUMBER:
+        return ~value.ext.storage().cast(pl.Float64, strict=False).is_finite().fill_null(False) & value.is_not_null()
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and by.timezone != "UTC":
         return value.is_not_null() & _zoned(value, by.timezone).is_null()
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
-        inner = unsendable(pl.element(), _inner(dtype), by)
+        inner = unsendable(pl.element(), type_of(dtype.inner), by)
         return None if inner is None else items.list.eval(inner.fill_null(False)).list.any()
+    if isinstance(dtype, pl.Map):
+        inner = unsendable(pl.element().struct.field("value"), type_of(dtype.value), by)
+        return None if inner is None else value.map.entries().list.eval(inner.fill_null(False)).list.any()
     if isinstance(dtype, pl.Struct):
-        found = [unsendable(value.struct.field(field.name), _dtype(field), by) for field in dtype.fields]
+        found = [unsendable(value.struct.field(field.name), type_of(field.dtype), by) for field in dtype.fields]
         flags = [flag.fill_null(False) for flag in found if flag is not None]
         return pl.any_horizontal(flags) if flags else None
     return None
 
 
-def _inner(dtype: pl.List | pl.Array) -> pl.DataType:
-    inner = dtype.inner
-    return inner if isinstance(inner, pl.DataType) else inner()
+def text_of_bytes(value: pl.Expr) -> pl.Expr:
+    """Return bytes as text, null where they are not valid UTF-8."""
+    return value.map_batches(_decoded, return_dtype=pl.String)
 
 
-def _dtype(field: pl.Field) -> pl.DataType:
-    return field.dtype if isinstance(field.dtype, pl.DataType) else field.dtype()
+def _decoded(column: pl.Series) -> pl.Series:
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.ComputeError:  # one of them is not valid
+        return pl.Series(column.name, map(_decoded_cell, column), dtype=pl.String)
+
+
+def _decoded_cell(cell: bytes | None) -> str | None:
+    try:
+        return None if cell is None else cell.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def type_name(dtype: pl.DataType) -> str:
+    """Return the name of a column type for an error."""
+    return "number" if dtype == NUMBER else str(dtype)
 
 
 def _zoned(value: pl.Expr, timezone: str) -> pl.Expr:
@@ -354,7 +398,13 @@ def _json(text: pl.Expr, _: Convention) -> pl.Expr:
     # The JSONPath engine parses the whole text strictly (no NaN, no lone surrogates, bounded depth) and returns null
     # for invalid JSON. The original text is sent, so that no digit of a number is lost.
     bare = text.str.strip_chars(" \t\r\n")
-    return pl.when(bare.str.json_path_match("$").is_not_null()).then(bare)
+    valid = pl.when(bare.str.json_path_match("$").is_not_null()).then(bare)
+    return valid.map_batches(_with_unique_names, return_dtype=pl.String)
+
+
+def _with_unique_names(column: pl.Series) -> pl.Series:
+    repeated = repeated_names(column)
+    return column.set(repeated, None) if repeated.any() else column
 
 
 def _list(text: pl.Expr, by: Convention) -> pl.Expr:
