@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -18,7 +18,8 @@ from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.digest import BodyDigest, mark
 from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
-from bulk_sender.reading.locate import Frame, Given
+from bulk_sender.reading.locate import Frame, Given, Rows
+from bulk_sender.reading.query import Query
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
@@ -32,8 +33,10 @@ _SHOWN_ROWS = 100_000
 _SHOWN_VALUES = 6
 _SHOWN_CHARACTERS = 30
 
-InputLike = str | Path | Frame | Sequence[str | Path]
-"""Paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow."""
+InputLike = str | Path | Frame | Query | Rows | Sequence[str | Path | Query]
+"""Paths, folders, globs, URLs, ``-`` or queries, one or several; a frame of polars, pandas or Arrow; the result of a
+query, such as an executed cursor; or dicts.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def no_rows(opened: PreparedInput, given: InputLike) -> InputError:
             f"{several} [input] filter" + (f"; {values}" if values else ""),
             hint="compare with a value that is in the column; upper and lower case differ",
         )
-    named = ", ".join(str(one) if isinstance(one, str | Path) else "the frame" for one in _each(given))
+    named = ", ".join(map(_named, _each(given)))
     return InputError(f"{named} has no data row", hint="a header alone sends nothing")
 
 
@@ -141,7 +144,15 @@ def _values(column: pl.Series) -> str:
     return ", ".join(shown) + (", …" if len(counts) > len(shown) else "") if shown else "nothing"
 
 
+def _named(given: Given) -> str:
+    if isinstance(given, Query):
+        return given.name
+    return str(given) if isinstance(given, str | Path) else "the frame" if isinstance(given, Frame) else "the input"
+
+
 def _each(given: InputLike) -> list[Given]:
-    if isinstance(given, str | Path) or not isinstance(given, Sequence):
+    if isinstance(given, str | Path) or not isinstance(given, Sequence) or isinstance(given, Frame):
         return [given]
-    return list(given)
+    if given and isinstance(given[0], Mapping):
+        return [cast(Rows, given)]
+    return cast(list[Given], list(given))

@@ -7,6 +7,7 @@ from one query 1,200 MB. An Arrow stream has no index of its batches, so it is h
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -79,7 +80,7 @@ def readable(scan: Callable[[], pl.LazyFrame]) -> tuple[pl.LazyFrame, dict[str, 
     except BaseException as error:
         if not is_panic(error) or not any(name in str(error) for name in _TOLERANT):
             raise
-        pl.Config.load(json.dumps({"environment": dict.fromkeys(_TOLERANT, "1")}))
+        tolerate_types()
         frame = scan()
         schema = frame.collect_schema()
     others = {name: kind for name, dtype in schema.items() if (kind := unreadable(dtype))}
@@ -87,6 +88,12 @@ def readable(scan: Callable[[], pl.LazyFrame]) -> tuple[pl.LazyFrame, dict[str, 
     if others or any(needs_care(dtype) for dtype in kept.values()):
         frame = frame.select(as_plain(pl.col(name), dtype).alias(name) for name, dtype in kept.items())
     return frame, others
+
+
+def tolerate_types() -> None:
+    """Set what polars needs, for the whole process, to name columns at whose types it would panic."""
+    if any(os.environ.get(name) != "1" for name in _TOLERANT):
+        pl.Config.load(json.dumps({"environment": dict.fromkeys(_TOLERANT, "1")}))
 
 
 def refuse_unsupported(name: str, schema: Callable[[], Any]) -> None:
@@ -116,6 +123,12 @@ def _arrow_schema(path: Path, kind: str) -> Any:
     with path.open("rb") as file:
         is_file = file.read(6) == b"ARROW1"
     return (arrow.ipc.open_file if is_file else arrow.ipc.open_stream)(str(path)).schema
+
+
+def pyarrow_schema(stream: Any) -> Any:
+    """Return the schema of an object with Arrow's stream interface."""
+    arrow: Any = import_module("pyarrow")
+    return arrow.RecordBatchReader.from_stream(stream).schema
 
 
 def scan_parquet(path: Path) -> pl.LazyFrame:

@@ -96,7 +96,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
         text = text_of_bytes(value)
         found = convert(text, pl.String(), wanted, by)
         flags = [value.is_not_null() & text.is_null()] + ([] if found.bad is None else [found.bad])
-        expected = f"{found.expected} in UTF-8" if wanted in ("string", "json") else found.expected
+        expected = f"{found.expected} in UTF-8" if wanted == "string" else found.expected
         return replace(found, bad=pl.any_horizontal(flags).fill_null(False), expected=expected)
     if wanted == "date" and isinstance(dtype, pl.Datetime):
         value, dtype = value.dt.date(), pl.Date()
