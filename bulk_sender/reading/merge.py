@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from bulk_sender.reading.types import NUMBER, inner_types, type_of
+from bulk_sender.reading.types import JSON, NUMBER, OWN, has_numbers, inner_types, type_of
 
 _SIGNED: tuple[type[pl.DataType], ...] = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Int128)
 _UNSIGNED: tuple[type[pl.DataType], ...] = (pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.UInt128)
@@ -65,7 +65,14 @@ def _merged_nested(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
         return None if key is None or value is None or key == NUMBER else pl.Map(key, value)
     if isinstance(one, pl.List | pl.Array) and isinstance(other, pl.List | pl.Array):
         items = merged(type_of(one.inner), type_of(other.inner))
-        return None if items is None else pl.List(items)
+        if items == NUMBER:
+            return JSON
+        return None if items is None or has_numbers(items) else pl.List(items)
+    if JSON in (one, other):
+        is_list = all(
+            each == JSON or (isinstance(each, pl.List) and _is_number(inner_types(each)[0])) for each in (one, other)
+        )
+        return JSON if is_list else None
     return None
 
 
@@ -100,19 +107,24 @@ def widened(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
         )
         return value.map.entries().list.eval(pair).list.to_map()
     items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
+    if wanted == JSON:
+        digits = _digits(pl.element(), inner_types(dtype)[0]).fill_null("null")
+        return pl.format("[{}]", items.list.eval(digits).list.join(",")).ext.to(JSON)
     return items.list.eval(widened(pl.element(), inner_types(dtype)[0], inner_types(wanted)[0]))
 
 
 def _scalar(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
-    if wanted != NUMBER:
+    if wanted not in OWN:
         return value.cast(wanted)
     if dtype == pl.Null:
-        return value.cast(pl.String).ext.to(NUMBER)
+        return value.cast(pl.String).ext.to(wanted)
     return _digits(value, dtype).ext.to(NUMBER)
 
 
 def _digits(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Return a number as text: a float with the shortest digits that read back as the same number."""
+    if dtype == NUMBER:
+        return value.ext.storage()
     if not dtype.is_float():
         return value.cast(pl.String)
     encoded = pl.struct(value.alias("_")).struct.json_encode().str.head(-1).str.slice(5)

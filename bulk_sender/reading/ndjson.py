@@ -20,7 +20,7 @@ from bulk_sender.reading.chunk import Chunk, Position, chunk_bytes
 from bulk_sender.reading.names import repeated_names
 from bulk_sender.reading.polars_errors import TROUBLE
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
-from bulk_sender.reading.types import NUMBER, inner_types, type_of
+from bulk_sender.reading.types import JSON, NUMBER, has_numbers, inner_types, type_of
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 32 << 20
@@ -44,7 +44,7 @@ class NdjsonReader:
         self._schema = _gather(source)
 
     def schema(self) -> pl.Schema:
-        return self._schema
+        return _shown_schema(self._schema)
 
     def move_to(self, path: Path) -> None:
         self.source.path = path
@@ -260,15 +260,22 @@ def _repeats_names(block: bytes) -> bool:
 
 def _read(block: bytes, schema: pl.Schema) -> pl.DataFrame:
     """Read sound lines. Raise an error of polars when they do not fit the schema."""
-    if not any(_has_numbers(dtype) for dtype in schema.dtypes()):
+    if not any(map(has_numbers, schema.dtypes())):
         return pl.read_ndjson(block, schema=schema)
     texts = pl.Schema({name: _replaced(dtype, _is_number, pl.String()) for name, dtype in schema.items()})
     frame = pl.read_ndjson(_quoted(block), schema=texts)
     return frame.select(_typed(pl.col(name), dtype).alias(name) for name, dtype in schema.items())
 
 
-def _has_numbers(dtype: pl.DataType) -> bool:
-    return dtype == NUMBER or any(map(_has_numbers, inner_types(dtype)))
+def _shown_schema(schema: pl.Schema) -> pl.Schema:
+    """Return the schema of the frames: lists with numbers of any length become JSON."""
+    return pl.Schema({name: _shown_type(dtype) for name, dtype in schema.items()})
+
+
+def _shown_type(dtype: pl.DataType) -> pl.DataType:
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _shown_type(type_of(field.dtype)) for field in dtype.fields})
+    return JSON if isinstance(dtype, pl.List) and has_numbers(dtype) else dtype
 
 
 def _is_number(dtype: pl.DataType) -> bool:
@@ -291,15 +298,43 @@ def _typed(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         fields = [_typed(value.struct.field(field.name), type_of(field.dtype)) for field in dtype.fields]
         return pl.when(value.is_not_null()).then(pl.struct(fields))
     if isinstance(dtype, pl.List):
+        if has_numbers(dtype):
+            return _json(value, dtype).ext.to(JSON)
         return value.list.eval(_typed(pl.element(), type_of(dtype.inner))) if _has_number(dtype) else value
     if not _is_number(dtype):
         return value
-    checked = (
-        pl.when(value.str.contains(_JSON_NUMBER)).then(value).otherwise(pl.when(value.is_not_null()).then(pl.lit("x")))
-    )
-    if dtype != NUMBER:
-        return checked.cast(dtype)
-    return pl.when(checked.cast(pl.Float64).is_not_null()).then(value).ext.to(NUMBER)
+    checked = _checked(value)
+    return checked.ext.to(NUMBER) if dtype == NUMBER else checked.cast(dtype)
+
+
+def _checked(value: pl.Expr) -> pl.Expr:
+    """Return text that is a finite number. Evaluating it raises an error for any other text."""
+    number = pl.when(value.str.contains(_JSON_NUMBER)).then(value.cast(pl.Float64, strict=False))
+    wrong = pl.when(value.is_not_null() & ~number.is_finite().fill_null(False)).then(pl.lit("not a number"))
+    return pl.when(wrong.cast(pl.Float64).is_null()).then(value)
+
+
+def _json(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Return text, in the shape of ``dtype``, as JSON. Null stays null."""
+    if isinstance(dtype, pl.List):
+        items = value.list.eval(_json(pl.element(), type_of(dtype.inner)).fill_null("null"))
+        return pl.format("[{}]", items.list.join(","))
+    if isinstance(dtype, pl.Struct):
+        members = [
+            pl.concat_str(
+                pl.lit(json.dumps(field.name, ensure_ascii=False) + ":"),
+                _json(value.struct.field(field.name), type_of(field.dtype)).fill_null("null"),
+            )
+            for field in dtype.fields
+        ]
+        body = pl.concat_str(members, separator=",") if members else pl.lit("")
+        return pl.when(value.is_not_null()).then(pl.format("{{{}}}", body))
+    if _is_number(dtype):
+        return _checked(value)
+    if dtype == pl.String:
+        encoded = pl.struct(value.alias("_")).struct.json_encode().str.head(-1).str.slice(5)
+        return pl.when(value.is_not_null()).then(encoded)
+    return value.cast(pl.String)
 
 
 def _has_number(dtype: pl.DataType) -> bool:
@@ -380,7 +415,7 @@ def _fitted(lines: list[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, list[i
             middle = len(lines) // 2
             (first, bad), (second, also_bad) = _fitted(lines[:middle], schema), _fitted(lines[middle:], schema)
             return pl.concat([first, second]), [*bad, *(middle + index for index in also_bad)]
-    nothing = pl.DataFrame({name: [None] * len(lines) for name in schema}, schema=schema)
+    nothing = pl.DataFrame({name: [None] * len(lines) for name in schema}, schema=_shown_schema(schema))
     return nothing, list(range(len(lines)))
 
 

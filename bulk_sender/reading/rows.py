@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import json
 import numbers
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from bulk_sender.reading.chunk import chunk_rows
 from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.merge import merged, widened
 from bulk_sender.reading.spool import Spool, unwritable
-from bulk_sender.reading.types import NUMBER
+from bulk_sender.reading.types import JSON, NUMBER, has_numbers
 
 _LARGEST = 2**127 - 1
 _DIGITS = 38
@@ -290,6 +291,9 @@ def _objects(name: str, values: Sequence[Any]) -> pl.Series:
 
 def _lists(name: str, values: Sequence[Any]) -> pl.Series:
     items = column_of("item", [item for value in values if value is not None for item in value])
+    if items.dtype == JSON or has_numbers(items.dtype):
+        texts = [None if value is None else _json(value) for value in values]
+        return pl.Series(name, texts, dtype=pl.String()).ext.to(JSON)
     lengths = [0 if value is None else len(value) for value in values]
     rows = pl.Series("row", [row for row, length in enumerate(lengths) for _ in range(length)], dtype=pl.Int64())
     grouped = pl.DataFrame([rows, items]).group_by("row", maintain_order=True).agg(pl.col("item"))
@@ -298,6 +302,19 @@ def _lists(name: str, values: Sequence[Any]) -> pl.Series:
     found = every.join(grouped, on="row", how="left", maintain_order="left")
     listed = pl.when(~pl.col("is_null")).then(pl.coalesce(pl.col("item"), empty)).alias(name)
     return found.select(listed).to_series()
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON, numbers with all their digits."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_json(str(name))}:{_json(member)}" for name, member in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_json, value)) + "]"
+    if isinstance(value, bool | None | str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, numbers.Number):
+        return _digits(value)
+    return json.dumps(value.isoformat() if isinstance(value, dt.date | dt.time) else str(value), ensure_ascii=False)
 
 
 _KINDS: dict[type, str] = {

@@ -13,6 +13,9 @@ from polars._typing import PolarsDataType
 
 NUMBER = pl.Extension("bulk_sender.number", pl.String())
 """A JSON number as text, with the digits that its file has."""
+JSON = pl.Extension("bulk_sender.json", pl.String())
+"""A list with such numbers, as JSON: polars fails at some operations on lists of extension types."""
+OWN = (NUMBER, JSON)
 
 _INTERVAL = pl.Struct({"months": pl.Int32(), "days": pl.Int32(), "nanoseconds": pl.Duration("ns")})
 _DECIMAL_DIGITS = 38
@@ -32,6 +35,11 @@ def inner_types(dtype: pl.DataType) -> list[pl.DataType]:
     return [type_of(dtype.inner)] if isinstance(dtype, pl.List | pl.Array) else []
 
 
+def has_numbers(dtype: pl.DataType) -> bool:
+    """Whether ``NUMBER`` is inside a type."""
+    return dtype == NUMBER or any(map(has_numbers, inner_types(dtype)))
+
+
 def unreadable(dtype: pl.DataType) -> str | None:
     """Return the name of a type that has no values for JSON or cannot be read at all; None for every other type."""
     if dtype == _INTERVAL:
@@ -41,7 +49,7 @@ def unreadable(dtype: pl.DataType) -> str | None:
     if isinstance(dtype, pl.Decimal) and dtype.precision is not None and dtype.precision > _DECIMAL_DIGITS:
         return f"DECIMAL({dtype.precision}, {dtype.scale})"
     if isinstance(dtype, pl.BaseExtension):
-        return None if dtype == NUMBER else unreadable(type_of(dtype.ext_storage()))
+        return None if dtype in OWN else unreadable(type_of(dtype.ext_storage()))
     if isinstance(dtype, pl.Map) and (zone := _unknown_zone(dtype)):
         return f"map with times in the zone {zone}"
     inside = next((name for each in inner_types(dtype) if (name := unreadable(each))), None)
@@ -54,7 +62,7 @@ def unreadable(dtype: pl.DataType) -> str | None:
 def plain(dtype: pl.DataType) -> pl.DataType:
     """Return the type for a column without extension types, and without time zones that polars does not know."""
     if isinstance(dtype, pl.BaseExtension):
-        return dtype if dtype == NUMBER else plain(type_of(dtype.ext_storage()))
+        return dtype if dtype in OWN else plain(type_of(dtype.ext_storage()))
     if isinstance(dtype, pl.Datetime) and not _is_known(dtype):
         return pl.Datetime(dtype.time_unit, "UTC")
     if isinstance(dtype, pl.Struct):
@@ -111,5 +119,5 @@ def _plain_entries(entries: pl.Expr, dtype: pl.Map) -> pl.Expr:
 def needs_care(dtype: pl.DataType) -> bool:
     """Whether ``plain(dtype)`` is another type."""
     if isinstance(dtype, pl.BaseExtension):
-        return dtype != NUMBER
+        return dtype not in OWN
     return any(map(needs_care, inner_types(dtype))) or (isinstance(dtype, pl.Datetime) and not _is_known(dtype))

@@ -17,7 +17,7 @@ import polars as pl
 from bulk_sender.config.model import FieldType
 from bulk_sender.errors import ConfigError
 from bulk_sender.reading.names import repeated_names
-from bulk_sender.reading.types import NUMBER, type_of
+from bulk_sender.reading.types import JSON, NUMBER, OWN, type_of
 
 _INTEGER = {".": r"^[+-]?[0-9]+(\.0+)?$", ",": r"^[+-]?[0-9]+(,0+)?$"}
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
@@ -101,9 +101,9 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
     if wanted == "date" and isinstance(dtype, pl.Datetime):
         value, dtype = value.dt.date(), pl.Date()
     bad = unsendable(value, dtype, by)
-    if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and dtype.is_nested()):
+    if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and is_object(dtype)):
         return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
-    if dtype.is_nested():
+    if is_object(dtype):
         raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent as {wanted}")
     if dtype != pl.String:
         by = replace(by, decimal=".")  # the text below is written by polars, not taken from the file
@@ -118,7 +118,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
 
 
 def _native_expected(dtype: pl.DataType) -> str:
-    if dtype.is_nested():
+    if is_object(dtype):
         return "valid: it contains a NaN, an infinite number, or a local time that daylight saving skips"
     if dtype.is_temporal():
         return "a valid local time: daylight saving skips it"
@@ -132,7 +132,7 @@ def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
         or (wanted == "boolean" and dtype == pl.Boolean)
         or (wanted == "date" and dtype == pl.Date)
         or (wanted == "datetime" and dtype == pl.Datetime)
-        or (wanted == "list" and isinstance(dtype, pl.List | pl.Array))
+        or (wanted == "list" and (isinstance(dtype, pl.List | pl.Array) or dtype == JSON))
     )
 
 
@@ -157,7 +157,7 @@ def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     """Return a scalar column as plain text; datetimes in ISO 8601 with an offset."""
     if dtype == pl.String:
         return value
-    if dtype == NUMBER:
+    if dtype in OWN:
         return value.ext.storage()
     if isinstance(dtype, pl.Datetime):
         zoned = value if dtype.time_zone else _zoned(value, by.timezone)
@@ -195,7 +195,7 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         return pl.when(value.is_not_null()).then(joined("{", body, "}"))
     if dtype == pl.Boolean or dtype.is_integer() or dtype.is_decimal():
         return value.cast(pl.String)
-    if dtype == NUMBER:
+    if dtype in OWN:
         return value.ext.storage()
     if dtype.is_float():
         # json_encode writes the shortest digits that read back as the same number; a cast may not.
@@ -224,6 +224,8 @@ def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | 
         return ~value.is_finite()
     if dtype == NUMBER:
         return ~value.ext.storage().cast(pl.Float64, strict=False).is_finite().fill_null(False) & value.is_not_null()
+    if dtype == JSON:
+        return value.is_not_null() & value.ext.storage().str.json_path_match("$").is_null()
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and by.timezone != "UTC":
         return value.is_not_null() & _zoned(value, by.timezone).is_null()
     if isinstance(dtype, pl.List | pl.Array):
@@ -261,7 +263,12 @@ def _decoded_cell(cell: bytes | None) -> str | None:
 
 def type_name(dtype: pl.DataType) -> str:
     """Return the name of a column type for an error."""
-    return "number" if dtype == NUMBER else str(dtype)
+    return "number" if dtype == NUMBER else "list" if dtype == JSON else str(dtype)
+
+
+def is_object(dtype: pl.DataType) -> bool:
+    """Whether the values are lists or objects."""
+    return dtype.is_nested() or dtype == JSON
 
 
 def _zoned(value: pl.Expr, timezone: str) -> pl.Expr:

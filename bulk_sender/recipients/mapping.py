@@ -25,6 +25,7 @@ from bulk_sender.recipients.convert import (
     Convention,
     Converted,
     convert,
+    is_object,
     scalar_text,
     text_of_bytes,
     type_name,
@@ -262,7 +263,7 @@ class _Resolver:
         value, dtype = found.value, found.dtype
         if dtype == pl.Binary and source.type == "string":
             value, dtype = text_of_bytes(value), pl.String()
-        if dtype.is_float() or dtype.is_nested() or dtype in (pl.Binary, pl.Boolean, NUMBER):
+        if dtype.is_float() or is_object(dtype) or dtype in (pl.Binary, pl.Boolean, NUMBER):
             raise ConfigError(
                 f"{where}: column {source.column!r} has type {type_name(dtype)}, which would change the identifiers",
                 hint='set type = "string" if it is text'
@@ -367,10 +368,10 @@ class _Resolver:
         convention = Convention(self.config.input.timezone, self.config.input.decimal, source.format, source.separator)
         try:
             converted = convert(value, dtype, source.type, convention)
-            written = converted.json if source.type in ("json", "list") or dtype.is_nested() else None
+            written = converted.json if source.type in ("json", "list") or is_object(dtype) else None
             if written is not None:
                 converted = replace(converted, json=without_nulls(written))
-            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested(), written)
+            yield Field(path, column, value, converted, source.type == "json" or is_object(dtype), written)
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}", hint=error.hint) from None
 

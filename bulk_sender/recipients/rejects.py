@@ -15,7 +15,7 @@ from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.columns import untyped
-from bulk_sender.recipients.convert import Convention, json_text, text_of_bytes
+from bulk_sender.recipients.convert import Convention, is_object, json_text, text_of_bytes
 from bulk_sender.recipients.mapping import GROUPS
 
 
@@ -69,7 +69,7 @@ def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, 
         return value.dt.to_string("iso"), ""
     if dtype == pl.Binary:  # text as it is, so that it can be sent again
         return pl.coalesce(text_of_bytes(value), value.bin.encode("base64")), ""
-    if not dtype.is_nested():
+    if not is_object(dtype):
         return value.cast(pl.String), ""
     try:
         return json_text(value, dtype, by), "json"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading import ndjson
+from bulk_sender.reading.types import NUMBER
 from tests.kit.inputs import faults, put, read
 
 
