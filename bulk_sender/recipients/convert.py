@@ -42,7 +42,7 @@ _EXPECTED: dict[FieldType, str] = {
     "boolean": "true or false",
     "datetime": "a date and time, such as 2026-02-28T10:00:00",
     "date": "a date, such as 2026-02-28",
-    "json": "valid JSON with each name once in an object",
+    "json": "valid JSON with each name once",
     "list": "a list",
 }
 
@@ -92,7 +92,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
 
     Raise ConfigError when the column cannot contain such values at all.
     """
-    if dtype == pl.Binary and wanted is not None:
+    if dtype == pl.Binary and wanted in ("string", "json"):
         text = text_of_bytes(value)
         found = convert(text, pl.String(), wanted, by)
         flags = [value.is_not_null() & text.is_null()] + ([] if found.bad is None else [found.bad])
@@ -103,7 +103,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
     bad = unsendable(value, dtype, by)
     if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and is_object(dtype)):
         return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
-    if is_object(dtype):
+    if is_object(dtype) or dtype == pl.Binary:
         raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent as {wanted}")
     if dtype != pl.String:
         by = replace(by, decimal=".")  # the text below is written by polars, not taken from the file
@@ -208,7 +208,7 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         return pl.lit(None, dtype=pl.String)
     if dtype == pl.Binary:
         raise ConfigError(
-            "a column of bytes cannot be sent without a type",
+            "a column of type Binary cannot be sent without a type",
             hint='set type = "string" or "json" if the bytes are text',
         )
     if dtype == pl.Object or dtype == pl.Unknown:

@@ -68,7 +68,9 @@ def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, 
     if dtype in (pl.Time, pl.Duration):
         return value.dt.to_string("iso"), ""
     if dtype == pl.Binary:  # text as it is, so that it can be sent again
-        return pl.coalesce(text_of_bytes(value), value.bin.encode("base64")), ""
+        text = text_of_bytes(value)
+        shown = pl.when(~text.str.contains(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")).then(text)
+        return pl.coalesce(shown, value.bin.encode("base64")), ""
     if not is_object(dtype):
         return value.cast(pl.String), ""
     try:
