@@ -131,7 +131,7 @@ class Input:
         skipped = 0
         for chunk in chunks:
             start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
-            blank = _blank(chunk)
+            blank = None if self.unreadable else _blank(chunk)  # the value may be in a column that cannot be read
             frame, faults = chunk.frame, chunk.faults
             lines = _lines(chunk) if skipped or blank is not None else chunk.lines
             if blank is not None:

@@ -138,6 +138,7 @@ def test_an_unused_column_of_any_type_changes_nothing(name: str, kind: str, tmp_
     array, _ = (SENT | REFUSED)[name]
     rows = 16_000
     table = _table(array, rows).rename_columns(["external_user_id", "unused"])
+    table = table.append_column("name", pa.array(["x"] * rows))
     ids = pa.array([None if row == rows - 2 else f"u{row}" for row in range(rows)])
     path = _written(table.set_column(0, "external_user_id", ids), tmp_path, kind)
     summary = bs.send(path, sandbox=True, run_id="t", runs_dir=tmp_path / "runs")
