@@ -295,7 +295,9 @@ def _typed(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Struct):
         if not any(_has_number(type_of(field.dtype)) for field in dtype.fields):
             return value
-        fields = [_typed(value.struct.field(field.name), type_of(field.dtype)) for field in dtype.fields]
+        fields = [
+            _typed(value.struct.field(field.name), type_of(field.dtype)).alias(field.name) for field in dtype.fields
+        ]
         return pl.when(value.is_not_null()).then(pl.struct(fields))
     if isinstance(dtype, pl.List):
         if has_numbers(dtype):

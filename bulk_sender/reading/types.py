@@ -99,7 +99,9 @@ def as_plain(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.BaseExtension):
         return as_plain(value.ext.storage(), type_of(dtype.ext_storage()))
     if isinstance(dtype, pl.Struct):
-        fields = [as_plain(value.struct.field(field.name), type_of(field.dtype)) for field in dtype.fields]
+        fields = [
+            as_plain(value.struct.field(field.name), type_of(field.dtype)).alias(field.name) for field in dtype.fields
+        ]
         return pl.when(value.is_not_null()).then(pl.struct(fields))
     if isinstance(dtype, pl.Map):
         return _plain_entries(value.map.entries(), dtype).list.to_map()

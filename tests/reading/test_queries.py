@@ -101,14 +101,14 @@ def test_the_address_of_a_database_is_in_no_message() -> None:
 
 def test_a_cursor_of_sqlite_keeps_the_types_of_its_values() -> None:
     connection = sqlite3.connect(":memory:")
-    connection.execute("create table t (id, mixed, nothing, late)")
+    connection.execute("create table t (id, mixed, empty, late)")
     cells = [("a", 1, None, None), ("b", "x", None, None), ("c", 2.5, None, 2**40)]
     connection.executemany("insert into t values (?, ?, ?, ?)", cells)
     found = read(connection.execute("select * from t"))
     assert found.to_dict(as_series=False) == {
         "id": ["a", "b", "c"],
         "mixed": ["1", "x", "2.5"],
-        "nothing": [None] * 3,
+        "empty": [None] * 3,
         "late": [None, None, 2**40],
     }
     connection.row_factory = sqlite3.Row
@@ -153,7 +153,7 @@ def test_values_of_python_are_sent_as_json(
 
 @pytest.mark.parametrize("values", [["x", NOON], [NOON, NOON.replace(tzinfo=None)], [object()], [{"a": 1}, "x"]])
 def test_values_without_a_common_type_are_named_only_when_they_are_used(values: list[Any]) -> None:
-    cells = [("u", value) for value in values]
+    cells = [(f"u{number}", value) for number, value in enumerate(values)]
     assert bs.check(FakeCursor(["external_user_id", "v"], cells)).valid == len(values)
     with pytest.raises(ConfigError, match=r"column 'attributes\.v'"):
         bs.check(FakeCursor(["external_user_id", "attributes.v"], cells))
@@ -211,8 +211,8 @@ def test_a_query_is_an_input_of_every_command(command: str, warehouse: Path, tmp
         found = place.run("check", "people.sql", "--json", BULK_SENDER_DATABASE=str(warehouse))
     else:
         found = place.run(command, SQL, "--database", warehouse, *more)
-    assert found.code == 0, found.stderr
-    assert "warehouse.duckdb" not in found.stdout + found.stderr
+    assert found.code == 0, found.err
+    assert "warehouse.duckdb" not in found.out + found.err
 
 
 def test_init_reads_a_query(warehouse: Path, tmp_path: Path) -> None:
@@ -224,4 +224,4 @@ def test_init_reads_a_query(warehouse: Path, tmp_path: Path) -> None:
 def test_a_query_without_its_database_is_refused(tmp_path: Path) -> None:
     found = Place(tmp_path).run("check", "select 1")
     assert found.code == 2
-    assert "--database" in found.stderr
+    assert "--database" in found.err
