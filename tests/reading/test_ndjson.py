@@ -142,11 +142,9 @@ def test_numbers_are_sent_with_the_digits_of_the_file(
 
 
 def test_numbers_keep_their_digits_beside_a_malformed_row(tmp_path: Path) -> None:
-    path = put(
-        tmp_path, "people.ndjson", '{"id":"a","n":9007199254740993}\n{bad\n{"id":"b","n":1.5}\n{"id":"c","n":{}}\n'
-    )
-    assert read(path)["n"].ext.storage().to_list() == ["9007199254740993", None, "1.5", None]
-    assert list(faults(path)) == [2, 4]
+    path = put(tmp_path, "people.ndjson", '{"id":"a","n":9007199254740993}\n{bad\n{"id":"b","n":1.5}\n')
+    assert read(path)["n"].ext.storage().to_list() == ["9007199254740993", None, "1.5"]
+    assert list(faults(path)) == [2]
 
 
 @pytest.mark.parametrize("number", ["05", "1.", "-", "+5", ".5", "1e", "1e999", "5x"])
