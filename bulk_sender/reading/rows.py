@@ -275,7 +275,7 @@ def _floats(name: str, values: Sequence[Any]) -> pl.Series:
 
 
 def _objects(name: str, values: Sequence[Any]) -> pl.Series:
-    """Return dicts as structs, member by member, so that each member gets the type of its own values."""
+    """Return dicts as structs, member by member, so that each member gets the type of that member's values."""
     names = dict.fromkeys(member for value in values if value is not None for member in value)
     if not all(isinstance(member, str) for member in names):
         raise _MixedError("an object whose names are not text")
