@@ -75,6 +75,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.pace.backoff import Waits as Waits
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
+    from bulk_sender.reading.query import Query as Query
     from bulk_sender.reporting.advice import Advice as Advice
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
     from bulk_sender.reporting.summary import Hold as Hold
@@ -127,6 +128,7 @@ _HOMES = {
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport",
+    "reading.query": "Query",
     "reporting.advice": "Advice",
     "reporting.summary": "BroadcastResult Hold RunOverview State Summary",
     "run.control": "Control",

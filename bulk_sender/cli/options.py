@@ -11,6 +11,7 @@ from bulk_sender.cli import completion
 from bulk_sender.errors import ConfigError
 
 if TYPE_CHECKING:
+    from bulk_sender.reading.query import Query
     from bulk_sender.run.options import Which
 
 RUNS_DIR = Path("bulk-sender-runs")
@@ -20,7 +21,22 @@ LIKELY = ("accepted", "not_accepted")
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="INPUT", help="Files, folders or globs; - for standard input.", show_default=False),
+    typer.Argument(
+        metavar="INPUT",
+        help="Files, folders or globs; - for standard input; with --database an SQL query or a .sql file.",
+        show_default=False,
+    ),
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URI",
+        envvar="BULK_SENDER_DATABASE",
+        help="The database of the query: a DuckDB file, postgresql://…, snowflake://… or sqlite:FILE.",
+        show_default=False,
+        show_envvar=False,
+    ),
 ]
 Run = Annotated[
     str,
@@ -158,6 +174,20 @@ From = Annotated[
 Why = Annotated[
     str, typer.Option("--why", metavar="TEXT", help="A reason, recorded in the journal.", show_default=False)
 ]
+
+
+def inputs_of(inputs: list[str], database: str | None) -> list[str | Query]:
+    """Return the inputs with each query as such. Raises ConfigError for a query without a database."""
+    from bulk_sender.reading.query import Query, is_query
+
+    if database is None and (query := next(filter(is_query, inputs), None)):
+        from bulk_sender.text.clean import clean
+
+        raise ConfigError(
+            f"{clean(query, 60)!r} is a query, and its database is not known",
+            hint="name it with --database, or in BULK_SENDER_DATABASE",
+        )
+    return [Query.of(given, database) if database is not None and is_query(given) else given for given in inputs]
 
 
 def located(run: str, runs_dir: Path) -> tuple[str, Path]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -18,10 +18,12 @@ from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.digest import BodyDigest, mark
 from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
-from bulk_sender.reading.locate import Frame, Given
+from bulk_sender.reading.locate import Frame, Given, Rows
+from bulk_sender.reading.query import Query
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
+from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import RecipientMapping, resolve
 from bulk_sender.text.clean import clean
@@ -31,8 +33,10 @@ _SHOWN_ROWS = 100_000
 _SHOWN_VALUES = 6
 _SHOWN_CHARACTERS = 30
 
-InputLike = str | Path | Frame | Sequence[str | Path]
-"""Paths, folders, globs, URLs or ``-``, one or several; or a frame of polars, pandas or Arrow."""
+InputLike = str | Path | Frame | Query | Rows | Sequence[str | Path | Query]
+"""Paths, folders, globs, URLs, ``-`` or queries, one or several; a frame of polars, pandas or Arrow; the result of a
+query, such as an executed cursor; or dicts.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class PreparedInput:
     @classmethod
     def of(cls, source: Input, config: Config) -> PreparedInput:
         """Match an input that is open. Raise ConfigError."""
-        return cls(source, resolve(source.schema, config), config)
+        return cls(source, resolve(source.schema, config, source.unreadable), config)
 
     def approved(self, bodies: BodyDigest) -> PreparedInput:
         """Return the same input, bound to what was planned: see ``plan``."""
@@ -126,7 +130,7 @@ def no_rows(opened: PreparedInput, given: InputLike) -> InputError:
             f"{several} [input] filter" + (f"; {values}" if values else ""),
             hint="compare with a value that is in the column; upper and lower case differ",
         )
-    named = ", ".join(str(one) if isinstance(one, str | Path) else "the frame" for one in _each(given))
+    named = ", ".join(map(_named, _each(given)))
     return InputError(f"{named} has no data row", hint="a header alone sends nothing")
 
 
@@ -134,12 +138,21 @@ def _values(column: pl.Series) -> str:
     """Return the most frequent values of a column."""
     if column.dtype.is_nested() or column.dtype == pl.Binary:
         return "nested values"
+    column = column.ext.storage() if column.dtype == NUMBER else column
     counts = column.drop_nulls().cast(pl.String).alias("value").value_counts(sort=True)
     shown = [clean(value, _SHOWN_CHARACTERS) for value in counts["value"].head(_SHOWN_VALUES)]
     return ", ".join(shown) + (", …" if len(counts) > len(shown) else "") if shown else "nothing"
 
 
+def _named(given: Given) -> str:
+    if isinstance(given, Query):
+        return given.name
+    return str(given) if isinstance(given, str | Path) else "the frame" if isinstance(given, Frame) else "the input"
+
+
 def _each(given: InputLike) -> list[Given]:
-    if isinstance(given, str | Path) or not isinstance(given, Sequence):
+    if isinstance(given, str | Path) or not isinstance(given, Sequence) or isinstance(given, Frame):
         return [given]
-    return list(given)
+    if given and isinstance(given[0], Mapping):
+        return [cast(Rows, given)]
+    return cast(list[Given], list(given))

@@ -16,7 +16,7 @@ from bulk_sender.reading.compression import DAMAGED, SUFFIXES, UNSUPPORTED, comp
 from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.ndjson import NdjsonReader
-from bulk_sender.reading.polars_errors import ARROW
+from bulk_sender.reading.polars_errors import ARROW, PARQUET
 from bulk_sender.reading.scan import ScanReader, scan_arrow, scan_parquet
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.text_bytes import ByteSource
@@ -48,13 +48,15 @@ _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 class InputFile:
     """One file of an input. Messages show ``name``; the bytes are at ``path``.
 
-    ``partitions``: text columns taken from the names of its folders (``country=FR/part-0.parquet``).
+    ``partitions``: text columns taken from the names of its folders (``country=FR/part-0.parquet``). ``unreadable``:
+    columns that a spooled table lost, because their types cannot be read → those types.
     """
 
     name: str
     path: Path
     format: str
     partitions: dict[str, str | None] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def format_of_name(name: str) -> str | None:
@@ -137,7 +139,7 @@ def _ndjson(file: InputFile, settings: ReadSettings) -> Reader:
 
 
 def _parquet(file: InputFile, _: ReadSettings) -> Reader:
-    return ScanReader(file.path, scan_parquet, name=file.name, kind="Parquet")
+    return ScanReader(file.path, scan_parquet, name=file.name, kind=PARQUET)
 
 
 def _arrow(file: InputFile, _: ReadSettings) -> Reader:

@@ -8,17 +8,22 @@ from __future__ import annotations
 import glob
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import unquote
 
 import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_name
-from bulk_sender.reading.polars_errors import reading
+from bulk_sender.reading.panics import panics_hidden
+from bulk_sender.reading.polars_errors import TROUBLE, broken, is_panic, reading
+from bulk_sender.reading.query import Query, is_query_file
 from bulk_sender.reading.remote import fetch, is_url
+from bulk_sender.reading.rows import Cursor, Result, mixture, spool_cursor, spool_dicts
+from bulk_sender.reading.scan import pyarrow_schema, readable, refuse_unsupported, tolerate_types
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
 
@@ -34,7 +39,9 @@ class ArrowTable(Protocol):
 
 
 Frame = pl.DataFrame | pl.LazyFrame | ArrowTable
-Given = str | Path | Frame
+Rows = Cursor | Result | Iterable[Mapping[str, Any]]
+"""An executed cursor of a database, a result of SQLAlchemy, or dicts."""
+Given = str | Path | Frame | Query | Rows
 
 
 def locate(inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> list[InputFile]:
@@ -46,8 +53,16 @@ def locate(inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> lis
 
 
 def _files(given: Given, settings: ReadSettings, spool: Spool) -> Iterator[InputFile]:
-    if not isinstance(given, str | Path):
-        yield spool_frame(_as_lazy(given), "frame", spool)
+    if isinstance(given, Query):
+        with given.result() as result:
+            yield _spooled(result, given.name, spool)
+    elif not isinstance(given, str | Path):
+        yield _spooled(given, "the frame" if isinstance(given, Frame) else "the query", spool)
+    elif is_query_file(str(given)):
+        raise InputError(
+            f"{given} is a query, and its database is not known",
+            hint="pass bulk_sender.Query.of(path, database), or --database on the command line",
+        )
     elif str(given) == STDIN:
         yield _stdin(settings, spool)
     elif isinstance(given, str) and is_url(given):
@@ -171,20 +186,67 @@ def _version(metadata: Path) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else -1, metadata.name)
 
 
-def _as_lazy(frame: Frame) -> pl.LazyFrame:
-    if isinstance(frame, pl.LazyFrame):
-        return frame
-    if isinstance(frame, pl.DataFrame):
-        return frame.lazy()
+def _spooled(given: Any, name: str, spool: Spool) -> InputFile:
+    """Write a table, the result of a query or rows to the spool. Raise InputError."""
+    if isinstance(given, pl.DataFrame | pl.LazyFrame):
+        return spool_frame(given.lazy(), name, spool)
+    if type(given).__module__.split(".")[0] == "pandas":
+        return _pandas(given, name, spool)
+    if (stream := _arrow_stream(given, name)) is not None:
+        return _stream(stream, name, spool)
+    if isinstance(given, Cursor | Result):
+        return spool_cursor(given, name, spool)
+    if isinstance(given, Iterable) and not isinstance(given, Mapping | bytes | bytearray):
+        return spool_dicts(given, "the rows", spool)
+    raise InputError(
+        f"cannot send a {type(given).__name__}; pass a path, a polars, pandas or Arrow table, a query, or dicts"
+    )
+
+
+def _arrow_stream(given: Any, name: str) -> Any | None:
+    """Return an object with Arrow's stream interface, if ``given`` is one or has one."""
+    if isinstance(given, ArrowTable):
+        return given
+    for method in ("fetch_arrow", "fetch_record_batch"):  # of ADBC; the second is older and needs pyarrow
+        if callable(fetch := getattr(given, method, None)):
+            try:
+                return fetch()
+            except ImportError:
+                continue
+            except Exception as error:  # drivers have no common exception
+                raise InputError(f"{name} has no result: {str(error)[:200]}", hint="execute a query first") from None
+    return None
+
+
+def _stream(stream: Any, name: str, spool: Spool) -> InputFile:
+    """Write a stream to the spool batch by batch."""
+    tolerate_types()  # before the schema is read, because a stream may be read only once
     try:
-        with reading("frame", "a table"):
-            if type(frame).__module__.split(".")[0] == "pandas":
-                return pl.from_pandas(cast(Any, frame)).lazy()  # pandas uses NaN for a missing value
-            if isinstance(frame, ArrowTable):
-                return pl.DataFrame(frame).lazy()
+        with panics_hidden():
+            frame = pl.scan_arrow_c_stream(stream)
+    except BaseException as error:
+        if isinstance(error, TROUBLE) or is_panic(error):
+            refuse_unsupported(name, lambda: getattr(stream, "schema", None) or pyarrow_schema(stream))
+            raise broken(name, "a table", error) from None
+        raise InputError(f"{name} cannot be read: {str(error)[:200]}") from None
+    return spool_frame(frame, name, spool)
+
+
+def _pandas(frame: Any, name: str, spool: Spool) -> InputFile:
+    try:
+        with reading(name, "a table"):
+            return spool_frame(pl.from_pandas(frame).lazy(), name, spool)  # pandas uses NaN for a missing value
     except (TypeError, ValueError, ImportError) as error:
-        raise InputError(f"the frame cannot be read: {error}") from None
-    raise InputError(f"cannot send a {type(frame).__name__}; pass a path, or a polars, pandas or Arrow table")
+        columns, unreadable = [], {}
+        for column in frame.columns:
+            try:
+                columns.append(pl.from_pandas(frame[[column]]).to_series())
+            except (TypeError, ValueError):
+                unreadable[str(column)] = mixture(frame[column])
+        if not columns:
+            raise InputError(f"{name} cannot be read: {error}") from None
+        file = spool_frame(pl.DataFrame(columns).lazy(), name, spool)
+        return replace(file, unreadable=file.unreadable | unreadable)
 
 
 def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
@@ -192,10 +254,6 @@ def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
     path = spool.place(".arrow")
     with reading(name, "a table"), warnings.catch_warnings():
         warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # another Iceberg reader may be faster
-        for column, dtype in frame.collect_schema().items():
-            if dtype == pl.Object:
-                raise InputError(
-                    f"{name}: column {column!r} contains Python objects", hint="convert it to a typed column"
-                )
-        frame.sink_ipc(path, maintain_order=True)
-    return InputFile(name, path, "arrow")
+        kept, unreadable = readable(lambda: frame)
+        kept.sink_ipc(path, maintain_order=True)
+    return InputFile(name, path, "arrow", unreadable=unreadable)

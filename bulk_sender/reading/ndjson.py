@@ -1,30 +1,39 @@
 """NDJSON reader: polars parses blocks of whole lines against one schema for the whole file.
 
-A first pass over all lines infers the schema. Missing members are null; a column with integers and floats becomes
-float; a column with text and other scalars becomes text. A line is a malformed row when it is not a JSON object, or
-when a value has a different shape than before (an object instead of a number). Only a block with such a line is read
-line by line.
+A first pass over all lines infers the schema. Missing members are null; a column with text and other scalars becomes
+text. Numbers that a 64-bit float would change, such as 9007199254740993 beside 1.5, stay the text of the file (type
+``NUMBER``). A line is a malformed row when it is not a JSON object, when an object has one name twice, or when a value
+has a different shape than before (an object instead of a number). Only a block with such a line is read line by line.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
-from polars._typing import PolarsDataType
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Chunk, Position, chunk_bytes
+from bulk_sender.reading.names import repeated_names
 from bulk_sender.reading.polars_errors import TROUBLE
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
+from bulk_sender.reading.types import JSON, NUMBER, has_numbers, inner_types, type_of
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 32 << 20
 MAX_DEPTH = 32
 """A line with deeper nesting is malformed, because its column type would be just as deep."""
 _SHOWN = 80
+
+_STRING_OR_NUMBER = r'("(?:[^"\\]|\\.)*")|(-?[0-9][-+.0-9eE]*)'
+_JSON_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+_LONG = re.compile(rb"[:,\[]\s*-?(?:[0-9][0-9.]{15,}|[0-9.]+[eE])")
+"""A number whose digits may be more than those of a 64-bit float, or one with an exponent."""
+_ENORMOUS = re.compile(rb"[0-9]{38}")
+_STRING_OR_ENORMOUS = re.compile(rb'("(?:[^"\\]|\\.)*")|-?[0-9]{38,}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL)
 
 
 class NdjsonReader:
@@ -35,7 +44,7 @@ class NdjsonReader:
         self._schema = _gather(source)
 
     def schema(self) -> pl.Schema:
-        return self._schema
+        return _shown_schema(self._schema)
 
     def move_to(self, path: Path) -> None:
         self.source.path = path
@@ -108,6 +117,15 @@ def _gather(source: ByteSource) -> pl.Schema:
 
 
 def _inferred(block: bytes) -> Iterator[pl.Schema]:
+    is_enormous = _ENORMOUS.search(block) is not None
+    if is_enormous:
+        block = _with_enormous_as_floats(block)
+    for schema in _inferred_types(block):
+        floats = any(_has_floats(dtype) for dtype in schema.dtypes())
+        yield _with_numbers(schema) if floats and (is_enormous or _loses_digits(block, schema)) else schema
+
+
+def _inferred_types(block: bytes) -> Iterator[pl.Schema]:
     try:
         if _is_suspicious(block):
             raise pl.exceptions.ComputeError
@@ -141,57 +159,188 @@ def common(one: pl.DataType, other: pl.DataType) -> pl.DataType:
     if one == pl.Null:
         return other
     if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
-        fields = {field.name: _dtype(field.dtype) for field in one.fields}
+        fields = {field.name: type_of(field.dtype) for field in one.fields}
         for field in other.fields:
-            dtype = _dtype(field.dtype)
+            dtype = type_of(field.dtype)
             fields[field.name] = common(fields[field.name], dtype) if field.name in fields else dtype
         return pl.Struct(fields)
     if isinstance(one, pl.List) and isinstance(other, pl.List):
-        return pl.List(common(_dtype(one.inner), _dtype(other.inner)))
+        return pl.List(common(type_of(one.inner), type_of(other.inner)))
     if one.is_nested() or other.is_nested():
         return one
     if one.is_integer() and other.is_integer():
         return pl.Int128()
-    if one.is_numeric() and other.is_numeric():
-        return pl.Float64()
+    if (one.is_numeric() or one == NUMBER) and (other.is_numeric() or other == NUMBER):
+        return NUMBER
     return pl.String()
 
 
-def _dtype(dtype: PolarsDataType) -> pl.DataType:
-    return dtype if isinstance(dtype, pl.DataType) else dtype()
+def _is_float(dtype: pl.DataType) -> bool:
+    return dtype.is_float()
+
+
+def _has_floats(dtype: pl.DataType) -> bool:
+    return dtype.is_float() or any(map(_has_floats, inner_types(dtype)))
+
+
+def _with_numbers(schema: pl.Schema) -> pl.Schema:
+    return pl.Schema({name: _replaced(dtype, _is_float, NUMBER) for name, dtype in schema.items()})
+
+
+def _replaced(dtype: pl.DataType, which: Callable[[pl.DataType], bool], by: pl.DataType) -> pl.DataType:
+    """Return a type with another one for each scalar type inside it that meets a condition."""
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _replaced(type_of(field.dtype), which, by) for field in dtype.fields})
+    if isinstance(dtype, pl.List):
+        return pl.List(_replaced(type_of(dtype.inner), which, by))
+    return by if which(dtype) else dtype
+
+
+def _loses_digits(block: bytes, schema: pl.Schema) -> bool:
+    """Whether a float would not show a number of the block as it is written: a whole number, or one of many digits."""
+    if _LONG.search(block):
+        return True
+    as_text = pl.Schema({name: _replaced(dtype, _is_float, pl.String()) for name, dtype in schema.items()})
+    try:
+        frame = pl.read_ndjson(block, schema=as_text)
+    except TROUBLE:
+        return True  # lines that do not fit together, so nothing is known about them
+    return any(_has_whole(frame[name], schema[name]) for name in schema)
+
+
+def _has_whole(column: pl.Series, dtype: pl.DataType) -> bool:
+    """Whether the text of a column, which would be of ``dtype``, has a whole number where that type has a float."""
+    if isinstance(dtype, pl.Struct):
+        return any(_has_whole(column.struct.field(field.name), type_of(field.dtype)) for field in dtype.fields)
+    if isinstance(dtype, pl.List):
+        return _has_whole(column.explode(empty_as_null=True, keep_nulls=True), type_of(dtype.inner))
+    return dtype.is_float() and not column.drop_nulls().str.contains(r"[.eE]").all()
+
+
+def _with_enormous_as_floats(block: bytes) -> bytes:
+    """Return the block with 0.5 for each number of more digits than polars reads."""
+    return _STRING_OR_ENORMOUS.sub(lambda found: found[1] or b"0.5", block)
 
 
 def _depth(dtype: pl.DataType) -> int:
     deepest, level = 0, [dtype]
     while level:
         deepest += 1
-        level = [inner for outer in level for inner in _inner(outer)]
+        level = [inner for outer in level for inner in inner_types(outer)]
     return deepest
-
-
-def _inner(dtype: pl.DataType) -> list[pl.DataType]:
-    if isinstance(dtype, pl.Struct):
-        return [_dtype(field.dtype) for field in dtype.fields]
-    return [_dtype(dtype.inner)] if isinstance(dtype, pl.List) else []
 
 
 def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataFrame, dict[int, str]]:
     try:
-        if not _is_suspicious(block) and not _swallows_shapes(frame := pl.read_ndjson(block, schema=schema)):
-            return frame, {}
+        if not _is_suspicious(block):
+            frame = _read(block, schema)
+            if not _swallows_shapes(frame) and not _repeats_names(block):
+                return frame, {}
     except TROUBLE:
         pass
     numbered = [(number, line) for number, line in enumerate(block.split(b"\n"), lines_before + 1) if line.strip()]
     lines = [line for _, line in numbered]
     sound = _sound(lines)
-    frame, misfits = _fitted([line if ok else b"{}" for line, ok in zip(lines, sound, strict=True)], schema)
-    misfits += [index for index in _swallowed(frame, lines) if sound[index]]
+    repeated = set(repeated_names(pl.Series([line.decode() for line in lines], dtype=pl.String)).arg_true())
+    read = [ok and index not in repeated for index, ok in enumerate(sound)]
+    frame, misfits = _fitted([line if ok else b"{}" for line, ok in zip(lines, read, strict=True)], schema)
+    misfits += [index for index in _swallowed(frame, lines) if read[index]]
     frame = _without(frame, misfits)
     faults = dict.fromkeys(misfits, "has a different structure than the lines before it")
+    faults |= dict.fromkeys(repeated, "has one name twice in an object")
     faults |= {index: "is not a JSON object" for index, ok in enumerate(sound) if not ok}
     return frame, {
         index: f"line {numbered[index][0]} {why}: {_shown(lines[index])}" for index, why in sorted(faults.items())
     }
+
+
+def _repeats_names(block: bytes) -> bool:
+    return bool(repeated_names(pl.Series(block.decode().split("\n"), dtype=pl.String)).any())
+
+
+def _read(block: bytes, schema: pl.Schema) -> pl.DataFrame:
+    """Read sound lines. Raise an error of polars when they do not fit the schema."""
+    if not any(map(has_numbers, schema.dtypes())):
+        return pl.read_ndjson(block, schema=schema)
+    texts = pl.Schema({name: _replaced(dtype, _is_number, pl.String()) for name, dtype in schema.items()})
+    frame = pl.read_ndjson(_quoted(block), schema=texts)
+    return frame.select(_typed(pl.col(name), dtype).alias(name) for name, dtype in schema.items())
+
+
+def _shown_schema(schema: pl.Schema) -> pl.Schema:
+    """Return the schema of the frames: lists with numbers of any length become JSON."""
+    return pl.Schema({name: _shown_type(dtype) for name, dtype in schema.items()})
+
+
+def _shown_type(dtype: pl.DataType) -> pl.DataType:
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _shown_type(type_of(field.dtype)) for field in dtype.fields})
+    return JSON if isinstance(dtype, pl.List) and has_numbers(dtype) else dtype
+
+
+def _is_number(dtype: pl.DataType) -> bool:
+    return dtype.is_numeric() or dtype == NUMBER
+
+
+def _quoted(block: bytes) -> bytes:
+    """Return the block with each number as a JSON string, because polars would read it as a 64-bit float."""
+    # A control character cannot occur in JSON, so it can mark where quotes have to be.
+    marked = pl.Series([block.decode()]).str.replace_all(_STRING_OR_NUMBER, "${1}\x01${2}\x01")
+    unmarked = marked.str.replace_all("\x01\x01", "", literal=True)
+    return str(unmarked.str.replace_all("\x01", '"', literal=True)[0]).encode()
+
+
+def _typed(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Return text as the numbers that it is. Evaluating it raises an error for any other text."""
+    if isinstance(dtype, pl.Struct):
+        if not any(_has_number(type_of(field.dtype)) for field in dtype.fields):
+            return value
+        fields = [
+            _typed(value.struct.field(field.name), type_of(field.dtype)).alias(field.name) for field in dtype.fields
+        ]
+        return pl.when(value.is_not_null()).then(pl.struct(fields))
+    if isinstance(dtype, pl.List):
+        if has_numbers(dtype):
+            return _json(value, dtype).ext.to(JSON)
+        return value.list.eval(_typed(pl.element(), type_of(dtype.inner))) if _has_number(dtype) else value
+    if not _is_number(dtype):
+        return value
+    checked = _checked(value)
+    return checked.ext.to(NUMBER) if dtype == NUMBER else checked.cast(dtype)
+
+
+def _checked(value: pl.Expr) -> pl.Expr:
+    """Return text that is a finite number. Evaluating it raises an error for any other text."""
+    number = pl.when(value.str.contains(_JSON_NUMBER)).then(value.cast(pl.Float64, strict=False))
+    wrong = pl.when(value.is_not_null() & ~number.is_finite().fill_null(False)).then(pl.lit("not a number"))
+    return pl.when(wrong.cast(pl.Float64).is_null()).then(value)
+
+
+def _json(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Return text, in the shape of ``dtype``, as JSON. Null stays null."""
+    if isinstance(dtype, pl.List):
+        items = value.list.eval(_json(pl.element(), type_of(dtype.inner)).fill_null("null"))
+        return pl.format("[{}]", items.list.join(","))
+    if isinstance(dtype, pl.Struct):
+        members = [
+            pl.concat_str(
+                pl.lit(json.dumps(field.name, ensure_ascii=False) + ":"),
+                _json(value.struct.field(field.name), type_of(field.dtype)).fill_null("null"),
+            )
+            for field in dtype.fields
+        ]
+        body = pl.concat_str(members, separator=",") if members else pl.lit("")
+        return pl.when(value.is_not_null()).then(pl.format("{{{}}}", body))
+    if _is_number(dtype):
+        return _checked(value)
+    if dtype == pl.String:
+        encoded = pl.struct(value.alias("_")).struct.json_encode().str.head(-1).str.slice(5)
+        return pl.when(value.is_not_null()).then(encoded)
+    return value.cast(pl.String)
+
+
+def _has_number(dtype: pl.DataType) -> bool:
+    return _is_number(dtype) or any(map(_has_number, inner_types(dtype)))
 
 
 def _swallows_shapes(frame: pl.DataFrame) -> bool:
@@ -226,7 +375,7 @@ def _without(frame: pl.DataFrame, misfits: list[int]) -> pl.DataFrame:
 
 def _is_suspicious(block: bytes) -> bool:
     """Whether polars might accept invalid JSON: it turns a lone surrogate into a NUL."""
-    return b"\\ud" in block or b"\\uD" in block or b"\x00" in block
+    return b"\\ud" in block or b"\\uD" in block or b"\x00" in block or b"\x01" in block
 
 
 def _sound(lines: list[bytes]) -> list[bool]:
@@ -262,13 +411,13 @@ def _fitted(lines: list[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, list[i
     """Return the lines as a frame, and the indexes of the lines that do not fit the schema (rows of nulls)."""
     try:
         if lines:
-            return pl.read_ndjson(b"\n".join(lines), schema=schema), []
+            return _read(b"\n".join(lines), schema), []
     except TROUBLE:
         if len(lines) > 1:
             middle = len(lines) // 2
             (first, bad), (second, also_bad) = _fitted(lines[:middle], schema), _fitted(lines[middle:], schema)
             return pl.concat([first, second]), [*bad, *(middle + index for index in also_bad)]
-    nothing = pl.DataFrame({name: [None] * len(lines) for name in schema}, schema=schema)
+    nothing = pl.DataFrame({name: [None] * len(lines) for name in schema}, schema=_shown_schema(schema))
     return nothing, list(range(len(lines)))
 
 

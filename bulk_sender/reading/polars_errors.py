@@ -5,6 +5,7 @@ A polars panic is a ``BaseException``, so it would pass every ``except Exception
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -14,18 +15,21 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading.panics import panics_hidden
 
 ARROW = "Arrow IPC"
+PARQUET = "Parquet"
 TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError, OverflowError)
 """Exceptions that polars raises for content it cannot read."""
+_UNSUPPORTED = re.compile("not yet implemented|not supported|cannot create series|cannot import|could not import")
+"""What a panic says about a type that polars does not have."""
 
 
 @contextmanager
 def reading(name: str, kind: str) -> Iterator[None]:
     """Raise InputError for an error while ``name`` is read as ``kind``."""
     try:
-        with panics_hidden() if kind == ARROW else nullcontext():  # only this format makes polars panic
+        with panics_hidden() if kind in (ARROW, PARQUET) else nullcontext():  # the formats that make polars panic
             yield
     except BaseException as error:
-        if isinstance(error, TROUBLE) or _is_panic(error):
+        if isinstance(error, TROUBLE) or is_panic(error):
             raise broken(name, kind, error) from None
         raise
 
@@ -34,7 +38,12 @@ def broken(name: str, kind: str, error: BaseException) -> InputError:
     """Return the error for a file that cannot be read as ``kind``, with the first line of polars' own message."""
     lines = str(error).splitlines()
     first = (lines[0][:200] if lines else "") or type(error).__name__
-    if _is_panic(error):
+    if is_panic(error) and _UNSUPPORTED.search(str(error)):
+        return InputError(
+            f"{name} has a column of a type that cannot be read: {first}",
+            hint="leave the column out, or convert it to text where the file is written",
+        )
+    if is_panic(error):
         first = "its internal structure is damaged"  # a panic's message only makes sense to polars developers
     return InputError(
         f"{name} cannot be read as {kind}: {first}",
@@ -42,5 +51,6 @@ def broken(name: str, kind: str, error: BaseException) -> InputError:
     )
 
 
-def _is_panic(error: BaseException) -> bool:
+def is_panic(error: BaseException) -> bool:
+    """Whether Rust code panicked."""
     return type(error).__name__ == "PanicException"  # by name, because each Rust extension defines its own class

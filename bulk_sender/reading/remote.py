@@ -16,7 +16,7 @@ import polars as pl
 
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import InputError
-from bulk_sender.reading.polars_errors import ARROW, reading
+from bulk_sender.reading.polars_errors import ARROW, PARQUET, reading
 from bulk_sender.reading.spool import Spool, unwritable
 
 STORES = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl")
@@ -36,7 +36,7 @@ def fetch(url: str, name: str, kind: str | None, spool: Spool) -> Path | pl.Lazy
     if scheme not in STORES:
         raise InputError(f"{name}: {scheme}:// is not supported", hint="use a path, https://, s3://, gs:// or az://")
     if kind == "parquet":
-        with reading(name, "Parquet"):
+        with reading(name, PARQUET):
             return pl.scan_parquet(url)
     if kind == "arrow":
         with reading(name, ARROW):

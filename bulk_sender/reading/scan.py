@@ -6,14 +6,23 @@ from one query 1,200 MB. An Arrow stream has no index of its batches, so it is h
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
-from bulk_sender.reading.polars_errors import reading
+from bulk_sender.reading.panics import panics_hidden
+from bulk_sender.reading.polars_errors import PARQUET, is_panic, reading
+from bulk_sender.reading.types import as_plain, needs_care, unreadable
+
+_TOLERANT = ("POLARS_IMPORT_INTERVAL_AS_STRUCT", "POLARS_IGNORE_TIMEZONE_PARSE_ERROR")
+"""Settings without which polars panics at the schema of a file, even if nobody needs the column."""
 
 Scan = Callable[[Path], pl.LazyFrame]
 
@@ -27,18 +36,17 @@ class ScanReader:
         self.move_to(path)
         with reading(name, kind):
             self._schema = self._lazy.collect_schema()
-        for column, dtype in self._schema.items():
-            if dtype == pl.Object:
-                raise InputError(
-                    f"{name}: column {column!r} contains Python objects", hint="convert it to a typed column"
-                )
 
     def schema(self) -> pl.Schema:
         return self._schema
 
     def move_to(self, path: Path) -> None:
-        with reading(self.name, self.kind):
-            self._lazy = self._scan(path)
+        try:
+            with reading(self.name, self.kind):
+                self._lazy, self.unreadable = readable(lambda: self._scan(path))
+        except InputError:
+            refuse_unsupported(self.name, lambda: _arrow_schema(path, self.kind))
+            raise
 
     def guessed_encoding(self) -> str | None:
         return None
@@ -59,6 +67,68 @@ class ScanReader:
             )
             yield Chunk(frame, self.name, position, end)
             position = end
+
+
+def readable(scan: Callable[[], pl.LazyFrame]) -> tuple[pl.LazyFrame, dict[str, str]]:
+    """Return the columns that can be read, and the types of the others by name.
+
+    polars must not touch the others at all: it panics at some of them.
+    """
+    try:
+        frame = scan()
+        schema = frame.collect_schema()
+    except BaseException as error:
+        if not is_panic(error) or not any(name in str(error) for name in _TOLERANT):
+            raise
+        tolerate_types()
+        frame = scan()
+        schema = frame.collect_schema()
+    others = {name: kind for name, dtype in schema.items() if (kind := unreadable(dtype))}
+    kept = {name: dtype for name, dtype in schema.items() if name not in others}
+    if others or any(needs_care(dtype) for dtype in kept.values()):
+        frame = frame.select(as_plain(pl.col(name), dtype).alias(name) for name, dtype in kept.items())
+    return frame, others
+
+
+def tolerate_types() -> None:
+    """Set what polars needs, for the whole process, to name columns at whose types it would panic."""
+    if any(os.environ.get(name) != "1" for name in _TOLERANT):
+        pl.Config.load(json.dumps({"environment": dict.fromkeys(_TOLERANT, "1")}))
+
+
+def refuse_unsupported(name: str, schema: Callable[[], Any]) -> None:
+    """Raise InputError that names the first column of a type that polars does not have, if pyarrow can tell."""
+    try:
+        arrow: Any = import_module("pyarrow")
+        fields = list(schema())
+    except Exception:  # without pyarrow, or for a damaged file, the error that is already known has to do
+        return
+    for field in fields:
+        try:
+            with panics_hidden():
+                pl.Schema(arrow.schema([field]))
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            raise InputError(
+                f"{name}: column {field.name!r} has the type {field.type}, which cannot be read",
+                hint="leave the column out, or convert it to text where the input is written",
+            ) from None
+
+
+def _arrow_schema(path: Path, kind: str) -> Any:
+    if kind == PARQUET:
+        return import_module("pyarrow.parquet").read_schema(path)
+    arrow: Any = import_module("pyarrow")
+    with path.open("rb") as file:
+        is_file = file.read(6) == b"ARROW1"
+    return (arrow.ipc.open_file if is_file else arrow.ipc.open_stream)(str(path)).schema
+
+
+def pyarrow_schema(stream: Any) -> Any:
+    """Return the schema of an object with Arrow's stream interface."""
+    arrow: Any = import_module("pyarrow")
+    return arrow.RecordBatchReader.from_stream(stream).schema
 
 
 def scan_parquet(path: Path) -> pl.LazyFrame:

@@ -18,6 +18,9 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Chunk, Position
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
+from bulk_sender.reading.merge import merged, widened
+from bulk_sender.reading.polars_errors import reading
+from bulk_sender.reading.scan import ScanReader
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
 
@@ -41,6 +44,10 @@ class Input:
         self.settings = settings
         self._stamps = tuple(FileStamp.of(file.path) for file in self.files)
         self._readers = [open_reader(file, settings) for file in self.files]
+        self.unreadable: dict[str, str] = {}
+        """Columns whose type cannot be read → that type. They are not in ``schema``, and nothing may use them."""
+        for file, reader in zip(self.files, self._readers, strict=True):
+            self.unreadable |= file.unreadable | (reader.unreadable if isinstance(reader, ScanReader) else {})
         self.schema = self._common_schema()
         self.blank_rows = 0
         """Rows without any value that the latest reading skipped. They are no rows of the input."""
@@ -124,7 +131,7 @@ class Input:
         skipped = 0
         for chunk in chunks:
             start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
-            blank = _blank(chunk)
+            blank = None if self.unreadable else _blank(chunk)  # the value may be in a column that cannot be read
             frame, faults = chunk.frame, chunk.faults
             lines = _lines(chunk) if skipped or blank is not None else chunk.lines
             if blank is not None:
@@ -141,30 +148,42 @@ class Input:
     def _with_common_schema(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
         partitions = self.files[index].partitions.items()
         frame = frame.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in partitions)
-        return frame.select(pl.col(name).cast(dtype) for name, dtype in self.schema.items())
+        with reading(self.files[index].name, "a part of this input"):
+            return frame.select(
+                widened(pl.col(name), frame.schema[name], dtype).alias(name) for name, dtype in self.schema.items()
+            )
 
     def _common_schema(self) -> pl.Schema:
         first = self._schema(0)
         if not first:
             raise InputError(f"{self.files[0].name} has no columns")
+        common = dict(first)
+        origin = dict.fromkeys(first, self.files[0].name)
         for index in range(1, len(self.files)):
-            self._compare(first, index)
-        return first
+            self._merge(common, origin, index)
+        return pl.Schema(common)
 
     def _schema(self, index: int) -> pl.Schema:
-        schema = dict(self._readers[index].schema())
-        return pl.Schema(schema | dict.fromkeys(self.files[index].partitions, pl.String()))
+        schema = dict(self._readers[index].schema()) | dict.fromkeys(self.files[index].partitions, pl.String())
+        return pl.Schema({name: dtype for name, dtype in schema.items() if name not in self.unreadable})
 
-    def _compare(self, first: pl.Schema, index: int) -> None:
+    def _merge(self, common: dict[str, pl.DataType], origin: dict[str, str], index: int) -> None:
+        """Widen the types in ``common`` for one more file. ``origin``: the file that gave each column its type."""
         name, other = self.files[index].name, self._schema(index)
         hint = "files sent together need the same columns; send the others in a separate run"
-        if missing := [column for column in first if column not in other]:
+        if missing := [column for column in common if column not in other]:
             raise InputError(f"{name} has no column {missing[0]!r}, which {self.files[0].name} has", hint=hint)
-        if extra := [column for column in other if column not in first]:
+        if extra := [column for column in other if column not in common]:
             raise InputError(f"{name} has a column {extra[0]!r}, which {self.files[0].name} does not have", hint=hint)
-        for column, dtype in first.items():
-            if other[column] != dtype and other[column] != pl.Null:
-                raise InputError(f"{name}: column {column!r} is {other[column]}, but {dtype} in {self.files[0].name}")
+        for column, dtype in common.items():
+            both = merged(dtype, other[column])
+            if both is None:
+                raise InputError(
+                    f"{name}: column {column!r} is {other[column]}, but {dtype} in {origin[column]}",
+                    hint="store it with one type in all files, or send the others in a separate run",
+                )
+            if both != dtype:
+                common[column], origin[column] = both, name
 
 
 def _blank(chunk: Chunk) -> pl.Series | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -38,13 +39,16 @@ def untyped(column: str) -> tuple[str, FieldType | None]:
 class Columns:
     """The columns of an input. ``used`` records which of them were looked up."""
 
-    def __init__(self, schema: pl.Schema) -> None:
+    def __init__(self, schema: pl.Schema, unreadable: Mapping[str, str] | None = None) -> None:
+        """``unreadable``: columns of the input whose type cannot be read → that type."""
         self.schema = schema
+        self.unreadable = unreadable or {}
         self.used: set[str] = set()
         self._typed = {untyped(name)[0]: name for name, dtype in schema.items() if dtype == pl.String}
 
     def find(self, name: str, where: str) -> Found:
         """Return the column for a name. Raise ConfigError, with the nearest name, when there is none."""
+        self.refuse_unreadable(name, where)
         found = self._exact(name) or self._in_struct(name) or self._with_type(name)
         if found is None:
             near = difflib.get_close_matches(name, self.schema.names(), n=1, cutoff=0.6)
@@ -53,6 +57,15 @@ class Columns:
                 hint=self.shown(),
             )
         return found
+
+    def refuse_unreadable(self, name: str, where: str) -> None:
+        """Raise ConfigError when a name means a column, or a member of one, whose type cannot be read."""
+        column = next((each for each in (name, name.split(".")[0]) if each in self.unreadable), None)
+        if column is not None and name not in self.schema:
+            raise ConfigError(
+                f"{where}: column {column!r} has the type {self.unreadable[column]}, which cannot be sent",
+                hint="leave the column out, or convert it to text or a number where the input is written",
+            )
 
     def members(self, name: str) -> dict[tuple[str, ...], str]:
         """Return the columns of the members of an object ``name``, by path; empty when ``name`` is a column."""

@@ -16,6 +16,8 @@ import polars as pl
 
 from bulk_sender.config.model import FieldType
 from bulk_sender.errors import ConfigError
+from bulk_sender.reading.names import repeated_names
+from bulk_sender.reading.types import JSON, NUMBER, OWN, type_of
 from bulk_sender.recipients import dates, numbers
 from bulk_sender.recipients.numbers import without_separators
 
@@ -42,7 +44,7 @@ _EXPECTED: dict[FieldType, str] = {
     "boolean": "true or false",
     "datetime": "a date and time, such as 2026-02-28T10:00:00",
     "date": "a date, such as 2026-02-28",
-    "json": "valid JSON",
+    "json": "valid JSON with each name once",
     "list": "a list",
 }
 
@@ -95,18 +97,24 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
 
     Raise ConfigError when the column cannot contain such values at all.
     """
+    if dtype == pl.Binary and wanted in ("string", "json"):
+        text = text_of_bytes(value)
+        found = convert(text, pl.String(), wanted, by)
+        flags = [value.is_not_null() & text.is_null()] + ([] if found.bad is None else [found.bad])
+        expected = f"{found.expected} in UTF-8" if wanted == "string" else found.expected
+        return replace(found, bad=pl.any_horizontal(flags).fill_null(False), expected=expected)
     if wanted == "date" and isinstance(dtype, pl.Datetime):
         value, dtype = value.dt.date(), pl.Date()
     bad = unsendable(value, dtype, by)
-    if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and dtype.is_nested()):
+    if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and is_object(dtype)):
         return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
-    if dtype.is_nested() or dtype == pl.Binary:
-        raise ConfigError(f"a column of type {dtype} cannot be sent as {wanted}")
+    if is_object(dtype) or dtype == pl.Binary:
+        raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent as {wanted}")
     if dtype != pl.String:
         by = replace(by, decimal=".", thousands=None)  # the text below is written by polars, not taken from the file
     text = scalar_text(value, dtype, by)
     if wanted == "string":
-        return Converted(quote(text), bad=bad, expected=_native_expected(dtype))
+        return Converted(quote(text), bad=bad, expected=_EXPECTED["string"] if bad is None else _native_expected(dtype))
     # An empty cell is a missing value, not an invalid one; JSON's null counts as empty, too.
     bare = text.str.strip_chars()
     text = pl.when((bare != "null") & (bare != "") if wanted == "json" else bare != "").then(text)
@@ -128,7 +136,7 @@ def _advice(wanted: FieldType, by: Convention) -> Callable[[pl.Expr], pl.Expr] |
 
 def _native_expected(dtype: pl.DataType) -> str:
     first, last = dates.ISO_YEARS
-    if dtype.is_nested():
+    if is_object(dtype):
         year = f", or a year that is not from {first} to {last}" if _has_dates(dtype) else ""
         return f"valid: it contains a NaN, an infinite number, or a local time that daylight saving skips{year}"
     if dtype == pl.Date:
@@ -140,20 +148,22 @@ def _native_expected(dtype: pl.DataType) -> str:
 
 def _has_dates(dtype: pl.DataType) -> bool:
     if isinstance(dtype, pl.List | pl.Array):
-        return _has_dates(_inner(dtype))
+        return _has_dates(type_of(dtype.inner))
+    if isinstance(dtype, pl.Map):
+        return _has_dates(type_of(dtype.value))
     if isinstance(dtype, pl.Struct):
-        return any(_has_dates(_dtype(field)) for field in dtype.fields)
+        return any(_has_dates(type_of(field.dtype)) for field in dtype.fields)
     return isinstance(dtype, pl.Date | pl.Datetime)
 
 
 def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
     return (
         (wanted == "integer" and dtype.is_integer())
-        or (wanted == "float" and (dtype.is_float() or dtype.is_decimal() or dtype.is_integer()))
+        or (wanted == "float" and (dtype.is_float() or dtype.is_decimal() or dtype.is_integer() or dtype == NUMBER))
         or (wanted == "boolean" and dtype == pl.Boolean)
         or (wanted == "date" and dtype == pl.Date)
         or (wanted == "datetime" and dtype == pl.Datetime)
-        or (wanted == "list" and isinstance(dtype, pl.List | pl.Array))
+        or (wanted == "list" and (isinstance(dtype, pl.List | pl.Array) or dtype == JSON))
     )
 
 
@@ -184,6 +194,8 @@ def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     """Return a scalar column as plain text; datetimes in ISO 8601 with an offset."""
     if dtype == pl.String:
         return value
+    if dtype in OWN:
+        return value.ext.storage()
     if isinstance(dtype, pl.Datetime):
         zoned = value if dtype.time_zone else _zoned(value, by.timezone)
         return zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z")
@@ -197,15 +209,22 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
 
     Raise ConfigError for binary data and other types that JSON does not have.
     """
+    if isinstance(dtype, pl.Map):
+        key_type, value_type = type_of(dtype.key), type_of(dtype.value)
+        if key_type.is_nested() or key_type == pl.Binary:
+            raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent: its keys are not text")
+        key = quote(scalar_text(pl.element().struct.field("key"), key_type, by))
+        member = json_text(pl.element().struct.field("value"), value_type, by).fill_null("null")
+        return joined("{", value.map.entries().list.eval(pl.concat_str(key, pl.lit(":"), member)).list.join(","), "}")
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
-        inner = json_text(pl.element(), _inner(dtype), by).fill_null("null")
+        inner = json_text(pl.element(), type_of(dtype.inner), by).fill_null("null")
         return joined("[", items.list.eval(inner).list.join(","), "]")
     if isinstance(dtype, pl.Struct):
         fields = [
             pl.concat_str(
                 quote(pl.lit(field.name)) + ":",
-                json_text(value.struct.field(field.name), _dtype(field), by).fill_null("null"),
+                json_text(value.struct.field(field.name), type_of(field.dtype), by).fill_null("null"),
             )
             for field in dtype.fields
         ]
@@ -213,6 +232,8 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         return pl.when(value.is_not_null()).then(joined("{", body, "}"))
     if dtype == pl.Boolean or dtype.is_integer() or dtype.is_decimal():
         return value.cast(pl.String)
+    if dtype in OWN:
+        return value.ext.storage()
     if dtype.is_float():
         # json_encode writes the shortest digits that read back as the same number; a cast may not.
         encoded = pl.struct(value.alias("_")).struct.json_encode()
@@ -222,8 +243,13 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         return pl.when(value.is_not_null()).then(digits)
     if dtype == pl.Null:
         return pl.lit(None, dtype=pl.String)
-    if dtype in (pl.Binary, pl.Object):
-        raise ConfigError(f"a column of type {dtype} cannot be sent: JSON has no such type")
+    if dtype == pl.Binary:
+        raise ConfigError(
+            "a column of type Binary cannot be sent without a type",
+            hint='set type = "string" or "json" if the bytes are text',
+        )
+    if dtype == pl.Object or dtype == pl.Unknown:
+        raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent: JSON has no such type")
     if by.keeps_unsendable and isinstance(dtype, pl.Datetime):
         return pl.coalesce(quote(scalar_text(value, dtype, by)), value.dt.to_string("iso"))
     return quote(scalar_text(value, dtype, by))
@@ -236,28 +262,55 @@ def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | 
     """
     if dtype.is_float():
         return ~value.is_finite()
+    if dtype == NUMBER:
+        return ~value.ext.storage().cast(pl.Float64, strict=False).is_finite().fill_null(False) & value.is_not_null()
+    if dtype == JSON:
+        return value.is_not_null() & value.ext.storage().str.json_path_match("$").is_null()
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and by.timezone != "UTC":
         return (value.is_not_null() & _zoned(value, by.timezone).is_null()) | ~dates.is_sensible(value)
     if isinstance(dtype, pl.Date | pl.Datetime):
         return ~dates.is_sensible(value)
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
-        inner = unsendable(pl.element(), _inner(dtype), by)
+        inner = unsendable(pl.element(), type_of(dtype.inner), by)
         return None if inner is None else items.list.eval(inner.fill_null(False)).list.any()
+    if isinstance(dtype, pl.Map):
+        inner = unsendable(pl.element().struct.field("value"), type_of(dtype.value), by)
+        return None if inner is None else value.map.entries().list.eval(inner.fill_null(False)).list.any()
     if isinstance(dtype, pl.Struct):
-        found = [unsendable(value.struct.field(field.name), _dtype(field), by) for field in dtype.fields]
+        found = [unsendable(value.struct.field(field.name), type_of(field.dtype), by) for field in dtype.fields]
         flags = [flag.fill_null(False) for flag in found if flag is not None]
         return pl.any_horizontal(flags) if flags else None
     return None
 
 
-def _inner(dtype: pl.List | pl.Array) -> pl.DataType:
-    inner = dtype.inner
-    return inner if isinstance(inner, pl.DataType) else inner()
+def text_of_bytes(value: pl.Expr) -> pl.Expr:
+    """Return bytes as text, null where they are not valid UTF-8."""
+    return value.map_batches(_decoded, return_dtype=pl.String)
 
 
-def _dtype(field: pl.Field) -> pl.DataType:
-    return field.dtype if isinstance(field.dtype, pl.DataType) else field.dtype()
+def _decoded(column: pl.Series) -> pl.Series:
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.ComputeError:  # one of them is not valid
+        return pl.Series(column.name, map(_decoded_cell, column), dtype=pl.String)
+
+
+def _decoded_cell(cell: bytes | None) -> str | None:
+    try:
+        return None if cell is None else cell.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def type_name(dtype: pl.DataType) -> str:
+    """Return the name of a column type for an error."""
+    return "number" if dtype == NUMBER else "list" if dtype == JSON else str(dtype)
+
+
+def is_object(dtype: pl.DataType) -> bool:
+    """Whether the values are lists or objects."""
+    return dtype.is_nested() or dtype == JSON
 
 
 def _zoned(value: pl.Expr, timezone: str) -> pl.Expr:
@@ -392,7 +445,13 @@ def _json(text: pl.Expr, _: Convention) -> pl.Expr:
     # The JSONPath engine parses the whole text strictly (no NaN, no lone surrogates, bounded depth) and returns null
     # for invalid JSON. The original text is sent, so that no digit of a number is lost.
     bare = text.str.strip_chars(" \t\r\n")
-    return pl.when(bare.str.json_path_match("$").is_not_null()).then(bare)
+    valid = pl.when(bare.str.json_path_match("$").is_not_null()).then(bare)
+    return valid.map_batches(_with_unique_names, return_dtype=pl.String)
+
+
+def _with_unique_names(column: pl.Series) -> pl.Series:
+    repeated = repeated_names(column)
+    return column.set(repeated, None) if repeated.any() else column
 
 
 def _list(text: pl.Expr, by: Convention) -> pl.Expr:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
-from bulk_sender.recipients.convert import joined, quote
+from bulk_sender.reading.types import NUMBER
+from bulk_sender.recipients.convert import is_object, joined, quote
 from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
@@ -96,9 +97,17 @@ def _shown_text(raw: pl.Expr) -> pl.Expr:
 def _as_text(series: pl.Series) -> pl.Series:
     if series.dtype == pl.String:
         return series
-    if series.dtype.is_nested():
+    if is_object(series.dtype):
         return pl.Series(series.name, ["a nested value"] * len(series), dtype=pl.String)
+    if series.dtype == pl.Binary:
+        return pl.Series(series.name, map(_bytes_as_text, series), dtype=pl.String)
+    if series.dtype == NUMBER:
+        return series.ext.storage()
     return series.cast(pl.String)
+
+
+def _bytes_as_text(cell: bytes | None) -> str | None:
+    return None if cell is None else cell.decode(errors="backslashreplace")
 
 
 def _kind(identifiers: Iterable[Identifier]) -> pl.Expr:

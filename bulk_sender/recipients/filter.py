@@ -19,6 +19,7 @@ import polars as pl
 from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
 from bulk_sender.reading.polars_errors import TROUBLE
+from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.columns import Columns
 from bulk_sender.recipients.convert import truth
 
@@ -109,6 +110,8 @@ class Filter:
     def _evaluated(self, frame: pl.DataFrame) -> pl.Series:
         assert self.condition is not None
         frame = frame.rename(self.called) if self.called else frame
+        numbers = [name for name, dtype in frame.schema.items() if dtype == NUMBER]
+        frame = frame.with_columns(pl.col(name).ext.storage().cast(pl.Float64, strict=False) for name in numbers)
         read = frame.with_columns(value.alias(name) for name, value in self.readings.items())
         return read.select(self.condition.alias("chosen")).to_series()
 

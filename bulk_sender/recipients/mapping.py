@@ -19,9 +19,20 @@ import polars as pl
 from bulk_sender.config.constants import constant_json
 from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientConfig
 from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.added import added_columns
 from bulk_sender.recipients.columns import Columns, Found, untyped
-from bulk_sender.recipients.convert import Convention, Converted, as_text, convert, scalar_text, without_nulls
+from bulk_sender.recipients.convert import (
+    Convention,
+    Converted,
+    as_text,
+    convert,
+    is_object,
+    scalar_text,
+    text_of_bytes,
+    type_name,
+    without_nulls,
+)
 from bulk_sender.recipients.profile import OTHER_TYPES, TEXT_FIELDS
 
 FieldPath = tuple[str, ...]
@@ -117,19 +128,25 @@ class RecipientMapping:
         return (*existing, *self.properties, *self.attributes, *self.subscription_groups)
 
 
-def resolve(schema: pl.Schema, config: Config) -> RecipientMapping:
+def resolve(schema: pl.Schema, config: Config, unreadable: Mapping[str, str] | None = None) -> RecipientMapping:
     """Resolve the configured mapping (or, without one, the columns' names) against the input's schema.
 
     Raise ConfigError for a missing column (with the nearest name), an impossible type, two fields with the same path,
-    or no identifier. Raise InputError for a column name that polars would treat as a pattern.
+    or no identifier. Raise InputError for a column name that polars would treat as a pattern. ``unreadable``: columns
+    that are not in ``schema``, because their types cannot be read → those types.
     """
     _refuse_patterns(schema)
+    columns = Columns(schema, unreadable)
     recipient, unused = (config.recipient, ()) if not config.recipient.is_empty else by_names(schema)
-    resolver = _Resolver(schema, config)
+    if config.recipient.is_empty:
+        for name in columns.unreadable:
+            if _NAMED.match(name) or name in GROUPS:
+                columns.refuse_unreadable(name, "recipient")
+    resolver = _Resolver(columns, config)
     identifiers = tuple(resolver.identifiers(recipient))
     if not identifiers:
         raise ConfigError(
-            "no column identifies a recipient: " + Columns(schema).shown(),
+            "no column identifies a recipient: " + columns.shown(),
             hint="name a column external_user_id, email, braze_id or user_alias.alias_name, "
             "or map one under [recipient] (bulk-sender init INPUT writes a configuration to start from)",
         )
@@ -241,8 +258,8 @@ class _IdentifierText:
 
 
 class _Resolver:
-    def __init__(self, schema: pl.Schema, config: Config) -> None:
-        self.columns = Columns(schema)
+    def __init__(self, columns: Columns, config: Config) -> None:
+        self.columns = columns
         self.config = config
 
     def column(self, name: str, where: str) -> Found:
@@ -262,11 +279,15 @@ class _Resolver:
         assert source.column is not None
         found = self.column(source.column, where)
         value, dtype = found.value, found.dtype
-        refused = dtype.is_float() or dtype.is_nested() or dtype.is_temporal()
-        if refused or dtype in (pl.Binary, pl.Boolean, pl.Object):
+        if dtype == pl.Binary and source.type == "string":
+            value, dtype = text_of_bytes(value), pl.String()
+        refused = dtype.is_float() or is_object(dtype) or dtype.is_temporal()
+        if refused or dtype in (pl.Binary, pl.Boolean, pl.Object, NUMBER):
             raise ConfigError(
-                f"{where}: column {source.column!r} has type {dtype}, which would change the identifiers",
-                hint="store identifiers as text or whole numbers in the input",
+                f"{where}: column {source.column!r} has type {type_name(dtype)}, which would change the identifiers",
+                hint='set type = "string" if it is text'
+                if dtype == pl.Binary
+                else "store identifiers as text or whole numbers in the input",
             )
         text = scalar_text(value, dtype, Convention())
         bare = text.str.strip_chars()
@@ -382,7 +403,7 @@ class _Resolver:
                 )
             return
         is_text = stored and bool(path) and path[0] in TEXT_FIELDS
-        if is_text and (len(path) > 1 or dtype.is_nested() or source.type in ("json", "list")):
+        if is_text and (len(path) > 1 or is_object(dtype) or source.type in ("json", "list")):
             raise ConfigError(
                 f"{where}: column {column!r} cannot be sent as {path[0]}: Braze requires text",
                 hint="map a column of text, or give the attribute another name",
@@ -393,15 +414,15 @@ class _Resolver:
         convention = Convention(given.timezone, given.decimal, given.thousands, source.format, source.separator)
         try:
             converted = convert(value, dtype, source.type, convention)
-            written = converted.json if source.type in ("json", "list") or dtype.is_nested() else None
+            written = converted.json if source.type in ("json", "list") or is_object(dtype) else None
             if written is not None:
                 converted = replace(converted, json=without_nulls(written))
-            was_number = is_text and (dtype.is_numeric() or source.type in ("integer", "float"))
+            was_number = is_text and (dtype.is_numeric() or dtype == NUMBER or source.type in ("integer", "float"))
             if was_number or (is_text and (dtype == pl.Boolean or source.type == "boolean")):
                 converted = replace(converted, json=as_text(converted.json))
-            yield Field(path, column, value, converted, source.type == "json" or dtype.is_nested(), written, was_number)
+            yield Field(path, column, value, converted, source.type == "json" or is_object(dtype), written, was_number)
         except ConfigError as error:
-            raise ConfigError(f"{where}: column {column!r}: {error}") from None
+            raise ConfigError(f"{where}: column {column!r}: {error}", hint=error.hint) from None
 
 
 def _refuse_patterns(schema: pl.Schema) -> None:

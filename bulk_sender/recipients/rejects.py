@@ -13,8 +13,9 @@ import polars as pl
 
 from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
+from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.columns import untyped
-from bulk_sender.recipients.convert import Convention, json_text
+from bulk_sender.recipients.convert import Convention, is_object, json_text, text_of_bytes
 from bulk_sender.recipients.mapping import GROUPS
 
 
@@ -56,7 +57,7 @@ def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, 
         return value.cast(pl.String), "boolean"
     if dtype.is_integer():  # only the type float keeps the digits of more than 64 bits
         return value.cast(pl.String), "float" if dtype in (pl.UInt64, pl.Int128, pl.UInt128) else "integer"
-    if dtype.is_float() or dtype.is_decimal():
+    if dtype.is_float() or dtype.is_decimal() or dtype == NUMBER:
         digits = json_text(value, dtype, by)
         return (digits.str.replace(".", ",", literal=True) if by.decimal == "," else digits), "float"
     if dtype == pl.Date:
@@ -66,9 +67,11 @@ def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, 
         return value.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{offset}"), "datetime"
     if dtype in (pl.Time, pl.Duration):
         return value.dt.to_string("iso"), ""
-    if dtype == pl.Binary:
-        return value.bin.encode("base64"), ""
-    if not dtype.is_nested():
+    if dtype == pl.Binary:  # text as it is, so that it can be sent again
+        text = text_of_bytes(value)
+        shown = pl.when(~text.str.contains(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")).then(text)
+        return pl.coalesce(shown, value.bin.encode("base64")), ""
+    if not is_object(dtype):
         return value.cast(pl.String), ""
     try:
         return json_text(value, dtype, by), "json"

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bulk_sender as bs
 from bulk_sender.errors import InputError
 from bulk_sender.reading import ndjson
-from tests.kit.inputs import faults, put, read
+from bulk_sender.reading.types import NUMBER
+from tests.kit.inputs import faults, put, read, recipients
 
 
 def _lines(*rows: Any) -> str:
@@ -51,7 +53,7 @@ def test_a_column_with_mixed_values_has_one_type_for_all_lines(tmp_path: Path, m
     monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
     rows = [{"n": 1, "t": 1}] * 20 + [{"n": 1.5, "t": "x"}] + [{"n": 2**70, "t": True}]
     found = read(put(tmp_path, "people.ndjson", _lines(*rows)))
-    assert found.schema == {"n": pl.Float64, "t": pl.String}
+    assert found.schema == {"n": NUMBER, "t": pl.String}
     assert found["t"].unique().sort().to_list() == ["1", "true", "x"]
 
 
@@ -115,3 +117,57 @@ def test_every_line_becomes_one_row_in_order(rows: list[dict[str, Any]]) -> None
     assert [id for n, id in enumerate(found["id"]) if n not in bad] == [
         row["id"] for n, row in enumerate(rows) if n not in bad
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "sent"),
+    [
+        (["9007199254740993", "1.5"], ["9007199254740993", "1.5"]),
+        (["10", "1.5", "-0", "1e3"], ["10", "1.5", "-0", "1e3"]),
+        (["123456789012345678901234567890", "0.5"], ["123456789012345678901234567890", "0.5"]),
+        (["9" * 60, "1"], ["9" * 60, "1"]),
+        (["12345678901234567.123456789", "1.50"], ["12345678901234567.123456789", "1.50"]),
+        (["[9007199254740993,1.5,null]", "[]", "null"], ["[9007199254740993,1.5]", "[]", None]),
+        (['{"a":9007199254740993}', '{"a":0.5}'], ['{"a":9007199254740993}', '{"a":0.5}']),
+        (['[{"a":1,"t":"x, 5"},{"a":1.5}]'], ['[{"a":1,"t":"x, 5"},{"a":1.5}]']),
+        (["[[1],[2.5]]"], ["[[1],[2.5]]"]),
+    ],
+)
+def test_numbers_are_sent_with_the_digits_of_the_file(
+    values: list[str], sent: list[str | None], tmp_path: Path
+) -> None:
+    lines = [f'{{"external_user_id":"u","trigger_properties":{{"v":{value}}}}}' for value in values]
+    texts = recipients(put(tmp_path, "people.ndjson", "\n".join(lines)))
+    assert [text.partition('"v":')[2].removesuffix("}}") or None for text in texts] == sent
+
+
+def test_numbers_keep_their_digits_beside_a_malformed_row(tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", '{"id":"a","n":9007199254740993}\n{bad\n{"id":"b","n":1.5}\n')
+    assert read(path)["n"].ext.storage().to_list() == ["9007199254740993", None, "1.5"]
+    assert list(faults(path)) == [2]
+
+
+@pytest.mark.parametrize("number", ["05", "1.", "-", "+5", ".5", "1e", "1e999", "5x"])
+def test_what_is_not_a_number_of_json_is_malformed(number: str, tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", f'{{"id":"a","n":1}}\n{{"id":"b","n":1.5}}\n{{"id":"c","n":{number}}}\n')
+    assert list(faults(path)) == [3]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id":"a","id":"b"}',
+        '{"id":"a","o":{"x":1,"x":2}}',
+        '{"id":"a","l":[{"x":1},{"x":1,"x":1}]}',
+        '{"id":"a","\\u0069d":"b"}',
+    ],
+)
+def test_a_line_with_one_name_twice_is_malformed(line: str, tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", f'{{"id":"ok","o":{{"x":1}},"l":[{{"x":1}},{{"x":2}}]}}\n{line}\n')
+    assert faults(path)[2].startswith("line 2 has one name twice in an object")
+
+
+def test_a_filter_compares_numbers_of_any_length(tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", '{"external_user_id":"a","n":10}\n{"external_user_id":"b","n":1.5}\n')
+    report = bs.check(path, {"input": {"filter": "n > 5"}, "recipient": {"external_user_id": "external_user_id"}})
+    assert report.valid == 1

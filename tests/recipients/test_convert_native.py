@@ -128,6 +128,16 @@ def test_a_typed_value_becomes_json(dtype: pl.DataType, value: Any, sent: Sent) 
         (pl.List(pl.Int64()), [1], "list", "[1]"),
         (pl.List(pl.Int64()), [1], "json", "[1]"),
         (pl.Struct({"a": pl.Int64()}), {"a": 1}, "json", '{"a":1}'),
+        (pl.Map(pl.String(), pl.Int64()), {"a": 1, 'é"': None}, "json", '{"a":1,"é\\"":null}'),
+        (pl.Map(pl.Int64(), pl.Date()), {7: dt.date(2026, 2, 28)}, "json", '{"7":"2026-02-28"}'),
+        (pl.Map(pl.String(), pl.Float64()), {"a": NAN}, "json", WRONG),
+        (pl.Map(pl.String(), pl.Float64()), {}, "json", "{}"),
+        (pl.List(pl.Map(pl.String(), pl.Boolean())), [{"a": True}, {}], "json", '[{"a":true},{}]'),
+        (pl.Binary(), "é\n".encode(), "string", '"é\\n"'),
+        (pl.Binary(), b"\xff", "string", WRONG),
+        (pl.Binary(), b'{"n":9007199254740993}', "json", '{"n":9007199254740993}'),
+        (pl.Binary(), b"{", "json", WRONG),
+        (pl.Binary(), b"\xff", "json", WRONG),
         (pl.Struct({"a": pl.Float64()}), {"a": NAN}, "json", WRONG),
     ],
 )
@@ -147,7 +157,9 @@ def test_a_decimal_comma_applies_only_to_text_columns() -> None:
 @pytest.mark.parametrize(
     ("dtype", "wanted"),
     [
-        *((pl.Binary(), wanted) for wanted in (None, *get_args(FieldType))),
+        *((pl.Binary(), wanted) for wanted in (None, *get_args(FieldType)) if wanted not in ("string", "json")),
+        (pl.Map(pl.Binary(), pl.Int64()), None),
+        *((pl.Map(pl.String(), pl.Int64()), wanted) for wanted in ("string", "integer", "list")),
         *((pl.List(pl.Int64()), wanted) for wanted in ("string", "integer", "float", "boolean", "date", "datetime")),
         *((pl.Struct({"a": pl.Int64()}), wanted) for wanted in ("string", "integer", "list")),
         (pl.List(pl.Binary()), None),

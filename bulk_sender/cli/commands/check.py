@@ -14,6 +14,7 @@ from bulk_sender.cli.options import (
     CampaignId,
     CanvasId,
     ConfigFile,
+    Database,
     Endpoint,
     Exclude,
     Inputs,
@@ -25,12 +26,14 @@ from bulk_sender.cli.options import (
     Quiet,
     Rate,
     RunsDir,
+    inputs_of,
     settings,
 )
 
 
 def check(
     inputs: Inputs,
+    database: Database = None,
     config: ConfigFile = None,
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
@@ -81,7 +84,7 @@ def check(
     )
     with Narrator(view_for(terminal)) as narrator:
         report = bs.check(
-            inputs,
+            inputs_of(inputs, database),
             config,
             write_plan=plan,
             message=message,
@@ -100,6 +103,6 @@ def check(
         raise GuardrailError(report.refused, hint=REFUSED_HINT)
     if plan is not None:
         terminal.say(messages.planned(report, plan, terminal.width))
-    elif report.valid and not as_json and "-" not in inputs:
+    elif report.valid and not as_json and "-" not in inputs and database is None:
         terminal.say(messages.rehearsal(inputs, config))
     raise typer.Exit(report.exit_code)

@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import AsJson
+from bulk_sender.cli.options import AsJson, Database, Inputs, inputs_of
 
 
 def init(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT", help="Files, folders or globs; - for standard input.")
-    ],
+    inputs: Inputs,
+    database: Database = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -34,7 +33,7 @@ def init(
     from bulk_sender.cli.render.layout import command, shown
     from bulk_sender.guessing.draft import draft, write
 
-    text = draft([str(given) for given in inputs])
+    text = draft(inputs_of(inputs, database))
     if output == "-":
         terminal.data(text)
         return
@@ -48,5 +47,9 @@ def init(
 
 def _beside(first: str) -> Path:
     """Return ``customers.toml`` in the working directory for ``customers.csv.gz``."""
+    from bulk_sender.reading.query import is_query, is_query_file
+
+    if is_query(first) and not is_query_file(first):
+        return Path("recipients.toml")
     name = Path(first).name.split(".")[0]
     return Path(f"{name if name not in ('', '-') else 'recipients'}.toml")

@@ -8,17 +8,20 @@ from bulk_sender.cli.options import (
     CampaignId,
     CanvasId,
     ConfigFile,
+    Database,
     Endpoint,
     Inputs,
     Limit,
     MessageFile,
     Row,
+    inputs_of,
     settings,
 )
 
 
 def preview(
     inputs: Inputs,
+    database: Database = None,
     config: ConfigFile = None,
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
@@ -40,7 +43,9 @@ def preview(
     from bulk_sender.cli.environment import take_environment
     from bulk_sender.cli.render import message as messages
 
-    found = bs.preview(inputs, config, row=row, message=message, environment=take_environment(), **plain)
+    found = bs.preview(
+        inputs_of(inputs, database), config, row=row, message=message, environment=take_environment(), **plain
+    )
     if as_json:
         terminal.json(found.to_dict())
     else:

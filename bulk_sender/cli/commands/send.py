@@ -20,6 +20,7 @@ from bulk_sender.cli.options import (
     CanvasId,
     Concurrency,
     ConfigFile,
+    Database,
     Endpoint,
     Exclude,
     Inputs,
@@ -35,6 +36,7 @@ from bulk_sender.cli.options import (
     Rate,
     RunsDir,
     Yes,
+    inputs_of,
     one_of,
     settings,
 )
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 def send(
     inputs: Inputs,
+    database: Database = None,
     config: ConfigFile = None,
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
@@ -122,6 +125,7 @@ def send(
 
     terminal.set_up(quiet=quiet, log_format=one_of(log_format, LOG_FORMATS, "--log-format"))
     must_be_able_to_ask(yes, "send")
+    source = inputs_of(inputs, database)
     one_of(format_, FORMATS, "--format")
     if weather is not None and not sandbox:
         raise ConfigError("--weather needs --sandbox", hint="add --sandbox")
@@ -143,7 +147,7 @@ def send(
     is_named = run_id is not None and runs_dir != RUNS_DIR
     code = session.deliver(
         lambda: bs.send_async(
-            inputs,
+            source,
             config,
             run=bs.RunName(id=run_id, folder=runs_dir, must_exist=is_named, result_format=format_),  # type: ignore[arg-type]
             guards=bs.Guards(

@@ -14,12 +14,14 @@ from bulk_sender.cli.options import (
     CampaignId,
     CanvasId,
     ConfigFile,
+    Database,
     Endpoint,
     Inputs,
     Quiet,
     Row,
     RunsDir,
     Yes,
+    inputs_of,
     settings,
 )
 
@@ -30,6 +32,7 @@ def test(
         str, typer.Option("--to", metavar="ID", help="External id of a person of your own, who gets the message.")
     ],
     row: Row = None,
+    database: Database = None,
     config: ConfigFile = None,
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
@@ -70,7 +73,7 @@ def test(
     session = Session(yes=yes)
     code = session.deliver(
         lambda: bs.test_async(
-            inputs,
+            inputs_of(inputs, database),
             config,
             to=to,
             row=row,

@@ -1,0 +1,133 @@
+"""Queries as inputs: SQL text and the database that answers it.
+
+The driver is chosen by the database's address. A result is read as Arrow, in batches, by drivers that are installed
+only where they are needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bulk_sender.errors import ConfigError, InputError
+
+_QUERY = re.compile(
+    r"^\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|from|table|values|pivot|unpivot)\b\s*\S", re.I | re.S
+)
+_SCHEME = re.compile(r"^([a-z][a-z0-9+]+):", re.IGNORECASE)  # one letter is a drive of Windows
+_DUCKDB_FILES = (".duckdb", ".ddb")
+_ADBC = {
+    "postgresql": "adbc_driver_postgresql",
+    "postgres": "adbc_driver_postgresql",
+    "snowflake": "adbc_driver_snowflake",
+    "sqlite": "adbc_driver_sqlite",
+}
+"""Scheme of an address → module of its ADBC driver."""
+_FORMS = "FILE.duckdb, duckdb:FILE, md:NAME, postgresql://…, snowflake://… or sqlite:FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query that selects the recipients.
+
+    ``sql`` is the text of one query. ``database``: a DuckDB file, or an address such as ``postgresql://host/name``; it
+    may contain a password, so it appears in no message and no file. ``name`` stands for the query in messages.
+    """
+
+    sql: str
+    database: str = field(repr=False)
+    name: str = "the query"
+
+    @classmethod
+    def of(cls, text: str, database: str) -> Query:
+        """Return the query in a file whose name ends in ``.sql``, or in the text itself. Raise InputError."""
+        if not is_query_file(text):
+            return cls(text, database)
+        try:
+            return cls(Path(text).read_text(encoding="utf-8-sig"), database, text)
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise InputError(f"{text} cannot be read: {why}") from None
+
+    @contextmanager
+    def result(self) -> Iterator[Any]:
+        """Yield the result, which has Arrow's stream interface. Raise InputError, ConfigError."""
+        with closing(_connected(self.database)) as connection:
+            with _failing(self.name):
+                if hasattr(connection, "sql"):  # DuckDB
+                    found = connection.sql(self.sql)
+                    if found is None:
+                        raise InputError(f"{self.name} returns no rows", hint="write one SELECT")
+                    yield found
+                    return
+            with closing(connection.cursor()) as cursor:
+                with _failing(self.name):
+                    cursor.execute(self.sql)
+                yield cursor
+
+
+def is_query_file(text: str) -> bool:
+    """Whether an input is the name of a file with a query."""
+    return text.lower().endswith(".sql") and "\n" not in text
+
+
+def is_query(text: str) -> bool:
+    """Whether an input of the command line is a query, or a file with one."""
+    return is_query_file(text) or (_QUERY.match(text) is not None and not _is_path(text))
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a path
+        return False
+
+
+def _connected(database: str) -> Any:
+    scheme = match[1].lower() if (match := _SCHEME.match(database)) else ""
+    if scheme in ("duckdb", "md") or (not scheme and database.lower().endswith(_DUCKDB_FILES)):
+        duckdb = _driver("duckdb", "duckdb")
+        path = re.sub(r"^duckdb:(//)?", "", database, flags=re.IGNORECASE)
+        is_file = path not in ("", ":memory:") and scheme != "md"
+        if is_file and not Path(path).is_file():
+            raise InputError(f"database file not found: {path}", hint="check the path")
+        with _failing("the database"):
+            return duckdb.connect(path or ":memory:", read_only=is_file)
+    if scheme not in _ADBC:
+        raise ConfigError("the database's address is of no known kind", hint=f"the kinds are {_FORMS}")
+    driver = _driver(f"{_ADBC[scheme]}.dbapi", _ADBC[scheme].replace("_", "-"))
+    address = database if scheme.startswith("postgres") else re.sub(r"^[a-z]+:(//)?", "", database, flags=re.I)
+    if scheme == "sqlite" and not Path(address).is_file():
+        raise InputError(f"database file not found: {address}", hint="check the path")
+    with _failing("the database"):
+        return driver.connect(address)
+
+
+def _driver(module: str, package: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        raise InputError(
+            f"{package} is not installed, and this database needs it", hint=f"pip install {package}"
+        ) from None
+
+
+@contextmanager
+def _failing(name: str) -> Iterator[None]:
+    """Raise InputError for an error of a driver, without the rest of its message, which may show the address."""
+    try:
+        yield
+    except (InputError, ConfigError):
+        raise
+    except Exception as error:  # drivers have no common exception
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        what = "cannot be opened" if name == "the database" else "fails"
+        raise InputError(f"{name} {what}: {_SECRET.sub('', first)[:200]}") from None
+
+
+_SECRET = re.compile(r"[a-z0-9+]+://\S+|\b(password|pwd|token)=\S+|\S+:\S+@\S+", re.IGNORECASE)

@@ -1,0 +1,289 @@
+"""Column types of Parquet and Arrow files: each is sent right, or refused by its name before the first request."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import bulk_sender as bs
+from bulk_sender.errors import ConfigError, InputError
+from tests.kit.inputs import put, read, recipients
+
+FILES = Path(__file__).parent / "data"
+NOON = dt.datetime(2026, 2, 28, 12, tzinfo=dt.UTC)
+_MAP = pa.map_(pa.string(), pa.int64())
+_OPAQUE = pa.opaque(pa.string(), "name", "vendor")
+
+SENT: dict[str, tuple[pa.Array, Any]] = {
+    "map": (pa.array([[("a", 1)]], _MAP), {"a": 1}),
+    "map of maps": (pa.array([[("a", [("b", 1)])]], pa.map_(pa.string(), _MAP)), {"a": {"b": 1}}),
+    "map with numbers as keys": (pa.array([[(7, "x")]], pa.map_(pa.int32(), pa.string())), {"7": "x"}),
+    "map with dates as keys": (pa.array([[(NOON.date(), 1)]], pa.map_(pa.date32(), pa.int8())), {"2026-02-28": 1}),
+    "list of maps": (pa.array([[[("b", 1)], []]], pa.list_(_MAP)), [{"b": 1}, {}]),
+    "map in a struct": (pa.array([{"m": [("b", 1)]}], pa.struct([("m", _MAP)])), {"m": {"b": 1}}),
+    "list of structs": (pa.array([[{"a": [1]}]]), [{"a": [1]}]),
+    "fixed list": (pa.array([[1, 2]], pa.list_(pa.int64(), 2)), [1, 2]),
+    "dictionary": (pa.array(["a"]).dictionary_encode(), "a"),
+    "text view": (pa.array(["a"], pa.string_view()), "a"),
+    "half float": (pa.array([1.5], pa.float16()), 1.5),
+    "unsigned": (pa.array([2**64 - 1], pa.uint64()), 2**64 - 1),
+    "decimal": (pa.array([decimal.Decimal("1.50")], pa.decimal128(38, 2)), 1.5),
+    "date": (pa.array([NOON.date()], pa.date64()), "2026-02-28T00:00:00+00:00"),
+    "time": (pa.array([dt.time(8, 30)], pa.time32("s")), "08:30:00"),
+    "duration": (pa.array([90], pa.duration("s")), "PT1M30S"),
+    "time zone": (pa.array([NOON], pa.timestamp("us", "Europe/Paris")), "2026-02-28T13:00:00+01:00"),
+    "offset as a time zone": (pa.array([NOON], pa.timestamp("us", "+05:30")), "2026-02-28T12:00:00+00:00"),
+    "offset in a list": (pa.array([[NOON]], pa.list_(pa.timestamp("ms", "+05:30"))), ["2026-02-28T12:00:00+00:00"]),
+    "extension": (pa.ExtensionArray.from_storage(_OPAQUE, pa.array(["a"])), "a"),
+    "JSON": (pa.ExtensionArray.from_storage(pa.json_(), pa.array(["{}"])), "{}"),
+    "nothing": (pa.array([None], pa.null()), None),
+}
+REFUSED: dict[str, tuple[pa.Array, str]] = {
+    "interval": (pa.array([(1, 2, 3)], pa.month_day_nano_interval()), "INTERVAL"),
+    "list of intervals": (pa.array([[(1, 2, 3)]], pa.list_(pa.month_day_nano_interval())), "list with INTERVAL"),
+    "wide decimal": (pa.array([decimal.Decimal("1.5")], pa.decimal256(60, 2)), "DECIMAL(60, 2)"),
+    "binary": (pa.array([b"a"]), "Binary"),
+    "map with bytes": (pa.array([[("a", b"a")]], pa.map_(pa.string(), pa.binary())), "Binary"),
+}
+UNKNOWN: dict[str, tuple[pa.Array, str]] = {
+    "union": (pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]), "sparse_union"),
+    "list view": (pa.array([[1]], pa.list_view(pa.int64())), "list_view"),
+    "runs": (pa.RunEndEncodedArray.from_arrays([1], ["a"]), "run_end_encoded"),
+}
+
+
+def _sent(given: Any, config: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in recipients(given, config)]
+
+
+def _table(array: pa.Array, rows: int = 1) -> pa.Table:
+    ids = [f"u{number}" for number in range(rows)]
+    return pa.table({"external_user_id": ids, "trigger_properties.v": pa.concat_arrays([array] * rows)})
+
+
+def _arrow(table: pa.Table, path: Path) -> None:
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table)
+
+
+WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
+    "parquet": lambda table, path: pq.write_table(table, path),
+    "arrow": _arrow,
+}
+
+
+def _written(table: pa.Table, folder: Path, kind: str) -> Path:
+    path = folder / f"table.{kind}"
+    try:
+        WRITERS[kind](table, path)
+    except (NotImplementedError, pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        pytest.skip(f"pyarrow does not write this type to {kind}")
+    return path
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("name", SENT)
+def test_a_value_of_each_type_is_sent(name: str, kind: str, tmp_path: Path) -> None:
+    array, expected = SENT[name]
+    path = _written(_table(array), tmp_path, kind)
+    [recipient] = _sent(path)
+    assert recipient.get("trigger_properties", {}).get("v") == expected
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_a_value_of_each_type_is_sent_from_a_frame(name: str, tmp_path: Path) -> None:
+    array, expected = SENT[name]
+    [recipient] = _sent(_table(array))
+    assert recipient.get("trigger_properties", {}).get("v") == expected
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_column_that_cannot_be_sent_is_named_with_its_type(name: str, kind: str, tmp_path: Path) -> None:
+    array, expected = REFUSED[name]
+    path = _written(_table(array), tmp_path, kind)
+    with pytest.raises(ConfigError, match=r"'trigger_properties\.v'") as caught:
+        bs.check(path)
+    assert expected in str(caught.value)
+    assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_type_that_polars_does_not_have_is_named_with_its_column(name: str, kind: str, tmp_path: Path) -> None:
+    array, expected = UNKNOWN[name]
+    path = _written(_table(array), tmp_path, kind)
+    with pytest.raises(InputError, match=r"'trigger_properties\.v'") as caught:
+        bs.check(path)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("name", SENT | REFUSED)
+def test_an_unused_column_of_any_type_changes_nothing(name: str, kind: str, tmp_path: Path) -> None:
+    """The only bad row is the last of several chunks, so everything before it is planned first."""
+    array, _ = (SENT | REFUSED)[name]
+    rows = 16_000
+    table = _table(array, rows).rename_columns(["external_user_id", "unused"])
+    table = table.append_column("name", pa.array(["x"] * rows))
+    ids = pa.array([None if row == rows - 2 else f"u{row}" for row in range(rows)])
+    path = _written(table.set_column(0, "external_user_id", ids), tmp_path, kind)
+    summary = bs.send(path, sandbox=True, run_id="t", runs_dir=tmp_path / "runs")
+    assert (summary.accepted, summary.rejected, summary.rows) == (rows - 1, 1, rows)
+    assert len(bs.rejected("t", runs_dir=tmp_path / "runs")) == 1
+
+
+def test_a_map_with_a_rejected_row_comes_back_as_json(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    path = FILES / "map_column.parquet"
+    bs.send(path, sandbox=True, run_id="t", runs_dir=runs)
+    [row] = bs.rejected("t", runs_dir=runs).to_dicts()
+    assert json.loads(row["extra:json"]) == {"tier": "silver"}
+
+
+def test_a_mapped_map_is_sent_as_an_object(tmp_path: Path) -> None:
+    config = {"recipient": {"external_user_id": "external_user_id", "trigger_properties": {"m": "extra"}}}
+    sent = _sent(FILES / "map_column.parquet", config)
+    assert [each["trigger_properties"]["m"] for each in sent] == [{"tier": "gold"}, {"tier": "none"}]
+
+
+def test_the_last_value_of_a_key_counts(tmp_path: Path) -> None:
+    array = pa.array([[("a", "1"), ("a", "2")]], pa.map_(pa.string(), pa.string()))
+    [recipient] = _sent(_written(_table(array), tmp_path, "parquet"))
+    assert recipient["trigger_properties"]["v"] == {"a": "2"}
+
+
+def test_an_interval_of_duckdb_is_named_and_otherwise_ignored(tmp_path: Path) -> None:
+    path = shutil.copy(FILES / "interval_column.parquet", tmp_path)
+    assert bs.check(path).valid == 1
+    mapped = {"recipient": {"external_user_id": "external_user_id", "attributes": {"w": "waited"}}}
+    with pytest.raises(ConfigError, match="column 'waited' has the type INTERVAL"):
+        bs.check(path, mapped)
+
+
+@pytest.mark.parametrize("backtrace", ["0", "1", "full"])
+def test_no_panic_is_shown_for_an_interval(backtrace: str) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "bulk_sender", "check", FILES / "interval_column.parquet"],
+        env=os.environ | {"RUST_BACKTRACE": backtrace},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0
+    assert "panicked" not in found.stderr
+    assert "backtrace" not in found.stderr
+
+
+def test_bytes_that_are_text_can_be_identifiers(tmp_path: Path) -> None:
+    table = pa.table({"id": pa.array([b"u1", b"\xff"])})
+    path = _written(table, tmp_path, "parquet")
+    with pytest.raises(ConfigError, match="type Binary"):
+        bs.check(path, {"recipient": {"external_user_id": "id"}})
+    typed = {"recipient": {"external_user_id": {"column": "id", "type": "string"}}}
+    assert [each["external_user_id"] for each in _sent(path, typed)] == ["u1"]
+
+
+def test_a_column_of_mixed_python_objects_is_named(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"external_user_id": ["a", "b"], "x": [1, "y"]})
+    assert bs.check(frame).valid == 2
+    mapped = {"recipient": {"external_user_id": "external_user_id", "attributes": {"x": "x"}}}
+    with pytest.raises(ConfigError, match="column 'x' has the type int and str"):
+        bs.check(frame, mapped)
+
+
+def _parts(*arrays: pa.Array) -> Iterator[pa.Table]:
+    for number, array in enumerate(arrays):
+        yield pa.table({"external_user_id": [f"u{number}"] * len(array), "trigger_properties.v": array})
+
+
+MERGED: dict[str, tuple[list[pa.Array], list[Any]]] = {
+    "integers": ([pa.array([1], pa.int32()), pa.array([2**40])], ["1", "1099511627776"]),
+    "signs": ([pa.array([-1], pa.int64()), pa.array([2**64 - 1], pa.uint64())], ["-1", "18446744073709551615"]),
+    "no values": ([pa.array([None], pa.null()), pa.array(["x"])], [None, '"x"']),
+    "no values later": ([pa.array(["x"]), pa.array([None], pa.null())], ['"x"', None]),
+    "a gap made floats": ([pa.array([2**53 + 1]), pa.array([1.5])], ["9007199254740993", "1.5"]),
+    "small floats": ([pa.array([0.1], pa.float32()), pa.array([0.1])], ["0.1", "0.1"]),
+    "scales": (
+        [pa.array([decimal.Decimal("1.50")]), pa.array([decimal.Decimal("1.5")])],
+        ["1.50", "1.5"],
+    ),
+    "dictionary": ([pa.array(["a"]).dictionary_encode(), pa.array(["b"])], ['"a"', '"b"']),
+    "units": (
+        [pa.array([NOON], pa.timestamp("ms", "UTC")), pa.array([NOON], pa.timestamp("us", "UTC"))],
+        ['"2026-02-28T12:00:00+00:00"'] * 2,
+    ),
+    "lists": ([pa.array([[1]], pa.list_(pa.int32())), pa.array([[2.5, None]])], ["[1]", "[2.5]"]),
+    "structs": ([pa.array([{"a": 1}]), pa.array([{"a": 2, "b": "x"}])], ['{"a":1}', '{"a":2,"b":"x"}']),
+    "maps": (
+        [pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int32())), pa.array([[("a", 2)]], _MAP)],
+        ['{"a":1}', '{"a":2}'],
+    ),
+}
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["as given", "the other way round"])
+@pytest.mark.parametrize("name", MERGED)
+def test_parts_with_other_types_keep_their_values(name: str, turned: bool, tmp_path: Path) -> None:
+    arrays, expected = MERGED[name]
+    if turned:
+        arrays, expected = arrays[::-1], expected[::-1]
+    for number, table in enumerate(_parts(*arrays)):
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    texts = recipients(tmp_path)
+    found = [text.partition('"v":')[2].removesuffix("}}") or None for text in texts]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (pa.array(["1"]), pa.array([1])),
+        (pa.array([True]), pa.array([1])),
+        (pa.array([NOON.date()]), pa.array([NOON])),
+        (pa.array([NOON], pa.timestamp("us")), pa.array([NOON], pa.timestamp("us", "UTC"))),
+        (pa.array([b"a"]), pa.array(["a"])),
+        (pa.array([[1]]), pa.array([1])),
+        (pa.array([{"a": 1}]), pa.array([{"a": "1"}])),
+    ],
+)
+def test_types_without_a_common_one_are_named_with_file_and_column(
+    one: pa.Array, other: pa.Array, tmp_path: Path
+) -> None:
+    for number, table in enumerate(_parts(one, other)):
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    types = [read(tmp_path / f"{number}.parquet").schema["trigger_properties.v"] for number in (0, 1)]
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    for part in ("1.parquet", "0.parquet", "'trigger_properties.v'", *map(str, types)):
+        assert part in str(caught.value)
+
+
+def test_a_long_number_beside_a_fraction_in_two_ndjson_files(tmp_path: Path) -> None:
+    put(tmp_path, "0.ndjson", '{"external_user_id":"a","trigger_properties":{"n":9007199254740993,"l":[1]}}\n')
+    put(tmp_path, "1.ndjson", '{"external_user_id":"b","trigger_properties":{"n":1.5,"l":[1,2.50]}}\n')
+    texts = recipients(tmp_path)
+    assert [text.partition('"trigger_properties":')[2] for text in texts] == [
+        '{"n":9007199254740993,"l":[1]}}',
+        '{"n":1.5,"l":[1,2.50]}}',
+    ]
+
+
+def test_a_column_that_polars_knows_keeps_its_type(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"external_user_id": ["a"], "t": [NOON]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet").equals(frame)
