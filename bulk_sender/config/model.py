@@ -213,7 +213,11 @@ class InputConfig(Model):
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = None
     header: bool = True
-    """Whether a CSV's first line names its columns; if not, they are ``column_1``, ``column_2``, …"""
+    """Whether a CSV has a header that names its columns; if not, they are ``column_1``, ``column_2``, …"""
+    header_row: int | None = Field(default=None, ge=1, le=10_000)
+    """The line of the header in a CSV, from 1. Detected unless given: the first line, or below titles and comments."""
+    skip_last: int = Field(default=0, ge=0, le=10_000)
+    """Rows at the end of each file to leave out, such as totals."""
     null_values: list[str] = Field(default_factory=list)
     """Cells that count as empty, besides empty ones."""
     decimal: Literal[".", ","] = "."
@@ -238,6 +242,12 @@ class InputConfig(Model):
         if value is not None and (not value.isascii() or value in '"\r\n\x00'):
             raise ValueError(f"{value!r} is not a valid delimiter: use one ASCII character, such as , ; or a tab")
         return value
+
+    @model_validator(mode="after")
+    def _one_header(self) -> Self:
+        if self.header_row is not None and not self.header:
+            raise ValueError("header_row needs a header: leave out header = false")
+        return self
 
     @field_validator("timezone")
     @classmethod

@@ -129,7 +129,7 @@ def open_reader(file: InputFile, settings: ReadSettings) -> Reader:
 def _csv(file: InputFile, settings: ReadSettings) -> Reader:
     delimiter = settings.delimiter or ("\t" if _extension(file.name) == ".tsv" else None)
     source = ByteSource(file.path, name=file.name, encoding=settings.encoding)
-    return CsvReader(source, delimiter=delimiter, header=settings.header)
+    return CsvReader(source, delimiter=delimiter, header=settings.header, header_row=settings.header_row)
 
 
 def _ndjson(file: InputFile, settings: ReadSettings) -> Reader:

@@ -18,7 +18,7 @@ import polars as pl
 from bulk_sender.config.constants import constant_json
 from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientConfig
 from bulk_sender.errors import ConfigError, InputError
-from bulk_sender.recipients.added import added_columns
+from bulk_sender.reading.added import added_columns
 from bulk_sender.recipients.columns import Columns, Found, untyped
 from bulk_sender.recipients.convert import Convention, Converted, convert, scalar_text, without_nulls
 
