@@ -57,6 +57,20 @@ class Chunk:
         source, row = self.origin.row(index)
         return source, row
 
+    def origins(self) -> pl.DataFrame:
+        """Return the file of each row, and its number in it."""
+        if self.origin is not None:
+            return self.origin
+        return pl.select(source=pl.repeat(self.source, len(self.frame)), source_row=self._numbers())
+
+    def numbered_lines(self) -> pl.Series:
+        """Return where a person finds each row."""
+        return self._numbers() if self.lines is None else self.lines
+
+    def _numbers(self) -> pl.Series:
+        first = self.start.source_row + 1
+        return pl.int_range(first, first + len(self.frame), dtype=pl.UInt64, eager=True)
+
     @property
     def where(self) -> str:
         """The rows of this chunk, for messages."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.chunk import Reader
+from bulk_sender.reading.chunk import EmptyFileError, Reader
 from bulk_sender.reading.compression import DAMAGED, SUFFIXES, UNSUPPORTED, compression, only_member, unpacked
 from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.excel import ExcelReader
@@ -55,6 +55,8 @@ class InputFile:
     path: Path
     format: str
     partitions: dict[str, str | None] = field(default_factory=dict)
+    is_found: bool = False
+    """Whether a folder or a pattern led to it. Such a file without rows is passed over."""
 
 
 def format_of_name(name: str) -> str | None:
@@ -80,7 +82,7 @@ def detect_format(path: Path, name: str | None = None) -> str:
         if head.startswith(magic):
             return kind
     if not head:
-        raise InputError(f"{name} is empty", hint="send a file with a header line and at least one row")
+        raise EmptyFileError(f"{name} is empty", hint="send a file with a header line and at least one row")
     if head == _OLD_EXCEL:
         raise InputError(
             f"{name} is an old (.xls) or password-protected Excel file", hint="save it as .xlsx without a password"

@@ -43,6 +43,10 @@ class ScanReader:
     def guessed_encoding(self) -> str | None:
         return None
 
+    def has_no_rows(self) -> bool:
+        with reading(self.name, self.kind):
+            return not self._lazy.select(pl.len()).collect().item()
+
     def read(self, start: Position) -> Iterator[Chunk]:
         rows = chunk_rows(len(self._schema))
         position = start
@@ -58,6 +62,8 @@ class ScanReader:
                 position.row + len(frame),
             )
             yield Chunk(frame, self.name, position, end)
+            if len(frame) < rows:  # the end: another slice would only open the file again
+                return
             position = end
 
 

@@ -15,11 +15,15 @@ from pathlib import Path
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.chunk import Chunk, Position
+from bulk_sender.reading.added import added_columns
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Noting, Position, Reader, Telling
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
+from bulk_sender.reading.passed_over import NO_ROWS, PassedOver, told
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
+from bulk_sender.reading.streams import joined, with_repeated_headers, without_last
+from bulk_sender.text.numbers import several
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,18 @@ class FileIdentity:
 class Input:
     """All files of one input, in order. Opening it reads only heads and schemas; ``read`` streams the rows."""
 
-    def __init__(self, files: Sequence[InputFile], settings: ReadSettings) -> None:
-        self.files = tuple(files)
+    def __init__(
+        self, files: Sequence[InputFile], settings: ReadSettings, passed_over: Sequence[PassedOver] = ()
+    ) -> None:
         self.settings = settings
+        self.passed_over = list(passed_over)
+        """Files of a folder or a pattern that are not read."""
+        opened = [(file, reader) for file in files if (reader := self._opened(file)) is not None]
+        if not opened:
+            raise InputError("no file of the input has rows", hint="; ".join(told(self.passed_over)))
+        self.files = tuple(file for file, _ in opened)
+        self._readers = [reader for _, reader in opened]
         self._stamps = tuple(FileStamp.of(file.path) for file in self.files)
-        self._readers = [open_reader(file, settings) for file in self.files]
         self.schema = self._common_schema()
         self.blank_rows = 0
         """Rows without any value that the latest reading skipped. They are no rows of the input."""
@@ -51,7 +62,21 @@ class Input:
 
         ``spool`` stores inputs that cannot be read twice, and must live as long as the source.
         """
-        return cls(locate(inputs, settings, spool), settings)
+        files, passed_over = locate(inputs, settings, spool)
+        return cls(files, settings, passed_over)
+
+    def _opened(self, file: InputFile) -> Reader | None:
+        """Return the reader of a file; None for one without rows that was found in a folder or by a pattern."""
+        try:
+            reader = open_reader(file, self.settings)
+        except EmptyFileError:
+            if not file.is_found:
+                raise
+        else:
+            if not (file.is_found and isinstance(reader, Telling) and reader.has_no_rows()):
+                return reader
+        self.passed_over.append(PassedOver(file.name, NO_ROWS))
+        return None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -59,12 +84,20 @@ class Input:
 
     @property
     def notes(self) -> list[str]:
-        """The guesses made about the files, as sentences for the report of ``check``."""
-        return [
-            f"{file.name} was read as {encoding}, which is a guess: set [input] encoding if letters look wrong"
-            for file, reader in zip(self.files, self._readers, strict=True)
-            if (encoding := reader.guessed_encoding())
+        """What was decided about the files without being asked, as sentences for the report of ``check``."""
+        found: dict[str, list[str]] = {}
+        for file, reader in zip(self.files, self._readers, strict=True):
+            if encoding := reader.guessed_encoding():
+                text = f" was read as {encoding}, which is a guess: set [input] encoding if letters look wrong"
+                found.setdefault(text, []).append(file.name)
+            if isinstance(reader, Noting):
+                for note in reader.notes():
+                    found.setdefault(f": {note}", []).append(file.name)
+        notes = [
+            f"{names[0]}{text}" + (f" (and so on for {several(len(names) - 1, 'more file')})" if names[1:] else "")
+            for text, names in found.items()
         ]
+        return [*notes, *told(self.passed_over)]
 
     @property
     def guessed_encodings(self) -> list[str]:
@@ -92,12 +125,18 @@ class Input:
 
         Raise InputError for a file that is damaged, or that changed since it was opened.
         """
-        start = start or Position()
         self.blank_rows = 0
+        return joined(self._read(start or Position()))
+
+    def _read(self, start: Position) -> Iterator[Chunk]:
+        is_of_rejects = bool(added_columns(self.schema.names()))  # all fixed rows are sent
         for index in range(start.file, len(self._readers)):
             position = start if index == start.file else Position(file=index, row=start.row)
             same_schema = self._readers[index].schema() == self.schema
-            for chunk in self._without_blank_rows(self._readers[index].read(position)):
+            chunks = with_repeated_headers(self._without_blank_rows(self._readers[index].read(position)))
+            if self.settings.skip_last and not is_of_rejects:
+                chunks = without_last(chunks, self.settings.skip_last)
+            for chunk in chunks:
                 yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
                 start = replace(start, row=chunk.end.row)
             if FileStamp.of(self.files[index].path) != self._stamps[index]:
@@ -126,7 +165,7 @@ class Input:
             start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
             blank = _blank(chunk)
             frame, faults = chunk.frame, chunk.faults
-            lines = _lines(chunk) if skipped or blank is not None else chunk.lines
+            lines = chunk.numbered_lines() if skipped or blank is not None else chunk.lines
             if blank is not None:
                 skipped += int(blank.sum())
                 self.blank_rows += int(blank.sum())
@@ -184,13 +223,6 @@ def _is_blank(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         return (column.str.strip_chars().str.len_bytes() == 0).fill_null(True)
     return column.is_null()
-
-
-def _lines(chunk: Chunk) -> pl.Series:
-    """Return where a person finds each row of a chunk."""
-    first = chunk.start.source_row + 1
-    rows = pl.int_range(first, first + len(chunk.frame), dtype=pl.UInt64, eager=True)
-    return rows if chunk.lines is None else chunk.lines
 
 
 def identify(file: InputFile) -> FileIdentity:

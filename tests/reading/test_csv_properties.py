@@ -59,6 +59,7 @@ def test_files_written_by_the_csv_module_are_read_back(
 ) -> None:
     if quoting == csv.QUOTE_MINIMAL:  # it leaves a lone CR unquoted in a file of LF lines, which is ambiguous
         table = [[cell.replace("\r", "") for cell in row] for row in table]
+    table = [[row[0].lstrip("\ufeff"), *row[1:]] for row in table]  # a mark before a record is dropped
     text = written(table, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     text = text if has_last_end else text[: -len(line_end)]
     given_delimiter = delimiter if len(table[0]) == 1 else None  # a single column has no delimiter to detect
