@@ -31,6 +31,8 @@ from bulk_sender.reading.text_bytes import ByteSource, Decoded
 from bulk_sender.text.clean import clean
 
 BLOCK_BYTES = 1 << 20
+SMALL_BYTES = 256 << 10
+"""Files of fewer bytes may be read together."""
 MAX_RECORD_BYTES = 32 << 20
 """A longer record is assumed to be an unclosed quote, not a row."""
 
@@ -39,6 +41,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _RARE_DELIMITERS = ("~", "^", "\x1f", "\x01")
 """They delimit cells only if the common ones do not, and if the second record has as many cells as the header."""
 _HEAD_BYTES = 1 << 20
+_EVEN_CHARACTERS = 20_000
 _OPEN = "a quote is never closed"
 _MARK = "\ufeff"
 _SEP = re.compile(r"""\ufeff?"?sep=(?P<delimiter>[^"\r\n]|\\t)"?[,;\t|]*(\r\n|\r|\n)""", re.IGNORECASE)
@@ -95,6 +98,16 @@ class CsvReader:
             return []
         were = "1 line above it was" if above == 1 else f"{above} lines above it were"
         return [f"the header is line {above + 1}; {were} left out: {clean(self.dialect.title, 60)!r}"]
+
+    def small_body(self) -> bytes | None:
+        """Return all records of a small file, each of them one line; None if it is not small or not that simple."""
+        with self.source.open(self.dialect.body) as stream:
+            body = stream.read(SMALL_BYTES)
+        body = body if body.endswith(b"\n") else body + b"\n"
+        is_simple = len(body) < SMALL_BYTES and not any(
+            mark in body for mark in (b'"', b"\n\n", b"\n\r", codecs.BOM_UTF8)
+        )
+        return body if is_simple and body[:1] not in b"\r\n" and _is_plain(body, ",", whole=True) else None
 
     def read(self, start: Position) -> Iterator[Chunk]:
         limit = chunk_bytes(len(self.dialect.columns), most=BLOCK_BYTES)
@@ -204,6 +217,8 @@ def _first(text: str, delimiter: str) -> tuple[list[str], str]:
 def _header(text: str, delimiters: Sequence[str], found: str) -> tuple[int, str]:
     """Return the length of what is above the header, and the delimiter: ``found``, unless the header has another."""
     best, width, usual = (0, found), 0, 0
+    if _is_even(text, found):
+        return best
     for delimiter in dict.fromkeys((found, *delimiters)):
         records = list(islice(_records(text, delimiter), SAMPLE_ROWS))
         if len(records) < SAMPLE_ROWS and len(text) >= _HEAD_BYTES // 4:
@@ -221,6 +236,15 @@ def _header(text: str, delimiters: Sequence[str], found: str) -> tuple[int, str]
             width = len(rows[index])
             best = sum(len(raw) for _, raw in records[:index]), delimiter
     return best
+
+
+def _is_even(text: str, delimiter: str) -> bool:
+    """Whether all first lines have as many cells, without quotes, and the first line has a text in each."""
+    part = text[:_EVEN_CHARACTERS]
+    lines = [line for line in part.splitlines() if line]
+    counts = {line.count(delimiter) for line in (lines[:-1] if len(text) > len(part) else lines)}
+    is_even = len(counts) == 1 and counts != {0} and '"' not in part
+    return is_even and not lines[0].startswith("#") and all(map(str.strip, lines[0].split(delimiter)))
 
 
 def _usual_width(rows: list[list[str]]) -> int:
@@ -263,6 +287,12 @@ def _column_names(names: list[str], source: str) -> tuple[str, ...]:
             )
         seen[name] = index
     return tuple(stripped)
+
+
+def parse_together(bodies: Sequence[bytes], dialect: Dialect) -> pl.DataFrame | None:
+    """Return the rows of several small bodies with one dialect; None when a record is ragged or blank."""
+    frame = _parse_plain(b"".join(bodies), dialect)
+    return frame if frame is not None and len(frame) == sum(body.count(b"\n") for body in bodies) else None
 
 
 @dataclass(frozen=True, slots=True)

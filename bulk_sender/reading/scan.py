@@ -7,6 +7,7 @@ from one query 1,200 MB. An Arrow stream has no index of its batches, so it is h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -37,6 +38,7 @@ class ScanReader:
         return self._schema
 
     def move_to(self, path: Path) -> None:
+        self.path = path
         with reading(self.name, self.kind):
             self._lazy = self._scan(path)
 
@@ -44,8 +46,13 @@ class ScanReader:
         return None
 
     def has_no_rows(self) -> bool:
+        return not self.height
+
+    @cached_property
+    def height(self) -> int:
+        """The number of rows."""
         with reading(self.name, self.kind):
-            return not self._lazy.select(pl.len()).collect().item()
+            return int(self._lazy.select(pl.len()).collect().item())
 
     def read(self, start: Position) -> Iterator[Chunk]:
         rows = chunk_rows(len(self._schema))

@@ -16,14 +16,23 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
-from bulk_sender.reading.chunk import Chunk, EmptyFileError, Noting, Position, Reader, Telling
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Noting, Position, Reader, Telling, chunk_rows
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
 from bulk_sender.reading.passed_over import NO_ROWS, PassedOver, told
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
-from bulk_sender.reading.streams import joined, with_repeated_headers, without_last
+from bulk_sender.reading.streams import (
+    joined,
+    numbered,
+    repeated_headers,
+    with_repeated_headers,
+    without_last,
+)
+from bulk_sender.reading.together import Small, read_together, small
 from bulk_sender.text.numbers import several
+
+_MOST_STAMPS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ class Input:
         self.files = tuple(file for file, _ in opened)
         self._readers = [reader for _, reader in opened]
         self._stamps = tuple(FileStamp.of(file.path) for file in self.files)
+        self._looked_at = 0
         self.schema = self._common_schema()
         self.blank_rows = 0
         """Rows without any value that the latest reading skipped. They are no rows of the input."""
@@ -126,28 +136,72 @@ class Input:
         Raise InputError for a file that is damaged, or that changed since it was opened.
         """
         self.blank_rows = 0
-        return joined(self._read(start or Position()))
+        start = start or Position()
+        chunks = self._read(start)
+        return numbered(chunks if len(self.files) == 1 else joined(chunks), start.row)
 
     def _read(self, start: Position) -> Iterator[Chunk]:
-        is_of_rejects = bool(added_columns(self.schema.names()))  # all fixed rows are sent
+        """Yield the chunks of all files; their rows are numbered within each file only."""
+        waiting: list[Small] = []
         for index in range(start.file, len(self._readers)):
-            position = start if index == start.file else Position(file=index, row=start.row)
-            same_schema = self._readers[index].schema() == self.schema
-            chunks = with_repeated_headers(self._without_blank_rows(self._readers[index].read(position)))
-            if self.settings.skip_last and not is_of_rejects:
-                chunks = without_last(chunks, self.settings.skip_last)
-            for chunk in chunks:
-                yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
-                start = replace(start, row=chunk.end.row)
-            if FileStamp.of(self.files[index].path) != self._stamps[index]:
-                raise InputError(
-                    f"{self.files[index].name} was changed while it was read: some rows may come from the old version",
-                    hint="wait until the file is complete, then start again",
-                )
+            position = start if index == start.file else Position(file=index)
+            file = small(index, self._readers[index]) if self._may_be_joined(index, position) else None
+            rows = sum(each.rows for each in waiting) + (file.rows if file else 0)
+            if waiting and not (file and file.goes_with(waiting[0]) and rows <= chunk_rows(len(self.schema))):
+                yield from self._together(waiting)
+                waiting = []
+            if file is not None:
+                waiting.append(file)
+            else:
+                yield from self._alone(index, position)
+        if waiting:
+            yield from self._together(waiting)
+
+    def _may_be_joined(self, index: int, position: Position) -> bool:
+        """Whether a file may be read together with others, if it is small."""
+        is_plain = not self.settings.skip_last and self._readers[index].schema() == self.schema
+        return len(self.files) > 1 and position.offset == 0 and is_plain
+
+    def _together(self, files: list[Small]) -> Iterator[Chunk]:
+        """Yield the rows of small files, in one chunk if there is nothing to leave out or to reject."""
+        chunk = read_together(files) if len(files) > 1 else None
+        if chunk is None or _blank(chunk) is not None or repeated_headers(chunk.frame):
+            for each in files:
+                yield from self._alone(each.file, Position(each.file))
+            return
+        for each in files:
+            self._refuse_changed(each.file)
+        yield chunk
+
+    def _alone(self, index: int, position: Position) -> Iterator[Chunk]:
+        yield from self._checked(self._readers[index].read(position), index)
+        self._refuse_changed(index)
+
+    def _refuse_changed(self, index: int) -> None:
+        if FileStamp.of(self.files[index].path) != self._stamps[index]:
+            raise InputError(
+                f"{self.files[index].name} was changed while it was read: some rows may come from the old version",
+                hint="wait until the file is complete, then start again",
+            )
+
+    def _checked(self, chunks: Iterator[Chunk], index: int) -> Iterator[Chunk]:
+        """Yield the chunks of one file without blank rows and the last rows, with the columns of the first file."""
+        chunks = with_repeated_headers(self._without_blank_rows(chunks))
+        if self.settings.skip_last and not added_columns(self.schema.names()):  # all fixed rows are sent
+            chunks = without_last(chunks, self.settings.skip_last)
+        same_schema = self._readers[index].schema() == self.schema
+        for chunk in chunks:
+            yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
 
     def is_unchanged(self) -> bool:
-        """Whether each file is still the one that was opened, judged by its stamp."""
-        return self._stamps == tuple(FileStamp.of(file.path) for file in self.files)
+        """Whether the files are still those that were opened, judged by their stamps.
+
+        Of many files it looks at some more with each call; ``read`` looks at each one once more after its last row.
+        """
+        count = len(self.files)
+        looked_at = range(self._looked_at, self._looked_at + min(count, _MOST_STAMPS))
+        self._looked_at = looked_at.stop % count
+        return all(FileStamp.of(self.files[at % count].path) == self._stamps[at % count] for at in looked_at)
 
     def head(self, rows: int) -> pl.DataFrame:
         """Return the first ``rows`` valid rows, or all of them if there are fewer."""

@@ -47,11 +47,12 @@ def with_repeated_headers(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     The columns that ``rejected.csv`` adds are not compared, so that a row nobody fixed is rejected again.
     """
     for chunk in chunks:
-        found = _repeated_headers(chunk.frame)
+        found = repeated_headers(chunk.frame)
         yield replace(chunk, faults=chunk.faults | dict.fromkeys(found, REPEATED)) if found else chunk
 
 
-def _repeated_headers(frame: pl.DataFrame) -> list[int]:
+def repeated_headers(frame: pl.DataFrame) -> list[int]:
+    """Return the rows that hold nothing but the names of their columns."""
     added = added_columns(frame.columns)
     own = [name for name in frame.columns if name not in added]
     texts = [name for name in own if frame.schema[name] == pl.String]
@@ -73,6 +74,16 @@ def _is_numbered(name: str) -> bool:
     return name.startswith("column_") and name.removeprefix("column_").isdecimal()
 
 
+def numbered(chunks: Iterator[Chunk], before: int) -> Iterator[Chunk]:
+    """Number the rows of the input without gaps, after the ``before`` rows that precede them."""
+    for chunk in chunks:
+        end = before + len(chunk.frame)
+        if (chunk.start.row, chunk.end.row) != (before, end):
+            chunk = replace(chunk, start=replace(chunk.start, row=before), end=replace(chunk.end, row=end))
+        yield chunk
+        before = end
+
+
 def joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     """Join small chunks of different files, so that many small files take no longer than one large one."""
     waiting: list[Chunk] = []
@@ -89,6 +100,7 @@ def joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 
 
 def _one(chunks: list[Chunk]) -> Chunk:
+    """Return the rows of several chunks as one."""
     if len(chunks) == 1:
         return chunks[0]
     faults: dict[int, str] = {}
