@@ -29,7 +29,7 @@ from bulk_sender.reading.streams import (
     with_repeated_headers,
     without_last,
 )
-from bulk_sender.reading.together import Small, read_together, small
+from bulk_sender.reading.together import Small, count_rows, read_together, small
 from bulk_sender.text.numbers import several
 
 _MOST_STAMPS = 64
@@ -55,7 +55,10 @@ class Input:
         self.settings = settings
         self.passed_over = list(passed_over)
         """Files of a folder or a pattern that are not read."""
-        opened = [(file, reader) for file in files if (reader := self._opened(file)) is not None]
+        readers = [(file, reader) for file in files if (reader := self._opened(file)) is not None]
+        if len(readers) > 1:
+            count_rows([reader for _, reader in readers])
+        opened = [(file, reader) for file, reader in readers if not self._is_passed_over(file, reader)]
         if not opened:
             raise InputError("no file of the input has rows", hint="; ".join(told(self.passed_over)))
         self.files = tuple(file for file, _ in opened)
@@ -78,15 +81,18 @@ class Input:
     def _opened(self, file: InputFile) -> Reader | None:
         """Return the reader of a file; None for one without rows that was found in a folder or by a pattern."""
         try:
-            reader = open_reader(file, self.settings)
+            return open_reader(file, self.settings)
         except EmptyFileError:
             if not file.is_found:
                 raise
-        else:
-            if not (file.is_found and isinstance(reader, Telling) and reader.has_no_rows()):
-                return reader
         self.passed_over.append(PassedOver(file.name, NO_ROWS))
         return None
+
+    def _is_passed_over(self, file: InputFile, reader: Reader) -> bool:
+        is_empty = file.is_found and isinstance(reader, Telling) and reader.has_no_rows()
+        if is_empty:
+            self.passed_over.append(PassedOver(file.name, NO_ROWS))
+        return is_empty
 
     @property
     def paths(self) -> tuple[Path, ...]:

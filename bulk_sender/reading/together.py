@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,6 +13,7 @@ from bulk_sender.reading.polars_errors import TROUBLE
 from bulk_sender.reading.scan import ScanReader
 
 _SMALL_ROWS = 5_000
+_PATH = "\x00path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,24 @@ def small(file: int, reader: Reader) -> Small | None:
     if isinstance(reader, ScanReader) and reader.kind == "Parquet" and 0 < reader.height <= _SMALL_ROWS:
         return Small(file, reader, reader.height)
     return None
+
+
+def count_rows(readers: Sequence[Reader]) -> None:
+    """Count the rows of many Parquet files with one query for each schema, for their readers to know."""
+    alike: dict[tuple[object, ...], list[ScanReader]] = {}
+    for reader in readers:
+        if isinstance(reader, ScanReader) and reader.kind == "Parquet":
+            alike.setdefault(tuple(reader.schema().items()), []).append(reader)
+    for group in alike.values():
+        by_path = {str(reader.path): reader for reader in group}
+        scan = pl.scan_parquet(list(by_path), glob=False, hive_partitioning=False, include_file_paths=_PATH)
+        try:
+            counts = dict(scan.group_by(_PATH).len().collect().iter_rows())
+        except TROUBLE:
+            continue  # opened one by one, the damaged one is named
+        if set(counts) <= set(by_path):
+            for path, reader in by_path.items():
+                reader.height = counts.get(path, 0)
 
 
 def read_together(files: list[Small]) -> Chunk | None:
