@@ -53,7 +53,7 @@ def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
                 f"{source.files[0].name} has no valid rows under its header",
                 hint="send a file with at least one row to guess from",
             )
-        return compose(sample, config, encodings=source.guessed_encodings)
+        return compose(sample, config, encodings=source.guessed_encodings, header=source.found_header)
 
 
 def write(path: Path, text: str) -> None:
@@ -69,8 +69,14 @@ def write(path: Path, text: str) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = ()) -> str:
-    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row."""
+def compose(
+    sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = (), header: tuple[int, str] | None = None
+) -> str:
+    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row.
+
+    ``header``: the line of the header and what was said about it, if it had to be found.
+    """
+    sample = sample.select(name for name in sample.columns if not _is_nameless(sample[name]))
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
     guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values)
@@ -84,7 +90,14 @@ def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = 
     else:
         lines += [*_recipient(sample), *_properties(sample, guesses)]
     lines += _input(sample, guesses, config, nothing, encodings)
+    if header is not None and config.input.header_row is None:
+        lines.append(f"header_row = {header[0]}    # {header[1]}")
     return "\n".join(lines) + "\n"
+
+
+def _is_nameless(column: pl.Series) -> bool:
+    """Whether a column has neither a name nor a value, such as one after the last delimiter of each line."""
+    return re.fullmatch(r"column_[0-9]+", column.name) is not None and column.null_count() == len(column)
 
 
 def _guesses(sample: pl.DataFrame, nothing: Sequence[str]) -> dict[str, Guess]:

@@ -23,7 +23,7 @@ from bulk_sender.planning.limits import Limits
 from bulk_sender.planning.plan import EXCLUDED
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.recipients.mapping import RecipientMapping
-from bulk_sender.text.numbers import duration, several
+from bulk_sender.text.numbers import duration, number, several
 
 _EXAMPLES = 3
 
@@ -62,6 +62,16 @@ class CheckReport:
     def excluded(self) -> int:
         """How many of the duplicates are excluded: other runs or lists name their recipients."""
         return int(self.reasons.get(EXCLUDED, {"count": 0})["count"])
+
+    @property
+    def mostly_rejected(self) -> str:
+        """What is wrong when more than half of the rows would be rejected; empty when they are not."""
+        if 2 * self.rejected <= self.rows:
+            return ""
+        return (
+            f"{number(self.rejected)} of {several(self.rows, 'row')} would be rejected: is this the right file, and do "
+            "its header, its delimiter and the mapping fit? See [input] header_row and delimiter"
+        )
 
     @property
     def exit_code(self) -> int:
@@ -105,9 +115,13 @@ def examined(
         report.warnings.append(f"{several(blank, 'row')} without any value left out")
     report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
     report.warnings.extend(observers.sentences())
+    if left := opened.source.last_rows:
+        report.warnings.append(f"{several(left, 'last row')} left out ([input] skip_last)")
     if fit is not None:
         report.fit = fit.result
         report.warnings.extend(report.fit.sentences())
+    if report.mostly_rejected:
+        report.warnings.insert(0, report.mostly_rejected)
     return report
 
 

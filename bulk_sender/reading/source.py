@@ -17,6 +17,7 @@ import polars as pl
 from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Noting, Position, Reader, Telling, chunk_rows
+from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
 from bulk_sender.reading.passed_over import NO_ROWS, PassedOver, told
@@ -68,6 +69,8 @@ class Input:
         self.schema = self._common_schema()
         self.blank_rows = 0
         """Rows without any value that the latest reading skipped. They are no rows of the input."""
+        self.last_rows = 0
+        """Rows at the ends of the files that the latest reading left out, as ``[input] skip_last`` says."""
 
     @classmethod
     def open(cls, inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> Input:
@@ -120,6 +123,15 @@ class Input:
         """The guessed encodings, in the order of the files."""
         return [name for reader in self._readers if (name := reader.guessed_encoding())]
 
+    @property
+    def found_header(self) -> tuple[int, str] | None:
+        """The line of the header, and what to say about it, if all files have it in one line below others."""
+        found: set[tuple[int, str]] = set()
+        for reader in self._readers:
+            notes = reader.notes() if isinstance(reader, CsvReader) else []
+            found.add((reader.dialect.above + 1, notes[0]) if isinstance(reader, CsvReader) and notes else (0, ""))
+        return next(iter(found)) if len(found) == 1 and (0, "") not in found else None
+
     def identify(self) -> tuple[FileIdentity, ...]:
         """Return the size and SHA-256 of each file, reading each once (about 1.5 GB per second)."""
         with ThreadPoolExecutor(max_workers=2) as pool:
@@ -141,7 +153,7 @@ class Input:
 
         Raise InputError for a file that is damaged, or that changed since it was opened.
         """
-        self.blank_rows = 0
+        self.blank_rows = self.last_rows = 0
         start = start or Position()
         chunks = self._read(start)
         return numbered(chunks if len(self.files) == 1 else joined(chunks), start.row)
@@ -179,6 +191,9 @@ class Input:
             self._refuse_changed(each.file)
         yield chunk
 
+    def _count_last(self, rows: int) -> None:
+        self.last_rows += rows
+
     def _alone(self, index: int, position: Position) -> Iterator[Chunk]:
         yield from self._checked(self._readers[index].read(position), index)
         self._refuse_changed(index)
@@ -194,7 +209,7 @@ class Input:
         """Yield the chunks of one file without blank rows and the last rows, with the columns of the first file."""
         chunks = with_repeated_headers(self._without_blank_rows(chunks))
         if self.settings.skip_last and not added_columns(self.schema.names()):  # all fixed rows are sent
-            chunks = without_last(chunks, self.settings.skip_last)
+            chunks = without_last(chunks, self.settings.skip_last, self._count_last)
         same_schema = self._readers[index].schema() == self.schema
         for chunk in chunks:
             yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import polars as pl
@@ -13,13 +13,17 @@ from bulk_sender.reading.chunk import Chunk, chunk_rows
 REPEATED = "the row repeats the header: the file may be several exports in one"
 
 
-def without_last(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
-    """Leave out the last ``count`` rows of a file. A chunk is held back until enough rows follow it."""
+def without_last(chunks: Iterator[Chunk], count: int, on_rows: Callable[[int], None]) -> Iterator[Chunk]:
+    """Leave out the last ``count`` rows of a file, and tell ``on_rows`` how many there were.
+
+    A chunk is held back until enough rows follow it.
+    """
     held: list[Chunk] = []
     for chunk in chunks:
         held.append(chunk)
         while sum(len(other.frame) for other in held[1:]) >= count:
             yield held.pop(0)
+    on_rows(min(count, sum(len(chunk.frame) for chunk in held)))
     for chunk in held:
         kept = max(0, sum(len(other.frame) for other in held) - count)
         held = held[1:]
