@@ -22,6 +22,7 @@ from bulk_sender.reading.locate import Given
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
+from bulk_sender.recipients.columns import is_nameless
 from bulk_sender.recipients.mapping import by_names
 
 SAMPLE_ROWS = 10_000
@@ -76,7 +77,7 @@ def compose(
 
     ``header``: the line of the header and what was said about it, if it had to be found.
     """
-    sample = sample.select(name for name in sample.columns if not _is_nameless(sample[name]))
+    sample = sample.select(name for name in sample.columns if not is_nameless(sample[name]))
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
     guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values)
@@ -93,11 +94,6 @@ def compose(
     if header is not None and config.input.header_row is None:
         lines.append(f"header_row = {header[0]}    # {header[1]}")
     return "\n".join(lines) + "\n"
-
-
-def _is_nameless(column: pl.Series) -> bool:
-    """Whether a column has neither a name nor a value, such as one after the last delimiter of each line."""
-    return re.fullmatch(r"column_[0-9]+", column.name) is not None and column.null_count() == len(column)
 
 
 def _guesses(sample: pl.DataFrame, nothing: Sequence[str]) -> dict[str, Guess]:

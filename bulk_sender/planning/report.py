@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -22,6 +22,7 @@ from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.limits import Limits
 from bulk_sender.planning.plan import EXCLUDED
 from bulk_sender.planning.prepared import PreparedInput
+from bulk_sender.recipients.columns import is_nameless
 from bulk_sender.recipients.mapping import RecipientMapping
 from bulk_sender.text.numbers import duration, number, several
 
@@ -105,7 +106,10 @@ def examined(
     observers = Observers(opened.mapping, opened.source.schema)
     fit = opened.compared_with(details)
     planned = opened.plan(target, watch=_each_of(observers, fit), canary=canary)
-    report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
+    sample = opened.sample(INSIGHT_ROWS)
+    unused = tuple(name for name in opened.mapping.unused if not is_nameless(sample[name]))
+    mapping = replace(opened.mapping, unused=unused)
+    report = examine(planned, mapping, opened.config, target.body, on_rows, bodies)
     report.warnings += message_warnings(opened.mapping, opened.config)
     if target.has_audience:
         rate = target.first_rate(opened.config.delivery.pace)
@@ -113,7 +117,7 @@ def examined(
         report.warnings.append(audience_warning(report))
     if blank := opened.source.blank_rows:
         report.warnings.append(f"{several(blank, 'row')} without any value left out")
-    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
+    report.warnings[:0] = [*opened.source.notes, *insights(sample, opened.mapping)]
     report.warnings.extend(observers.sentences())
     if left := opened.source.last_rows:
         report.warnings.append(f"{several(left, 'last row')} left out ([input] skip_last)")

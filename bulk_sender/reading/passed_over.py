@@ -41,7 +41,8 @@ def told(found: Sequence[PassedOver]) -> list[str]:
     for each in found:
         names.setdefault(each.why, []).append(clean(Path(each.name).name))
     sentences = []
-    for why, all_names in names.items():
+    for why, all_names in sorted(names.items()):
+        all_names.sort()
         more = len(all_names) - _MOST_NAMED
         shown = ", ".join(all_names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         what = "folder" if why == FOLDER else "file"

@@ -35,10 +35,15 @@ def untyped(column: str) -> tuple[str, FieldType | None]:
     return (match["name"], cast(FieldType, match["type"])) if match else (column, None)
 
 
+def is_nameless(column: pl.Series) -> bool:
+    """Whether a column has neither a name nor a value, such as one after the last delimiter of each line."""
+    return re.fullmatch(r"column_[0-9]+", column.name) is not None and column.null_count() == len(column)
+
+
 _TYPES = get_args(FieldType)
 _ELSEWHERE = {
-    "integer": "int int2 int4 int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 bigint smallint tinyint long whole "
-    "number",
+    "integer": "int int2 int4 int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 bigint smallint tinyint "
+    "long whole number",
     "float": "double decimal numeric real float4 float8 float32 float64 num",
     "boolean": "bool bit flag logical",
     "string": "str text varchar nvarchar char nchar utf8",
