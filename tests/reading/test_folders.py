@@ -13,6 +13,7 @@ import bulk_sender as bs
 from bulk_sender.config.model import Config
 from bulk_sender.errors import InputError
 from bulk_sender.reading import together
+from bulk_sender.reading.chunk import Chunk
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
@@ -58,18 +59,10 @@ def test_what_is_no_part_of_a_folder_is_passed_over_and_said(folder: Path) -> No
     assert read(folder)["external_user_id"].to_list() == ["u1", "u2"]
     assert notes(folder) == [
         "passed over 5 files (hidden or left by another program): .DS_Store, .git, _SUCCESS, _delta and 1 more",
-        "passed over 1 file (lock files of an office program): .~lock.people.csv#",
+        "passed over 2 files (lock files of an office program): .~lock.people.csv#, ~$people.xlsx",
         "passed over 2 files (not in a format of inputs): README.md, part-1.csv.crc",
-        "passed over 4 files (without rows): empty.csv, blank.csv, header.csv, packed.csv.gz",
-        "passed over 1 file (lock files of an office program): ~$people.xlsx",
-    ] or sorted(notes(folder)) == sorted(
-        [
-            "passed over 5 files (hidden or left by another program): .DS_Store, .git, _SUCCESS, _delta and 1 more",
-            "passed over 2 files (lock files of an office program): .~lock.people.csv#, ~$people.xlsx",
-            "passed over 2 files (not in a format of inputs): README.md, part-1.csv.crc",
-            "passed over 4 files (without rows): empty.csv, blank.csv, header.csv, packed.csv.gz",
-        ]
-    )
+        "passed over 4 files (without rows): blank.csv, empty.csv, header.csv, packed.csv.gz",
+    ]
 
 
 def test_check_says_what_was_passed_over(folder: Path) -> None:
@@ -87,7 +80,7 @@ def test_marks_locks_and_folders_that_match_a_pattern_are_passed_over(folder: Pa
     said = " ".join(notes(str(folder / "*.csv")))
     assert "passed over 1 folder: more.csv" in said
     assert "~$x.csv" in said
-    assert "empty.csv, blank.csv, header.csv" in said
+    assert "blank.csv, empty.csv, header.csv" in said
     put(folder, "_started_1", "x")
     said = " ".join(notes(str(folder / "[_p]*[0-9s1]*")))
     assert "_started_1" in said
@@ -98,7 +91,7 @@ def test_nothing_left_is_an_error_that_lists_what_was_passed_over(tmp_path: Path
     put(tmp_path, "a.csv", "")
     put(tmp_path, "b.csv", HEADER)
     put(tmp_path, "_SUCCESS", "")
-    with pytest.raises(InputError, match="has rows|contains no") as refused:
+    with pytest.raises(InputError, match="has rows") as refused:
         chunks(tmp_path if given == "folder" else str(tmp_path / "*"))
     for name in ("a.csv", "b.csv", "_SUCCESS"):
         assert name in refused.value.hint
@@ -171,10 +164,13 @@ def test_small_files_fill_whole_batches_and_keep_their_names_and_numbers(tmp_pat
 def test_small_files_take_one_call_and_not_one_each(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _parts(tmp_path / "in", kind, BODIES)
     calls: list[int] = []
-    together_read = together.read_together
-    monkeypatch.setattr(
-        "bulk_sender.reading.source.read_together", lambda files: (calls.append(len(files)), together_read(files))[1]
-    )
+
+    def counting(files: list[together.Small]) -> Chunk | None:
+        calls.append(len(files))
+        return read_together(files)
+
+    read_together = together.read_together
+    monkeypatch.setattr("bulk_sender.reading.source.read_together", counting)
     assert len(read(tmp_path / "in")) == 150
     assert calls == [60]
 
@@ -184,12 +180,12 @@ def test_a_row_to_reject_or_to_leave_out_in_one_of_many_is_found_in_its_file(tmp
     put(tmp_path / "in", "part-010.csv", HEADER + 'a,"1\n2"\n,\nb\n\n' + HEADER + "c,3\n")
     rows = rows_of(planned(tmp_path / "in"))
     odd = rows.filter(pl.col("source").str.ends_with("part-010.csv"))
-    assert odd.select("source_row", "source_line", "identifier", "error_code").rows() == [
-        (1, 2, "a", None),
-        (2, 5, None, "malformed_row"),
-        (3, 7, None, "malformed_row"),
-        (4, 8, "c", None),
-    ] or odd.select("source_row", "source_line").rows() == [(1, 2), (2, 5), (3, 7), (4, 8)]
+    assert odd.select("source_row", "source_line", "error_code").rows() == [
+        (1, 2, None),
+        (2, 5, "malformed_row"),
+        (3, 7, "malformed_row"),
+        (4, 8, None),
+    ]
     assert "part-010.csv, row 2: the row has 1 field" in odd["error"][1]
     assert "part-010.csv, row 3: the row repeats the header" in odd["error"][2]
     assert rows["row"].to_list() == list(range(1, len(rows) + 1))
