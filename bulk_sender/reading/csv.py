@@ -45,7 +45,7 @@ _EVEN_CHARACTERS = 20_000
 _OPEN = "a quote is never closed"
 _MARK = "\ufeff"
 _SEP = re.compile(r"""\ufeff?"?sep=(?P<delimiter>[^"\r\n]|\\t)"?[,;\t|]*(\r\n|\r|\n)""", re.IGNORECASE)
-"""The first line with which Excel is told the delimiter."""
+"""The first line that names the delimiter for Excel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ _CLOSE = 0.76
 def misspelt_type(column: str) -> tuple[str, str, str] | None:
     """Return the name, what is behind its last colon, and the type that is probably meant, if that is not a type.
 
-    A name may have a colon of its own (``utm:source``), so only what is like a type counts.
+    A name may contain a colon (``utm:source``), so only what is like a type counts.
     """
     name, colon, kind = column.rpartition(":")
     match = _WORD.fullmatch(kind)
