@@ -216,7 +216,11 @@ class InputConfig(Model):
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str | None = None
     header: bool = True
-    """Whether a CSV's first line names its columns; if not, they are ``column_1``, ``column_2``, …"""
+    """Whether a CSV has a header that names its columns; if not, they are ``column_1``, ``column_2``, …"""
+    header_row: int | None = Field(default=None, ge=1, le=10_000)
+    """The line of the header in a CSV, from 1. Detected unless given: the first line, or below titles and comments."""
+    skip_last: int = Field(default=0, ge=0, le=10_000)
+    """Rows at the end of each file to leave out, such as totals."""
     null_values: list[str] = Field(default_factory=list)
     """Cells that count as empty, besides empty ones."""
     decimal: Literal[".", ","] = "."
@@ -253,6 +257,12 @@ class InputConfig(Model):
                 f"thousands and decimal are both {self.decimal!r}: with thousands = {json.dumps(self.thousands)}, "
                 f"set decimal = {json.dumps(other)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_header(self) -> Self:
+        if self.header_row is not None and not self.header:
+            raise ValueError("header_row needs a header: leave out header = false")
         return self
 
     @field_validator("timezone")

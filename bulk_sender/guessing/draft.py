@@ -22,6 +22,7 @@ from bulk_sender.reading.locate import Given
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
+from bulk_sender.recipients.columns import is_nameless
 from bulk_sender.recipients.mapping import by_names
 
 SAMPLE_ROWS = 10_000
@@ -53,7 +54,7 @@ def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
                 f"{source.files[0].name} has no valid rows under its header",
                 hint="send a file with at least one row to guess from",
             )
-        return compose(sample, config, encodings=source.guessed_encodings)
+        return compose(sample, config, encodings=source.guessed_encodings, header=source.found_header)
 
 
 def write(path: Path, text: str) -> None:
@@ -69,8 +70,14 @@ def write(path: Path, text: str) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = ()) -> str:
-    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row."""
+def compose(
+    sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = (), header: tuple[int, str] | None = None
+) -> str:
+    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row.
+
+    ``header``: the line of the header and what was said about it, if it had to be found.
+    """
+    sample = sample.select(name for name in sample.columns if not is_nameless(sample[name]))
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
     guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values, config.input)
@@ -84,6 +91,8 @@ def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = 
     else:
         lines += [*_recipient(sample), *_properties(sample, guesses)]
     lines += _input(sample, guesses, config, nothing, encodings)
+    if header is not None and config.input.header_row is None:
+        lines.append(f"header_row = {header[0]}    # {header[1]}")
     return "\n".join(lines) + "\n"
 
 

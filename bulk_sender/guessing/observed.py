@@ -249,7 +249,7 @@ class LastRows:
             odd = last.filter(2 * pl.col("filled") <= fewest)
         return [
             f"row {row:,} ({_quoted(who)}) looks like a total, not like a recipient, and would be messaged: "
-            "delete it, or leave it out with [input] filter"
+            "delete it, or leave it out with [input] filter, or with skip_last = 1 if it is the file's last row"
             for row, who in odd.select("row", "who").rows()
         ]
 

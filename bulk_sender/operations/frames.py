@@ -15,7 +15,7 @@ from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import ConfigError
 from bulk_sender.journal.records import Status
 from bulk_sender.journal.store import RunReader, RunRef
-from bulk_sender.recipients.added import added_columns
+from bulk_sender.reading.added import added_columns
 from bulk_sender.reporting import rows as frames
 from bulk_sender.run.folder import run_folder
 

@@ -14,8 +14,8 @@ from bulk_sender.eventloop import blocking
 from bulk_sender.operations.send import send_async
 from bulk_sender.planning.pick import Picked, pick
 from bulk_sender.planning.prepared import InputLike, PreparedInput
+from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.spool import Spool
-from bulk_sender.recipients.added import added_columns
 from bulk_sender.recipients.mapping import by_names
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.folder import new_run_id

@@ -74,7 +74,7 @@ def plan(
     keys = duplicate_keys if config.input.duplicates == "allow" else None
     batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already, keys=keys)
     for chunk in source.read(start):
-        with reading(chunk.source, f"recipients (rows {chunk.start.source_row + 1} to {chunk.end.source_row})"):
+        with reading(chunk.source, f"recipients ({chunk.where})"):
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
         fresh = batcher.within_limit(fresh)
         if excluded is not None:
@@ -106,10 +106,14 @@ def _judge(
 ) -> Piece:
     """Encode a chunk, and add where each row comes from. Malformed rows are rejected before any other rule."""
     height = len(chunk.frame)
-    source_row = pl.int_range(chunk.start.source_row + 1, chunk.start.source_row + height + 1, dtype=pl.UInt64)
+    first = chunk.start.source_row + 1
+    source_row = pl.int_range(first, first + height, dtype=pl.UInt64)
+    source = pl.lit(chunk.source)
+    if chunk.origin is not None:
+        source, source_row = pl.lit(chunk.origin["source"]), pl.lit(chunk.origin["source_row"])
     rows = encode(chunk.frame, mapping, max_bytes=most).select(
         row=pl.int_range(chunk.start.row + 1, chunk.start.row + height + 1, dtype=pl.UInt64),
-        source=pl.lit(chunk.source),
+        source=source,
         source_row=source_row,
         source_line=source_row if chunk.lines is None else pl.lit(chunk.lines),
         identifier_type="identifier_type",
@@ -134,7 +138,7 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     faults = pl.DataFrame(
         {
             "row": [chunk.start.row + index + 1 for index in chunk.faults],
-            "fault": [f"{chunk.source}, row {chunk.start.source_row + i + 1}: {t}" for i, t in chunk.faults.items()],
+            "fault": ["{}, row {}: {}".format(*chunk.place(index), text) for index, text in chunk.faults.items()],
         },
         schema={"row": pl.UInt64, "fault": pl.String},
     )

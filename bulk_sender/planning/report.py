@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -22,8 +22,9 @@ from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.limits import Limits
 from bulk_sender.planning.plan import EXCLUDED
 from bulk_sender.planning.prepared import PreparedInput
+from bulk_sender.recipients.columns import is_nameless
 from bulk_sender.recipients.mapping import RecipientMapping
-from bulk_sender.text.numbers import duration, several
+from bulk_sender.text.numbers import duration, number, several
 
 _EXAMPLES = 3
 
@@ -64,6 +65,16 @@ class CheckReport:
         return int(self.reasons.get(EXCLUDED, {"count": 0})["count"])
 
     @property
+    def mostly_rejected(self) -> str:
+        """What is wrong when more than half of the rows would be rejected; empty when they are not."""
+        if 2 * self.rejected <= self.rows:
+            return ""
+        return (
+            f"{number(self.rejected)} of {several(self.rows, 'row')} would be rejected: is this the right file, and do "
+            "its header, its delimiter and the mapping fit? See [input] header_row and delimiter"
+        )
+
+    @property
     def exit_code(self) -> int:
         """0 when every row could be sent, 1 when some would be rejected, 2 when none could be sent."""
         if not self.valid:
@@ -95,7 +106,10 @@ def examined(
     observers = Observers(opened.mapping, opened.source.schema)
     fit = opened.compared_with(details)
     planned = opened.plan(target, watch=_each_of(observers, fit), canary=canary)
-    report = examine(planned, opened.mapping, opened.config, target.body, on_rows, bodies)
+    sample = opened.sample(INSIGHT_ROWS)
+    unused = tuple(name for name in opened.mapping.unused if not is_nameless(sample[name]))
+    mapping = replace(opened.mapping, unused=unused)
+    report = examine(planned, mapping, opened.config, target.body, on_rows, bodies)
     report.warnings += message_warnings(opened.mapping, opened.config)
     if target.has_audience:
         rate = target.first_rate(opened.config.delivery.pace)
@@ -103,11 +117,15 @@ def examined(
         report.warnings.append(audience_warning(report))
     if blank := opened.source.blank_rows:
         report.warnings.append(f"{several(blank, 'row')} without any value left out")
-    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
+    report.warnings[:0] = [*opened.source.notes, *insights(sample, opened.mapping)]
     report.warnings.extend(observers.sentences())
+    if left := opened.source.last_rows:
+        report.warnings.append(f"{several(left, 'last row')} left out ([input] skip_last)")
     if fit is not None:
         report.fit = fit.result
         report.warnings.extend(report.fit.sentences())
+    if report.mostly_rejected:
+        report.warnings.insert(0, report.mostly_rejected)
     return report
 
 

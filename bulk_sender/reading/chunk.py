@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import polars as pl
+
+from bulk_sender.errors import InputError
 
 CHUNK_CELLS = 1_000_000
 """Approximate cells per chunk, so that wide files use no more memory than narrow ones."""
@@ -45,6 +47,39 @@ class Chunk:
     end: Position
     faults: dict[int, str] = field(default_factory=dict)
     lines: pl.Series | None = None
+    origin: pl.DataFrame | None = None
+    """For rows of several files, the columns ``source`` and ``source_row`` of each; None where ``start`` tells them."""
+
+    def place(self, index: int) -> tuple[str, int]:
+        """Return the file of a row of the frame, and its number in it."""
+        if self.origin is None:
+            return self.source, self.start.source_row + index + 1
+        source, row = self.origin.row(index)
+        return source, row
+
+    def origins(self) -> pl.DataFrame:
+        """Return the file of each row, and its number in it."""
+        if self.origin is not None:
+            return self.origin
+        return pl.select(source=pl.repeat(self.source, len(self.frame)), source_row=self._numbers())
+
+    def numbered_lines(self) -> pl.Series:
+        """Return where a person finds each row."""
+        return self._numbers() if self.lines is None else self.lines
+
+    def _numbers(self) -> pl.Series:
+        first = self.start.source_row + 1
+        return pl.int_range(first, first + len(self.frame), dtype=pl.UInt64, eager=True)
+
+    @property
+    def where(self) -> str:
+        """The rows of this chunk, for messages."""
+        (first, start), (last, end) = self.place(0), self.place(len(self.frame) - 1)
+        return f"rows {start} to {end}" if first == last else f"row {start} to row {end} of {last}"
+
+
+class EmptyFileError(InputError):
+    """A file has no header and no row."""
 
 
 class Reader(Protocol):
@@ -61,6 +96,21 @@ class Reader(Protocol):
 
     def guessed_encoding(self) -> str | None:
         """Return the encoding if it was guessed, else None."""
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A reader that says what it decided about its file."""
+
+    def notes(self) -> list[str]:
+        """Return each decision as the end of a sentence that begins with the file's name and a colon."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A reader that knows without reading whether its file has rows."""
+
+    def has_no_rows(self) -> bool: ...
 
 
 def chunk_rows(columns: int, *, most: int = 15_000) -> int:

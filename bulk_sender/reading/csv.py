@@ -4,7 +4,8 @@ Reading in blocks keeps memory flat, numbers every row, and lets a resumed run s
 used only for a provably plain block: every quote opens or closes a field, lines end with LF or CRLF, and every record
 has as many fields as the header. The ``csv`` module reads any other block; a ragged record, or one with invalid
 quotes, becomes a malformed row. Both paths give the same rows, so it does not matter where the blocks are cut.
-A blank line is not a row. An empty cell is null, quoted or not.
+A blank line is not a row. An empty cell is null, quoted or not. A byte-order mark at the start of a record, where files
+were joined, is dropped.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,35 +24,59 @@ import numpy.typing as npt
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.chunk import Chunk, Position, chunk_bytes
+from bulk_sender.reading.added import added_columns
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
+from bulk_sender.reading.header import SAMPLE_ROWS, header_index
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
+from bulk_sender.text.clean import clean
 
 BLOCK_BYTES = 1 << 20
+SMALL_BYTES = 256 << 10
+"""Files of fewer bytes may be read together."""
 MAX_RECORD_BYTES = 32 << 20
 """A longer record is assumed to be an unclosed quote, not a row."""
 
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _DELIMITERS = (",", ";", "\t", "|")
+_RARE_DELIMITERS = ("~", "^", "\x1f", "\x01")
+"""They delimit cells only if the common ones do not, and if the second record has as many cells as the header."""
 _HEAD_BYTES = 1 << 20
+_EVEN_CHARACTERS = 20_000
 _OPEN = "a quote is never closed"
+_MARK = "\ufeff"
+_SEP = re.compile(r"""\ufeff?"?sep=(?P<delimiter>[^"\r\n]|\\t)"?[,;\t|]*(\r\n|\r|\n)""", re.IGNORECASE)
+"""The first line that names the delimiter for Excel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The dialect of a CSV file: its delimiter, its columns, and where the first record begins, in bytes and lines."""
+    """The dialect of a CSV file: its delimiter, its columns, and where the first record begins, in bytes and lines.
+
+    ``title``: the first of the ``above`` lines over the header, which are left out; empty without any.
+    """
 
     delimiter: str
     columns: tuple[str, ...]
     body: int
     lines: int
+    title: str = ""
+    above: int = 0
+    is_bare: bool = False
+    """Whether nothing follows the header."""
 
 
 class CsvReader:
-    """A reader of one CSV file. With ``delimiter`` None, the header line decides."""
+    """A reader of one CSV file. With ``delimiter`` None, the header line decides.
 
-    def __init__(self, source: ByteSource, *, delimiter: str | None = None, header: bool = True) -> None:
+    ``header_row``: the line of the header, from 1; None: found. A ``rejected.csv`` has it in its first line.
+    """
+
+    def __init__(
+        self, source: ByteSource, *, delimiter: str | None = None, header: bool = True, header_row: int | None = None
+    ) -> None:
         self.source = source
-        self.dialect = _detect(source, delimiter, header)
+        self.dialect = _detect(source, delimiter, header, header_row)
+        self._header_row = header_row
 
     def schema(self) -> pl.Schema:
         return pl.Schema(dict.fromkeys(self.dialect.columns, pl.String()))
@@ -59,6 +86,28 @@ class CsvReader:
 
     def guessed_encoding(self) -> str | None:
         return self.source.encoding if self.source.guessed else None
+
+    def has_no_rows(self) -> bool:
+        """Whether the file ends with its header."""
+        return self.dialect.is_bare
+
+    def notes(self) -> list[str]:
+        """Return where the header is, if it had to be found."""
+        above = self.dialect.above
+        if not above or self._header_row is not None:
+            return []
+        were = "1 line above it was" if above == 1 else f"{above} lines above it were"
+        return [f"the header is line {above + 1}; {were} left out: {clean(self.dialect.title, 60)!r}"]
+
+    def small_body(self) -> bytes | None:
+        """Return all records of a small file, each of them one line; None if it is not small or not that simple."""
+        with self.source.open(self.dialect.body) as stream:
+            body = stream.read(SMALL_BYTES)
+        body = body if body.endswith(b"\n") else body + b"\n"
+        is_simple = len(body) < SMALL_BYTES and not any(
+            mark in body for mark in (b'"', b"\n\n", b"\n\r", codecs.BOM_UTF8)
+        )
+        return body if is_simple and body[:1] not in b"\r\n" and _is_plain(body, ",", whole=True) else None
 
     def read(self, start: Position) -> Iterator[Chunk]:
         limit = chunk_bytes(len(self.dialect.columns), most=BLOCK_BYTES)
@@ -94,37 +143,131 @@ class CsvReader:
         return frame, {}, _lines_of(frame, position.line, count), position.line + count
 
 
-def _detect(source: ByteSource, delimiter: str | None, header: bool) -> Dialect:
+def _detect(source: ByteSource, delimiter: str | None, header: bool, header_row: int | None) -> Dialect:
     with source.open(0) as stream:
         head = stream.read(_HEAD_BYTES)
-    if not head.strip():
-        raise InputError(f"{source.name} is empty", hint="send a file with a header line and at least one row")
+    if not head.strip(codecs.BOM_UTF8 + b" \t\r\n\f\v"):
+        raise EmptyFileError(f"{source.name} is empty", hint="send a file with a header line and at least one row")
     if head.count(b"\x00") > len(head) // 8:
         raise InputError(
             f"{source.name} is binary, not text: its first {len(head)} bytes contain many NUL bytes",
             hint="set its format or encoding under [input] if bulk-sender supports it",
         )
-    skipped = len(head) - len(head.lstrip(b"\r\n"))
     # An incremental decoder, because the head may end inside a character.
-    text = codecs.getincrementaldecoder("utf-8")().decode(head[skipped:])
-    first = {each: next(_records(text, each)) for each in ((delimiter,) if delimiter else _DELIMITERS)}
-    found = max(first, key=lambda each: _likelihood(*first[each], each))
-    names, line = first[found]
-    size = len(line.encode())
-    blank = head[:skipped].replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n")
-    if skipped + size >= _HEAD_BYTES:
+    text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    start = 0
+    if told := _SEP.match(text):
+        start = told.end()
+        delimiter = delimiter or told["delimiter"].replace("\\t", "\t")
+    if header_row is not None and header and not _is_of_rejects(text, delimiter):
+        start = _line_start(text, header_row, source.name)
+    found = delimiter or _delimiter(text[start:])
+    if header and header_row is None:
+        skip, other = _header(text[start:], () if delimiter else (*_DELIMITERS, *_RARE_DELIMITERS), found)
+        start, found = start + skip, other
+    names, line = next(((fields, raw) for fields, raw in _records(text[start:], found) if fields), ([], ""))
+    skipped = start + _blank(text[start:])
+    size = skipped + len(line) if header else skipped
+    if len(text[:size].encode()) >= _HEAD_BYTES:
         raise InputError(
             f"{source.name}: the header line is longer than 1 MB",
             hint="check that this is a CSV file and that its quotes are closed",
         )
-    if broken := _broken_quotes(line, found):
+    if broken := _broken_quotes(line.lstrip(_MARK), found):
         raise InputError(
             f"{source.name}: the header line cannot be read: {broken}",
             hint="fix its quotes, or set the delimiter under [input]",
         )
-    if not header:
-        return Dialect(found, tuple(f"column_{n}" for n in range(1, len(names) + 1)), skipped, blank)
-    return Dialect(found, _column_names(names, source.name), skipped + size, blank + _count_lines(line))
+    columns = _column_names(names, source.name) if header else tuple(f"column_{n}" for n in range(1, len(names) + 1))
+    title = text[:start].strip(_MARK + "\r\n").splitlines() or [""]
+    return Dialect(
+        found,
+        columns,
+        len(text[:size].encode()),
+        _count_lines(text[:size]),
+        title[0],
+        _count_lines(text[:skipped]) if title[0] and header else 0,
+        not text[size:].strip() and len(head) < _HEAD_BYTES,
+    )
+
+
+def _blank(text: str) -> int:
+    """Return the length of the line ends at the start of a text, before any of them a mark."""
+    return len(text) - len(text.lstrip("\r\n"))
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter of a text that begins with its header."""
+    first = {each: _first(text, each) for each in _DELIMITERS}
+    found = max(first, key=lambda each: _likelihood(*first[each], each))
+    if len(first[found][0]) > 1:
+        return found
+    for rare in _RARE_DELIMITERS:
+        names, *rows = [fields for fields, _ in islice(_records(text, rare), SAMPLE_ROWS) if fields]
+        if len(names) > 1 and (not rows or len(rows[0]) == len(names)):
+            return rare
+    return found
+
+
+def _first(text: str, delimiter: str) -> tuple[list[str], str]:
+    """Return the first record that is not a blank line, with its raw text."""
+    return next((found for found in _records(text, delimiter) if found[0]), ([], ""))
+
+
+def _header(text: str, delimiters: Sequence[str], found: str) -> tuple[int, str]:
+    """Return the length of what is above the header, and the delimiter: ``found``, unless the header has another."""
+    best, width, usual = (0, found), 0, 0
+    if _is_even(text, found):
+        return best
+    for delimiter in dict.fromkeys((found, *delimiters)):
+        records = list(islice(_records(text, delimiter), SAMPLE_ROWS))
+        if len(records) < SAMPLE_ROWS and len(text) >= _HEAD_BYTES // 4:
+            records = records[:-1] or records  # the text may end inside a record
+        rows = [fields for fields, _ in records]
+        index = header_index(rows)
+        if index == next((place for place, fields in enumerate(rows) if any(fields)), 0):
+            if delimiter == found:
+                usual = _usual_width(rows[index:])
+                if usual and all(len(row) == usual for row in rows[index:] if row):
+                    return best  # nearly every file
+            continue
+        # Where the first line fits the rows below it, another line is the header only if it does not.
+        if len(rows[index]) > width and (not usual or len(_first(records[index][1], found)[0]) != usual):
+            width = len(rows[index])
+            best = sum(len(raw) for _, raw in records[:index]), delimiter
+    return best
+
+
+def _is_even(text: str, delimiter: str) -> bool:
+    """Whether all first lines have as many cells, without quotes, and the first line has a text in each."""
+    part = text[:_EVEN_CHARACTERS]
+    lines = [line for line in part.splitlines() if line]
+    counts = {line.count(delimiter) for line in (lines[:-1] if len(text) > len(part) else lines)}
+    is_even = len(counts) == 1 and counts != {0} and '"' not in part
+    return is_even and not lines[0].startswith("#") and all(map(str.strip, lines[0].split(delimiter)))
+
+
+def _usual_width(rows: list[list[str]]) -> int:
+    """Return the number of fields of the first row if at least half of the others have as many, else 0."""
+    counts = [len(row) for row in rows[1:] if row]
+    return len(rows[0]) if rows and len(rows[0]) > 1 and 2 * counts.count(len(rows[0])) >= len(counts) else 0
+
+
+def _line_start(text: str, number: int, name: str) -> int:
+    """Return where a line begins. Raise InputError when there is no text in it."""
+    lines = list(islice(io.StringIO(text, newline=""), number))
+    if len(lines) < number or not lines[-1].strip():
+        what = "is blank" if len(lines) == number else f"does not exist: the file has {len(lines)} lines"
+        raise InputError(
+            f"{name}: line {number}, where [input] header_row says the header is, {what}",
+            hint="header_row counts the lines of the file from 1; without it the header is found",
+        )
+    return sum(map(len, lines[:-1]))
+
+
+def _is_of_rejects(text: str, delimiter: str | None) -> bool:
+    names, _ = _first(text, delimiter or _delimiter(text))
+    return bool(added_columns(names))
 
 
 def _likelihood(fields: list[str], raw: str, delimiter: str) -> tuple[bool, int]:
@@ -144,6 +287,12 @@ def _column_names(names: list[str], source: str) -> tuple[str, ...]:
             )
         seen[name] = index
     return tuple(stripped)
+
+
+def parse_together(bodies: Sequence[bytes], dialect: Dialect) -> pl.DataFrame | None:
+    """Return the rows of several small bodies with one dialect; None when a record is ragged or blank."""
+    frame = _parse_plain(b"".join(bodies), dialect)
+    return frame if frame is not None and len(frame) == sum(body.count(b"\n") for body in bodies) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +352,16 @@ def _last_careful_end(block: bytes, delimiter: str) -> int:
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[list[str], str]]:
-    """Yield each record as the ``csv`` module reads it, with its raw text; a blank line has no fields."""
+    """Yield each record as the ``csv`` module reads it, with its raw text; a blank line has no fields.
+
+    A byte-order mark before a record is in the raw text only.
+    """
     lines: list[str] = []
 
     def feed() -> Iterator[str]:
         for line in io.StringIO(text, newline=""):  # a line may end with LF, CRLF, or CR alone
             lines.append(line)
-            yield line
+            yield line.lstrip(_MARK) if len(lines) == 1 else line
 
     csv.field_size_limit(2 * MAX_RECORD_BYTES)
     for record in csv.reader(feed(), delimiter=delimiter):
@@ -241,8 +393,8 @@ def _is_plain(block: bytes, delimiter: str, *, whole: bool) -> bool:
 
     ``whole``: the block ends with a complete record, so no quote may stay open.
     """
-    if block.startswith(codecs.BOM_UTF8):
-        return False  # polars would treat a block's first character as a byte-order mark
+    if block.startswith(codecs.BOM_UTF8) or b"\n" + codecs.BOM_UTF8 in block:
+        return False  # a mark at the start of a record is dropped
     lone_returns = 0
     if b"\r" in block:
         lone_returns = block.count(b"\r") - block.count(b"\r\n") - (not whole and block.endswith(b"\r"))
@@ -324,7 +476,7 @@ def _parse_carefully(
             if not record:
                 continue
             lines.append(begins)
-            broken = _broken_quotes(raw, dialect.delimiter)
+            broken = _broken_quotes(raw.lstrip(_MARK), dialect.delimiter)
             if broken == _OPEN:  # happens only at the end of the file: one cell contains every row after it
                 raise InputError(
                     f"{name}: a quote opened in row {position.source_row + index + 1} is never closed",

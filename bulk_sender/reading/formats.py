@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.chunk import Reader
+from bulk_sender.reading.chunk import EmptyFileError, Reader
 from bulk_sender.reading.compression import DAMAGED, SUFFIXES, UNSUPPORTED, compression, only_member, unpacked
 from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.excel import ExcelReader
@@ -57,6 +57,8 @@ class InputFile:
     format: str
     partitions: dict[str, str | None] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    is_found: bool = False
+    """Whether a folder or a pattern led to it. Such a file without rows is passed over."""
 
 
 def format_of_name(name: str) -> str | None:
@@ -82,7 +84,7 @@ def detect_format(path: Path, name: str | None = None) -> str:
         if head.startswith(magic):
             return kind
     if not head:
-        raise InputError(f"{name} is empty", hint="send a file with a header line and at least one row")
+        raise EmptyFileError(f"{name} is empty", hint="send a file with a header line and at least one row")
     if head == _OLD_EXCEL:
         raise InputError(
             f"{name} is an old (.xls) or password-protected Excel file", hint="save it as .xlsx without a password"
@@ -131,7 +133,7 @@ def open_reader(file: InputFile, settings: ReadSettings) -> Reader:
 def _csv(file: InputFile, settings: ReadSettings) -> Reader:
     delimiter = settings.delimiter or ("\t" if _extension(file.name) == ".tsv" else None)
     source = ByteSource(file.path, name=file.name, encoding=settings.encoding)
-    return CsvReader(source, delimiter=delimiter, header=settings.header)
+    return CsvReader(source, delimiter=delimiter, header=settings.header, header_row=settings.header_row)
 
 
 def _ndjson(file: InputFile, settings: ReadSettings) -> Reader:

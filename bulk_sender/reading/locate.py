@@ -6,6 +6,7 @@ Every other module then reads plain files, whatever the caller passed.
 from __future__ import annotations
 
 import glob
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ import polars as pl
 from bulk_sender.errors import InputError
 from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_name
 from bulk_sender.reading.panics import panics_hidden
+from bulk_sender.reading.passed_over import FOLDER, FORMAT, LOCK, NO_ROWS, PassedOver, told, why_hidden
 from bulk_sender.reading.polars_errors import TROUBLE, broken, is_panic, reading
 from bulk_sender.reading.query import Query, is_query_file
 from bulk_sender.reading.remote import fetch, is_url
@@ -44,15 +46,19 @@ Rows = Cursor | Result | Iterable[Mapping[str, Any]]
 Given = str | Path | Frame | Query | Rows
 
 
-def locate(inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> list[InputFile]:
-    """Return the files of an input in a stable order. Raise InputError when one is missing or cannot be read."""
-    files = [file for given in inputs for file in _files(given, settings, spool)]
+def locate(inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> tuple[list[InputFile], list[PassedOver]]:
+    """Return the files of an input in a stable order, and those of its folders and patterns that are not read.
+
+    Raise InputError when one is missing or cannot be read.
+    """
+    passed_over: list[PassedOver] = []
+    files = [file for given in inputs for file in _files(given, settings, spool, passed_over)]
     if not files:
         raise InputError("no input was given")
-    return files
+    return files, passed_over
 
 
-def _files(given: Given, settings: ReadSettings, spool: Spool) -> Iterator[InputFile]:
+def _files(given: Given, settings: ReadSettings, spool: Spool, passed_over: list[PassedOver]) -> Iterator[InputFile]:
     if isinstance(given, Query):
         with given.result() as result:
             yield _spooled(result, given.name, spool)
@@ -70,39 +76,89 @@ def _files(given: Given, settings: ReadSettings, spool: Spool) -> Iterator[Input
     elif (kind := _table_kind(Path(given), settings)) is not None:
         yield spool_frame(_scan_table(str(given), kind, str(given)), str(given), spool)
     else:
-        for path, partitions in expand(given):
+        for path, partitions, is_found in expand(given, passed_over):
             name = str(path)
             kind = settings.format or detect_format(path, name)
-            yield InputFile(name, path, kind, partitions)
+            yield InputFile(name, path, kind, partitions, is_found=is_found)
 
 
-def expand(given: str | Path) -> Iterator[tuple[Path, dict[str, str | None]]]:
-    """Yield the files of a path, folder or glob in a stable order, each with the partitions its folders name."""
+Expanded = tuple[Path, dict[str, str | None], bool]
+"""A file, the partitions that its folders name, and whether it was found rather than named."""
+
+
+def expand(given: str | Path, passed_over: list[PassedOver]) -> Iterator[Expanded]:
+    """Yield the files of a path, folder or glob in a stable order. Add to ``passed_over`` what is not read."""
     path = Path(given)
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file())
-        readable = [file for file in found if format_of_name(file.name)]
-        if not readable:
-            raise InputError(f"folder {path} contains no input file", hint="expected " + ", ".join(FORMATS))
-        for file in readable:
-            yield file, _partitions(file.relative_to(path).parent)
+        found, root = _in_folder(path, passed_over), path
     elif path.exists():
         if not path.is_file():
             raise InputError(f"{path} is not a regular file", hint="send a file, a folder, a glob, or - for stdin")
-        yield path, {}
+        yield path, {}, False
+        return
     elif glob.has_magic(str(given)):
-        matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]  # noqa: PTH207 - may be absolute
-        if not (files := [match for match in matches if match.is_file()]):
-            raise InputError(f"no file matches {given}")
-        root = _before_magic(path)
-        for file in files:
-            yield file, _partitions(file.relative_to(root).parent)
+        found, root = _matching(given, passed_over), _before_magic(path)
     else:
         raise InputError(f"input file not found: {given}", hint="check the path")
+    for file in found:
+        yield file, _partitions(file.relative_to(root).parent), True
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) and "=" not in part for part in path.parts)
+def _in_folder(folder: Path, passed_over: list[PassedOver]) -> list[Path]:
+    """Return the input files of a folder and its subfolders. Raise InputError when there are none."""
+    found, left = [], []
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        left += [PassedOver(str(here / name), why) for name in [*folders, *names] if (why := why_hidden(name))]
+        folders[:] = [name for name in folders if not why_hidden(name)]
+        found += [here / name for name in names if not why_hidden(name) and (here / name).is_file()]
+    readable = [file for file in sorted(found) if format_of_name(file.name)]
+    left += [PassedOver(str(file), FORMAT) for file in sorted(found) if not format_of_name(file.name)]
+    kept = _with_bytes(readable, left)
+    if not kept:
+        what = "file with rows" if readable else "input file"
+        raise InputError(
+            f"folder {folder} contains no {what}", hint="; ".join([*told(left), "expected " + ", ".join(FORMATS)])
+        )
+    passed_over += sorted(left, key=lambda each: each.name)
+    return kept
+
+
+def _matching(pattern: str | Path, passed_over: list[PassedOver]) -> list[Path]:
+    """Return the files that match a pattern. Raise InputError when there are none."""
+    matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207 - may be absolute
+    left = [PassedOver(str(match), FOLDER) for match in matches if match.is_dir()]
+    files = []
+    for file in (match for match in matches if match.is_file()):
+        why = why_hidden(file.name)
+        # A name with an underscore may be meant, unless it is a mark such as _SUCCESS; a leading dot was written out.
+        if why == LOCK or (why and file.name.startswith("_") and not format_of_name(file.name)):
+            left.append(PassedOver(str(file), why))
+        else:
+            files.append(file)
+    kept = _with_bytes(files, left)
+    if not matches:
+        raise InputError(f"no file matches {pattern}", hint=_hint_of_pattern(Path(pattern)))
+    if not kept:
+        raise InputError(f"no file with rows matches {pattern}", hint="; ".join(told(left)))
+    passed_over += left
+    return kept
+
+
+def _with_bytes(files: list[Path], left: list[PassedOver]) -> list[Path]:
+    """Return the files that are not empty; the others go to ``left``."""
+    kept = [file for file in files if file.stat().st_size]
+    left += [PassedOver(str(file), NO_ROWS) for file in files if not file.stat().st_size]
+    return kept
+
+
+def _hint_of_pattern(pattern: Path) -> str:
+    """Return what to try: brackets of a folder's own name are part of the pattern, unless they are escaped."""
+    parent = pattern.parent
+    if glob.has_magic(str(parent)) and parent.is_dir():
+        escaped = Path(glob.escape(str(parent))) / pattern.name
+        return f"*, ? and [ ] are read as a pattern; name the folder {str(parent)!r}, or write {str(escaped)!r}"
+    return "check the folder and the pattern"
 
 
 def _before_magic(pattern: Path) -> Path:

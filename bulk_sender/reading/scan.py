@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class ScanReader:
         return self._schema
 
     def move_to(self, path: Path) -> None:
+        self.path = path
         try:
             with reading(self.name, self.kind):
                 self._lazy, self.unreadable = readable(lambda: self._scan(path))
@@ -50,6 +52,15 @@ class ScanReader:
 
     def guessed_encoding(self) -> str | None:
         return None
+
+    def has_no_rows(self) -> bool:
+        return not self.height
+
+    @cached_property
+    def height(self) -> int:
+        """The number of rows."""
+        with reading(self.name, self.kind):
+            return int(self._lazy.select(pl.len()).collect().item())
 
     def read(self, start: Position) -> Iterator[Chunk]:
         rows = chunk_rows(len(self._schema))
@@ -66,6 +77,8 @@ class ScanReader:
                 position.row + len(frame),
             )
             yield Chunk(frame, self.name, position, end)
+            if len(frame) < rows:  # the end: another slice would only open the file again
+                return
             position = end
 
 

@@ -16,7 +16,11 @@ class ReadSettings:
     delimiter: str | None = None
     encoding: str | None = None
     header: bool = True
-    """Whether a CSV's first line names its columns."""
+    """Whether the columns have names: a CSV's header line, or the header row of a sheet."""
+    header_row: int | None = None
+    """The line of the header in a CSV, or its row in a sheet, from 1."""
+    skip_last: int = 0
+    """Rows at the end of each file to leave out, such as totals."""
     sheet: str | None = None
 
     @classmethod
@@ -26,5 +30,7 @@ class ReadSettings:
             delimiter=config.delimiter,
             encoding=config.encoding,
             header=config.header,
+            header_row=config.header_row,
+            skip_last=config.skip_last,
             sheet=config.sheet,
         )

@@ -15,14 +15,28 @@ from pathlib import Path
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.chunk import Chunk, Position
+from bulk_sender.reading.added import added_columns
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Noting, Position, Reader, Telling, chunk_rows
+from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
 from bulk_sender.reading.merge import merged, widened
+from bulk_sender.reading.passed_over import NO_ROWS, PassedOver, told
 from bulk_sender.reading.polars_errors import reading
 from bulk_sender.reading.scan import ScanReader
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
+from bulk_sender.reading.streams import (
+    joined,
+    numbered,
+    repeated_headers,
+    with_repeated_headers,
+    without_last,
+)
+from bulk_sender.reading.together import Small, count_rows, read_together, small
+from bulk_sender.text.numbers import several
+
+_MOST_STAMPS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +53,31 @@ class FileIdentity:
 class Input:
     """All files of one input, in order. Opening it reads only heads and schemas; ``read`` streams the rows."""
 
-    def __init__(self, files: Sequence[InputFile], settings: ReadSettings) -> None:
-        self.files = tuple(files)
+    def __init__(
+        self, files: Sequence[InputFile], settings: ReadSettings, passed_over: Sequence[PassedOver] = ()
+    ) -> None:
         self.settings = settings
+        self.passed_over = list(passed_over)
+        """Files of a folder or a pattern that are not read."""
+        readers = [(file, reader) for file in files if (reader := self._opened(file)) is not None]
+        if len(readers) > 1:
+            count_rows([reader for _, reader in readers])
+        opened = [(file, reader) for file, reader in readers if not self._is_passed_over(file, reader)]
+        if not opened:
+            raise InputError("no file of the input has rows", hint="; ".join(told(self.passed_over)))
+        self.files = tuple(file for file, _ in opened)
+        self._readers = [reader for _, reader in opened]
         self._stamps = tuple(FileStamp.of(file.path) for file in self.files)
-        self._readers = [open_reader(file, settings) for file in self.files]
         self.unreadable: dict[str, str] = {}
         """Columns whose type cannot be read → that type. They are not in ``schema``, and nothing may use them."""
-        for file, reader in zip(self.files, self._readers, strict=True):
+        for file, reader in opened:
             self.unreadable |= file.unreadable | (reader.unreadable if isinstance(reader, ScanReader) else {})
+        self._looked_at = 0
         self.schema = self._common_schema()
         self.blank_rows = 0
         """Rows without any value that the latest reading skipped. They are no rows of the input."""
+        self.last_rows = 0
+        """Rows at the ends of the files that the latest reading left out, as ``[input] skip_last`` says."""
 
     @classmethod
     def open(cls, inputs: Sequence[Given], settings: ReadSettings, spool: Spool) -> Input:
@@ -58,7 +85,24 @@ class Input:
 
         ``spool`` stores inputs that cannot be read twice, and must live as long as the source.
         """
-        return cls(locate(inputs, settings, spool), settings)
+        files, passed_over = locate(inputs, settings, spool)
+        return cls(files, settings, passed_over)
+
+    def _opened(self, file: InputFile) -> Reader | None:
+        """Return the reader of a file; None for one without rows that was found in a folder or by a pattern."""
+        try:
+            return open_reader(file, self.settings)
+        except EmptyFileError:
+            if not file.is_found:
+                raise
+        self.passed_over.append(PassedOver(file.name, NO_ROWS))
+        return None
+
+    def _is_passed_over(self, file: InputFile, reader: Reader) -> bool:
+        is_empty = file.is_found and isinstance(reader, Telling) and reader.has_no_rows()
+        if is_empty:
+            self.passed_over.append(PassedOver(file.name, NO_ROWS))
+        return is_empty
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -66,17 +110,34 @@ class Input:
 
     @property
     def notes(self) -> list[str]:
-        """The guesses made about the files, as sentences for the report of ``check``."""
-        return [
-            f"{file.name} was read as {encoding}, which is a guess: set [input] encoding if letters look wrong"
-            for file, reader in zip(self.files, self._readers, strict=True)
-            if (encoding := reader.guessed_encoding())
+        """What was decided about the files without being asked, as sentences for the report of ``check``."""
+        found: dict[str, list[str]] = {}
+        for file, reader in zip(self.files, self._readers, strict=True):
+            if encoding := reader.guessed_encoding():
+                text = f" was read as {encoding}, which is a guess: set [input] encoding if letters look wrong"
+                found.setdefault(text, []).append(file.name)
+            if isinstance(reader, Noting):
+                for note in reader.notes():
+                    found.setdefault(f": {note}", []).append(file.name)
+        notes = [
+            f"{names[0]}{text}" + (f" (and so on for {several(len(names) - 1, 'more file')})" if names[1:] else "")
+            for text, names in found.items()
         ]
+        return [*notes, *told(self.passed_over)]
 
     @property
     def guessed_encodings(self) -> list[str]:
         """The guessed encodings, in the order of the files."""
         return [name for reader in self._readers if (name := reader.guessed_encoding())]
+
+    @property
+    def found_header(self) -> tuple[int, str] | None:
+        """The line of the header, and what to say about it, if all files have it in one line below others."""
+        found: set[tuple[int, str]] = set()
+        for reader in self._readers:
+            notes = reader.notes() if isinstance(reader, CsvReader) else []
+            found.add((reader.dialect.above + 1, notes[0]) if isinstance(reader, CsvReader) and notes else (0, ""))
+        return next(iter(found)) if len(found) == 1 and (0, "") not in found else None
 
     def identify(self) -> tuple[FileIdentity, ...]:
         """Return the size and SHA-256 of each file, reading each once (about 1.5 GB per second)."""
@@ -99,23 +160,76 @@ class Input:
 
         Raise InputError for a file that is damaged, or that changed since it was opened.
         """
+        self.blank_rows = self.last_rows = 0
         start = start or Position()
-        self.blank_rows = 0
+        chunks = self._read(start)
+        return numbered(chunks if len(self.files) == 1 else joined(chunks), start.row)
+
+    def _read(self, start: Position) -> Iterator[Chunk]:
+        """Yield the chunks of all files; their rows are numbered within each file only."""
+        waiting: list[Small] = []
         for index in range(start.file, len(self._readers)):
-            position = start if index == start.file else Position(file=index, row=start.row)
-            same_schema = self._readers[index].schema() == self.schema
-            for chunk in self._without_blank_rows(self._readers[index].read(position)):
-                yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
-                start = replace(start, row=chunk.end.row)
-            if FileStamp.of(self.files[index].path) != self._stamps[index]:
-                raise InputError(
-                    f"{self.files[index].name} was changed while it was read: some rows may come from the old version",
-                    hint="wait until the file is complete, then start again",
-                )
+            position = start if index == start.file else Position(file=index)
+            file = small(index, self._readers[index]) if self._may_be_joined(index, position) else None
+            rows = sum(each.rows for each in waiting) + (file.rows if file else 0)
+            if waiting and not (file and file.goes_with(waiting[0]) and rows <= chunk_rows(len(self.schema))):
+                yield from self._together(waiting)
+                waiting = []
+            if file is not None:
+                waiting.append(file)
+            else:
+                yield from self._alone(index, position)
+        if waiting:
+            yield from self._together(waiting)
+
+    def _may_be_joined(self, index: int, position: Position) -> bool:
+        """Whether a file may be read together with others, if it is small."""
+        is_plain = not self.settings.skip_last and self._readers[index].schema() == self.schema
+        return len(self.files) > 1 and position.offset == 0 and is_plain
+
+    def _together(self, files: list[Small]) -> Iterator[Chunk]:
+        """Yield the rows of small files, in one chunk if there is nothing to leave out or to reject."""
+        chunk = read_together(files) if len(files) > 1 else None
+        if chunk is None or _blank(chunk) is not None or repeated_headers(chunk.frame):
+            for each in files:
+                yield from self._alone(each.file, Position(each.file))
+            return
+        for each in files:
+            self._refuse_changed(each.file)
+        yield chunk
+
+    def _count_last(self, rows: int) -> None:
+        self.last_rows += rows
+
+    def _alone(self, index: int, position: Position) -> Iterator[Chunk]:
+        yield from self._checked(self._readers[index].read(position), index)
+        self._refuse_changed(index)
+
+    def _refuse_changed(self, index: int) -> None:
+        if FileStamp.of(self.files[index].path) != self._stamps[index]:
+            raise InputError(
+                f"{self.files[index].name} was changed while it was read: some rows may come from the old version",
+                hint="wait until the file is complete, then start again",
+            )
+
+    def _checked(self, chunks: Iterator[Chunk], index: int) -> Iterator[Chunk]:
+        """Yield the chunks of one file without blank rows and the last rows, with the columns of the first file."""
+        chunks = with_repeated_headers(self._without_blank_rows(chunks))
+        if self.settings.skip_last and not added_columns(self.schema.names()):  # all fixed rows are sent
+            chunks = without_last(chunks, self.settings.skip_last, self._count_last)
+        same_schema = self._readers[index].schema() == self.schema
+        for chunk in chunks:
+            yield chunk if same_schema else replace(chunk, frame=self._with_common_schema(chunk.frame, index))
 
     def is_unchanged(self) -> bool:
-        """Whether each file is still the one that was opened, judged by its stamp."""
-        return self._stamps == tuple(FileStamp.of(file.path) for file in self.files)
+        """Whether the files are still those that were opened, judged by their stamps.
+
+        Of many files it looks at some more with each call; ``read`` looks at each one once more after its last row.
+        """
+        count = len(self.files)
+        looked_at = range(self._looked_at, self._looked_at + min(count, _MOST_STAMPS))
+        self._looked_at = looked_at.stop % count
+        return all(FileStamp.of(self.files[at % count].path) == self._stamps[at % count] for at in looked_at)
 
     def head(self, rows: int) -> pl.DataFrame:
         """Return the first ``rows`` valid rows, or all of them if there are fewer."""
@@ -133,7 +247,7 @@ class Input:
             start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
             blank = None if self.unreadable else _blank(chunk)  # the value may be in a column that cannot be read
             frame, faults = chunk.frame, chunk.faults
-            lines = _lines(chunk) if skipped or blank is not None else chunk.lines
+            lines = chunk.numbered_lines() if skipped or blank is not None else chunk.lines
             if blank is not None:
                 skipped += int(blank.sum())
                 self.blank_rows += int(blank.sum())
@@ -203,13 +317,6 @@ def _is_blank(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         return (column.str.strip_chars().str.len_bytes() == 0).fill_null(True)
     return column.is_null()
-
-
-def _lines(chunk: Chunk) -> pl.Series:
-    """Return where a person finds each row of a chunk."""
-    first = chunk.start.source_row + 1
-    rows = pl.int_range(first, first + len(chunk.frame), dtype=pl.UInt64, eager=True)
-    return rows if chunk.lines is None else chunk.lines
 
 
 def identify(file: InputFile) -> FileIdentity:

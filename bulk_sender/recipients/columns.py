@@ -36,6 +36,52 @@ def untyped(column: str) -> tuple[str, FieldType | None]:
     return (match["name"], cast(FieldType, match["type"])) if match else (column, None)
 
 
+def is_nameless(column: pl.Series) -> bool:
+    """Whether a column has neither a name nor a value, such as one after the last delimiter of each line."""
+    return re.fullmatch(r"column_[0-9]+", column.name) is not None and column.null_count() == len(column)
+
+
+_TYPES = get_args(FieldType)
+_ELSEWHERE = {
+    "integer": "int int2 int4 int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 bigint smallint tinyint "
+    "long whole number",
+    "float": "double decimal numeric real float4 float8 float32 float64 num",
+    "boolean": "bool bit flag logical",
+    "string": "str text varchar nvarchar char nchar utf8",
+    "datetime": "timestamp time timestamptz datetime2 datetime64 datetimetz",
+    "list": "array set",
+    "json": "object struct dict map jsonb",
+}
+_TYPES_ELSEWHERE = {word: kind for kind, words in _ELSEWHERE.items() for word in words.split()}
+"""Names of types in other tools → the type here."""
+_WORD = re.compile(r"\s*(?P<word>[A-Za-z]\w{0,19})\s*(?:[(\[<{].*)?[?!]?\s*", re.DOTALL)
+_CLOSE = 0.76
+"""``flaot`` is as close to ``float``; ``rate`` and ``date`` are less alike."""
+
+
+def misspelt_type(column: str) -> tuple[str, str, str] | None:
+    """Return the name, what is behind its last colon, and the type that is probably meant, if that is not a type.
+
+    A name may contain a colon (``utm:source``), so only what is like a type counts.
+    """
+    name, colon, kind = column.rpartition(":")
+    match = _WORD.fullmatch(kind)
+    if not colon or match is None or (kind in _TYPES and name == name.strip()):
+        return None
+    word = match["word"].lower()
+    near = next(iter(difflib.get_close_matches(word, _TYPES, 1, _CLOSE)), None) or _TYPES_ELSEWHERE.get(word)
+    return (name.strip(), kind, near) if near else None
+
+
+def unknown_type(column: str, kind: str, near: str | None = None) -> ConfigError:
+    """Return the refusal of a type behind a column's name."""
+    return ConfigError(
+        f"column {column!r}: {kind!r} is not a type" + (f" (did you mean {near}?)" if near else ""),
+        hint=f"the types are {', '.join(_TYPES)}; write them right behind the colon, as in age:integer. A name that "
+        "really ends like this can be mapped under [recipient]",
+    )
+
+
 class Columns:
     """The columns of an input. ``used`` records which of them were looked up."""
 
@@ -51,6 +97,9 @@ class Columns:
         self.refuse_unreadable(name, where)
         found = self._exact(name) or self._in_struct(name) or self._with_type(name)
         if found is None:
+            for column in self.schema:
+                if (wrong := misspelt_type(column)) and wrong[0] == name:
+                    raise unknown_type(column, *wrong[1:])
             near = difflib.get_close_matches(name, self.schema.names(), n=1, cutoff=0.6)
             raise ConfigError(
                 f"{where}: the input has no column {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""),
@@ -72,6 +121,9 @@ class Columns:
         if name in self.schema or name in self._typed or self._in_struct(name):
             return {}
         start = f"{name}."
+        for column in self.schema:
+            if column.startswith(start) and (wrong := misspelt_type(column)):
+                raise unknown_type(column, *wrong[1:])
         return {
             tuple(untyped(column)[0].removeprefix(start).split(".")): column
             for column in self.schema

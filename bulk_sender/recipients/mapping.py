@@ -6,7 +6,6 @@ Pure: ``resolve`` uses only names and types. It returns a ``RecipientMapping`` o
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,9 +18,9 @@ import polars as pl
 from bulk_sender.config.constants import constant_json
 from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientConfig
 from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.types import NUMBER
-from bulk_sender.recipients.added import added_columns
-from bulk_sender.recipients.columns import Columns, Found, untyped
+from bulk_sender.recipients.columns import Columns, Found, misspelt_type, unknown_type, untyped
 from bulk_sender.recipients.convert import (
     Convention,
     Converted,
@@ -53,16 +52,6 @@ _OF_USERS_TRACK = {
     "_update_existing_only": "use recipient.send_to_existing_only instead",
     "push_token_import": "import push tokens by Braze's endpoint /users/track",
 }
-_TYPES_ELSEWHERE = {
-    **dict.fromkeys(("int", "int32", "int64", "bigint", "long", "whole", "number"), "integer"),
-    **dict.fromkeys(("double", "decimal", "numeric", "real", "float32", "float64", "num"), "float"),
-    **dict.fromkeys(("bool", "bit", "flag"), "boolean"),
-    **dict.fromkeys(("str", "text", "varchar", "char"), "string"),
-    **dict.fromkeys(("timestamp", "time", "timestamptz"), "datetime"),
-    **dict.fromkeys(("array", "set"), "list"),
-    **dict.fromkeys(("object", "struct", "dict", "map", "jsonb"), "json"),
-}
-"""Names of types in other tools → the type here."""
 _CHANGES = ("$add", "$update", "$remove")
 
 PRIORITIZATION = r"((un)?identified(\|(most|least)_recently_updated)?|(most|least)_recently_updated)"
@@ -228,17 +217,12 @@ def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
 
 def _refuse_unknown_type(column: str, match: re.Match[str] | None) -> None:
     """Refuse ``attributes.age:int``. A name may have a colon, so only what looks like a type counts."""
+    wrong = misspelt_type(column)
+    if wrong is not None and _NAMED.match(wrong[0]):
+        raise unknown_type(column, *wrong[1:])
     name, colon, kind = column.rpartition(":")
-    types = list(get_args(FieldType))
-    if not colon or kind in types or not _NAMED.match(name) or not re.fullmatch(r"[A-Za-z]\w{0,19}", kind):
-        return
-    near = _TYPES_ELSEWHERE.get(kind.lower()) or next(iter(difflib.get_close_matches(kind.lower(), types, 1)), None)
-    if near is None and match is not None:
-        return
-    raise ConfigError(
-        f"column {column!r}: {kind!r} is not a type" + (f" (did you mean {near}?)" if near else ""),
-        hint=f"the types are {', '.join(types)}",
-    )
+    if match is None and colon and _NAMED.match(name.strip()) and re.fullmatch(r"\s*[A-Za-z]\w{0,19}\s*", kind):
+        raise unknown_type(column, kind)
 
 
 def _add_once(group: dict[str, Any], name: str, source: Any, column: str) -> None:

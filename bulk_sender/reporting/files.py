@@ -17,7 +17,7 @@ from bulk_sender.atomic import create_private, replacing
 from bulk_sender.journal.chunks import chunk_rejects
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.store import RunReader
-from bulk_sender.recipients.added import added_columns, names_to_add
+from bulk_sender.reading.added import added_columns, names_to_add
 from bulk_sender.reporting.rejects_file import RejectsFile, rejects_path
 from bulk_sender.reporting.rows import RESULTS, rejects, results
 

@@ -17,7 +17,7 @@ from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.chunks import chunk_rejects, chunk_rows
 from bulk_sender.journal.store import RunReader
 from bulk_sender.planning.plan import ROWS
-from bulk_sender.recipients.added import added_columns, names_to_add
+from bulk_sender.reading.added import added_columns, names_to_add
 from bulk_sender.reporting.summary import BroadcastResult
 from bulk_sender.text.clean import CONTROLS
 

@@ -16,10 +16,10 @@ from bulk_sender.journal.index import SentAgain
 from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.planning.excluded import Excluded
 from bulk_sender.planning.plan import duplicate_keys
+from bulk_sender.reading.added import ADDED, added_columns
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
-from bulk_sender.recipients.added import ADDED, added_columns
 from bulk_sender.recipients.encode import encode
 from bulk_sender.recipients.mapping import resolve
 from bulk_sender.reporting.reached import REACHED, reached

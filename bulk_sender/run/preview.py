@@ -93,6 +93,7 @@ class BroadcastPreview:
 
 def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview:
     """Describe the run in ``folder``. ``found``: what is known of its recipients, by the names of ``Preview``."""
+    notes = found.pop("notes", ())
     url = config.braze.endpoint or ""
     return Preview(
         run_id=folder.name,
@@ -103,7 +104,7 @@ def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview
         sandbox=sandbox_of(facts),
         rate=rate_shown(config),
         server_errors=config.delivery.server_errors,
-        notes=(audience_warning(),) if config.message.audience is not None else (),
+        notes=(*notes, *([audience_warning()] if config.message.audience is not None else [])),
         plan=facts.plan,
         **found,
     )

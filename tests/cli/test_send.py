@@ -368,3 +368,12 @@ def test_a_file_whose_name_is_not_text_is_sent_like_any_other(tmp_path: Path) ->
     assert "list" in (place.runs / "r" / "report.html").read_text()
     for command in (["status", "r", "--json"], ["explain", "r", "1"], ["report", "r"], ["export", "r"]):
         assert place.run(*command).code == 0
+
+
+def test_the_question_says_that_most_rows_are_rejected(place: Place) -> None:
+    path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nlea,x\n")
+    with OnTerminal(place, "send", path, "--campaign-id", CAMPAIGN) as terminal:
+        shown = terminal.see("2 of 3 rows are rejected. Send to 1 recipient? [y/N]")
+        assert "warning: 2 of 3 rows would be rejected: is this the right file" in " ".join(shown.split())
+        terminal.type("n\n")
+        assert terminal.end() == 2

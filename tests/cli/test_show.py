@@ -206,6 +206,39 @@ def test_check_counts_and_gives_reasons_with_examples(tmp_path: Path, here: Here
     assert "row 2" in here.run(place, "check", path).out
 
 
+def test_check_says_first_when_most_rows_would_be_rejected_and_offers_no_rehearsal(tmp_path: Path, here: Here) -> None:
+    place = Place(tmp_path)
+    path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nlea,x\n")
+    done = here.run(place, "check", path)
+    assert done.code == 1
+    assert done.out.startswith("2 of 3 rows would be rejected: is this the right file")
+    assert "--sandbox" not in done.err
+    assert "would be rejected" not in done.err
+    told = here.run(place, "check", path, "--json").json["warnings"]
+    assert told[0].startswith("2 of 3 rows would be rejected")
+    half = place.write("half.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\n")
+    done = here.run(place, "check", half)
+    assert "would be rejected:" not in done.out
+    assert "--sandbox" in done.err
+
+
+def test_init_and_check_say_where_the_header_was_found(tmp_path: Path, here: Here) -> None:
+    place = Place(tmp_path)
+    text = "Clients actifs\nExport du 27/11/2026\n\nN° client;Prénom;\n000077;Zoé;\n000078;Ann;\n"
+    path = place.write("clients.csv", text)
+    done = here.run(place, "init", path)
+    said = "the header is line 4; 3 lines above it were left out: 'Clients actifs'"
+    assert said in " ".join(done.err.split())
+    draft = (tmp_path / "clients.toml").read_text()
+    assert f"header_row = 4    # {said}" in draft
+    assert "column_3" not in draft
+    done = here.run(place, "check", path, "--config", "clients.toml")
+    assert (done.code, "left out" in done.err, "column_3" in done.err) == (0, False, False)
+    place.write("id.toml", '[recipient]\nexternal_user_id = "N° client"\n')
+    done = here.run(place, "check", path, "--config", "id.toml")
+    assert f"clients.csv: {said}" in " ".join(done.err.split())
+
+
 def test_check_warns_of_a_guard_that_send_would_meet(tmp_path: Path, here: Here) -> None:
     place = Place(tmp_path)
     done = here.run(place, "check", place.people(3), "--max-recipients", "2")

@@ -58,7 +58,22 @@ def columns_and_rows(found: Read) -> tuple[list[str], list[tuple[str | None, ...
         pytest.param("a,b\nnull,NULL\nNA,#x\n", ["a", "b"], [("null", "NULL"), ("NA", "#x")], id="words are words"),
         pytest.param("a,b\n007,1e5\n", ["a", "b"], [("007", "1e5")], id="leading zeros survive"),
         pytest.param("a,b\n\x00,\x1f\n", ["a", "b"], [("\x00", "\x1f")], id="control characters"),
-        pytest.param("a,b\n\ufeffx,y\n", ["a", "b"], [("\ufeffx", "y")], id="a U+FEFF that is not a byte-order mark"),
+        pytest.param(
+            "a,b\nx\ufeff,\ufeffy\n", ["a", "b"], [("x\ufeff", "\ufeffy")], id="a mark within a record is kept"
+        ),
+        pytest.param("a,b\n\ufeffx,y\n", ["a", "b"], [("x", "y")], id="a byte-order mark before a record is dropped"),
+        pytest.param(
+            'a,b\r\n\ufeff"x,1",y\r\n\ufeff\ufeffz,w\r\n',
+            ["a", "b"],
+            [("x,1", "y"), ("z", "w")],
+            id="marks before quotes",
+        ),
+        pytest.param("\n\ufeffa,b\n1,2\n", ["a", "b"], [("1", "2")], id="a byte-order mark after a blank line"),
+        pytest.param('a,b\n"x\n\ufeffy",z\n', ["a", "b"], [("x\n\ufeffy", "z")], id="a mark within quotes is kept"),
+        pytest.param("a~b\n1,5~2\n", ["a", "b"], [("1,5", "2")], id="tildes are detected"),
+        pytest.param("a^b\n1^2\n", ["a", "b"], [("1", "2")], id="circumflexes are detected"),
+        pytest.param("a\x01b\n1\x012\n", ["a", "b"], [("1", "2")], id="the delimiter of Hive is detected"),
+        pytest.param("a~b\n1\n", ["a~b"], [("1",)], id="a tilde that only the header has is part of its name"),
         pytest.param("ключ,名前\nд,😀\n", ["ключ", "名前"], [("д", "😀")], id="any script"),
     ],
 )

@@ -167,6 +167,23 @@ def test_a_colon_without_a_type_belongs_to_the_name() -> None:
         ("attributes.vip:bool", "boolean"),
         ("attributes.tags:lst", "list"),
         ("send_to_existing_only:bool", "boolean"),
+        ("attributes.n:INTEGER", "integer"),
+        ("attributes.n: integer", "integer"),
+        ("attributes.n :float", "float"),
+        ("attributes.n: float", "float"),
+        ("attributes.n:interger", "integer"),
+        ("attributes.n:flaot", "float"),
+        ("attributes.n:number", "integer"),
+        ("attributes.n:str", "string"),
+        ("attributes.n:Boolen", "boolean"),
+        ("attributes.n:uint64", "integer"),
+        ("attributes.n:varchar(20)", "string"),
+        ("attributes.n:decimal(10, 2)", "float"),
+        ("attributes.n:int[]", "integer"),
+        ("attributes.n:datetime64[ns]", "datetime"),
+        ("attributes.n:dates", "date"),
+        ("attributes.a:b:int", "integer"),
+        ("email:str", "string"),
     ],
 )
 def test_a_type_that_is_none_is_refused_with_the_nearest(column: str, near: str) -> None:
@@ -174,6 +191,27 @@ def test_a_type_that_is_none_is_refused_with_the_nearest(column: str, near: str)
     assert str(refusal(["external_user_id", column])) == (
         f"column {column!r}: {kind!r} is not a type (did you mean {near}?)"
     )
+
+
+@pytest.mark.parametrize("name", ["utm:source", "tax:rate", "home:state", "a:1", "page:/int", "orders:count"])
+def test_a_colon_before_a_word_unlike_any_type_belongs_to_the_name(name: str) -> None:
+    assert recipient({"external_user_id": "u", f"attributes.{name}": "x"})["attributes"] == {name: "x"}
+
+
+def test_a_misspelt_type_of_a_column_that_is_not_sent_is_only_named() -> None:
+    assert mapped(["external_user_id", "age:int"]).unused == ("age:int",)
+
+
+@pytest.mark.parametrize("columns", [["id", "age:int"], ["id", "age: integer"], ["id", "age.x:int", "age.y:integer"]])
+def test_a_misspelt_type_of_a_mapped_column_is_refused(columns: list[str]) -> None:
+    settings = {"recipient": {"external_user_id": "id", "attributes": {"age": "age"}}}
+    with pytest.raises(ConfigError, match=r"is not a type \(did you mean integer\?\)"):
+        mapped(columns, settings)
+
+
+def test_a_mapped_column_may_have_any_name() -> None:
+    settings = {"recipient": {"external_user_id": "id", "attributes": {"age": "age:int"}}}
+    assert mapped(["id", "age:int"], settings).unused == ()
 
 
 def test_a_name_can_contain_any_character() -> None:

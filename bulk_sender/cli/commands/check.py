@@ -98,11 +98,12 @@ def check(
     else:
         terminal.show(reports.check(report, terminal.out_width))
     for warning in report.warnings:
-        terminal.warn(warning)
+        if as_json or warning != report.mostly_rejected:  # which the report begins with
+            terminal.warn(warning)
     if report.refused:
         raise GuardrailError(report.refused, hint=REFUSED_HINT)
     if plan is not None:
         terminal.say(messages.planned(report, plan, terminal.width))
-    elif report.valid and not as_json and "-" not in inputs and database is None:
+    elif report.valid and not report.mostly_rejected and not as_json and "-" not in inputs and database is None:
         terminal.say(messages.rehearsal(inputs, config))
     raise typer.Exit(report.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +42,8 @@ def init(
     write(path, text)
     if as_json:
         terminal.json({"configuration": str(path)})
+    if found := re.search(r"^header_row = .*?# (.+)$", text, re.MULTILINE):
+        terminal.warn(found[1])
     terminal.say([f"Wrote {shown(path)}. Read it, then see what it would send:", ""])
     terminal.say(["  " + command("check", *inputs, "--config", path)])
 

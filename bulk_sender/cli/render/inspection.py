@@ -32,7 +32,10 @@ _REACHED = (
 
 def check(report: CheckReport, width: int | None) -> list[Text]:
     """Return counts, reasons with examples, a sample request, requests and time."""
-    lines = of_input(report, "the configured rate", width)
+    lines = (
+        [Text(line, "bold red") for line in wrapped(report.mostly_rejected, width)] if report.mostly_rejected else []
+    )
+    lines += of_input(report, "the configured rate", width)
     if report.identifiers:
         kinds = ", ".join(f"{kind} ({number(count)})" for kind, count in report.identifiers.items())
         lines += labelled("identified by", kinds, width)

@@ -85,6 +85,9 @@ def question(about: Preview, canary: int | None = None) -> str:
         return f"Send to the first {number(canary)} now?"
     if about.recipients is None:
         return "Resume?"
+    if about.report is not None and about.report.mostly_rejected:
+        rejected, rows = number(about.report.rejected), several(about.report.rows, "row")
+        return f"{rejected} of {rows} are rejected. Send to {several(about.recipients, 'recipient')}?"
     return f"Send to {several(about.recipients, 'recipient')}?"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 ADDED = ("error", "source_line", "run")
@@ -13,13 +14,19 @@ def added_columns(columns: Sequence[str]) -> tuple[str, ...]:
     """Return the three columns that ``rejected.csv`` added to an input; empty for any other input."""
     last = tuple(columns[-len(ADDED) :])
     is_ours = len(last) == len(ADDED) and all(
-        name in (added, _PREFIX + added) for name, added in zip(last, ADDED, strict=True)
+        re.fullmatch(f"({_PREFIX})*{added}", name) for name, added in zip(last, ADDED, strict=True)
     )
     return last if is_ours else ()
 
 
 def names_to_add(columns: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the three columns beside an input's own ``columns``, with a prefix where one is taken."""
-    if added := added_columns(columns):
-        return added
-    return tuple(_PREFIX + name if name in columns else name for name in ADDED)
+    return added_columns(columns) or tuple(_free(name, columns) for name in ADDED)
+
+
+def _free(name: str, columns: Sequence[str]) -> str:
+    """Return the name, with a prefix if a column, or the object or the type of one, has it: ``error:integer``."""
+    taken = {part for column in columns for part in (column, column.partition(":")[0], column.partition(".")[0])}
+    while name in taken:
+        name = _PREFIX + name
+    return name

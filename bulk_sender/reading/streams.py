@@ -1,0 +1,124 @@
+"""Changes to a stream of chunks: rows left out, repeated headers rejected, small chunks of many files joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import polars as pl
+
+from bulk_sender.reading.added import added_columns
+from bulk_sender.reading.chunk import Chunk, chunk_rows
+
+REPEATED = "the row repeats the header: the file may be several exports in one"
+
+
+def without_last(chunks: Iterator[Chunk], count: int, on_rows: Callable[[int], None]) -> Iterator[Chunk]:
+    """Leave out the last ``count`` rows of a file, and tell ``on_rows`` how many there were.
+
+    A chunk is held back until enough rows follow it.
+    """
+    held: list[Chunk] = []
+    for chunk in chunks:
+        held.append(chunk)
+        while sum(len(other.frame) for other in held[1:]) >= count:
+            yield held.pop(0)
+    on_rows(min(count, sum(len(chunk.frame) for chunk in held)))
+    for chunk in held:
+        kept = max(0, sum(len(other.frame) for other in held) - count)
+        held = held[1:]
+        if kept >= len(chunk.frame):
+            yield chunk
+        elif kept:
+            yield _head(chunk, kept)
+
+
+def _head(chunk: Chunk, rows: int) -> Chunk:
+    """Return the first rows of a chunk, which ends where it ended, so that nothing of it is read again."""
+    less = len(chunk.frame) - rows
+    return replace(
+        chunk,
+        frame=chunk.frame.head(rows),
+        end=replace(chunk.end, source_row=chunk.end.source_row - less, row=chunk.end.row - less),
+        faults={index: fault for index, fault in chunk.faults.items() if index < rows},
+        lines=None if chunk.lines is None else chunk.lines.head(rows),
+    )
+
+
+def with_repeated_headers(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Mark the rows that hold nothing but the names of their columns as malformed.
+
+    The columns that ``rejected.csv`` adds are not compared, so that a row nobody fixed is rejected again.
+    """
+    for chunk in chunks:
+        found = repeated_headers(chunk.frame)
+        yield replace(chunk, faults=chunk.faults | dict.fromkeys(found, REPEATED)) if found else chunk
+
+
+def repeated_headers(frame: pl.DataFrame) -> list[int]:
+    """Return the rows that hold nothing but the names of their columns."""
+    added = added_columns(frame.columns)
+    own = [name for name in frame.columns if name not in added]
+    texts = [name for name in own if frame.schema[name] == pl.String]
+    if not texts:
+        return []
+    named = next((name for name in texts if not _is_numbered(name)), texts[0])
+    alike = frame[named].str.strip_chars() == named.strip()
+    if not alike.any():  # the usual case: one look at one column
+        return []
+    checks = [pl.col(name).is_null() for name in own if name not in texts or _is_numbered(name)]
+    checks += [
+        pl.col(name).str.strip_chars() == name.strip() for name in own if name in texts and not _is_numbered(name)
+    ]
+    return frame.select(pl.arg_where(pl.all_horizontal(checks).fill_null(False))).to_series().to_list()
+
+
+def _is_numbered(name: str) -> bool:
+    """Whether a column has no name in its header."""
+    return name.startswith("column_") and name.removeprefix("column_").isdecimal()
+
+
+def numbered(chunks: Iterator[Chunk], before: int) -> Iterator[Chunk]:
+    """Number the rows of the input without gaps, after the ``before`` rows that precede them."""
+    for chunk in chunks:
+        end = before + len(chunk.frame)
+        if (chunk.start.row, chunk.end.row) != (before, end):
+            chunk = replace(chunk, start=replace(chunk.start, row=before), end=replace(chunk.end, row=end))
+        yield chunk
+        before = end
+
+
+def joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Join small chunks of different files, so that many small files take no longer than one large one."""
+    waiting: list[Chunk] = []
+    rows = 0
+    for chunk in chunks:
+        is_next_file = bool(waiting) and waiting[-1].end.file != chunk.start.file
+        if waiting and not (is_next_file and rows + len(chunk.frame) <= chunk_rows(len(chunk.frame.columns))):
+            yield _one(waiting)
+            waiting, rows = [], 0
+        waiting.append(chunk)
+        rows += len(chunk.frame)
+    if waiting:
+        yield _one(waiting)
+
+
+def _one(chunks: list[Chunk]) -> Chunk:
+    """Return the rows of several chunks as one."""
+    if len(chunks) == 1:
+        return chunks[0]
+    faults: dict[int, str] = {}
+    before = 0
+    for chunk in chunks:
+        faults |= {before + index: fault for index, fault in chunk.faults.items()}
+        before += len(chunk.frame)
+    origins = [chunk.origins() for chunk in chunks]
+    return Chunk(
+        pl.concat([chunk.frame for chunk in chunks]),
+        chunks[0].source,
+        chunks[0].start,
+        chunks[-1].end,
+        faults,
+        pl.concat([chunk.numbered_lines() for chunk in chunks]),
+        pl.concat(origins),
+    )
