@@ -145,7 +145,14 @@ def _arrow(file: InputFile, _: ReadSettings) -> Reader:
 
 
 def _excel(file: InputFile, settings: ReadSettings) -> Reader:
-    return ExcelReader(file.path, name=file.name, sheet=settings.sheet, header=settings.header)
+    return ExcelReader(
+        file.path,
+        name=file.name,
+        sheet=settings.sheet,
+        header=settings.header,
+        null_values=settings.null_values,
+        timezone=settings.timezone,
+    )
 
 
 READERS: dict[str, Callable[[InputFile, ReadSettings], Reader]] = {

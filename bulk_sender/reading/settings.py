@@ -18,6 +18,10 @@ class ReadSettings:
     header: bool = True
     """Whether a CSV's first line names its columns."""
     sheet: str | None = None
+    null_values: tuple[str, ...] = ()
+    """Texts in a workbook's cells that count as empty before the columns' types are found."""
+    timezone: str = "UTC"
+    """The time zone in which a workbook's datetimes are written where they are text."""
 
     @classmethod
     def of(cls, config: InputConfig) -> Self:
@@ -27,4 +31,6 @@ class ReadSettings:
             encoding=config.encoding,
             header=config.header,
             sheet=config.sheet,
+            null_values=tuple(config.null_values),
+            timezone=config.timezone,
         )

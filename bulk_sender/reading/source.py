@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Chunk, Position
+from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
 from bulk_sender.reading.settings import ReadSettings
@@ -64,7 +65,26 @@ class Input:
             f"{file.name} was read as {encoding}, which is a guess: set [input] encoding if letters look wrong"
             for file, reader in zip(self.files, self._readers, strict=True)
             if (encoding := reader.guessed_encoding())
-        ]
+        ] + [note for reader in self._workbooks for note in reader.notes()]
+
+    def cell_notes(self, used: Collection[str]) -> list[str]:
+        """Return what is wrong with cells of the columns in ``used``, as sentences."""
+        notes = [(file.name, reader.cell_notes(used)) for file, reader in zip(self.files, self._readers, strict=True) if isinstance(reader, ExcelReader)]
+        one = len(self.files) == 1
+        return [note if one else f"{name}: {note}" for name, found in notes for note in found]
+
+    @property
+    def other_sheets(self) -> str:
+        """The sheets of workbooks that are not read, with their sizes, as a hint; empty when there are none."""
+        found = [reader for reader in self._workbooks if reader.other_sheets]
+        return "; ".join(
+            f"sheet {reader.sheet!r} of {reader.name} was read, not {reader.other_sheets}: choose with --sheet"
+            for reader in found[:3]
+        )
+
+    @property
+    def _workbooks(self) -> list[ExcelReader]:
+        return [reader for reader in self._readers if isinstance(reader, ExcelReader)]
 
     @property
     def guessed_encodings(self) -> list[str]:
@@ -123,6 +143,7 @@ class Input:
         """Leave out rows without any value, such as ``;;;``, and number the others without gaps."""
         skipped = 0
         for chunk in chunks:
+            self.blank_rows += chunk.blank_rows
             start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
             blank = _blank(chunk)
             frame, faults = chunk.frame, chunk.faults
