@@ -51,9 +51,12 @@ def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
         if not len(sample):
             raise InputError(
                 f"{source.files[0].name} has no valid rows under its header",
-                hint="send a file with at least one row to guess from",
+                hint=source.other_sheets or "send a file with at least one row to guess from",
             )
-        return compose(sample, config, encodings=source.guessed_encodings)
+        try:
+            return compose(sample, config, encodings=source.guessed_encodings)
+        except ConfigError as error:
+            raise ConfigError(str(error), hint=source.other_sheets or error.hint) from None
 
 
 def write(path: Path, text: str) -> None:

@@ -168,7 +168,7 @@ async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file
         found = {"recipients": report.valid, "report": report}
     else:
         await anyio.to_thread.run_sync(refuse_empty, prepared, source)
-        found = {"recipients": None, "unused": prepared.mapping.unused}
+        found = {"recipients": None, "unused": prepared.mapping.unused, "notes": tuple(prepared.notes)}
         if (comparison := prepared.compared_with(caller.preflight.details)) is not None:
             found["fit"] = comparison.result
     found |= {"repeats": tuple(map(told, newcomer.earlier.lately))}

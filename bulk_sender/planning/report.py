@@ -103,7 +103,7 @@ def examined(
         report.warnings.append(audience_warning(report))
     if blank := opened.source.blank_rows:
         report.warnings.append(f"{several(blank, 'row')} without any value left out")
-    report.warnings[:0] = [*opened.source.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
+    report.warnings[:0] = [*opened.notes, *insights(opened.sample(INSIGHT_ROWS), opened.mapping)]
     report.warnings.extend(observers.sentences())
     if fit is not None:
         report.fit = fit.result

@@ -80,7 +80,7 @@ class ExcelReader:
         found = self._read
         notes = []
         if self._others:
-            rows = several(sum(found.store.rows), "row")
+            rows = several(sum(found.store.rows) + bool(found.heading_row), "row")
             hidden = ", which is hidden," if self._hidden_sheet else ""
             notes.append(
                 f"{self.name}: sheet {self.sheet!r}{hidden} was read ({rows}); not read: {self._others}. "
@@ -89,8 +89,8 @@ class ExcelReader:
         if found.hidden_rows:
             are = "is" if found.hidden_rows == 1 else "are"
             notes.append(
-                f"{self.name}: {several(found.hidden_rows, 'row')} of sheet {self.sheet!r} {are} hidden, by a filter or "
-                f"by hand, and {are} sent like the others: delete them, or leave them out with [input] filter"
+                f"{self.name}: {several(found.hidden_rows, 'row')} of sheet {self.sheet!r} {are} hidden, by a filter "
+                f"or by hand, and {are} sent like the others: delete them, or leave them out with [input] filter"
             )
         return notes
 
@@ -265,7 +265,7 @@ def _read(package: Package, sheet: Sheet, header: bool, null_values: Sequence[st
             cells = reader.visible(block.cells)
             if len(cells):
                 first = int(cells["row"][0])
-                if first <= last_row:
+                if first <= last_row or not block.cells["row"].is_sorted():
                     raise InputError(
                         f"{package.name}: the rows of sheet {sheet.name!r} are not in order",
                         hint="open the workbook in Excel, save it, and send it again",
@@ -274,6 +274,7 @@ def _read(package: Package, sheet: Sheet, header: bool, null_values: Sequence[st
                 if header and titles is None:
                     found.heading_row = _heading_row(cells)
                     titles = cells.filter(pl.col("row") == found.heading_row)
+                    found.tally.cover(titles)
             if header:
                 block = block.after(found.heading_row)
                 cells = cells.filter(pl.col("row") > found.heading_row)
@@ -288,7 +289,6 @@ def _read(package: Package, sheet: Sheet, header: bool, null_values: Sequence[st
     if titles is not None:
         for column, cell in zip(titles["column"], _texts_of(titles), strict=True):
             found.heading[column] = cell
-        first, last = min(first or min(found.heading), min(found.heading)), max(last, *found.heading)
     if not last:
         raise InputError(
             f"{package.name}: sheet {sheet.name!r} has no columns",

@@ -101,6 +101,8 @@ def _format_in_zip(path: Path, name: str) -> str | None:
         with zipfile.ZipFile(path) as archive:
             if "[Content_Types].xml" in archive.namelist():
                 return "excel"
+            if "mimetype" in archive.namelist() and b"opendocument" in archive.open("mimetype").read(100):
+                raise InputError(f"{name} is an OpenDocument file (.ods)", hint="save it as .xlsx")
             inside = format_of_name(only_member(archive, name).filename)
     except (*DAMAGED, *UNSUPPORTED) as error:
         raise InputError(f"{name} cannot be unpacked: {error}", hint="check that the file is complete") from None

@@ -39,11 +39,13 @@ class NumberFormat:
 
 GENERAL = NumberFormat(Shown.NUMBER)
 _BUILT_IN = (
-    {number: Shown.DATE for number in (*range(14, 18), *range(27, 32), 34, 35, 36, *range(50, 59))}
-    | {number: Shown.TIME for number in (18, 19, 20, 21, 32, 33, 45, 47)}
+    dict.fromkeys((*range(14, 18), *range(27, 32), 34, 35, 36, *range(50, 59)), Shown.DATE)
+    | dict.fromkeys((18, 19, 20, 21, 32, 33, 45, 47), Shown.TIME)
     | {22: Shown.MOMENT, 46: Shown.ELAPSED}
 )
-_TOKEN = re.compile(r'"[^"]*"?|\\.|\[[^\]]*\]|[_*].|AM/PM|A/P|General|E[+-]|.', re.IGNORECASE | re.DOTALL)
+_SIGN = re.compile(r'"[^"]*"?|\\.|\[[^\]]*\]|[_*].|AM/PM|A/P|General|E[+-]|.', re.IGNORECASE | re.DOTALL)
+_HARMLESS = re.compile(r"\[(Black|Blue|Cyan|Green|Magenta|Red|White|Yellow|Color ?\d+|\$-[^\]]*)\]", re.IGNORECASE)
+"""Colours and languages."""
 _FIXED = " -()+:"
 _DATE_LETTERS = set("ymdhs")
 
@@ -57,23 +59,23 @@ def number_format(number: int, code: str | None) -> NumberFormat:
 
 def _of_code(code: str) -> NumberFormat:
     """Read the format's first section, which is that of positive numbers."""
-    tokens: list[str] = []
-    for token in _TOKEN.findall(code):
-        if token == ";":
+    signs: list[str] = []
+    for sign in _SIGN.findall(code):
+        if sign == ";":
             break
-        tokens.append(token)
-    moment = _moment(tokens)
+        signs.append(sign)
+    moment = _moment(signs)
     if moment is not None:
         return NumberFormat(moment)
-    parts = _parts(tokens)
+    parts = _parts(signs)
     found = NumberFormat(Shown.CODE, parts)
     return found if found.digits > 1 else GENERAL
 
 
-def _moment(tokens: list[str]) -> Shown | None:
+def _moment(signs: list[str]) -> Shown | None:
     """Return which date or time the letters ask for; None when they ask for none."""
-    elapsed = any(re.fullmatch(r"\[(h+|m+|s+)\]", token, re.IGNORECASE) for token in tokens)
-    plain = "".join(token.lower() if len(token) == 1 else " " for token in tokens)
+    elapsed = any(re.fullmatch(r"\[(h+|m+|s+)\]", sign, re.IGNORECASE) for sign in signs)
+    plain = "".join(sign.lower() if len(sign) == 1 else " " for sign in signs)
     plain = re.sub(r"s\.0+", "s", plain) if not elapsed else re.sub(r"\.0+", "", plain)
     if re.search(r"[0#?]", plain):
         return None
@@ -87,27 +89,27 @@ def _moment(tokens: list[str]) -> Shown | None:
     return Shown.MOMENT if has_date and has_time else Shown.DATE if has_date else Shown.TIME
 
 
-def _parts(tokens: list[str]) -> tuple[int | str, ...]:
+def _parts(signs: list[str]) -> tuple[int | str, ...]:
     """Return counts of digits and fixed texts; nothing when the format does more than place digits."""
     parts: list[int | str] = []
-    for token in tokens:
-        if token == "0" or (token == "#" and any(isinstance(part, int) for part in parts)):
+    for sign in signs:
+        if sign == "0" or (sign == "#" and any(isinstance(part, int) for part in parts)):
             if parts and isinstance(parts[-1], int):
                 parts[-1] += 1
             else:
                 parts.append(1)
             continue
-        if token == "#":  # optional digits in front of the first zero
+        if sign == "#":  # optional digits in front of the first zero
             if parts:
                 return ()
             continue
-        if token[0] == '"':
-            fixed = token.strip('"')
-        elif token[0] == "\\":
-            fixed = token[1:]
-        elif token in _FIXED:
-            fixed = token
-        elif token == "@" or not re.fullmatch(r"\[(Black|Blue|Cyan|Green|Magenta|Red|White|Yellow|Color ?\d+|\$-[^\]]*)\]", token, re.I):
+        if sign[0] == '"':
+            fixed = sign.strip('"')
+        elif sign[0] == "\\":
+            fixed = sign[1:]
+        elif sign in _FIXED:
+            fixed = sign
+        elif not _HARMLESS.fullmatch(sign):
             return ()
         else:
             continue

@@ -69,7 +69,11 @@ class Input:
 
     def cell_notes(self, used: Collection[str]) -> list[str]:
         """Return what is wrong with cells of the columns in ``used``, as sentences."""
-        notes = [(file.name, reader.cell_notes(used)) for file, reader in zip(self.files, self._readers, strict=True) if isinstance(reader, ExcelReader)]
+        notes = [
+            (file.name, reader.cell_notes(used))
+            for file, reader in zip(self.files, self._readers, strict=True)
+            if isinstance(reader, ExcelReader)
+        ]
         one = len(self.files) == 1
         return [note if one else f"{name}: {note}" for name, found in notes for note in found]
 

@@ -182,7 +182,9 @@ class CellReader:
             since_1970 = ms + (_1904_DAYS - _EPOCH_1900) * _DAY_MS
         else:  # a spreadsheet program counts a day that 1900 did not have
             since_1970 = ms + (_EPOCH_1900 * -_DAY_MS) + (ms < 60 * _DAY_MS).cast(pl.Int64) * _DAY_MS
-        kind = kind.set(is_date, int(Kind.MOMENT)).set(is_date & (since_1970 % _DAY_MS == 0).fill_null(False), int(Kind.DATE))
+        kind = kind.set(is_date, int(Kind.MOMENT)).set(
+            is_date & (since_1970 % _DAY_MS == 0).fill_null(False), int(Kind.DATE)
+        )
         kind = kind.set(is_time, int(Kind.TIME))
         return kind, ms.zip_with(is_time, since_1970.zip_with(is_date, value)), text
 
@@ -263,12 +265,7 @@ class Tally:
             self.counts = np.vstack([self.counts, np.zeros((width - len(self.counts), len(Kind)), dtype=np.int64)])
         flat = np.bincount(columns * len(Kind) + cells["kind"].to_numpy(), minlength=self.counts.size)
         self.counts += flat[: self.counts.size].reshape(self.counts.shape)
-        first = int(columns.min())
-        self.bounds = (
-            min(self.bounds[0] or first, first),
-            max(self.bounds[1], width - 1),
-            max(self.bounds[2], int(cells["row"].max())),  # type: ignore[arg-type]
-        )
+        self.cover(cells)
         value = cells["value"]
         large = cells.filter((cells["kind"] == int(Kind.WHOLE)) & ((value >= _EXACT) | (value <= -_EXACT)))
         for (column,), rows in large.group_by("column", maintain_order=True):
@@ -277,10 +274,20 @@ class Tally:
             if ((rows["value"] > _EXACT_IN_FLOAT) | (rows["value"] < -_EXACT_IN_FLOAT)).any():
                 self.beyond_float.add(column)
 
+    def cover(self, cells: pl.DataFrame) -> None:
+        """Widen the bounds to these cells, at least one."""
+        columns = cells["column"].to_numpy()
+        first, last = int(columns.min()), int(columns.max())
+        self.bounds = (
+            min(self.bounds[0] or first, first),
+            max(self.bounds[1], last),
+            max(self.bounds[2], int(cells["row"][-1])),
+        )
+
     def type_of(self, column: int) -> pl.DataType:
         """Return the type that every cell of a column fits."""
         counts = self.counts[column] if column < len(self.counts) else np.zeros(len(Kind), dtype=np.int64)
-        kinds = {Kind(kind) for kind in np.flatnonzero(counts)}
+        kinds = {kind for kind in Kind if counts[kind]}
         if not kinds:
             return pl.Null()
         if kinds == {Kind.WHOLE}:

@@ -68,6 +68,8 @@ class Package:
         self.name = name
         with self.reading():
             self._archive = zipfile.ZipFile(path)
+            if "xl/workbook.bin" in self._archive.namelist():
+                raise InputError(f"{name} is a binary workbook (.xlsb)", hint="save it as .xlsx")
             self._parts = {_plain(info.filename): info for info in self._archive.infolist()}
             if sum(info.file_size for info in self._archive.infolist()) > MAX_UNPACKED_BYTES:
                 raise InputError(
@@ -133,8 +135,6 @@ class Package:
     def _read_workbook(self) -> None:
         root = self._relations("")
         book = next((target for kind, target in root.values() if kind == "officeDocument"), "xl/workbook.xml")
-        if book.lower().endswith(".bin"):
-            raise InputError(f"{self.name} is a binary workbook (.xlsb)", hint="save it as .xlsx")
         relations = self._relations(book)
         for kind, target in relations.values():
             if kind == "styles":

@@ -25,6 +25,7 @@ from bulk_sender.cli.options import (
     Quiet,
     Rate,
     RunsDir,
+    Sheet,
     settings,
 )
 
@@ -35,6 +36,7 @@ def check(
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
     endpoint: Endpoint = None,
+    sheet: Sheet = None,
     limit: Limit = None,
     exclude: Exclude = None,
     runs_dir: RunsDir = RUNS_DIR,
@@ -62,7 +64,9 @@ def check(
     1 if some would be rejected.
     """
     terminal.set_up(quiet=quiet)
-    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
+    plain = settings(
+        campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, sheet=sheet, limit=limit, rate=rate
+    )
 
     import bulk_sender as bs
     from bulk_sender.cli.console.narrator import Narrator

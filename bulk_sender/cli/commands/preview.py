@@ -13,6 +13,7 @@ from bulk_sender.cli.options import (
     Limit,
     MessageFile,
     Row,
+    Sheet,
     settings,
 )
 
@@ -25,6 +26,7 @@ def preview(
     endpoint: Endpoint = None,
     row: Row = None,
     message: MessageFile = None,
+    sheet: Sheet = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,7 +36,7 @@ def preview(
     can fill, such as names of the profile, is shown as it is written.
     """
     terminal.set_up()
-    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit)
+    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, sheet=sheet, limit=limit)
 
     import bulk_sender as bs
     from bulk_sender.cli.environment import take_environment

@@ -19,6 +19,7 @@ from bulk_sender.cli.options import (
     Quiet,
     Row,
     RunsDir,
+    Sheet,
     Yes,
     settings,
 )
@@ -30,6 +31,7 @@ def test(
         str, typer.Option("--to", metavar="ID", help="External id of a person of your own, who gets the message.")
     ],
     row: Row = None,
+    sheet: Sheet = None,
     config: ConfigFile = None,
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
@@ -61,7 +63,7 @@ def test(
     must_be_able_to_ask(yes, "test")
     if weather is not None and not sandbox:
         raise ConfigError("--weather needs --sandbox", hint="add --sandbox")
-    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
+    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, sheet=sheet)
 
     import bulk_sender as bs
     from bulk_sender.cli.console.watch import Session
