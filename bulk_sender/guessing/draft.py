@@ -54,7 +54,7 @@ def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
                 hint=source.other_sheets or "send a file with at least one row to guess from",
             )
         try:
-            return compose(sample, config, encodings=source.guessed_encodings)
+            return compose(sample, config, encodings=source.guessed_encodings, sheet=source.chosen_sheet)
         except ConfigError as error:
             raise ConfigError(str(error), hint=source.other_sheets or error.hint) from None
 
@@ -72,8 +72,17 @@ def write(path: Path, text: str) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = ()) -> str:
-    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row."""
+def compose(
+    sample: pl.DataFrame,
+    config: Config,
+    *,
+    encodings: Sequence[str] = (),
+    sheet: tuple[str, str] | None = None,
+) -> str:
+    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row.
+
+    ``sheet``: the sheet that was read, and the others in words, where there are several.
+    """
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
     guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values)
@@ -87,6 +96,8 @@ def compose(sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = 
     else:
         lines += [*_recipient(sample), *_properties(sample, guesses)]
     lines += _input(sample, guesses, config, nothing, encodings)
+    if sheet is not None and config.input.sheet is None:
+        lines.append(f"sheet = {_text(sheet[0])}    # not read: {sheet[1]}")
     return "\n".join(lines) + "\n"
 
 

@@ -87,6 +87,14 @@ class Input:
         )
 
     @property
+    def chosen_sheet(self) -> tuple[str, str] | None:
+        """The sheet of the only workbook, and its other sheets in words; None when there was nothing to choose."""
+        found = self._workbooks
+        if len(found) != 1 or not found[0].other_sheets:
+            return None
+        return found[0].sheet, found[0].other_sheets
+
+    @property
     def _workbooks(self) -> list[ExcelReader]:
         return [reader for reader in self._readers if isinstance(reader, ExcelReader)]
 
