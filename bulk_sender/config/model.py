@@ -218,6 +218,7 @@ class InputConfig(Model):
     """Cells that count as empty, besides empty ones."""
     decimal: Literal[".", ","] = "."
     sheet: str | None = None
+    """Of a workbook; by default the first visible one with rows."""
     timezone: str = "UTC"
     """The time zone of datetimes without an offset."""
     trim: bool = True

@@ -65,7 +65,7 @@ async def send_async(
 
     ``config``: a TOML file's path, a table or a ``Config``. ``BRAZE_ENDPOINT`` of the environment overrides it, and
     plain keywords override both: ``campaign_id`` or ``canvas_id``, ``endpoint`` (the instance's REST address),
-    ``limit`` (the first N rows), ``rate`` (``"250000/hour"``), ``concurrency`` (maximum parallel requests), and in
+    ``limit`` (the first N rows), ``sheet`` (of a workbook), ``rate`` (``"250000/hour"``), ``concurrency`` (maximum parallel requests), and in
     ``overrides`` any other key of the configuration, dotted: ``{"delivery.attempts": 3}``. The key comes from
     ``BRAZE_API_KEY`` or ``BRAZE_API_KEY_FILE`` of ``environment`` (default: that of the process).
 

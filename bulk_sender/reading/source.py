@@ -35,7 +35,10 @@ class FileIdentity:
 
 
 class Input:
-    """All files of one input, in order. Opening it reads only heads and schemas; ``read`` streams the rows."""
+    """All files of one input, in order. ``read`` streams the rows.
+
+    Opening it reads only heads and schemas; of a workbook the whole sheet, because types follow from its cells.
+    """
 
     def __init__(self, files: Sequence[InputFile], settings: ReadSettings) -> None:
         self.files = tuple(files)
