@@ -24,7 +24,7 @@ from bulk_sender.text.numbers import several
 MAX_CELLS = 60_000_000
 """Most cells in the rectangle around a sheet's content."""
 
-_MOST_COUNTED = 200_000
+_MOST_COUNTED = 100_000
 """Rows of other sheets beyond this are not counted."""
 _SHOWN_SHEETS = 10
 
@@ -125,27 +125,21 @@ class ExcelReader:
         step = chunk_rows(len(self._columns))
         ends = list(accumulate(self._read.store.rows))
         first = int(np.searchsorted(ends, start.offset, side="right"))
-        offset = start.offset
+        offset, last_line = start.offset, 0
         for index, cells in enumerate(self._read.store.blocks(first), first):
             begin = ends[index] - self._read.store.rows[index]
             frame, lines = self._wide(cells)
             for at in range(offset - begin, len(frame), step):
                 part = frame.slice(at, step)
-                blank = self._gap(lines, at, len(part), is_first=begin + at == 0)
+                above = int(lines[at - 1]) if at else last_line if begin else self._read.heading_row
+                blank = int(lines[at + len(part) - 1]) - above - len(part) if above or not begin else 0
                 done = begin + at - start.offset
                 before = Position(start.file, begin + at, start.source_row + done, start.row + done)
                 done += len(part)
                 after = Position(start.file, begin + at + len(part), start.source_row + done, start.row + done)
                 yield Chunk(part, self.name, before, after, lines=lines.slice(at, step), blank_rows=blank)
             offset = ends[index]
-            self._last_line = int(lines[-1])
-
-    _last_line = 0
-
-    def _gap(self, lines: pl.Series, at: int, count: int, *, is_first: bool) -> int:
-        """Return how many rows of the sheet without any value come before and among these rows."""
-        before = self._read.heading_row if is_first else int(lines[at - 1]) if at else self._last_line
-        return int(lines[at + count - 1]) - before - count if before or is_first else 0
+            last_line = int(lines[-1])
 
     def _wide(self, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """Return a block of cells as rows and columns, and the number of each row in the sheet."""

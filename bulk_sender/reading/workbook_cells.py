@@ -267,11 +267,16 @@ class Tally:
         self.counts += flat[: self.counts.size].reshape(self.counts.shape)
         self.cover(cells)
         value = cells["value"]
-        large = cells.filter((cells["kind"] == int(Kind.WHOLE)) & ((value >= _EXACT) | (value <= -_EXACT)))
+        is_large = (cells["kind"] == int(Kind.WHOLE)) & ((value >= _EXACT) | (value <= -_EXACT))
+        is_float = cells["kind"] == int(Kind.FLOAT)
+        if is_float.any():
+            is_large |= is_float & (_floats(value).abs() >= _MOST_INTEGER).fill_null(False)
+        large = cells.filter(is_large)
         for (column,), rows in large.group_by("column", maintain_order=True):
             assert isinstance(column, int)
             self.large.setdefault(column, Found()).add(rows["row"], column)
-            if ((rows["value"] > _EXACT_IN_FLOAT) | (rows["value"] < -_EXACT_IN_FLOAT)).any():
+            whole = rows.filter(rows["kind"] == int(Kind.WHOLE))["value"]
+            if ((whole > _EXACT_IN_FLOAT) | (whole < -_EXACT_IN_FLOAT)).any():
                 self.beyond_float.add(column)
 
     def cover(self, cells: pl.DataFrame) -> None:
@@ -315,8 +320,7 @@ def values(cells: pl.DataFrame, dtype: pl.DataType, *, timezone: str, has_moment
     if isinstance(dtype, pl.String):
         return _as_text(cells, timezone, has_moments)
     if isinstance(dtype, pl.Float64):
-        bits = pl.Series(value.to_numpy().copy().view(np.float64))
-        return bits.zip_with(cells["kind"] == int(Kind.FLOAT), value.cast(pl.Float64))
+        return _floats(value).zip_with(cells["kind"] == int(Kind.FLOAT), value.cast(pl.Float64))
     if isinstance(dtype, pl.Boolean):
         return value == 1
     if isinstance(dtype, pl.Date):
@@ -344,7 +348,7 @@ def _spelled(cells: pl.DataFrame, kind: Kind, timezone: str, has_moments: bool) 
     if kind == Kind.WHOLE:
         return value.cast(pl.String)
     if kind == Kind.FLOAT:
-        return pl.Series([_digits(number) for number in value.to_numpy().copy().view(np.float64).tolist()])
+        return pl.Series([repr(number) for number in _floats(value).to_list()])
     if kind == Kind.BOOLEAN:
         return pl.Series(np.where(value.to_numpy() == 1, "TRUE", "FALSE"))
     if kind == Kind.TIME:
@@ -356,8 +360,9 @@ def _spelled(cells: pl.DataFrame, kind: Kind, timezone: str, has_moments: bool) 
     return _first(zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z"), moments.dt.strftime("%Y-%m-%dT%H:%M:%S%.f"))
 
 
-def _digits(number: float) -> str:
-    return repr(number)
+def _floats(bits: pl.Series) -> pl.Series:
+    """Return the floats that were kept as whole numbers with the same bits."""
+    return pl.Series(bits.to_numpy().copy().view(np.float64))
 
 
 class CellStore:

@@ -1,7 +1,7 @@
 """The cells and shared strings of a workbook, out of its XML, in blocks.
 
 Two ways lead to the same result. XML as nearly every program writes it is taken apart by one regular expression over
-whole columns, which each cell must match to its last character. Everything else (prefixes, comments, rich text, cells
+whole columns, which each cell must match to its last character. Everything else (comments, rich text, cells
 without a reference) is read by expat, tag by tag, which takes several times as long.
 """
 
@@ -116,7 +116,7 @@ _STRING = rf"^(?:{_TEXT})?(</si>)$"
 
 
 def _plain_blocks(part: BinaryIO) -> Iterator[Block]:
-    for data in _pieces(part, b"sheetData", b"</row>"):
+    for data in _pieces(part, b"sheetData", b"row"):
         try:
             text = data.decode()
         except UnicodeDecodeError:
@@ -220,7 +220,7 @@ _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&
 
 
 def _plain_strings(part: BinaryIO) -> Iterator[pl.Series]:
-    for data in _pieces(part, b"sst", b"</si>"):
+    for data in _pieces(part, b"sst", b"si"):
         if not data.startswith(b"<si>"):
             raise NotPlainError
         try:
@@ -234,51 +234,49 @@ def _plain_strings(part: BinaryIO) -> Iterator[pl.Series]:
         yield _trimmed(_decoded(found["text"]), found["kept"]).fill_null("")
 
 
-def _pieces(part: BinaryIO, root: bytes, row_end: bytes) -> Iterator[bytes]:
-    """Yield what ``root`` contains, cut behind rows. Raise NotPlainError where plain XML cannot be recognised."""
+def _pieces(part: BinaryIO, root: bytes, item: bytes) -> Iterator[bytes]:
+    """Yield what ``root`` contains, cut behind items. Raise NotPlainError where plain XML cannot be recognised."""
     data = b""
-    opening = re.compile(rb"<" + root + rb"(?: [^<>]*)?>")
+    opening = re.compile(rb"<(?:(\w+):)?" + root + rb"(?: [^<>]*)?>")
     while (found := opening.search(data)) is None:
         more = part.read(HEAD_BYTES if not data else BLOCK_BYTES)
         if not more or len(data) > HEAD_BYTES:
             raise NotPlainError
         data += more
-    head = data[: found.end()]
-    if found[0].endswith(b"/>") or not _is_plain_head(head):
+    if found[0].endswith(b"/>") or not _is_plain_head(data[: found.end()], found[1]):
         raise NotPlainError
+    prefix = found[1] + b":" if found[1] else b""
     data = data[found.end() :]
-    end = b"</" + root + b">"
-    while True:
-        cut = data.find(end)
-        if cut < 0:
-            cut = data.rfind(row_end)
-            cut = cut + len(row_end) if cut >= 0 else 0
-            if cut:
-                yield data[:cut]
-                data = data[cut:]
-            elif len(data) > _MOST_PENDING:
-                raise NotPlainError
-            more = part.read(BLOCK_BYTES)
-            if not more:
-                raise NotPlainError
-            data += more
-            continue
-        if cut:
-            yield data[:cut]
-        while part.read(BLOCK_BYTES):  # to the end, where the checksum is compared
-            pass
-        return
+    end, item_end = b"</" + prefix + root + b">", b"</" + prefix + item + b">"
+    while (last := data.find(end)) < 0:
+        if cut := data.rfind(item_end) + 1:
+            cut += len(item_end) - 1
+            yield _unprefixed(data[:cut], prefix)
+            data = data[cut:]
+        elif len(data) > _MOST_PENDING:
+            raise NotPlainError
+        if not (more := part.read(BLOCK_BYTES)):
+            raise NotPlainError
+        data += more
+    if last:
+        yield _unprefixed(data[:last], prefix)
+    while part.read(BLOCK_BYTES):  # to the end, where the checksum is compared
+        pass
 
 
-def _is_plain_head(head: bytes) -> bool:
+def _unprefixed(data: bytes, prefix: bytes) -> bytes:
+    """Return the same XML without the namespace's prefix. Outside tags, ``<`` is always written as an entity."""
+    return data.replace(b"<" + prefix, b"<").replace(b"</" + prefix, b"</") if prefix else data
+
+
+def _is_plain_head(head: bytes, prefix: bytes | None) -> bool:
     """Whether XML begins in UTF-8, in a spreadsheet's own namespace, and without anything unusual."""
-    declared = re.match(rb"\xef\xbb\xbf?<\?xml[^>]*?encoding=[\"']([^\"']+)", head) or re.match(
-        rb"<\?xml[^>]*?encoding=[\"']([^\"']+)", head
-    )
+    declared = re.match(rb"(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding=[\"']([^\"']+)", head)
     if declared is not None and declared[1].lower() not in (b"utf-8", b"utf8", b"us-ascii"):
         return False
-    names = re.findall(rb"\bxmlns=[\"']([^\"']*)[\"']", head)
-    return names[:1] != [] and len(names) == 1 and names[0].decode("latin-1") in SPREADSHEET and b"<!" not in head
+    name = b"xmlns:" + prefix if prefix else b"xmlns"
+    spaces = re.findall(rb"\s" + name + rb"=[\"']([^\"']*)[\"']", head)
+    return len(spaces) == 1 and spaces[0].decode("latin-1") in SPREADSHEET and b"<!" not in head
 
 
 # Any XML.

@@ -303,6 +303,19 @@ def test_reading_resumes_at_any_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert rest[0].lines[0] == each.end.row + 2
 
 
+def test_a_resumed_reading_counts_no_blank_rows_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook_markup, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(workbook_markup, "HEAD_BYTES", 300)
+    lines = [[cell("A1", "external_user_id")], *([cell(f"A{n}", f"u{n}")] if n % 3 else [] for n in range(2, 60))]
+    path = book(tmp_path / "b.xlsx", rows(*lines))
+    found = chunks(path)
+    assert sum(each.blank_rows for each in found) == 19
+    for each in found[:-1]:
+        rest = chunks(path, each.end)
+        assert all(one.blank_rows >= 0 for one in rest)
+        assert sum(one.blank_rows for one in rest) <= 19
+
+
 # Other programs' XML.
 
 _HEAD = '<?xml version="1.0"?><worksheet xmlns="' + MAIN + '">'
@@ -502,8 +515,12 @@ def test_the_quick_and_the_careful_reading_find_the_same_cells(
     if quick is None:
         return
     careful = read(book(folder / "c.xlsx", sheet.replace("<sheetData>", "<sheetData><!-- c -->")))
+    inside = sheet.replace("<", "<w:").replace("<w:/", "</w:")
+    prefixed = f'<?xml version="1.0"?><w:worksheet xmlns:w="{MAIN}">{inside}</w:worksheet>'
+    other = read(book(folder / "p.xlsx", prefixed))
     assert quick.equals(careful)
-    assert quick.schema == careful.schema
+    assert quick.equals(other)
+    assert quick.schema == careful.schema == other.schema
 
 
 def _any_seen(line: list[Any]) -> bool:
