@@ -47,6 +47,11 @@ def test_init_writes_the_sheet_into_the_configuration(place: Place, here: Here) 
     assert here.run(place, "check", path, "--config", place.folder / "people.toml").code == 0
 
 
+def test_the_command_to_rehearse_names_the_sheet_that_was_checked(place: Place, here: Here) -> None:
+    done = here.run(place, "check", workbook(place), "--sheet", "People")
+    assert "--sheet People --sandbox" in " ".join(done.err.split())
+
+
 def test_an_unknown_sheet_lists_the_sheets(place: Place, here: Here) -> None:
     done = here.run(place, "check", workbook(place), "--sheet", "Peple")
     assert done.code == 2

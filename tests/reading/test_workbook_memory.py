@@ -36,8 +36,8 @@ def _book(path: Path, count: int) -> Path:
     )
     lines = (
         f'<row r="{n + 2}" spans="1:6"><c r="A{n + 2}" s="1"><v>{n}</v></c><c r="B{n + 2}" t="s"><v>{n}</v></c>'
-        f'<c r="C{n + 2}"><v>{n}.25</v></c><c r="D{n + 2}"><v>{n % 90}</v></c><c r="E{n + 2}" s="2"><v>{46000 + n % 90}</v>'
-        f'</c><c r="F{n + 2}" t="b"><v>{n % 2}</v></c></row>'
+        f'<c r="C{n + 2}"><v>{n}.25</v></c><c r="D{n + 2}"><v>{n % 90}</v></c><c r="E{n + 2}" s="2">'
+        f'<v>{46000 + n % 90}</v></c><c r="F{n + 2}" t="b"><v>{n % 2}</v></c></row>'
         for n in range(count)
     )
     sheet = f'<sheetData><row r="1">{titles}</row>{"".join(lines)}</sheetData>'

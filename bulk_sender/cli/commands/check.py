@@ -105,5 +105,5 @@ def check(
     if plan is not None:
         terminal.say(messages.planned(report, plan, terminal.width))
     elif report.valid and not as_json and "-" not in inputs:
-        terminal.say(messages.rehearsal(inputs, config))
+        terminal.say(messages.rehearsal(inputs, config, sheet))
     raise typer.Exit(report.exit_code)
