@@ -22,6 +22,9 @@ from bulk_sender.reading.workbook_package import MAX_TEXT, SPREADSHEET, NotPlain
 BLOCK_BYTES = 4 << 20
 HEAD_BYTES = 4 << 20
 _MOST_PENDING = 64 << 20
+MAX_STRINGS = 30_000_000
+"""Most shared strings, which are held in memory."""
+
 _CELLS = 50_000
 """Cells per block where expat reads."""
 
@@ -77,12 +80,24 @@ def shared_strings(package: Package) -> pl.Series:
     with package.reading():
         try:
             with package.open(package.shared_strings) as part:
-                found = list(_plain_strings(part))
+                found = _bounded(_plain_strings(part))
         except NotPlainError:
             with package.open(package.shared_strings) as part:
-                found = list(_careful_strings(part))
+                found = _bounded(_careful_strings(part))
         texts = pl.concat(found) if found else pl.Series(dtype=pl.String)
     return unescaped(texts)
+
+
+def _bounded(found: Iterator[pl.Series]) -> list[pl.Series]:
+    """Return all pieces. Raise InputError for more texts than a sheet may have cells."""
+    kept: list[pl.Series] = []
+    count = 0
+    for texts in found:
+        count += len(texts)
+        if count > MAX_STRINGS:
+            raise InputError(f"the workbook has more than {MAX_STRINGS:,} texts", hint="save the sheet as CSV")
+        kept.append(texts)
+    return kept
 
 
 def unescaped(texts: pl.Series) -> pl.Series:

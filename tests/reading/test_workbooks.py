@@ -392,6 +392,13 @@ def test_an_entity_bomb_is_refused(tmp_path: Path) -> None:
         read(book(tmp_path / "b.xlsx", sheet))
 
 
+@pytest.mark.parametrize("more", ["<si/>", "<si><t>a</t></si>"])
+def test_too_many_texts_are_refused(more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook_markup, "MAX_STRINGS", 100)
+    with pytest.raises(InputError, match="more than 100 texts"):
+        read(book(tmp_path / "b.xlsx", PEOPLE, shared=more * 101))
+
+
 @pytest.mark.parametrize(
     ("inside", "said"),
     [
