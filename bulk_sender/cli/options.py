@@ -54,6 +54,15 @@ Endpoint = Annotated[
     ),
 ]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Folder of all runs.")]
+Sheet = Annotated[
+    str | None,
+    typer.Option(
+        "--sheet",
+        metavar="NAME",
+        help="Sheet of a workbook; by default the first visible one with rows.",
+        show_default=False,
+    ),
+]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N rows.")]
 MaxRecipients = Annotated[
     int | None,

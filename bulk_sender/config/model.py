@@ -228,6 +228,7 @@ class InputConfig(Model):
     thousands: Literal[" ", ".", ",", "'", "_"] | None = None
     """The sign between groups of digits of numbers in text; a space stands for every kind of space."""
     sheet: str | None = None
+    """Of a workbook; by default the first visible one with rows."""
     timezone: str = "UTC"
     """The time zone of datetimes without an offset."""
     trim: bool = True

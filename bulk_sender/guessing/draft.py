@@ -52,9 +52,18 @@ def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
         if not len(sample):
             raise InputError(
                 f"{source.files[0].name} has no valid rows under its header",
-                hint="send a file with at least one row to guess from",
+                hint=source.other_sheets or "send a file with at least one row to guess from",
             )
-        return compose(sample, config, encodings=source.guessed_encodings, header=source.found_header)
+        try:
+            return compose(
+                sample,
+                config,
+                encodings=source.guessed_encodings,
+                sheet=source.chosen_sheet,
+                header=source.found_header,
+            )
+        except ConfigError as error:
+            raise ConfigError(str(error), hint=source.other_sheets or error.hint) from None
 
 
 def write(path: Path, text: str) -> None:
@@ -71,11 +80,17 @@ def write(path: Path, text: str) -> None:
 
 
 def compose(
-    sample: pl.DataFrame, config: Config, *, encodings: Sequence[str] = (), header: tuple[int, str] | None = None
+    sample: pl.DataFrame,
+    config: Config,
+    *,
+    encodings: Sequence[str] = (),
+    sheet: tuple[str, str] | None = None,
+    header: tuple[int, str] | None = None,
 ) -> str:
     """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row.
 
-    ``header``: the line of the header and what was said about it, if it had to be found.
+    ``sheet``: the sheet that was read, and the others in words, where there are several. ``header``: the line of the
+    header and what was said about it, if it had to be found.
     """
     sample = sample.select(name for name in sample.columns if not is_nameless(sample[name]))
     mapped, _ = by_names(sample.schema)
@@ -93,6 +108,8 @@ def compose(
     lines += _input(sample, guesses, config, nothing, encodings)
     if header is not None and config.input.header_row is None:
         lines.append(f"header_row = {header[0]}    # {header[1]}")
+    if sheet is not None and config.input.sheet is None:
+        lines.append(f"sheet = {_text(sheet[0])}    # not read: {sheet[1]}")
     return "\n".join(lines) + "\n"
 
 

@@ -65,9 +65,10 @@ async def send_async(
 
     ``config``: a TOML file's path, a table or a ``Config``. ``BRAZE_ENDPOINT`` of the environment overrides it, and
     plain keywords override both: ``campaign_id`` or ``canvas_id``, ``endpoint`` (the instance's REST address),
-    ``limit`` (the first N rows), ``rate`` (``"250000/hour"``), ``concurrency`` (maximum parallel requests), and in
-    ``overrides`` any other key of the configuration, dotted: ``{"delivery.attempts": 3}``. The key comes from
-    ``BRAZE_API_KEY`` or ``BRAZE_API_KEY_FILE`` of ``environment`` (default: that of the process).
+    ``limit`` (the first N rows), ``sheet`` (of a workbook), ``rate`` (``"250000/hour"``), ``concurrency`` (maximum
+    parallel requests), and in ``overrides`` any other key of the configuration, dotted:
+    ``{"delivery.attempts": 3}``. The key comes from ``BRAZE_API_KEY`` or ``BRAZE_API_KEY_FILE`` of ``environment``
+    (default: that of the process).
 
     ``run``: name, folder and format of the results; ``run_id`` and ``runs_dir`` are short for its first two. The same
     call with the same name resumes the run instead of sending twice. ``run_id_for`` makes a name of an orchestrator's
@@ -168,7 +169,7 @@ async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file
         found = {"recipients": report.valid, "report": report}
     else:
         await anyio.to_thread.run_sync(refuse_empty, prepared, source)
-        found = {"recipients": None, "unused": prepared.mapping.unused, "notes": prepared.source.notes}
+        found = {"recipients": None, "unused": prepared.mapping.unused, "notes": tuple(prepared.notes)}
         if (comparison := prepared.compared_with(caller.preflight.details)) is not None:
             found["fit"] = comparison.result
     found |= {"repeats": tuple(map(told, newcomer.earlier.lately))}

@@ -12,7 +12,7 @@ import polars as pl
 from bulk_sender.braze.details import CampaignDetails
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.model import Config
-from bulk_sender.errors import InputError
+from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing.fit import Comparison
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.digest import BodyDigest, mark
@@ -56,7 +56,12 @@ class PreparedInput:
         """Open an input. ``spool`` must live as long as the result. Raise InputError, ConfigError."""
         source = Input.open(_each(given), ReadSettings.of(config.input), spool)
         Filter.of(config.input, source.schema)  # refuse an invalid condition before any row is read
-        return cls.of(source, config)
+        try:
+            return cls.of(source, config)
+        except ConfigError as error:
+            if others := source.other_sheets:
+                raise ConfigError(str(error), hint="; ".join(filter(None, (others, error.hint)))) from None
+            raise
 
     @classmethod
     def of(cls, source: Input, config: Config) -> PreparedInput:
@@ -81,6 +86,13 @@ class PreparedInput:
         if details is None or not details.messages:
             return None
         return Comparison(details, self.mapping, self.config.message.trigger_properties)
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know about the input before it is sent, beside its rows: guesses, sheets, cells that are wrong."""
+        filtered = Filter.of(self.config.input, self.source.schema).columns
+        used = {*self.source.schema, *filtered} - (set(self.mapping.unused) - set(filtered))
+        return [*self.source.notes, *self.source.cell_notes(used)]
 
     def sample(self, rows: int) -> pl.DataFrame:
         """Return those of the first ``rows`` rows that the filter keeps, as they are in the input."""
@@ -131,7 +143,10 @@ def no_rows(opened: PreparedInput, given: InputLike) -> InputError:
             hint="compare with a value that is in the column; upper and lower case differ",
         )
     named = ", ".join(map(_named, _each(given)))
-    return InputError(f"{named} has no data row", hint="a header alone sends nothing")
+    others = opened.source.other_sheets
+    return InputError(
+        f"{named} has no data row", hint="a header alone sends nothing" + (f"; {others}" if others else "")
+    )
 
 
 def _values(column: pl.Series) -> str:

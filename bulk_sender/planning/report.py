@@ -117,7 +117,7 @@ def examined(
         report.warnings.append(audience_warning(report))
     if blank := opened.source.blank_rows:
         report.warnings.append(f"{several(blank, 'row')} without any value left out")
-    report.warnings[:0] = [*opened.source.notes, *insights(sample, opened.mapping)]
+    report.warnings[:0] = [*opened.notes, *insights(sample, opened.mapping)]
     report.warnings.extend(observers.sentences())
     if left := opened.source.last_rows:
         report.warnings.append(f"{several(left, 'last row')} left out ([input] skip_last)")

@@ -47,6 +47,8 @@ class Chunk:
     end: Position
     faults: dict[int, str] = field(default_factory=dict)
     lines: pl.Series | None = None
+    blank_rows: int = 0
+    """Rows without any value that the reader itself left out before and among these."""
     origin: pl.DataFrame | None = None
     """For rows of several files, the columns ``source`` and ``source_row`` of each; None where ``start`` tells them."""
 

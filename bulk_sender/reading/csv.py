@@ -26,9 +26,8 @@ import polars as pl
 from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
-from bulk_sender.reading.header import SAMPLE_ROWS, header_index
+from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
-from bulk_sender.text.clean import clean
 
 BLOCK_BYTES = 1 << 20
 SMALL_BYTES = 256 << 10
@@ -92,12 +91,15 @@ class CsvReader:
         return self.dialect.is_bare
 
     def notes(self) -> list[str]:
-        """Return where the header is, if it had to be found."""
+        return [self.found_header[1]] if self.found_header else []
+
+    @property
+    def found_header(self) -> tuple[int, str] | None:
+        """The line of the header, and what to say about it, if it had to be found below others."""
         above = self.dialect.above
         if not above or self._header_row is not None:
-            return []
-        were = "1 line above it was" if above == 1 else f"{above} lines above it were"
-        return [f"the header is line {above + 1}; {were} left out: {clean(self.dialect.title, 60)!r}"]
+            return None
+        return above + 1, told("line", above + 1, above, self.dialect.title)
 
     def small_body(self) -> bytes | None:
         """Return all records of a small file, each of them one line; None if it is not small or not that simple."""

@@ -105,6 +105,8 @@ def _format_in_zip(path: Path, name: str) -> str | None:
         with zipfile.ZipFile(path) as archive:
             if "[Content_Types].xml" in archive.namelist():
                 return "excel"
+            if "mimetype" in archive.namelist() and b"opendocument" in archive.open("mimetype").read(100):
+                raise InputError(f"{name} is an OpenDocument file (.ods)", hint="save it as .xlsx")
             inside = format_of_name(only_member(archive, name).filename)
     except (*DAMAGED, *UNSUPPORTED) as error:
         raise InputError(f"{name} cannot be unpacked: {error}", hint="check that the file is complete") from None
@@ -149,7 +151,15 @@ def _arrow(file: InputFile, _: ReadSettings) -> Reader:
 
 
 def _excel(file: InputFile, settings: ReadSettings) -> Reader:
-    return ExcelReader(file.path, name=file.name, sheet=settings.sheet, header=settings.header)
+    return ExcelReader(
+        file.path,
+        name=file.name,
+        sheet=settings.sheet,
+        header=settings.header,
+        header_row=settings.header_row,
+        null_values=settings.null_values,
+        timezone=settings.timezone,
+    )
 
 
 READERS: dict[str, Callable[[InputFile, ReadSettings], Reader]] = {

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from bulk_sender.config.model import RecipientConfig
+from bulk_sender.text.clean import clean
 
 SAMPLE_ROWS = 200
 """Rows to look at."""
@@ -47,6 +49,12 @@ def header_index(rows: Sequence[Row]) -> int:
         if _is_header(texts[index], texts[first:index], [row for row in texts[index + 1 :] if any(row)]):
             return index
     return first
+
+
+def told(kind: Literal["line", "row"], place: int, above: int, title: str) -> str:
+    """Return what to say about a header that was found in line or row ``place``, ``above`` others and their title."""
+    were = f"1 {kind} above it was" if above == 1 else f"{above} {kind}s above it were"
+    return f"the header is {kind} {place}; {were} left out: {clean(title, 60)!r}"
 
 
 def _is_ordinary(row: list[str], below: list[list[str]]) -> bool:

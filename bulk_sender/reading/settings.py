@@ -22,6 +22,10 @@ class ReadSettings:
     skip_last: int = 0
     """Rows at the end of each file to leave out, such as totals."""
     sheet: str | None = None
+    null_values: tuple[str, ...] = ()
+    """Texts in a workbook's cells that count as empty before the columns' types are found."""
+    timezone: str = "UTC"
+    """The time zone in which a workbook's datetimes are written where they are text."""
 
     @classmethod
     def of(cls, config: InputConfig) -> Self:
@@ -33,4 +37,6 @@ class ReadSettings:
             header_row=config.header_row,
             skip_last=config.skip_last,
             sheet=config.sheet,
+            null_values=tuple(config.null_values),
+            timezone=config.timezone,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Noting, Position, Reader, Telling, chunk_rows
 from bulk_sender.reading.csv import CsvReader
+from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.locate import Given, locate
 from bulk_sender.reading.merge import merged, widened
@@ -51,7 +52,10 @@ class FileIdentity:
 
 
 class Input:
-    """All files of one input, in order. Opening it reads only heads and schemas; ``read`` streams the rows."""
+    """All files of one input, in order. ``read`` streams the rows.
+
+    Opening it reads only heads and schemas; of a workbook the whole sheet, because types follow from its cells.
+    """
 
     def __init__(
         self, files: Sequence[InputFile], settings: ReadSettings, passed_over: Sequence[PassedOver] = ()
@@ -125,6 +129,37 @@ class Input:
         ]
         return [*notes, *told(self.passed_over)]
 
+    def cell_notes(self, used: Collection[str]) -> list[str]:
+        """Return what is wrong with cells of the columns in ``used``, as sentences."""
+        notes = [
+            (file.name, reader.cell_notes(used))
+            for file, reader in zip(self.files, self._readers, strict=True)
+            if isinstance(reader, ExcelReader)
+        ]
+        one = len(self.files) == 1
+        return [note if one else f"{name}: {note}" for name, found in notes for note in found]
+
+    @property
+    def other_sheets(self) -> str:
+        """The sheets of workbooks that are not read, with their sizes, as a hint; empty when there are none."""
+        found = [reader for reader in self._workbooks if reader.other_sheets]
+        return "; ".join(
+            f"sheet {reader.sheet!r} of {reader.name} was read, not {reader.other_sheets}: choose with --sheet"
+            for reader in found[:3]
+        )
+
+    @property
+    def chosen_sheet(self) -> tuple[str, str] | None:
+        """The sheet of the only workbook, and its other sheets in words; None when there was nothing to choose."""
+        found = self._workbooks
+        if len(found) != 1 or not found[0].other_sheets:
+            return None
+        return found[0].sheet, found[0].other_sheets
+
+    @property
+    def _workbooks(self) -> list[ExcelReader]:
+        return [reader for reader in self._readers if isinstance(reader, ExcelReader)]
+
     @property
     def guessed_encodings(self) -> list[str]:
         """The guessed encodings, in the order of the files."""
@@ -133,11 +168,10 @@ class Input:
     @property
     def found_header(self) -> tuple[int, str] | None:
         """The line of the header, and what to say about it, if all files have it in one line below others."""
-        found: set[tuple[int, str]] = set()
-        for reader in self._readers:
-            notes = reader.notes() if isinstance(reader, CsvReader) else []
-            found.add((reader.dialect.above + 1, notes[0]) if isinstance(reader, CsvReader) and notes else (0, ""))
-        return next(iter(found)) if len(found) == 1 and (0, "") not in found else None
+        found = {
+            reader.found_header if isinstance(reader, CsvReader | ExcelReader) else None for reader in self._readers
+        }
+        return found.pop() if len(found) == 1 else None
 
     def identify(self) -> tuple[FileIdentity, ...]:
         """Return the size and SHA-256 of each file, reading each once (about 1.5 GB per second)."""
@@ -244,6 +278,7 @@ class Input:
         """Leave out rows without any value, such as ``;;;``, and number the others without gaps."""
         skipped = 0
         for chunk in chunks:
+            self.blank_rows += chunk.blank_rows
             start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
             blank = None if self.unreadable else _blank(chunk)  # the value may be in a column that cannot be read
             frame, faults = chunk.frame, chunk.faults

@@ -120,5 +120,6 @@ def _one(chunks: list[Chunk]) -> Chunk:
         chunks[-1].end,
         faults,
         pl.concat([chunk.numbered_lines() for chunk in chunks]),
+        sum(chunk.blank_rows for chunk in chunks),
         pl.concat(origins),
     )

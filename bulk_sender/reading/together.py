@@ -86,7 +86,7 @@ def read_together(files: list[Small]) -> Chunk | None:
         Position(last.file, _end(last), last.rows, len(frame)),
         {},
         numbers + above,
-        pl.DataFrame({"source": sources, "source_row": numbers}),
+        origin=pl.DataFrame({"source": sources, "source_row": numbers}),
     )
 
 

@@ -229,6 +229,8 @@ class CheckSettings(TargetSettings, total=False):
 
     limit: int | None
     """The first N rows only."""
+    sheet: str | None
+    """The sheet of a workbook. Default: the first visible one with rows."""
     concurrency: int | None
     """Maximum parallel requests."""
     runs_dir: str | Path | None

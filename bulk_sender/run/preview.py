@@ -91,9 +91,8 @@ class BroadcastPreview:
         return segment if self.audience is None else f"{segment} who also matches the audience"
 
 
-def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview:
+def preview(folder: Path, facts: Facts, config: Config, *, notes: tuple[str, ...] = (), **found: Any) -> Preview:
     """Describe the run in ``folder``. ``found``: what is known of its recipients, by the names of ``Preview``."""
-    notes = found.pop("notes", ())
     url = config.braze.endpoint or ""
     return Preview(
         run_id=folder.name,
@@ -104,7 +103,7 @@ def preview(folder: Path, facts: Facts, config: Config, **found: Any) -> Preview
         sandbox=sandbox_of(facts),
         rate=rate_shown(config),
         server_errors=config.delivery.server_errors,
-        notes=(*notes, *([audience_warning()] if config.message.audience is not None else [])),
+        notes=(*notes, *((audience_warning(),) if config.message.audience is not None else ())),
         plan=facts.plan,
         **found,
     )

@@ -27,6 +27,7 @@ PLAIN: Final = {
     "canvas_id": "braze.canvas_id",
     "endpoint": "braze.endpoint",
     "limit": "input.limit",
+    "sheet": "input.sheet",
     "rate": "delivery.rate",
     "concurrency": "delivery.concurrency",
 }

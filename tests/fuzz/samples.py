@@ -73,11 +73,65 @@ def zipped(data: bytes, rng: random.Random) -> bytes:
     return buffer.getvalue()
 
 
+_XML = [
+    "<!-- -->",
+    "<![CDATA[x]]>",
+    "&amp;",
+    "&bad;",
+    "&#xD800;",
+    "<v>",
+    "</v>",
+    "</c>",
+    "</row>",
+    '<row r="1">',
+    '<c r="A1"><v>1</v></c>',
+    '<c r="XFD1048576" t="s"><v>99999</v></c>',
+    "<c><f>A1</f></c>",
+    "NaN",
+    "1e400",
+    "-",
+    "9" * 30,
+    "\x00",
+    "\ufffe",
+    "<!DOCTYPE a [<!ENTITY b 'c'>]>",
+    "hidden=",
+    "_x0000_",
+    "[h]",
+    "veryHidden",
+]
+
+
+def workbook(rng: random.Random) -> bytes:
+    """Return a workbook with columns of several types. In half of them, one part is damaged inside a sound zip."""
+    frame = table(rng).with_columns(
+        pl.int_range(pl.len()).alias("trigger_properties.n"),
+        pl.datetime(2026, 2, 28, 10, 30).alias("trigger_properties.at"),
+        pl.date(2026, 2, 28).alias("trigger_properties.day"),
+        (pl.int_range(pl.len()) % 2 == 0).alias("trigger_properties.flag"),
+    )
+    buffer = io.BytesIO()
+    frame.write_excel(buffer)
+    if rng.random() < 0.5:
+        return buffer.getvalue()
+    damaged = io.BytesIO()
+    with zipfile.ZipFile(buffer) as sound, zipfile.ZipFile(damaged, "w", zipfile.ZIP_DEFLATED) as made:
+        names = sound.namelist()
+        chosen = rng.choice([name for name in names if "xl/" in name or rng.random() < 0.1] or names)
+        for name in names:
+            text = sound.read(name).decode()
+            if name == chosen:
+                for _ in range(rng.choice([1, 1, 2, 5])):
+                    at = rng.randrange(len(text) + 1)
+                    text = text[:at] + rng.choice([*_XML, ""]) + text[at + rng.choice([0, 0, 1, 7, 200]) :]
+            made.writestr(name, text.encode("utf-8", "replace"))
+    return damaged.getvalue()
+
+
 SAMPLES: dict[str, Callable[[random.Random], bytes]] = {
     "csv": csv,
     "ndjson": ndjson,
     "parquet": _written(lambda frame, file: frame.write_parquet(file)),
     "arrow": _written(lambda frame, file: frame.write_ipc(file)),
     "arrows": _written(lambda frame, file: frame.write_ipc_stream(file)),
-    "xlsx": _written(lambda frame, file: frame.write_excel(file)),
+    "xlsx": workbook,
 }

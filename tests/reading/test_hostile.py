@@ -15,7 +15,7 @@ import pytest
 
 from bulk_sender.errors import BulkSenderError, ConfigError, InputError
 from bulk_sender.operations.check import check
-from bulk_sender.reading import compression, excel
+from bulk_sender.reading import compression, workbook_package
 from tests.kit import zstd
 from tests.kit.inputs import CSV, PEOPLE, put, read
 
@@ -118,7 +118,7 @@ def test_a_workbook_with_a_cell_in_the_last_row_and_column_is_refused(tmp_path: 
 
 
 def test_a_workbook_that_is_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(excel, "MAX_UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr(workbook_package, "MAX_UNPACKED_BYTES", 1 << 20)
     with pytest.raises(InputError, match="expands to more than"):
         read(_workbook(tmp_path, " " * (2 << 20)))
 

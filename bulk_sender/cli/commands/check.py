@@ -26,6 +26,7 @@ from bulk_sender.cli.options import (
     Quiet,
     Rate,
     RunsDir,
+    Sheet,
     inputs_of,
     settings,
 )
@@ -38,6 +39,7 @@ def check(
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
     endpoint: Endpoint = None,
+    sheet: Sheet = None,
     limit: Limit = None,
     exclude: Exclude = None,
     runs_dir: RunsDir = RUNS_DIR,
@@ -65,7 +67,9 @@ def check(
     1 if some would be rejected.
     """
     terminal.set_up(quiet=quiet)
-    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit, rate=rate)
+    plain = settings(
+        campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, sheet=sheet, limit=limit, rate=rate
+    )
 
     import bulk_sender as bs
     from bulk_sender.cli.console.narrator import Narrator
@@ -105,5 +109,5 @@ def check(
     if plan is not None:
         terminal.say(messages.planned(report, plan, terminal.width))
     elif report.valid and not report.mostly_rejected and not as_json and "-" not in inputs and database is None:
-        terminal.say(messages.rehearsal(inputs, config))
+        terminal.say(messages.rehearsal(inputs, config, sheet))
     raise typer.Exit(report.exit_code)

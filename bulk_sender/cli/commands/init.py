@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import AsJson, Database, Inputs, inputs_of
+from bulk_sender.cli.options import AsJson, Database, Inputs, Sheet, inputs_of, settings
 
 
 def init(
@@ -25,6 +25,7 @@ def init(
             show_default="INPUT.toml",
         ),
     ] = None,
+    sheet: Sheet = None,
     as_json: AsJson = False,
 ) -> None:
     """Guess the mapping and the types from the columns, and write a commented configuration.
@@ -32,9 +33,11 @@ def init(
     An existing file is never overwritten. Read the file before you send with it.
     """
     from bulk_sender.cli.render.layout import command, shown
+    from bulk_sender.config.model import Config
     from bulk_sender.guessing.draft import draft, write
 
-    text = draft(inputs_of(inputs, database))
+    known = Config.parse({"input": settings(sheet=sheet)}, where="--sheet")
+    text = draft(inputs_of(inputs, database), known)
     if output == "-":
         terminal.data(text)
         return

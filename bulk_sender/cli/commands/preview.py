@@ -14,6 +14,7 @@ from bulk_sender.cli.options import (
     Limit,
     MessageFile,
     Row,
+    Sheet,
     inputs_of,
     settings,
 )
@@ -28,6 +29,7 @@ def preview(
     endpoint: Endpoint = None,
     row: Row = None,
     message: MessageFile = None,
+    sheet: Sheet = None,
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,7 +39,7 @@ def preview(
     can fill, such as names of the profile, is shown as it is written.
     """
     terminal.set_up()
-    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, limit=limit)
+    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, sheet=sheet, limit=limit)
 
     import bulk_sender as bs
     from bulk_sender.cli.environment import take_environment

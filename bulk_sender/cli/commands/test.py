@@ -20,6 +20,7 @@ from bulk_sender.cli.options import (
     Quiet,
     Row,
     RunsDir,
+    Sheet,
     Yes,
     inputs_of,
     settings,
@@ -33,6 +34,7 @@ def test(
     ],
     row: Row = None,
     database: Database = None,
+    sheet: Sheet = None,
     config: ConfigFile = None,
     campaign_id: CampaignId = None,
     canvas_id: CanvasId = None,
@@ -64,7 +66,7 @@ def test(
     must_be_able_to_ask(yes, "test")
     if weather is not None and not sandbox:
         raise ConfigError("--weather needs --sandbox", hint="add --sandbox")
-    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
+    plain = settings(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint, sheet=sheet)
 
     import bulk_sender as bs
     from bulk_sender.cli.console.watch import Session

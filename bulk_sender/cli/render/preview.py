@@ -183,9 +183,10 @@ def costs(verdicts: Iterable[str], width: int | None) -> list[Text]:
     return [line for verdict in verdicts for line in labelled(verdict, COSTS[verdict], width)]
 
 
-def rehearsal(inputs: Sequence[str], config: Path | None) -> list[Text]:
+def rehearsal(inputs: Sequence[str], config: Path | None, sheet: str | None = None) -> list[Text]:
     """Return the command that rehearses what was checked."""
     options = ["--config", str(config)] if config is not None else []
+    options += ["--sheet", sheet] if sheet is not None else []
     again = command("send", *inputs, *options, "--sandbox")
     return [Text(), Text("Rehearse it (nothing leaves this computer):"), Text.assemble("  ", (again, "bold"))]
 
