@@ -63,7 +63,7 @@ def _files(given: Given, settings: ReadSettings, spool: Spool, passed_over: list
         with given.result() as result:
             yield _spooled(result, given.name, spool)
     elif not isinstance(given, str | Path):
-        yield _spooled(given, "the frame" if isinstance(given, Frame) else "the query", spool)
+        yield _spooled(given, "frame" if isinstance(given, Frame) else "the query", spool)
     elif is_query_file(str(given)):
         raise InputError(
             f"{given} is a query, and its database is not known",

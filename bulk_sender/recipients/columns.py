@@ -66,7 +66,7 @@ def misspelt_type(column: str) -> tuple[str, str, str] | None:
     """
     name, colon, kind = column.rpartition(":")
     match = _WORD.fullmatch(kind)
-    if not colon or match is None or (kind in _TYPES and name == name.strip()):
+    if not colon or match is None or (kind in _TYPES and name == name.rstrip(" \t\xa0")):
         return None
     word = match["word"].lower()
     near = next(iter(difflib.get_close_matches(word, _TYPES, 1, _CLOSE)), None) or _TYPES_ELSEWHERE.get(word)
@@ -75,8 +75,9 @@ def misspelt_type(column: str) -> tuple[str, str, str] | None:
 
 def unknown_type(column: str, kind: str, near: str | None = None) -> ConfigError:
     """Return the refusal of a type behind a column's name."""
+    wrong = f"{kind!r} is not a type" + (f" (did you mean {near}?)" if near else "")
     return ConfigError(
-        f"column {column!r}: {kind!r} is not a type" + (f" (did you mean {near}?)" if near else ""),
+        f"column {column!r}: " + (f"a blank stands before :{kind}" if kind in _TYPES else wrong),
         hint=f"the types are {', '.join(_TYPES)}; write them right behind the colon, as in age:integer. A name that "
         "really ends like this can be mapped under [recipient]",
     )

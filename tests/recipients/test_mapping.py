@@ -169,7 +169,6 @@ def test_a_colon_without_a_type_belongs_to_the_name() -> None:
         ("send_to_existing_only:bool", "boolean"),
         ("attributes.n:INTEGER", "integer"),
         ("attributes.n: integer", "integer"),
-        ("attributes.n :float", "float"),
         ("attributes.n: float", "float"),
         ("attributes.n:interger", "integer"),
         ("attributes.n:flaot", "float"),
@@ -190,6 +189,12 @@ def test_a_type_that_is_none_is_refused_with_the_nearest(column: str, near: str)
     kind = column.rpartition(":")[2]
     assert str(refusal(["external_user_id", column])) == (
         f"column {column!r}: {kind!r} is not a type (did you mean {near}?)"
+    )
+
+
+def test_a_blank_before_the_colon_of_a_type_is_refused() -> None:
+    assert str(refusal(["external_user_id", "attributes.n :float"])) == (
+        "column 'attributes.n :float': a blank stands before :float"
     )
 
 
