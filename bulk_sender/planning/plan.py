@@ -143,7 +143,7 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     faults = pl.DataFrame(
         {
             "row": [chunk.start.row + index + 1 for index in chunk.faults],
-            "fault": [f"{chunk.spot(index)}: {text}" for index, text in chunk.faults.items()],
+            "fault": [chunk.fault(index) for index in chunk.faults],
         },
         schema={"row": pl.UInt64, "fault": pl.String},
     )

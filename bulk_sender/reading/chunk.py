@@ -69,10 +69,17 @@ class Chunk:
             return self.origin
         return pl.select(source=pl.repeat(self.source, len(self.frame)), source_row=self._numbers())
 
-    def spot(self, index: int) -> str:
-        """Return the file of a row and where a person finds it there: ``people.csv, line 43``."""
+    def fault(self, index: int) -> str:
+        """Return what is wrong with a malformed row, after its file and where a person finds it there."""
         source, row = self.place(index)
-        return f"{source}, row {row}" if self.lines is None else f"{source}, {self.unit} {self.lines[index]}"
+        text = self.faults[index]
+        if text.startswith("line "):
+            return f"{source}, {text}"
+        return (
+            f"{source}, row {row}: {text}"
+            if self.lines is None
+            else f"{source}, {self.unit} {self.lines[index]}: {text}"
+        )
 
     def numbered_lines(self) -> pl.Series:
         """Return where a person finds each row."""

@@ -150,9 +150,7 @@ class ExcelReader:
                 before = Position(start.file, begin + at, start.source_row + done, start.row + done)
                 done += len(part)
                 after = Position(start.file, begin + at + len(part), start.source_row + done, start.row + done)
-                yield Chunk(
-                    part, self.name, before, after, lines=lines.slice(at, step), unit="row", blank_rows=blank
-                )
+                yield Chunk(part, self.name, before, after, lines=lines.slice(at, step), unit="row", blank_rows=blank)
             offset = ends[index]
             last_line = int(lines[-1])
 

@@ -57,7 +57,7 @@ class NdjsonReader:
         position = start
         with self.source.open(start.offset) as stream:
             for block in _blocks(stream, limit, self.source.name, start.line):
-                frame, faults, raws = _parse(block, self._schema)
+                frame, faults, raws = _parse(block, self._schema, position.line)
                 end = Position(
                     start.file,
                     position.offset + len(block),
@@ -231,7 +231,7 @@ def _depth(dtype: pl.DataType) -> int:
     return deepest
 
 
-def _parse(block: bytes, schema: pl.Schema) -> tuple[pl.DataFrame, dict[int, str], dict[int, str]]:
+def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataFrame, dict[int, str], dict[int, str]]:
     """Return the rows of a block, the faults in them, and the text of each faulty line."""
     try:
         if not _is_suspicious(block):
@@ -240,7 +240,8 @@ def _parse(block: bytes, schema: pl.Schema) -> tuple[pl.DataFrame, dict[int, str
                 return frame, {}, {}
     except TROUBLE:
         pass
-    lines = [line for line in block.split(b"\n") if line.strip()]
+    numbered = [(number, line) for number, line in enumerate(block.split(b"\n"), lines_before + 1) if line.strip()]
+    lines = [line for _, line in numbered]
     sound = _sound(lines)
     repeated = set(repeated_names(pl.Series([line.decode() for line in lines], dtype=pl.String)).arg_true())
     read = [ok and index not in repeated for index, ok in enumerate(sound)]
@@ -252,7 +253,7 @@ def _parse(block: bytes, schema: pl.Schema) -> tuple[pl.DataFrame, dict[int, str
     faults |= {index: "is not a JSON object" for index, ok in enumerate(sound) if not ok}
     return (
         frame,
-        {index: f"the line {why}: {_shown(lines[index])}" for index, why in sorted(faults.items())},
+        {index: f"line {numbered[index][0]} {why}: {_shown(lines[index])}" for index, why in sorted(faults.items())},
         {index: lines[index].rstrip(b"\r").decode() for index in faults},
     )
 

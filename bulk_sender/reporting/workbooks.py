@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
-import xlsxwriter
-import xlsxwriter.exceptions
+import xlsxwriter  # type: ignore[import-untyped]
+import xlsxwriter.exceptions  # type: ignore[import-untyped]
 
 from bulk_sender import failpoints
 from bulk_sender.reading.added import added_columns, unreadable_column
@@ -50,7 +50,10 @@ def write_rejected(frames: Iterator[pl.DataFrame], schema: pl.Schema, path: Path
     error = names.index(added_columns(names)[0])
     unreadable = unreadable_column(names)
     with _workbook(path) as book:
-        text, wrong = book.add_format({"num_format": _TEXT}), book.add_format({"num_format": _TEXT, "bg_color": "#FFD966"})
+        text, wrong = (
+            book.add_format({"num_format": _TEXT}),
+            book.add_format({"num_format": _TEXT, "bg_color": "#FFD966"}),
+        )
         page = _sheet(book, sheet, names, text)
         row = 0
         for frame in frames:
