@@ -189,6 +189,13 @@ def test_an_invisible_character_and_a_blank_stay_in_the_cell(tmp_path: Path) -> 
     assert first.own.row(0) == ("a\u200b@x.com", "identified", " b \u202f")
 
 
+def test_a_recipient_that_is_too_large_is_rejected_again(tmp_path: Path) -> None:
+    path = put(tmp_path, "input.csv", f"external_user_id,attributes.a\nu1,{'x' * 400_000}\n")
+    first, _ = there_and_back(tmp_path, path)
+    assert first.codes == ["too_large"]
+    assert first.own["attributes.a"].to_list() == ["x" * 400_000]
+
+
 def test_a_file_without_a_header_has_one_in_its_rejects(tmp_path: Path) -> None:
     table = {
         "input": {"header": False, "header_row": None},
