@@ -5,6 +5,7 @@ A row's result follows from its chunk (verdict, identifier) and, for a valid row
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -150,7 +151,7 @@ def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:
     If the text of a row could not be read as one, the column ``unreadable`` before these has it.
     """
     chunks = journal.chunk_ids()
-    is_needed = any(RAW in pl.read_ipc_schema(journal.rejects(chunk)) for chunk in chunks)
+    is_needed = any(RAW in pl.read_ipc_schema(io.BytesIO(journal.rejects(chunk))) for chunk in chunks)
     for chunk in chunks:
         own = chunk_rejects(journal, chunk)
         reasons = chunk_rows(journal, chunk, ("row", "verdict", "source_row", "source_line", "error"))
