@@ -326,7 +326,7 @@ def text_in(encoding: str) -> st.SearchStrategy[str]:
     return letters | st.sampled_from(odd)
 
 
-CODES = ["utf-8", "utf-8-sig", "cp1252", "cp1250", "utf-16", "utf-16-le", "utf-32", "cp932"]
+CODES = ["utf-8", "utf-8-sig", "cp1252", "cp1250", "utf-16", "utf-16-le", "utf-32", "cp1251"]
 
 
 @st.composite
@@ -365,15 +365,14 @@ def csv_inputs(draw: st.DrawFn) -> tuple[bytes, dict[str, Any], str]:
     return (mark + "".join(lines)).encode(encoding), {"input": told}, encoding
 
 
-@settings(max_examples=settings.default.max_examples)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(made=csv_inputs())
 def test_rejects_of_any_csv_come_back_cell_by_cell(
     tmp_path_factory: pytest.TempPathFactory, made: tuple[bytes, dict[str, Any], str]
 ) -> None:
     data, table, _ = made
     folder = tmp_path_factory.mktemp("csv")
-    first, again = there_and_back(folder, put(folder, "input.csv", data), table)
-    assert again.files["rejected"].read_bytes().count(b"\n") >= 0
+    first, _ = there_and_back(folder, put(folder, "input.csv", data), table)
     assert_fixed_rows_are_sent(first, folder, table)
 
 
@@ -415,7 +414,7 @@ JSON_LINES = st.lists(
 )
 
 
-@settings(max_examples=settings.default.max_examples)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(lines=JSON_LINES)
 def test_rejects_of_any_ndjson_come_back(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
     folder = tmp_path_factory.mktemp("ndjson")
@@ -425,17 +424,15 @@ def test_rejects_of_any_ndjson_come_back(tmp_path_factory: pytest.TempPathFactor
 
 
 @settings(max_examples=settings.default.max_examples // 2)
-@given(made=typed_frames())
-def test_rejects_of_any_typed_table_come_back(tmp_path_factory: pytest.TempPathFactory, made: Table) -> None:
+@given(made=typed_frames().filter(lambda made: bool(made.rows)), kind=st.sampled_from(["parquet", "arrow"]))
+def test_rejects_of_any_typed_table_come_back(tmp_path_factory: pytest.TempPathFactory, made: Table, kind: str) -> None:
     folder = tmp_path_factory.mktemp("typed")
-    schema = {name: kind.dtype for name, kind in made.kinds.items()}
+    schema = {name: column.dtype for name, column in made.kinds.items()}
     frame = pl.DataFrame([{name: row[name] for name in made.kinds} for row in made.rows], schema=schema)
     frame = frame.with_columns(external_user_id=pl.lit(" "), is_row=True)
-    for kind, write in (("parquet", frame.write_parquet), ("arrow", frame.write_ipc)):
-        place = folder / kind
-        place.mkdir()
-        write(place / f"input.{kind}")
-        there_and_back(place, place / f"input.{kind}")
+    path = folder / f"input.{kind}"
+    (frame.write_parquet if kind == "parquet" else frame.write_ipc)(path)
+    there_and_back(folder, path)
 
 
 SHEET_CELLS = (
