@@ -78,6 +78,9 @@ class Input:
         """Columns whose type cannot be read → that type. They are not in ``schema``, and nothing may use them."""
         for file, reader in opened:
             self.unreadable |= file.unreadable | (reader.unreadable if isinstance(reader, ScanReader) else {})
+        columns = (unreadable_column(reader.schema().names()) for reader in self._readers)
+        self._rejected_column = next(filter(None, columns), None)
+        """The column of unreadable rows if one of the files has it. Other files of rejected rows may lack it."""
         self._looked_at = 0
         self.schema = self._common_schema()
         self.blank_rows = 0
@@ -310,6 +313,8 @@ class Input:
     def _with_common_schema(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
         partitions = self.files[index].partitions.items()
         frame = frame.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in partitions)
+        if (name := self._rejected_column) is not None and name in self.schema and name not in frame.columns:
+            frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(name))
         with reading(self.files[index].name, "a part of this input"):
             return frame.select(
                 widened(pl.col(name), frame.schema[name], dtype).alias(name) for name, dtype in self.schema.items()
@@ -327,7 +332,11 @@ class Input:
 
     def _schema(self, index: int) -> pl.Schema:
         schema = dict(self._readers[index].schema()) | dict.fromkeys(self.files[index].partitions, pl.String())
-        return pl.Schema({name: dtype for name, dtype in schema.items() if name not in self.unreadable})
+        names, wanted = list(schema), self._rejected_column
+        if wanted is not None and wanted not in schema and (added := added_columns(names)):
+            names[-len(added) :] = [wanted, *added]
+            schema[wanted] = pl.String()
+        return pl.Schema({name: schema[name] for name in names if name not in self.unreadable})
 
     def _merge(self, common: dict[str, pl.DataType], origin: dict[str, str], index: int) -> None:
         """Widen the types in ``common`` for one more file. ``origin``: the file that gave each column its type."""
