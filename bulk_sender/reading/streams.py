@@ -64,7 +64,7 @@ HOW_TO_FIX = "; put its cells right, then empty its cell in the column"
 def with_unreadable(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     """Mark the rows of a ``rejected.csv`` as malformed that could not be read and that nobody has fixed since.
 
-    Such a row has the text that could not be read in a column of its own, and why in another one.
+    Such a row has the text that could not be read in a separate column, and why in another one.
     """
     for chunk in chunks:
         name = unreadable_column(chunk.frame.columns)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk_sender.config.model import Config
+from bulk_sender.errors import InputError
 from bulk_sender.reading.added import foreign_columns, unreadable_column
 from bulk_sender.reporting.files import write_rejects
 from bulk_sender.reporting.rows import rejects
@@ -212,6 +213,14 @@ def test_another_format_in_the_configuration_does_not_hide_the_rejects(tmp_path:
     table = {"input": {"format": "ndjson"}}
     path = put(tmp_path, "input.txt", '{"external_user_id": ""}\n{"external_user_id": "u"}\nx\n'.replace('""', '" "'))
     there_and_back(tmp_path, path, table)
+
+
+@pytest.mark.parametrize("name", ["input.csv", "input.ndjson"])
+def test_bytes_that_are_not_text_refuse_the_file(tmp_path: Path, name: str) -> None:
+    line = "é,é\n" if name.endswith("csv") else '{"external_user_id": "é"}\n'
+    data = ("external_user_id,a\n" if name.endswith("csv") else "").encode() + (line * 50).encode() + b"\xff,1\n"
+    with pytest.raises(InputError, match=rf"not valid UTF-8: byte {data.index(0xFF)} is not part of a character"):
+        list(planned(put(tmp_path, name, data)))
 
 
 # ----- the dialect of the input
