@@ -151,8 +151,8 @@ class CsvReader:
             return next(blocks, None)
         except _EndlessRecordError:
             raise InputError(
-                f"{self.source.name}: the record in line {position.line + 1} or a later one is longer than "
-                f"{MAX_RECORD_BYTES >> 20} MB",
+                f"{self.source.name}: a record after row {position.source_row} is longer than "
+                f"{MAX_RECORD_BYTES >> 20} MB (in line {position.line + 1} or below)",
                 hint="look for an unclosed quote, or set the delimiter under [input]",
             ) from None
 
@@ -518,7 +518,7 @@ def _parse_carefully(block: bytes, dialect: Dialect, name: str, position: Positi
             broken = _broken_quotes(raw.lstrip(_MARK), dialect.delimiter)
             if broken == _OPEN:  # happens only at the end of the file: one cell contains every row after it
                 raise InputError(
-                    f"{name}: a quote opened in line {begins} is never closed",
+                    f"{name}: a quote opened in row {position.source_row + index + 1} is never closed (line {begins})",
                     hint="close it, or set the delimiter under [input]; otherwise the rows after it are lost",
                 )
             if fault := broken or _raggedness(record, dialect):
