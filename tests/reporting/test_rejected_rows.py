@@ -36,7 +36,7 @@ class Rejected:
             self.files = write_rejects(journal, folder)
             self.frame = pl.concat(rejects(journal))
         rows = rows_of(planned(path, Config.parse(settings or {}, where="the test")))
-        self.codes = rows["error_code"].drop_nulls().to_list()
+        self.codes = rows.filter(verdict="rejected")["error_code"].to_list()
         self.sound = rows.height - len(self.codes)
 
     @property
