@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bulk_sender.run.options import Which
 
 RUNS_DIR = Path("bulk-sender-runs")
-FORMATS = ("csv", "parquet", "ndjson")
+FORMATS = ("csv", "parquet", "ndjson", "xlsx")
 LOG_FORMATS = ("text", "json")
 LIKELY = ("accepted", "not_accepted")
 

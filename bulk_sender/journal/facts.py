@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bulk_sender._version import __version__
 from bulk_sender.config.difference import differing_keys
+from bulk_sender.reading.layout import Layout
 
 if TYPE_CHECKING:  # and imported in the methods below: shell completion must not load pydantic and polars
     from bulk_sender.config.model import Config
@@ -25,7 +26,7 @@ _FIRST_RELEASE: dict[str, dict[str, Any]] = {
 }
 """Settings that decide the requests and whose defaults have changed, with what they were before."""
 
-Format = Literal["csv", "parquet", "ndjson"]
+Format = Literal["csv", "parquet", "ndjson", "xlsx"]
 """The format of a run's results file."""
 
 
@@ -56,6 +57,8 @@ class Facts:
     """The options of a command that sends the same way; None when no command can express them."""
     target_name: str = ""
     """The campaign's or Canvas' name when the run began; empty when Braze did not say."""
+    layout: Layout | None = None
+    """How the first file of the input is written, if that is a CSV or a workbook."""
     tool: str = f"bulk-sender {__version__}"
 
     @classmethod
@@ -66,6 +69,8 @@ class Facts:
         found = {name: stored[name] for name in cls.__dataclass_fields__ if stored.get(name) is not None}
         found["input"] = tuple(FileIdentity(**item) for item in found["input"])
         found |= {name: tuple(found.get(name, ())) for name in ("paths", "exclude", "left_out", "parents")}
+        if "layout" in found:
+            found["layout"] = Layout(**found["layout"])
         for table, keys in _FIRST_RELEASE.items():
             found["settings"][table] = keys | found["settings"].get(table, {})
         return cls(**found)

@@ -121,11 +121,7 @@ def account(summary: Summary) -> str:
     lines.append(f"exit code: {summary.exit_code}, after {summary.elapsed_s:.0f} s")
     if summary.state != "finished":
         lines.append(f"The reason: bulk-sender status {summary.run_id}")
-    found = (
-        [of_broadcast(summary)]
-        if summary.broadcast is not None
-        else counts(summary, rejects=summary.files.get("rejected", ""))
-    )
+    found = [of_broadcast(summary)] if summary.broadcast is not None else counts(summary, rejects=summary.rejects_file)
     for count in found:
         if count.steps:
             step = count.steps[0]

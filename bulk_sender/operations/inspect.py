@@ -82,7 +82,7 @@ def advice(summary: Summary) -> tuple[Advice, ...]:
     elsewhere = "" if folder.parent == Path(DEFAULT_RUNS_DIR).absolute() else str(folder.parent)
     if summary.broadcast is not None:
         return of_broadcast(summary, runs_dir=elsewhere).steps
-    found = counts(summary, runs_dir=elsewhere, rejects=summary.files["rejected"], origin=Origin.behind(summary))
+    found = counts(summary, runs_dir=elsewhere, rejects=summary.rejects_file, origin=Origin.behind(summary))
     return tuple(step for count in found for step in count.steps)
 
 

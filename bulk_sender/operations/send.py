@@ -129,6 +129,7 @@ async def _send(
             given=given,
             exclude=guards.exclude,
             target_name=caller.preflight.name,
+            layout=prepared.source.layout,
         )
         if plan_file is not None:
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=rehearsed is not None)

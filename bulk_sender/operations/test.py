@@ -14,7 +14,8 @@ from bulk_sender.eventloop import blocking
 from bulk_sender.operations.send import send_async
 from bulk_sender.planning.pick import Picked, pick
 from bulk_sender.planning.prepared import InputLike, PreparedInput
-from bulk_sender.reading.added import added_columns
+from bulk_sender.reading.added import foreign_columns
+from bulk_sender.reading.formats import where
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.mapping import by_names
 from bulk_sender.reporting.summary import Summary
@@ -72,7 +73,8 @@ async def test_async(
     settings = config_of(config, plain, rehearsed)
     endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
     picked, about = await anyio.to_thread.run_sync(_picked, source, settings, to, row)
-    words = f"the message of row {picked.row} ({picked.source}, row {picked.source_row}), to {to}"
+    place = where(picked.source, picked.source_row, picked.source_line)
+    words = f"the message of row {picked.row} ({picked.source}, {place}), to {to}"
     if (confirm := guards.confirm) is not None:
 
         def asked(preview: Preview) -> bool:
@@ -99,5 +101,5 @@ def _picked(source: InputLike, config: Config, to: str, row: int | None) -> tupl
     # Limits and the guard against repeats are about sends to customers.
     raw["guard"] = {"preflight": config.guard.preflight, "repeat_within": "0"}
     raw["input"] = raw.get("input", {}) | _OF_A_FILE
-    own = replace(picked, columns=picked.columns.drop(added_columns(picked.columns.columns)))
+    own = replace(picked, columns=picked.columns.drop(foreign_columns(picked.columns.columns)))
     return own, Config.parse(raw, where="the configuration")

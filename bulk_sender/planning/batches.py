@@ -39,7 +39,8 @@ class Piece:
 
     def followed_by(self, other: Piece) -> Piece:
         """Return both pieces as one."""
-        return Piece(pl.concat([self.rows, other.rows]), pl.concat([self.rejects, other.rejects]))
+        rejects = pl.concat([self.rejects, other.rejects], how="diagonal")  # only some have the text of unreadable rows
+        return Piece(pl.concat([self.rows, other.rows]), rejects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Picked:
     row: int
     source: str
     source_row: int
+    source_line: int
     identifier: str
     columns: pl.DataFrame
     recipient: str
@@ -61,7 +62,15 @@ def _found(rows: pl.DataFrame, row: int | None, kept: list[pl.DataFrame]) -> Pic
     facts = wanted.row(0, named=True)
     if facts["verdict"] != "valid":
         raise InputError(f"row {row} would not be sent: {facts['error']}", hint="choose another row with --row")
-    return Picked(facts["row"], facts["source"], facts["source_row"], facts["identifier"], kept[0], facts["recipient"])
+    return Picked(
+        facts["row"],
+        facts["source"],
+        facts["source_row"],
+        facts["source_line"],
+        facts["identifier"],
+        kept[0],
+        facts["recipient"],
+    )
 
 
 def _none(row: int | None, seen: int) -> InputError:

@@ -22,6 +22,8 @@ from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import RecipientMapping
 from bulk_sender.recipients.rejects import own_columns
 
+RAW = "\x00raw"
+"""The column of rejects with the text of rows that could not be read. Rejects without any such row may lack it."""
 EXCLUDED = "excluded"
 """The error code of a recipient whom another run or a list leaves out."""
 _TEXT = r'"(?:[^"\\]|\\.)*"'
@@ -131,6 +133,9 @@ def _judge(
     rejected = (rows["verdict"] == "rejected") & keep
     rejects = chunk.frame.filter(rejected).select(own)
     rejects = rejects.insert_column(0, rows["row"].filter(rejected).alias("\x00row"))
+    if chunk.raws:
+        raws = pl.Series(RAW, [chunk.raws.get(index) for index in rejected.arg_true()], dtype=pl.String)
+        rejects = rejects.with_columns(raws)
     return Piece(rows if keep.all() else rows.filter(keep), rejects)
 
 
@@ -138,7 +143,7 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     faults = pl.DataFrame(
         {
             "row": [chunk.start.row + index + 1 for index in chunk.faults],
-            "fault": ["{}, row {}: {}".format(*chunk.place(index), text) for index, text in chunk.faults.items()],
+            "fault": [chunk.fault(index) for index in chunk.faults],
         },
         schema={"row": pl.UInt64, "fault": pl.String},
     )

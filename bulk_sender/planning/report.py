@@ -45,7 +45,7 @@ class CheckReport:
     unused_columns: tuple[str, ...] = ()
     identifiers: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Error code → ``count`` and ``examples`` (row, source_row, identifier, error)."""
+    """Error code → ``count`` and ``examples`` (row, source, source_row, source_line, identifier, error)."""
     samples: list[dict[str, Any]] = field(default_factory=list)
     sample_request: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
@@ -210,7 +210,7 @@ def _count(report: CheckReport, piece: Planned) -> None:
         reason["count"] += len(rows)
         room = _EXAMPLES - len(reason["examples"])
         reason["examples"].extend(
-            rows.head(room).select("row", "source", "source_row", "identifier", "error").to_dicts()
+            rows.head(room).select("row", "source", "source_row", "source_line", "identifier", "error").to_dicts()
         )
 
 

@@ -47,8 +47,12 @@ class Chunk:
     end: Position
     faults: dict[int, str] = field(default_factory=dict)
     lines: pl.Series | None = None
+    unit: str = "line"
+    """What ``lines`` counts: the lines of a text, or the rows of a sheet."""
     blank_rows: int = 0
     """Rows without any value that the reader itself left out before and among these."""
+    raws: dict[int, str] = field(default_factory=dict)
+    """The text of malformed rows as it is in the file, by their index in ``frame``."""
     origin: pl.DataFrame | None = None
     """For rows of several files, the columns ``source`` and ``source_row`` of each; None where ``start`` tells them."""
 
@@ -64,6 +68,18 @@ class Chunk:
         if self.origin is not None:
             return self.origin
         return pl.select(source=pl.repeat(self.source, len(self.frame)), source_row=self._numbers())
+
+    def fault(self, index: int) -> str:
+        """Return what is wrong with a malformed row, after its file and where a person finds it there."""
+        source, row = self.place(index)
+        text = self.faults[index]
+        if text.startswith("line "):
+            return f"{source}, {text}"
+        return (
+            f"{source}, row {row}: {text}"
+            if self.lines is None
+            else f"{source}, {self.unit} {self.lines[index]}: {text}"
+        )
 
     def numbered_lines(self) -> pl.Series:
         """Return where a person finds each row."""

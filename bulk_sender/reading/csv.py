@@ -27,6 +27,7 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
+from bulk_sender.reading.layout import Layout
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
 
 BLOCK_BYTES = 1 << 20
@@ -41,6 +42,7 @@ _RARE_DELIMITERS = ("~", "^", "\x1f", "\x01")
 """They delimit cells only if the common ones do not, and if the second record has as many cells as the header."""
 _HEAD_BYTES = 1 << 20
 _EVEN_CHARACTERS = 20_000
+_LAYOUT_BYTES = 64 << 10
 _OPEN = "a quote is never closed"
 _MARK = "\ufeff"
 _SEP = re.compile(r"""\ufeff?"?sep=(?P<delimiter>[^"\r\n]|\\t)"?[,;\t|]*(\r\n|\r|\n)""", re.IGNORECASE)
@@ -67,7 +69,8 @@ class Dialect:
 class CsvReader:
     """A reader of one CSV file. With ``delimiter`` None, the header line decides.
 
-    ``header_row``: the line of the header, from 1; None: found. A ``rejected.csv`` has it in its first line.
+    ``header_row``: the line of the header, from 1; None: found. A ``rejected.csv`` has it in its first line, also where
+    other files have none.
     """
 
     def __init__(
@@ -101,6 +104,23 @@ class CsvReader:
             return None
         return above + 1, told("line", above + 1, above, self.dialect.title)
 
+    def layout(self) -> Layout:
+        """Return how the file is written, judged by its first lines."""
+        with self.source.open(0) as stream:
+            head = stream.read(_LAYOUT_BYTES)
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+        start = len(head[: self.dialect.body].decode("utf-8", "ignore"))
+        records = [found for found in islice(_records(text[start:], self.dialect.delimiter), SAMPLE_ROWS) if found[0]]
+        whole = records[:-1] or records if len(head) == _LAYOUT_BYTES else records
+        return Layout(
+            delimiter=self.dialect.delimiter,
+            encoding=self.source.encoding,
+            mark=text.startswith(_MARK),
+            line_end="\r" if self.source.ends_lines_with_cr else _line_end(text, self.dialect.delimiter),
+            quoted=bool(whole) and all(_is_quoted(fields, raw, self.dialect.delimiter) for fields, raw in whole),
+            sep=_SEP.match(text) is not None,
+        )
+
     def small_body(self) -> bytes | None:
         """Return all records of a small file, each of them one line; None if it is not small or not that simple."""
         with self.source.open(self.dialect.body) as stream:
@@ -118,12 +138,12 @@ class CsvReader:
         with self.source.open(offset) as stream:
             blocks = _blocks(stream, limit, self.dialect.delimiter)
             while (block := self._next(blocks, position)) is not None:
-                frame, faults, lines, count = self._parse(block, position)
+                frame, faults, raws, lines, count = self._parse(block, position)
                 offset += len(block.data)
                 rows = len(frame)
                 end = Position(start.file, offset, position.source_row + rows, position.row + rows, count)
                 if rows:
-                    yield Chunk(frame, self.source.name, position, end, faults, lines)
+                    yield Chunk(frame, self.source.name, position, end, faults, lines, raws=raws)
                 position = end
 
     def _next(self, blocks: Iterator[_Block], position: Position) -> _Block | None:
@@ -132,17 +152,21 @@ class CsvReader:
         except _EndlessRecordError:
             raise InputError(
                 f"{self.source.name}: a record after row {position.source_row} is longer than "
-                f"{MAX_RECORD_BYTES >> 20} MB",
+                f"{MAX_RECORD_BYTES >> 20} MB (in line {position.line + 1} or below)",
                 hint="look for an unclosed quote, or set the delimiter under [input]",
             ) from None
 
-    def _parse(self, block: _Block, position: Position) -> tuple[pl.DataFrame, dict[int, str], pl.Series, int]:
-        """Return the block's rows, the faults in them, the line of each, and the lines of the file up to its end."""
+    def _parse(self, block: _Block, position: Position) -> _Parsed:
+        """Return the rows of a block."""
         frame = _parse_plain(block.data, self.dialect) if block.plain and block.data.strip(b"\r\n") else None
         if frame is None:
             return _parse_carefully(block.data, self.dialect, self.source.name, position)
         count = block.data.count(b"\n") + (not block.data.endswith(b"\n"))
-        return frame, {}, _lines_of(frame, position.line, count), position.line + count
+        return frame, {}, {}, _lines_of(frame, position.line, count), position.line + count
+
+
+_Parsed = tuple[pl.DataFrame, dict[int, str], dict[int, str], pl.Series, int]
+"""Rows, the faults in them, the text of each faulty one, the line of each row, and the lines up to the last one."""
 
 
 def _detect(source: ByteSource, delimiter: str | None, header: bool, header_row: int | None) -> Dialect:
@@ -161,10 +185,12 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool, header_row:
     if told := _SEP.match(text):
         start = told.end()
         delimiter = delimiter or told["delimiter"].replace("\\t", "\t")
-    if header_row is not None and header and not _is_of_rejects(text, delimiter):
+    if is_of_rejects := _is_of_rejects(text[start:], delimiter):
+        header = True
+    elif header_row is not None and header:
         start = _line_start(text, header_row, source.name)
     found = delimiter or _delimiter(text[start:])
-    if header and header_row is None:
+    if header and header_row is None and not is_of_rejects:
         skip, other = _header(text[start:], () if delimiter else (*_DELIMITERS, *_RARE_DELIMITERS), found)
         start, found = start + skip, other
     names, line = next(((fields, raw) for fields, raw in _records(text[start:], found) if fields), ([], ""))
@@ -191,6 +217,18 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool, header_row:
         _count_lines(text[:skipped]) if title[0] and header else 0,
         not text[size:].strip() and len(head) < _HEAD_BYTES,
     )
+
+
+def _line_end(text: str, delimiter: str) -> str:
+    """Return what ends the first record with a line end."""
+    _, raw = next(_records(text, delimiter), ([], ""))
+    return "\r\n" if raw.endswith("\r\n") else "\n"
+
+
+def _is_quoted(fields: list[str], raw: str, delimiter: str) -> bool:
+    """Whether all cells of a record are in quotes."""
+    quoted = ('"' + field.replace('"', '""') + '"' for field in fields)
+    return raw.lstrip(_MARK).rstrip("\r\n") == delimiter.join(quoted)
 
 
 def _blank(text: str) -> int:
@@ -463,13 +501,12 @@ def _count_lines(raw: str) -> int:
     return sum(1 for _ in io.StringIO(raw, newline=""))
 
 
-def _parse_carefully(
-    block: bytes, dialect: Dialect, name: str, position: Position
-) -> tuple[pl.DataFrame, dict[int, str], pl.Series, int]:
+def _parse_carefully(block: bytes, dialect: Dialect, name: str, position: Position) -> _Parsed:
     """Parse record by record: for blocks with ragged records, blank lines, stray quotes or lone CRs."""
     width = len(dialect.columns)
     columns: list[list[str | None]] = [[] for _ in range(width)]
     faults: dict[int, str] = {}
+    raws: dict[int, str] = {}
     index, line = 0, position.line
     lines: list[int] = []
     try:
@@ -481,22 +518,23 @@ def _parse_carefully(
             broken = _broken_quotes(raw.lstrip(_MARK), dialect.delimiter)
             if broken == _OPEN:  # happens only at the end of the file: one cell contains every row after it
                 raise InputError(
-                    f"{name}: a quote opened in row {position.source_row + index + 1} is never closed",
+                    f"{name}: a quote opened in row {position.source_row + index + 1} is never closed (line {begins})",
                     hint="close it, or set the delimiter under [input]; otherwise the rows after it are lost",
                 )
             if fault := broken or _raggedness(record, dialect):
                 faults[index] = fault
+                raws[index] = raw.lstrip(_MARK).rstrip("\r\n")
             for column, cell in zip(columns, record[:width] + [""] * (width - len(record)), strict=True):
                 column.append(cell or None)
             index += 1
     except csv.Error as error:
         raise InputError(
-            f"{name}, row {position.source_row + index + 1}: {error}",
+            f"{name}, line {line + 1}: {error}",
             hint="look for an unclosed quote, or set the delimiter under [input]",
         ) from None
     schema = dict.fromkeys(dialect.columns, pl.String())
     frame = pl.DataFrame(dict(zip(dialect.columns, columns, strict=True)), schema=schema)
-    return frame, faults, pl.Series(lines, dtype=pl.UInt64), line
+    return frame, faults, raws, pl.Series(lines, dtype=pl.UInt64), line
 
 
 def _raggedness(record: list[str], dialect: Dialect) -> str:

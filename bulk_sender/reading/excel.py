@@ -150,7 +150,7 @@ class ExcelReader:
                 before = Position(start.file, begin + at, start.source_row + done, start.row + done)
                 done += len(part)
                 after = Position(start.file, begin + at + len(part), start.source_row + done, start.row + done)
-                yield Chunk(part, self.name, before, after, lines=lines.slice(at, step), blank_rows=blank)
+                yield Chunk(part, self.name, before, after, lines=lines.slice(at, step), unit="row", blank_rows=blank)
             offset = ends[index]
             last_line = int(lines[-1])
 
@@ -284,6 +284,7 @@ def _read(
                         hint="open the workbook in Excel, save it, and send it again",
                     )
                 last_row = int(cells["row"][-1])
+                header = header or (not found.store.rows and _is_of_rejects(cells))
                 if header and titles is None:
                     found.heading_row = _heading_row(cells, header_row)
                     titles = cells.filter(pl.col("row") == found.heading_row)
@@ -329,9 +330,15 @@ def _heading_row(cells: pl.DataFrame, header_row: int | None) -> int:
     for row, column, text in zip(sample["row"], sample["column"], _texts_of(sample), strict=True):
         cells_of_row = rows[row - first]
         cells_of_row += [""] * (column - left - len(cells_of_row)) + [text]
-    if header_row is not None and not added_columns(rows[0]):
+    if added_columns(rows[0]):
+        return first
+    if header_row is not None:
         return header_row
     return first + header_index(rows)
+
+
+def _is_of_rejects(cells: pl.DataFrame) -> bool:
+    return bool(added_columns(_texts_of(cells.filter(pl.col("row") == cells["row"][0]))))
 
 
 def _texts_of(titles: pl.DataFrame) -> list[str]:

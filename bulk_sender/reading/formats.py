@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from bulk_sender.errors import InputError
+from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import EmptyFileError, Reader
 from bulk_sender.reading.compression import DAMAGED, SUFFIXES, UNSUPPORTED, compression, only_member, unpacked
 from bulk_sender.reading.csv import CsvReader
@@ -66,6 +67,16 @@ def format_of_name(name: str) -> str | None:
     return FORMATS.get(_extension(name))
 
 
+def where(source: str, row: int, line: int | None) -> str:
+    """Return where a person finds a row of a file: its line, or its row in a sheet or a table.
+
+    ``row``: its number among the rows of the file. ``line``: its line or row in the sheet, if that is known.
+    """
+    if line is None or line == row:
+        return f"row {row}"
+    return f"line {line}" if (format_of_name(source) or "csv") in TEXTS else f"row {line}"
+
+
 def _extension(name: str) -> str:
     path = PurePosixPath(name.lower())
     return PurePosixPath(path.stem).suffix if path.suffix in SUFFIXES else path.suffix
@@ -98,6 +109,25 @@ def detect_format(path: Path, name: str | None = None) -> str:
             f"{name} is not a valid {by_name} file: its first bytes do not match", hint="check that it is complete"
         )
     return _format_of_text(path, name)
+
+
+def format_of_file(path: Path, name: str, settings: ReadSettings) -> str:
+    """Return the format that the settings name, or else the detected one. Raise InputError.
+
+    A ``rejected.csv`` is a CSV, whatever format its input had.
+    """
+    if settings.format is None:
+        return detect_format(path, name)
+    if settings.format != "csv" and format_of_name(name) == "csv" and _is_of_rejects(path, name, settings):
+        return "csv"
+    return settings.format
+
+
+def _is_of_rejects(path: Path, name: str, settings: ReadSettings) -> bool:
+    try:
+        return bool(added_columns(_csv(InputFile(name, path, "csv"), settings).schema().names()))
+    except InputError:
+        return False
 
 
 def _format_in_zip(path: Path, name: str) -> str | None:

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_name
+from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_file, format_of_name
 from bulk_sender.reading.panics import panics_hidden
 from bulk_sender.reading.passed_over import FOLDER, FORMAT, LOCK, NO_ROWS, PassedOver, told, why_hidden
 from bulk_sender.reading.polars_errors import TROUBLE, broken, is_panic, reading
@@ -78,7 +78,7 @@ def _files(given: Given, settings: ReadSettings, spool: Spool, passed_over: list
     else:
         for path, partitions, is_found in expand(given, passed_over):
             name = str(path)
-            kind = settings.format or detect_format(path, name)
+            kind = format_of_file(path, name, settings)
             yield InputFile(name, path, kind, partitions, is_found=is_found)
 
 

@@ -57,7 +57,7 @@ class NdjsonReader:
         position = start
         with self.source.open(start.offset) as stream:
             for block in _blocks(stream, limit, self.source.name, start.line):
-                frame, faults = _parse(block, self._schema, position.line)
+                frame, faults, raws = _parse(block, self._schema, position.line)
                 end = Position(
                     start.file,
                     position.offset + len(block),
@@ -66,7 +66,8 @@ class NdjsonReader:
                     position.line + block.count(b"\n"),
                 )
                 if len(frame):
-                    yield Chunk(frame, self.source.name, position, end, faults, _lines_of(block, frame, position.line))
+                    lines = _lines_of(block, frame, position.line)
+                    yield Chunk(frame, self.source.name, position, end, faults, lines, raws=raws)
                 position = end
 
 
@@ -230,12 +231,13 @@ def _depth(dtype: pl.DataType) -> int:
     return deepest
 
 
-def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataFrame, dict[int, str]]:
+def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataFrame, dict[int, str], dict[int, str]]:
+    """Return the rows of a block, the faults in them, and the text of each faulty line."""
     try:
         if not _is_suspicious(block):
             frame = _read(block, schema)
             if not _swallows_shapes(frame) and not _repeats_names(block):
-                return frame, {}
+                return frame, {}, {}
     except TROUBLE:
         pass
     numbered = [(number, line) for number, line in enumerate(block.split(b"\n"), lines_before + 1) if line.strip()]
@@ -249,9 +251,11 @@ def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataF
     faults = dict.fromkeys(misfits, "has a different structure than the lines before it")
     faults |= dict.fromkeys(repeated, "has one name twice in an object")
     faults |= {index: "is not a JSON object" for index, ok in enumerate(sound) if not ok}
-    return frame, {
-        index: f"line {numbered[index][0]} {why}: {_shown(lines[index])}" for index, why in sorted(faults.items())
-    }
+    return (
+        frame,
+        {index: f"line {numbered[index][0]} {why}: {_shown(lines[index])}" for index, why in sorted(faults.items())},
+        {index: lines[index].rstrip(b"\r").decode() for index in faults},
+    )
 
 
 def _repeats_names(block: bytes) -> bool:

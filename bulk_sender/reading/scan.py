@@ -76,7 +76,7 @@ class ScanReader:
                 position.source_row + len(frame),
                 position.row + len(frame),
             )
-            yield Chunk(frame, self.name, position, end)
+            yield Chunk(frame, self.name, position, end, unit="row")
             if len(frame) < rows:  # the end: another slice would only open the file again
                 return
             position = end

@@ -15,11 +15,12 @@ from pathlib import Path
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.added import added_columns
+from bulk_sender.reading.added import added_columns, unreadable_column
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Noting, Position, Reader, Telling, chunk_rows
 from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.formats import InputFile, open_reader
+from bulk_sender.reading.layout import Layout
 from bulk_sender.reading.locate import Given, locate
 from bulk_sender.reading.merge import merged, widened
 from bulk_sender.reading.passed_over import NO_ROWS, PassedOver, told
@@ -32,6 +33,7 @@ from bulk_sender.reading.streams import (
     numbered,
     repeated_headers,
     with_repeated_headers,
+    with_unreadable,
     without_last,
 )
 from bulk_sender.reading.together import Small, count_rows, read_together, small
@@ -76,6 +78,9 @@ class Input:
         """Columns whose type cannot be read → that type. They are not in ``schema``, and nothing may use them."""
         for file, reader in opened:
             self.unreadable |= file.unreadable | (reader.unreadable if isinstance(reader, ScanReader) else {})
+        columns = (unreadable_column(reader.schema().names()) for reader in self._readers)
+        self._rejected_column = next(filter(None, columns), None)
+        """The column of unreadable rows if one of the files has it. Other files of rejected rows may lack it."""
         self._looked_at = 0
         self.schema = self._common_schema()
         self.blank_rows = 0
@@ -157,6 +162,14 @@ class Input:
         return found[0].sheet, found[0].other_sheets
 
     @property
+    def layout(self) -> Layout | None:
+        """How the first file is written; None when it is neither a CSV nor a workbook."""
+        first = self._readers[0]
+        if isinstance(first, ExcelReader):
+            return Layout(sheet=first.sheet)
+        return first.layout() if isinstance(first, CsvReader) else None
+
+    @property
     def _workbooks(self) -> list[ExcelReader]:
         return [reader for reader in self._readers if isinstance(reader, ExcelReader)]
 
@@ -218,7 +231,8 @@ class Input:
 
     def _may_be_joined(self, index: int, position: Position) -> bool:
         """Whether a file may be read together with others, if it is small."""
-        is_plain = not self.settings.skip_last and self._readers[index].schema() == self.schema
+        is_plain = not self.settings.skip_last and unreadable_column(self.schema.names()) is None
+        is_plain = is_plain and self._readers[index].schema() == self.schema
         return len(self.files) > 1 and position.offset == 0 and is_plain
 
     def _together(self, files: list[Small]) -> Iterator[Chunk]:
@@ -248,7 +262,7 @@ class Input:
 
     def _checked(self, chunks: Iterator[Chunk], index: int) -> Iterator[Chunk]:
         """Yield the chunks of one file without blank rows and the last rows, with the columns of the first file."""
-        chunks = with_repeated_headers(self._without_blank_rows(chunks))
+        chunks = with_unreadable(with_repeated_headers(self._without_blank_rows(chunks)))
         if self.settings.skip_last and not added_columns(self.schema.names()):  # all fixed rows are sent
             chunks = without_last(chunks, self.settings.skip_last, self._count_last)
         same_schema = self._readers[index].schema() == self.schema
@@ -281,22 +295,26 @@ class Input:
             self.blank_rows += chunk.blank_rows
             start = replace(chunk.start, source_row=chunk.start.source_row - skipped, row=chunk.start.row - skipped)
             blank = None if self.unreadable else _blank(chunk)  # the value may be in a column that cannot be read
-            frame, faults = chunk.frame, chunk.faults
+            frame, faults, raws = chunk.frame, chunk.faults, chunk.raws
             lines = chunk.numbered_lines() if skipped or blank is not None else chunk.lines
             if blank is not None:
                 skipped += int(blank.sum())
                 self.blank_rows += int(blank.sum())
                 moved = (blank.cast(pl.Int64).cum_sum()).to_list() if faults else []
                 faults = {index - moved[index]: reason for index, reason in faults.items()}
+                raws = {index - moved[index]: raw for index, raw in raws.items()}
                 frame = frame.filter(~blank)
                 lines = lines.filter(~blank) if lines is not None else None
             end = replace(chunk.end, source_row=chunk.end.source_row - skipped, row=chunk.end.row - skipped)
             if len(frame):
-                yield Chunk(frame, chunk.source, start, end, faults, lines) if skipped else chunk
+                changed = replace(chunk, frame=frame, start=start, end=end, faults=faults, lines=lines, raws=raws)
+                yield changed if skipped else chunk
 
     def _with_common_schema(self, frame: pl.DataFrame, index: int) -> pl.DataFrame:
         partitions = self.files[index].partitions.items()
         frame = frame.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in partitions)
+        if (name := self._rejected_column) is not None and name in self.schema and name not in frame.columns:
+            frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(name))
         with reading(self.files[index].name, "a part of this input"):
             return frame.select(
                 widened(pl.col(name), frame.schema[name], dtype).alias(name) for name, dtype in self.schema.items()
@@ -314,7 +332,11 @@ class Input:
 
     def _schema(self, index: int) -> pl.Schema:
         schema = dict(self._readers[index].schema()) | dict.fromkeys(self.files[index].partitions, pl.String())
-        return pl.Schema({name: dtype for name, dtype in schema.items() if name not in self.unreadable})
+        names, wanted = list(schema), self._rejected_column
+        if wanted is not None and wanted not in schema and (added := added_columns(names)):
+            names[-len(added) :] = [wanted, *added]
+            schema[wanted] = pl.String()
+        return pl.Schema({name: schema[name] for name in names if name not in self.unreadable})
 
     def _merge(self, common: dict[str, pl.DataType], origin: dict[str, str], index: int) -> None:
         """Widen the types in ``common`` for one more file. ``origin``: the file that gave each column its type."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import polars as pl
 
-from bulk_sender.reading.added import added_columns
+from bulk_sender.reading.added import added_columns, foreign_columns, unreadable_column
 from bulk_sender.reading.chunk import Chunk, chunk_rows
 
 REPEATED = "the row repeats the header: the file may be several exports in one"
@@ -42,6 +43,7 @@ def _head(chunk: Chunk, rows: int) -> Chunk:
         end=replace(chunk.end, source_row=chunk.end.source_row - less, row=chunk.end.row - less),
         faults={index: fault for index, fault in chunk.faults.items() if index < rows},
         lines=None if chunk.lines is None else chunk.lines.head(rows),
+        raws={index: raw for index, raw in chunk.raws.items() if index < rows},
     )
 
 
@@ -55,9 +57,41 @@ def with_repeated_headers(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         yield replace(chunk, faults=chunk.faults | dict.fromkeys(found, REPEATED)) if found else chunk
 
 
+NOT_FIXED = "the row could not be read"
+HOW_TO_FIX = "; put its cells right, then empty its cell in the column"
+
+
+def with_unreadable(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Mark the rows of a ``rejected.csv`` as malformed that could not be read and that nobody has fixed since.
+
+    Such a row has the text that could not be read in a separate column, and why in another one.
+    """
+    for chunk in chunks:
+        name = unreadable_column(chunk.frame.columns)
+        found = _unreadable(chunk.frame, name) if name is not None else {}
+        if not found:
+            yield chunk
+            continue
+        error = added_columns(chunk.frame.columns)[0]
+        reasons = chunk.frame[error].cast(pl.String)
+        faults = {index: why_unreadable(reasons[index]) for index in found if index not in chunk.faults}
+        yield replace(chunk, faults=chunk.faults | faults, raws=chunk.raws | found)
+
+
+def _unreadable(frame: pl.DataFrame, name: str) -> dict[int, str]:
+    texts = frame[name].cast(pl.String)
+    return {int(at): str(texts[int(at)]) for at in (texts.str.strip_chars() != "").fill_null(False).arg_true()}
+
+
+def why_unreadable(error: str | None) -> str:
+    """Return why a row could not be read, from its cell in the column ``error``: without the place, and what to do."""
+    told = re.sub(r"^.*?, (?:line|row) [0-9]+: ", "", error or "", count=1, flags=re.DOTALL)
+    return told.split(HOW_TO_FIX)[0].strip() or NOT_FIXED
+
+
 def repeated_headers(frame: pl.DataFrame) -> list[int]:
     """Return the rows that hold nothing but the names of their columns."""
-    added = added_columns(frame.columns)
+    added = foreign_columns(frame.columns)
     own = [name for name in frame.columns if name not in added]
     texts = [name for name in own if frame.schema[name] == pl.String]
     if not texts:
@@ -108,9 +142,11 @@ def _one(chunks: list[Chunk]) -> Chunk:
     if len(chunks) == 1:
         return chunks[0]
     faults: dict[int, str] = {}
+    raws: dict[int, str] = {}
     before = 0
     for chunk in chunks:
         faults |= {before + index: fault for index, fault in chunk.faults.items()}
+        raws |= {before + index: raw for index, raw in chunk.raws.items()}
         before += len(chunk.frame)
     origins = [chunk.origins() for chunk in chunks]
     return Chunk(
@@ -120,6 +156,8 @@ def _one(chunks: list[Chunk]) -> Chunk:
         chunks[-1].end,
         faults,
         pl.concat([chunk.numbered_lines() for chunk in chunks]),
+        chunks[0].unit,
         sum(chunk.blank_rows for chunk in chunks),
+        raws,
         pl.concat(origins),
     )

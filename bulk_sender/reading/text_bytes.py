@@ -16,6 +16,7 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading import encoding as encodings
 from bulk_sender.reading.compression import compression, unpacked
 
+_WITH_MARKS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 _SAMPLE = 1 << 20
 _SEARCHED = 64 << 20
 """How far into an ASCII file to search for the first byte that reveals its encoding."""
@@ -38,17 +39,19 @@ class ByteSource:
         self._compressed = self._is_compressed()
         if encoding:
             self.encoding = _known(encoding, name)
+            if self.encoding not in _WITH_MARKS and self._has_mark():
+                self.encoding = "utf-8-sig"  # no text in another encoding begins with this mark
         else:
             found = self._detect()
             self.encoding, self.guessed = found.name, found.guessed
-        self._cr_only = self._ends_lines_with_cr()
+        self.ends_lines_with_cr = self._ends_lines_with_cr()
 
     @contextmanager
     def open(self, offset: int) -> Iterator[Decoded]:
         """Yield a stream of UTF-8 bytes from ``offset`` on. Reading raises InputError for an invalid byte."""
         with self._opened() as raw:
             stream = self._decoded(raw, offset)
-            yield _LineFeeds(stream) if self._cr_only else stream
+            yield _LineFeeds(stream) if self.ends_lines_with_cr else stream
 
     def _decoded(self, raw: BinaryIO, offset: int) -> Decoded:
         mark = len(codecs.BOM_UTF8) if self.encoding == "utf-8-sig" else 0
@@ -80,6 +83,10 @@ class ByteSource:
         except OSError as error:
             raise InputError(f"{self.name} cannot be read: {error.strerror}") from None
 
+    def _has_mark(self) -> bool:
+        with self._opened() as raw:
+            return _exactly(raw, len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+
     def _detect(self) -> encodings.Encoding:
         with self._opened() as raw:
             sample = _exactly(raw, _SAMPLE)
@@ -101,7 +108,7 @@ class ByteSource:
 
     def _ends_lines_with_cr(self) -> bool:
         """Whether the first line end outside quotes is a lone CR, as old Mac spreadsheets write it."""
-        self._cr_only = False
+        self.ends_lines_with_cr = False
         with self.open(0) as stream:
             head = stream.read(_SAMPLE)
         at = -1

@@ -18,7 +18,7 @@ import polars as pl
 from bulk_sender.config.constants import constant_json
 from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientConfig
 from bulk_sender.errors import ConfigError, InputError
-from bulk_sender.reading.added import added_columns
+from bulk_sender.reading.added import foreign_columns
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.columns import Columns, Found, misspelt_type, unknown_type, untyped
 from bulk_sender.recipients.convert import (
@@ -148,7 +148,7 @@ def resolve(schema: pl.Schema, config: Config, unreadable: Mapping[str, str] | N
     _refuse_names(attributes, groups)
     if not config.recipient.is_empty:
         unused = tuple(name for name in schema if name not in resolver.columns.used)
-    added = added_columns(schema.names())  # rejected.csv has these; no warning is needed when it is sent again
+    added = foreign_columns(schema.names())  # rejected.csv has these; no warning is needed when it is sent again
     unused = tuple(name for name in unused if name not in added)
     return RecipientMapping(
         identifiers=identifiers,

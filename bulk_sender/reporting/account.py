@@ -16,7 +16,7 @@ from bulk_sender.journal.holds import hold_of
 from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.files import write_rejects, write_results
-from bulk_sender.reporting.rejects_file import rejects_path
+from bulk_sender.reporting.rejects_file import has_rejects, rejects_path
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import Hold, State, Summary
 
@@ -65,7 +65,7 @@ def write_files(journal: RunReader, kind: Format, state: State, reason: str | No
     """Write results, rejects, summary and report from the journal. Raises BulkSenderError."""
     files = file_names(journal.run.folder, kind)
     write_results(journal, Path(files["results"]), kind)
-    files["rejected"] = str(write_rejects(journal, journal.run.folder))
+    files |= {name: str(path) for name, path in write_rejects(journal, journal.run.folder).items()}
     summary = summarize(journal, state, reason, files)
     write_report(journal, summary, Path(files["report"]))
     write_json(Path(files["summary"]), summary.to_dict())
@@ -77,6 +77,7 @@ def file_names(folder: Path, kind: str) -> dict[str, str]:
     names = {
         "results": f"results.{kind}",
         "rejected": rejects_path(folder).name,
+        **({"rejected_xlsx": rejects_path(folder, ".xlsx").name} if has_rejects(folder, ".xlsx") else {}),
         "summary": "summary.json",
         "report": REPORT,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Self
 
 from bulk_sender.journal.records import RESEND, Status
@@ -155,7 +156,8 @@ def _steps(status: Status, summary: Summary, runs_dir: str, rejects: str, origin
             return
         words = "" if origin.given is not None else " with this run's configuration"
         again = shlex.join(["bulk-sender", "send", rejects, *origin.options])
-        yield Advice(f"Fix these rows in rejected.csv, then send it{words}:", again)
+        name = PurePath(rejects).name or "rejected.csv"
+        yield Advice(f"Fix these rows in {name}, then send it{words}:", again)
 
 
 def _choices(run: _Run, summary: Summary, origin: Origin) -> Iterator[Advice]:

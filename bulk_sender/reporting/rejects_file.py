@@ -1,5 +1,7 @@
 """Which file holds a run's rejected rows: ``rejected.csv``, unless somebody has changed that file.
 
+For a workbook there is a ``rejected.xlsx``, too, under the same rules.
+
 People fix the rows in this file. So what they wrote is never replaced: the next file gets the next free name. The
 digests of what was written here are kept beside it.
 """
@@ -20,17 +22,22 @@ RECORD = "rejected.digests.json"
 _log = logging.getLogger("bulk_sender")
 
 
-def rejects_path(folder: Path) -> Path:
+def rejects_path(folder: Path, suffix: str = ".csv") -> Path:
     """Return the file that holds the rejected rows of the run in ``folder``, as it was last written."""
-    names = list(_record(folder))
-    return folder / (names[-1] if names else "rejected.csv")
+    names = [name for name in _record(folder) if name.endswith(suffix)]
+    return folder / (names[-1] if names else f"rejected{suffix}")
+
+
+def has_rejects(folder: Path, suffix: str) -> bool:
+    """Whether a file of rejected rows with this suffix was written."""
+    return any(name.endswith(suffix) for name in _record(folder))
 
 
 class RejectsFile:
     """The rejects file of the run in ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, suffix: str = ".csv") -> None:
+        self._folder, self._suffix = folder, suffix
         self._written = _record(folder)
 
     @contextmanager
@@ -46,11 +53,12 @@ class RejectsFile:
     def _free(self) -> Path:
         """Return the first name that is free, or whose file is as it was written here."""
         for number in count(1):
-            path = self._folder / ("rejected.csv" if number == 1 else f"rejected-{number}.csv")
+            path = self._folder / (f"rejected{self._suffix}" if number == 1 else f"rejected-{number}{self._suffix}")
             if not path.is_file() or path.is_symlink() or _digest(path) in self._written.get(path.name, ()):
                 if number > 1 and path.name not in self._written:
                     _log.warning(
-                        "somebody has changed rejected.csv, so it was left as it is; the rejected rows are in %s",
+                        "somebody has changed rejected%s, so it was left as it is; the rejected rows are in %s",
+                        self._suffix,
                         path.name,
                     )
                 return path

@@ -5,6 +5,7 @@ A row's result follows from its chunk (verdict, identifier) and, for a valid row
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,8 +17,9 @@ import polars as pl
 from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.chunks import chunk_rejects, chunk_rows
 from bulk_sender.journal.store import RunReader
-from bulk_sender.planning.plan import ROWS
-from bulk_sender.reading.added import added_columns, names_to_add
+from bulk_sender.planning.plan import RAW, ROWS
+from bulk_sender.reading.added import foreign_columns, names_to_add, unreadable_to_add
+from bulk_sender.reading.streams import HOW_TO_FIX
 from bulk_sender.reporting.summary import BroadcastResult
 from bulk_sender.text.clean import CONTROLS
 
@@ -144,20 +146,31 @@ def _safe_cell(text: pl.Expr) -> pl.Expr:
 
 
 def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:
-    """Yield the rejected rows with all their own columns as text, then ``error``, ``source_line`` and ``run``."""
-    for chunk in journal.chunk_ids():
+    """Yield the rejected rows with all their own columns as text, then ``error``, ``source_line`` and ``run``.
+
+    If the text of a row could not be read as one, the column ``unreadable`` before these has it.
+    """
+    chunks = journal.chunk_ids()
+    is_needed = any(RAW in pl.read_ipc_schema(io.BytesIO(journal.rejects(chunk))) for chunk in chunks)
+    for chunk in chunks:
         own = chunk_rejects(journal, chunk)
         reasons = chunk_rows(journal, chunk, ("row", "verdict", "source_row", "source_line", "error"))
         reasons = reasons.filter(verdict="rejected")
         assert own["\x00row"].equals(reasons["row"].alias("\x00row")), "a chunk's rejects are those of its rows"
-        own = own.drop("\x00row")
+        raw = own[RAW] if RAW in own.columns else pl.Series(RAW, [None], dtype=pl.String).new_from_index(0, len(own))
+        own = own.drop("\x00row", RAW, strict=False)
+        unreadable = unreadable_to_add(own.columns, is_needed=is_needed)
         error, line, run = names_to_add(own.columns)
+        why = pl.col("error")
+        if unreadable is not None:
+            why = pl.when(pl.lit(raw).is_not_null()).then(why + f"{HOW_TO_FIX} {unreadable!r}").otherwise(why)
         found = reasons.select(
-            _safe_cell(pl.col("error")).alias(error),
+            *([raw.alias(unreadable)] if unreadable is not None else []),
+            _safe_cell(why).alias(error),
             pl.coalesce("source_line", "source_row").cast(pl.String).alias(line),
             pl.lit(journal.run.name).alias(run),
         )
-        yield own.drop(added_columns(own.columns)).hstack(found)
+        yield own.drop(foreign_columns(own.columns)).hstack(found)
 
 
 def broadcast(journal: RunReader) -> BroadcastResult | None:

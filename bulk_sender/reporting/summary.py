@@ -75,6 +75,11 @@ class Summary:
             raise AssertionError(f"the six counts of run {self.run_id} add up to {parts}, not to {self.rows} rows")
 
     @property
+    def rejects_file(self) -> str:
+        """The file in which rejected rows are to be fixed: a workbook if the input was one; empty if unknown."""
+        return self.files.get("rejected_xlsx") or self.files.get("rejected", "")
+
+    @property
     def exit_code(self) -> int:
         """The exit code of the command: 0, 1, 3, 130 or 143."""
         if self.state == "interrupted":

@@ -9,6 +9,7 @@ from bulk_sender import journal as journals
 from bulk_sender.config.model import Config
 from bulk_sender.journal.facts import Facts, Format
 from bulk_sender.journal.store import RunRef, RunWriter
+from bulk_sender.reading.layout import Layout
 from bulk_sender.reading.source import FileIdentity
 from bulk_sender.run.folder import make_run_folder
 from bulk_sender.run.options import Sandbox
@@ -28,6 +29,7 @@ def new_facts(
     left_out: tuple[str, ...] = (),
     parents: tuple[str, ...] = (),
     target_name: str = "",
+    layout: Layout | None = None,
 ) -> Facts:
     """Return the facts of a run that starts now. ``files``: those of its input, with their paths."""
     return Facts(
@@ -45,6 +47,7 @@ def new_facts(
         left_out=left_out,
         parents=parents,
         target_name=target_name,
+        layout=layout,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import Here, OnTerminal, Outcome, Place, end, until
+from tests.kit.inputs import read as workbook
 from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, KEY
 from tests.reporting.markup import read
@@ -245,3 +246,42 @@ def test_check_warns_of_a_guard_that_send_would_meet(tmp_path: Path, here: Here)
     assert done.code == 2
     assert "3  of 3 rows" in done.out
     assert "3 recipients are more than --max-recipients 2" in done.err
+
+
+def test_check_and_explain_give_the_line_of_the_file(tmp_path: Path, here: Here) -> None:
+    place = Place(tmp_path)
+    text = 'List\n\nexternal_user_id,attributes.age:integer\nanna,7\n"be\nn",old\n\ncarl,8\nu1,2,3\n'
+    path = place.write("people.csv", text)
+    done = here.run(place, "check", path)
+    assert "row 2, line 5" in done.out
+    assert "people.csv, line 9: the row has 3 fields" in " ".join(done.out.split())
+    found = here.run(place, "check", path, "--json").json["reasons"]["invalid_value"]["examples"]
+    assert [(example["source_row"], example["source_line"]) for example in found] == [(2, 5)]
+    assert here.run(place, "send", path, "--sandbox", "--yes", "--run-id", "r").code == 1
+    assert "people.csv, line 8" in here.run(place, "explain", "r", "3").out
+
+
+def test_the_row_of_a_sheet_is_given(tmp_path: Path, here: Here) -> None:
+    place = Place(tmp_path)
+    frame = pl.DataFrame({"external_user_id": ["u1", "u2"], "attributes.age:integer": ["7", "old"]})
+    frame.write_excel(tmp_path / "people.xlsx")
+    path = tmp_path / "people.xlsx"
+    assert "row 2, sheet row 3" in here.run(place, "check", path).out
+    done = here.run(place, "send", path, "--sandbox", "--yes", "--run-id", "r")
+    assert "Fix these rows in rejected.xlsx, then send it" in " ".join(done.err.split())
+    assert "rejected.csv, rejected.xlsx" in " ".join(done.err.split())
+    assert "people.xlsx, row 3" in here.run(place, "explain", "r", "2").out
+
+
+def test_results_are_a_workbook_when_asked_for(tmp_path: Path, here: Here) -> None:
+    place = Place(tmp_path)
+    path = place.write("people.csv", "external_user_id\n000104\n")
+    done = here.run(place, "send", path, "--sandbox", "--yes", "--run-id", "r", "--format", "xlsx", "--json")
+    assert done.json["files"]["results"].endswith("results.xlsx")
+    assert workbook(place.runs / "r" / "results.xlsx")["identifier"].to_list() == ["000104"]
+    assert here.run(place, "export", "r", "--output", "again.xlsx").code == 0
+    assert workbook(tmp_path / "again.xlsx")["identifier"].to_list() == ["000104"]
+    assert (
+        "a workbook cannot go to standard output" in here.run(place, "export", "r", "-o", "-", "--format", "xlsx").err
+    )
+    assert "000104" in here.run(place, "export", "r", "--output", "-").out

@@ -16,6 +16,9 @@ from bulk_sender.journal.chunks import chunk_record
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch
 from bulk_sender.journal.store import RunRef, RunWriter
+from bulk_sender.reading.settings import ReadSettings
+from bulk_sender.reading.source import Input
+from bulk_sender.reading.spool import Spool
 from bulk_sender.run.facts import create
 from tests.kit.reading import planned
 
@@ -60,6 +63,7 @@ def journal_of(
         sandbox="",
         format="csv",
         created_at="2026-02-28T10:00:00.000Z",
+        layout=Input.open(paths, ReadSettings.of(config.input), Spool()).layout,
     )
     journal = create(RunRef.at(folder), facts)
     journal.begin_epoch("send")

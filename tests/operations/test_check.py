@@ -38,6 +38,7 @@ def test_the_counts_reasons_and_examples_are_those_of_the_rows(path: Path) -> No
         "row": 2,
         "source": str(path),
         "source_row": 2,
+        "source_line": 3,
         "identifier": "u0",
         "error": "column 'attributes.n:integer': 'x' is not a whole number",
     }

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import bulk_sender as bs
@@ -444,3 +445,28 @@ def test_a_damaged_index_refuses_to_send_and_hides_nothing(workplace: Workplace)
     (workplace.runs / "index.sqlite").unlink()
     with pytest.raises(bs.GuardrailError, match="run first"):
         workplace.send(source, "second")
+
+
+def test_a_workbook_of_rejects_knows_its_parent_and_is_never_replaced(workplace: Workplace) -> None:
+    frame = pl.DataFrame({"external_user_id": ["001", None, None], "attributes.city": ["Oslo", "Rome", "Bern"]})
+    frame.write_excel(workplace.folder / "people.xlsx")
+    summary = workplace.send(workplace.folder / "people.xlsx")
+    assert (summary.accepted, summary.rejected) == (1, 2)
+    path = Path(summary.files["rejected_xlsx"])
+    fixed = pl.DataFrame(
+        {
+            "external_user_id": ["001", "002"],
+            "attributes.city": ["Rome", "Bern"],
+            "error": ["", ""],
+            "source_line": ["3", "4"],
+            "run": ["r", "r"],
+        }
+    )
+    fixed.write_excel(path)
+    before = path.read_bytes()
+    again = workplace.send(path, "fixed")
+    assert (again.duplicate, again.accepted) == (1, 1)
+    assert twice(workplace) == {}
+    assert bs.status("r", runs_dir=workplace.runs).sent_again == 2
+    workplace.send(workplace.folder / "people.xlsx")
+    assert path.read_bytes() == before

@@ -56,7 +56,7 @@ def test_every_row_is_in_the_plan_with_its_position_and_its_result(path: Path) -
     ]
     assert [text is not None for text in rows["recipient"]] == [True, False, False, False, False, True]
     assert rows["error"][2] == "another row of this run has the same external_user_id and goes first"
-    assert rows["error"][4] == f"{path}, row 5: the row has 1 field, but the header has 2"
+    assert rows["error"][4] == f"{path}, line 6: the row has 1 field, but the header has 2"
 
 
 def test_rows_are_numbered_over_all_files_and_within_each(tmp_path: Path) -> None:

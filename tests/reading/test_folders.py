@@ -186,8 +186,8 @@ def test_a_row_to_reject_or_to_leave_out_in_one_of_many_is_found_in_its_file(tmp
         (3, 7, "malformed_row"),
         (4, 8, None),
     ]
-    assert "part-010.csv, row 2: the row has 1 field" in odd["error"][1]
-    assert "part-010.csv, row 3: the row repeats the header" in odd["error"][2]
+    assert "part-010.csv, line 5: the row has 1 field" in odd["error"][1]
+    assert "part-010.csv, line 7: the row repeats the header" in odd["error"][2]
     assert rows["row"].to_list() == list(range(1, len(rows) + 1))
 
 

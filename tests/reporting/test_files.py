@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.store import RunWriter
+from bulk_sender.reporting import workbooks
 from bulk_sender.reporting.files import write_rejects, write_results
 from bulk_sender.reporting.rows import RESULTS, results
 from tests.kit.accounts import LOST, Fate, answer, journal_of, taken
+from tests.kit.inputs import read as read_workbook
 from tests.kit.reading import planned, rows_of, written
 
 FATES = [Fate((("accepted", taken("d1")),)), Fate((("failed", answer(400, 'a,"b"\n=c')),)), Fate((("unknown", LOST),))]
@@ -305,3 +309,82 @@ def test_any_cells_come_back_from_the_rejected_rows(
         for number, cells in enumerate(rows)
     ]
     assert sent(again) == expected
+
+
+# ----- workbooks
+
+
+def test_results_can_be_a_workbook_with_identifiers_as_text(journal: RunWriter, tmp_path: Path) -> None:
+    write_results(journal, tmp_path / "results.xlsx", "xlsx")
+    found = read_workbook(tmp_path / "results.xlsx", format="excel")
+    expected = pl.concat(results(journal))
+    assert found.columns == list(RESULTS)
+    assert found["identifier"].to_list() == expected["identifier"].to_list()
+    assert found["row"].to_list() == expected["row"].to_list()
+    assert found["status"].to_list() == expected["status"].to_list()
+    with zipfile.ZipFile(tmp_path / "results.xlsx") as book:
+        page = book.read("xl/worksheets/sheet1.xml").decode()
+    assert re.search(r'<c r="E2" s="\d+" t="inlineStr"><is><t>u0,é</t></is></c>', page)
+    assert '<c r="A2"><v>1</v></c>' in page or re.search(r'<c r="A2" s="\d+"><v>1</v></c>', page)
+
+
+def test_the_zeros_of_identifiers_are_in_the_workbook(tmp_path: Path) -> None:
+    (tmp_path / "input.csv").write_text("external_user_id\n000104\n")
+    with journal_of(tmp_path / "run", tmp_path / "input.csv") as made:
+        write_results(made, tmp_path / "results.xlsx", "xlsx")
+    found = read_workbook(tmp_path / "results.xlsx")
+    assert found["identifier"].to_list() == ["000104"]
+    assert (tmp_path / "results.xlsx").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["input.csv", "results.xlsx", "run"]
+
+
+def test_what_does_not_fit_into_a_sheet_continues_in_the_next(
+    tmp_path: Path, journal: RunWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbooks, "MAX_ROWS", 51)
+    write_results(journal, tmp_path / "results.xlsx", "xlsx")
+    rows = [
+        read_workbook(tmp_path / "results.xlsx", sheet=name)["row"].to_list()
+        for name in ("Results", "Results 2", "Results 3")
+    ]
+    assert rows == [list(range(1, 51)), list(range(51, 101)), list(range(101, 123))]
+
+
+@pytest.mark.parametrize(("rows", "length"), [(2, 40_000), (60, 5)])
+def test_what_no_sheet_can_hold_is_in_the_csv_alone(
+    tmp_path: Path, rows: int, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbooks, "MAX_ROWS", 51)
+    monkeypatch.setattr(workbooks, "MAX_BYTES", 30_000)
+    frame = pl.DataFrame({"external_user_id": [" "] * rows, "a": ["x" * min(length, 32_000)] * rows})
+    frame.write_excel(tmp_path / "input.xlsx")
+    with journal_of(tmp_path / "run", tmp_path / "input.xlsx") as made:
+        assert list(write_rejects(made, tmp_path)) == ["rejected"]
+
+
+def test_a_changed_workbook_of_rejects_is_left_as_it_is(tmp_path: Path) -> None:
+    pl.DataFrame({"external_user_id": [" "], "a": ["x"]}).write_excel(tmp_path / "input.xlsx")
+    with journal_of(tmp_path / "run", tmp_path / "input.xlsx") as made:
+        first = write_rejects(made, tmp_path)
+        assert write_rejects(made, tmp_path) == first
+        before = first["rejected_xlsx"].read_bytes() + b"changed"
+        first["rejected_xlsx"].write_bytes(before)
+        second = write_rejects(made, tmp_path)
+        assert {kind: path.name for kind, path in second.items()} == {
+            "rejected": "rejected.csv",
+            "rejected_xlsx": "rejected-2.xlsx",
+        }
+        assert first["rejected_xlsx"].read_bytes() == before
+
+
+def test_the_cells_that_a_reason_names_have_a_colour(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"external_user_id": ["u1", "u2"], "attributes.n:integer": ["many", "1"], "a": ["x", "y"]})
+    frame.write_excel(tmp_path / "input.xlsx")
+    with journal_of(tmp_path / "run", tmp_path / "input.xlsx") as made:
+        path = write_rejects(made, tmp_path)["rejected_xlsx"]
+    with zipfile.ZipFile(path) as book:
+        page = book.read("xl/worksheets/sheet1.xml").decode()
+        styles = book.read("xl/styles.xml").decode()
+    looks = dict(re.findall(r'<c r="([A-C]2)" s="(\d+)"', page))
+    assert looks["A2"] == looks["C2"] != looks["B2"]
+    assert "FFD966" in styles

@@ -17,6 +17,7 @@ from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
 if TYPE_CHECKING:
     from bulk_sender.journal.store import RunReader, RunRef
 
+_BINARY = {"parquet": "Parquet", "xlsx": "a workbook"}
 STATUSES = ("accepted", "rejected", "duplicate", "failed", "unknown", "not_sent")
 
 
@@ -26,7 +27,7 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            metavar="csv|parquet|ndjson",
+            metavar="csv|parquet|ndjson|xlsx",
             help="Format. Default: from the output's name, else the run's format.",
             autocompletion=completion.among(FORMATS),
         ),
@@ -93,11 +94,12 @@ def _again(run: RunRef, kind: str | None) -> None:
 def _usual(journal: RunReader, *, plain: bool = False) -> str:
     """Return the format the run was started with; for a pipe, one that can be read line by line."""
     kind = str(journal.facts().format)
-    return "csv" if plain and kind == "parquet" else kind
+    return "csv" if plain and kind in _BINARY else kind
 
 
 def _by_name(output: Path) -> str | None:
-    return {".csv": "csv", ".parquet": "parquet", ".ndjson": "ndjson", ".jsonl": "ndjson"}.get(output.suffix.lower())
+    kinds = {".csv": "csv", ".parquet": "parquet", ".ndjson": "ndjson", ".jsonl": "ndjson", ".xlsx": "xlsx"}
+    return kinds.get(output.suffix.lower())
 
 
 def _to_standard_output(journal: RunReader, kind: str, statuses: set[str] | None) -> None:
@@ -105,8 +107,8 @@ def _to_standard_output(journal: RunReader, kind: str, statuses: set[str] | None
 
     from bulk_sender.reporting.rows import RESULTS, results
 
-    if kind == "parquet":
-        raise ConfigError("Parquet cannot go to standard output: it needs a file", hint="give --output FILE")
+    if kind in _BINARY:
+        raise ConfigError(f"{_BINARY[kind]} cannot go to standard output: it needs a file", hint="give --output FILE")
     if kind == "csv":
         terminal.data_bytes(pl.DataFrame(schema=RESULTS).write_csv().encode())
     for frame in results(journal):

@@ -87,7 +87,7 @@ def send(
         str,
         typer.Option(
             "--format",
-            metavar="csv|parquet|ndjson",
+            metavar="csv|parquet|ndjson|xlsx",
             help="Format of the results.",
             autocompletion=completion.among(FORMATS),
         ),

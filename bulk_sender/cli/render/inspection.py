@@ -72,9 +72,22 @@ def _examples(report: CheckReport, width: int | None) -> list[Text]:
     ):
         lines += [Text(), Text.assemble((code, "bold"), f"  {several(facts['count'], 'row')}, for example")]
         for example in facts["examples"]:
-            first = f"  row {example['row']:<6} "
+            first = f"  {_numbers(example):<18} "
             lines += map(Text, wrapped(sentence(str(example["error"])), width, indent="    ", first=first))
     return lines
+
+
+def _numbers(example: dict[str, Any]) -> str:
+    """Return the number of a row, and where a person finds it in its file: ``row 42, line 43``."""
+    row = f"row {example['row']}"
+    place = _place(example)
+    return row if place == row else f"{row}, {place}" if place.startswith("line") else f"{row}, sheet {place}"
+
+
+def _place(facts: dict[str, Any]) -> str:
+    from bulk_sender.reading.formats import where
+
+    return where(facts["source"], facts["source_row"], facts["source_line"])
 
 
 def _shortened(request: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +180,7 @@ def story(facts: dict[str, Any], width: int | None) -> list[Text]:
     status = facts["status"]
     lines = [Text.assemble((f"Row {facts['row']}: ", "bold"), (status.replace("_", " "), STYLES[status]))]
     column = 17 if facts["identifier"] is not None else COLUMN
-    lines += labelled("from", f"{facts['source']}, row {facts['source_row']}", width, column=column)
+    lines += labelled("from", f"{facts['source']}, {_place(facts)}", width, column=column)
     if facts["identifier"] is not None:
         lines += labelled(facts["identifier_type"], facts["identifier"], width, column=column)
     if facts["error"]:

@@ -112,7 +112,7 @@ def _ways_out(about: Summary, width: int | None, origin: Origin) -> list[Text]:
     counts = advice.counts(
         about,
         runs_dir=_elsewhere(about),
-        rejects=shown(about.files["rejected"]),
+        rejects=shown(about.rejects_file),
         origin=replace(origin, given=given),
     )
     lines: list[Text] = []
@@ -139,7 +139,11 @@ def _facts(about: Summary, width: int | None) -> list[Text]:
     facts = [duration(about.elapsed_s), several(about.requests, "request")]
     if about.recipients_per_s:
         facts.append(f"{number(about.recipients_per_s)} recipients a second")
-    names = [name for name in ("results", "rejected", "summary", "report") if name != "rejected" or about.rejected]
+    names = [
+        name
+        for name in ("results", "rejected", "rejected_xlsx", "summary", "report")
+        if not name.startswith("rejected") or about.rejected
+    ]
     files = [Path(about.files[name]).name for name in names if name in about.files]
     return [
         *(Text(line) for line in wrapped(" · ".join(facts), width, indent="  ")),

@@ -145,7 +145,12 @@ def gather(journal: RunReader, summary: Summary) -> Report:
     throughput, latency, no_charts = _charts(over_time, config.delivery.pace.per_second)
     folder = journal.run.folder
     elsewhere = "" if folder.parent.name == DEFAULT_RUNS_DIR else str(folder.parent)
-    counts = advice.counts(summary, runs_dir=elsewhere, rejects=str(rejects_path(folder)), origin=Origin.of(journal))
+    counts = advice.counts(
+        summary,
+        runs_dir=elsewhere,
+        rejects=summary.rejects_file or str(rejects_path(folder)),
+        origin=Origin.of(journal),
+    )
     return Report(
         summary=summary,
         headline=advice.headline(summary),
