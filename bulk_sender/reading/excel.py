@@ -56,6 +56,8 @@ class ExcelReader:
             chosen = _chosen(package, sheet, rows=2 if header else 1)
             others = [other for other in package.sheets if other is not chosen]
             self._others = _listed(package, others) if others else ""
+            self.visible_sheets = tuple(other.name for other in others if other.is_visible and other.has_cells)
+            """The other sheets that people see and that can be read."""
             self._read = _read(package, chosen, header, header_row, null_values)
         self._header_row = header_row
         self.sheet = chosen.name

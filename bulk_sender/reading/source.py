@@ -157,6 +157,14 @@ class Input:
         return found[0].sheet, found[0].other_sheets
 
     @property
+    def visible_sheets(self) -> tuple[str, ...]:
+        """The visible sheets of the only workbook that are not read; none if the input cannot be opened again."""
+        found = self._workbooks
+        if len(self.files) != 1 or len(found) != 1:
+            return ()
+        return found[0].visible_sheets
+
+    @property
     def _workbooks(self) -> list[ExcelReader]:
         return [reader for reader in self._readers if isinstance(reader, ExcelReader)]
 
