@@ -37,7 +37,7 @@ def _customers(draws: Draws, owner: Draws) -> dict[str, pl.Series]:
     basket = [f'[{{"sku": "{sku}", "quantity": {n}, "price": {price}}}]' for n, (sku, price) in enumerate(PRODUCTS, 1)]
     visit = _moment(draws, "appointment").dt.strftime("%Y-%m-%dT%H:%M:%S")
     no_visit = pl.Series(draws.chance("no appointment", 30))
-    newsletter = draws.word("newsletter", ("true", "false"))
+    newsletter = draws.word("newsletter", ("true",) * 11 + ("false",))
     flawed = pl.Series(rows_with(_FLAWED_CUSTOMERS, draws.rows, LENGTH))  # they agreed, so that they are sent
     return {
         "Customer no": _numbered(owner, "", 6),

@@ -37,7 +37,7 @@ PROPERTIES: dict[str, str] = {
     "|国|国名",
     "language": "language|lang|locale|langue|sprache|idioma|lengua|lingua|言語",
     "home_city": "city|town|ville|commune|stadt|ort|wohnort|ciudad|citta|cidade|市|都市|市区町村",
-    "gender": "gender|sex|sexe|genre|geschlecht|anrede|sexo|genero|sesso|genere|性別",
+    "gender": "gender|sex|sexe|genre|geschlecht|sexo|genero|sesso|genere|性別",
     "dob": "date of birth|birth date|birthdate|birthday|dob|date de naissance|naissance|geburtsdatum|geburtstag"
     "|geboren am|geb datum|fecha de nacimiento|nacimiento|data di nascita|data de nascimento|nascimento|生年月日"
     "|誕生日",

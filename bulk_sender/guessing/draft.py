@@ -23,7 +23,7 @@ from bulk_sender.guessing.survey import Survey, survey
 from bulk_sender.guessing.types import (
     Guess,
     Notation,
-    agreeing_dates,
+    agreeing,
     guess_identifiers,
     guess_notation,
     guess_nothing,
@@ -35,6 +35,7 @@ from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.columns import is_nameless
 from bulk_sender.recipients.mapping import by_names
+from bulk_sender.text.clean import clean
 
 _KINDS: dict[FieldType, tuple[str, str]] = {
     "string": ("text", "text"),
@@ -197,11 +198,9 @@ def _composed(
 
 
 def _left_out(found: Survey) -> str:
-    one = found.totals == 1
-    rows = "the last row" if one else f"the last {found.totals} rows"
-    return f"{rows} ({found.total!r}{'' if one else ' …'}) {'is' if one else 'are'} left out: not a recipient" + (
-        "" if one else "s"
-    )
+    if found.totals == 1:
+        return f"the last row ({found.total!r}) is left out, because it is not a person"
+    return f"the last {found.totals} rows ({found.total!r} …) are left out, because they are not people"
 
 
 def _identified(sample: pl.DataFrame) -> str:
@@ -211,10 +210,10 @@ def _identified(sample: pl.DataFrame) -> str:
     column = repr(found[first])
     if first != "external_user_id":
         return f"people are identified by {first}, from column {column}"
-    other = f"; if not, take the lines with {found['email']!r} instead" if "email" in found else ""
+    other = f". If it is not, use the lines with {found['email']!r} instead" if "email" in found else ""
     return (
-        f"people are identified by column {column}, which must be the external id of your users in Braze: Braze sends "
-        f"nothing to an id that it does not know{other}"
+        f"people are identified by column {column}. Check that it is their external id in Braze, which sends nothing "
+        f"to an id that it does not know{other}"
     )
 
 
@@ -232,7 +231,7 @@ def _guesses(sample: pl.DataFrame, nothing: Sequence[str], given: InputConfig) -
     columns = [sample[name] for name, dtype in sample.schema.items() if dtype == pl.String]
     is_known = {"decimal", "thousands"} & given.model_fields_set
     notation = Notation(given.decimal, given.thousands) if is_known else guess_notation(columns, nothing)
-    return agreeing_dates({column.name: guess_type(column, nothing, notation) for column in columns})
+    return agreeing({column.name: guess_type(column, nothing, notation) for column in columns})
 
 
 def _head(config: Config) -> Iterator[str]:
@@ -279,7 +278,7 @@ def _recipient(sample: pl.DataFrame) -> Iterator[str]:
         yield from (several_may, chosen)
     elif len(found) > 1:
         yield "# An external id names one profile, and several profiles may share an address: so the id is used."
-        yield f"# If {_text(found[first])} is not your external id in Braze, remove the line above and use these:"
+        yield f"# If {_text(found[first])} is not the external id in Braze, remove that line and use these:"
         yield from (f"# {kind} = {_text(found[kind])}" for kind in list(found)[1:])
         if "email" in found:
             yield f"# {chosen}"
@@ -336,9 +335,10 @@ def _source(values: pl.Series, guess: Guess | None) -> str:
 
 def _misfits(guess: Guess) -> str:
     one, several = _KINDS[guess.type]
+    shown = repr(clean(guess.misfit, 30))
     if guess.misfits == 1:
-        return f"1 of the sampled cells is not {one}; rows like this are rejected"
-    return f"{guess.misfits} of the sampled cells are not {several}; rows like these are rejected"
+        return f"1 of the sampled cells is not {one} ({shown}); rows like this are rejected"
+    return f"{guess.misfits} of the sampled cells are not {several} (such as {shown}); rows like these are rejected"
 
 
 def _input(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import polars as pl
@@ -51,6 +51,8 @@ class Guess:
     thousands: str | None = None
     also_decimal: bool = False
     """Whether its separator of thousands could also be a decimal sign."""
+    misfit: str = field(default="", compare=False)
+    """The first of the cells that do not have this type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,10 @@ def guess_type(column: pl.Series, nothing: Sequence[str] = (), notation: Notatio
     return _guess_number(cells, notation) or _guess_moment(cells) or _guess_nested(cells) or Guess()
 
 
-def agreeing_dates(guesses: dict[str, Guess]) -> dict[str, Guess]:
-    """Decide between day and month first for dates that fit both, if other columns of the file have only one order."""
+def agreeing(guesses: dict[str, Guess]) -> dict[str, Guess]:
+    """Decide what can be read in two ways as the other columns of the file are written: numbers and dates."""
+    if any(guess.thousands and not guess.also_decimal for guess in guesses.values()):
+        guesses = {name: replace(guess, also_decimal=False) for name, guess in guesses.items()}
     certain = {guess.format[:2] for guess in guesses.values() if guess.format and not guess.also}
     if len(certain & {"%d", "%m"}) != 1:
         return guesses
@@ -201,8 +205,10 @@ def _mostly(cells: pl.Series, pattern: str) -> bool:
 def _typed(cells: pl.Series, kind: FieldType, format: str | None = None, by: Convention | None = None) -> Guess | None:
     """Return a guess of this type, or None if it would reject too many of the cells."""
     converted = convert(pl.col("cell"), pl.String(), kind, by or Convention(format=format))
-    misfits = cells.alias("cell").to_frame().select(converted.json.is_null().sum()).item()
-    return Guess(kind, format, misfits=misfits) if len(cells) - misfits >= _ENOUGH * len(cells) else None
+    wrong = cells.filter(cells.alias("cell").to_frame().select(converted.json.is_null()).to_series())
+    if len(cells) - len(wrong) < _ENOUGH * len(cells):
+        return None
+    return Guess(kind, format, misfits=len(wrong), misfit=str(wrong[0]) if len(wrong) else "")
 
 
 def _shape(format: str) -> str:
