@@ -115,13 +115,17 @@ class Consent:
     @property
     def said(self) -> str:
         """Who gets the message, and who does not."""
-        names = " and ".join(repr(each.column) for each in self.columns)
+        agreed = [repr(each.column) for each in self.columns if not words.asks_who_refused(each.column)]
+        refused = [repr(each.column) for each in self.columns if words.asks_who_refused(each.column)]
+        who = f"only people who agreed in {' and '.join(agreed)} get the message" if agreed else ""
+        if refused:
+            who += (", and " if who else "") + f"people who refused in {' or '.join(refused)} get no message"
         left = "; ".join(
             (f"in {each.column!r} " if len(self.columns) > 1 else "") + each.left_out
             for each in self.columns
             if each.left_out
         )
-        return f"only people who agreed in {names} get the message" + (f"; left out: {left}" if left else "")
+        return who + (f"; left out: {left}" if left else "")
 
     @property
     def doubts(self) -> list[str]:

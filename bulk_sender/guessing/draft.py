@@ -96,7 +96,7 @@ def _opened(given: list[Given], config: Config, spool: Spool) -> tuple[Input, Su
     """Open an input. Of a workbook, take the first visible sheet with a table of people, if no sheet is named."""
     source = Input.open(given, ReadSettings.of(config.input), spool)
     found = survey(source)
-    is_read_once = given[0] == "-"
+    is_read_once = isinstance(given[0], str) and given[0] == "-"
     if config.input.sheet is not None or is_read_once or _names_people(found.sample):
         return source, found
     for sheet in source.visible_sheets:
@@ -157,7 +157,7 @@ def _composed(
     ``sheet``: the sheet that was read, and the others in words, where there are several. ``header``: the line of the
     header and what was said about it, if it had to be found.
     """
-    sample = found.sample.select(name for name in found.sample.columns if not is_nameless(found.sample[name]))
+    sample = pl.DataFrame([column for column in found.sample.get_columns() if not is_nameless(column)])
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
     guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values, config.input)

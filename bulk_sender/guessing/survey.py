@@ -153,10 +153,10 @@ class _Usual:
 def _texts(frame: pl.DataFrame) -> pl.DataFrame:
     """Return scalar cells as text without blanks around it, nested ones as empty."""
     columns = []
-    for name, dtype in frame.schema.items():
-        if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
-            columns.append(pl.lit("").alias(name))
+    for column in frame.get_columns():  # not by name: polars takes a column called * for all columns
+        if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+            columns.append(pl.repeat("", len(frame), eager=True).alias(column.name))
             continue
-        value = pl.col(name).ext.storage() if dtype in OWN else pl.col(name)
-        columns.append(value.cast(pl.String).str.strip_chars().fill_null("").alias(name))
-    return frame.select(columns)
+        value = column.ext.storage() if column.dtype in OWN else column
+        columns.append(value.cast(pl.String).str.strip_chars().fill_null("").alias(column.name))
+    return pl.DataFrame(columns)

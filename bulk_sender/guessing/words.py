@@ -14,7 +14,8 @@ _OPT_IN = re.compile(
     r"""
       \b(?:opt(?:ed)?\ ?in|newsletters?|news\ letter|mailings?|subscri|consent|consens|einwillig|zustimm|abonn|inscri
         |angemeldet|anmeldung|suscri|iscri|accept|acepta|accett|publicit|publicid|pubblicit|werbe|werbung|gdpr|rgpd|dsgvo
-        |permission|push\ subscribe)
+        |permission|push\ subscribe|nieuwsbrief|infolettre|accord|autoris|autoriz|toestemming|einverst|erlaub|agreed
+        |samtyck|zgod|boletin)
     | (?:einwilligung|zustimmung|newsletter)\b
     | ^marketing$|\b(?:mail|email|sms|push)\ marketing|\bmarketing\ (?:e\ ?mails?|sms|push|ok|allowed|erlaubt)
     | オプトイン|同意|配信許可|メルマガ

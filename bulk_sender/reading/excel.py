@@ -109,8 +109,8 @@ class ExcelReader:
             return None
         return found.heading_row, told("row", found.heading_row, found.above, found.title)
 
-    def cell_notes(self, used: Collection[str]) -> list[str]:
-        """Return what is wrong with cells of the columns in ``used``."""
+    def cell_notes(self, used: Collection[str], typed: Collection[str] = ()) -> list[str]:
+        """Return what is wrong with cells of the columns in ``used``. ``typed``: those that have a configured type."""
         notes = []
         for title, column in zip(self._schema, self._columns, strict=True):
             if title not in used:
@@ -133,7 +133,8 @@ class ExcelReader:
                     f"{where}: {several(found.count, 'number')} of 16 digits or more: {found.named()}. A spreadsheet "
                     "keeps only 15, so the last digits may be wrong: store such numbers as text"
                 )
-            notes += _mixed(where, self._read.tally, column)
+            if title not in typed:
+                notes += _mixed(where, self._read.tally, column)
         return notes
 
     def read(self, start: Position) -> Iterator[Chunk]:

@@ -129,10 +129,13 @@ class Input:
         ]
         return [*notes, *told(self.passed_over)]
 
-    def cell_notes(self, used: Collection[str]) -> list[str]:
-        """Return what is wrong with cells of the columns in ``used``, as sentences."""
+    def cell_notes(self, used: Collection[str], typed: Collection[str] = ()) -> list[str]:
+        """Return what is wrong with cells of the columns in ``used``, as sentences.
+
+        ``typed``: the columns that have a configured type, whose other cells are rejected.
+        """
         notes = [
-            (file.name, reader.cell_notes(used))
+            (file.name, reader.cell_notes(used, typed))
             for file, reader in zip(self.files, self._readers, strict=True)
             if isinstance(reader, ExcelReader)
         ]
