@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from tests.kit.command import Here, Place
-from tests.kit.samples import SAMPLES, run
+from tests.kit.samples import EXPORTS, SAMPLES, run
 from tests.kit.scripted import Answer, scripted
 from tests.kit.target import CAMPAIGN
 
-EXPORTS = ("export-fr.csv", "export-fr.xlsx", "export-de.csv", "export-de.xlsx")
 NAMES = {
     "fr": ("N° client", "civilite", "code_postal", "date_d_inscription", "ca_2026", "Opt-in", "E-mail"),
     "de": ("Kundennummer", "anrede", "plz", "kunde_seit", "umsatz", "Newsletter", "E-Mail-Adresse"),
