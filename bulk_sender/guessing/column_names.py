@@ -73,7 +73,7 @@ _PEOPLE = (
 )
 _KEYS = "id|no|nr|n|num|number|numero|nummer|code|codice|codigo|cod|kennung|ref|reference|referenz|key|identifiant"
 _NUMBERED_PERSON = re.compile(rf"(?:{_KEYS})(?:{_PEOPLE})|(?:{_PEOPLE})(?:{_KEYS})|(?:contact|contacto|kontakt)id")
-"""The words of a name, joined: a word for people, and one for a number or a code, in either order."""
+"""The words of a name, joined: one means people, and one a number or a code, in either order."""
 _ADDRESSES = frozenset(["mail", "email", "mailadresse", "emailadresse", "courriel", "correo"])
 
 
