@@ -96,9 +96,9 @@ def test_init_says_what_it_decided(file: str, tmp_path: Path, here: Here) -> Non
     path.write_bytes((SAMPLES / file).read_bytes())
     done = here.run(Place(tmp_path), "init", path)
     said = " ".join(done.err.split())
-    assert f"People are identified by column '{identifier}'. Check that it is their external id in Braze" in said
+    assert f"people are identified by column '{identifier}'. Check that it is their external id in Braze" in said
     assert f"use the lines with '{mail}' instead" in said
-    assert f"Only people who agreed in '{consent}' get the message; left out:" in said
+    assert f"only people who agreed in '{consent}' get the message; left out:" in said
     assert "is left out, because it is not a person" in said
     assert "3 lines above it were left out" in said or "3 rows above it were left out" in said
     assert ("was read; not read:" in said) == (path.suffix == ".xlsx")

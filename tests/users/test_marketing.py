@@ -31,7 +31,7 @@ def test_from_a_spreadsheet_to_a_finished_send_by_what_the_program_shows(
     code, shown = desk.types("bulk-sender init customers.csv", width=width)
     assert code == 0
     said = " ".join(shown.split())
-    assert "Only people who agreed in 'Newsletter' get the message; left out: 'false' (14)" in said
+    assert "only people who agreed in 'Newsletter' get the message; left out: 'false' (14)" in said
     code, shown = desk.types(_command("check", shown), width=width)
     assert code == 1  # three rows can't go
     assert "'free' is not a number" in " ".join(shown.split())

@@ -53,7 +53,7 @@ def init(
         return
     lines = [f"Wrote {shown(path)}:"]
     for note in draft.notes:
-        lines += wrapped(note[:1].upper() + note[1:] + ".", terminal.width, indent="    ", first="  - ")
+        lines += wrapped(note, terminal.width, indent="    ", first="  - ")
     terminal.say([*lines, "", "Read it, then see what it would send:", ""])
     terminal.say(["  " + command("check", *inputs, "--config", path)])
 
