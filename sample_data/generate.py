@@ -22,6 +22,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from draws import Rows
+from exports import write_exports
 from recipients import clean_parquet_rows, csv_rows, parquet_rows
 from tables import LENGTH, TABLES
 
@@ -71,6 +72,7 @@ def write_samples(folder: Path) -> None:
     write_file(folder / "recipients.parquet", PARQUET_LENGTH, SEED, clean=False)
     for table in TABLES:
         write_csv(blocks(table.frame, LENGTH, SEED), folder / table.name, table.separator)
+    write_exports(folder, SEED)
 
 
 def main(arguments: list[str]) -> None:

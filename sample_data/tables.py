@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from draws import Draws, Rows, absent
-from faults import Fault, Flaws
+from faults import Fault, Flaws, rows_with
 from words import COUNTRIES, INTERESTS, LOCALES, PLANS, PRODUCTS, TIERS
 
 LENGTH = 200
 LATIN = LOCALES[:7]
+_FLAWED_CUSTOMERS = (20, 31, 62, 63, 87, 140, 160)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def _customers(draws: Draws, owner: Draws) -> dict[str, pl.Series]:
     basket = [f'[{{"sku": "{sku}", "quantity": {n}, "price": {price}}}]' for n, (sku, price) in enumerate(PRODUCTS, 1)]
     visit = _moment(draws, "appointment").dt.strftime("%Y-%m-%dT%H:%M:%S")
     no_visit = pl.Series(draws.chance("no appointment", 30))
+    newsletter = draws.word("newsletter", ("true",) * 11 + ("false",))
+    flawed = pl.Series(rows_with(_FLAWED_CUSTOMERS, draws.rows, LENGTH))  # they agreed, so that they are sent
     return {
         "Customer no": _numbered(owner, "", 6),
         "First name": draws.word_of_group("name", [one.first_names for one in LATIN], locale),
@@ -44,7 +47,7 @@ def _customers(draws: Draws, owner: Draws) -> dict[str, pl.Series]:
         "Status": owner.word("status", ("active",) * 9 + ("closed",)),
         "Tier": draws.word("tier", TIERS),
         "Points": pl.Series(draws.number("points", 9000)).cast(pl.String),
-        "Newsletter": draws.word("newsletter", ("true", "false")),
+        "Newsletter": pl.Series(["true"]).gather([0] * len(draws.rows)).zip_with(flawed, newsletter),
         "Order no": _numbered(draws, "A-", 7),
         "Order total": _price(draws),
         "Order date": _moment(draws, "order").dt.strftime("%Y-%m-%d"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
 import unicodedata
+import zipfile
 from datetime import datetime
 
 import polars as pl
@@ -13,6 +15,7 @@ import pytest
 
 from tests.kit.samples import (
     CONFIGURED,
+    EXPORTS,
     FILES,
     README,
     ROOT,
@@ -200,8 +203,28 @@ def test_no_address_leads_outside_example_domains() -> None:
             assert host in ("example.com", "example.org", "shop.example.com") or braze, (path.name, host)
 
 
+def test_no_address_of_the_exports_leads_outside_example_domains() -> None:
+    for file in EXPORTS:
+        content = (SAMPLES / file).read_bytes()
+        if file.endswith(".xlsx"):
+            with zipfile.ZipFile(io.BytesIO(content)) as book:
+                content = book.read("xl/sharedStrings.xml")
+        hosts = set(re.findall(rb"\w@([\w.-]+)", content))
+        assert hosts == {b"example.com"}, file
+
+
+def test_the_readme_counts_the_people_of_each_export_who_agreed() -> None:
+    agreed = {row[0]: int(row[2]) for row in readme_table("| export | what")}
+    assert sorted(agreed) == sorted(EXPORTS)
+    for file, count in agreed.items():
+        if file.endswith(".csv"):
+            lines = (SAMPLES / file).read_text(encoding="cp1252").splitlines()
+            assert sum(line.rpartition(";")[2].lower() in ("oui", "ja") for line in lines) == count
+            assert agreed[file.replace("csv", "xlsx")] == count
+
+
 def test_the_committed_samples_stay_small() -> None:
-    assert sum((SAMPLES / file).stat().st_size for file in FILES) < 1_500_000
+    assert sum((SAMPLES / file).stat().st_size for file in (*FILES, *EXPORTS)) < 1_500_000
 
 
 # ----- the example configurations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from tests.kit.samples import (
+    EXPORTS,
     ROOT,
     SAMPLES,
     TEXT_FILES,
@@ -65,6 +67,18 @@ def test_without_arguments_the_generator_writes_the_committed_parquet_file(regen
     assert pl.read_parquet(made).equals(pl.read_parquet(committed))
     if pl.__version__ == pinned_polars():  # the bytes name the version that wrote them
         assert made.read_bytes() == committed.read_bytes()
+
+
+@pytest.mark.parametrize("file", EXPORTS)
+def test_without_arguments_the_generator_writes_the_committed_exports(file: str, regenerated: Path) -> None:
+    made, committed = regenerated / file, SAMPLES / file
+    if file.endswith(".csv"):
+        assert made.read_bytes() == committed.read_bytes()
+        return
+    with zipfile.ZipFile(made) as one, zipfile.ZipFile(committed) as other:  # zlib may compress differently
+        assert one.namelist() == other.namelist()
+        for name in one.namelist():
+            assert one.read(name) == other.read(name), name
 
 
 def test_blocks_of_any_size_give_the_same_bytes(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -17,15 +18,25 @@ import polars as pl
 from bulk_sender.config.model import Config, FieldType, InputConfig
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing import column_names, words
-from bulk_sender.guessing.types import Guess, Notation, guess_identifiers, guess_notation, guess_nothing, guess_type
+from bulk_sender.guessing.consent import Consent
+from bulk_sender.guessing.survey import Survey, survey
+from bulk_sender.guessing.types import (
+    Guess,
+    Notation,
+    agreeing,
+    guess_identifiers,
+    guess_notation,
+    guess_nothing,
+    guess_type,
+)
 from bulk_sender.reading.locate import Given
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.columns import is_nameless
 from bulk_sender.recipients.mapping import by_names
+from bulk_sender.text.clean import clean
 
-SAMPLE_ROWS = 10_000
 _KINDS: dict[FieldType, tuple[str, str]] = {
     "string": ("text", "text"),
     "integer": ("a whole number", "whole numbers"),
@@ -39,24 +50,39 @@ _KINDS: dict[FieldType, tuple[str, str]] = {
 """Singular and plural of each type in a comment."""
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A configuration (TOML), and what a person should know about it before using it."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+    """What was decided for them: the sheet, the rows left out, who gets the message."""
+    doubts: tuple[str, ...] = ()
+    """What may be wrong, and has to be looked at."""
+
+
 def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
-    """Return a configuration (TOML) for an input, from its first 10,000 rows. Raise InputError or ConfigError.
+    """Return a configuration (TOML) for an input, as ``drafted`` does."""
+    return drafted(inputs, config).text
+
+
+def drafted(inputs: Given | Sequence[Given], config: Config | None = None) -> Draft:
+    """Return a configuration for an input, guessed from its first 10,000 rows. Raise InputError or ConfigError.
 
     ``config``: settings that are already known, such as how to read the input.
     """
     config = config or Config()
     given = [inputs] if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence) else list(inputs)
     with Spool() as spool:
-        source = Input.open(given, ReadSettings.of(config.input), spool)
-        sample = source.head(SAMPLE_ROWS)
-        if not len(sample):
+        source, found = _opened(given, config, spool)
+        if not len(found.sample):
             raise InputError(
                 f"{source.files[0].name} has no valid rows under its header",
                 hint=source.other_sheets or "send a file with at least one row to guess from",
             )
         try:
-            return compose(
-                sample,
+            return _composed(
+                found,
                 config,
                 encodings=source.guessed_encodings,
                 sheet=source.chosen_sheet,
@@ -64,6 +90,35 @@ def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
             )
         except ConfigError as error:
             raise ConfigError(str(error), hint=source.other_sheets or error.hint) from None
+
+
+def _opened(given: list[Given], config: Config, spool: Spool) -> tuple[Input, Survey]:
+    """Open an input. Of a workbook, take the first visible sheet with a table of people, if no sheet is named."""
+    source = Input.open(given, ReadSettings.of(config.input), spool)
+    found = survey(source)
+    is_read_once = isinstance(given[0], str) and given[0] == "-"
+    if config.input.sheet is not None or is_read_once or _names_people(found.sample):
+        return source, found
+    for sheet in source.visible_sheets:
+        settings = replace(ReadSettings.of(config.input), sheet=sheet)
+        try:
+            other = Input.open(given, settings, spool)
+            seen = survey(other)
+        except InputError:
+            continue
+        if _names_people(seen.sample):
+            return other, seen
+    return source, found
+
+
+def _names_people(sample: pl.DataFrame) -> bool:
+    """Whether rows are people: a column is named like an identifier, or holds addresses."""
+    if len(sample) and by_names(sample.schema)[0].identifier_order:
+        return True
+    found = guess_identifiers(sample) if len(sample) and len(sample.columns) > 1 else {}
+    return any(
+        kind == "email" or column_names.identifier_rank(column, kind) is not None for kind, column in found.items()
+    )
 
 
 def write(path: Path, text: str) -> None:
@@ -79,24 +134,34 @@ def write(path: Path, text: str) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def compose(
-    sample: pl.DataFrame,
+def compose(sample: pl.DataFrame, config: Config) -> str:
+    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row."""
+    answers = {
+        name: sample[name].alias("value").to_frame().group_by("value", maintain_order=True).len("count")
+        for name, dtype in sample.schema.items()
+        if words.may_answer(name, dtype)
+    }
+    return _composed(Survey(sample, len(sample), answers=answers), config).text
+
+
+def _composed(
+    found: Survey,
     config: Config,
     *,
     encodings: Sequence[str] = (),
     sheet: tuple[str, str] | None = None,
     header: tuple[int, str] | None = None,
-) -> str:
-    """Return the configuration for rows like ``sample``. Pure. Raise ConfigError when no column can identify a row.
+) -> Draft:
+    """Return the configuration for an input of which a first look is known. Pure. Raise ConfigError.
 
     ``sheet``: the sheet that was read, and the others in words, where there are several. ``header``: the line of the
     header and what was said about it, if it had to be found.
     """
-    sample = sample.select(name for name in sample.columns if not is_nameless(sample[name]))
+    sample = pl.DataFrame([column for column in found.sample.get_columns() if not is_nameless(column)])
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
     guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values, config.input)
-    lines = [*_head(config)]
+    lines, notes, doubts = [*_head(config)], list[str](), list[str]()
     if mapped.identifier_order:
         lines += [
             "# The column names already name the fields (external_user_id, trigger_properties.NAME, …),",
@@ -105,19 +170,68 @@ def compose(
         ]
     else:
         lines += [*_recipient(sample), *_properties(sample, guesses)]
-    lines += _input(sample, guesses, config, nothing, encodings)
-    if header is not None and config.input.header_row is None:
-        lines.append(f"header_row = {header[0]}    # {header[1]}")
+        notes.append(_identified(sample))
+        doubts += _doubtful(guesses)
+    lines += _input(guesses, config, nothing, encodings)
+    if encodings and config.input.encoding is None:
+        doubts.append(f"the file was read as {encodings[0]}, which is a guess: look at names with accents")
     if sheet is not None and config.input.sheet is None:
         lines.append(f"sheet = {_text(sheet[0])}    # not read: {sheet[1]}")
-    return "\n".join(lines) + "\n"
+        notes.append(f"sheet {sheet[0]!r} was read; not read: {sheet[1]}. Choose another with --sheet")
+    if header is not None and config.input.header_row is None:
+        lines.append(f"header_row = {header[0]}    # {header[1]}")
+        notes.append(header[1])
+    if found.totals and "skip_last" not in config.input.model_fields_set:
+        said = _left_out(found)
+        lines.append(f"skip_last = {found.totals}    # {said}")
+        notes.append(said)
+    consent = Consent.of(found.answers)
+    if consent.filter and "filter" not in config.input.model_fields_set:
+        is_active = not mapped.identifier_order
+        lines.append(f"{'' if is_active else '# '}filter = {_text(consent.filter)}    # {consent.said}")
+        if is_active:
+            notes.append(f"{consent.said}. To change that, edit filter under [input]")
+    elif "filter" not in config.input.model_fields_set:
+        lines += [f"# filter = {_text(each.offered)}    # people who agreed" for each in consent.unclear]
+        doubts += consent.doubts
+    return Draft("\n".join(lines) + "\n", tuple(notes), tuple(doubts))
+
+
+def _left_out(found: Survey) -> str:
+    if found.totals == 1:
+        return f"the last row ({found.total!r}) is left out, because it is not a person"
+    return f"the last {found.totals} rows ({found.total!r} …) are left out, because they are not people"
+
+
+def _identified(sample: pl.DataFrame) -> str:
+    """Return how people are identified, and what that means."""
+    found = guess_identifiers(sample)
+    first = next(iter(found))
+    column = repr(found[first])
+    if first != "external_user_id":
+        return f"people are identified by {first}, from column {column}"
+    other = f". If it is not, use the lines with {found['email']!r} instead" if "email" in found else ""
+    return (
+        f"people are identified by column {column}. Check that it is their external id in Braze, which sends nothing "
+        f"to an id that it does not know{other}"
+    )
+
+
+def _doubtful(guesses: Mapping[str, Guess]) -> Iterator[str]:
+    for name, guess in guesses.items():
+        if guess.also:
+            yield f"column {name!r}: the dates fit {guess.format} and {guess.also}; check which is right"
+        if guess.also_decimal:
+            yield f"column {name!r}: its numbers may have thousands separators or three decimals; check which is right"
+        if guess.misfits:
+            yield f"column {name!r}: {_misfits(guess)}"
 
 
 def _guesses(sample: pl.DataFrame, nothing: Sequence[str], given: InputConfig) -> dict[str, Guess]:
     columns = [sample[name] for name, dtype in sample.schema.items() if dtype == pl.String]
     is_known = {"decimal", "thousands"} & given.model_fields_set
     notation = Notation(given.decimal, given.thousands) if is_known else guess_notation(columns, nothing)
-    return {column.name: guess_type(column, nothing, notation) for column in columns}
+    return agreeing({column.name: guess_type(column, nothing, notation) for column in columns})
 
 
 def _head(config: Config) -> Iterator[str]:
@@ -151,18 +265,23 @@ def _recipient(sample: pl.DataFrame) -> Iterator[str]:
         )
     first = next(iter(found))
     yield "[recipient]"
-    if not column_names.meaning(found[first], column_names.IDENTIFIERS):
+    if column_names.identifier_rank(found[first], first) is None:
         yield "# No column is named like an identifier; this one is a guess from its values."
     yield f"{first} = {_text(found[first])}"
-    has_gaps = bool(_is_empty(sample[found[first]]).any())
-    for kind in list(found)[1:]:
-        if has_gaps:
-            yield f"{kind} = {_text(found[kind])}    # used where {first} is empty"
-        else:
-            yield f"# {kind} = {_text(found[kind])}    # used where {first} is empty"
-    if first == "email" or (has_gaps and "email" in found):
-        yield "# Several profiles may share an address; this chooses one of them."
-        yield 'prioritization = ["identified", "most_recently_updated"]'
+    several_may = "# Several profiles may share an address; this chooses one of them."
+    chosen = 'prioritization = ["identified", "most_recently_updated"]'
+    if bool(_is_empty(sample[found[first]]).any()):
+        yield from (f"{kind} = {_text(found[kind])}    # used where {first} is empty" for kind in list(found)[1:])
+        if "email" in found:
+            yield from (several_may, chosen)
+    elif first == "email":
+        yield from (several_may, chosen)
+    elif len(found) > 1:
+        yield "# An external id names one profile, and several profiles may share an address: so the id is used."
+        yield f"# If {_text(found[first])} is not the external id in Braze, remove that line and use these:"
+        yield from (f"# {kind} = {_text(found[kind])}" for kind in list(found)[1:])
+        if "email" in found:
+            yield f"# {chosen}"
     yield ""
 
 
@@ -180,13 +299,13 @@ def _properties(sample: pl.DataFrame, guesses: dict[str, Guess]) -> Iterator[str
     yield "# Properties for the message: {{ api_trigger_properties.${name} }}. Delete those it does not use."
     yield "[recipient.trigger_properties]"
     for name, column in names.items():
-        yield f"{_key(name)} = {_source(column, guesses.get(column))}"
+        yield f"{_key(name)} = {_source(sample[column], guesses.get(column))}"
     yield ""
     profile = [name for name in names if name in column_names.PROFILE_FIELDS]
     yield "# Attributes are stored permanently in people's profiles, so choose them with care."
     yield "# [recipient.attributes]"
     for name in profile:
-        yield f"# {_key(name)} = {_source(names[name], guesses.get(names[name]))}"
+        yield f"# {_key(name)} = {_source(sample[names[name]], guesses.get(names[name]))}"
     yield ""
 
 
@@ -199,7 +318,10 @@ def _new(name: str, taken: dict[str, str]) -> str:
     return wanted
 
 
-def _source(column: str, guess: Guess | None) -> str:
+def _source(values: pl.Series, guess: Guess | None) -> str:
+    column = values.name
+    if guess is None and values.dtype.is_integer() and column_names.is_code(column):
+        return f'{{ column = {_text(column)}, type = "string" }}    # a code, not a number'
     if guess is None or guess.type == "string":
         return _text(column)
     form = f", format = {_text(guess.format)}" if guess.format else ""
@@ -213,13 +335,14 @@ def _source(column: str, guess: Guess | None) -> str:
 
 def _misfits(guess: Guess) -> str:
     one, several = _KINDS[guess.type]
+    shown = repr(clean(guess.misfit, 30))
     if guess.misfits == 1:
-        return f"1 of the sampled cells is not {one}; rows like this are rejected"
-    return f"{guess.misfits} of the sampled cells are not {several}; rows like these are rejected"
+        return f"1 of the sampled cells is not {one} ({shown}); rows like this are rejected"
+    return f"{guess.misfits} of the sampled cells are not {several} (such as {shown}); rows like these are rejected"
 
 
 def _input(
-    sample: pl.DataFrame, guesses: dict[str, Guess], config: Config, nothing: Sequence[str], encodings: Sequence[str]
+    guesses: dict[str, Guess], config: Config, nothing: Sequence[str], encodings: Sequence[str]
 ) -> Iterator[str]:
     yield "[input]"
     given = config.input.model_dump(exclude_unset=True)
@@ -239,26 +362,8 @@ def _input(
         yield 'decimal = "."'
     if thousands:
         yield f"thousands = {_text(thousands)}" + (f"    # as in the column {_text(grouped[0])}" if grouped else "")
-    consent = [name for name in sample.columns if column_names.meaning(name, column_names.PROPERTIES) == "opted_in"]
-    if consent and "filter" not in given:
-        yield f"# filter = {_text(_only_consenting(sample[consent[0]]))}    # only people who opted in"
     if "timezone" not in given and any(guess.type == "datetime" for guess in guesses.values()):
         yield '# timezone = "Europe/Paris"    # for times without an offset; the default is UTC'
-
-
-def _only_consenting(answers: pl.Series) -> str:
-    """Return the condition for people who agreed, with the answers of the sample as they are written."""
-    column = '"' + answers.name.replace('"', '""') + '"'
-    if answers.dtype == pl.Boolean:
-        return column
-    values = answers.drop_nulls().unique(maintain_order=True)
-    agreed = [value for value in values.cast(pl.String) if words.agrees(answers.name, value)]
-    if not agreed:
-        return column
-    if answers.dtype.is_integer():
-        return f"{column} IN ({', '.join(agreed)})"
-    quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in agreed)
-    return f"{column} IN ({quoted})"
 
 
 def _text(value: str | None) -> str:

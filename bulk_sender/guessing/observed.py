@@ -11,7 +11,7 @@ import polars as pl
 
 from bulk_sender.guessing.odd_identifiers import OddIdentifiers
 from bulk_sender.guessing.stored import StoredValues
-from bulk_sender.guessing.words import TOTAL, refusals
+from bulk_sender.guessing.words import TOTAL, consents, may_answer, refusals
 from bulk_sender.recipients.attributes import OddValues
 from bulk_sender.recipients.columns import untyped
 from bulk_sender.recipients.mapping import Identifier, RecipientMapping
@@ -176,30 +176,30 @@ class OptOuts:
 
     def __init__(self, schema: pl.Schema) -> None:
         self._columns = {
-            column: refused
+            column: refusals(untyped(column)[0])
             for column, dtype in schema.items()
-            if (refused := refusals(untyped(column)[0])) and _may_answer(dtype)
+            if may_answer(untyped(column)[0], dtype)
         }
         self._counts = dict.fromkeys(self._columns, 0)
+        self._others = dict.fromkeys(self._columns, 0)
         self._all = 0
 
     def __call__(self, frame: pl.DataFrame, planned: pl.DataFrame) -> None:
         self._all += len(planned)
         for column, refused in self._columns.items():
             answers = frame[column].cast(pl.String).str.strip_chars().str.to_lowercase()
-            self._counts[column] += int(answers.is_in(sorted(refused)).sum())
+            no = answers.is_in(sorted(refused))
+            self._counts[column] += int(no.sum())
+            yes = answers.is_in(sorted(consents(untyped(column)[0]))) | (answers.str.len_bytes() == 0)
+            self._others[column] += int((~no & ~yes).sum())
 
     def sentences(self) -> list[str]:
         return [
             f"column {column!r} says no for {count:,} of {several(self._all, 'recipient')}; "
             f"{'they' if count > 1 else 'this person'} will be messaged"
             for column, count in self._counts.items()
-            if count
+            if count > self._others[column]  # otherwise its values are not answers
         ]
-
-
-def _may_answer(dtype: pl.DataType) -> bool:
-    return dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum) or dtype.is_integer()
 
 
 class LastRows:

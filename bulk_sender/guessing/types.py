@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import polars as pl
 
 from bulk_sender.config.model import FieldType
 from bulk_sender.guessing import column_names
+from bulk_sender.guessing.words import asks
 from bulk_sender.recipients.convert import Convention, convert
 from bulk_sender.recipients.numbers import grouped
 
 _DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
+_SHORT_DATES = ("%d/%m/%y", "%m/%d/%y", "%d.%m.%y")
+"""With a year of two digits. Not for dates of birth, because 56 would be the year 2056."""
 _CLOCKS = (" %H:%M", " %H:%M:%S")
 _INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
 _PLAIN = {".": r"^[-−]?(0|[1-9][0-9]*)(\.[0-9]+)?$", ",": r"^[-−]?(0|[1-9][0-9]*)(,[0-9]+)?$"}
@@ -27,6 +31,8 @@ _DECIMALS = {".": r"\.", ",": ","}
 _LEADING_ZERO = r"^0[0-9]"
 _NOTHING = ("n/a", "N/A", "NA", "#N/A", "null", "NULL", "None", "NaN", "nan", "\\N", "(null)")
 _ENOUGH = 0.97
+_LETTERS = ({"y", "n"}, {"t", "f"}, {"o", "n"}, {"j", "n"}, {"s", "n"})
+"""Pairs of letters that mean yes and no."""
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 
 
@@ -45,6 +51,8 @@ class Guess:
     thousands: str | None = None
     also_decimal: bool = False
     """Whether its separator of thousands could also be a decimal sign."""
+    misfit: str = field(default="", compare=False)
+    """The first of the cells that do not have this type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,24 @@ def guess_type(column: pl.Series, nothing: Sequence[str] = (), notation: Notatio
     return _guess_number(cells, notation) or _guess_moment(cells) or _guess_nested(cells) or Guess()
 
 
+def agreeing(guesses: dict[str, Guess]) -> dict[str, Guess]:
+    """Decide what can be read in two ways as the other columns of the file are written: numbers and dates."""
+    if any(guess.thousands and not guess.also_decimal for guess in guesses.values()):
+        guesses = {name: replace(guess, also_decimal=False) for name, guess in guesses.items()}
+    certain = {guess.format[:2] for guess in guesses.values() if guess.format and not guess.also}
+    if len(certain & {"%d", "%m"}) != 1:
+        return guesses
+    [first] = certain & {"%d", "%m"}
+
+    def decided(guess: Guess) -> Guess:
+        if not guess.also or guess.format is None:
+            return guess
+        right = guess.format if guess.format.startswith(first) else guess.also
+        return replace(guess, format=right, also=None) if right.startswith(first) else guess
+
+    return {name: decided(guess) for name, guess in guesses.items()}
+
+
 def _cells(column: pl.Series, nothing: Sequence[str]) -> pl.Series:
     cells = column.str.strip_chars()
     return cells.filter((cells.str.len_bytes() > 0) & ~cells.is_in(list(nothing)))
@@ -110,8 +136,7 @@ def _is_code(cells: pl.Series) -> bool:
 
 
 def _guess_number(cells: pl.Series, notation: Notation) -> Guess | None:
-    is_answer = column_names.meaning(cells.name, column_names.PROPERTIES) == "opted_in"
-    if (is_answer or not _mostly(cells, _INTEGER)) and cells.n_unique() <= 8 and (found := _typed(cells, "boolean")):
+    if _may_be_boolean(cells) and (found := _typed(cells, "boolean")):
         return found
     if _is_code(cells):
         return None
@@ -137,6 +162,18 @@ def _guess_number(cells: pl.Series, notation: Notation) -> Guess | None:
     )
 
 
+def _may_be_boolean(cells: pl.Series) -> bool:
+    """Whether words such as "no" and "f" in these cells can mean true or false: not a country or a gender."""
+    if cells.n_unique() > 8:
+        return False
+    if asks(cells.name) is not None:
+        return True
+    if column_names.meaning(cells.name, column_names.PROPERTIES) or _mostly(cells, _INTEGER):
+        return False
+    letters = set(cells.str.to_lowercase().unique())
+    return any(len(each) > 1 for each in letters) or letters in _LETTERS
+
+
 def _guess_moment(cells: pl.Series) -> Guess | None:
     if found := _typed(cells, "date"):
         return found
@@ -144,7 +181,8 @@ def _guess_moment(cells: pl.Series) -> Guess | None:
         return found
     wanted: FieldType
     for wanted, clocks in (("date", ("",)), ("datetime", _CLOCKS)):
-        formats = [day + clock for clock in clocks for day in _DATES]
+        days = _DATES if column_names.is_birth(cells.name) else _DATES + _SHORT_DATES
+        formats = [day + clock for clock in clocks for day in days]
         fitting = [found for each in formats if _mostly(cells, _shape(each)) and (found := _typed(cells, wanted, each))]
         if fitting:
             best = min(fitting, key=lambda guess: guess.misfits)
@@ -167,13 +205,17 @@ def _mostly(cells: pl.Series, pattern: str) -> bool:
 def _typed(cells: pl.Series, kind: FieldType, format: str | None = None, by: Convention | None = None) -> Guess | None:
     """Return a guess of this type, or None if it would reject too many of the cells."""
     converted = convert(pl.col("cell"), pl.String(), kind, by or Convention(format=format))
-    misfits = cells.alias("cell").to_frame().select(converted.json.is_null().sum()).item()
-    return Guess(kind, format, misfits=misfits) if len(cells) - misfits >= _ENOUGH * len(cells) else None
+    wrong = cells.filter(cells.alias("cell").to_frame().select(converted.json.is_null()).to_series())
+    if len(cells) - len(wrong) < _ENOUGH * len(cells):
+        return None
+    return Guess(kind, format, misfits=len(wrong), misfit=str(wrong[0]) if len(wrong) else "")
 
 
 def _shape(format: str) -> str:
     """Return a pattern for a date format, because parsing alone would accept a two-digit year for %Y."""
     pattern = format.replace(".", r"\.").replace("%Y", r"\d{4}")
+    if "%y" in pattern:
+        return "^" + re.sub("%[a-zA-Z]", r"\\d{2}", pattern) + "$"
     for part in ("%d", "%m", "%H", "%M", "%S"):
         pattern = pattern.replace(part, r"\d{1,2}")
     return f"^{pattern}$"
@@ -191,23 +233,44 @@ def guess_nothing(sample: pl.DataFrame) -> list[str]:
 def guess_identifiers(sample: pl.DataFrame) -> dict[str, str]:
     """Return identifier → column, by name, else a column of addresses, else the first with a unique value per row."""
     found: dict[str, str] = {}
-    for kind, names in column_names.IDENTIFIERS.items():
-        known = names.split("|")
-        candidates = [column for column in sample.columns if column_names.plain(column) in known]
-        candidates = [column for column in candidates if _can_identify(sample[column])]
-        if candidates:
-            found[kind] = min(candidates, key=lambda column: known.index(column_names.plain(column)))
+    for kind in column_names.IDENTIFIERS:
+        ranks = {
+            column: rank
+            for column in sample.columns
+            if (rank := column_names.identifier_rank(column, kind)) is not None and _fits(sample[column], kind)
+        }
+        if ranks:
+            found[kind] = min(ranks, key=lambda column: ranks[column])
+    if "email" not in found and (address := _address(sample)):
+        found["email"] = address
     if not found:
-        texts = [column for column in sample.columns if sample[column].dtype == pl.String]
-        if addresses := [
-            column for column in texts if len(cells := sample[column].drop_nulls()) and _mostly(cells, _EMAIL)
-        ]:
-            return {"email": addresses[0]}
         usable = [column for column in sample.columns if _can_identify(sample[column])]
         distinct = [column for column in usable if sample[column].n_unique() == len(sample)]
         if usable:
             found["external_user_id"] = (distinct or usable)[0]
-    return found
+    return {kind: found[kind] for kind in column_names.IDENTIFIERS if kind in found}
+
+
+def _address(sample: pl.DataFrame) -> str | None:
+    """Return the first column in which nearly all cells are addresses."""
+    for column in sample.columns:
+        if sample[column].dtype == pl.String and len(cells := _cells(sample[column], ())) and _mostly(cells, _EMAIL):
+            return column
+    return None
+
+
+def _fits(column: pl.Series, kind: str) -> bool:
+    """Whether the values of a column that is named like an identifier can be one."""
+    if not _can_identify(column):
+        return False
+    if column.dtype != pl.String or not len(cells := _cells(column, ())):
+        return True
+    if kind == "email":
+        known = column_names.identifier_rank(column.name, kind) or 0
+        is_named = known < len(column_names.IDENTIFIERS[kind].split("|"))
+        return is_named or 2 * int(cells.str.contains(_EMAIL).sum()) > len(cells)
+    is_loose = column_names.is_loose(column.name)
+    return not (is_loose and 2 * int(cells.str.contains(r"\S\s+\S").sum()) > len(cells))
 
 
 def _can_identify(column: pl.Series) -> bool:

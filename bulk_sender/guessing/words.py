@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from bulk_sender.guessing.column_names import PROPERTIES, plain
+import re
+from functools import cache
 
-_OPT_IN_NAMES = """
-email opt in|e mail opt in|sms opt in|push opt in|marketing opt in|opt in email|newsletter opt in|email consent
-email marketing|marketing|accepts marketing|accepts email marketing|gdpr|gdpr consent|rgpd|dsgvo|optin email
-email subscribe|push subscribe|email subscribed|subscription|subscription status|subscription state
-abonnement|abonniert|newsletter abonniert|werbeeinwilligung|zustimmung|inscription|consenso|iscritto|suscripcion
+import polars as pl
+
+from bulk_sender.guessing.column_names import PROPERTIES, meaning, plain
+from bulk_sender.recipients.convert import FALSE, TRUE
+
+_OPT_IN = re.compile(
+    r"""
+      \b(?:opt(?:ed)?\ ?in|newsletters?|news\ letter|mailings?|subscri|consent|consens|einwillig|zustimm|abonn|inscri
+        |angemeldet|anmeldung|suscri|iscri|accept|acepta|accett|publicit|publicid|pubblicit|werbe|werbung|gdpr|rgpd|dsgvo
+        |permission|push\ subscribe|nieuwsbrief|infolettre|accord|autoris|autoriz|toestemming|einverst|erlaub|agreed
+        |samtyck|zgod|boletin)
+    | (?:einwilligung|zustimmung|newsletter)\b
+    | ^marketing$|\b(?:mail|email|sms|push)\ marketing|\bmarketing\ (?:e\ ?mails?|sms|push|ok|allowed|erlaubt)
+    | オプトイン|同意|配信許可|メルマガ
+    """,
+    re.VERBOSE,
+)
+_OPT_OUT = re.compile(
+    r"""
+      \b(?:opt(?:ed)?\ ?out|un\ ?subscri|desabonn|desinscri|abgemeldet|abmeldung|abbestell|gesperrt|widerruf|dnc\b
+        |do\ not|ne\ pas|no\ (?:contact|marketing|mail|email|newsletter|publi)|black\ ?list
+        |block(?:ed|list)|bloqu|suppress|opposition|disiscri|baja\b|descadastr|cancelado\b|stop\b)
+    | (?:werbe|mail|kontakt)sperre\b
+    | 配信停止|オプトアウト|退会
+    """,
+    re.VERBOSE,
+)
+"""A column's name, or a part of it, that asks whether somebody agreed, and whether somebody refused."""
+_SUBSCRIBED = """
+opted_in|opted in|opt-in|optin|subscribed|abonné|abonnée|inscrit|inscrite|angemeldet|abonniert|iscritto|suscrito
+accepté|accordé|erteilt|granted|accepted
 """
-_OPT_OUT_NAMES = """
-opt out|optout|opted out|unsubscribed|unsubscribe|email opt out|sms opt out|do not contact|do not email|dnc
-suppressed|blacklist|blacklisted|blocked|no marketing|desabonne|desinscrit|opposition|ne pas contacter|stop
-abgemeldet|abmeldung|gesperrt|werbesperre|baja|no contactar|descadastrado|cancelado|disiscritto
-配信停止|オプトアウト|退会
-"""
-_NO_WORDS = """
-no|n|non|nein|não|nao|nej|nee|false|f|off|0|0.0|faux|falsch|falso|opted_out|opted out|opt-out|unsubscribed
-not subscribed|désabonné|désabonnée|desabonne|désinscrit|désinscrite|abgemeldet|nicht angemeldet|disiscritto
-baja|いいえ|無|不可|否|×
-"""
-_YES_WORDS = """
-yes|y|oui|o|ja|j|si|sí|sì|s|sim|true|t|on|1|1.0|x|vrai|wahr|verdadero|vero|verdadeiro|opted_in|opted in|opt-in
-subscribed|abonné|abonnée|inscrit|inscrite|angemeldet|abonniert|iscritto|suscrito|はい|有|可|○|✓
+_UNSUBSCRIBED = """
+opted_out|opted out|opt-out|optout|unsubscribed|not subscribed|désabonné|désabonnée|desabonne|désinscrit|désinscrite
+abgemeldet|nicht angemeldet|disiscritto|baja|refusé|abgelehnt|denied
 """
 
 
@@ -31,27 +47,48 @@ def _words(lines: str) -> frozenset[str]:
     return frozenset(word for line in lines.split("\n") for word in line.split("|") if word)
 
 
-_OPT_IN = _words(_OPT_IN_NAMES) | _words(PROPERTIES["opted_in"])
-_OPT_OUT = _words(_OPT_OUT_NAMES)
-_NO = _words(_NO_WORDS)
-_YES = _words(_YES_WORDS)
+_YES = frozenset([*TRUE, "1.0", "x", "有", "可", "○", "✓", "✔"])
+_NO = frozenset([*FALSE, "0.0", "無", "不可", "否", "×"])
+_IN, _OUT = _words(_SUBSCRIBED), _words(_UNSUBSCRIBED)
 
 TOTAL = (
     r"(?i)^\s*(?:grand\s+total|sub-?total|totals?|total\s+g[ée]n[ée]ral|totaux|sous-total|(?:gesamt|zwischen)?summe"
-    r"|gesamt(?:anzahl)?|somme|totale|totali|suma|suma\s+total|soma|totaal|合計|総計|小計)[\s:]*$"
+    r"|gesamt(?:anzahl)?|insgesamt|somme|totale(?:\s+generale)?|totali|suma|suma\s+total|total\s+geral|soma|totaal"
+    r"|合計|総計|小計)[\s:=]*(?:\(?[0-9][0-9\s.,'’]*\)?)?\s*$"
 )
-"""A cell that holds the word for a total."""
+"""A cell that holds the word for a total, perhaps with the total itself."""
+
+
+@cache
+def asks(name: str) -> bool | None:
+    """Return whether a column of this name asks for consent; False: for a refusal; None: for neither."""
+    words = plain(name.rpartition(".")[2])
+    return False if _OPT_OUT.search(words) else True if _OPT_IN.search(words) else None
 
 
 def refusals(name: str) -> frozenset[str]:
     """Return the answers, in lower case, that refuse a message in a column of this name; none for other columns."""
-    words = plain(name.rpartition(".")[2])
-    if words in _OPT_OUT:
-        return _YES | {"opted_out", "unsubscribed"}
-    return _NO if words in _OPT_IN else frozenset()
+    consent = asks(name)
+    return frozenset() if consent is None else (_NO if consent else _YES) | _OUT
 
 
-def agrees(name: str, answer: str) -> bool:
-    """Whether an answer in a column of this name agrees to a message."""
-    words, said = plain(name.rpartition(".")[2]), answer.strip().lower()
-    return said in _NO if words in _OPT_OUT else words in _OPT_IN and said in _YES
+def consents(name: str) -> frozenset[str]:
+    """Return the answers, in lower case, that agree to a message in a column of this name; none for other columns."""
+    consent = asks(name)
+    return frozenset() if consent is None else (_YES if consent else _NO) | _IN
+
+
+def asks_who_refused(name: str) -> bool:
+    """Whether an empty cell in a column of this name agrees to a message, as in "Opt-out"."""
+    return asks(name) is False
+
+
+def is_question(name: str) -> bool:
+    """Whether a name alone says that a column is about consent, whatever its values."""
+    return re.search(r"\bopt ?(?:in|out)\b", plain(name)) is not None or meaning(name, PROPERTIES) == "opted_in"
+
+
+def may_answer(name: str, dtype: pl.DataType) -> bool:
+    """Whether a column is about consent by its name, and its type can hold answers."""
+    can = dtype in (pl.String, pl.Boolean, pl.Categorical, pl.Enum) or dtype.is_integer()
+    return can and asks(name) is not None

@@ -59,13 +59,15 @@ def plan(
     already: int = 0,
     canary: int | None = None,
     watch: Callable[[pl.DataFrame, pl.DataFrame], None] | None = None,
+    on_filtered: Callable[[int], None] | None = None,
 ) -> Iterator[Planned]:
     """Plan the input from ``start`` on, without the rows up to ``after_row``, which a resumed run has planned.
 
     ``head_bytes``: size of a request without its recipients, for the cap on a request. ``already``: rows planned
     earlier, for ``limit``. ``canary``: a piece ends with this many rows of the run (the canary), so that they can
     be sent before any other. ``excluded``: people to leave out. ``watch`` receives the input's columns of the rows
-    that will be sent, and these rows as planned.
+    that will be sent, and these rows as planned. ``on_filtered`` receives how many rows of a chunk the filter leaves
+    out, if none has been planned before.
 
     Raise InputError when the input cannot be read to its end.
     """
@@ -78,6 +80,8 @@ def plan(
     for chunk in source.read(start):
         with reading(chunk.source, f"recipients ({chunk.where})"):
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
+        if on_filtered is not None:
+            on_filtered(len(chunk.frame) - len(fresh.rows))
         fresh = batcher.within_limit(fresh)
         if excluded is not None:
             fresh = _mark_excluded(fresh, excluded)

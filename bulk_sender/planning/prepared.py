@@ -92,7 +92,10 @@ class PreparedInput:
         """What to know about the input before it is sent, beside its rows: guesses, sheets, cells that are wrong."""
         filtered = Filter.of(self.config.input, self.source.schema).columns
         used = {*self.source.schema, *filtered} - (set(self.mapping.unused) - set(filtered))
-        return [*self.source.notes, *self.source.cell_notes(used)]
+        recipient = self.config.recipient
+        fields = [*recipient.trigger_properties.values(), *recipient.attributes.values()]
+        typed = {field.column for field in fields if field.column and field.type not in (None, "string")}
+        return [*self.source.notes, *self.source.cell_notes(used, typed)]
 
     def sample(self, rows: int) -> pl.DataFrame:
         """Return those of the first ``rows`` rows that the filter keeps, as they are in the input."""

@@ -31,12 +31,16 @@ _EXAMPLES = 3
 
 @dataclass(slots=True)
 class CheckReport:
-    """The result of ``check``: ``valid`` + ``rejected`` + ``duplicate`` = ``rows``. ``seconds`` is at the set rate."""
+    """The result of ``check``: ``valid`` + ``rejected`` + ``duplicate`` = ``rows``. ``seconds`` is at the set rate.
+
+    ``filtered``: further rows, which ``[input] filter`` leaves out.
+    """
 
     rows: int = 0
     valid: int = 0
     rejected: int = 0
     duplicate: int = 0
+    filtered: int = 0
     requests: int = 0
     seconds: float = 0.0
     body_bytes: int = 0
@@ -105,11 +109,13 @@ def examined(
     target = unaddressed(opened.config.braze, opened.config.message)
     observers = Observers(opened.mapping, opened.source.schema)
     fit = opened.compared_with(details)
-    planned = opened.plan(target, watch=_each_of(observers, fit), canary=canary)
+    filtered: list[int] = []
+    planned = opened.plan(target, watch=_each_of(observers, fit), canary=canary, on_filtered=filtered.append)
     sample = opened.sample(INSIGHT_ROWS)
     unused = tuple(name for name in opened.mapping.unused if not is_nameless(sample[name]))
     mapping = replace(opened.mapping, unused=unused)
     report = examine(planned, mapping, opened.config, target.body, on_rows, bodies)
+    report.filtered = sum(filtered)
     report.warnings += message_warnings(opened.mapping, opened.config)
     if target.has_audience:
         rate = target.first_rate(opened.config.delivery.pace)

@@ -56,6 +56,8 @@ class ExcelReader:
             chosen = _chosen(package, sheet, rows=2 if header else 1)
             others = [other for other in package.sheets if other is not chosen]
             self._others = _listed(package, others) if others else ""
+            self.visible_sheets = tuple(other.name for other in others if other.is_visible and other.has_cells)
+            """The other sheets that people see and that can be read."""
             self._read = _read(package, chosen, header, header_row, null_values)
         self._header_row = header_row
         self.sheet = chosen.name
@@ -107,8 +109,8 @@ class ExcelReader:
             return None
         return found.heading_row, told("row", found.heading_row, found.above, found.title)
 
-    def cell_notes(self, used: Collection[str]) -> list[str]:
-        """Return what is wrong with cells of the columns in ``used``."""
+    def cell_notes(self, used: Collection[str], typed: Collection[str] = ()) -> list[str]:
+        """Return what is wrong with cells of the columns in ``used``. ``typed``: those that have a configured type."""
         notes = []
         for title, column in zip(self._schema, self._columns, strict=True):
             if title not in used:
@@ -131,7 +133,8 @@ class ExcelReader:
                     f"{where}: {several(found.count, 'number')} of 16 digits or more: {found.named()}. A spreadsheet "
                     "keeps only 15, so the last digits may be wrong: store such numbers as text"
                 )
-            notes += _mixed(where, self._read.tally, column)
+            if title not in typed:
+                notes += _mixed(where, self._read.tally, column)
         return notes
 
     def read(self, start: Position) -> Iterator[Chunk]:

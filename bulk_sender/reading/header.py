@@ -54,7 +54,9 @@ def header_index(rows: Sequence[Row]) -> int:
 def told(kind: Literal["line", "row"], place: int, above: int, title: str) -> str:
     """Return what to say about a header that was found in line or row ``place``, ``above`` others and their title."""
     were = f"1 {kind} above it was" if above == 1 else f"{above} {kind}s above it were"
-    return f"the header is {kind} {place}; {were} left out: {clean(title, 60)!r}"
+    names_delimiter = "sep=" in title[:6].lower()
+    shown = clean(title if names_delimiter else title.strip(" \t,;|"), 60)
+    return f"the header is {kind} {place}; {were} left out" + (f": {shown!r}" if shown else "")
 
 
 def _is_ordinary(row: list[str], below: list[list[str]]) -> bool:

@@ -134,10 +134,13 @@ class Input:
         ]
         return [*notes, *told(self.passed_over)]
 
-    def cell_notes(self, used: Collection[str]) -> list[str]:
-        """Return what is wrong with cells of the columns in ``used``, as sentences."""
+    def cell_notes(self, used: Collection[str], typed: Collection[str] = ()) -> list[str]:
+        """Return what is wrong with cells of the columns in ``used``, as sentences.
+
+        ``typed``: the columns that have a configured type, whose other cells are rejected.
+        """
         notes = [
-            (file.name, reader.cell_notes(used))
+            (file.name, reader.cell_notes(used, typed))
             for file, reader in zip(self.files, self._readers, strict=True)
             if isinstance(reader, ExcelReader)
         ]
@@ -168,6 +171,14 @@ class Input:
         if isinstance(first, ExcelReader):
             return Layout(sheet=first.sheet)
         return first.layout() if isinstance(first, CsvReader) else None
+
+    @property
+    def visible_sheets(self) -> tuple[str, ...]:
+        """The visible sheets of the only workbook that are not read; none if the input cannot be opened again."""
+        found = self._workbooks
+        if len(self.files) != 1 or len(found) != 1:
+            return ()
+        return found[0].visible_sheets
 
     @property
     def _workbooks(self) -> list[ExcelReader]:

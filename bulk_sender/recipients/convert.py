@@ -35,8 +35,32 @@ _SPARE_COMMAS = (
     (rf"({_STRING})|([\[{{])\s*,", "${1}${2}"),
     (rf"({_STRING})|,\s*([\]}}])", "${1}${2}"),
 )
-_TRUE = ["true", "t", "yes", "y", "1", "on"]
-_FALSE = ["false", "f", "no", "n", "0", "off"]
+TRUE = (
+    *("true", "t", "yes", "y", "1", "on"),
+    *(
+        "oui",
+        "o",
+        "vrai",
+        "ja",
+        "j",
+        "wahr",
+        "si",
+        "sí",
+        "sì",
+        "s",
+        "verdadero",
+        "vero",
+        "sim",
+        "verdadeiro",
+        "tak",
+        "はい",
+    ),
+)
+FALSE = (
+    *("false", "f", "no", "n", "0", "off"),
+    *("non", "faux", "nein", "falsch", "falso", "não", "nao", "nee", "nej", "nie", "いいえ"),
+)
+"""Answers, in lower case: in English, then in French, German, Spanish, Italian, Portuguese and other languages."""
 _EXPECTED: dict[FieldType, str] = {
     "string": "text",
     "integer": "a whole number",
@@ -364,7 +388,7 @@ def _plain_float(text: pl.Expr, by: Convention) -> pl.Expr:
 
 def _boolean(text: pl.Expr, _: Convention) -> pl.Expr:
     bare = text.str.strip_chars().str.to_lowercase()
-    return pl.when(bare.is_in(_TRUE)).then(pl.lit("true")).when(bare.is_in(_FALSE)).then(pl.lit("false"))
+    return pl.when(bare.is_in(TRUE)).then(pl.lit("true")).when(bare.is_in(FALSE)).then(pl.lit("false"))
 
 
 def truth(text: pl.Expr) -> pl.Expr:

@@ -41,7 +41,9 @@ def test_a_test_takes_a_sheet(place: Place, here: Here, braze: RunningSandbox) -
 def test_init_writes_the_sheet_into_the_configuration(place: Place, here: Here) -> None:
     path = workbook(place)
     chosen = here.run(place, "init", path, "--output", "-").out
-    assert "sheet = \"Cover\"    # not read: 'Old' (3 rows, hidden), 'People' (3 rows)" in chosen
+    assert "sheet = \"People\"    # not read: 'Cover' (3 rows), 'Old' (3 rows, hidden)" in chosen
+    cover = here.run(place, "init", path, "--sheet", "Cover", "--output", "-").out
+    assert 'sheet = "Cover"' in cover
     assert here.run(place, "init", path, "--sheet", "People").code == 0
     assert 'sheet = "People"' in (place.folder / "people.toml").read_text()
     assert here.run(place, "check", path, "--config", place.folder / "people.toml").code == 0

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing.column_names import meaning, plain
-from bulk_sender.guessing.draft import compose, draft, write
+from bulk_sender.guessing.draft import compose, draft, drafted, write
 from bulk_sender.guessing.types import Guess, guess_type
 from bulk_sender.operations.check import check
 from tests.kit.inputs import put
+from tests.kit.workbooks import book, table
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
 
@@ -227,22 +228,208 @@ def test_every_draft_is_a_valid_configuration(columns: dict[str, list[str]]) -> 
 
 
 @pytest.mark.parametrize(
-    ("column", "answers", "condition"),
+    ("column", "answers", "condition", "messaged"),
     [
-        ("Opt-in", ["Oui", "Non", "OUI", "oui", ""], "\"Opt-in\" IN ('Oui', 'OUI', 'oui')"),
-        ("consentimiento", ["sí", "no"], "\"consentimiento\" IN ('sí')"),
-        ("newsletter", ["1", "0"], "\"newsletter\" IN ('1')"),
-        ("optin", ["perhaps", "later"], '"optin"'),
+        ("Opt-in", ["Oui", "Non", "OUI", "oui", ""], "\"Opt-in\" IN ('Oui', 'OUI', 'oui')", 3),
+        ("consentimiento", ["sí", "no"], "\"consentimiento\" IN ('sí')", 1),
+        ("newsletter", ["1", "0"], "\"newsletter\" IN ('1')", 1),
+        ("Opt-in e-mail ?", ["Ja", "Nein", "Ja"], "\"Opt-in e-mail ?\" IN ('Ja')", 2),
+        ("Accord commercial", ["VRAI", "FAUX"], "\"Accord commercial\" IN ('VRAI')", 1),
+        ("Werbe-Einwilligung", ["x", "", ""], "\"Werbe-Einwilligung\" IN ('x')", 1),
+        ("optin", ["Yes", "perhaps", "No", "No", "Yes"], "\"optin\" IN ('Yes')", 2),
+        ("Désabonné", ["Oui", "", "Non"], '("Désabonné" IS NULL OR "Désabonné" IN (\'Non\'))', 2),
+        ("unsubscribed", ["X", "", ""], '"unsubscribed" IS NULL', 2),
+        ("email_status opt-in", ["subscribed", "unsubscribed"], "\"email_status opt-in\" IN ('subscribed')", 1),
     ],
 )
-def test_the_offered_filter_has_the_answers_of_the_file(
-    tmp_path: Path, column: str, answers: list[str], condition: str
+def test_the_filter_has_the_answers_of_the_file(
+    tmp_path: Path, column: str, answers: list[str], condition: str, messaged: int
 ) -> None:
     people = "".join(f"{n:05},{answer}\n" for n, answer in enumerate(answers))
     path = put(tmp_path, "people.csv", f"customer_id,{column}\n{people}")
-    [line] = [line for line in draft(path).splitlines() if line.startswith("# filter")]
-    offered = tomllib.loads(line.removeprefix("# "))["filter"]
-    assert offered == condition
-    if " IN " in offered:
-        config = {"recipient": {"external_user_id": "customer_id"}, "input": {"filter": offered}}
-        assert check(path, config=config).valid == sum(answer in condition for answer in answers if answer)
+    config = tomllib.loads(draft(path))
+    assert config["input"]["filter"] == condition
+    report = check(path, config=config)
+    assert (report.valid, report.filtered) == (messaged, len(answers) - messaged)
+
+
+def test_if_everyone_said_no_nobody_gets_a_message(tmp_path: Path) -> None:
+    path = put(tmp_path, "people.csv", "customer_id,Opt-in\n1,Non\n2,non\n")
+    with pytest.raises(InputError, match="none of the 2 rows matches"):
+        check(path, config=tomllib.loads(draft(path)))
+
+
+def test_everyone_must_have_agreed_in_all_columns_about_consent(tmp_path: Path) -> None:
+    text = "customer_id,Email opt-in,SMS opt-in\n1,yes,yes\n2,yes,no\n3,no,yes\n"
+    config = tomllib.loads(draft(put(tmp_path, "people.csv", text)))
+    assert check(tmp_path / "people.csv", config=config).valid == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("Newsletter", ["weekly", "monthly"]),
+        ("Date d'inscription", ["2026-01-01", "2026-01-02"]),
+        ("Block", ["1", "0"]),
+    ],
+)
+def test_a_column_without_answers_gives_no_filter(tmp_path: Path, column: str, cells: list[str]) -> None:
+    rows = "".join(f"{n},{cell}\n" for n, cell in enumerate(cells))
+    found = drafted(put(tmp_path, "people.csv", f"customer_id,{column}\n{rows}"))
+    assert "filter" not in tomllib.loads(found.text)["input"]
+
+
+def test_answers_that_are_not_clear_are_shown_and_offered(tmp_path: Path) -> None:
+    found = drafted(put(tmp_path, "people.csv", "customer_id,optin\n1,perhaps\n2,later\n"))
+    assert "filter" not in tomllib.loads(found.text)["input"]
+    [line] = [line for line in found.text.splitlines() if line.startswith("# filter")]
+    assert tomllib.loads(line.removeprefix("# "))["filter"] == "\"optin\" IN ('perhaps', 'later')"
+    [doubt] = [doubt for doubt in found.doubts if "optin" in doubt]
+    assert "'perhaps' (1), 'later' (1)" in doubt
+    assert "Everyone gets the message" in doubt
+
+
+def test_answers_beyond_the_sample_count(tmp_path: Path) -> None:
+    people = "".join(f"{n:06},{'oui' if n < 10_500 else 'OUI'}\n" for n in range(10_600))
+    path = put(tmp_path, "people.csv", f"customer_id,Opt-in\n{people}TOTAL,\n")
+    config = tomllib.loads(draft(path))
+    assert config["input"]["filter"] == "\"Opt-in\" IN ('oui', 'OUI')"
+    assert config["input"]["skip_last"] == 1
+
+
+@pytest.mark.parametrize("type", [pl.Boolean(), pl.Int64(), pl.Categorical()])
+def test_answers_of_other_types_give_a_filter(type: pl.DataType) -> None:
+    answers = pl.Series("Opt-in", [True, False, None, True])
+    answers = answers.cast(pl.String).cast(type) if type == pl.Categorical else answers.cast(type)
+    frame = pl.DataFrame([pl.Series("customer_id", [1, 2, 3, 4]), answers])
+    assert check(frame, config=tomllib.loads(draft(frame))).valid == 2
+
+
+# ----- rows at the end that are not people
+
+
+@pytest.mark.parametrize(
+    ("end", "skipped"),
+    [
+        ("TOTAL;;;4 613,92\n", 1),
+        ("Total général;;;4 613,92\n", 1),
+        (";;Summe;4 613,92\n", 1),
+        ("Total : 12;;;\n", 1),
+        ("Totaal: 12\n", 1),
+        (";;;4 613,92\n", 1),
+        ("\nTOTAL;;;4 613,92\nExporté le 27/11/2026\n", 2),
+        ("000099;;;\n", 0),
+        ("000099;Somme;;1,00\n", 0),
+        ("", 0),
+    ],
+)
+def test_rows_at_the_end_that_are_not_people_are_left_out(tmp_path: Path, end: str, skipped: int) -> None:
+    people = "".join(f"{n:06};Zoé;Lille;{n},50\n" for n in range(12))
+    path = put(tmp_path, "people.csv", f"N° client;Prénom;Ville;CA\n{people}{end}")
+    found = drafted(path)
+    config = tomllib.loads(found.text)
+    assert config["input"].get("skip_last", 0) == skipped
+    assert bool([note for note in found.notes if "left out" in note]) == bool(skipped)
+    report = check(path, config=config)
+    assert (report.rejected, report.valid) == (0, 12 + end.startswith("000099"))
+
+
+# ----- identifiers
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("N° client", "Nº client", "№ client", "N°client", "Code client", "Réf. client", "NumClient", "id_client"),
+        *("Kunden-Nr.", "Kd.-Nr.", "KundenNr", "Kundenkennung", "Debitorennummer", "Mitglieds-Nr."),
+        *("N.º de cliente", "Nº cliente", "Cód. cliente", "ID del cliente", "N. cliente", "Codice cliente"),
+        *("Número do cliente", "Klantnummer", "Customer Number", "ClientID", "User-ID", "N° adhérent"),
+    ],
+)
+def test_a_customer_number_goes_before_an_address(tmp_path: Path, column: str) -> None:
+    config, written = _drafted(tmp_path, f"E-mail;{column};Nom\na@example.com;000077;Zoé\nb@example.com;000078;Ann\n")
+    assert config["recipient"]["external_user_id"] == column
+    assert "email" not in config["recipient"]
+    assert '# email = "E-mail"\n# prioritization = ' in written
+    assert f'If "{column}" is not the external id in Braze' in written
+
+
+@pytest.mark.parametrize("column", ["Contact number", "N° de commande", "Kontaktnummer", "Order no", "Code postal"])
+def test_other_numbers_do_not_identify_people(tmp_path: Path, column: str) -> None:
+    config, _ = _drafted(tmp_path, f"E-mail;{column}\na@example.com;000077\nb@example.com;000078\n")
+    assert config["recipient"]["email"] == "E-mail"
+
+
+def test_a_column_of_names_does_not_identify_people(tmp_path: Path) -> None:
+    text = "Kunde;E-Mail privat\nZoé Roux;a@example.com\nJürgen Groß;b@example.com\n"
+    config, _ = _drafted(tmp_path, text)
+    assert config["recipient"]["email"] == "E-Mail privat"
+
+
+# ----- sheets
+
+
+def test_a_sheet_of_people_is_found_behind_others(tmp_path: Path) -> None:
+    cover = table(["Lisez-moi"], ["Export des clients"], ["Ne pas modifier"])
+    fields = table(["Champ", "Description"], ["N° client", "numéro"], ["E-mail", "adresse"])
+    people = table(["N° client", "E-mail"], ["000077", "a@example.com"], ["000078", "b@example.com"])
+    path = book(tmp_path / "people.xlsx", {"Lisez-moi": cover, "Champs": fields, "Clients": people})
+    found = drafted(path)
+    config = tomllib.loads(found.text)
+    assert config["input"]["sheet"] == "Clients"
+    assert "sheet 'Clients' was read; not read: 'Lisez-moi' (3 rows), 'Champs' (3 rows)" in " ".join(found.notes)
+    assert check(path, config=config).valid == 2
+
+
+def test_telephone_numbers_and_postcodes_of_a_workbook_are_text(tmp_path: Path) -> None:
+    people = table(
+        ["N° client", "Portable", "CP", "Points"], ["A1", 33612345678, 75001, 12], ["A2", 33612345679, 1000, 9]
+    )
+    config = tomllib.loads(draft(book(tmp_path / "people.xlsx", people)))
+    properties = config["recipient"]["trigger_properties"]
+    assert properties["phone"] == {"column": "Portable", "type": "string"}
+    assert properties["cp"] == {"column": "CP", "type": "string"}
+    assert properties["loyalty_points"] == "Points"
+
+
+# ----- answers, dates and numbers that other columns decide
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "guess"),
+    [
+        ("Actif", ["Oui", "Non"], Guess("boolean")),
+        ("Aktiv", ["Ja", "Nein", "ja"], Guess("boolean")),
+        ("Activo", ["Sí", "No"], Guess("boolean")),
+        ("Actif", ["VRAI", "FAUX"], Guess("boolean")),
+        ("VIP", ["O", "N"], Guess("boolean")),
+        ("Size", ["S", "S"], Guess()),
+        ("Sexe", ["F", "F"], Guess()),
+        ("Country", ["NO", "NO"], Guess()),
+        ("Móvil", ["612345678", "612345679"], Guess()),
+        ("Achat", ["27/11/26", "01/12/26"], Guess("date", "%d/%m/%y")),
+        ("Geburtsdatum", ["27.11.56", "01.12.60"], Guess()),
+    ],
+)
+def test_cells_are_read_as_their_column_means_them(name: str, cells: list[str], guess: Guess) -> None:
+    assert guess_type(pl.Series(name, cells)) == guess
+
+
+def test_other_columns_decide_between_day_and_month(tmp_path: Path) -> None:
+    config, written = _drafted(tmp_path, "id,a,b\n1,01/02/2026,02/28/2026\n2,03/04/2026,01/30/2026\n")
+    assert config["recipient"]["trigger_properties"]["a"]["format"] == "%m/%d/%Y"
+    assert "check which is right" not in written
+
+
+def test_other_columns_decide_whether_a_sign_separates_thousands(tmp_path: Path) -> None:
+    _, written = _drafted(tmp_path, "id;Umsatz;Punkte\n1;1.234,50;11.498\n2;2.000,00;12.345\n")
+    assert "check which is right" not in written
+
+
+def test_a_cell_that_does_not_fit_is_shown() -> None:
+    frame = pl.DataFrame(
+        {"id": [f"u{n}" for n in range(50)], "seen": ["01/02/2026"] * 48 + ["31/02/2026", "28/02/2026"]}
+    )
+    assert "1 of the sampled cells is not a date ('31/02/2026'); rows like this are rejected" in compose(
+        frame, Config()
+    )

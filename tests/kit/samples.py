@@ -27,6 +27,7 @@ CONFIGURED = {
 }
 TEXT_FILES = ("recipients.csv", *CONFIGURED)
 FILES = (*TEXT_FILES, "recipients.parquet")
+EXPORTS = ("export-fr.csv", "export-de.csv", "export-fr.xlsx", "export-de.xlsx")
 EMPTY = ("", "n/a")
 
 Row = dict[str, str]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import AsJson, Database, Inputs, Sheet, inputs_of, settings
+from bulk_sender.cli.options import AsJson, ConfigFile, Database, Inputs, Sheet, inputs_of, settings
 
 
 def init(
@@ -25,29 +24,37 @@ def init(
             show_default="INPUT.toml",
         ),
     ] = None,
+    config: ConfigFile = None,
     sheet: Sheet = None,
     as_json: AsJson = False,
 ) -> None:
     """Guess the mapping and the types from the columns, and write a commented configuration.
 
-    An existing file is never overwritten. Read the file before you send with it.
+    What --config says about reading the input is kept. An existing file is never overwritten. Read the file before you
+    send with it.
     """
-    from bulk_sender.cli.render.layout import command, shown
+    from bulk_sender.cli.render.layout import command, shown, wrapped
     from bulk_sender.config.model import Config
-    from bulk_sender.guessing.draft import draft, write
+    from bulk_sender.guessing.draft import drafted, write
 
-    known = Config.parse({"input": settings(sheet=sheet)}, where="--sheet")
-    text = draft(inputs_of(inputs, database), known)
+    flags = settings(sheet=sheet)
+    known = Config.load(config, {f"input.{name}": value for name, value in flags.items()})
+    draft = drafted(inputs_of(inputs, database), known)
     if output == "-":
-        terminal.data(text)
+        terminal.data(draft.text)
+    else:
+        path = Path(output) if output else _beside(inputs[0])
+        write(path, draft.text)
+        if as_json:
+            terminal.json({"configuration": str(path), "notes": draft.notes, "doubts": draft.doubts})
+    for doubt in draft.doubts:
+        terminal.warn(doubt)
+    if output == "-":
         return
-    path = Path(output) if output else _beside(inputs[0])
-    write(path, text)
-    if as_json:
-        terminal.json({"configuration": str(path)})
-    if found := re.search(r"^header_row = .*?# (.+)$", text, re.MULTILINE):
-        terminal.warn(found[1])
-    terminal.say([f"Wrote {shown(path)}. Read it, then see what it would send:", ""])
+    lines = [f"Wrote {shown(path)}:"]
+    for note in draft.notes:
+        lines += wrapped(note, terminal.width, indent="    ", first="  - ")
+    terminal.say([*lines, "", "Read it, then see what it would send:", ""])
     terminal.say(["  " + command("check", *inputs, "--config", path)])
 
 

@@ -113,6 +113,8 @@ def warnings(about: Preview) -> list[str]:
 def of_input(report: CheckReport, rate: str, width: int | None) -> list[Text]:
     """Return how many rows can be sent, how many cannot and why, and how long it takes."""
     rows = [("recipients", report.valid, f"of {several(report.rows, 'row')}", "bold" if report.valid else "bold red")]
+    if report.filtered:
+        rows.append(("left out", report.filtered, "by [input] filter", ""))
     if report.rejected:
         rows.append(("rejected", report.rejected, reasons(report), STYLES["rejected"]))
     if report.duplicate:
