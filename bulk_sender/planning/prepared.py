@@ -142,7 +142,10 @@ def no_rows(opened: PreparedInput, given: InputLike) -> InputError:
             f"{several} [input] filter" + (f"; {values}" if values else ""),
             hint="compare with a value that is in the column; upper and lower case differ",
         )
-    named = ", ".join(map(_named, _each(given)))
+    each = _each(given)
+    if not any(isinstance(one, str | Path | Frame) for one in each):
+        return InputError(f"{_named(each[0])} returned no rows", hint="check its conditions")
+    named = ", ".join(map(_named, each))
     others = opened.source.other_sheets
     return InputError(
         f"{named} has no data row", hint="a header alone sends nothing" + (f"; {others}" if others else "")

@@ -22,6 +22,10 @@ _UNSUPPORTED = re.compile("not yet implemented|not supported|cannot create serie
 """What a panic says about a type that polars does not have."""
 
 
+class UnknownTypeError(InputError):
+    """A table has a column of a type that polars does not have."""
+
+
 @contextmanager
 def reading(name: str, kind: str) -> Iterator[None]:
     """Raise InputError for an error while ``name`` is read as ``kind``."""
@@ -39,7 +43,7 @@ def broken(name: str, kind: str, error: BaseException) -> InputError:
     lines = str(error).splitlines()
     first = (lines[0][:200] if lines else "") or type(error).__name__
     if is_panic(error) and _UNSUPPORTED.search(str(error)):
-        return InputError(
+        return UnknownTypeError(
             f"{name} has a column of a type that cannot be read: {first}",
             hint="leave the column out, or convert it to text where the file is written",
         )

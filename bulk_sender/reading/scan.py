@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib import import_module
@@ -17,9 +18,9 @@ from typing import Any
 import polars as pl
 
 from bulk_sender.errors import InputError
+from bulk_sender.reading.arrow_stream import ReadableStream
 from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
-from bulk_sender.reading.panics import panics_hidden
-from bulk_sender.reading.polars_errors import PARQUET, is_panic, reading
+from bulk_sender.reading.polars_errors import ARROW, UnknownTypeError, broken, is_panic, reading
 from bulk_sender.reading.types import as_plain, needs_care, unreadable
 
 _TOLERANT = ("POLARS_IMPORT_INTERVAL_AS_STRUCT", "POLARS_IGNORE_TIMEZONE_PARSE_ERROR")
@@ -46,9 +47,34 @@ class ScanReader:
         try:
             with reading(self.name, self.kind):
                 self._lazy, self.unreadable = readable(lambda: self._scan(path))
-        except InputError:
-            refuse_unsupported(self.name, lambda: _arrow_schema(path, self.kind))
-            raise
+        except UnknownTypeError:
+            if self.kind != ARROW:
+                raise
+            self._lazy, self.unreadable = self._without_unknown_types(path)
+
+    def _without_unknown_types(self, path: Path) -> tuple[pl.LazyFrame, dict[str, str]]:
+        """Return the columns of an Arrow file whose types polars has, and the types of the others by name.
+
+        pyarrow has to be installed to read such a file. The columns are copied to a private temporary folder.
+        """
+        arrow, ipc = _module("pyarrow", self.name), _module("pyarrow.ipc", self.name)
+        tolerate_types()
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="bulk-sender-")  # deleted with this reader
+            copy = Path(self._folder.name) / "table.arrow"
+            with arrow.memory_map(str(path)) as file:
+                is_file = file.read(6) == b"ARROW1"
+                file.seek(0)
+                found = (ipc.open_file if is_file else ipc.open_stream)(file)
+                batches = map(found.get_batch, range(found.num_record_batches)) if is_file else found
+                stream = ReadableStream(arrow.RecordBatchReader.from_batches(found.schema, batches), self.name)
+                with reading(self.name, self.kind):
+                    pl.scan_arrow_c_stream(stream).sink_ipc(copy, maintain_order=True)
+        except (arrow.ArrowException, OSError) as error:
+            raise broken(self.name, self.kind, error) from None
+        with reading(self.name, self.kind):
+            kept, others = readable(lambda: scan_arrow(copy))
+        return kept, others | stream.unreadable
 
     def guessed_encoding(self) -> str | None:
         return None
@@ -109,39 +135,14 @@ def tolerate_types() -> None:
         pl.Config.load(json.dumps({"environment": dict.fromkeys(_TOLERANT, "1")}))
 
 
-def refuse_unsupported(name: str, schema: Callable[[], Any]) -> None:
-    """Raise InputError that names the first column of a type that polars does not have, if pyarrow can tell."""
+def _module(name: str, of: str) -> Any:
     try:
-        arrow: Any = import_module("pyarrow")
-        fields = list(schema())
-    except Exception:  # without pyarrow, or for a damaged file, the error that is already known has to do
-        return
-    for field in fields:
-        try:
-            with panics_hidden():
-                pl.Schema(arrow.schema([field]))
-        except BaseException as error:
-            if not is_panic(error):
-                raise
-            raise InputError(
-                f"{name}: column {field.name!r} has the type {field.type}, which cannot be read",
-                hint="leave the column out, or convert it to text where the input is written",
-            ) from None
-
-
-def _arrow_schema(path: Path, kind: str) -> Any:
-    if kind == PARQUET:
-        return import_module("pyarrow.parquet").read_schema(path)
-    arrow: Any = import_module("pyarrow")
-    with path.open("rb") as file:
-        is_file = file.read(6) == b"ARROW1"
-    return (arrow.ipc.open_file if is_file else arrow.ipc.open_stream)(str(path)).schema
-
-
-def pyarrow_schema(stream: Any) -> Any:
-    """Return the schema of an object with Arrow's stream interface."""
-    arrow: Any = import_module("pyarrow")
-    return arrow.RecordBatchReader.from_stream(stream).schema
+        return import_module(name)
+    except ImportError:
+        raise InputError(
+            f"{of} has a column of a type that cannot be read: a union, a list view, or one with run-end encoding",
+            hint="pip install pyarrow, which is needed to leave it out; or convert it where the file is written",
+        ) from None
 
 
 def scan_parquet(path: Path) -> pl.LazyFrame:

@@ -32,6 +32,13 @@ _CONFIGS: list[dict[str, object]] = [
     {"input": {"filter": "external_user_id > '00010'", "nulls": "send"}},
     {"input": {"encoding": "cp1252", "delimiter": ","}},
     {"input": {"header": False}, "recipient": {"external_user_id": "column_1"}},
+    {
+        "recipient": {
+            "external_user_id": "external_user_id",
+            "trigger_properties": {"name": {"column": "trigger_properties.name", "type": "json"}},
+        }
+    },
+    {"recipient": {"external_user_id": {"column": "trigger_properties.name", "type": "string"}}},
 ]
 
 
