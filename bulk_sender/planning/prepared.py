@@ -20,6 +20,7 @@ from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
 from bulk_sender.reading.locate import Frame, Given, Rows
 from bulk_sender.reading.query import Query
+from bulk_sender.reading.rows import Cursor, Result
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
@@ -165,7 +166,11 @@ def _values(column: pl.Series) -> str:
 def _named(given: Given) -> str:
     if isinstance(given, Query):
         return given.name
-    return str(given) if isinstance(given, str | Path) else "the frame" if isinstance(given, Frame) else "the input"
+    if isinstance(given, str | Path):
+        return str(given)
+    return (
+        "the frame" if isinstance(given, Frame) else "the query" if isinstance(given, Cursor | Result) else "the input"
+    )
 
 
 def _each(given: InputLike) -> list[Given]:

@@ -155,7 +155,7 @@ def reason(error: BaseException) -> str:
 
 
 def _without_password(text: str, database: str) -> str:
-    """Return the text without the passwords of an address. A driver may quote a part, if a sign in it is not escaped."""
+    """Return the text without the passwords of an address. A driver may quote a part of one that is not escaped."""
     secrets = [*_PASSWORD.findall(database), *_OPTION.findall(database)]
     pieces = {piece for secret in secrets for piece in (secret, unquote(secret), *re.split(r"[:/@?#&\s]", secret))}
     for piece in sorted(pieces, key=len, reverse=True):

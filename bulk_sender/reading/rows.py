@@ -127,7 +127,7 @@ def _spool(batches: Iterator[dict[str, Sequence[Any]]], names: list[str], name: 
         stored.append(path)
     schema = {column: dtype for column, dtype in schema.items() if column not in unreadable}
     if not schema and not unreadable:
-        raise InputError(f"{name} has no rows")
+        raise InputError("no row was given")
     path = spool.place(".arrow")
     try:
         register_io_source(_reread(stored, schema), schema=schema).sink_ipc(path, maintain_order=True)
