@@ -168,9 +168,9 @@ def _named(given: Given) -> str:
         return given.name
     if isinstance(given, str | Path):
         return str(given)
-    return (
-        "the frame" if isinstance(given, Frame) else "the query" if isinstance(given, Cursor | Result) else "the input"
-    )
+    if isinstance(given, Frame):
+        return "the frame"
+    return "the query" if isinstance(given, Cursor | Result) else "the input"
 
 
 def _each(given: InputLike) -> list[Given]:

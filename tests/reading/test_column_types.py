@@ -188,10 +188,9 @@ def test_a_union_of_duckdb_is_left_out_without_pyarrow(tmp_path: Path) -> None:
     sql = "select 'u' || i as external_user_id, union_value(n := i) as {name} from range(3) t(i)"
     with duckdb.connect(str(tmp_path / "w.duckdb")):
         pass
-    code = f"print(bs.check(bs.Query({sql.format(name='unused')!r}, 'w.duckdb')).valid)"
-    assert _run(code, tmp_path).strip() == "3"
-    code = f"bs.check(bs.Query({sql.format(name='"attributes.x"')!r}, 'w.duckdb'))"
-    assert "column 'attributes.x' has the type union" in _run(code, tmp_path)
+    unused, used = (f"bs.check(bs.Query({sql.format(name=name)!r}, 'w.duckdb'))" for name in ("x", '"attributes.x"'))
+    assert _run(f"print({unused}.valid)", tmp_path).strip() == "3"
+    assert "column 'attributes.x' has the type union" in _run(used, tmp_path)
 
 
 def test_an_arrow_file_with_an_unknown_type_says_that_it_needs_pyarrow(tmp_path: Path) -> None:
