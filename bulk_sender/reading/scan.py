@@ -20,7 +20,7 @@ import polars as pl
 from bulk_sender.errors import InputError
 from bulk_sender.reading.arrow_stream import ReadableStream
 from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
-from bulk_sender.reading.polars_errors import ARROW, UnknownTypeError, broken, is_panic, reading
+from bulk_sender.reading.polars_errors import PARQUET, UnknownTypeError, broken, is_panic, reading
 from bulk_sender.reading.types import as_plain, needs_care, unreadable
 
 _TOLERANT = ("POLARS_IMPORT_INTERVAL_AS_STRUCT", "POLARS_IGNORE_TIMEZONE_PARSE_ERROR")
@@ -48,28 +48,21 @@ class ScanReader:
             with reading(self.name, self.kind):
                 self._lazy, self.unreadable = readable(lambda: self._scan(path))
         except UnknownTypeError:
-            if self.kind != ARROW:
-                raise
             self._lazy, self.unreadable = self._without_unknown_types(path)
 
     def _without_unknown_types(self, path: Path) -> tuple[pl.LazyFrame, dict[str, str]]:
-        """Return the columns of an Arrow file whose types polars has, and the types of the others by name.
+        """Return the columns of a file whose types polars has, and the types of the others by name.
 
         pyarrow has to be installed to read such a file. The columns are copied to a private temporary folder.
         """
-        arrow, ipc = _module("pyarrow", self.name), _module("pyarrow.ipc", self.name)
+        arrow = _module("pyarrow", self.name)
         tolerate_types()
         try:
             self._folder = tempfile.TemporaryDirectory(prefix="bulk-sender-")  # deleted with this reader
             copy = Path(self._folder.name) / "table.arrow"
-            with arrow.memory_map(str(path)) as file:
-                is_file = file.read(6) == b"ARROW1"
-                file.seek(0)
-                found = (ipc.open_file if is_file else ipc.open_stream)(file)
-                batches = map(found.get_batch, range(found.num_record_batches)) if is_file else found
-                stream = ReadableStream(arrow.RecordBatchReader.from_batches(found.schema, batches), self.name)
-                with reading(self.name, self.kind):
-                    pl.scan_arrow_c_stream(stream).sink_ipc(copy, maintain_order=True)
+            with arrow.memory_map(str(path)) as file, reading(self.name, self.kind):
+                stream = ReadableStream(_batches(arrow, file, self.kind), self.name)
+                pl.scan_arrow_c_stream(stream).sink_ipc(copy, maintain_order=True)
         except (arrow.ArrowException, OSError) as error:
             raise broken(self.name, self.kind, error) from None
         with reading(self.name, self.kind):
@@ -143,6 +136,19 @@ def _module(name: str, of: str) -> Any:
             f"{of} has a column of a type that cannot be read: a union, a list view, or one with run-end encoding",
             hint="pip install pyarrow, which is needed to leave it out; or convert it where the file is written",
         ) from None
+
+
+def _batches(arrow: Any, file: Any, kind: str) -> Any:
+    """Return the rows of a file as a stream of pyarrow."""
+    if kind == PARQUET:
+        table = import_module("pyarrow.parquet").ParquetFile(file)
+        return arrow.RecordBatchReader.from_batches(table.schema_arrow, table.iter_batches())
+    is_file = file.read(6) == b"ARROW1"
+    file.seek(0)
+    if not is_file:
+        return arrow.ipc.open_stream(file)
+    found = arrow.ipc.open_file(file)
+    return arrow.RecordBatchReader.from_batches(found.schema, map(found.get_batch, range(found.num_record_batches)))
 
 
 def scan_parquet(path: Path) -> pl.LazyFrame:

@@ -278,8 +278,12 @@ def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | 
         inner = unsendable(pl.element(), type_of(dtype.inner), by)
         return None if inner is None else items.list.eval(inner.fill_null(False)).list.any()
     if isinstance(dtype, pl.Map):
+        keys = value.map.keys()
+        repeated = keys.list.n_unique() != keys.list.len()
         inner = unsendable(pl.element().struct.field("value"), type_of(dtype.value), by)
-        return None if inner is None else value.map.entries().list.eval(inner.fill_null(False)).list.any()
+        if inner is None:
+            return repeated
+        return repeated | value.map.entries().list.eval(inner.fill_null(False)).list.any()
     if isinstance(dtype, pl.Struct):
         found = [unsendable(value.struct.field(field.name), type_of(field.dtype), by) for field in dtype.fields]
         flags = [flag.fill_null(False) for flag in found if flag is not None]

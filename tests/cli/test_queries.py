@@ -136,7 +136,6 @@ ADDRESSES = [
     "mysql://me:S3cret!pass@127.0.0.1:1/db",
     "snowflake://me:S3cret!pass@account/db/schema?warehouse=w",
     "sqlite://me:S3cret!pass@host/missing.db",
-    "md:name?motherduck_token=S3cret!pass",
 ]
 
 
