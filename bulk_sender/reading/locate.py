@@ -22,7 +22,7 @@ from bulk_sender.reading.arrow_stream import ReadableStream
 from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_name
 from bulk_sender.reading.panics import panics_hidden
 from bulk_sender.reading.passed_over import FOLDER, FORMAT, LOCK, NO_ROWS, PassedOver, told, why_hidden
-from bulk_sender.reading.polars_errors import TROUBLE, broken, is_panic, reading
+from bulk_sender.reading.polars_errors import TABLE, TROUBLE, broken, is_panic, reading
 from bulk_sender.reading.query import Query, is_query_file, reason
 from bulk_sender.reading.remote import fetch, is_url
 from bulk_sender.reading.rows import Cursor, Result, mixture, spool_cursor, spool_dicts
@@ -286,7 +286,7 @@ def _stream(stream: Any, name: str, spool: Spool) -> InputFile:
         raise
     except BaseException as error:
         if isinstance(error, TROUBLE) or is_panic(error):
-            raise broken(name, "a table", error) from None
+            raise broken(name, TABLE, error) from None
         if isinstance(error, Exception):  # drivers have no common exception
             raise InputError(f"{name} cannot be read: {reason(error)}") from None
         raise
@@ -296,7 +296,7 @@ def _stream(stream: Any, name: str, spool: Spool) -> InputFile:
 
 def _pandas(frame: Any, name: str, spool: Spool) -> InputFile:
     try:
-        with reading(name, "a table"):
+        with reading(name, TABLE):
             return spool_frame(pl.from_pandas(frame).lazy(), name, spool)  # pandas uses NaN for a missing value
     except (TypeError, ValueError, ImportError) as error:
         columns, unreadable = [], {}
@@ -314,8 +314,8 @@ def _pandas(frame: Any, name: str, spool: Spool) -> InputFile:
 def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
     """Write a frame to an Arrow IPC file, in batches. Raise InputError."""
     path = spool.place(".arrow")
-    with reading(name, "a table"), warnings.catch_warnings():
+    with reading(name, TABLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # another Iceberg reader may be faster
-        kept, unreadable = readable(lambda: frame)
-        kept.sink_ipc(path, maintain_order=True)
-    return InputFile(name, path, "arrow", unreadable=unreadable)
+        found = readable(lambda: frame)
+        found.frame.sink_ipc(path, maintain_order=True)
+    return InputFile(name, path, "arrow", unreadable=found.others)

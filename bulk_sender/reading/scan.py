@@ -6,14 +6,15 @@ from one query 1,200 MB. An Arrow stream has no index of its batches, so it is h
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -26,7 +27,20 @@ from bulk_sender.reading.types import as_plain, needs_care, unreadable
 _TOLERANT = ("POLARS_IMPORT_INTERVAL_AS_STRUCT", "POLARS_IGNORE_TIMEZONE_PARSE_ERROR")
 """Settings without which polars panics at the schema of a file, even if nobody needs the column."""
 
-Scan = Callable[[Path], pl.LazyFrame]
+_CONTINUED = b"\xff\xff\xff\xff"
+"""What precedes the size of each message of an Arrow stream."""
+
+
+class Readable(NamedTuple):
+    """The columns of a table that can be read, and the types of the others by name."""
+
+    frame: pl.LazyFrame
+    others: dict[str, str]
+    is_as_stored: bool = False
+    """Whether the table has just these columns, with these types."""
+
+
+Scan = Callable[[Path], Readable]
 
 
 class ScanReader:
@@ -46,11 +60,12 @@ class ScanReader:
         self.path = path
         try:
             with reading(self.name, self.kind):
-                self._lazy, self.unreadable = readable(lambda: self._scan(path))
+                found = self._scan(path)
         except UnknownTypeError:
-            self._lazy, self.unreadable = self._without_unknown_types(path)
+            found = self._without_unknown_types(path)
+        self._lazy, self.unreadable, self.is_as_stored = found
 
-    def _without_unknown_types(self, path: Path) -> tuple[pl.LazyFrame, dict[str, str]]:
+    def _without_unknown_types(self, path: Path) -> Readable:
         """Return the columns of a file whose types polars has, and the types of the others by name.
 
         pyarrow has to be installed to read such a file. The columns are copied to a private temporary folder.
@@ -66,8 +81,8 @@ class ScanReader:
         except (arrow.ArrowException, OSError) as error:
             raise broken(self.name, self.kind, error) from None
         with reading(self.name, self.kind):
-            kept, others = readable(lambda: scan_arrow(copy))
-        return kept, others | stream.unreadable
+            found = scan_arrow(copy)
+        return Readable(found.frame, found.others | stream.unreadable)
 
     def guessed_encoding(self) -> str | None:
         return None
@@ -101,7 +116,7 @@ class ScanReader:
             position = end
 
 
-def readable(scan: Callable[[], pl.LazyFrame]) -> tuple[pl.LazyFrame, dict[str, str]]:
+def readable(scan: Callable[[], pl.LazyFrame]) -> Readable:
     """Return the columns that can be read, and the types of the others by name.
 
     polars must not touch the others at all: it panics at some of them.
@@ -119,7 +134,8 @@ def readable(scan: Callable[[], pl.LazyFrame]) -> tuple[pl.LazyFrame, dict[str, 
     kept = {name: dtype for name, dtype in schema.items() if name not in others}
     if others or any(needs_care(dtype) for dtype in kept.values()):
         frame = frame.select(as_plain(pl.col(name), dtype).alias(name) for name, dtype in kept.items())
-    return frame, others
+        return Readable(frame, others)
+    return Readable(frame, others, is_as_stored=True)
 
 
 def tolerate_types() -> None:
@@ -140,24 +156,48 @@ def _module(name: str, of: str) -> Any:
 
 def _batches(arrow: Any, file: Any, kind: str) -> Any:
     """Return the rows of a file as a stream of pyarrow."""
+
+    def checked(batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            batch.validate(full=True)  # polars trusts a stream, and would crash at damaged values
+            yield batch
+
     if kind == PARQUET:
         table = import_module("pyarrow.parquet").ParquetFile(file)
-        return arrow.RecordBatchReader.from_batches(table.schema_arrow, table.iter_batches())
+        return arrow.RecordBatchReader.from_batches(table.schema_arrow, checked(table.iter_batches()))
     is_file = file.read(6) == b"ARROW1"
     file.seek(0)
-    if not is_file:
-        return arrow.ipc.open_stream(file)
-    found = arrow.ipc.open_file(file)
-    return arrow.RecordBatchReader.from_batches(found.schema, map(found.get_batch, range(found.num_record_batches)))
+    if is_file:
+        found = arrow.ipc.open_file(file)
+        batches: Iterable[Any] = map(found.get_batch, range(found.num_record_batches))
+    else:
+        batches = found = arrow.ipc.open_stream(file)
+    return arrow.RecordBatchReader.from_batches(found.schema, checked(batches))
 
 
-def scan_parquet(path: Path) -> pl.LazyFrame:
-    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+def scan_parquet(path: Path) -> Readable:
+    return readable(lambda: pl.scan_parquet(path, glob=False, hive_partitioning=False))
 
 
-def scan_arrow(path: Path) -> pl.LazyFrame:
+def scan_arrow(path: Path) -> Readable:
     """Scan an Arrow IPC file, or a stream, which has no magic bytes at its start."""
     with path.open("rb") as file:
         if file.read(6) == b"ARROW1":
-            return pl.scan_ipc(path, glob=False, hive_partitioning=False)
-    return pl.read_ipc_stream(path).lazy()
+            return readable(lambda: pl.scan_ipc(path, glob=False, hive_partitioning=False))
+    # polars crashes at the values of some columns that cannot be read, so only their types may be looked at.
+    known = readable(lambda: pl.read_ipc_stream(_first_message(path)).lazy())
+    if not known.others:
+        return readable(lambda: pl.read_ipc_stream(path).lazy())
+    if not (columns := known.frame.collect_schema().names()):
+        return known
+    found = readable(lambda: pl.read_ipc_stream(path, columns=columns).lazy())
+    return Readable(found.frame, known.others)
+
+
+def _first_message(path: Path) -> io.BytesIO:
+    """Return the first message of a stream, which has the types of its columns, as a stream without rows."""
+    with path.open("rb") as file:
+        prefix = file.read(8)
+        size = int.from_bytes(prefix[4:], "little")
+        message = prefix + file.read(min(size, path.stat().st_size))
+    return io.BytesIO(message + _CONTINUED + bytes(4))

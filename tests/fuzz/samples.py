@@ -116,18 +116,31 @@ def typed(rng: random.Random, more: dict[str, tuple[pa.DataType, list[object]]])
     return found
 
 
+_OF_DUCKDB = [
+    "interval 3 day",
+    "map {'a': 1}",
+    "170141183460469231731687303715884105727::hugeint",
+    "'{\"a\": 1}'::json",
+    "'\\xFF'::blob",
+    "'101'::bit",
+    "time '08:30:00'",
+    "{'a': [1, 2]}",
+    "0.1::decimal(38, 10)",
+]
+
+
 def parquet(rng: random.Random) -> bytes:
-    """Return a Parquet file by pyarrow, or by DuckDB with an INTERVAL."""
-    made = typed(rng, {})
-    buffer = io.BytesIO()
+    """Return a Parquet file by pyarrow, or by DuckDB with its own types."""
     if rng.random() < 0.8:
-        pq.write_table(made, buffer, row_group_size=rng.choice([1, 50, 1000]))
+        buffer = io.BytesIO()
+        pq.write_table(typed(rng, {}), buffer, row_group_size=rng.choice([1, 50, 1000]))
         return buffer.getvalue()
-    name = rng.choice(_GROUPS) + "interval"
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+    made = table(rng).to_arrow(compat_level=pl.CompatLevel.oldest())
+    columns = [f'{value} as "{rng.choice(_GROUPS)}{at}"' for at, value in enumerate(rng.sample(_OF_DUCKDB, 2))]
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"threads": 1}) as connection:
         path = Path(folder) / "made.parquet"
         connection.register("made", made)
-        connection.sql(f'select *, interval 3 day as "{name}" from made').write_parquet(str(path))
+        connection.sql(f"select *, {', '.join(columns)} from made").write_parquet(str(path))
         return path.read_bytes()
 
 

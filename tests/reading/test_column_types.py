@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.errors import ConfigError, InputError
 from tests.kit.command import environment
-from tests.kit.inputs import put, read, recipients
+from tests.kit.inputs import chunks, put, read, recipients
 
 FILES = Path(__file__).parent / "data"
 NOON = dt.datetime(2026, 2, 28, 12, tzinfo=dt.UTC)
@@ -159,6 +160,26 @@ def test_a_stream_with_a_type_that_polars_does_not_have_is_read(name: str) -> No
         assert [each["trigger_properties"]["n"] for each in _sent(given)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("name", ["interval", "list of intervals", "wide decimal"])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_an_arrow_stream_in_a_file_is_read_without_what_json_does_not_have(
+    name: str, rows: int, tmp_path: Path
+) -> None:
+    """polars crashes at the values of a list of intervals."""
+    array, expected = REFUSED[name]
+    table = _table(array, 3).slice(0, rows)
+    for title, unused in (("v", True), ("trigger_properties.v", False)):
+        path = tmp_path / f"{title}.arrows"
+        renamed = table.rename_columns(["external_user_id", title])
+        with pa.ipc.new_stream(path, renamed.schema) as file:
+            file.write_table(renamed)
+        if unused:
+            assert sum(len(chunk.frame) for chunk in chunks(path)) == rows
+        else:
+            with pytest.raises(ConfigError, match=re.escape(expected)):
+                bs.check(path)
+
+
 def test_a_stream_without_a_column_that_can_be_read_is_refused() -> None:
     with pytest.raises(InputError, match="'a' has the type union, and no other column can be read"):
         bs.check(pa.table({"a": _dense_union()}))
@@ -230,7 +251,26 @@ def test_a_mapped_map_is_sent_as_an_object(tmp_path: Path) -> None:
     assert [each["trigger_properties"]["m"] for each in sent] == [{"tier": "gold"}, {"tier": "none"}]
 
 
-def test_the_last_value_of_a_key_counts(tmp_path: Path) -> None:
+_TWICE = pa.array([[("a", "1"), ("a", "2")], [("a", "1"), ("b", None)], [], None], pa.map_(pa.string(), pa.string()))
+_NESTED = {
+    "map": _TWICE,
+    "list": pa.array([[each] for each in _TWICE.to_pylist()], pa.list_(_TWICE.type)),
+    "struct": pa.StructArray.from_arrays([_TWICE], ["m"]),
+    "map of maps": pa.array([[("x", each)] for each in _TWICE.to_pylist()], pa.map_(pa.string(), _TWICE.type)),
+}
+
+
+@pytest.mark.parametrize("name", _NESTED)
+def test_a_map_with_one_key_twice_is_rejected(name: str, tmp_path: Path) -> None:
+    ids = [f"u{row}" for row in range(4)]
+    table = pa.table({"external_user_id": ids, "trigger_properties.v": _NESTED[name]})
+    _arrow(table, tmp_path / "a.arrow")
+    for given in (table, tmp_path / "a.arrow"):
+        assert [each["external_user_id"] for each in _sent(given)] == ids[1:]
+
+
+def test_of_a_key_that_parquet_has_twice_the_last_value_counts(tmp_path: Path) -> None:
+    """polars drops the first one while it reads the file."""
     array = pa.array([[("a", "1"), ("a", "2")]], pa.map_(pa.string(), pa.string()))
     [recipient] = _sent(_written(_table(array), tmp_path, "parquet"))
     assert recipient["trigger_properties"]["v"] == {"a": "2"}
@@ -303,6 +343,18 @@ def test_a_column_of_mixed_python_objects_is_named(tmp_path: Path) -> None:
     mapped = {"recipient": {"external_user_id": "external_user_id", "attributes": {"x": "x"}}}
     with pytest.raises(ConfigError, match="column 'x' has the type int and str"):
         bs.check(frame, mapped)
+
+
+@pytest.mark.parametrize("array", [SENT["offset as a time zone"][0], UNKNOWN["list view"][0], None])
+def test_small_files_with_a_type_that_needs_care_are_read_one_by_one(array: pa.Array | None, tmp_path: Path) -> None:
+    for number in range(3):
+        path = tmp_path / f"{number}.parquet"
+        if array is None:
+            shutil.copy(FILES / "interval_column.parquet", path)
+        else:
+            pq.write_table(_table(array, 2).rename_columns(["external_user_id", "x"]), path)
+    report = bs.check(tmp_path)
+    assert (report.rows, report.rejected) == ((3, 0) if array is None else (6, 0))
 
 
 def _parts(*arrays: pa.Array) -> Iterator[pa.Table]:
