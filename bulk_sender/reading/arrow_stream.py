@@ -96,7 +96,7 @@ class ReadableStream:
         if all(kinds):
             column, kind = next(iter(self.unreadable.items()))
             raise InputError(f"{name}: column {column!r} has the type {kind}, and no other column can be read")
-        self._stream = _Stream(_get_schema, _get_next, _get_error, _release, next(_numbers))
+        self._stream = _Stream(*_CALLBACKS, next(_numbers))
         _opened[self._stream.private_data] = (_moved(original), [at for at, kind in enumerate(kinds) if kind])
         self._original, self._capsule = self._capsule, _new_capsule(ctypes.addressof(self._stream), _NAME, None)
 
@@ -140,7 +140,6 @@ def _drop(parent: Any, places: list[int]) -> None:
     parent.n_children = len(kept)
 
 
-@_GetSchema
 def _get_schema(stream: Any, out: Any) -> int:
     original, places = _opened[stream.contents.private_data]
     code: int = original.get_schema(byref(original), out)
@@ -149,7 +148,6 @@ def _get_schema(stream: Any, out: Any) -> int:
     return code
 
 
-@_GetNext
 def _get_next(stream: Any, out: Any) -> int:
     original, places = _opened[stream.contents.private_data]
     code: int = original.get_next(byref(original), out)
@@ -158,15 +156,17 @@ def _get_next(stream: Any, out: Any) -> int:
     return code
 
 
-@_GetError
 def _get_error(stream: Any) -> int | None:
     original, _ = _opened[stream.contents.private_data]
     address: int | None = original.get_last_error(byref(original))
     return address
 
 
-@_Release
 def _release(stream: Any) -> None:
     original, _ = _opened.pop(stream.contents.private_data)
     original.release(byref(original))
     stream.contents.release = _Release()
+
+
+_CALLBACKS = (_GetSchema(_get_schema), _GetNext(_get_next), _GetError(_get_error), _Release(_release))
+"""Kept for the whole process, because a consumer may call them at any time."""
