@@ -2,8 +2,8 @@
 
     python -m tests.fuzz --files 10000 --seed 1
 
-For every file, only ``BulkSenderError`` is raised, and ``check`` takes at most 10 seconds of CPU time. The valid rows can be sent to
-the sandbox; the six counts add up to the rows and match those of ``check``. The seed and the number determine a case:
+For every file, only ``BulkSenderError`` is raised, within 10 seconds of CPU time. The valid rows can be sent to the
+sandbox; the six counts add up to the rows and match those of ``check``. The seed and the number determine a case:
 ``--first N --files 1`` repeats it.
 """
 
