@@ -73,7 +73,8 @@ class ScanReader:
         arrow = _module("pyarrow", self.name)
         tolerate_types()
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix="bulk-sender-")  # deleted with this reader
+            # Deleted with this reader. After a failure, polars may still write to it for a moment.
+            self._folder = tempfile.TemporaryDirectory(prefix="bulk-sender-", ignore_cleanup_errors=True)
             copy = Path(self._folder.name) / "table.arrow"
             with arrow.memory_map(str(path)) as file, reading(self.name, self.kind):
                 stream = ReadableStream(_batches(arrow, file, self.kind), self.name)

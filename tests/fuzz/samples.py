@@ -56,7 +56,21 @@ def csv(rng: random.Random) -> bytes:
     return (text if rng.random() < 0.8 else text.replace("\n", "\r")).encode()
 
 
-_MORE = [None, 1, 1.5, "x", [1, "a"], {"a": {"b": [1]}}, True, 10**30, 2**53 + 1, 10.0, [2**63, 0.5], {"a": {}}, []]
+_MORE: list[object] = [
+    None,
+    1,
+    1.5,
+    "x",
+    [1, "a"],
+    {"a": {"b": [1]}},
+    True,
+    10**30,
+    2**53 + 1,
+    10.0,
+    [2**63, 0.5],
+    {"a": {}},
+    [],
+]
 
 
 def ndjson(rng: random.Random) -> bytes:
