@@ -78,12 +78,12 @@ class ScanReader:
             copy = Path(self._folder.name) / "table.arrow"
             with arrow.memory_map(str(path)) as file, reading(self.name, self.kind):
                 stream = ReadableStream(_batches(arrow, file, self.kind), self.name)
-                pl.scan_arrow_c_stream(stream).sink_ipc(copy, maintain_order=True)
+                found = readable(lambda: pl.scan_arrow_c_stream(stream))
+                found.frame.sink_ipc(copy, maintain_order=True)
         except (arrow.ArrowException, OSError) as error:
             raise broken(self.name, self.kind, error) from None
         with reading(self.name, self.kind):
-            found = scan_arrow(copy)
-        return Readable(found.frame, found.others | stream.unreadable)
+            return Readable(scan_arrow(copy).frame, found.others | stream.unreadable)
 
     def guessed_encoding(self) -> str | None:
         return None

@@ -180,6 +180,15 @@ def test_an_arrow_stream_in_a_file_is_read_without_what_json_does_not_have(
                 bs.check(path)
 
 
+@pytest.mark.parametrize("kind", ["arrow", "arrows"])
+def test_a_list_of_intervals_beside_a_list_view_is_left_out(kind: str, tmp_path: Path) -> None:
+    view, intervals = UNKNOWN["list view"][0], REFUSED["list of intervals"][0]
+    table = pa.table({"external_user_id": ["u0"], "x": view, "y": intervals})
+    with (pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream)(tmp_path / f"a.{kind}", table.schema) as file:
+        file.write_table(table)
+    assert bs.check(tmp_path / f"a.{kind}").valid == 1
+
+
 def test_a_stream_without_a_column_that_can_be_read_is_refused() -> None:
     with pytest.raises(InputError, match="'a' has the type union, and no other column can be read"):
         bs.check(pa.table({"a": _dense_union()}))
