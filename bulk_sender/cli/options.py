@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,12 +28,14 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
+DATABASE = "BULK_SENDER_DATABASE"
+"""The environment variable for an address with a password, which an option would show to other users."""
 Database = Annotated[
     str | None,
     typer.Option(
         "--database",
         metavar="URI",
-        envvar="BULK_SENDER_DATABASE",
+        envvar=DATABASE,
         help="The database of the query: a DuckDB file, postgresql://…, snowflake://… or sqlite:FILE.",
         show_default=False,
         show_envvar=False,
@@ -186,15 +189,20 @@ Why = Annotated[
 
 
 def inputs_of(inputs: list[str], database: str | None) -> list[str | Query]:
-    """Return the inputs with each query as such. Raises ConfigError for a query without a database."""
+    """Return the inputs with each query as such. Raises ConfigError for a query without a database, and vice versa."""
     from bulk_sender.reading.query import Query, is_query
 
+    if database not in (None, os.environ.get(DATABASE)) and not any(map(is_query, inputs)):
+        raise ConfigError(
+            "--database is given, but the input is not a query",
+            hint="a query is a .sql file, or text that begins with SELECT, WITH or FROM",
+        )
     if database is None and (query := next(filter(is_query, inputs), None)):
         from bulk_sender.text.clean import clean
 
         raise ConfigError(
             f"{clean(query, 60)!r} is a query, and its database is not known",
-            hint="name it with --database, or in BULK_SENDER_DATABASE",
+            hint=f"name it with --database, or in {DATABASE}",
         )
     return [Query.of(given, database) if database is not None and is_query(given) else given for given in inputs]
 

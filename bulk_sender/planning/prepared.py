@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
 from bulk_sender.reading.locate import Frame, Given, Rows
 from bulk_sender.reading.query import Query
+from bulk_sender.reading.rows import Cursor, Result
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
@@ -33,7 +34,7 @@ _SHOWN_ROWS = 100_000
 _SHOWN_VALUES = 6
 _SHOWN_CHARACTERS = 30
 
-InputLike = str | Path | Frame | Query | Rows | Sequence[str | Path | Query]
+InputLike = str | Path | Frame | Query | Cursor | Result | Iterable[str | Path | Query | Mapping[str, Any]]
 """Paths, folders, globs, URLs, ``-`` or queries, one or several; a frame of polars, pandas or Arrow; the result of a
 query, such as an executed cursor; or dicts.
 """
@@ -145,7 +146,10 @@ def no_rows(opened: PreparedInput, given: InputLike) -> InputError:
             f"{several} [input] filter" + (f"; {values}" if values else ""),
             hint="compare with a value that is in the column; upper and lower case differ",
         )
-    named = ", ".join(map(_named, _each(given)))
+    each = _each(given)
+    if not any(isinstance(one, str | Path | Frame) for one in each):
+        return InputError(f"{_named(each[0])} returned no rows", hint="check its conditions")
+    named = ", ".join(map(_named, each))
     others = opened.source.other_sheets
     return InputError(
         f"{named} has no data row", hint="a header alone sends nothing" + (f"; {others}" if others else "")
@@ -165,12 +169,16 @@ def _values(column: pl.Series) -> str:
 def _named(given: Given) -> str:
     if isinstance(given, Query):
         return given.name
-    return str(given) if isinstance(given, str | Path) else "the frame" if isinstance(given, Frame) else "the input"
+    if isinstance(given, str | Path):
+        return str(given)
+    if isinstance(given, Frame):
+        return "the frame"
+    return "the query" if isinstance(given, Cursor | Result) else "the input"
 
 
 def _each(given: InputLike) -> list[Given]:
     if isinstance(given, str | Path) or not isinstance(given, Sequence) or isinstance(given, Frame):
-        return [given]
+        return [cast(Given, given)]
     if given and isinstance(given[0], Mapping):
         return [cast(Rows, given)]
     return cast(list[Given], list(given))

@@ -18,6 +18,7 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
+from bulk_sender.reading.types import NUMBER
 from bulk_sender.reading.workbook_cells import CellReader, CellStore, Found, Tally, values
 from bulk_sender.reading.workbook_markup import Block, blocks, shared_strings
 from bulk_sender.reading.workbook_package import Package, Sheet
@@ -170,7 +171,8 @@ class ExcelReader:
         for index, (title, dtype) in enumerate(self._schema.items()):
             first, last = int(edges[index]), int(edges[index + 1])
             if dtype == pl.Null or first == last:
-                series.append(pl.Series(title, [None], dtype=dtype).new_from_index(0, len(lines)))
+                stored = pl.String() if dtype == NUMBER else dtype
+                series.append(pl.Series(title, [None], dtype=stored).new_from_index(0, len(lines)))
                 continue
             some = values(
                 sorted_cells.slice(first, last - first),
@@ -185,7 +187,10 @@ class ExcelReader:
             slots[place[first:last]] = np.arange(last - first)
             indices = pl.Series(slots)
             series.append(some.gather(indices.set(indices < 0, None)).alias(title))
-        return pl.DataFrame(series), pl.Series(lines, dtype=pl.UInt64)
+        frame = pl.DataFrame(series).with_columns(
+            pl.col(title).ext.to(NUMBER) for title, dtype in self._schema.items() if dtype == NUMBER
+        )
+        return frame, pl.Series(lines, dtype=pl.UInt64)
 
 
 @dataclass(slots=True)

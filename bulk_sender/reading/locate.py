@@ -18,14 +18,15 @@ from urllib.parse import unquote
 import polars as pl
 
 from bulk_sender.errors import InputError
+from bulk_sender.reading.arrow_stream import ReadableStream
 from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, format_of_file, format_of_name
 from bulk_sender.reading.panics import panics_hidden
 from bulk_sender.reading.passed_over import FOLDER, FORMAT, LOCK, NO_ROWS, PassedOver, told, why_hidden
-from bulk_sender.reading.polars_errors import TROUBLE, broken, is_panic, reading
-from bulk_sender.reading.query import Query, is_query_file
+from bulk_sender.reading.polars_errors import TABLE, TROUBLE, broken, is_panic, reading
+from bulk_sender.reading.query import Query, is_query_file, reason
 from bulk_sender.reading.remote import fetch, is_url
 from bulk_sender.reading.rows import Cursor, Result, mixture, spool_cursor, spool_dicts
-from bulk_sender.reading.scan import pyarrow_schema, readable, refuse_unsupported, tolerate_types
+from bulk_sender.reading.scan import readable, tolerate_types
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
 
@@ -270,7 +271,7 @@ def _arrow_stream(given: Any, name: str) -> Any | None:
             except ImportError:
                 continue
             except Exception as error:  # drivers have no common exception
-                raise InputError(f"{name} has no result: {str(error)[:200]}", hint="execute a query first") from None
+                raise InputError(f"{name} has no result: {reason(error)}", hint="execute a query first") from None
     return None
 
 
@@ -278,19 +279,24 @@ def _stream(stream: Any, name: str, spool: Spool) -> InputFile:
     """Write a stream to the spool batch by batch."""
     tolerate_types()  # before the schema is read, because a stream may be read only once
     try:
+        selected = ReadableStream(stream, name)
         with panics_hidden():
-            frame = pl.scan_arrow_c_stream(stream)
+            frame = pl.scan_arrow_c_stream(selected)
+    except InputError:
+        raise
     except BaseException as error:
         if isinstance(error, TROUBLE) or is_panic(error):
-            refuse_unsupported(name, lambda: getattr(stream, "schema", None) or pyarrow_schema(stream))
-            raise broken(name, "a table", error) from None
-        raise InputError(f"{name} cannot be read: {str(error)[:200]}") from None
-    return spool_frame(frame, name, spool)
+            raise broken(name, TABLE, error) from None
+        if isinstance(error, Exception):  # drivers have no common exception
+            raise InputError(f"{name} cannot be read: {reason(error)}") from None
+        raise
+    file = spool_frame(frame, name, spool)
+    return replace(file, unreadable=file.unreadable | selected.unreadable)
 
 
 def _pandas(frame: Any, name: str, spool: Spool) -> InputFile:
     try:
-        with reading(name, "a table"):
+        with reading(name, TABLE):
             return spool_frame(pl.from_pandas(frame).lazy(), name, spool)  # pandas uses NaN for a missing value
     except (TypeError, ValueError, ImportError) as error:
         columns, unreadable = [], {}
@@ -308,8 +314,8 @@ def _pandas(frame: Any, name: str, spool: Spool) -> InputFile:
 def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
     """Write a frame to an Arrow IPC file, in batches. Raise InputError."""
     path = spool.place(".arrow")
-    with reading(name, "a table"), warnings.catch_warnings():
+    with reading(name, TABLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # another Iceberg reader may be faster
-        kept, unreadable = readable(lambda: frame)
-        kept.sink_ipc(path, maintain_order=True)
-    return InputFile(name, path, "arrow", unreadable=unreadable)
+        found = readable(lambda: frame)
+        found.frame.sink_ipc(path, maintain_order=True)
+    return InputFile(name, path, "arrow", unreadable=found.others)

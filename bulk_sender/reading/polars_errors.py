@@ -16,10 +16,16 @@ from bulk_sender.reading.panics import panics_hidden
 
 ARROW = "Arrow IPC"
 PARQUET = "Parquet"
+TABLE = "a table"
+"""A frame, or the result of a query: there is no file to look at."""
 TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError, OverflowError)
 """Exceptions that polars raises for content it cannot read."""
 _UNSUPPORTED = re.compile("not yet implemented|not supported|cannot create series|cannot import|could not import")
 """What a panic says about a type that polars does not have."""
+
+
+class UnknownTypeError(InputError):
+    """A table has a column of a type that polars does not have."""
 
 
 @contextmanager
@@ -39,16 +45,14 @@ def broken(name: str, kind: str, error: BaseException) -> InputError:
     lines = str(error).splitlines()
     first = (lines[0][:200] if lines else "") or type(error).__name__
     if is_panic(error) and _UNSUPPORTED.search(str(error)):
-        return InputError(
+        return UnknownTypeError(
             f"{name} has a column of a type that cannot be read: {first}",
             hint="leave the column out, or convert it to text where the file is written",
         )
     if is_panic(error):
         first = "its internal structure is damaged"  # a panic's message only makes sense to polars developers
-    return InputError(
-        f"{name} cannot be read as {kind}: {first}",
-        hint="check that the file is complete and that its name matches its format",
-    )
+    hint = "" if kind == TABLE else "check that the file is complete and that its name matches its format"
+    return InputError(f"{name} cannot be read as {kind}: {first}", hint=hint)
 
 
 def is_panic(error: BaseException) -> bool:

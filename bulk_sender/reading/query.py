@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from bulk_sender.errors import ConfigError, InputError
 
@@ -56,7 +57,19 @@ class Query:
 
     @contextmanager
     def result(self) -> Iterator[Any]:
-        """Yield the result, which has Arrow's stream interface. Raise InputError, ConfigError."""
+        """Yield the result, which has Arrow's stream interface. Raise InputError, ConfigError.
+
+        No error quotes the password of the address, also none that is raised while the result is read.
+        """
+        try:
+            with self._result() as found:
+                yield found
+        except (InputError, ConfigError) as error:
+            said, hint = (_without_password(text, self.database) for text in (str(error), error.hint))
+            raise type(error)(said, hint=hint) from None
+
+    @contextmanager
+    def _result(self) -> Iterator[Any]:
         with closing(_connected(self.database)) as connection:
             with _failing(self.name):
                 if hasattr(connection, "sql"):  # DuckDB
@@ -125,9 +138,26 @@ def _failing(name: str) -> Iterator[None]:
     except (InputError, ConfigError):
         raise
     except Exception as error:  # drivers have no common exception
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         what = "cannot be opened" if name == "the database" else "fails"
-        raise InputError(f"{name} {what}: {_SECRET.sub('', first)[:200]}") from None
+        raise InputError(f"{name} {what}: {reason(error)}") from None
 
 
-_SECRET = re.compile(r"[a-z0-9+]+://\S+|\b(password|pwd|token)=\S+|\S+:\S+@\S+", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z0-9+]+://\S+|\b(password|pwd|token)=\S+|\S+:\S+@\S+", re.IGNORECASE)
+_PASSWORD = re.compile(r"^[a-z0-9+]+:/*[^:/@]*:(.*)@", re.IGNORECASE | re.DOTALL)
+_OPTION = re.compile(r"[?&][^=&]*(?:pass|pwd|token|secret|key|credential)[^=&]*=([^&]*)", re.IGNORECASE)
+_SHORTEST = 3
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of a driver's error without addresses, which may have a password."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return _ADDRESS.sub("…", first)[:200]
+
+
+def _without_password(text: str, database: str) -> str:
+    """Return the text without the passwords of an address. A driver may quote a part of one that is not escaped."""
+    secrets = [*_PASSWORD.findall(database), *_OPTION.findall(database)]
+    pieces = {piece for secret in secrets for piece in (secret, unquote(secret), *re.split(r"[:/@?#&\s]", secret))}
+    for piece in sorted(pieces, key=len, reverse=True):
+        text = text.replace(piece, "…") if len(piece) >= _SHORTEST else text
+    return text

@@ -23,6 +23,7 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import chunk_rows
 from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.merge import merged, widened
+from bulk_sender.reading.query import reason
 from bulk_sender.reading.spool import Spool, unwritable
 from bulk_sender.reading.types import JSON, NUMBER, has_numbers
 
@@ -100,8 +101,7 @@ def _fetched(cursor: Cursor | Result, size: int, name: str) -> list[Any]:
     try:
         return list(cursor.fetchmany(size))
     except Exception as error:  # drivers have no common exception
-        first = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise InputError(f"{name} cannot be read to its end: {first[:200]}") from None
+        raise InputError(f"{name} cannot be read to its end: {reason(error)}") from None
 
 
 def _spool(batches: Iterator[dict[str, Sequence[Any]]], names: list[str], name: str, spool: Spool) -> InputFile:
@@ -127,7 +127,7 @@ def _spool(batches: Iterator[dict[str, Sequence[Any]]], names: list[str], name: 
         stored.append(path)
     schema = {column: dtype for column, dtype in schema.items() if column not in unreadable}
     if not schema and not unreadable:
-        raise InputError(f"{name} has no rows")
+        raise InputError("no row was given")
     path = spool.place(".arrow")
     try:
         register_io_source(_reread(stored, schema), schema=schema).sink_ipc(path, maintain_order=True)

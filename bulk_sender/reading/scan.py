@@ -6,26 +6,41 @@ from one query 1,200 MB. An Arrow stream has no index of its batches, so it is h
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from bulk_sender.errors import InputError
+from bulk_sender.reading.arrow_stream import ReadableStream
 from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
-from bulk_sender.reading.panics import panics_hidden
-from bulk_sender.reading.polars_errors import PARQUET, is_panic, reading
+from bulk_sender.reading.polars_errors import PARQUET, UnknownTypeError, broken, is_panic, reading
 from bulk_sender.reading.types import as_plain, needs_care, unreadable
 
 _TOLERANT = ("POLARS_IMPORT_INTERVAL_AS_STRUCT", "POLARS_IGNORE_TIMEZONE_PARSE_ERROR")
 """Settings without which polars panics at the schema of a file, even if nobody needs the column."""
 
-Scan = Callable[[Path], pl.LazyFrame]
+_CONTINUED = b"\xff\xff\xff\xff"
+"""What precedes the size of each message of an Arrow stream."""
+
+
+class Readable(NamedTuple):
+    """The columns of a table that can be read, and the types of the others by name."""
+
+    frame: pl.LazyFrame
+    others: dict[str, str]
+    is_as_stored: bool = False
+    """Whether the table has just these columns, with these types."""
+
+
+Scan = Callable[[Path], Readable]
 
 
 class ScanReader:
@@ -45,10 +60,30 @@ class ScanReader:
         self.path = path
         try:
             with reading(self.name, self.kind):
-                self._lazy, self.unreadable = readable(lambda: self._scan(path))
-        except InputError:
-            refuse_unsupported(self.name, lambda: _arrow_schema(path, self.kind))
-            raise
+                found = self._scan(path)
+        except UnknownTypeError:
+            found = self._without_unknown_types(path)
+        self._lazy, self.unreadable, self.is_as_stored = found
+
+    def _without_unknown_types(self, path: Path) -> Readable:
+        """Return the columns of a file whose types polars has, and the types of the others by name.
+
+        pyarrow has to be installed to read such a file. The columns are copied to a private temporary folder.
+        """
+        arrow = _module("pyarrow", self.name)
+        tolerate_types()
+        try:
+            # Deleted with this reader. After a failure, polars may still write to it for a moment.
+            self._folder = tempfile.TemporaryDirectory(prefix="bulk-sender-", ignore_cleanup_errors=True)
+            copy = Path(self._folder.name) / "table.arrow"
+            with arrow.memory_map(str(path)) as file, reading(self.name, self.kind):
+                stream = ReadableStream(_batches(arrow, file, self.kind), self.name)
+                found = readable(lambda: pl.scan_arrow_c_stream(stream))
+                found.frame.sink_ipc(copy, maintain_order=True)
+        except (arrow.ArrowException, OSError) as error:
+            raise broken(self.name, self.kind, error) from None
+        with reading(self.name, self.kind):
+            return Readable(scan_arrow(copy).frame, found.others | stream.unreadable)
 
     def guessed_encoding(self) -> str | None:
         return None
@@ -82,7 +117,7 @@ class ScanReader:
             position = end
 
 
-def readable(scan: Callable[[], pl.LazyFrame]) -> tuple[pl.LazyFrame, dict[str, str]]:
+def readable(scan: Callable[[], pl.LazyFrame]) -> Readable:
     """Return the columns that can be read, and the types of the others by name.
 
     polars must not touch the others at all: it panics at some of them.
@@ -100,7 +135,8 @@ def readable(scan: Callable[[], pl.LazyFrame]) -> tuple[pl.LazyFrame, dict[str, 
     kept = {name: dtype for name, dtype in schema.items() if name not in others}
     if others or any(needs_care(dtype) for dtype in kept.values()):
         frame = frame.select(as_plain(pl.col(name), dtype).alias(name) for name, dtype in kept.items())
-    return frame, others
+        return Readable(frame, others)
+    return Readable(frame, others, is_as_stored=True)
 
 
 def tolerate_types() -> None:
@@ -109,48 +145,60 @@ def tolerate_types() -> None:
         pl.Config.load(json.dumps({"environment": dict.fromkeys(_TOLERANT, "1")}))
 
 
-def refuse_unsupported(name: str, schema: Callable[[], Any]) -> None:
-    """Raise InputError that names the first column of a type that polars does not have, if pyarrow can tell."""
+def _module(name: str, of: str) -> Any:
     try:
-        arrow: Any = import_module("pyarrow")
-        fields = list(schema())
-    except Exception:  # without pyarrow, or for a damaged file, the error that is already known has to do
-        return
-    for field in fields:
-        try:
-            with panics_hidden():
-                pl.Schema(arrow.schema([field]))
-        except BaseException as error:
-            if not is_panic(error):
-                raise
-            raise InputError(
-                f"{name}: column {field.name!r} has the type {field.type}, which cannot be read",
-                hint="leave the column out, or convert it to text where the input is written",
-            ) from None
+        return import_module(name)
+    except ImportError:
+        raise InputError(
+            f"{of} has a column of a type that cannot be read: a union, a list view, or one with run-end encoding",
+            hint="pip install pyarrow, which is needed to leave it out; or convert it where the file is written",
+        ) from None
 
 
-def _arrow_schema(path: Path, kind: str) -> Any:
+def _batches(arrow: Any, file: Any, kind: str) -> Any:
+    """Return the rows of a file as a stream of pyarrow."""
+
+    def checked(batches: Iterable[Any]) -> Iterator[Any]:
+        for batch in batches:
+            batch.validate(full=True)  # polars trusts a stream, and would crash at damaged values
+            yield batch
+
     if kind == PARQUET:
-        return import_module("pyarrow.parquet").read_schema(path)
-    arrow: Any = import_module("pyarrow")
-    with path.open("rb") as file:
-        is_file = file.read(6) == b"ARROW1"
-    return (arrow.ipc.open_file if is_file else arrow.ipc.open_stream)(str(path)).schema
+        table = import_module("pyarrow.parquet").ParquetFile(file)
+        return arrow.RecordBatchReader.from_batches(table.schema_arrow, checked(table.iter_batches()))
+    is_file = file.read(6) == b"ARROW1"
+    file.seek(0)
+    if is_file:
+        found = arrow.ipc.open_file(file)
+        batches: Iterable[Any] = map(found.get_batch, range(found.num_record_batches))
+    else:
+        batches = found = arrow.ipc.open_stream(file)
+    return arrow.RecordBatchReader.from_batches(found.schema, checked(batches))
 
 
-def pyarrow_schema(stream: Any) -> Any:
-    """Return the schema of an object with Arrow's stream interface."""
-    arrow: Any = import_module("pyarrow")
-    return arrow.RecordBatchReader.from_stream(stream).schema
+def scan_parquet(path: Path) -> Readable:
+    return readable(lambda: pl.scan_parquet(path, glob=False, hive_partitioning=False))
 
 
-def scan_parquet(path: Path) -> pl.LazyFrame:
-    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
-
-
-def scan_arrow(path: Path) -> pl.LazyFrame:
+def scan_arrow(path: Path) -> Readable:
     """Scan an Arrow IPC file, or a stream, which has no magic bytes at its start."""
     with path.open("rb") as file:
         if file.read(6) == b"ARROW1":
-            return pl.scan_ipc(path, glob=False, hive_partitioning=False)
-    return pl.read_ipc_stream(path).lazy()
+            return readable(lambda: pl.scan_ipc(path, glob=False, hive_partitioning=False))
+    # polars crashes at the values of some columns that cannot be read, so only their types may be looked at.
+    known = readable(lambda: pl.read_ipc_stream(_first_message(path)).lazy())
+    if not known.others:
+        return readable(lambda: pl.read_ipc_stream(path).lazy())
+    if not (columns := known.frame.collect_schema().names()):
+        return known
+    found = readable(lambda: pl.read_ipc_stream(path, columns=columns).lazy())
+    return Readable(found.frame, known.others)
+
+
+def _first_message(path: Path) -> io.BytesIO:
+    """Return the first message of a stream, which has the types of its columns, as a stream without rows."""
+    with path.open("rb") as file:
+        prefix = file.read(8)
+        size = int.from_bytes(prefix[4:], "little")
+        message = prefix + file.read(min(size, path.stat().st_size))
+    return io.BytesIO(message + _CONTINUED + bytes(4))

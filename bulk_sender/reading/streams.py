@@ -91,18 +91,21 @@ def why_unreadable(error: str | None) -> str:
 
 def repeated_headers(frame: pl.DataFrame) -> list[int]:
     """Return the rows that hold nothing but the names of their columns."""
-    added = foreign_columns(frame.columns)
-    own = [name for name in frame.columns if name not in added]
-    texts = [name for name in own if frame.schema[name] == pl.String]
+    columns = frame.columns
+    added = foreign_columns(columns)
+    own = [name for name in columns if name not in added]
+    schema = frame.schema  # polars makes it again for each look
+    texts = [name for name in own if schema[name] == pl.String]
     if not texts:
         return []
     named = next((name for name in texts if not _is_numbered(name)), texts[0])
     alike = frame[named].str.strip_chars() == named.strip()
     if not alike.any():  # the usual case: one look at one column
         return []
-    checks = [pl.col(name).is_null() for name in own if name not in texts or _is_numbered(name)]
-    checks += [
-        pl.col(name).str.strip_chars() == name.strip() for name in own if name in texts and not _is_numbered(name)
+    named_texts = {name for name in texts if not _is_numbered(name)}
+    checks = [
+        pl.col(name).str.strip_chars() == name.strip() if name in named_texts else pl.col(name).is_null()
+        for name in own
     ]
     return frame.select(pl.arg_where(pl.all_horizontal(checks).fill_null(False))).to_series().to_list()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import polars as pl
 
 from bulk_sender.reading.chunk import Chunk, Position, Reader
 from bulk_sender.reading.csv import CsvReader, parse_together
-from bulk_sender.reading.polars_errors import TROUBLE
+from bulk_sender.reading.polars_errors import PARQUET, TROUBLE
 from bulk_sender.reading.scan import ScanReader
 
 _SMALL_ROWS = 5_000
@@ -43,16 +44,21 @@ def small(file: int, reader: Reader) -> Small | None:
     if isinstance(reader, CsvReader):
         body = reader.small_body()
         return None if body is None else Small(file, reader, body.count(b"\n"), body)
-    if isinstance(reader, ScanReader) and reader.kind == "Parquet" and 0 < reader.height <= _SMALL_ROWS:
+    if _is_plain_parquet(reader) and 0 < reader.height <= _SMALL_ROWS:
         return Small(file, reader, reader.height)
     return None
+
+
+def _is_plain_parquet(reader: Reader) -> TypeGuard[ScanReader]:
+    """Whether polars may read a file as it is, without leaving out or changing columns."""
+    return isinstance(reader, ScanReader) and reader.kind == PARQUET and reader.is_as_stored
 
 
 def count_rows(readers: Sequence[Reader]) -> None:
     """Count the rows of many Parquet files with one query for each schema, for their readers to know."""
     alike: dict[tuple[object, ...], list[ScanReader]] = {}
     for reader in readers:
-        if isinstance(reader, ScanReader) and reader.kind == "Parquet":
+        if _is_plain_parquet(reader):
             alike.setdefault(tuple(reader.schema().items()), []).append(reader)
     for group in alike.values():
         by_path = {str(reader.path): reader for reader in group}

@@ -20,6 +20,7 @@ import polars as pl
 
 from bulk_sender.reading.number_format import NumberFormat, Shown
 from bulk_sender.reading.spool import unwritable
+from bulk_sender.reading.types import NUMBER
 from bulk_sender.reading.workbook_markup import column_letters, unescaped
 
 _DAY_MS = 86_400_000
@@ -29,7 +30,6 @@ _1904_DAYS = 1_462
 _LAST_DAY = 2_958_466
 _EXACT = 10**15
 """Numbers from here on have 16 digits or more, of which a spreadsheet program keeps 15."""
-_EXACT_IN_FLOAT = 2**53
 _MOST_INTEGER = 2**63
 _EXAMPLES = 3
 
@@ -251,8 +251,6 @@ class Tally:
         self.counts: npt.NDArray[np.int64] = np.zeros((0, len(Kind)), dtype=np.int64)
         self.large: dict[int, Found] = {}
         """Whole numbers of 16 digits or more, by column."""
-        self.beyond_float: set[int] = set()
-        """Columns with whole numbers that a float cannot hold."""
         self.bounds: tuple[int, int, int] = (0, 0, 0)
         """First and last column, and last row, with anything."""
 
@@ -275,9 +273,6 @@ class Tally:
         for (column,), rows in large.group_by("column", maintain_order=True):
             assert isinstance(column, int)
             self.large.setdefault(column, Found()).add(rows["row"], column)
-            whole = rows.filter(rows["kind"] == int(Kind.WHOLE))["value"]
-            if ((whole > _EXACT_IN_FLOAT) | (whole < -_EXACT_IN_FLOAT)).any():
-                self.beyond_float.add(column)
 
     def cover(self, cells: pl.DataFrame) -> None:
         """Widen the bounds to these cells, at least one."""
@@ -297,8 +292,10 @@ class Tally:
             return pl.Null()
         if kinds == {Kind.WHOLE}:
             return pl.Int64()
-        if kinds <= {Kind.WHOLE, Kind.FLOAT} and column not in self.beyond_float:
+        if kinds == {Kind.FLOAT}:
             return pl.Float64()
+        if kinds == {Kind.WHOLE, Kind.FLOAT}:  # a float would show 10 as 10.0
+            return NUMBER
         if kinds == {Kind.BOOLEAN}:
             return pl.Boolean()
         if kinds == {Kind.DATE}:
@@ -312,15 +309,15 @@ class Tally:
 
 
 def values(cells: pl.DataFrame, dtype: pl.DataType, *, timezone: str, has_moments: bool) -> pl.Series:
-    """Return the cells of one column as values of its type.
+    """Return the cells of one column as values of its type; as text for ``NUMBER``.
 
     ``has_moments``: whether a date of this column has a time of day, so that all are written with one.
     """
     value = cells["value"]
-    if isinstance(dtype, pl.String):
+    if isinstance(dtype, pl.String) or dtype == NUMBER:
         return _as_text(cells, timezone, has_moments)
     if isinstance(dtype, pl.Float64):
-        return _floats(value).zip_with(cells["kind"] == int(Kind.FLOAT), value.cast(pl.Float64))
+        return _floats(value)
     if isinstance(dtype, pl.Boolean):
         return value == 1
     if isinstance(dtype, pl.Date):

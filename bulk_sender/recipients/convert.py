@@ -35,6 +35,8 @@ _SPARE_COMMAS = (
     (rf"({_STRING})|([\[{{])\s*,", "${1}${2}"),
     (rf"({_STRING})|,\s*([\]}}])", "${1}${2}"),
 )
+_BYTES = r"(?s)^b'(?:[^\\]|\\\\)*\\x[0-9a-f]{2}"
+_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 TRUE = (
     *("true", "t", "yes", "y", "1", "on"),
     *(
@@ -125,8 +127,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
         text = text_of_bytes(value)
         found = convert(text, pl.String(), wanted, by)
         flags = [value.is_not_null() & text.is_null()] + ([] if found.bad is None else [found.bad])
-        expected = f"{found.expected} in UTF-8" if wanted == "string" else found.expected
-        return replace(found, bad=pl.any_horizontal(flags).fill_null(False), expected=expected)
+        return replace(found, bad=pl.any_horizontal(flags).fill_null(False))
     if wanted == "date" and isinstance(dtype, pl.Datetime):
         value, dtype = value.dt.date(), pl.Date()
     bad = unsendable(value, dtype, by)
@@ -137,6 +138,8 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
     if dtype != pl.String:
         by = replace(by, decimal=".", thousands=None)  # the text below is written by polars, not taken from the file
     text = scalar_text(value, dtype, by)
+    if wanted == "string" and dtype == pl.String:
+        return Converted(quote(text), bad=is_shown_bytes(text), expected="text in UTF-8")
     if wanted == "string":
         return Converted(quote(text), bad=bad, expected=_EXPECTED["string"] if bad is None else _native_expected(dtype))
     # An empty cell is a missing value, not an invalid one; JSON's null counts as empty, too.
@@ -299,8 +302,12 @@ def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | 
         inner = unsendable(pl.element(), type_of(dtype.inner), by)
         return None if inner is None else items.list.eval(inner.fill_null(False)).list.any()
     if isinstance(dtype, pl.Map):
+        keys = value.map.keys()
+        repeated = keys.list.n_unique() != keys.list.len()
         inner = unsendable(pl.element().struct.field("value"), type_of(dtype.value), by)
-        return None if inner is None else value.map.entries().list.eval(inner.fill_null(False)).list.any()
+        if inner is None:
+            return repeated
+        return repeated | value.map.entries().list.eval(inner.fill_null(False)).list.any()
     if isinstance(dtype, pl.Struct):
         found = [unsendable(value.struct.field(field.name), type_of(field.dtype), by) for field in dtype.fields]
         flags = [flag.fill_null(False) for flag in found if flag is not None]
@@ -311,6 +318,33 @@ def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | 
 def text_of_bytes(value: pl.Expr) -> pl.Expr:
     """Return bytes as text, null where they are not valid UTF-8."""
     return value.map_batches(_decoded, return_dtype=pl.String)
+
+
+def shown_bytes(value: pl.Expr) -> pl.Expr:
+    """Return bytes as text for people. What is not UTF-8 becomes ``b'Z\\xfcrich'``, which ``is_shown_bytes`` finds."""
+    return value.map_batches(_shown, return_dtype=pl.String)
+
+
+def is_shown_bytes(text: pl.Expr) -> pl.Expr:
+    """Whether text stands for bytes that are not text."""
+
+    def found(column: pl.Series) -> pl.Series:
+        begins = column.str.starts_with("b'").fill_null(False)
+        return (begins & column.str.contains(_BYTES)).fill_null(False) if begins.any() else begins
+
+    return text.map_batches(found, return_dtype=pl.Boolean)
+
+
+def _shown(column: pl.Series) -> pl.Series:
+    text = _decoded(column)
+    hidden = column.is_not_null() & ~(~text.str.contains(_CONTROL)).fill_null(False)
+    shown = [_shown_cell(cell) for cell in column.filter(hidden)]
+    return text.scatter(hidden.arg_true(), pl.Series(shown, dtype=pl.String)) if shown else text
+
+
+def _shown_cell(cell: bytes) -> str:
+    text = cell.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
+    return "b'" + "".join(f"\\x{ord(letter):02x}" if letter < " " else letter for letter in text) + "'"
 
 
 def _decoded(column: pl.Series) -> pl.Series:

@@ -27,6 +27,7 @@ from bulk_sender.recipients.convert import (
     as_text,
     convert,
     is_object,
+    is_shown_bytes,
     scalar_text,
     text_of_bytes,
     type_name,
@@ -265,6 +266,8 @@ class _Resolver:
         value, dtype = found.value, found.dtype
         if dtype == pl.Binary and source.type == "string":
             value, dtype = text_of_bytes(value), pl.String()
+        if dtype == pl.String and "string" in (source.type, found.type):
+            value = pl.when(~is_shown_bytes(value)).then(value)
         refused = dtype.is_float() or is_object(dtype) or dtype.is_temporal()
         if refused or dtype in (pl.Binary, pl.Boolean, pl.Object, NUMBER):
             raise ConfigError(

@@ -2,7 +2,8 @@
 
 A CSV has only text. So the columns of a typed table get their types in their names (``age:integer``), each field of a
 struct gets a column (``order.total:float``), and lists become JSON. Invalid values stay visible: NaN is written as
-NaN, which is not a valid number, so a row that nobody fixed is rejected again.
+NaN, which is not a valid number, and bytes that are not text as ``b'\\xff'``, which is not accepted as text. So a row
+that nobody fixed is rejected again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.columns import untyped
-from bulk_sender.recipients.convert import Convention, is_object, json_text, text_of_bytes
+from bulk_sender.recipients.convert import Convention, is_object, json_text, shown_bytes
 from bulk_sender.recipients.mapping import GROUPS
 
 
@@ -67,10 +68,8 @@ def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, 
         return value.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{offset}"), "datetime"
     if dtype in (pl.Time, pl.Duration):
         return value.dt.to_string("iso"), ""
-    if dtype == pl.Binary:  # text as it is, so that it can be sent again
-        text = text_of_bytes(value)
-        shown = pl.when(~text.str.contains(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")).then(text)
-        return pl.coalesce(shown, value.bin.encode("base64")), ""
+    if dtype == pl.Binary:
+        return shown_bytes(value), ""
     if not is_object(dtype):
         return value.cast(pl.String), ""
     try:

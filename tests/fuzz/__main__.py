@@ -2,8 +2,8 @@
 
     python -m tests.fuzz --files 10000 --seed 1
 
-For every file, only ``BulkSenderError`` is raised, and ``check`` ends within 10 seconds. The valid rows can be sent to
-the sandbox; the six counts add up to the rows and match those of ``check``. The seed and the number determine a case:
+For every file, only ``BulkSenderError`` is raised, within 10 seconds of CPU time. The valid rows can be sent to the
+sandbox; the six counts add up to the rows and match those of ``check``. The seed and the number determine a case:
 ``--first N --files 1`` repeats it.
 """
 
@@ -32,6 +32,13 @@ _CONFIGS: list[dict[str, object]] = [
     {"input": {"filter": "external_user_id > '00010'", "nulls": "send"}},
     {"input": {"encoding": "cp1252", "delimiter": ","}},
     {"input": {"header": False}, "recipient": {"external_user_id": "column_1"}},
+    {
+        "recipient": {
+            "external_user_id": "external_user_id",
+            "trigger_properties": {"name": {"column": "trigger_properties.name", "type": "json"}},
+        }
+    },
+    {"recipient": {"external_user_id": {"column": "trigger_properties.name", "type": "string"}}},
 ]
 
 
@@ -45,7 +52,7 @@ def one(seed: int, number: int, folder: Path) -> str:
     path = folder / f"{number}.{ending}"
     path.write_bytes(data)
     config = rng.choice(_CONFIGS)
-    began = time.monotonic()
+    began = time.process_time()
     try:
         report = check(path, config=config)
     except BulkSenderError as error:
@@ -56,8 +63,8 @@ def one(seed: int, number: int, folder: Path) -> str:
         assert report.valid + report.rejected + report.duplicate == report.rows, report
         assert sum(report.identifiers.values()) == report.valid, report
         _send(path, config, report)
-    took = time.monotonic() - began
-    assert took < LIMIT_S, f"took {took:.1f} s"
+    took = time.process_time() - began
+    assert took < LIMIT_S, f"took {took:.1f} s of CPU time"
     path.unlink()
     return ended
 

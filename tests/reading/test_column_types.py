@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,12 +22,18 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.errors import ConfigError, InputError
-from tests.kit.inputs import put, read, recipients
+from tests.kit.command import environment
+from tests.kit.inputs import chunks, put, read, recipients
 
 FILES = Path(__file__).parent / "data"
 NOON = dt.datetime(2026, 2, 28, 12, tzinfo=dt.UTC)
 _MAP = pa.map_(pa.string(), pa.int64())
 _OPAQUE = pa.opaque(pa.string(), "name", "vendor")
+
+
+def _dense_union() -> pa.Array:
+    return pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])])
+
 
 SENT: dict[str, tuple[pa.Array, Any]] = {
     "map": (pa.array([[("a", 1)]], _MAP), {"a": 1}),
@@ -59,10 +67,19 @@ REFUSED: dict[str, tuple[pa.Array, str]] = {
     "map with bytes": (pa.array([[("a", b"a")]], pa.map_(pa.string(), pa.binary())), "Binary"),
 }
 UNKNOWN: dict[str, tuple[pa.Array, str]] = {
-    "union": (pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]), "sparse_union"),
-    "list view": (pa.array([[1]], pa.list_view(pa.int64())), "list_view"),
-    "runs": (pa.RunEndEncodedArray.from_arrays([1], ["a"]), "run_end_encoded"),
+    "union": (pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]), "union"),
+    "dense union": (_dense_union(), "union"),
+    "list view": (pa.array([[1]], pa.list_view(pa.int64())), "list view"),
+    "large list view": (pa.array([[1]], pa.large_list_view(pa.int64())), "list view"),
+    "runs": (pa.RunEndEncodedArray.from_arrays([1], ["a"]), "run-end encoding"),
+    "list of list views": (pa.array([[[1]]], pa.list_(pa.list_view(pa.int64()))), "list view"),
+    "struct with a union": (pa.StructArray.from_arrays([_dense_union()], ["u"]), "union"),
 }
+WITHOUT_PYARROW = """
+import sys
+sys.modules["pyarrow"] = None
+import bulk_sender as bs
+"""
 
 
 def _sent(given: Any, config: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -126,16 +143,99 @@ def test_a_column_that_cannot_be_sent_is_named_with_its_type(name: str, kind: st
 def test_a_type_that_polars_does_not_have_is_named_with_its_column(name: str, kind: str, tmp_path: Path) -> None:
     array, expected = UNKNOWN[name]
     path = _written(_table(array), tmp_path, kind)
-    with pytest.raises(InputError, match=r"'trigger_properties\.v'") as caught:
+    with pytest.raises(ConfigError, match=r"'trigger_properties\.v'") as caught:
         bs.check(path)
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_stream_with_a_type_that_polars_does_not_have_is_read(name: str) -> None:
+    array, expected = UNKNOWN[name]
+    table = _table(array, 3).append_column("trigger_properties.n", pa.array([1, 2, 3]))
+    for given in (table, pa.RecordBatchReader.from_batches(table.schema, table.to_batches(2))):
+        with pytest.raises(ConfigError, match=rf"'trigger_properties\.v' has the type .*{expected}"):
+            bs.check(given)
+    renamed = table.rename_columns(["external_user_id", "unused", "trigger_properties.n"])
+    for given in (renamed, pa.RecordBatchReader.from_batches(renamed.schema, renamed.to_batches(2))):
+        assert [each["trigger_properties"]["n"] for each in _sent(given)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["interval", "list of intervals", "wide decimal"])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_an_arrow_stream_in_a_file_is_read_without_what_json_does_not_have(
+    name: str, rows: int, tmp_path: Path
+) -> None:
+    """polars crashes at the values of a list of intervals."""
+    array, expected = REFUSED[name]
+    table = _table(array, 3).slice(0, rows)
+    for title, unused in (("v", True), ("trigger_properties.v", False)):
+        path = tmp_path / f"{title}.arrows"
+        renamed = table.rename_columns(["external_user_id", title])
+        with pa.ipc.new_stream(path, renamed.schema) as file:
+            file.write_table(renamed)
+        if unused:
+            assert sum(len(chunk.frame) for chunk in chunks(path)) == rows
+        else:
+            with pytest.raises(ConfigError, match=re.escape(expected)):
+                bs.check(path)
+
+
+@pytest.mark.parametrize("kind", ["arrow", "arrows"])
+def test_a_list_of_intervals_beside_a_list_view_is_left_out(kind: str, tmp_path: Path) -> None:
+    view, intervals = UNKNOWN["list view"][0], REFUSED["list of intervals"][0]
+    table = pa.table({"external_user_id": ["u0"], "x": view, "y": intervals})
+    with (pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream)(tmp_path / f"a.{kind}", table.schema) as file:
+        file.write_table(table)
+    assert bs.check(tmp_path / f"a.{kind}").valid == 1
+
+
+def test_a_stream_without_a_column_that_can_be_read_is_refused() -> None:
+    with pytest.raises(InputError, match="'a' has the type union, and no other column can be read"):
+        bs.check(pa.table({"a": _dense_union()}))
+
+
+def test_an_arrow_stream_in_a_file_with_an_unknown_type_is_read(tmp_path: Path) -> None:
+    array, _ = UNKNOWN["union"]
+    table = _table(array, 3).rename_columns(["external_user_id", "unused"])
+    with pa.ipc.new_stream(tmp_path / "a.arrows", table.schema) as file:
+        file.write_table(table)
+    assert bs.check(tmp_path / "a.arrows").valid == 3
+
+
+def _run(code: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYARROW + code],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_union_of_duckdb_is_left_out_without_pyarrow(tmp_path: Path) -> None:
+    sql = "select 'u' || i as external_user_id, union_value(n := i) as {name} from range(3) t(i)"
+    with duckdb.connect(str(tmp_path / "w.duckdb")):
+        pass
+    unused, used = (f"bs.check(bs.Query({sql.format(name=name)!r}, 'w.duckdb'))" for name in ("x", '"attributes.x"'))
+    assert _run(f"print({unused}.valid)", tmp_path).strip() == "3"
+    assert "column 'attributes.x' has the type union" in _run(used, tmp_path)
+
+
+def test_an_arrow_file_with_an_unknown_type_says_that_it_needs_pyarrow(tmp_path: Path) -> None:
+    array, _ = UNKNOWN["union"]
+    _arrow(_table(array).rename_columns(["external_user_id", "unused"]), tmp_path / "a.arrow")
+    said = _run("bs.check('a.arrow')", tmp_path)
+    assert "a.arrow has a column of a type that cannot be read: a union" in said
+    assert "panicked" not in said
+
+
 @pytest.mark.parametrize("kind", WRITERS)
-@pytest.mark.parametrize("name", SENT | REFUSED)
+@pytest.mark.parametrize("name", SENT | REFUSED | UNKNOWN)
 def test_an_unused_column_of_any_type_changes_nothing(name: str, kind: str, tmp_path: Path) -> None:
     """The only bad row is the last of several chunks, so everything before it is planned first."""
-    array, _ = (SENT | REFUSED)[name]
+    array, _ = (SENT | REFUSED | UNKNOWN)[name]
     rows = 16_000
     table = _table(array, rows).rename_columns(["external_user_id", "unused"])
     table = table.append_column("name", pa.array(["x"] * rows))
@@ -160,7 +260,26 @@ def test_a_mapped_map_is_sent_as_an_object(tmp_path: Path) -> None:
     assert [each["trigger_properties"]["m"] for each in sent] == [{"tier": "gold"}, {"tier": "none"}]
 
 
-def test_the_last_value_of_a_key_counts(tmp_path: Path) -> None:
+_TWICE = pa.array([[("a", "1"), ("a", "2")], [("a", "1"), ("b", None)], [], None], pa.map_(pa.string(), pa.string()))
+_NESTED = {
+    "map": _TWICE,
+    "list": pa.array([[each] for each in _TWICE.to_pylist()], pa.list_(_TWICE.type)),
+    "struct": pa.StructArray.from_arrays([_TWICE], ["m"]),
+    "map of maps": pa.array([[("x", each)] for each in _TWICE.to_pylist()], pa.map_(pa.string(), _TWICE.type)),
+}
+
+
+@pytest.mark.parametrize("name", _NESTED)
+def test_a_map_with_one_key_twice_is_rejected(name: str, tmp_path: Path) -> None:
+    ids = [f"u{row}" for row in range(4)]
+    table = pa.table({"external_user_id": ids, "trigger_properties.v": _NESTED[name]})
+    _arrow(table, tmp_path / "a.arrow")
+    for given in (table, tmp_path / "a.arrow"):
+        assert [each["external_user_id"] for each in _sent(given)] == ids[1:]
+
+
+def test_of_a_key_that_parquet_has_twice_the_last_value_counts(tmp_path: Path) -> None:
+    """polars drops the first one while it reads the file."""
     array = pa.array([[("a", "1"), ("a", "2")]], pa.map_(pa.string(), pa.string()))
     [recipient] = _sent(_written(_table(array), tmp_path, "parquet"))
     assert recipient["trigger_properties"]["v"] == {"a": "2"}
@@ -197,6 +316,35 @@ def test_bytes_that_are_text_can_be_identifiers(tmp_path: Path) -> None:
     assert [each["external_user_id"] for each in _sent(path, typed)] == ["u1"]
 
 
+@pytest.mark.parametrize("field", ["attributes", "identifier"])
+@pytest.mark.parametrize("cell", [b"Z\xfcrich", b"\xff", b'\xfc\x00\n,"\\'])
+def test_bytes_that_nobody_fixed_are_rejected_again(field: str, cell: bytes, tmp_path: Path) -> None:
+    table = pa.table({"id": ["u1", "u2", None], "v": pa.array([b"x", cell, b"\xfe"])})
+    path = _written(table, tmp_path, "parquet")
+    source = {"column": "v", "type": "string"}
+    config: dict[str, Any] = {"recipient": {"external_user_id": "id", "attributes": {"v": source}}}
+    if field == "identifier":
+        config = {"recipient": {"external_user_id": source}}
+    first = bs.send(path, config, sandbox=True, run_id="one", runs_dir=tmp_path / "runs")
+    rejected = tmp_path / "runs" / "one" / "rejected.csv"
+    again = bs.send(rejected, config, sandbox=True, run_id="two", runs_dir=tmp_path / "runs")
+    assert (first.accepted, first.rejected) == (1, 2)
+    assert (again.accepted, again.rejected) == (0, 2)
+    own = [bs.rejected(run, runs_dir=tmp_path / "runs").select("id", "v") for run in ("one", "two")]
+    assert own[0].equals(own[1])
+
+
+def test_bytes_that_somebody_fixed_are_sent(tmp_path: Path) -> None:
+    table = pa.table({"external_user_id": ["u1"], "attributes.city:string": pa.array([b"Z\xfcrich"])})
+    path = _written(table, tmp_path, "parquet")
+    bs.send(path, sandbox=True, run_id="one", runs_dir=tmp_path / "runs")
+    rejected = tmp_path / "runs" / "one" / "rejected.csv"
+    text = rejected.read_text()
+    assert "b'Z\\xfcrich'" in text
+    rejected.write_text(text.replace("b'Z\\xfcrich'", "Zürich"))
+    assert _sent(rejected) == [{"external_user_id": "u1", "attributes": {"city": "Zürich"}}]
+
+
 def test_a_column_of_mixed_python_objects_is_named(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"external_user_id": ["a", "b"], "x": [1, "y"]})
@@ -204,6 +352,18 @@ def test_a_column_of_mixed_python_objects_is_named(tmp_path: Path) -> None:
     mapped = {"recipient": {"external_user_id": "external_user_id", "attributes": {"x": "x"}}}
     with pytest.raises(ConfigError, match="column 'x' has the type int and str"):
         bs.check(frame, mapped)
+
+
+@pytest.mark.parametrize("array", [SENT["offset as a time zone"][0], UNKNOWN["list view"][0], None])
+def test_small_files_with_a_type_that_needs_care_are_read_one_by_one(array: pa.Array | None, tmp_path: Path) -> None:
+    for number in range(3):
+        path = tmp_path / f"{number}.parquet"
+        if array is None:
+            shutil.copy(FILES / "interval_column.parquet", path)
+        else:
+            pq.write_table(_table(array, 2).rename_columns(["external_user_id", "x"]), path)
+    report = bs.check(tmp_path)
+    assert (report.rows, report.rejected) == ((3, 0) if array is None else (6, 0))
 
 
 def _parts(*arrays: pa.Array) -> Iterator[pa.Table]:

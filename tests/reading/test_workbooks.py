@@ -18,7 +18,7 @@ from bulk_sender.errors import BulkSenderError, InputError
 from bulk_sender.guessing.draft import draft
 from bulk_sender.reading import workbook_markup
 from bulk_sender.reading.number_format import Shown, number_format
-from tests.kit.inputs import chunks, read
+from tests.kit.inputs import chunks, read, recipients
 from tests.kit.workbooks import MAIN, STRICT, book, cell, rows, table
 
 CASES = Path(__file__).parent / "data" / "workbooks"
@@ -139,7 +139,19 @@ def test_zeros_that_a_number_format_shows_are_kept(form: str, number: int, shown
 
 def test_numbers_that_a_format_of_zeros_cannot_show_stay_numbers(tmp_path: Path) -> None:
     made = one_column(cell("B2", -5, style=1), cell("B3", 2.5, style=1))
-    assert column(book(tmp_path / "b.xlsx", made, formats=["000"])) == [-5.0, 2.5]
+    assert column(book(tmp_path / "b.xlsx", made, formats=["000"])) == ["-5", "2.5"]
+
+
+def test_whole_numbers_beside_fractions_stay_whole(tmp_path: Path) -> None:
+    numbers = [10, "10.0", 0, -3, "1E+3", "4613.92", "0.1", "1E-7", "1.2345678901234568E+25", "9007199254740993"]
+    cells = [cell(f"B{row}", number, kind="n") for row, number in enumerate(numbers, 2)]
+    path = book(tmp_path / "b.xlsx", one_column(*cells))
+    shown = ["10", "10", "0", "-3", "1000", "4613.92", "0.1", "1e-07", "1.2345678901234568e+25", "9007199254740993"]
+    assert column(path) == shown
+    sent = [text.partition('"v":')[2].rstrip("}") for text in recipients(path)]
+    assert sent == shown
+    only = book(tmp_path / "c.xlsx", one_column(cell("B2", "0.5", kind="n"), cell("B3", "1.5", kind="n")))
+    assert column(only) == [0.5, 1.5]
 
 
 def test_words_beside_numbers_stay_words() -> None:
@@ -178,7 +190,7 @@ def test_large_numbers_keep_their_digits_and_are_warned_of(stored: str, found: i
     assert column(path) == [found, 10]
     assert any("16 digits or more: B2." in warning for warning in bs.check(path).warnings)
     path = book(tmp_path / "c.xlsx", one_column(cell("B2", stored, kind="n"), cell("B3", 2.5)))
-    assert column(path)[0] == (str(found) if found > 2**53 else found)
+    assert column(path)[0] == str(found)
 
 
 def test_a_phone_number_that_is_stored_as_a_number_keeps_its_digits() -> None:
