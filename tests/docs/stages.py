@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
+
 import bulk_sender as bs
 from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import environment
@@ -146,6 +148,18 @@ def _resumed(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
+def _warehouse(folder: Path) -> Iterator[Stage]:
+    """The customers in a database of DuckDB, and the query that selects them."""
+    with customers(folder) as stage:
+        with duckdb.connect(str(stage.folder / "warehouse.duckdb")) as database:
+            table = str(stage.folder / "customers.csv")
+            database.execute("CREATE TABLE audience AS FROM read_csv(?, all_varchar = true)", [table])
+        stage.write("audience.sql", "SELECT * FROM audience ORDER BY customer\n")
+        (stage.folder / "customers.toml").rename(stage.folder / "job.toml")
+        yield stage
+
+
+@contextmanager
 def _failed(folder: Path) -> Iterator[Stage]:
     """``RUN`` has a row whose request was too large for a Braze that has a larger measure now, and a rejected one."""
     with run_in_thread(body_cap=900) as small:
@@ -192,6 +206,7 @@ STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "docs/howto/encodings.md": customers,
     "docs/howto/hours.md": _hours,
     "docs/howto/identifiers.md": _identifiers,
+    "docs/howto/queries.md": _warehouse,
     "docs/howto/resume.md": _resumed,
     "docs/howto/retries.md": _failed,
     "docs/howto/schedule.md": _scheduled,
