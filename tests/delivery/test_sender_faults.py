@@ -10,6 +10,7 @@ import itertools
 import random
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -334,10 +335,13 @@ def test_a_429_of_any_kind_does_not_count_as_an_attempt(name: str, tmp_path: Pat
 
 def test_a_429_pauses_all_workers_once(tmp_path: Path) -> None:
     at: list[float] = []
+    wave = threading.Barrier(4)  # all four are in flight before the first is answered
 
     def refuse(turn: Turn) -> None:
         turn.read_whole()
         at.append(time.monotonic())
+        with suppress(threading.BrokenBarrierError):
+            wave.wait(5)
         turn.answer(http_answer(429, {"message": "Rate limit exceeded"}, {"Retry-After": "1"}))
 
     def take(turn: Turn) -> None:
