@@ -149,6 +149,11 @@ class RunIndex(Protocol):
     def close(self) -> None: ...
 
 
+def rows_sent_again(index: RunIndex, parent: str) -> int:
+    """Return how many rejected rows of ``parent`` other runs have sent again, each counted once."""
+    return len({each.line for each in index.sent_again(parent)})
+
+
 def _contents(facts: Facts) -> Iterable[str]:
     """Return what makes two inputs the same: the digests of the files; for a broadcast, its audience."""
     if facts.broadcast:
