@@ -118,8 +118,8 @@ class RunIndex(Protocol):
         """
         ...
 
-    def note(self, entry: IndexEntry, *, durable: bool = True) -> None:
-        """Add or replace a run's entry; durable on return, unless the journal can tell the same later."""
+    def note(self, entry: IndexEntry) -> None:
+        """Add or replace a run's entry; durable on return."""
         ...
 
     def entry(self, name: str) -> IndexEntry | None:

@@ -244,7 +244,7 @@ def note_end(journal: RunWriter, summary: Summary) -> None:
     try:
         with closing(journals.index(journal.run.folder.parent)) as index:
             known = index.entry(journal.run.name) or IndexEntry.of(journal.run.name, journal.facts())
-            index.note(known.ended(summary.state, summary.to_dict()), durable=False)
+            index.note(known.ended(summary.state, summary.to_dict()))
             _withdraw(index, journal)
     except JournalError as error:
         _log.warning("%s", error)
