@@ -118,8 +118,8 @@ class RunIndex(Protocol):
         """
         ...
 
-    def note(self, entry: IndexEntry, *, durable: bool = True) -> None:
-        """Add or replace a run's entry; durable on return, unless the journal can tell the same later."""
+    def note(self, entry: IndexEntry) -> None:
+        """Add or replace a run's entry; durable on return."""
         ...
 
     def entry(self, name: str) -> IndexEntry | None:
@@ -147,6 +147,11 @@ class RunIndex(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def rows_sent_again(index: RunIndex, parent: str) -> int:
+    """Return how many rejected rows of ``parent`` other runs have sent again, each counted once."""
+    return len({each.line for each in index.sent_again(parent)})
 
 
 def _contents(facts: Facts) -> Iterable[str]:

@@ -47,6 +47,11 @@ class RunRef:
         """Return the run that lives in ``folder`` and has its name."""
         return cls(folder.name, folder)
 
+    @property
+    def loss(self) -> str:
+        """What is missing of a run whose journal is not there, as the end of a sentence."""
+        return f"its folder {self.folder} {'has no journal' if self.folder.exists() else 'is gone'}"
+
 
 class RunReader(Protocol):
     """One run, to be read. Not thread-safe: one thread at a time may use it. Queries raise JournalError."""

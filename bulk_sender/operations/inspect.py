@@ -10,6 +10,7 @@ from typing import Any
 from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import BulkSenderError, InputError, JournalError
+from bulk_sender.journal.index import rows_sent_again
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.account import summarize
@@ -31,7 +32,7 @@ def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[RunOverview]:
     try:
         with catalogue(folder) as index:
             entries = [refreshed(index, folder, entry) for entry in index.entries()]
-            again = {entry.name: len({each.line for each in index.sent_again(entry.name)}) for entry in entries}
+            again = {entry.name: rows_sent_again(index, entry.name) for entry in entries}
     except JournalError:  # a folder that can only be read: ask the journals
         entries = entries_of_journals(folder)
     for entry in entries:

@@ -13,6 +13,7 @@ from bulk_sender.atomic import write_json
 from bulk_sender.errors import BulkSenderError, JournalError
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.holds import hold_of
+from bulk_sender.journal.index import rows_sent_again
 from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.files import write_rejects, write_results
@@ -112,5 +113,5 @@ def _sent_again(run: RunRef) -> int:
     if not journals.has_index(run.folder.parent):
         return 0
     with suppress(JournalError), closing(journals.index(run.folder.parent)) as index:
-        return len({each.line for each in index.sent_again(run.name)})
+        return rows_sent_again(index, run.name)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,15 +29,12 @@ _log = logging.getLogger("bulk_sender")
 @contextmanager
 def catalogue(runs_dir: Path) -> Iterator[RunIndex]:
     """Open the index of a folder that exists. Runs that it does not know, of an earlier release, are added."""
-    index = journals.index(runs_dir)
-    try:
+    with closing(journals.index(runs_dir)) as index:
         known = {entry.name for entry in index.entries()}
         for name in journals.run_names(runs_dir):
             if name not in known:
                 _adopt(index, RunRef.at(runs_dir / name))
         yield index
-    finally:
-        index.close()
 
 
 def _adopt(index: RunIndex, run: RunRef) -> None:
@@ -103,8 +100,7 @@ def refuse_gone(run: RunRef) -> None:
     entry = None if journals.exists(run) else known(run)
     if entry is not None and not entry.pruned_at:
         raise GuardrailError(
-            f"run {run.name!r} began at {entry.created_at}, and its folder {run.folder} "
-            f"{'has no journal' if run.folder.exists() else 'is gone'}: "
+            f"run {run.name!r} began at {entry.created_at}, and {run.loss}: "
             "who already got the message is not known any more",
             hint="put the folder back, then repeat this command; a run of another name would send to everyone again",
         )
@@ -119,11 +115,8 @@ def known(run: RunRef) -> IndexEntry | None:
     """Return what the index knows of a run; None when there is no index, or it does not know the run."""
     if not journals.has_index(run.folder.parent):
         return None
-    index = journals.index(run.folder.parent)
-    try:
+    with closing(journals.index(run.folder.parent)) as index:
         return index.entry(run.name)
-    finally:
-        index.close()
 
 
 def sent_lately(index: RunIndex, runs_dir: Path, entry: IndexEntry, window: timedelta) -> tuple[IndexEntry, ...]:
@@ -240,24 +233,18 @@ def created(
 
 def note_beginning(journal: RunWriter) -> None:
     """Record that a process sends for the run, before its first request. Raises JournalError."""
-    index = journals.index(journal.run.folder.parent)
-    try:
+    with closing(journals.index(journal.run.folder.parent)) as index:
         known = index.entry(journal.run.name)
         if known is None or known.state != "running":
             index.note(replace(known or IndexEntry.of(journal.run.name, journal.facts()), state="running"))
-    finally:
-        index.close()
 
 
 def note_end(journal: RunWriter, summary: Summary) -> None:
     """Record how the run stands. Trouble is only logged: the next reader asks the journal."""
     try:
-        index = journals.index(journal.run.folder.parent)
-        try:
+        with closing(journals.index(journal.run.folder.parent)) as index:
             known = index.entry(journal.run.name) or IndexEntry.of(journal.run.name, journal.facts())
-            index.note(known.ended(summary.state, summary.to_dict()), durable=False)
+            index.note(known.ended(summary.state, summary.to_dict()))
             _withdraw(index, journal)
-        finally:
-            index.close()
     except JournalError as error:
         _log.warning("%s", error)

@@ -60,11 +60,8 @@ class SqliteIndex:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def note(self, entry: IndexEntry, *, durable: bool = True) -> None:
-        if not durable:
-            self._execute("PRAGMA synchronous=OFF")
+    def note(self, entry: IndexEntry) -> None:
         self._put(entry)
-        self._execute("PRAGMA synchronous=FULL")
 
     def entry(self, name: str) -> IndexEntry | None:
         return next(iter(self._entries("WHERE name = ?", name)), None)

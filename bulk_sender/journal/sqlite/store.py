@@ -340,7 +340,7 @@ def _not_found(run: RunRef) -> RunNotFoundError:
         )
     if known is not None:
         return RunNotFoundError(
-            f"run {run.name!r} began at {known.created_at}, but {_lost(folder)}",
+            f"run {run.name!r} began at {known.created_at}, but {run.loss}",
             hint="put the folder back; without it nobody can tell who already got the message",
         )
     return RunNotFoundError(
@@ -349,10 +349,6 @@ def _not_found(run: RunRef) -> RunNotFoundError:
         else f"there is no run {run.name!r} in {folder.parent}",
         hint="bulk-sender runs lists the runs; --runs-dir says where to look",
     )
-
-
-def _lost(folder: Path) -> str:
-    return f"its folder {folder} has no journal" if folder.exists() else f"its folder {folder} is gone"
 
 
 def _user() -> str:
