@@ -66,7 +66,7 @@ def test_bash_is_offered_commands_runs_and_the_names_that_an_option_knows(bash: 
         ("status --runs-dir other ", "elsewhere"),
         ("send people.csv --run-id ", "winter-24"),
         ("send people.csv --sandbox --weather s", "slow storm"),
-        ("send people.csv --format ", "csv parquet ndjson"),
+        ("send people.csv --format ", "csv parquet ndjson xlsx"),
         ("send people.csv --log-format ", "text json"),
         ("export winter-24 --status unknown,f", "unknown,failed"),
         ("resolve winter-24 --as ", "accepted failed"),

@@ -15,6 +15,8 @@ from tests.kit.scene import Scene, requests_so_far, write_input
 
 ROWS = 120_000
 """More than one chunk, so that the input is not read to its end."""
+NOT_SMALL = 30_000
+"""A file of so many rows is read alone. Small files are read together, before the first request."""
 
 
 def _flip(path: Path) -> None:
@@ -164,7 +166,7 @@ def test_an_input_changed_while_it_is_read_ends_the_run_with_correct_results(
         return FAULTS["ok"]
 
     with FaultServer(spoil) as server:
-        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 1}).with_rows(600, 300)
+        scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 1}).with_rows(600, NOT_SMALL)
         given = {line.partition(",")[0] for path in scene.inputs for line in path.read_text().splitlines()}
         ended = scene.run("send")
         assert set(server.ledger.accepted_ids()) <= given, "a recipient of the other file"

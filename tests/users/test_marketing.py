@@ -66,16 +66,16 @@ def _command(verb: str, shown: str) -> str:
 
 
 def _fix(rejects: Path) -> None:
-    """Put right what the last column says is wrong."""
-    with rejects.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
+    """Put right what the last column says is wrong. The file is written like the input, with semicolons."""
+    with rejects.open(newline="", encoding="utf-8-sig") as lines:
+        reader = csv.DictReader(lines, delimiter=";")
         rows = list(reader)
     assert len(rows) == len(FIXED)
     for row in rows:
         [column] = [name for name in FIXED if f"column '{name}'" in row["error"]]
         row[column] = FIXED[column]
     with rejects.open("w", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, reader.fieldnames or [])
+        writer = csv.DictWriter(lines, reader.fieldnames or [], delimiter=";")
         writer.writeheader()
         writer.writerows(rows)
 
