@@ -56,6 +56,8 @@ NEEDS_THE_DEADLINE = {
     *("stop_reading", "stall_mid_body", "hang_after_read", "stall_after_status_line", "half_body_hang"),
     *("drip_answer", "endless_100_continue", "answer_after_deadline"),
 }
+STAYS_IDLE = {"rate": "1/second", "concurrency": 1}
+"""Leaves a connection without a request for long enough that what arrives meanwhile belongs to no request."""
 LIES = {
     # on a kept connection the answer arrives after the request, so no client can detect the lie
     "early_response_before_request",
@@ -72,7 +74,8 @@ def test_one_fault_in_a_run_affects_only_its_batch(name: str, transport: str, tm
     fault = FAULTS[name].using(delay=4.0) if name == "answer_after_deadline" else FAULTS[name]
     fault = fault.using(megabytes=2) if name == "gzip_bomb" else fault
     timeout = DEADLINE if name in NEEDS_THE_DEADLINE else 10.0
-    run, server = sent(tmp_path, nth(3, fault), concurrency=2, transport=transport, timeout=timeout)
+    pace = STAYS_IDLE if name == "stray_201_while_idle" else {"concurrency": 2}
+    run, server = sent(tmp_path, nth(3, fault), transport=transport, timeout=timeout, **pace)
     struck = {seen.external_user_ids for seen in server.ledger.requests if seen.fault == fault.name}
     rows = {status for names in struck for status in (run.rows[each]["status"] for each in names)}
     allowed = set().union(*(STATUS_OF[word] for word in (fault.expect, *fault.also)))
