@@ -9,6 +9,7 @@ has a different shape than before (an object instead of a number). Only a block 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -235,8 +236,8 @@ def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataF
     """Return the rows of a block, the faults in them, and the text of each faulty line."""
     try:
         if not _is_suspicious(block):
-            frame = _read(block, schema)
-            if not _swallows_shapes(frame) and not _repeats_names(block):
+            frame, swallowed = _read(block, schema)
+            if not swallowed and not _repeats_names(block):
                 return frame, {}, {}
     except TROUBLE:
         pass
@@ -246,7 +247,6 @@ def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataF
     repeated = set(repeated_names(pl.Series([line.decode() for line in lines], dtype=pl.String)).arg_true())
     read = [ok and index not in repeated for index, ok in enumerate(sound)]
     frame, misfits = _fitted([line if ok else b"{}" for line, ok in zip(lines, read, strict=True)], schema)
-    misfits += [index for index in _swallowed(frame, lines) if read[index]]
     frame = _without(frame, misfits)
     faults = dict.fromkeys(misfits, "has a different structure than the lines before it")
     faults |= dict.fromkeys(repeated, "has one name twice in an object")
@@ -262,13 +262,18 @@ def _repeats_names(block: bytes) -> bool:
     return bool(repeated_names(pl.Series(block.decode().split("\n"), dtype=pl.String)).any())
 
 
-def _read(block: bytes, schema: pl.Schema) -> pl.DataFrame:
-    """Read sound lines. Raise an error of polars when they do not fit the schema."""
+def _read(block: bytes, schema: pl.Schema) -> tuple[pl.DataFrame, list[int]]:
+    """Return sound lines as a frame, and the rows in which polars may have read an object or a list as text.
+
+    Raise an error of polars when the lines do not fit the schema.
+    """
     if not any(map(has_numbers, schema.dtypes())):
-        return pl.read_ndjson(block, schema=schema)
+        frame = pl.read_ndjson(block, schema=schema)
+        return frame, _swallowed(frame)
     texts = pl.Schema({name: _replaced(dtype, _is_number, pl.String()) for name, dtype in schema.items()})
     frame = pl.read_ndjson(_quoted(block), schema=texts)
-    return frame.select(_typed(pl.col(name), dtype).alias(name) for name, dtype in schema.items())
+    swallowed = _swallowed(frame)
+    return frame.select(_typed(pl.col(name), dtype).alias(name) for name, dtype in schema.items()), swallowed
 
 
 def _shown_schema(schema: pl.Schema) -> pl.Schema:
@@ -347,27 +352,43 @@ def _has_number(dtype: pl.DataType) -> bool:
     return _is_number(dtype) or any(map(_has_number, inner_types(dtype)))
 
 
-def _swallows_shapes(frame: pl.DataFrame) -> bool:
-    """Whether a text cell may have been an object or a list, which polars reads as text in a text column."""
-    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    return bool(texts) and bool(frame.select(pl.any_horizontal(_opens(texts)).any()).item())
+def _swallowed(frame: pl.DataFrame) -> list[int]:
+    """Return the rows with a text that may have been an object or a list, which polars reads as text."""
+    opens = [found for name, dtype in frame.schema.items() if (found := _opens(pl.col(name), dtype)) is not None]
+    return frame.select(pl.arg_where(pl.any_horizontal(opens))).to_series().to_list() if opens else []
 
 
-def _opens(texts: list[str]) -> list[pl.Expr]:
-    return [pl.col(name).str.starts_with("{") | pl.col(name).str.starts_with("[") for name in texts]
+def _opens(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+    """Whether a text in a value begins like an object or a list; None for a type that has no text."""
+    if dtype == pl.String:
+        return (value.str.starts_with("{") | value.str.starts_with("[")).fill_null(False)
+    if isinstance(dtype, pl.Struct):
+        fields = (_opens(value.struct.field(field.name), type_of(field.dtype)) for field in dtype.fields)
+        found = [field for field in fields if field is not None]
+        return pl.any_horizontal(found) if found else None
+    if isinstance(dtype, pl.List):
+        inner = _opens(pl.element(), type_of(dtype.inner))
+        return None if inner is None else value.list.eval(inner).list.any().fill_null(False)
+    return None
 
 
-def _swallowed(frame: pl.DataFrame, lines: list[bytes]) -> list[int]:
-    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    if not texts:
-        return []
-    suspects = frame.select(pl.arg_where(pl.any_horizontal(_opens(texts)))).to_series().to_list()
-    return [index for index in suspects if _has_shape(lines[index], texts)]
+def _fits(line: bytes, schema: pl.Schema) -> bool:
+    """Whether a sound line has objects, lists and scalars where the schema has them, and no infinite number."""
+    found = json.loads(line.decode(), parse_int=len)  # Python refuses to read thousands of digits
+    return all(_has_shape(found.get(name), dtype) for name, dtype in schema.items())
 
 
-def _has_shape(line: bytes, texts: list[str]) -> bool:
-    found = json.loads(line)  # the strict parser has already accepted this line
-    return any(isinstance(found.get(name), dict | list) for name in texts)
+def _has_shape(value: object, dtype: pl.DataType) -> bool:
+    if value is None:
+        return True
+    if isinstance(dtype, pl.Struct):
+        return isinstance(value, dict) and all(
+            _has_shape(value.get(field.name), type_of(field.dtype)) for field in dtype.fields
+        )
+    if isinstance(dtype, pl.List):
+        inner = type_of(dtype.inner)
+        return isinstance(value, list) and all(_has_shape(item, inner) for item in value)
+    return not isinstance(value, dict | list) and value != math.inf and value != -math.inf
 
 
 def _without(frame: pl.DataFrame, misfits: list[int]) -> pl.DataFrame:
@@ -412,14 +433,24 @@ def _nesting(text: str) -> int:
 
 
 def _fitted(lines: list[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, list[int]]:
-    """Return the lines as a frame, and the indexes of the lines that do not fit the schema (rows of nulls)."""
+    """Return the lines as a frame, and the indexes of the lines that do not fit the schema (rows of nulls).
+
+    A look at a line costs little beside a call of polars. So lines are left out by their shape first, and only what
+    is left (a number that is too large for its column) is found by reading ever smaller halves.
+    """
+    misfits = {index for index, line in enumerate(lines) if not _fits(line, schema)}
+    frame, others = _halved([b"{}" if index in misfits else line for index, line in enumerate(lines)], schema)
+    return frame, [*misfits, *others]
+
+
+def _halved(lines: list[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, list[int]]:
     try:
         if lines:
-            return _read(b"\n".join(lines), schema), []
+            return _read(b"\n".join(lines), schema)[0], []
     except TROUBLE:
         if len(lines) > 1:
             middle = len(lines) // 2
-            (first, bad), (second, also_bad) = _fitted(lines[:middle], schema), _fitted(lines[middle:], schema)
+            (first, bad), (second, also_bad) = _halved(lines[:middle], schema), _halved(lines[middle:], schema)
             return pl.concat([first, second]), [*bad, *(middle + index for index in also_bad)]
     nothing = pl.DataFrame({name: [None] * len(lines) for name in schema}, schema=_shown_schema(schema))
     return nothing, list(range(len(lines)))

@@ -40,6 +40,7 @@ from bulk_sender.reading.together import Small, count_rows, read_together, small
 from bulk_sender.text.numbers import several
 
 _MOST_STAMPS = 64
+_COLUMNS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,19 +371,23 @@ class Input:
 
 def _blank(chunk: Chunk) -> pl.Series | None:
     """Return which rows have no value in any column; None if there is no such row. A malformed row is not blank."""
-    first, *others = chunk.frame.get_columns()
-    blank = _is_blank(first)
-    if not blank.any():  # the usual case: one look at one column
+    first, *others = chunk.frame.schema.items()
+    found = chunk.frame.select(_is_blank(*first)).to_series().arg_true()
+    while len(found) and others:  # usually no row has a blank first column
+        looked_at = pl.all_horizontal(_is_blank(name, dtype) for name, dtype in others[:_COLUMNS_AT_ONCE])
+        found = found.filter(chunk.frame[found].select(looked_at).to_series())
+        others = others[_COLUMNS_AT_ONCE:]
+    if found.is_empty():
         return None
-    for column in others:
-        blank &= _is_blank(column)
+    blank = pl.int_range(len(chunk.frame), eager=True).is_in(found.to_list())
     if chunk.faults:
         blank &= ~pl.int_range(len(blank), eager=True).is_in(list(chunk.faults))
     return blank if blank.any() else None
 
 
-def _is_blank(column: pl.Series) -> pl.Series:
-    if column.dtype == pl.String:
+def _is_blank(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if dtype == pl.String:
         return (column.str.strip_chars().str.len_bytes() == 0).fill_null(True)
     return column.is_null()
 

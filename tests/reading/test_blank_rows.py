@@ -55,3 +55,17 @@ def test_check_says_how_many(tmp_path: Path) -> None:
     report: Any = bs.check(path)
     assert report.rows == 4
     assert "5 rows without any value left out" in report.warnings
+
+
+def test_a_row_that_is_blank_but_for_its_last_column_is_found_among_many_columns_with_few_calls_of_polars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns, calls = 2_000, []
+    path = put(
+        tmp_path, "people.csv", "\n".join([",".join(f"c{n}" for n in range(columns)), "," * (columns - 1) + "x"])
+    )
+    for name in ("select", "select_seq"):  # a call on a series is a call of select_seq
+        real = getattr(pl.DataFrame, name)
+        monkeypatch.setattr(pl.DataFrame, name, lambda *args, real=real: calls.append(1) or real(*args))
+    assert [len(chunk.frame) for chunk in chunks(path)] == [1]
+    assert len(calls) < 100

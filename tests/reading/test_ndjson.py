@@ -73,6 +73,40 @@ def test_a_value_with_a_different_structure_is_malformed(tmp_path: Path, monkeyp
     assert read(path)["id"].null_count() == 2
 
 
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ({"name": "Ann"}, {"name": {"x": 1}}),
+        ({"names": ["Ann"]}, {"names": ["Bob", {"x": 1}]}),
+        ({"names": ["Ann"]}, {"names": [["Bob"]]}),
+        ({"people": [{"name": "Ann", "age": 1}]}, {"people": [{"name": ["Bob"], "age": 1}]}),
+    ],
+)
+def test_an_object_or_a_list_where_text_was_is_not_read_as_text(first: Any, other: Any, tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", _lines({"id": first}, {"id": other}, {"id": first}))
+    assert list(faults(path)) == [2]
+    assert read(path)["id"].is_null().to_list() == [False, True, False]
+
+
+def test_text_that_begins_like_an_object_stays_text(tmp_path: Path) -> None:
+    path = put(
+        tmp_path, "people.ndjson", _lines({"id": {"name": "{{x}}"}, "n": ["[1]"]}, {"id": {"name": "{}"}, "n": []})
+    )
+    assert faults(path) == {}
+    assert read(path)["id"].to_list() == [{"name": "{{x}}"}, {"name": "{}"}]
+
+
+def test_many_lines_that_do_not_fit_are_found_with_few_calls_of_polars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"id": "a", "n": n if n % 3 else [n]} for n in range(1, 2_000)]
+    path = put(tmp_path, "people.ndjson", _lines(*rows))
+    real, calls = pl.read_ndjson, []
+    monkeypatch.setattr(pl, "read_ndjson", lambda *args, **options: calls.append(1) or real(*args, **options))
+    assert list(faults(path)) == list(range(3, 2_000, 3))
+    assert len(calls) < 10
+
+
 @pytest.mark.parametrize("depth", [40, 500, 5_000, 100_000])
 def test_deep_nesting_is_a_malformed_row(depth: int, tmp_path: Path) -> None:
     path = put(tmp_path, "people.ndjson", f'{{"id": "a"}}\n{{"id": {"[" * depth}1{"]" * depth}}}\n{{"id": "b"}}\n')
