@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import measure
+import polars as pl
 from run import count, counting_server
 from subjects import HERE, KEY
 
@@ -230,12 +231,31 @@ def resume(bench: Bench) -> None:
     bench.forget("resume")
 
 
+PARTS, PART_ROWS = 1_000, 100
+
+
+def files(bench: Bench) -> None:
+    """Many small files against the same rows in one file: CPU time of ``check``, start included."""
+    for ending, write in (("csv", "csv"), ("parquet", "parquet"), ("ndjson", "ndjson"), ("arrow", "ipc")):
+        rows = pl.read_csv(bench.input(PARTS * PART_ROWS, "csv"), infer_schema=False)
+        one, folder = bench.work / f"one.{ending}", bench.work / f"parts-{ending}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        getattr(rows, f"write_{write}")(one)
+        for part in range(PARTS):
+            getattr(rows.slice(part * PART_ROWS, PART_ROWS), f"write_{write}")(folder / f"part-{part:04}.{ending}")
+        alone, together = (bench.run("check", str(path), "--json").cpu_s for path in (one, folder))
+        value = f"{together / alone:.2f} ({together:.1f} s of CPU)"
+        bench.note(f"{PARTS:,} {ending} files of {PART_ROWS} rows, in units of one file", value, "at most 2")
+
+
 FIGURES: dict[str, Callable[[Bench], None]] = {
     "cost": cost,
     "share": share,
     "pace": pace,
     "memory": memory,
     "resume": resume,
+    "files": files,
 }
 
 

@@ -31,8 +31,6 @@ from bulk_sender.reading.layout import Layout
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
 
 BLOCK_BYTES = 1 << 20
-SMALL_BYTES = 256 << 10
-"""Files of fewer bytes may be read together."""
 MAX_RECORD_BYTES = 32 << 20
 """A longer record is assumed to be an unclosed quote, not a row."""
 
@@ -123,13 +121,12 @@ class CsvReader:
 
     def small_body(self) -> bytes | None:
         """Return all records of a small file, each of them one line; None if it is not small or not that simple."""
-        with self.source.open(self.dialect.body) as stream:
-            body = stream.read(SMALL_BYTES)
-        body = body if body.endswith(b"\n") else body + b"\n"
-        is_simple = len(body) < SMALL_BYTES and not any(
-            mark in body for mark in (b'"', b"\n\n", b"\n\r", codecs.BOM_UTF8)
-        )
-        return body if is_simple and body[:1] not in b"\r\n" and _is_plain(body, ",", whole=True) else None
+        body = self.source.small(self.dialect.body)
+        if body is None or body[:1] in b"\r\n" or any(mark in body for mark in (b"\n\n", b"\n\r", codecs.BOM_UTF8)):
+            return None
+        if any(b"\n" in quoted for quoted in body.split(b'"')[1::2]):
+            return None
+        return body if _is_plain(body, self.dialect.delimiter, whole=True) else None
 
     def read(self, start: Position) -> Iterator[Chunk]:
         limit = chunk_bytes(len(self.dialect.columns), most=BLOCK_BYTES)

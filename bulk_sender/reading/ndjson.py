@@ -8,10 +8,11 @@ has a different shape than before (an object instead of a number). Only a block 
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -33,7 +34,9 @@ _STRING_OR_NUMBER = r'("(?:[^"\\]|\\.)*")|(-?[0-9][-+.0-9eE]*)'
 _JSON_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 _LONG = re.compile(rb"[:,\[]\s*-?(?:[0-9][0-9.]{15,}|[0-9.]+[eE])")
 """A number whose digits may be more than those of a 64-bit float, or one with an exponent."""
-_ENORMOUS = re.compile(rb"[0-9]{38}")
+_ALL_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_ENORMOUS = b"0" * 38
+"""The digits of a number that polars cannot read, whatever they are."""
 _STRING_OR_ENORMOUS = re.compile(rb'("(?:[^"\\]|\\.)*")|-?[0-9]{38,}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL)
 
 
@@ -52,6 +55,22 @@ class NdjsonReader:
 
     def guessed_encoding(self) -> str | None:
         return self.source.encoding if self.source.guessed else None
+
+    def small_body(self) -> bytes | None:
+        """Return all lines of a small file; None if it is not small, or has blank lines or a byte order mark inside."""
+        body = self.source.small(0)
+        if body is None or body[:1] in b"\r\n" or any(mark in body for mark in (b"\n\n", b"\n\r", codecs.BOM_UTF8)):
+            return None
+        return body
+
+    def goes_with(self, other: NdjsonReader) -> bool:
+        """Whether ``read_together`` may read the lines of both."""
+        return self._schema == other._schema
+
+    def read_together(self, bodies: Sequence[bytes]) -> pl.DataFrame | None:
+        """Return the rows of small bodies of files that go with this one; None if a line is malformed."""
+        frame, faults, _ = _parse(b"".join(bodies), self._schema, 0)
+        return None if faults else frame
 
     def read(self, start: Position) -> Iterator[Chunk]:
         limit = chunk_bytes(len(self._schema), most=BLOCK_BYTES)
@@ -119,7 +138,7 @@ def _gather(source: ByteSource) -> pl.Schema:
 
 
 def _inferred(block: bytes) -> Iterator[pl.Schema]:
-    is_enormous = _ENORMOUS.search(block) is not None
+    is_enormous = _ENORMOUS in block.translate(_ALL_ZEROS)
     if is_enormous:
         block = _with_enormous_as_floats(block)
     for schema in _inferred_types(block):

@@ -37,7 +37,7 @@ class Readable(NamedTuple):
     frame: pl.LazyFrame
     others: dict[str, str]
     is_as_stored: bool = False
-    """Whether the table has just these columns, with these types."""
+    """Whether a scan of the file by polars has just these columns, with these types."""
 
 
 Scan = Callable[[Path], Readable]
@@ -188,7 +188,7 @@ def scan_arrow(path: Path) -> Readable:
     # polars crashes at the values of some columns that cannot be read, so only their types may be looked at.
     known = readable(lambda: pl.read_ipc_stream(_first_message(path)).lazy())
     if not known.others:
-        return readable(lambda: pl.read_ipc_stream(path).lazy())
+        return readable(lambda: pl.read_ipc_stream(path).lazy())._replace(is_as_stored=False)
     if not (columns := known.frame.collect_schema().names()):
         return known
     found = readable(lambda: pl.read_ipc_stream(path, columns=columns).lazy())

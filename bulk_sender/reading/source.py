@@ -36,7 +36,7 @@ from bulk_sender.reading.streams import (
     with_unreadable,
     without_last,
 )
-from bulk_sender.reading.together import Small, count_rows, read_together, small
+from bulk_sender.reading.together import Group, Small, count_rows, read_together, small
 from bulk_sender.text.numbers import several
 
 _MOST_STAMPS = 64
@@ -226,25 +226,25 @@ class Input:
 
     def _read(self, start: Position) -> Iterator[Chunk]:
         """Yield the chunks of all files; their rows are numbered within each file only."""
-        waiting: list[Small] = []
+        waiting = Group(chunk_rows(len(self.schema)))
         for index in range(start.file, len(self._readers)):
             position = start if index == start.file else Position(file=index)
-            file = small(index, self._readers[index]) if self._may_be_joined(index, position) else None
-            rows = sum(each.rows for each in waiting) + (file.rows if file else 0)
-            if waiting and not (file and file.goes_with(waiting[0]) and rows <= chunk_rows(len(self.schema))):
-                yield from self._together(waiting)
-                waiting = []
+            partitions = self.files[index].partitions
+            file = small(index, self._readers[index], partitions) if self._may_be_joined(index, position) else None
+            if waiting.files and not (file and waiting.takes(file)):
+                yield from self._together(waiting.files)
+                waiting = Group(waiting.most_rows)
             if file is not None:
-                waiting.append(file)
+                waiting.add(file)
             else:
                 yield from self._alone(index, position)
-        if waiting:
-            yield from self._together(waiting)
+        if waiting.files:
+            yield from self._together(waiting.files)
 
     def _may_be_joined(self, index: int, position: Position) -> bool:
         """Whether a file may be read together with others, if it is small."""
         is_plain = not self.settings.skip_last and unreadable_column(self.schema.names()) is None
-        is_plain = is_plain and self._readers[index].schema() == self.schema
+        is_plain = is_plain and self._schema(index) == self.schema
         return len(self.files) > 1 and position.offset == 0 and is_plain
 
     def _together(self, files: list[Small]) -> Iterator[Chunk]:

@@ -21,6 +21,8 @@ _SAMPLE = 1 << 20
 _SEARCHED = 64 << 20
 """How far into an ASCII file to search for the first byte that reveals its encoding."""
 _STEP = 1 << 20
+SMALL_BYTES = 256 << 10
+"""Files below this are read together, because a call of polars costs more than their rows."""
 
 
 class Decoded(Protocol):
@@ -52,6 +54,14 @@ class ByteSource:
         with self._opened() as raw:
             stream = self._decoded(raw, offset)
             yield _LineFeeds(stream) if self.ends_lines_with_cr else stream
+
+    def small(self, offset: int) -> bytes | None:
+        """Return all that follows ``offset``, whole lines of UTF-8; None if that is not a small text."""
+        with self.open(offset) as stream:
+            body = _exactly(stream, SMALL_BYTES)
+        if len(body) == SMALL_BYTES:
+            return None
+        return body if body.endswith(b"\n") else body + b"\n"
 
     def _decoded(self, raw: BinaryIO, offset: int) -> Decoded:
         mark = len(codecs.BOM_UTF8) if self.encoding == "utf-8-sig" else 0
@@ -172,7 +182,7 @@ class _LineFeeds:
         return self._stream.read(size).replace(b"\r", b"\n")
 
 
-def _exactly(raw: BinaryIO, size: int) -> bytes:
+def _exactly(raw: Decoded, size: int) -> bytes:
     """Return ``size`` bytes, or what is left, although a decompressed stream may return less per read."""
     parts = []
     while size > 0 and (data := raw.read(size)):

@@ -131,7 +131,7 @@ def test_brackets_in_a_folders_name_are_explained(tmp_path: Path) -> None:
 
 
 def _parts(place: Path, kind: str, bodies: list[list[tuple[str, str]]]) -> None:
-    place.mkdir()
+    place.mkdir(parents=True)
     for index, rows in enumerate(bodies):
         frame = pl.DataFrame(rows, schema={"external_user_id": pl.String, "attributes.n": pl.String}, orient="row")
         getattr(frame, f"write_{kind}")(place / f"part-{index:03}.{kind}")
@@ -160,9 +160,23 @@ def test_small_files_fill_whole_batches_and_keep_their_names_and_numbers(tmp_pat
     assert len(list(chunks(tmp_path / "in"))) == 1
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def _quoted(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.write_text(pl.read_csv(path, infer_schema=False).write_csv(quote_style="always"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "ndjson", "ipc", "quoted csv", "csv.gz", "hive"])
 def test_small_files_take_one_call_and_not_one_each(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    _parts(tmp_path / "in", kind, BODIES)
+    if kind == "hive":
+        for part in range(60):
+            _parts(tmp_path / "in" / f"part={part}", "parquet", BODIES[part : part + 1])
+    else:
+        _parts(tmp_path / "in", kind.removeprefix("quoted ").removesuffix(".gz"), BODIES)
+    if kind == "quoted csv":
+        _quoted(tmp_path / "in")
+    if kind == "csv.gz":
+        for path in (tmp_path / "in").iterdir():
+            put(tmp_path / "in", path.name, gzip.compress(path.read_bytes())).rename(path.with_suffix(".csv.gz"))
     calls: list[int] = []
 
     def counting(files: list[together.Small]) -> Chunk | None:
