@@ -15,6 +15,7 @@ from bulk_sender.guessing.types import guess_identifiers
 from bulk_sender.guessing.words import TOTAL, may_answer
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.types import OWN
+from bulk_sender.recipients.dates import shown
 from bulk_sender.text.clean import clean
 
 SAMPLE_ROWS = 10_000
@@ -158,5 +159,5 @@ def _texts(frame: pl.DataFrame) -> pl.DataFrame:
             columns.append(pl.repeat("", len(frame), eager=True).alias(column.name))
             continue
         value = column.ext.storage() if column.dtype in OWN else column
-        columns.append(value.cast(pl.String).str.strip_chars().fill_null("").alias(column.name))
+        columns.append(shown(value).str.strip_chars().fill_null("").alias(column.name))
     return pl.DataFrame(columns)

@@ -25,6 +25,7 @@ from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.reading.types import NUMBER
+from bulk_sender.recipients.dates import shown
 from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import RecipientMapping, resolve
 from bulk_sender.text.clean import clean
@@ -161,9 +162,9 @@ def _values(column: pl.Series) -> str:
     if column.dtype.is_nested() or column.dtype == pl.Binary:
         return "nested values"
     column = column.ext.storage() if column.dtype == NUMBER else column
-    counts = column.drop_nulls().cast(pl.String).alias("value").value_counts(sort=True)
-    shown = [clean(value, _SHOWN_CHARACTERS) for value in counts["value"].head(_SHOWN_VALUES)]
-    return ", ".join(shown) + (", …" if len(counts) > len(shown) else "") if shown else "nothing"
+    counts = shown(column.drop_nulls()).alias("value").value_counts(sort=True)
+    first = [clean(value, _SHOWN_CHARACTERS) for value in counts["value"].head(_SHOWN_VALUES)]
+    return ", ".join(first) + (", …" if len(counts) > len(first) else "") if first else "nothing"
 
 
 def _named(given: Given) -> str:

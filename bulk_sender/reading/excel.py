@@ -73,6 +73,10 @@ class ExcelReader:
     def schema(self) -> pl.Schema:
         return self._schema
 
+    def read_as_text(self, column: str) -> None:
+        """Read the cells of a column as they look, because another file has text there."""
+        self._schema = pl.Schema(self._schema | {column: pl.String()})
+
     def move_to(self, path: Path) -> None:
         self.path = path
 

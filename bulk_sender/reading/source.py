@@ -359,7 +359,7 @@ class Input:
         if extra := [column for column in other if column not in common]:
             raise InputError(f"{name} has a column {extra[0]!r}, which {self.files[0].name} does not have", hint=hint)
         for column, dtype in common.items():
-            both = merged(dtype, other[column])
+            both = merged(dtype, other[column]) or self._text(column, index)
             if both is None:
                 raise InputError(
                     f"{name}: column {column!r} is {other[column]}, but {dtype} in {origin[column]}",
@@ -367,6 +367,20 @@ class Input:
                 )
             if both != dtype:
                 common[column], origin[column] = both, name
+
+    def _text(self, column: str, index: int) -> pl.DataType | None:
+        """Read a column of the files up to ``index`` as text, as a workbook's cells look; None if it has other types.
+
+        It is what a reader of one workbook does with a column of several kinds.
+        """
+        readers = self._readers[: index + 1]
+        workbooks = [reader for reader in readers if isinstance(reader, ExcelReader)]
+        others = {self._schema(at)[column] for at, reader in enumerate(readers) if not isinstance(reader, ExcelReader)}
+        if not workbooks or not others <= {pl.String()}:
+            return None
+        for reader in workbooks:
+            reader.read_as_text(column)
+        return pl.String()
 
 
 def _blank(chunk: Chunk) -> pl.Series | None:

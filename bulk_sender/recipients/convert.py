@@ -129,7 +129,8 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
         flags = [value.is_not_null() & text.is_null()] + ([] if found.bad is None else [found.bad])
         return replace(found, bad=pl.any_horizontal(flags).fill_null(False))
     if wanted == "date" and isinstance(dtype, pl.Datetime):
-        value, dtype = value.dt.date(), pl.Date()
+        day = convert(dates.writable(value).dt.date(), pl.Date(), wanted, by)
+        return replace(day, bad=~dates.is_sensible(value))
     bad = unsendable(value, dtype, by)
     if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and is_object(dtype)):
         return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
@@ -223,7 +224,10 @@ def scalar_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         return value
     if dtype in OWN:
         return value.ext.storage()
+    if dtype == pl.Date:
+        return dates.writable(value).cast(pl.String)
     if isinstance(dtype, pl.Datetime):
+        value = dates.writable(value)
         zoned = value if dtype.time_zone else _zoned(value, by.timezone)
         return zoned.dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z")
     if dtype in (pl.Duration, pl.Time):
@@ -277,8 +281,10 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         )
     if dtype == pl.Object or dtype == pl.Unknown:
         raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent: JSON has no such type")
-    if by.keeps_unsendable and isinstance(dtype, pl.Datetime):
-        return pl.coalesce(quote(scalar_text(value, dtype, by)), value.dt.to_string("iso"))
+    if by.keeps_unsendable and isinstance(dtype, pl.Date | pl.Datetime):
+        is_sendable = ~_unsendable_moment(value, dtype, by).fill_null(False)
+        shown = dates.written(value, dtype, "iso")  # without quotes it is not JSON, and is rejected again
+        return pl.when(is_sendable).then(quote(scalar_text(value, dtype, by))).otherwise(shown)
     return quote(scalar_text(value, dtype, by))
 
 
@@ -293,10 +299,8 @@ def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | 
         return ~value.ext.storage().cast(pl.Float64, strict=False).is_finite().fill_null(False) & value.is_not_null()
     if dtype == JSON:
         return value.is_not_null() & value.ext.storage().str.json_path_match("$").is_null()
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and by.timezone != "UTC":
-        return (value.is_not_null() & _zoned(value, by.timezone).is_null()) | ~dates.is_sensible(value)
     if isinstance(dtype, pl.Date | pl.Datetime):
-        return ~dates.is_sensible(value)
+        return _unsendable_moment(value, dtype, by)
     if isinstance(dtype, pl.List | pl.Array):
         items = value.arr.to_list() if isinstance(dtype, pl.Array) else value
         inner = unsendable(pl.element(), type_of(dtype.inner), by)
@@ -313,6 +317,13 @@ def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | 
         flags = [flag.fill_null(False) for flag in found if flag is not None]
         return pl.any_horizontal(flags) if flags else None
     return None
+
+
+def _unsendable_moment(value: pl.Expr, dtype: pl.Date | pl.Datetime, by: Convention) -> pl.Expr:
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and by.timezone != "UTC":
+        is_skipped = value.is_not_null() & _zoned(dates.writable(value), by.timezone).is_null()
+        return is_skipped | ~dates.is_sensible(value)
+    return ~dates.is_sensible(value)
 
 
 def text_of_bytes(value: pl.Expr) -> pl.Expr:

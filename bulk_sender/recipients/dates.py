@@ -21,9 +21,31 @@ ISO_YEARS = (1000, 9999)
 """The years of dates in ISO 8601 and in typed columns: those that have four digits."""
 
 
+_FARTHEST_YEAR = 200_000
+"""polars panics when it writes or moves a date that is a little farther away, such as DuckDB's ``infinity``."""
+
+
 def is_sensible(day: pl.Expr) -> pl.Expr:
     """Return where a date or a datetime has a year of four digits; null where there is none."""
-    return day.dt.year().is_between(*ISO_YEARS)
+    return pl.when(day.is_not_null()).then(day.dt.year().is_between(*ISO_YEARS).fill_null(False))
+
+
+def writable(day: pl.Expr) -> pl.Expr:
+    """Return dates and datetimes, null where polars would panic at writing them."""
+    return pl.when(day.dt.year().abs() <= _FARTHEST_YEAR).then(day)
+
+
+def written(day: pl.Expr, dtype: pl.DataType, format: str) -> pl.Expr:
+    """Return dates and datetimes as text for people; those that polars cannot write as a distance from 1970."""
+    unit = dtype.time_unit if isinstance(dtype, pl.Datetime) else "days"
+    return pl.coalesce(writable(day).dt.strftime(format), pl.format(f"{{}} {unit} after 1970-01-01", day.to_physical()))
+
+
+def shown(column: pl.Series) -> pl.Series:
+    """Return a scalar column as text for people."""
+    if isinstance(column.dtype, pl.Date | pl.Datetime):
+        return column.to_frame("_").select(written(pl.col("_"), column.dtype, "iso")).to_series().alias(column.name)
+    return column.cast(pl.String)
 
 
 def moments(text: pl.Expr, format: str, *, as_written: bool = False, any_year: bool = False) -> pl.Expr:

@@ -21,6 +21,7 @@ import polars as pl
 from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.convert import is_object, joined, quote
+from bulk_sender.recipients.dates import shown
 from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
@@ -103,7 +104,7 @@ def _as_text(series: pl.Series) -> pl.Series:
         return pl.Series(series.name, map(_bytes_as_text, series), dtype=pl.String)
     if series.dtype == NUMBER:
         return series.ext.storage()
-    return series.cast(pl.String)
+    return shown(series)
 
 
 def _bytes_as_text(cell: bytes | None) -> str | None:

@@ -15,6 +15,7 @@ import polars as pl
 from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
 from bulk_sender.reading.types import NUMBER
+from bulk_sender.recipients import dates
 from bulk_sender.recipients.columns import untyped
 from bulk_sender.recipients.convert import Convention, is_object, json_text, shown_bytes
 from bulk_sender.recipients.mapping import GROUPS
@@ -62,10 +63,10 @@ def _text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> tuple[pl.Expr, 
         digits = json_text(value, dtype, by)
         return (digits.str.replace(".", ",", literal=True) if by.decimal == "," else digits), "float"
     if dtype == pl.Date:
-        return value.cast(pl.String), "date"
+        return dates.written(value, dtype, "iso"), "date"
     if isinstance(dtype, pl.Datetime):
         offset = "%:z" if dtype.time_zone else ""
-        return value.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{offset}"), "datetime"
+        return dates.written(value, dtype, f"%Y-%m-%dT%H:%M:%S%.f{offset}"), "datetime"
     if dtype in (pl.Time, pl.Duration):
         return value.dt.to_string("iso"), ""
     if dtype == pl.Binary:

@@ -22,6 +22,7 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.guessing.draft import draft
 from tests.kit.command import environment
 from tests.kit.inputs import chunks, put, read, recipients
 
@@ -305,6 +306,75 @@ def test_no_panic_is_shown_for_an_interval(backtrace: str) -> None:
     assert found.returncode == 0
     assert "panicked" not in found.stderr
     assert "backtrace" not in found.stderr
+
+
+DISTANT = {
+    "date": pl.Series([1, 2**31 - 1, -(2**31), None], dtype=pl.Int32).cast(pl.Date),
+    "ms": pl.Series([1, 2**63 - 1, -(2**63) + 1, None]).cast(pl.Datetime("ms")),
+    "us": pl.Series([1, 2**63 - 1, -(2**63) + 1, None]).cast(pl.Datetime("us")),
+    "ms in UTC": pl.Series([1, 2**62, -(2**62), None]).cast(pl.Datetime("ms", "UTC")),
+    "us in Paris": pl.Series([1, 2**62, -(2**62), None]).cast(pl.Datetime("us", "Europe/Paris")),
+}
+"""Dates that polars cannot write, as DuckDB and PostgreSQL use them for infinity, and one that it can."""
+
+
+def _check(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bulk_sender", "check", path, *options]
+    return subprocess.run(
+        command, env=os.environ | {"RUST_BACKTRACE": "1"}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("where", ["alone", "in a struct", "in a list", "in a map"])
+@pytest.mark.parametrize("name", DISTANT)
+def test_a_date_too_distant_to_be_written_is_rejected_and_stays_so(name: str, where: str, tmp_path: Path) -> None:
+    value = DISTANT[name].alias("x")
+    if where != "alone":
+        nested = {
+            "in a struct": pl.struct(pl.col("x"), n=1),
+            "in a list": pl.concat_list("x"),
+            "in a map": pl.concat_list(pl.struct(key=pl.lit("k"), value="x")).list.to_map(),
+        }[where]
+        value = value.to_frame().select(nested.alias("x")).to_series()
+    frame = pl.DataFrame({"external_user_id": ["u1", "u2", "u3", "u4"], "trigger_properties.x": value})
+    path = tmp_path / "people.parquet"
+    frame.write_parquet(path)
+    first = bs.send(path, sandbox=True, run_id="one", runs_dir=tmp_path / "runs")
+    again = bs.send(tmp_path / "runs" / "one" / "rejected.csv", sandbox=True, run_id="two", runs_dir=tmp_path / "runs")
+    assert (first.accepted, first.rejected) == (2, 2)
+    assert (again.accepted, again.rejected) == (0, 2)
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "Europe/Paris"])
+@pytest.mark.parametrize("wanted", ["date", "datetime", "string"])
+@pytest.mark.parametrize("name", DISTANT)
+def test_a_distant_date_is_rejected_as_any_type(name: str, wanted: str, timezone: str, tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    pl.DataFrame({"external_user_id": list("abcd"), "x": DISTANT[name]}).write_parquet(path)
+    field = {"column": "x", "type": wanted}
+    config = {
+        "input": {"timezone": timezone},
+        "recipient": {"external_user_id": "external_user_id", "attributes": {"x": field}},
+    }
+    report = bs.check(path, config)
+    assert (report.valid, report.rejected) == (2, 2)
+
+
+@pytest.mark.parametrize("name", DISTANT)
+def test_an_unused_distant_date_beside_a_rejected_row_shows_no_panic(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    pl.DataFrame({"external_user_id": ["a", None, None, "d"], "x": DISTANT[name]}).write_parquet(path)
+    found = _check(path)
+    assert (found.returncode, "2  of 4 rows" in found.stdout, "panicked" in found.stderr) == (1, True, False), found
+    assert "x" in draft([path])
+
+
+def test_the_infinity_of_duckdb_is_rejected_by_its_column() -> None:
+    rows = "SELECT 'a' external_user_id, DATE '2026-02-28' AS \"attributes.until\""
+    query = rows + " UNION ALL SELECT 'b', DATE 'infinity'"
+    report = bs.check(duckdb.sql(query))
+    assert (report.valid, report.rejected) == (1, 1)
+    assert "column 'attributes.until'" in str(report.to_dict())
 
 
 def test_bytes_that_are_text_can_be_identifiers(tmp_path: Path) -> None:
