@@ -2,9 +2,9 @@
 
     python -m tests.fuzz --files 10000 --seed 1
 
-For every file, only ``BulkSenderError`` is raised, within 10 seconds of CPU time, and no panic of a library is shown. The valid rows can be sent to the
-sandbox; the six counts add up to the rows and match those of ``check``. The seed and the number determine a case:
-``--first N --files 1`` repeats it.
+For every file, only ``BulkSenderError`` is raised, within 10 seconds of CPU time, and no panic of a library is shown.
+The valid rows can be sent to the sandbox; the six counts add up to the rows and match those of ``check``. The seed and
+the number determine a case: ``--first N --files 1`` repeats it.
 """
 
 from __future__ import annotations
