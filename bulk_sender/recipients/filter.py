@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -18,6 +19,7 @@ import polars as pl
 
 from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError
+from bulk_sender.reading.panics import panics_hidden
 from bulk_sender.reading.polars_errors import TROUBLE
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.recipients.columns import Columns
@@ -96,8 +98,10 @@ class Filter:
         """
         if self.condition is None:
             return pl.repeat(True, len(frame), eager=True)
+        has_dates = any(frame.schema[name].is_temporal() for name in self.columns)
         try:
-            chosen = self._evaluated(frame)
+            with panics_hidden() if has_dates else nullcontext():  # polars panics at writing a date too distant
+                chosen = self._evaluated(frame)
         except TROUBLE as error:
             raise ConfigError(
                 f"input.filter cannot be applied to every row: {_first_line(error)}",

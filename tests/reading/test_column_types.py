@@ -369,6 +369,16 @@ def test_an_unused_distant_date_beside_a_rejected_row_shows_no_panic(name: str, 
     assert "x" in draft([path])
 
 
+def test_a_filter_that_writes_a_distant_date_is_an_error_without_a_panic(tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    pl.DataFrame({"external_user_id": list("abcd"), "until": DISTANT["date"]}).write_parquet(path)
+    config = put(tmp_path, "config.toml", "[input]\nfilter = \"CAST(until AS VARCHAR) > '2000'\"\n")
+    found = _check(path, "--config", str(config))
+    assert found.returncode == 2
+    assert "input.filter cannot be applied to every row: out-of-range date" in found.stderr
+    assert "panicked" not in found.stderr
+
+
 def test_the_infinity_of_duckdb_is_rejected_by_its_column() -> None:
     rows = "SELECT 'a' external_user_id, DATE '2026-02-28' AS \"attributes.until\""
     query = rows + " UNION ALL SELECT 'b', DATE 'infinity'"
