@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 _FIRST = re.compile(rb"^(thread '.*' .*panicked at |stack backtrace:|note: .*RUST_BACKTRACE)")
-_one_at_a_time = threading.Lock()
+_one_at_a_time = threading.RLock()
 
 
 @contextmanager

@@ -29,10 +29,13 @@ class UnknownTypeError(InputError):
 
 
 @contextmanager
-def reading(name: str, kind: str) -> Iterator[None]:
-    """Raise InputError for an error while ``name`` is read as ``kind``."""
+def reading(name: str, kind: str, *, typed: bool = False) -> Iterator[None]:
+    """Raise InputError for an error while ``name`` is read as ``kind``.
+
+    ``typed``: its columns come from a typed file. If that is damaged, polars may panic only when it uses them.
+    """
     try:
-        with panics_hidden() if kind in (ARROW, PARQUET) else nullcontext():  # the formats that make polars panic
+        with panics_hidden() if typed or kind in (ARROW, PARQUET) else nullcontext():
             yield
     except BaseException as error:
         if isinstance(error, TROUBLE) or is_panic(error):

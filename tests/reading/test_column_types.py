@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing.draft import draft
+from bulk_sender.reading.panics import panics_hidden
+from bulk_sender.reading.polars_errors import reading
 from tests.kit.command import environment
 from tests.kit.inputs import chunks, put, read, recipients
 
@@ -377,6 +380,19 @@ def test_a_filter_that_writes_a_distant_date_is_an_error_without_a_panic(tmp_pat
     assert found.returncode == 2
     assert "input.filter cannot be applied to every row: out-of-range date" in found.stderr
     assert "panicked" not in found.stderr
+
+
+def test_no_panic_is_shown_when_damaged_values_are_used(capfd: pytest.CaptureFixture[str]) -> None:
+    def panics() -> None:
+        DISTANT["date"].cast(pl.String)
+
+    for nested in (nullcontext, panics_hidden):
+        with pytest.raises(InputError, match="damaged"), reading("people.parquet", "recipients", typed=True), nested():
+            panics()
+    assert "panicked" not in capfd.readouterr().err
+    with pytest.raises(InputError), reading("people.csv", "recipients"):
+        panics()
+    assert "panicked" in capfd.readouterr().err
 
 
 def test_the_infinity_of_duckdb_is_rejected_by_its_column() -> None:
