@@ -223,6 +223,12 @@ def test_check_says_first_when_most_rows_would_be_rejected_and_offers_no_rehears
     assert "--sandbox" in done.err
 
 
+def test_init_ends_its_first_sentence_where_it_has_nothing_to_say(tmp_path: Path, here: Here) -> None:
+    place = Place(tmp_path)
+    path = place.write("people.csv", "external_user_id,trigger_properties.city\n0007,Paris\n")
+    assert here.run(place, "init", path).err.startswith("Wrote people.toml.\n\nRead it")
+
+
 def test_init_and_check_say_where_the_header_was_found(tmp_path: Path, here: Here) -> None:
     place = Place(tmp_path)
     text = "Clients actifs\nExport du 27/11/2026\n\nN° client;Prénom;\n000077;Zoé;\n000078;Ann;\n"
