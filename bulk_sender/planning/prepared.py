@@ -96,7 +96,11 @@ class PreparedInput:
         recipient = self.config.recipient
         fields = [*recipient.trigger_properties.values(), *recipient.attributes.values()]
         typed = {field.column for field in fields if field.column and field.type not in (None, "string")}
-        return [*self.source.notes, *self.source.cell_notes(used, typed)]
+        found = [*self.source.notes, *self.source.cell_notes(used, typed)]
+        if self.source.unreadable:
+            named = ", ".join(f"{name!r} ({kind})" for name, kind in self.source.unreadable.items())
+            found.append(f"columns with a type that cannot be sent: {named}")
+        return found
 
     def sample(self, rows: int) -> pl.DataFrame:
         """Return those of the first ``rows`` rows that the filter keeps, as they are in the input."""
