@@ -129,6 +129,20 @@ def test_a_cursor_of_sqlite_is_read_in_the_thread_that_made_it(tmp_path: Path) -
     assert bs.test(cursor(), job, to="me", run=name, sandbox=True).accepted == 1
 
 
+@pytest.mark.parametrize("given", ["select 1 as external_user_id", "SELECT * FROM people", "people.sql"])
+def test_a_query_without_its_database_is_refused_in_python(given: str) -> None:
+    with pytest.raises(InputError, match="is a query, and its database is not known") as caught:
+        bs.check(given)
+    assert "Query.of(query, database)" in caught.value.hint
+
+
+def test_a_connection_is_not_an_address(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as connection, pytest.raises(ConfigError, match="path or an address") as caught:
+        bs.Query(SQL, connection)  # type: ignore[arg-type]
+    assert "pass a cursor" in caught.value.hint
+    assert recipients(bs.Query(SQL, warehouse)) == _expected()  # type: ignore[arg-type]
+
+
 def test_an_unexecuted_cursor_is_refused() -> None:
     with pytest.raises(InputError, match="no result"):
         read(sqlite3.connect(":memory:").cursor())
