@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from importlib.util import find_spec
 from typing import ParamSpec, TypeVar, cast
@@ -17,6 +18,13 @@ _T = TypeVar("_T")
 def run(function: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
     """Run ``function`` in an event loop: uvloop where it is installed, else asyncio's own."""
     return anyio.run(function, *arguments, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+async def in_thread(call: Callable[..., _T], *arguments: object) -> _T:
+    """Run ``call`` in a thread; in this one if it reads a cursor of sqlite3, which works only where it was made."""
+    if any(isinstance(each, sqlite3.Cursor) for each in arguments):
+        return call(*arguments)
+    return await anyio.to_thread.run_sync(call, *arguments)
 
 
 def blocking(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:

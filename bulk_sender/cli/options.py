@@ -207,6 +207,12 @@ def inputs_of(inputs: list[str], database: str | None) -> list[str | Query]:
     return [Query.of(given, database) if database is not None and is_query(given) else given for given in inputs]
 
 
+def naming(database: str | None) -> list[str]:
+    """Return ``--database`` for a command to paste: not from the environment, nor if it may have a password."""
+    is_plain = database not in (None, os.environ.get(DATABASE)) and not {"@", "?"} & set(database or "")
+    return ["--database", str(database)] if is_plain else []
+
+
 def located(run: str, runs_dir: Path) -> tuple[str, Path]:
     """Return a run's name and the folder of all runs. On the command line a run may also be the path of its folder."""
     from bulk_sender import journal as journals

@@ -1,7 +1,7 @@
 """Draft configuration (``init``) for an input, guessed from its columns and a sample of its rows.
 
-``check`` accepts the draft unchanged. Guesses are on the safe side: every column is sent as a property of the message,
-which Braze does not store; attributes, which it stores in profiles, are only a comment.
+``check`` accepts the draft unchanged. Guesses are on the safe side: every column but bytes is sent as a property of the
+message, which Braze does not store; attributes, which it stores in profiles, are only a comment.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
+from polars import selectors as cs
 
 from bulk_sender.config.model import Config, FieldType, InputConfig
 from bulk_sender.errors import ConfigError, InputError
@@ -48,6 +49,9 @@ _KINDS: dict[FieldType, tuple[str, str]] = {
     "list": ("a list", "lists"),
 }
 """Singular and plural of each type in a comment."""
+_NUMBER = ":(integer|float)$"
+"""Ends the name of a column that is mapped as a number by its name."""
+_BYTES = 'if they are text, set type = "json" or "string"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,9 @@ def _composed(
     sample = pl.DataFrame([column for column in found.sample.get_columns() if not is_nameless(column)])
     mapped, _ = by_names(sample.schema)
     nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
-    guesses = {} if mapped.identifier_order else _guesses(sample, nothing or config.input.null_values, config.input)
+    # Names that are the mapping give the types, too. Only the notation of their numbers has to be guessed.
+    guessed = sample.select(cs.matches(_NUMBER)) if mapped.identifier_order else sample
+    guesses = _guesses(guessed, nothing or config.input.null_values, config.input)
     lines, notes, doubts = [*_head(config)], list[str](), list[str]()
     if mapped.identifier_order:
         lines += [
@@ -172,6 +178,7 @@ def _composed(
         lines += [*_recipient(sample), *_properties(sample, guesses)]
         notes.append(_identified(sample))
         doubts += _doubtful(guesses)
+        notes += [f"column {name!r} holds bytes and is left out; {_BYTES}" for name in _bytes(sample)]
     lines += _input(guesses, config, nothing, encodings)
     if encodings and config.input.encoding is None:
         doubts.append(f"the file was read as {encodings[0]}, which is a guess: look at names with accents")
@@ -300,6 +307,9 @@ def _properties(sample: pl.DataFrame, guesses: dict[str, Guess]) -> Iterator[str
     yield "[recipient.trigger_properties]"
     for name, column in names.items():
         yield f"{_key(name)} = {_source(sample[column], guesses.get(column))}"
+    for column in _bytes(sample):
+        name = _new(column_names.slug(column), names)
+        yield f'# {_key(name)} = {{ column = {_text(column)}, type = "json" }}    # bytes; {_BYTES}'
     yield ""
     profile = [name for name in names if name in column_names.PROFILE_FIELDS]
     yield "# Attributes are stored permanently in people's profiles, so choose them with care."
@@ -307,6 +317,10 @@ def _properties(sample: pl.DataFrame, guesses: dict[str, Guess]) -> Iterator[str
     for name in profile:
         yield f"# {_key(name)} = {_source(sample[names[name]], guesses.get(names[name]))}"
     yield ""
+
+
+def _bytes(sample: pl.DataFrame) -> list[str]:
+    return sample.select(cs.binary()).columns
 
 
 def _new(name: str, taken: dict[str, str]) -> str:

@@ -215,7 +215,8 @@ def _shape(format: str) -> str:
     """Return a pattern for a date format, because parsing alone would accept a two-digit year for %Y."""
     pattern = format.replace(".", r"\.").replace("%Y", r"\d{4}")
     if "%y" in pattern:
-        return "^" + re.sub("%[a-zA-Z]", r"\\d{2}", pattern) + "$"
+        day = r"\d{1,2}" if "/" in pattern else r"\d{2}"  # 1.2.26 is rather a version
+        return "^" + re.sub("%[dm]", lambda _: day, pattern).replace("%y", r"\d{2}") + "$"
     for part in ("%d", "%m", "%H", "%M", "%S"):
         pattern = pattern.replace(part, r"\d{1,2}")
     return f"^{pattern}$"

@@ -15,7 +15,7 @@ from bulk_sender.braze.endpoint import check_url
 from bulk_sender.braze.rendering import RenderedMessage, render_apart
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, InputError
-from bulk_sender.eventloop import blocking
+from bulk_sender.eventloop import blocking, in_thread
 from bulk_sender.guessing.fit import Fit
 from bulk_sender.http.credential import Credential
 from bulk_sender.planning.pick import Picked, pick
@@ -68,7 +68,7 @@ async def preview_async(
         details = read_message(message)
     else:
         details, why_not = await _asked(settings, environment_of(plain))
-    picked, fit, settings = await anyio.to_thread.run_sync(_picked, source, settings, row, details)
+    picked, fit, settings = await in_thread(_picked, source, settings, row, details)
     properties = _properties(settings, picked)
     messages = await anyio.to_thread.run_sync(render_apart, details, properties) if details is not None else ()
     return MessagePreview(picked.row, picked.identifier, properties, details, why_not, messages, fit)

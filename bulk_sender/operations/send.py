@@ -11,7 +11,7 @@ from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import endpoint, unaddressed
 from bulk_sender.config.model import Config
 from bulk_sender.errors import GuardrailError
-from bulk_sender.eventloop import blocking
+from bulk_sender.eventloop import blocking, in_thread
 from bulk_sender.http.credential import Credential
 from bulk_sender.journal.store import RunRef
 from bulk_sender.planning.digest import BodyDigest
@@ -117,7 +117,7 @@ async def _send(
         caller.refuse_late(settings)
         caller = await caller.looking_ahead(settings, credential, rehearsed)
     with Spool(folder.parent) as spool:
-        prepared = await anyio.to_thread.run_sync(PreparedInput.open, source, settings, spool)
+        prepared = await in_thread(PreparedInput.open, source, settings, spool)
         identity = await anyio.to_thread.run_sync(prepared.source.identify)
         paths = [_lasting(path, spool) for path in prepared.source.paths]
         facts = new_facts(

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Unpack
 
-import anyio
-
 from bulk_sender.braze.endpoint import endpoint
 from bulk_sender.config.model import IDENTIFIERS, Config
 from bulk_sender.errors import ConfigError
-from bulk_sender.eventloop import blocking
+from bulk_sender.eventloop import blocking, in_thread
 from bulk_sender.operations.send import send_async
 from bulk_sender.planning.pick import Picked, pick
 from bulk_sender.planning.prepared import InputLike, PreparedInput
@@ -72,7 +70,7 @@ async def test_async(
     run, rehearsed = named(run, plain), rehearsal(sandbox)
     settings = config_of(config, plain, rehearsed)
     endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
-    picked, about = await anyio.to_thread.run_sync(_picked, source, settings, to, row)
+    picked, about = await in_thread(_picked, source, settings, to, row)
     place = where(picked.source, picked.source_row, picked.source_line)
     words = f"the message of row {picked.row} ({picked.source}, {place}), to {to}"
     if (confirm := guards.confirm) is not None:

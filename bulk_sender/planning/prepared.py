@@ -97,7 +97,11 @@ class PreparedInput:
         recipient = self.config.recipient
         fields = [*recipient.trigger_properties.values(), *recipient.attributes.values()]
         typed = {field.column for field in fields if field.column and field.type not in (None, "string")}
-        return [*self.source.notes, *self.source.cell_notes(used, typed)]
+        found = [*self.source.notes, *self.source.cell_notes(used, typed)]
+        if self.source.unreadable:
+            named = ", ".join(f"{name!r} ({kind})" for name, kind in self.source.unreadable.items())
+            found.append(f"columns with a type that cannot be sent: {named}")
+        return found
 
     def sample(self, rows: int) -> pl.DataFrame:
         """Return those of the first ``rows`` rows that the filter keeps, as they are in the input."""
@@ -143,10 +147,10 @@ def no_rows(opened: PreparedInput, given: InputLike) -> InputError:
     if rows:
         values = "; ".join(f"{name!r} holds {_values(cells[name])}" for name in chosen.columns)
         several = f"none of the {number(rows)} rows matches" if rows > 1 else "the only row does not match"
-        return InputError(
-            f"{several} [input] filter" + (f"; {values}" if values else ""),
-            hint="compare with a value that is in the column; upper and lower case differ",
-        )
+        hint = "compare with a value that is in the column; upper and lower case differ"
+        if chosen.columns and not any(cells[name].count() for name in chosen.columns):
+            hint = "these cells are empty, so the filter keeps nobody"
+        return InputError(f"{several} [input] filter" + (f"; {values}" if values else ""), hint=hint)
     each = _each(given)
     if not any(isinstance(one, str | Path | Frame) for one in each):
         return InputError(f"{_named(each[0])} returned no rows", hint="check its conditions")

@@ -73,10 +73,10 @@ class CheckReport:
         """What is wrong when more than half of the rows would be rejected; empty when they are not."""
         if 2 * self.rejected <= self.rows:
             return ""
-        return (
-            f"{number(self.rejected)} of {several(self.rows, 'row')} would be rejected: is this the right file, and do "
-            "its header, its delimiter and the mapping fit? See [input] header_row and delimiter"
-        )
+        said = f"{number(self.rejected)} of {several(self.rows, 'row')} would be rejected: is this the right file, and "
+        if 2 * self.reasons.get("malformed_row", {"count": 0})["count"] > self.rejected:
+            return said + "do its header and its delimiter fit? See [input] header_row and delimiter"
+        return said + "does the mapping fit? The reasons say what is wrong"
 
     @property
     def exit_code(self) -> int:

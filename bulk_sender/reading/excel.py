@@ -122,10 +122,10 @@ class ExcelReader:
                 continue
             where = f"column {title!r}"
             if found := self._read.errors.get(column):
-                notes.append(f"{where}: {several(found.count, 'cell')} with an error count as empty: {found.named()}")
+                notes.append(f"{where}: {_counting(found.count, 'cell', 'with an error')} as empty: {found.named()}")
             if found := self._read.uncalculated.get(column):
                 notes.append(
-                    f"{where}: {several(found.count, 'formula')} without a value count as empty: {found.named()}. "
+                    f"{where}: {_counting(found.count, 'formula', 'without a value')} as empty: {found.named()}. "
                     "Open the workbook in Excel, save it, and send it again"
                 )
             elif (found := self._read.zeros.get(column)) and found.count == self._read.formulas[column]:
@@ -380,6 +380,10 @@ def _add(found: dict[int, Found], cells: pl.DataFrame, *, with_value: bool = Fal
     for (column,), some in cells.group_by("column", maintain_order=True):
         assert isinstance(column, int)
         found.setdefault(column, Found()).add(some["row"], column, some["value"] if with_value else None)
+
+
+def _counting(count: int, noun: str, what: str) -> str:
+    return f"{several(count, noun)} {what} {'counts' if count == 1 else 'count'}"
 
 
 def _mixed(where: str, tally: Tally, column: int) -> list[str]:

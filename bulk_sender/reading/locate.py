@@ -23,12 +23,13 @@ from bulk_sender.reading.formats import FORMATS, InputFile, detect_format, forma
 from bulk_sender.reading.panics import panics_hidden
 from bulk_sender.reading.passed_over import FOLDER, FORMAT, LOCK, NO_ROWS, PassedOver, told, why_hidden
 from bulk_sender.reading.polars_errors import TABLE, TROUBLE, broken, is_panic, reading
-from bulk_sender.reading.query import Query, is_query_file, reason
+from bulk_sender.reading.query import Query, is_query, is_query_file, reason
 from bulk_sender.reading.remote import fetch, is_url
 from bulk_sender.reading.rows import Cursor, Result, mixture, spool_cursor, spool_dicts
 from bulk_sender.reading.scan import readable, tolerate_types
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.spool import Spool
+from bulk_sender.text.clean import clean
 
 STDIN = "-"
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -65,10 +66,11 @@ def _files(given: Given, settings: ReadSettings, spool: Spool, passed_over: list
             yield _spooled(result, given.name, spool)
     elif not isinstance(given, str | Path):
         yield _spooled(given, "frame" if isinstance(given, Frame) else "the query", spool)
-    elif is_query_file(str(given)):
+    elif is_query(str(given)):
+        named = given if is_query_file(str(given)) else repr(clean(str(given), 60))
         raise InputError(
-            f"{given} is a query, and its database is not known",
-            hint="pass bulk_sender.Query.of(path, database), or --database on the command line",
+            f"{named} is a query, and its database is not known",
+            hint="pass bulk_sender.Query.of(query, database), or --database on the command line",
         )
     elif str(given) == STDIN:
         yield _stdin(settings, spool)

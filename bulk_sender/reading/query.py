@@ -44,6 +44,14 @@ class Query:
     database: str = field(repr=False)
     name: str = "the query"
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.database, str | Path):
+            raise ConfigError(
+                "the database of a query is a path or an address",
+                hint="to use a connection that is open, pass a cursor that has executed the query, or a relation",
+            )
+        object.__setattr__(self, "database", str(self.database))
+
     @classmethod
     def of(cls, text: str, database: str) -> Query:
         """Return the query in a file whose name ends in ``.sql``, or in the text itself. Raise InputError."""

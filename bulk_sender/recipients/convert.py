@@ -70,7 +70,7 @@ _EXPECTED: dict[FieldType, str] = {
     "boolean": "true or false",
     "datetime": "a date and time, such as 2026-02-28T10:00:00",
     "date": "a date, such as 2026-02-28",
-    "json": "valid JSON with each name once",
+    "json": "valid JSON without repeated names",
     "list": "a list",
 }
 

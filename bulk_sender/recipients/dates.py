@@ -23,6 +23,10 @@ ISO_YEARS = (1000, 9999)
 
 _FARTHEST_YEAR = 200_000
 """polars panics when it writes or moves a date that is a little farther away, such as DuckDB's ``infinity``."""
+_COMMON = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d", "%d-%m-%Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y")
+"""The formats in which people write days, besides ISO 8601."""
+_A_DAY = r"^([0-9]{1,2}[/.][0-9]{1,2}[/.][0-9]{4}|[0-9]{4}[/.][0-9]{1,2}[/.][0-9]{1,2})\b"
+"""Looks like a day with a year of four digits, whether it exists or not."""
 
 
 def is_sensible(day: pl.Expr) -> pl.Expr:
@@ -70,14 +74,15 @@ def has_offset(format: str) -> bool:
 def advice(text: pl.Expr, format: str | None) -> pl.Expr:
     """Return what to do about text that is not a date, to follow the sentence that says so; null without advice."""
     if format is None:
-        slashed = text.str.contains(r"^[0-9]{1,4}([/.])[0-9]{1,2}[/.][0-9]{1,4}\b")
+        day = text.str.extract(r"^(\S+)")
+        fitting = [
+            pl.when(moments(day, each).is_not_null()).then(pl.lit(f': give the column a format, such as "{each}"'))
+            for each in _COMMON
+        ]
         strange = text.str.contains(r"^0[0-9]{3}-[0-9]{2}-[0-9]{2}")
-        return (
-            pl.when(slashed)
-            .then(pl.lit(': give the column a format, such as "%d/%m/%Y"'))
-            .when(strange)
-            .then(pl.lit(f": years are from {ISO_YEARS[0]} to {ISO_YEARS[1]}"))
-        )
+        years = pl.lit(f": years are from {ISO_YEARS[0]} to {ISO_YEARS[1]}")
+        no_day = pl.when(text.str.contains(_A_DAY)).then(pl.lit(": there is no such day"))
+        return pl.coalesce([*fitting, pl.when(strange).then(years), no_day])
     years = pl.lit(f": years are from {YEARS[0]} to {YEARS[1]}")
     found = [pl.when(moments(text, format, any_year=True).is_not_null()).then(years)]
     for has, other, digits in (("%Y", "%y", "two"), ("%y", "%Y", "four")):

@@ -148,7 +148,8 @@ def _steps(status: Status, summary: Summary, runs_dir: str, rejects: str, origin
     elif status is Status.NOT_SENT and summary.held is not None:
         yield from _after_the_canary(run)
     elif status is Status.NOT_SENT:
-        yield run.advice("Fix what stopped the run, then resume it:", "resume")
+        cause = "Resume the run:" if summary.state == "interrupted" else "Fix what stopped the run, then resume it:"
+        yield run.advice(cause, "resume")
     elif status is Status.REJECTED:
         if summary.sent_again:
             yield Advice(f"{several(summary.sent_again, 'of these was', 'of these were')} fixed and sent again.")
@@ -157,7 +158,9 @@ def _steps(status: Status, summary: Summary, runs_dir: str, rejects: str, origin
         words = "" if origin.given is not None else " with this run's configuration"
         again = shlex.join(["bulk-sender", "send", rejects, *origin.options])
         name = PurePath(rejects).name or "rejected.csv"
-        yield Advice(f"Fix these rows in {name}, then send it{words}:", again)
+        is_stopped = summary.state in ("stopped", "interrupted")
+        then = ". Once this run has finished, send it" if is_stopped else ", then send it"
+        yield Advice(f"Fix these rows in {name}{then}{words}:", again)
 
 
 def _choices(run: _Run, summary: Summary, origin: Origin) -> Iterator[Advice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -67,6 +68,15 @@ def test_a_query_with_another_result_differs_from_its_plan(
     assert done.code == 2
     assert "differs from the plan in input" in done.err
     assert braze.ledger.requests == 0
+
+
+def test_the_command_that_init_proposes_names_the_database(place: Place, here: Here, warehouse: Path) -> None:
+    done = here.run(place, "init", SQL, "--database", warehouse)
+    proposed = shlex.split(done.err.splitlines()[-1])[1:]
+    assert here.run(place, *proposed).code == 0, proposed
+    (place.folder / "recipients.toml").unlink()
+    done = here.run(place, "init", SQL, BULK_SENDER_DATABASE=str(warehouse))
+    assert "--database" not in done.err
 
 
 def test_a_test_and_a_preview_take_a_query(place: Place, here: Here, braze: RunningSandbox, warehouse: Path) -> None:

@@ -212,15 +212,23 @@ def test_check_says_first_when_most_rows_would_be_rejected_and_offers_no_rehears
     path = place.write("people.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\nlea,x\n")
     done = here.run(place, "check", path)
     assert done.code == 1
-    assert done.out.startswith("2 of 3 rows would be rejected: is this the right file")
+    assert done.out.startswith("2 of 3 rows would be rejected: is this the right file, and does the mapping fit?")
     assert "--sandbox" not in done.err
     assert "would be rejected" not in done.err
     told = here.run(place, "check", path, "--json").json["warnings"]
     assert told[0].startswith("2 of 3 rows would be rejected")
+    broken = place.write("broken.csv", "external_user_id,attributes.age:integer\nanna,7\nben,1,1\nlea,2,1\n")
+    assert "See [input] header_row and delimiter" in " ".join(here.run(place, "check", broken).out.split())
     half = place.write("half.csv", "external_user_id,attributes.age:integer\nanna,7\nben,old\n")
     done = here.run(place, "check", half)
     assert "would be rejected:" not in done.out
     assert "--sandbox" in done.err
+
+
+def test_init_ends_its_first_sentence_where_it_has_nothing_to_say(tmp_path: Path, here: Here) -> None:
+    place = Place(tmp_path)
+    path = place.write("people.csv", "external_user_id,trigger_properties.city\n0007,Paris\n")
+    assert here.run(place, "init", path).err.startswith("Wrote people.toml.\n\nRead it")
 
 
 def test_init_and_check_say_where_the_header_was_found(tmp_path: Path, here: Here) -> None:

@@ -178,6 +178,23 @@ def test_columns_named_after_fields_need_no_mapping() -> None:
     assert check(SAMPLES / "recipients.csv", config=config).valid > 2900
 
 
+def test_the_notation_of_columns_named_after_fields_is_configured(tmp_path: Path) -> None:
+    config, _ = _drafted(tmp_path, "external_user_id;attributes.total:float\nu1;1.000,50\nu2;2.001,75\n")
+    assert (config["input"]["decimal"], config["input"]["thousands"]) == (",", ".")
+    assert "recipient" not in config
+
+
+def test_a_column_of_bytes_is_named_and_offered_as_a_comment(tmp_path: Path) -> None:
+    people = tmp_path / "people.parquet"
+    pl.DataFrame({"id": ["u1", "u2"], "pay load": [b'{"a":1}', b"[2]"]}).write_parquet(people)
+    found = drafted(people)
+    assert "column 'pay load' holds bytes and is left out" in " ".join(found.notes)
+    [line] = [line.removeprefix("# ") for line in found.text.splitlines() if "bytes" in line]
+    table = "[recipient.trigger_properties]"
+    config = tomllib.loads(found.text.replace(table, f"{table}\n{line}"))
+    assert check(people, config=config).samples[0]["trigger_properties"] == {"pay_load": {"a": 1}}
+
+
 @pytest.mark.parametrize("name", ["customers.csv", "mails.csv", "aliases.csv", "canvas.csv", "recipients.parquet"])
 def test_nearly_every_row_of_the_sample_data_is_valid_with_the_draft(name: str) -> None:
     report = check(SAMPLES / name, config=tomllib.loads(draft(SAMPLES / name)))
@@ -408,6 +425,8 @@ def test_telephone_numbers_and_postcodes_of_a_workbook_are_text(tmp_path: Path) 
         ("Country", ["NO", "NO"], Guess()),
         ("Móvil", ["612345678", "612345679"], Guess()),
         ("Achat", ["27/11/26", "01/12/26"], Guess("date", "%d/%m/%y")),
+        ("Fecha de alta", ["17/6/26", "2/1/26"], Guess("date", "%d/%m/%y")),
+        ("Version", ["17.6.26", "2.1.26"], Guess()),
         ("Geburtsdatum", ["27.11.56", "01.12.60"], Guess()),
     ],
 )

@@ -115,6 +115,34 @@ def test_a_cursor_of_sqlite_keeps_the_types_of_its_values() -> None:
     assert read(connection.execute("select * from t")).equals(found)
 
 
+def test_a_cursor_of_sqlite_is_read_in_the_thread_that_made_it(tmp_path: Path) -> None:
+    connection = sqlite3.connect(":memory:")
+    name = bs.RunName(folder=tmp_path / "runs")
+    job = {"braze": {"campaign_id": "winter"}}
+
+    def cursor() -> sqlite3.Cursor:
+        return connection.execute("select 'u1' as external_user_id union select 'u2'")
+
+    assert bs.check(cursor()).valid == 2
+    assert bs.preview(cursor(), job, environment={}, row=2).row == 2
+    assert bs.send(cursor(), job, run=name, sandbox=True).accepted == 2
+    assert bs.test(cursor(), job, to="me", run=name, sandbox=True).accepted == 1
+
+
+@pytest.mark.parametrize("given", ["select 1 as external_user_id", "SELECT * FROM people", "people.sql"])
+def test_a_query_without_its_database_is_refused_in_python(given: str) -> None:
+    with pytest.raises(InputError, match="is a query, and its database is not known") as caught:
+        bs.check(given)
+    assert "Query.of(query, database)" in caught.value.hint
+
+
+def test_a_connection_is_not_an_address(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as connection, pytest.raises(ConfigError, match="path or an address") as caught:
+        bs.Query(SQL, connection)  # type: ignore[arg-type]
+    assert "pass a cursor" in caught.value.hint
+    assert recipients(bs.Query(SQL, warehouse)) == _expected()  # type: ignore[arg-type]
+
+
 def test_an_unexecuted_cursor_is_refused() -> None:
     with pytest.raises(InputError, match="no result"):
         read(sqlite3.connect(":memory:").cursor())

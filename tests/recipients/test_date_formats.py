@@ -176,6 +176,26 @@ def test_a_rejected_date_says_what_would_read_it(cell: str, advice: str, tmp_pat
     assert found["error"] == f"column 'd': '{cell}' is not a date in the format %d/%m/%Y{advice}"
 
 
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ("28/02/2026", ': give the column a format, such as "%d/%m/%Y"'),
+        ("02/28/2026", ': give the column a format, such as "%m/%d/%Y"'),
+        ("28.02.2026", ': give the column a format, such as "%d.%m.%Y"'),
+        ("28/2/26", ': give the column a format, such as "%d/%m/%y"'),
+        ("31/02/2026", ": there is no such day"),
+        ("2026.02.30", ": there is no such day"),
+        ("0026-02-28", ": years are from 1000 to 9999"),
+        ("1.2.3", ""),
+    ],
+)
+def test_the_format_that_a_rejected_date_needs_is_named(cell: str, advice: str, tmp_path: Path) -> None:
+    config = {"recipient": {"external_user_id": "id", "trigger_properties": {"d": {"column": "d", "type": "date"}}}}
+    report = bs.check(put(tmp_path, "people.csv", f"id,d\nu1,{cell}\nu2,2026-02-28\n"), config=config)
+    [found] = report.reasons["invalid_value"]["examples"]
+    assert found["error"] == f"column 'd': '{cell}' is not a date, such as 2026-02-28{advice}"
+
+
 def test_a_format_with_a_fraction_prints_no_warning(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     field = {"column": "d", "type": "datetime", "format": "%Y-%m-%d %H:%M:%S.%f"}
     config = {"recipient": {"external_user_id": "id", "trigger_properties": {"d": field}}}

@@ -147,5 +147,10 @@ def test_a_filter_that_keeps_no_row_says_so_and_shows_the_values(tmp_path: Path)
     with pytest.raises(InputError) as refused:
         check(path, overrides={"input.filter": "\"Opt-in\" = 'yes'"})
     assert str(refused.value) == "none of the 6 rows matches [input] filter; 'Opt-in' holds Oui, Non, OUI"
+    assert refused.value.hint.startswith("compare with a value")
+    empty = put(tmp_path, "empty.csv", "external_user_id,Opt-in\nu1,\nu2,\n")
+    with pytest.raises(InputError, match="'Opt-in' holds nothing") as refused:
+        check(empty, overrides={"input.filter": "\"Opt-in\" = 'Oui'"})
+    assert refused.value.hint == "these cells are empty, so the filter keeps nobody"
     with pytest.raises(InputError, match="the frame has no data row"):
         check(pl.DataFrame({"external_user_id": []}, schema={"external_user_id": pl.String}))

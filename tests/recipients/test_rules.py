@@ -206,8 +206,8 @@ def test_a_recipient_not_identified_by_email_needs_no_prioritization() -> None:
         ("boolean", "perhaps", "true or false"),
         ("date", "2026-02-30", "a date, such as 2026-02-28"),
         ("datetime", "noon", "a date and time, such as 2026-02-28T10:00:00"),
-        ("json", "{", "valid JSON with each name once"),
-        ("json", '{"a":1,"a":2}', "valid JSON with each name once"),
+        ("json", "{", "valid JSON without repeated names"),
+        ("json", '{"a":1,"a":2}', "valid JSON without repeated names"),
         ("list", "[1", "a list"),
     ],
 )

@@ -104,6 +104,21 @@ def test_a_stopped_run_is_resumed_before_fixed_rows_are_sent() -> None:
     assert found[:2] == [Status.NOT_SENT, Status.REJECTED]
 
 
+@pytest.mark.parametrize(
+    ("state", "resumed", "fixed"),
+    [
+        ("stopped", "Fix what stopped the run, then resume it:", "Once this run has finished, send it"),
+        ("interrupted", "Resume the run:", "Once this run has finished, send it"),
+        ("finished", None, "Fix these rows in r.csv, then send it"),
+    ],
+)
+def test_the_words_fit_the_reason_why_a_run_is_incomplete(state: str, resumed: str | None, fixed: str) -> None:
+    run = account(state, not_sent=resumed is not None, rejected=1)
+    words = {count.status: count.steps[0].words for count in counts(run, rejects="r.csv") if count.steps}
+    assert words.get(Status.NOT_SENT) == resumed
+    assert fixed in words[Status.REJECTED]
+
+
 def test_a_held_run_says_what_to_do_if_the_message_or_the_file_was_wrong() -> None:
     run = replace(account("stopped", accepted=10, not_sent=90), held=Hold(10, "2026-02-28T10:15:00.000Z"))
     assert commands(run, Status.NOT_SENT) == ["bulk-sender resume winter"]

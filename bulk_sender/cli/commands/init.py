@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.options import AsJson, ConfigFile, Database, Inputs, Sheet, inputs_of, settings
+from bulk_sender.cli.options import AsJson, ConfigFile, Database, Inputs, Sheet, inputs_of, naming, settings
 
 
 def init(
@@ -51,11 +51,11 @@ def init(
         terminal.warn(doubt)
     if output == "-":
         return
-    lines = [f"Wrote {shown(path)}:"]
+    lines = [f"Wrote {shown(path)}{':' if draft.notes else '.'}"]
     for note in draft.notes:
         lines += wrapped(note, terminal.width, indent="    ", first="  - ")
     terminal.say([*lines, "", "Read it, then see what it would send:", ""])
-    terminal.say(["  " + command("check", *inputs, "--config", path)])
+    terminal.say(["  " + command("check", *inputs, *naming(database), "--config", path)])
 
 
 def _beside(first: str) -> Path:

@@ -45,7 +45,13 @@ def init(
     from bulk_sender.run.catalogue import make_runs_folder
 
     is_new = make_runs_folder(folder.absolute())
-    terminal.say([f"{shown(folder)} is ready for runs." if is_new else f"{shown(folder)} was ready for runs before."])
+    terminal.say(
+        [
+            f"The folder {shown(folder)} is ready for runs."
+            if is_new
+            else f"The folder {shown(folder)} was ready for runs before."
+        ]
+    )
 
 
 @group.command("prune", cls=Command)
