@@ -130,11 +130,29 @@ def test_a_number_format_says_what_a_number_is(code: str, shown: Shown) -> None:
         ("000\\-00\\-0000", 12345678, "012-34-5678"),
         ('"C-"0000', 42, "C-0042"),
         ('0#" "##" "##" "##" "##', 612345678, "06 12 34 56 78"),
+        ("[<=99999]00000;00000-0000", 1001, "01001"),
+        ("[<=99999]00000;00000-0000", 10010002, "01001-0002"),
+        ("[>=10000]0;00000", 123, "00123"),
+        ("[Red][<100]0000;[>=1000]0;000000", 500, "000500"),
+        ("_(00000_);(00000)", 750, "00750"),
+        ("* 00000", 750, "00750"),
+        ("[$CH-807]0000", 42, "CH0042"),
+        ('"N°"\u00a0000', 7, "N°\u00a0007"),
+        ("0000;-0000;0000", 0, "0000"),
     ],
 )
 def test_zeros_that_a_number_format_shows_are_kept(form: str, number: int, shown: str, tmp_path: Path) -> None:
     path = book(tmp_path / "b.xlsx", one_column(cell("B2", number, style=1)), formats=[form])
     assert column(path) == [shown]
+
+
+@pytest.mark.parametrize(
+    ("form", "number"),
+    [("[>=10000]0;00000", 12345), ("0000;-0000;", 0), ('[=0]"";0000', 0), ("[<100]0000", 100), ("000,000", 7)],
+)
+def test_a_section_without_zeros_shows_a_number(form: str, number: int, tmp_path: Path) -> None:
+    path = book(tmp_path / "b.xlsx", one_column(cell("B2", number, style=1)), formats=[form])
+    assert column(path) == [number]
 
 
 def test_numbers_that_a_format_of_zeros_cannot_show_stay_numbers(tmp_path: Path) -> None:
