@@ -16,7 +16,7 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
-from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_rows
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.reading.workbook_cells import CellReader, CellStore, Found, Tally, values
@@ -78,6 +78,10 @@ class ExcelReader:
 
     def guessed_encoding(self) -> str | None:
         return None
+
+    def has_no_rows(self) -> bool:
+        """Whether the sheet has nothing below its header."""
+        return not self._read.store.rows
 
     @property
     def other_sheets(self) -> str:
@@ -321,7 +325,7 @@ def _read(
         for column, cell in zip(titles["column"], _texts_of(titles), strict=True):
             found.heading[column] = cell
     if not last:
-        raise InputError(
+        raise EmptyFileError(
             f"{package.name}: sheet {sheet.name!r} has no columns",
             hint="the first row names them. Its sheets: " + _listed(package, package.sheets),
         )
