@@ -287,6 +287,13 @@ def test_a_sheet_is_named_without_regard_to_case(tmp_path: Path) -> None:
     assert column(path, "external_user_id", sheet="data") == ["u1", "u2"]
 
 
+def test_a_sheet_of_an_input_without_workbooks_is_said_to_have_no_effect(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("external_user_id\nu1\nu2\n")
+    said = bs.check(tmp_path / "a.csv", sheet="Clients").warnings
+    assert "sheet 'Clients' was chosen, but no input is a workbook, so it has no effect" in said
+    assert not [text for text in bs.check(tmp_path / "a.csv").warnings if "workbook" in text]
+
+
 def test_no_identifier_on_a_cover_sheet_names_the_other_sheets(tmp_path: Path) -> None:
     path = book(tmp_path / "b.xlsx", {"Cover": table(["Please read me"], ["Line 1"], ["Line 2"]), "Data": PEOPLE})
     with pytest.raises(BulkSenderError, match="no column identifies a recipient") as caught:
