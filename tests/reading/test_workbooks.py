@@ -568,4 +568,5 @@ def test_the_quick_and_the_careful_reading_find_the_same_cells(
 
 
 def _any_seen(line: list[Any]) -> bool:
-    return any(value is not None and str(value).strip() for value in line)
+    """Whether a row has a cell that is not blank; ``_x000A_`` is a line end."""
+    return any(value is not None and workbook_markup.unescaped(pl.Series([str(value)]))[0].strip() for value in line)
