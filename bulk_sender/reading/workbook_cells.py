@@ -64,6 +64,11 @@ class Found:
             text = f" ({texts[index]})" if texts is not None and texts[index] else ""
             self.examples.append(f"{column_letters(column)}{rows[index]}{text}")
 
+    def note(self, name: str) -> None:
+        self.count += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(name)
+
     def named(self) -> str:
         more = self.count - len(self.examples)
         return ", ".join(self.examples) + (f" and {more:,} more" if more else "")

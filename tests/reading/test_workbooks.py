@@ -19,7 +19,7 @@ from bulk_sender.guessing.draft import draft
 from bulk_sender.reading import workbook_markup
 from bulk_sender.reading.number_format import Shown, number_format
 from tests.kit.inputs import chunks, read, recipients
-from tests.kit.workbooks import MAIN, STRICT, book, cell, rows, table
+from tests.kit.workbooks import MAIN, STRICT, book, cell, rewritten, rows, table
 
 CASES = Path(__file__).parent / "data" / "workbooks"
 PEOPLE = table(["external_user_id", "n"], ["u1", 1], ["u2", 2])
@@ -238,6 +238,24 @@ def test_a_formula_that_gives_no_text_is_just_empty(tmp_path: Path) -> None:
     assert not any("formula" in text for text in bs.check(path).warnings)
 
 
+@pytest.mark.parametrize("odd", ["", "<!-- read by the careful parser -->"])
+def test_cells_merged_over_several_rows_are_named(odd: str, tmp_path: Path) -> None:
+    path = tmp_path / "b.xlsx"
+    with xlsxwriter.Workbook(path) as made:
+        sheet = made.add_worksheet()
+        sheet.merge_range("A1:C1", "People")
+        sheet.write_row("A3", ["external_user_id", "trigger_properties.v", "note"])
+        for row in range(3, 40):
+            sheet.write_row(row, 0, [f"u{row}", "x", "y"])
+        for first in (4, 8, 12, 20):
+            sheet.merge_range(f"B{first}:C{first + 2}", "Paris")
+        sheet.merge_range("A41:C41", "End")
+    rewritten(path, "xl/worksheets/sheet1.xml", lambda text: text.replace("<sheetData>", f"<sheetData>{odd}"))
+    said = [text for text in bs.check(path).warnings if "of merged cells" in text]
+    assert len(said) == 1
+    assert "column 'trigger_properties.v': 4 ranges of merged cells: B4:B6, B8:B10, B12:B14 and 1 more" in said[0]
+
+
 def test_error_cells_are_named_where_their_column_is_used(tmp_path: Path) -> None:
     cells = [cell(f"B{n}", error, kind="e") for n, error in enumerate(["#REF!", "#N/A", "#REF!", "#DIV/0!"], 2)]
     path = book(tmp_path / "b.xlsx", one_column(*cells, cell("B6", 1)))
@@ -381,15 +399,9 @@ def test_a_sheet_is_read_whatever_program_wrote_it(name: str, tmp_path: Path) ->
 
 
 def test_a_sheet_in_utf_16_is_read(tmp_path: Path) -> None:
-    import zipfile
-
     path = book(tmp_path / "b.xlsx", PEOPLE)
-    with zipfile.ZipFile(path) as old:
-        parts = {name: old.read(name) for name in old.namelist()}
-    sheet = '<?xml version="1.0" encoding="UTF-16"?>' + parts["xl/worksheets/sheet1.xml"].decode()
-    with zipfile.ZipFile(path, "w") as new:
-        for name, data in parts.items():
-            new.writestr(name, sheet.encode("utf-16") if name.endswith("sheet1.xml") else data)
+    declared = '<?xml version="1.0" encoding="UTF-16"?>'
+    rewritten(path, "xl/worksheets/sheet1.xml", lambda text: declared + text, encoding="utf-16")
     assert column(path, "external_user_id") == ["u1", "u2"]
 
 
