@@ -467,6 +467,18 @@ def test_damage_is_an_error_that_names_the_file(inside: str, said: str, tmp_path
     assert "b.xlsx" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["a.xls", "a.xlsx", "a.csv", "a"])
+@pytest.mark.parametrize(
+    "begin", ["<!DOCTYPE html>", "\ufeff\n<html>", "<table border=1>", '<?xml version="1.0"?><Workbook>']
+)
+def test_a_page_that_is_called_a_workbook_is_refused_with_the_way_out(name: str, begin: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(f"{begin}<tr><td>external_user_id</td></tr>\n<tr><td>u1</td></tr>\n")
+    with pytest.raises(InputError, match="is a page in HTML or XML") as caught:
+        read(path)
+    assert "save it as .xlsx" in caught.value.hint
+
+
 @pytest.mark.parametrize(("ending", "said"), [("xlsb", "binary workbook"), ("ods", "OpenDocument")])
 def test_other_kinds_of_workbooks_are_named(ending: str, said: str, tmp_path: Path) -> None:
     import zipfile
