@@ -23,6 +23,7 @@ IDENTIFIERS: dict[str, str] = {
     "email": "email|e mail|mail|email address|e mail address|mail address"
     "|adresse email|adresse e mail|adresse mail|adresse electronique|courriel|mel"
     "|e mail adresse|email adresse|mailadresse|emailadresse|indirizzo email|indirizzo e mail|posta elettronica"
+    "|e mailadres|emailadres|mailadres|adres e mail|adres email|e post|e postadress|e postadresse|mejl"
     "|correo|correo electronico|direccion de correo|endereco de email|endereco de e mail|endereco eletronico"
     "|メール|メールアドレス|eメール|電子メール",
     "braze_id": "braze id",
@@ -68,10 +69,13 @@ _CODE_WORDS = (
 _CODES = frozenset(_CODE_WORDS.split())
 _LINKS = frozenset(["de", "du", "des", "del", "della", "di", "da", "do", "d", "l", "der", "the", "unique", "interne"])
 _PEOPLE = (
-    "customers?|clients?|kunden?|kd|cliente|clienti|klant|klient|members?|membership|mitglieds?|adherent|membre|socio"
-    "|users?|nutzer|benutzer|utilisateur|usuario|utente|subscriber|abonne|abonnenten?|suscriptor|debitoren?"
+    "customers?|clients?|kunden?|kd|cliente|clienti|klant|klienta?|kund|relatie|members?|membership|mitglieds?|adherent|membre|socio"
+    "|users?|nutzer|benutzer|utilisateur|usuario|utente|subscriber|abonne|abonnenten?|suscriptor|debitoren?|debiteur|lid"
 )
-_KEYS = "id|no|nr|n|num|number|numero|nummer|code|codice|codigo|cod|kennung|ref|reference|referenz|key|identifiant"
+_KEYS = (
+    "id|no|nr|n|num|number|numero|numer|nummer|code|codice|codigo|cod|kod|kennung|ref|reference|referenz|key"
+    "|identifiant"
+)
 _NUMBERED_PERSON = re.compile(rf"(?:{_KEYS})(?:{_PEOPLE})|(?:{_PEOPLE})(?:{_KEYS})|(?:contact|contacto|kontakt)id")
 """The words of a name, joined: one means people, and one a number or a code, in either order."""
 _ADDRESSES = frozenset(["mail", "email", "mailadresse", "emailadresse", "courriel", "correo"])

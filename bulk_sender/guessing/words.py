@@ -1,4 +1,7 @@
-"""Words for consent and for totals in English, French, German, Spanish, Italian, Portuguese and Japanese."""
+"""Words for consent and for totals in English, French, German, Spanish, Italian, Portuguese and Japanese.
+
+Those for consent are also in Dutch, Polish and Scandinavian languages.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ _OPT_IN = re.compile(
       \b(?:opt(?:ed)?\ ?in|newsletters?|news\ letter|mailings?|subscri|consent|consens|einwillig|zustimm|abonn|inscri
         |angemeldet|anmeldung|suscri|iscri|accept|acepta|accett|publicit|publicid|pubblicit|werbe|werbung|gdpr|rgpd|dsgvo
         |permission|push\ subscribe|nieuwsbrief|infolettre|accord|autoris|autoriz|toestemming|einverst|erlaub|agreed
-        |samtyck|zgod|boletin)
+        |samtyck|samtykke|zgod|souhlas|boletin|aceita|aangemeld|nyhe[td]sbrev|subskry|lopd\b|rodo\b
+        |recibir\b|receber\b|ricevere\b|recevoir\b|ontvang)
     | (?:einwilligung|zustimmung|newsletter)\b
     | ^marketing$|\b(?:mail|email|sms|push)\ marketing|\bmarketing\ (?:e\ ?mails?|sms|push|ok|allowed|erlaubt)
     | オプトイン|同意|配信許可|メルマガ
@@ -25,14 +29,30 @@ _OPT_IN = re.compile(
 _OPT_OUT = re.compile(
     r"""
       \b(?:opt(?:ed)?\ ?out|un\ ?subscri|desabonn|desinscri|abgemeldet|abmeldung|abbestell|gesperrt|widerruf|dnc\b
-        |do\ not|ne\ pas|no\ (?:contact|marketing|mail|email|newsletter|publi)|black\ ?list
-        |block(?:ed|list)|bloqu|suppress|opposition|disiscri|baja\b|descadastr|cancelado\b|stop\b)
-    | (?:werbe|mail|kontakt)sperre\b
+        |do\ not|ne\ pas|black\ ?list|lista\ negra
+        |block(?:ed|list)|bloqu|suppress|opposition|oposici|disiscri|baja\b|descadastr|cancelado\b|cancellato\b|stop\b
+        |refus|widerspr|afgemeld|uitgeschreven|bezwaar\b|wypisan|rezygnac|sprzeciw|avregistr|frameld)
+    | (?:sperre|widerspruch)\b
     | 配信停止|オプトアウト|退会
     """,
     re.VERBOSE,
 )
 """A column's name, or a part of it, that asks whether somebody agreed, and whether somebody refused."""
+_NOT = re.compile(
+    r"""
+    \b(?:no|not|non|nao|ne|pas|nie|niet|nicht|keine?[nrs]?|geen|without|sans|sin|senza|sem|ohne|zonder|brak|bez|inte|ikke)
+    \ (?:\w+\ )?$
+    """,
+    re.VERBOSE,
+)
+"""What stands before a consent that a column denies, such as "Keine Einwilligung"."""
+_MESSAGE = re.compile(
+    r"\b(?:contact|kontakt|contatt|marketing|mail|email|e\ mail|publi|werb|envi|envoy|invi|wysył|anschreib|anruf)"
+)
+_TAKEN_BACK = re.compile(
+    r"\b(?:withdr|denied|declin|revo[ck]|retire|widerruf|abgelehnt|negat|deneg|rechaz|rifiut|recus|ingetrokken|geweigerd"
+    r"|cofni|wycof|odmow)"
+)
 _SUBSCRIBED = """
 opted_in|opted in|opt-in|optin|subscribed|abonné|abonnée|inscrit|inscrite|angemeldet|abonniert|iscritto|suscrito
 accepté|accordé|erteilt|granted|accepted
@@ -63,7 +83,13 @@ TOTAL = (
 def asks(name: str) -> bool | None:
     """Return whether a column of this name asks for consent; False: for a refusal; None: for neither."""
     words = plain(name.rpartition(".")[2])
-    return False if _OPT_OUT.search(words) else True if _OPT_IN.search(words) else None
+    agrees = _OPT_IN.search(words)
+    is_denied = any(
+        _NOT.search(words[: found.start()]) for each in (_OPT_IN, _MESSAGE) for found in each.finditer(words)
+    )
+    if _OPT_OUT.search(words) or is_denied or (agrees and _TAKEN_BACK.search(words)):
+        return False
+    return True if agrees else None
 
 
 def refusals(name: str) -> frozenset[str]:

@@ -16,11 +16,11 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
-from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_rows
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.reading.workbook_cells import CellReader, CellStore, Found, Tally, values
-from bulk_sender.reading.workbook_markup import Block, blocks, shared_strings
+from bulk_sender.reading.workbook_markup import Block, blocks, column_letters, merged_range, shared_strings
 from bulk_sender.reading.workbook_package import Package, Sheet
 from bulk_sender.text.numbers import several
 
@@ -83,6 +83,10 @@ class ExcelReader:
     def guessed_encoding(self) -> str | None:
         return None
 
+    def has_no_rows(self) -> bool:
+        """Whether the sheet has nothing below its header."""
+        return not self._read.store.rows
+
     @property
     def other_sheets(self) -> str:
         """The sheets that are not read, with their sizes, in words; empty when there are none."""
@@ -132,6 +136,11 @@ class ExcelReader:
                 notes.append(
                     f"{where}: {several(found.count, 'formula')} with the value 0, in a workbook that was never "
                     f"calculated: {found.named()}. Open it in Excel, save it, and send it again"
+                )
+            if found := self._read.merged.get(column):
+                notes.append(
+                    f"{where}: {several(found.count, 'range')} of merged cells: {found.named()}. Only the first cell "
+                    "holds the value, and the others count as empty: unmerge them, and fill them in"
                 )
             if found := self._read.tally.large.get(column):
                 notes.append(
@@ -213,6 +222,8 @@ class _SheetRead:
     zeros: dict[int, Found]
     """Formulas with the value 0, where the workbook was never calculated."""
     formulas: dict[int, int]
+    merged: dict[int, Found]
+    """Merged cells of several rows below the header."""
     above: int = 0
     """Rows above the header, which are left out."""
     title: str = ""
@@ -283,7 +294,7 @@ def _read(
     with package.reading():
         shared = shared_strings(package)
         reader = CellReader(shared, package.number_formats(), package.counts_from_1904, null_values)
-        found = _SheetRead(CellStore(), Tally(), {}, 0, 0, 0, 0, {}, {}, {}, {})
+        found = _SheetRead(CellStore(), Tally(), {}, 0, 0, 0, 0, {}, {}, {}, {}, {})
         titles: pl.DataFrame | None = None
         last_row = 0
         for block in blocks(package, sheet):
@@ -314,6 +325,7 @@ def _read(
                 block = block.after(found.heading_row)
                 cells = cells.filter(pl.col("row") > found.heading_row)
             _note_cells(found, block, package.is_uncalculated)
+            _note_merged(found, block)
             if not len(cells):
                 continue
             found.tally.add(cells)
@@ -325,7 +337,7 @@ def _read(
         for column, cell in zip(titles["column"], _texts_of(titles), strict=True):
             found.heading[column] = cell
     if not last:
-        raise InputError(
+        raise EmptyFileError(
             f"{package.name}: sheet {sheet.name!r} has no columns",
             hint="the first row names them. Its sheets: " + _listed(package, package.sheets),
         )
@@ -374,6 +386,14 @@ def _note_cells(found: _SheetRead, block: Block, is_uncalculated: bool) -> None:
         for column, count in formulas["column"].value_counts().iter_rows():
             found.formulas[column] = found.formulas.get(column, 0) + count
         _add(found.zeros, formulas.filter((formulas["value"] == "0") & (formulas["type"] == "n")))
+
+
+def _note_merged(found: _SheetRead, block: Block) -> None:
+    for text in block.merged:
+        if (place := merged_range(text)) and found.heading_row < place[1] < place[2]:
+            column, first, last = place
+            letters = column_letters(column)
+            found.merged.setdefault(column, Found()).note(f"{letters}{first}:{letters}{last}")
 
 
 def _add(found: dict[int, Found], cells: pl.DataFrame, *, with_value: bool = False) -> None:

@@ -5,6 +5,7 @@ The first bytes decide where they can, because names are often wrong.
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ FORMATS = {
 TEXTS = ("csv", "ndjson")
 _MAGIC = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow"))
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|meta|table|\?xml)[\s>]", re.IGNORECASE)
+"""How a page begins that a web application calls a workbook, or sends instead of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def detect_format(path: Path, name: str | None = None) -> str:
     name = name or str(path)
     try:
         with path.open("rb") as file:
-            head = file.read(8)
+            head = file.read(64)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from None
     by_name = format_of_name(name)
@@ -96,12 +99,17 @@ def detect_format(path: Path, name: str | None = None) -> str:
             return kind
     if not head:
         raise EmptyFileError(f"{name} is empty", hint="send a file with a header line and at least one row")
-    if head == _OLD_EXCEL:
+    if head.startswith(_OLD_EXCEL):
         raise InputError(
             f"{name} is an old (.xls) or password-protected Excel file", hint="save it as .xlsx without a password"
         )
     if compression(head) == "zip" and (inside := _format_in_zip(path, name)):
         return inside
+    if _MARKUP.match(head):
+        raise InputError(
+            f"{name} is a page in HTML or XML, not a table",
+            hint="if a browser shows the table, open the file in a spreadsheet program and save it as .xlsx",
+        )
     if by_name in TEXTS:
         return by_name
     if by_name is not None and compression(head) is None:

@@ -83,7 +83,7 @@ def _is_header(row: list[str], above: list[list[str]], below: list[list[str]]) -
         return False
     fits = sum(len(other) == len(row) or _width(other) == width for other in below)
     full = sum(_width(other) <= width and 5 * _width(other) >= 3 * width for other in below)
-    if 2 * fits < len(below) or 2 * full < len(below):
+    if (2 * fits < len(below) and not are_comments) or 2 * full < len(below):
         return False
     is_apart = bool(below) and not any(above[-1]) and _filled(title) == 1 and " " in "".join(title)
     return any(map(_is_field, row)) or are_comments or is_apart or _differs(row, below)

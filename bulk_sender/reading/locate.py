@@ -95,8 +95,7 @@ def expand(given: str | Path, passed_over: list[PassedOver]) -> Iterator[Expande
     if path.is_dir():
         found, root = _in_folder(path, passed_over), path
     elif path.exists():
-        if not path.is_file():
-            raise InputError(f"{path} is not a regular file", hint="send a file, a folder, a glob, or - for stdin")
+        _refuse_irregular(path)
         yield path, {}, False
         return
     elif glob.has_magic(str(given)):
@@ -107,6 +106,14 @@ def expand(given: str | Path, passed_over: list[PassedOver]) -> Iterator[Expande
         yield file, _partitions(file.relative_to(root).parent), True
 
 
+def _refuse_irregular(path: Path) -> None:
+    """Raise InputError for a link to nothing, a device and the like."""
+    if not path.exists():
+        raise InputError(f"{path} is a link to a file that does not exist", hint="remove it, or restore the file")
+    if not path.is_file():
+        raise InputError(f"{path} is not a regular file", hint="send a file, a folder, a glob, or - for stdin")
+
+
 def _in_folder(folder: Path, passed_over: list[PassedOver]) -> list[Path]:
     """Return the input files of a folder and its subfolders. Raise InputError when there are none."""
     found, left = [], []
@@ -114,9 +121,11 @@ def _in_folder(folder: Path, passed_over: list[PassedOver]) -> list[Path]:
         here = Path(place)
         left += [PassedOver(str(here / name), why) for name in [*folders, *names] if (why := why_hidden(name))]
         folders[:] = [name for name in folders if not why_hidden(name)]
-        found += [here / name for name in names if not why_hidden(name) and (here / name).is_file()]
+        found += [here / name for name in names if not why_hidden(name)]
     readable = [file for file in sorted(found) if format_of_name(file.name)]
     left += [PassedOver(str(file), FORMAT) for file in sorted(found) if not format_of_name(file.name)]
+    for file in readable:
+        _refuse_irregular(file)
     kept = _with_bytes(readable, left)
     if not kept:
         what = "file with rows" if readable else "input file"
@@ -132,12 +141,13 @@ def _matching(pattern: str | Path, passed_over: list[PassedOver]) -> list[Path]:
     matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207 - may be absolute
     left = [PassedOver(str(match), FOLDER) for match in matches if match.is_dir()]
     files = []
-    for file in (match for match in matches if match.is_file()):
+    for file in (match for match in matches if not match.is_dir()):
         why = why_hidden(file.name)
         # A name with an underscore may be meant, unless it is a mark such as _SUCCESS; a leading dot was written out.
         if why == LOCK or (why and file.name.startswith("_") and not format_of_name(file.name)):
             left.append(PassedOver(str(file), why))
         else:
+            _refuse_irregular(file)
             files.append(file)
     kept = _with_bytes(files, left)
     if not matches:

@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.chunk import Chunk, Position, chunk_bytes
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
 from bulk_sender.reading.names import repeated_names
 from bulk_sender.reading.polars_errors import TROUBLE
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
@@ -120,8 +120,10 @@ def _blocks(stream: Decoded, limit: int, name: str, lines_before: int) -> Iterat
 
 def _gather(source: ByteSource) -> pl.Schema:
     schema: dict[str, pl.DataType] = {}
+    is_blank = True
     with source.open(0) as stream:
         for number, block in enumerate(_blocks(stream, BLOCK_BYTES, source.name, 0)):
+            is_blank = is_blank and not block.strip(codecs.BOM_UTF8 + b" \t\r\n")
             if number == 0 and block.lstrip().startswith(b"["):
                 raise InputError(
                     f"{source.name} contains a JSON array, not one object per line",
@@ -130,6 +132,8 @@ def _gather(source: ByteSource) -> pl.Schema:
             for found in _inferred(block):
                 for column, dtype in found.items():
                     schema[column] = common(schema[column], dtype) if column in schema else dtype
+    if is_blank:
+        raise EmptyFileError(f"{source.name} is empty", hint="send a file with at least one JSON object")
     if not schema:
         raise InputError(
             f"{source.name} contains no JSON object with a member", hint="NDJSON has one JSON object per line"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 
 
 class Shown(IntEnum):
@@ -25,16 +26,28 @@ class Shown(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class NumberFormat:
-    """How numbers of one format look. ``parts``: of a code, the counts of digits and the fixed texts in between."""
+class Code:
+    """How whole numbers from ``least`` to ``most`` look: counts of digits, and the fixed texts in between.
 
-    shown: Shown
-    parts: tuple[int | str, ...] = ()
+    Without ``parts``, such a number is shown in another way, and stays a number.
+    """
+
+    parts: tuple[int | str, ...]
+    least: int
+    most: int
 
     @property
     def digits(self) -> int:
-        """The fewest digits that a code shows."""
+        """The fewest digits that are shown."""
         return sum(part for part in self.parts if isinstance(part, int))
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """How numbers of one format look. ``codes``: one for each section with zeros; the first that fits counts."""
+
+    shown: Shown
+    codes: tuple[Code, ...] = ()
 
 
 GENERAL = NumberFormat(Shown.NUMBER)
@@ -44,9 +57,14 @@ _BUILT_IN = (
     | {22: Shown.MOMENT, 46: Shown.ELAPSED}
 )
 _SIGN = re.compile(r'"[^"]*"?|\\.|\[[^\]]*\]|[_*].|AM/PM|A/P|General|E[+-]|.', re.IGNORECASE | re.DOTALL)
-_HARMLESS = re.compile(r"\[(Black|Blue|Cyan|Green|Magenta|Red|White|Yellow|Color ?\d+|\$-[^\]]*)\]", re.IGNORECASE)
-"""Colours and languages."""
-_FIXED = " -()+:"
+_HARMLESS = re.compile(r"\[(Black|Blue|Cyan|Green|Magenta|Red|White|Yellow|Color ?\d+)\]", re.IGNORECASE)
+"""Colours."""
+_FIXED = " -+$()'^&~{}<>=:"
+"""Signs that a format shows although they are not in quotes."""
+_PLACED = re.compile(r"\[\$([^\]-]*)(?:-[^\]]*)?\]")
+"""A text with or without a language, such as ``[$€-407]``."""
+_CONDITION = re.compile(r"\[(<=|>=|<|>|=)([0-9]{1,15})\]")
+_MOST = 2**63 - 1
 _DATE_LETTERS = set("ymdhs")
 
 
@@ -58,18 +76,36 @@ def number_format(number: int, code: str | None) -> NumberFormat:
 
 
 def _of_code(code: str) -> NumberFormat:
-    """Read the format's first section, which is that of positive numbers."""
-    signs: list[str] = []
+    """Read the format's sections. Dates follow from the first one, which is that of positive numbers."""
+    sections: list[list[str]] = [[]]
     for sign in _SIGN.findall(code):
         if sign == ";":
-            break
-        signs.append(sign)
-    moment = _moment(signs)
+            sections.append([])
+        else:
+            sections[-1].append(sign)
+    moment = _moment(sections[0])
     if moment is not None:
         return NumberFormat(moment)
-    parts = _parts(signs)
-    found = NumberFormat(Shown.CODE, parts)
-    return found if found.digits > 1 else GENERAL
+    codes = tuple(_code(signs) for signs in _sections_from_zero(sections))
+    return NumberFormat(Shown.CODE, codes) if any(code.parts for code in codes) else GENERAL
+
+
+def _sections_from_zero(sections: list[list[str]]) -> list[list[str]]:
+    """Return the sections for numbers from 0, in the order in which they are tried."""
+    if any(_CONDITION.fullmatch(sign) for sign in chain.from_iterable(sections)):
+        return sections[:3]
+    zero = [["[=0]", *sections[2]]] if len(sections) > 2 else []
+    return [*zero, sections[0]]
+
+
+def _code(signs: list[str]) -> Code:
+    least, most = 0, _MOST
+    for found in filter(None, map(_CONDITION.fullmatch, signs)):
+        bound = int(found[2])
+        least = bound + (found[1] == ">") if found[1] in (">", ">=", "=") else 0
+        most = bound - (found[1] == "<") if found[1] in ("<", "<=", "=") else _MOST
+    code = Code(_parts([sign for sign in signs if not _CONDITION.fullmatch(sign)]), least, most)
+    return code if code.digits > 1 else Code((), least, most)
 
 
 def _moment(signs: list[str]) -> Shown | None:
@@ -107,8 +143,12 @@ def _parts(signs: list[str]) -> tuple[int | str, ...]:
             fixed = sign.strip('"')
         elif sign[0] == "\\":
             fixed = sign[1:]
-        elif sign in _FIXED:
+        elif sign in _FIXED or (not sign.isascii() and not sign.isalpha()):
             fixed = sign
+        elif placed := _PLACED.fullmatch(sign):
+            fixed = placed[1]
+        elif len(sign) == 2 and sign[0] in "_*":  # space as wide as a sign, or as the cell
+            continue
         elif not _HARMLESS.fullmatch(sign):
             return ()
         else:

@@ -133,6 +133,8 @@ class Input:
             f"{names[0]}{text}" + (f" (and so on for {several(len(names) - 1, 'more file')})" if names[1:] else "")
             for text, names in found.items()
         ]
+        if self.settings.sheet is not None and not self._workbooks and not added_columns(self.schema.names()):
+            notes.append(f"sheet {self.settings.sheet!r} was chosen, but no input is a workbook, so it has no effect")
         return [*notes, *told(self.passed_over)]
 
     def cell_notes(self, used: Collection[str], typed: Collection[str] = ()) -> list[str]:

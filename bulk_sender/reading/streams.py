@@ -90,7 +90,7 @@ def why_unreadable(error: str | None) -> str:
 
 
 def repeated_headers(frame: pl.DataFrame) -> list[int]:
-    """Return the rows that hold nothing but the names of their columns."""
+    """Return the rows that hold nothing but the names of their columns, in any case."""
     columns = frame.columns
     added = foreign_columns(columns)
     own = [name for name in columns if name not in added]
@@ -99,15 +99,21 @@ def repeated_headers(frame: pl.DataFrame) -> list[int]:
     if not texts:
         return []
     named = next((name for name in texts if not _is_numbered(name)), texts[0])
-    alike = frame[named].str.strip_chars() == named.strip()
+    alike = frame[named].str.strip_chars().str.to_lowercase() == _bare(named)
     if not alike.any():  # the usual case: one look at one column
         return []
     named_texts = {name for name in texts if not _is_numbered(name)}
     checks = [
-        pl.col(name).str.strip_chars() == name.strip() if name in named_texts else pl.col(name).is_null()
+        pl.col(name).str.strip_chars().str.to_lowercase() == name.strip().lower()
+        if name in named_texts
+        else pl.col(name).is_null()
         for name in own
     ]
     return frame.select(pl.arg_where(pl.all_horizontal(checks).fill_null(False))).to_series().to_list()
+
+
+def _bare(name: str) -> str:
+    return name.strip().lower()
 
 
 def _is_numbered(name: str) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bulk_sender.reading.number_format import NumberFormat, Shown
+from bulk_sender.reading.number_format import Code, NumberFormat, Shown
 from bulk_sender.reading.spool import unwritable
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.reading.workbook_markup import column_letters, unescaped
@@ -63,6 +63,11 @@ class Found:
         for index in range(min(len(rows), _EXAMPLES - len(self.examples))):
             text = f" ({texts[index]})" if texts is not None and texts[index] else ""
             self.examples.append(f"{column_letters(column)}{rows[index]}{text}")
+
+    def note(self, name: str) -> None:
+        self.count += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(name)
 
     def named(self) -> str:
         more = self.count - len(self.examples)
@@ -149,9 +154,12 @@ class CellReader:
                 continue
             here = (raw["style"] == style) & is_number
             if number_format.shown == Shown.CODE:
-                codes = here & whole.is_not_null() & (whole >= 0).fill_null(False)
-                kind = kind.set(codes, int(Kind.TEXT))
-                shown_text = _coded(whole, number_format).zip_with(codes, shown_text)
+                for code in number_format.codes:
+                    coded = here & whole.is_between(code.least, code.most).fill_null(False)
+                    here &= ~coded
+                    if code.parts:
+                        kind = kind.set(coded, int(Kind.TEXT))
+                        shown_text = _coded(whole, code).zip_with(coded, shown_text)
             else:
                 kind, value, shown_text = self._moments(number_format, here, floats, kind, value, shown_text)
         return _cells(raw, kind, value=value, text=shown_text)
@@ -189,13 +197,13 @@ class CellReader:
         return kind, ms.zip_with(is_time, since_1970.zip_with(is_date, value)), text
 
 
-def _coded(whole: pl.Series, number_format: NumberFormat) -> pl.Series:
+def _coded(whole: pl.Series, code: Code) -> pl.Series:
     """Return numbers as their format shows them, with leading zeros and fixed texts."""
-    digits = whole.cast(pl.String).str.zfill(number_format.digits)
-    if len(number_format.parts) == 1:
+    digits = whole.cast(pl.String).str.zfill(code.digits)
+    if len(code.parts) == 1:
         return digits
     pattern, shown, group = "^", "", 0
-    for part in number_format.parts:
+    for part in code.parts:
         if isinstance(part, int):
             group += 1
             pattern += f"([0-9]{{{part}{',' if group == 1 else ''}}})"

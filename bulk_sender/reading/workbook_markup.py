@@ -8,8 +8,8 @@ without a reference) is read by expat, tag by tag, which takes several times as 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from html import unescape
 from typing import BinaryIO
@@ -41,10 +41,14 @@ RAW = {
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some whole rows of a sheet, and the numbers of those among them that are hidden."""
+    """Some whole rows of a sheet, and the numbers of those among them that are hidden.
+
+    ``merged``: the ranges of merged cells, such as ``B4:B6``, which a sheet has behind its last row.
+    """
 
     cells: pl.DataFrame
     hidden: pl.Series
+    merged: tuple[str, ...] = ()
 
     @property
     def last_row(self) -> int:
@@ -55,7 +59,7 @@ class Block:
         """Return what comes after a row."""
         if not row:
             return self
-        return Block(self.cells.filter(pl.col("row") > row), self.hidden.filter(self.hidden > row))
+        return replace(self, cells=self.cells.filter(pl.col("row") > row), hidden=self.hidden.filter(self.hidden > row))
 
 
 def blocks(package: Package, sheet: Sheet) -> Iterator[Block]:
@@ -131,12 +135,15 @@ _STRING = rf"^(?:{_TEXT})?(</si>)$"
 
 
 def _plain_blocks(part: BinaryIO) -> Iterator[Block]:
-    for data in _pieces(part, b"sheetData", b"row"):
+    merged: list[str] = []
+    for data in _pieces(part, b"sheetData", b"row", lambda tail: merged.extend(_plain_merged(tail))):
         try:
             text = data.decode()
         except UnicodeDecodeError:
             raise NotPlainError from None
         yield Block(_plain_cells(text), _plain_hidden(text))
+    if merged:
+        yield Block(pl.DataFrame(schema=RAW), pl.Series(dtype=pl.UInt32), tuple(merged))
 
 
 def _plain_cells(text: str) -> pl.DataFrame:
@@ -203,6 +210,11 @@ def _plain_hidden(text: str) -> pl.Series:
     return numbers.cast(pl.UInt32)
 
 
+def _plain_merged(tail: bytes) -> list[str]:
+    found = re.findall(rb'<(?:\w+:)?mergeCell ref=["\']([A-Z0-9:]+)["\'] ?/>', tail)
+    return [reference.decode() for reference in found]
+
+
 def _trimmed(texts: pl.Series, kept: pl.Series) -> pl.Series:
     """Remove blanks around texts that do not ask to keep them, as a spreadsheet program does."""
     return texts.zip_with(kept.is_not_null(), texts.str.strip_chars(" \t\r\n"))
@@ -249,8 +261,13 @@ def _plain_strings(part: BinaryIO) -> Iterator[pl.Series]:
         yield _trimmed(_decoded(found["text"]), found["kept"]).fill_null("")
 
 
-def _pieces(part: BinaryIO, root: bytes, item: bytes) -> Iterator[bytes]:
-    """Yield what ``root`` contains, cut behind items. Raise NotPlainError where plain XML cannot be recognised."""
+def _pieces(
+    part: BinaryIO, root: bytes, item: bytes, on_tail: Callable[[bytes], object] | None = None
+) -> Iterator[bytes]:
+    """Yield what ``root`` contains, cut behind items. Raise NotPlainError where plain XML cannot be recognised.
+
+    ``on_tail``: takes what is behind ``root``, in pieces that are cut in front of elements.
+    """
     data = b""
     opening = re.compile(rb"<(?:(\w+):)?" + root + rb"(?: [^<>]*)?>")
     while (found := opening.search(data)) is None:
@@ -275,8 +292,14 @@ def _pieces(part: BinaryIO, root: bytes, item: bytes) -> Iterator[bytes]:
         data += more
     if last:
         yield _unprefixed(data[:last], prefix)
-    while part.read(BLOCK_BYTES):  # to the end, where the checksum is compared
-        pass
+    tail = data[last:]
+    while more := part.read(BLOCK_BYTES):  # to the end, where the checksum is compared
+        if on_tail is not None:
+            cut = max(0, tail.rfind(b"<"))
+            on_tail(tail[:cut])
+            tail = tail[cut:][-BLOCK_BYTES:] + more
+    if on_tail is not None:
+        on_tail(tail)
 
 
 def _unprefixed(data: bytes, prefix: bytes) -> bytes:
@@ -303,6 +326,7 @@ class _SheetParser:
     def __init__(self) -> None:
         self.cells: list[tuple[int, int, int, str, bool, str | None]] = []
         self.hidden: list[int] = []
+        self.merged: list[str] = []
         self.is_between_rows = True
         self._row, self._column = 0, 0
         self._row_done = 0
@@ -318,6 +342,8 @@ class _SheetParser:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "sheetData":
             self._within = True
+        elif tag == "mergeCell":
+            self.merged.append(attributes.get("ref", ""))
         elif not self._within:
             return
         elif tag == "row":
@@ -365,8 +391,9 @@ class _SheetParser:
             self._text.append(data)
 
     def take(self) -> Block:
-        block = Block(pl.DataFrame(self.cells, schema=RAW, orient="row"), pl.Series(self.hidden, dtype=pl.UInt32))
-        self.cells, self.hidden = [], []
+        hidden = pl.Series(self.hidden, dtype=pl.UInt32)
+        block = Block(pl.DataFrame(self.cells, schema=RAW, orient="row"), hidden, tuple(self.merged))
+        self.cells, self.hidden, self.merged = [], [], []
         return block
 
 
@@ -425,6 +452,12 @@ def _careful_strings(part: BinaryIO) -> Iterator[pl.Series]:
 
 def _number(text: str | None, default: int) -> int:
     return int(text) if text and text.isdecimal() and len(text) < 9 else default
+
+
+def merged_range(text: str) -> tuple[int, int, int] | None:
+    """Return the first column, the first row and the last row of a range such as ``B4:C6``."""
+    found = re.fullmatch(r"([A-Z]{1,3})([0-9]{1,7}):[A-Z]{1,3}([0-9]{1,7})", text)
+    return (column_number(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 def _reference(text: str | None, row: int, column: int) -> tuple[int, int]:

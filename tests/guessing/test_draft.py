@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bulk_sender.config.model import Config
 from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.guessing import words
 from bulk_sender.guessing.column_names import meaning, plain
 from bulk_sender.guessing.draft import compose, draft, drafted, write
 from bulk_sender.guessing.types import Guess, guess_type
@@ -257,6 +258,15 @@ def test_every_draft_is_a_valid_configuration(columns: dict[str, list[str]]) -> 
         ("Désabonné", ["Oui", "", "Non"], '("Désabonné" IS NULL OR "Désabonné" IN (\'Non\'))', 2),
         ("unsubscribed", ["X", "", ""], '"unsubscribed" IS NULL', 2),
         ("email_status opt-in", ["subscribed", "unsubscribed"], "\"email_status opt-in\" IN ('subscribed')", 1),
+        ("Aceita novidades", ["Sim", "Não", "Sim"], "\"Aceita novidades\" IN ('Sim')", 2),
+        ("Wypisany", ["Tak", "Nie", "Nie"], '("Wypisany" IS NULL OR "Wypisany" IN (\'Nie\'))', 2),
+        (
+            "Keine Einwilligung",
+            ["Ja", "Nein"],
+            '("Keine Einwilligung" IS NULL OR "Keine Einwilligung" IN (\'Nein\'))',
+            1,
+        ),
+        ("Consenso revocato", ["sì", ""], '"Consenso revocato" IS NULL', 1),
     ],
 )
 def test_the_filter_has_the_answers_of_the_file(
@@ -268,6 +278,41 @@ def test_the_filter_has_the_answers_of_the_file(
     assert config["input"]["filter"] == condition
     report = check(path, config=config)
     assert (report.valid, report.filtered) == (messaged, len(answers) - messaged)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("Consent withdrawn", "No consent", "Without consent", "Marketing consent declined", "E-mail: no marketing"),
+        *("Sans consentement", "Consentement retiré", "Ne souhaite pas recevoir", "Refus", "Ne plus contacter"),
+        *("Keine Einwilligung", "Ohne Werbung", "Einwilligung widerrufen", "Werbewiderspruch", "Nicht anschreiben"),
+        *("Sin consentimiento", "No desea recibir ofertas", "Dado de baja", "No enviar correo", "Oposición"),
+        *("Senza consenso", "Consenso negato", "Non contattare", "Cancellato", "Sem consentimento", "Não enviar"),
+        *("Brak zgody", "Nie wyraża zgody", "Zgoda cofnięta", "Wypisany", "Rezygnacja", "Sprzeciw", "Nie wysyłać"),
+        *("Geen toestemming", "Toestemming ingetrokken", "Afgemeld", "Uitgeschreven", "Niet mailen", "Avregistrerad"),
+    ],
+)
+def test_a_column_that_denies_consent_is_about_refusal(column: str) -> None:
+    assert words.asks(column) is False
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("Desea recibir información", "Acepta publicidad", "LOPD", "Vuole ricevere offerte", "Consenso privacy"),
+        *("Aceita receber novidades", "Recebe newsletter", "Souhaite recevoir", "Werbung erlaubt", "Opt-in (yes/no)"),
+        *("Zgoda marketingowa", "Subskrypcja", "RODO", "Akkoord nieuwsbrief", "Aangemeld", "Nyhetsbrev", "Samtykke"),
+    ],
+)
+def test_a_column_that_asks_for_consent_is_recognized(column: str) -> None:
+    assert words.asks(column) is True
+
+
+@pytest.mark.parametrize(
+    "column", ["Revenue", "Reference", "Contact no", "Nota", "Kontakt", "Nazwisko", "Recibo", "Note"]
+)
+def test_an_ordinary_column_is_not_about_consent(column: str) -> None:
+    assert words.asks(column) is None
 
 
 def test_if_everyone_said_no_nobody_gets_a_message(tmp_path: Path) -> None:
@@ -360,7 +405,17 @@ def test_rows_at_the_end_that_are_not_people_are_left_out(tmp_path: Path, end: s
         *("N° client", "Nº client", "№ client", "N°client", "Code client", "Réf. client", "NumClient", "id_client"),
         *("Kunden-Nr.", "Kd.-Nr.", "KundenNr", "Kundenkennung", "Debitorennummer", "Mitglieds-Nr."),
         *("N.º de cliente", "Nº cliente", "Cód. cliente", "ID del cliente", "N. cliente", "Codice cliente"),
-        *("Número do cliente", "Klantnummer", "Customer Number", "ClientID", "User-ID", "N° adhérent"),
+        *(
+            "Número do cliente",
+            "Klantnummer",
+            "Numer klienta",
+            "Relatienr.",
+            "Kundnummer",
+            "Customer Number",
+            "ClientID",
+            "User-ID",
+            "N° adhérent",
+        ),
     ],
 )
 def test_a_customer_number_goes_before_an_address(tmp_path: Path, column: str) -> None:

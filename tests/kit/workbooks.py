@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -92,3 +92,13 @@ def book(
         for name, content in parts.items():
             archive.writestr(name, content)
     return path
+
+
+def rewritten(path: Path, part: str, change: Callable[[str], str], *, encoding: str = "utf-8") -> None:
+    """Change the text of one part of a workbook."""
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    parts[part] = change(parts[part].decode()).encode(encoding)
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in parts.items():
+            new.writestr(name, data)

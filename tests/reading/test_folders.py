@@ -19,6 +19,7 @@ from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from tests.kit.inputs import chunks, put, read
 from tests.kit.reading import planned, rows_of
+from tests.kit.workbooks import book, table
 
 HEADER = "external_user_id,attributes.n\n"
 
@@ -111,6 +112,23 @@ def test_parts_without_rows_are_passed_over_whatever_their_types(tmp_path: Path,
         getattr(part, f"write_{kind}")(tmp_path / f"part-{index}.{kind}")
     assert read(tmp_path).rows() == [("u1", 1)]
     assert notes(tmp_path) == [f"passed over 2 files (without rows): part-0.{kind}, part-2.{kind}"]
+
+
+def test_a_workbook_or_ndjson_without_rows_in_a_folder_is_passed_over(tmp_path: Path) -> None:
+    for name, inside in {"a": table(["external_user_id"], ["u1"]), "b": table(["external_user_id"]), "c": ""}.items():
+        book(tmp_path / f"{name}.xlsx", inside or "<sheetData/>")
+    put(tmp_path, "d.ndjson", "\n \n")
+    put(tmp_path, "e.ndjson", "\ufeff\n")
+    assert read(tmp_path).rows() == [("u1",)]
+    assert notes(tmp_path) == ["passed over 4 files (without rows): b.xlsx, c.xlsx, d.ndjson, e.ndjson"]
+
+
+@pytest.mark.parametrize("given", ["folder", "pattern"])
+def test_a_link_to_a_missing_part_is_an_error(tmp_path: Path, given: str) -> None:
+    put(tmp_path, "a.csv", HEADER + "u1,1\n")
+    (tmp_path / "b.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(InputError, match=r"b\.csv is a link to a file that does not exist"):
+        chunks(tmp_path if given == "folder" else str(tmp_path / "*.csv"))
 
 
 def test_brackets_in_a_folders_name_are_explained(tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def test_the_header_is_found_below_what_is_above_it(path: Path, above: str, tabl
     assert note.startswith(f"the header is line {line}; {line - 1} line")
 
 
+def test_a_second_table_below_does_not_take_the_header(path: Path) -> None:
+    """As in exports of web analytics, whose totals by day follow."""
+    days = "".join(f"1/{day}/26,{day}\n" for day in range(1, 9))
+    found = reader(path, f'# Pages\n# 2026\n\nemail,Views,Time\na@x.com,"1,2",0:30\n\nDay,Views\n{days}')
+    assert found.dialect.columns == ("email", "Views", "Time")
+
+
 def test_what_is_left_out_is_said_with_its_first_line(path: Path) -> None:
     [note] = reader(path, "Clients actifs - hiver 2026\nExport du 27/11/2026\n\n" + FRENCH).notes()
     assert note == "the header is line 4; 3 lines above it were left out: 'Clients actifs - hiver 2026'"

@@ -25,6 +25,7 @@ HEADER = "external_user_id,attributes.n"
         pytest.param(f"{HEADER}\nu1,1\n external_user_id , attributes.n \nu2,2\n", id="with blanks"),
         pytest.param(f"{HEADER},\nu1,1,\n{HEADER},\nu2,2,\n", id="with an empty column"),
         pytest.param("external_user_id\nu1\nexternal_user_id\nu2\n", id="one column"),
+        pytest.param(f"{HEADER}\nu1,1\n{HEADER.upper()}\nu2,2\n", id="capitals"),
     ],
 )
 def test_a_row_equal_to_the_header_is_rejected_with_that_reason(tmp_path: Path, text: str) -> None:

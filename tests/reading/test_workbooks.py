@@ -19,7 +19,7 @@ from bulk_sender.guessing.draft import draft
 from bulk_sender.reading import workbook_markup
 from bulk_sender.reading.number_format import Shown, number_format
 from tests.kit.inputs import chunks, read, recipients
-from tests.kit.workbooks import MAIN, STRICT, book, cell, rows, table
+from tests.kit.workbooks import MAIN, STRICT, book, cell, rewritten, rows, table
 
 CASES = Path(__file__).parent / "data" / "workbooks"
 PEOPLE = table(["external_user_id", "n"], ["u1", 1], ["u2", 2])
@@ -130,11 +130,29 @@ def test_a_number_format_says_what_a_number_is(code: str, shown: Shown) -> None:
         ("000\\-00\\-0000", 12345678, "012-34-5678"),
         ('"C-"0000', 42, "C-0042"),
         ('0#" "##" "##" "##" "##', 612345678, "06 12 34 56 78"),
+        ("[<=99999]00000;00000-0000", 1001, "01001"),
+        ("[<=99999]00000;00000-0000", 10010002, "01001-0002"),
+        ("[>=10000]0;00000", 123, "00123"),
+        ("[Red][<100]0000;[>=1000]0;000000", 500, "000500"),
+        ("_(00000_);(00000)", 750, "00750"),
+        ("* 00000", 750, "00750"),
+        ("[$CH-807]0000", 42, "CH0042"),
+        ('"N°"\u00a0000', 7, "N°\u00a0007"),
+        ("0000;-0000;0000", 0, "0000"),
     ],
 )
 def test_zeros_that_a_number_format_shows_are_kept(form: str, number: int, shown: str, tmp_path: Path) -> None:
     path = book(tmp_path / "b.xlsx", one_column(cell("B2", number, style=1)), formats=[form])
     assert column(path) == [shown]
+
+
+@pytest.mark.parametrize(
+    ("form", "number"),
+    [("[>=10000]0;00000", 12345), ("0000;-0000;", 0), ('[=0]"";0000', 0), ("[<100]0000", 100), ("000,000", 7)],
+)
+def test_a_section_without_zeros_shows_a_number(form: str, number: int, tmp_path: Path) -> None:
+    path = book(tmp_path / "b.xlsx", one_column(cell("B2", number, style=1)), formats=[form])
+    assert column(path) == [number]
 
 
 def test_numbers_that_a_format_of_zeros_cannot_show_stay_numbers(tmp_path: Path) -> None:
@@ -220,6 +238,24 @@ def test_a_formula_that_gives_no_text_is_just_empty(tmp_path: Path) -> None:
     assert not any("formula" in text for text in bs.check(path).warnings)
 
 
+@pytest.mark.parametrize("odd", ["", "<!-- read by the careful parser -->"])
+def test_cells_merged_over_several_rows_are_named(odd: str, tmp_path: Path) -> None:
+    path = tmp_path / "b.xlsx"
+    with xlsxwriter.Workbook(path) as made:
+        sheet = made.add_worksheet()
+        sheet.merge_range("A1:C1", "People")
+        sheet.write_row("A3", ["external_user_id", "trigger_properties.v", "note"])
+        for row in range(3, 40):
+            sheet.write_row(row, 0, [f"u{row}", "x", "y"])
+        for first in (4, 8, 12, 20):
+            sheet.merge_range(f"B{first}:C{first + 2}", "Paris")
+        sheet.merge_range("A41:C41", "End")
+    rewritten(path, "xl/worksheets/sheet1.xml", lambda text: text.replace("<sheetData>", f"<sheetData>{odd}"))
+    said = [text for text in bs.check(path).warnings if "of merged cells" in text]
+    assert len(said) == 1
+    assert "column 'trigger_properties.v': 4 ranges of merged cells: B4:B6, B8:B10, B12:B14 and 1 more" in said[0]
+
+
 def test_error_cells_are_named_where_their_column_is_used(tmp_path: Path) -> None:
     cells = [cell(f"B{n}", error, kind="e") for n, error in enumerate(["#REF!", "#N/A", "#REF!", "#DIV/0!"], 2)]
     path = book(tmp_path / "b.xlsx", one_column(*cells, cell("B6", 1)))
@@ -267,6 +303,13 @@ def test_a_sheet_that_cannot_be_read_is_an_error_that_lists_the_others_with_thei
 def test_a_sheet_is_named_without_regard_to_case(tmp_path: Path) -> None:
     path = book(tmp_path / "b.xlsx", {"Cover": table(["a"], ["b"]), "Data": PEOPLE})
     assert column(path, "external_user_id", sheet="data") == ["u1", "u2"]
+
+
+def test_a_sheet_of_an_input_without_workbooks_is_said_to_have_no_effect(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("external_user_id\nu1\nu2\n")
+    said = bs.check(tmp_path / "a.csv", sheet="Clients").warnings
+    assert "sheet 'Clients' was chosen, but no input is a workbook, so it has no effect" in said
+    assert not [text for text in bs.check(tmp_path / "a.csv").warnings if "workbook" in text]
 
 
 def test_no_identifier_on_a_cover_sheet_names_the_other_sheets(tmp_path: Path) -> None:
@@ -356,15 +399,9 @@ def test_a_sheet_is_read_whatever_program_wrote_it(name: str, tmp_path: Path) ->
 
 
 def test_a_sheet_in_utf_16_is_read(tmp_path: Path) -> None:
-    import zipfile
-
     path = book(tmp_path / "b.xlsx", PEOPLE)
-    with zipfile.ZipFile(path) as old:
-        parts = {name: old.read(name) for name in old.namelist()}
-    sheet = '<?xml version="1.0" encoding="UTF-16"?>' + parts["xl/worksheets/sheet1.xml"].decode()
-    with zipfile.ZipFile(path, "w") as new:
-        for name, data in parts.items():
-            new.writestr(name, sheet.encode("utf-16") if name.endswith("sheet1.xml") else data)
+    declared = '<?xml version="1.0" encoding="UTF-16"?>'
+    rewritten(path, "xl/worksheets/sheet1.xml", lambda text: declared + text, encoding="utf-16")
     assert column(path, "external_user_id") == ["u1", "u2"]
 
 
@@ -428,6 +465,18 @@ def test_damage_is_an_error_that_names_the_file(inside: str, said: str, tmp_path
     with pytest.raises(InputError, match=said) as caught:
         read(book(tmp_path / "b.xlsx", inside))
     assert "b.xlsx" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.xls", "a.xlsx", "a.csv", "a"])
+@pytest.mark.parametrize(
+    "begin", ["<!DOCTYPE html>", "\ufeff\n<html>", "<table border=1>", '<?xml version="1.0"?><Workbook>']
+)
+def test_a_page_that_is_called_a_workbook_is_refused_with_the_way_out(name: str, begin: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(f"{begin}<tr><td>external_user_id</td></tr>\n<tr><td>u1</td></tr>\n")
+    with pytest.raises(InputError, match="is a page in HTML or XML") as caught:
+        read(path)
+    assert "save it as .xlsx" in caught.value.hint
 
 
 @pytest.mark.parametrize(("ending", "said"), [("xlsb", "binary workbook"), ("ods", "OpenDocument")])
