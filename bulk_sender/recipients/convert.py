@@ -155,7 +155,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
 def _advice(wanted: FieldType, by: Convention) -> Callable[[pl.Expr], pl.Expr] | None:
     """Return how to fix text that is not of the wanted type, as far as a column of that type can say."""
     if wanted in ("integer", "float"):
-        return lambda raw: numbers.advice(raw, by.decimal, by.thousands)
+        return lambda raw: numbers.advice(raw, by.decimal, by.thousands, is_whole=wanted == "integer")
     if wanted in ("date", "datetime"):
         return lambda raw: dates.advice(raw.str.strip_chars(), by.format)
     return None

@@ -89,6 +89,8 @@ class Field:
     """The value as JSON with the nulls inside it, which ``converted`` leaves out; None if there cannot be any."""
     was_number: bool = False
     """Whether the input has numbers where Braze takes text."""
+    has_format: bool = False
+    """Whether the configuration says how its dates are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +409,8 @@ class _Resolver:
             was_number = is_text and (dtype.is_numeric() or dtype == NUMBER or source.type in ("integer", "float"))
             if was_number or (is_text and (dtype == pl.Boolean or source.type == "boolean")):
                 converted = replace(converted, json=as_text(converted.json))
-            yield Field(path, column, value, converted, source.type == "json" or is_object(dtype), written, was_number)
+            may_be_object, has_format = source.type == "json" or is_object(dtype), source.format is not None
+            yield Field(path, column, value, converted, may_be_object, written, was_number, has_format)
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}", hint=error.hint) from None
 
