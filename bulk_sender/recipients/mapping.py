@@ -274,7 +274,7 @@ class _Resolver:
         if refused or dtype in (pl.Binary, pl.Boolean, pl.Object, NUMBER):
             raise ConfigError(
                 f"{where}: column {source.column!r} has type {type_name(dtype)}, which would change the identifiers",
-                hint='set type = "string" if it is text'
+                hint='set type = "string" if it is text; a UUID has to be written as text'
                 if dtype == pl.Binary
                 else "store identifiers as text or whole numbers in the input",
             )
@@ -282,9 +282,11 @@ class _Resolver:
         bare = text.str.strip_chars()
         kept = bare if self.config.input.trim else text
         # A rejected row of a table with decimals comes back as text in a column NAME:float.
-        is_decimal = dtype.is_decimal() or (dtype == pl.String and "float" in (source.type, found.type))
+        is_typed = not {"float", "integer"}.isdisjoint((source.type, found.type))
+        is_decimal = dtype.is_decimal() or (dtype == pl.String and is_typed)
         if is_decimal:
-            kept = kept.str.replace(r"^(-?[0-9]+)[.,]0+$", "${1}")
+            signs = {".", ","} - {self.config.input.thousands}
+            kept = kept.str.replace(rf"^(-?[0-9]+)[{''.join(sorted(signs))}]0+$", "${1}")
         is_padded = (text != bare) if dtype == pl.String else None
         return _IdentifierText(pl.when(bare.str.len_bytes() > 0).then(kept), is_padded, is_decimal)
 
