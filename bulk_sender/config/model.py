@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -63,6 +64,13 @@ class FieldSource(Model):
 
 def _source(raw: Any) -> Any:
     return {"column": raw} if isinstance(raw, str) else raw
+
+
+def _sign(raw: Any) -> Any:
+    """Return any kind of space as a space, and a typographic apostrophe as the plain one."""
+    if isinstance(raw, str) and len(raw) == 1:
+        return " " if unicodedata.category(raw) == "Zs" else raw.replace("\u2019", "'")
+    return raw
 
 
 def _prioritization(raw: Any) -> Any:
@@ -225,8 +233,8 @@ class InputConfig(Model):
     """Cells that count as empty, besides empty ones."""
     decimal: Literal[".", ","] = "."
     """The decimal sign of numbers in text."""
-    thousands: Literal[" ", ".", ",", "'", "_"] | None = None
-    """The sign between groups of digits of numbers in text; a space stands for every kind of space."""
+    thousands: Annotated[Literal[" ", ".", ",", "'", "_"] | None, BeforeValidator(_sign)] = None
+    """The sign between groups of digits of numbers in text; any space stands for every kind of space."""
     sheet: str | None = None
     """Of a workbook; by default the first visible one with rows."""
     timezone: str = "UTC"

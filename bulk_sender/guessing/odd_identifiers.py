@@ -12,13 +12,15 @@ from bulk_sender.text.numbers import several
 
 _NOTHING = (
     r"null|\(null\)|<null>|none|nan|nat|nil|na|n/a|n\.a\.|<na>|#n/a|\\n|undefined|\(blank\)|\(vide\)|\(leer\)|-+|\?+|\.+"
-    r"|#ref!|#value!|#name\?|#div/0!|#num!|#null!|#spill!|#calc!"
+    r"|[+-]?inf(?:inity)?|\[object object\]|#¡?[a-zäöüé]+(?:/[0a-z])?[!?]|#n/d|#nv"
 )
+_GROUPED = r"^[0-9]{1,3}(?:[,' ][0-9]{3})+(?:[.,]0+)?$|^[0-9]{1,3}(?:\.[0-9]{3})+,0+$"
 _DRESSED = {
     r"^=": "written as a formula, such as {}: an export wrapped it for a spreadsheet",
     r"^'": "with an apostrophe in front, such as {}: a spreadsheet marks text with it",
     r'^".*"$': "in quotation marks, such as {}: an export quoted it twice",
     r"^[+-]?[0-9]+[.,]0+$": "with decimals, such as {}: an export turned whole numbers into decimals",
+    _GROUPED: "with separators of thousands, such as {}: a spreadsheet formatted them as numbers",
     r"^[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}$": "with a number such as {}: a spreadsheet removed digits",
     rf"^(?i:{_NOTHING})$": "with a placeholder for nothing, such as {}: name it in [input] null_values",
 }
@@ -46,7 +48,7 @@ class OddIdentifiers:
         kinds = {words: suspects.str.contains(pattern) for pattern, words in _DRESSED.items()}
         kinds[_INVISIBLE] = suspects.str.replace_all(JOINERS, "").str.contains(INVISIBLE)
         kinds[_LOOK_ALIKE] = ~kinds[_INVISIBLE] & (
-            suspects.str.contains(LOOK_ALIKES) | (suspects != suspects.str.normalize("NFC"))
+            suspects.str.contains(LOOK_ALIKES) | (suspects != suspects.str.normalize("NFKC"))
         )
         for words, odd in kinds.items():
             if odd.any():

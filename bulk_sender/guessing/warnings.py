@@ -54,21 +54,25 @@ def _about_field(raw: pl.Series, field: Field) -> Iterator[str]:
     if missing >= _MOST * len(raw) and len(raw) >= 10:
         yield f"{column}: {name} is empty in {missing} of the {len(raw)} sampled rows"
     if raw.dtype == pl.String:
-        yield from _about_text(raw.filter(~empty), column, is_code(field.column))
+        texts = raw.filter(~empty)
+        if not field.has_format:
+            yield from _about_dates(texts, column)
+        yield from _about_text(texts, column, is_code(field.column))
     elif raw.dtype.is_integer() and is_code(field.column) and (lost := _lost_zeros(raw.drop_nulls().cast(pl.String))):
         yield f"{column}: {lost}"
 
 
-def _about_text(texts: pl.Series, column: str, code: bool) -> Iterator[str]:
-    if not len(texts):
-        return
-    if _share(texts, _DATE) >= _MOST:
+def _about_dates(texts: pl.Series, column: str) -> Iterator[str]:
+    if len(texts) and _share(texts, _DATE) >= _MOST:
         first, second = (texts.str.extract(_DATE, group).cast(pl.Int64).max() for group in (1, 3))
         assert isinstance(first, int) and isinstance(second, int)  # most cells match, so neither maximum is null
         if first <= 12 < second:
             yield f"{column}: dates such as {_example(texts, _DATE)} have the month first, as in the US"
         elif first <= 12 and second <= 12:
             yield f"{column}: dates such as {_example(texts, _DATE)} may have the day or the month first"
+
+
+def _about_text(texts: pl.Series, column: str, code: bool) -> Iterator[str]:
     if code and (lost := _lost_zeros(texts)):
         yield f"{column}: {lost}"
     if garbled := int(texts.str.contains(_MOJIBAKE).sum()):

@@ -8,12 +8,13 @@ has a different shape than before (an object instead of a number). Only a block 
 
 from __future__ import annotations
 
-import codecs
 import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -29,6 +30,9 @@ MAX_LINE_BYTES = 32 << 20
 MAX_DEPTH = 32
 """A line with deeper nesting is malformed, because its column type would be just as deep."""
 _SHOWN = 80
+_MARK = "\ufeff".encode()
+_MARKS = re.compile(rb"^(?:%b)+" % _MARK, re.MULTILINE)
+"""Byte-order marks at the beginnings of lines, where files were joined."""
 
 _STRING_OR_NUMBER = r'("(?:[^"\\]|\\.)*")|(-?[0-9][-+.0-9eE]*)'
 _JSON_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -45,7 +49,7 @@ class NdjsonReader:
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
-        self._schema = _gather(source)
+        self._schema, self._may_repeat = _gather(source)
 
     def schema(self) -> pl.Schema:
         return _shown_schema(self._schema)
@@ -59,17 +63,17 @@ class NdjsonReader:
     def small_body(self) -> bytes | None:
         """Return all lines of a small file; None if it is not small, or has blank lines or a byte order mark inside."""
         body = self.source.small(0)
-        if body is None or body[:1] in b"\r\n" or any(mark in body for mark in (b"\n\n", b"\n\r", codecs.BOM_UTF8)):
+        if body is None or body[:1] in b"\r\n" or any(mark in body for mark in (b"\n\n", b"\n\r", _MARK)):
             return None
         return body
 
     def goes_with(self, other: NdjsonReader) -> bool:
         """Whether ``read_together`` may read the lines of both."""
-        return self._schema == other._schema
+        return (self._schema, self._may_repeat) == (other._schema, other._may_repeat)
 
     def read_together(self, bodies: Sequence[bytes]) -> pl.DataFrame | None:
         """Return the rows of small bodies of files that go with this one; None if a line is malformed."""
-        frame, faults, _ = _parse(b"".join(bodies), self._schema, 0)
+        frame, faults, _ = _parse(b"".join(bodies), self._schema, 0, self._may_repeat)
         return None if faults else frame
 
     def read(self, start: Position) -> Iterator[Chunk]:
@@ -77,7 +81,8 @@ class NdjsonReader:
         position = start
         with self.source.open(start.offset) as stream:
             for block in _blocks(stream, limit, self.source.name, start.line):
-                frame, faults, raws = _parse(block, self._schema, position.line)
+                bare = _without_marks(block)
+                frame, faults, raws = _parse(bare, self._schema, position.line, self._may_repeat)
                 end = Position(
                     start.file,
                     position.offset + len(block),
@@ -86,7 +91,7 @@ class NdjsonReader:
                     position.line + block.count(b"\n"),
                 )
                 if len(frame):
-                    lines = _lines_of(block, frame, position.line)
+                    lines = _lines_of(bare, frame, position.line)
                     yield Chunk(frame, self.source.name, position, end, faults, lines, raws=raws)
                 position = end
 
@@ -118,41 +123,52 @@ def _blocks(stream: Decoded, limit: int, name: str, lines_before: int) -> Iterat
         yield rest
 
 
-def _gather(source: ByteSource) -> pl.Schema:
+def _without_marks(block: bytes) -> bytes:
+    return _MARKS.sub(b"", block) if _MARK in block else block
+
+
+def _gather(source: ByteSource) -> tuple[pl.Schema, bool]:
+    """Return the schema of a file, and whether an object in it has one name twice."""
     schema: dict[str, pl.DataType] = {}
-    is_blank = True
+    is_blank, may_repeat = True, False
     with source.open(0) as stream:
-        for number, block in enumerate(_blocks(stream, BLOCK_BYTES, source.name, 0)):
-            is_blank = is_blank and not block.strip(codecs.BOM_UTF8 + b" \t\r\n")
+        for number, block in enumerate(map(_without_marks, _blocks(stream, BLOCK_BYTES, source.name, 0))):
+            is_blank = is_blank and not block.strip(b" \t\r\n")
             if number == 0 and block.lstrip().startswith(b"["):
                 raise InputError(
                     f"{source.name} contains a JSON array, not one object per line",
                     hint="convert it to NDJSON first, for example: jq -c '.[]' file.json > file.ndjson",
                 )
-            for found in _inferred(block):
+            repeats = _repeats_names(block)
+            may_repeat |= repeats
+            for found in _inferred(block, repeats):
                 for column, dtype in found.items():
                     schema[column] = common(schema[column], dtype) if column in schema else dtype
     if is_blank:
         raise EmptyFileError(f"{source.name} is empty", hint="send a file with at least one JSON object")
+    if not schema and may_repeat:
+        raise InputError(f"{source.name}: each object has one name twice", hint="keep one of the two values")
     if not schema:
         raise InputError(
-            f"{source.name} contains no JSON object with a member", hint="NDJSON has one JSON object per line"
+            f"{source.name} contains no JSON object with a member",
+            hint="NDJSON has one JSON object per line; to convert it, for example: jq -c . file.json > file.ndjson",
         )
-    return pl.Schema(schema)
+    return pl.Schema(schema), may_repeat
 
 
-def _inferred(block: bytes) -> Iterator[pl.Schema]:
+def _inferred(block: bytes, repeats: bool) -> Iterator[pl.Schema]:
     is_enormous = _ENORMOUS in block.translate(_ALL_ZEROS)
     if is_enormous:
         block = _with_enormous_as_floats(block)
-    for schema in _inferred_types(block):
+    for schema in _inferred_types(block, repeats):
         floats = any(_has_floats(dtype) for dtype in schema.dtypes())
         yield _with_numbers(schema) if floats and (is_enormous or _loses_digits(block, schema)) else schema
 
 
-def _inferred_types(block: bytes) -> Iterator[pl.Schema]:
+def _inferred_types(block: bytes, repeats: bool) -> Iterator[pl.Schema]:
+    """Yield the schemas of sound lines. A line with one name twice would give the name a type that no value has."""
     try:
-        if _is_suspicious(block):
+        if repeats or _is_suspicious(block):
             raise pl.exceptions.ComputeError
         found = pl.scan_ndjson(block, infer_schema_length=None).collect_schema()
         if all(_depth(dtype) <= MAX_DEPTH for dtype in found.dtypes()):
@@ -161,7 +177,7 @@ def _inferred_types(block: bytes) -> Iterator[pl.Schema]:
     except TROUBLE:
         pass
     lines = [line for line in block.split(b"\n") if line.strip()]
-    yield from _inferred_piecewise([line for line, sound in zip(lines, _sound(lines), strict=True) if sound])
+    yield from _inferred_piecewise([line for line, bad in zip(lines, _unsound(lines), strict=True) if not bad])
 
 
 def _inferred_piecewise(lines: list[bytes]) -> Iterator[pl.Schema]:
@@ -255,25 +271,23 @@ def _depth(dtype: pl.DataType) -> int:
     return deepest
 
 
-def _parse(block: bytes, schema: pl.Schema, lines_before: int) -> tuple[pl.DataFrame, dict[int, str], dict[int, str]]:
+def _parse(
+    block: bytes, schema: pl.Schema, lines_before: int, may_repeat: bool
+) -> tuple[pl.DataFrame, dict[int, str], dict[int, str]]:
     """Return the rows of a block, the faults in them, and the text of each faulty line."""
     try:
         if not _is_suspicious(block):
             frame, swallowed = _read(block, schema)
-            if not swallowed and not _repeats_names(block):
+            if not swallowed and not (may_repeat and _repeats_names(block)):
                 return frame, {}, {}
     except TROUBLE:
         pass
     numbered = [(number, line) for number, line in enumerate(block.split(b"\n"), lines_before + 1) if line.strip()]
     lines = [line for _, line in numbered]
-    sound = _sound(lines)
-    repeated = set(repeated_names(pl.Series([line.decode() for line in lines], dtype=pl.String)).arg_true())
-    read = [ok and index not in repeated for index, ok in enumerate(sound)]
-    frame, misfits = _fitted([line if ok else b"{}" for line, ok in zip(lines, read, strict=True)], schema)
+    faults = {index: why for index, why in enumerate(_unsound(lines)) if why}
+    frame, misfits = _fitted([b"{}" if index in faults else line for index, line in enumerate(lines)], schema)
     frame = _without(frame, misfits)
-    faults = dict.fromkeys(misfits, "has a different structure than the lines before it")
-    faults |= dict.fromkeys(repeated, "has one name twice in an object")
-    faults |= {index: "is not a JSON object" for index, ok in enumerate(sound) if not ok}
+    faults |= {index: _misfit(lines[index]) for index in misfits}
     return (
         frame,
         {index: f"line {numbered[index][0]} {why}: {_shown(lines[index])}" for index, why in sorted(faults.items())},
@@ -401,6 +415,25 @@ def _fits(line: bytes, schema: pl.Schema) -> bool:
     return all(_has_shape(found.get(name), dtype) for name, dtype in schema.items())
 
 
+def _misfit(line: bytes) -> str:
+    """Return what is wrong with a sound line that does not fit the schema."""
+    if _mixes([json.loads(line.decode(), parse_int=len)]):
+        return "has values of different structures in one list"
+    return "has a different structure than the lines before it"
+
+
+def _mixes(values: list[Any]) -> bool:
+    """Whether values that need one type, such as the items of a list, are objects, lists and scalars side by side."""
+    present = [value for value in values if value is not None]
+    objects = [value for value in present if isinstance(value, dict)]
+    lists = [value for value in present if isinstance(value, list)]
+    if 0 < len(objects) < len(present) or 0 < len(lists) < len(present):
+        return True
+    if any(_mixes([value[name] for value in objects if name in value]) for name in dict.fromkeys(chain(*objects))):
+        return True
+    return bool(lists) and _mixes(list(chain(*lists)))
+
+
 def _has_shape(value: object, dtype: pl.DataType) -> bool:
     if value is None:
         return True
@@ -426,9 +459,18 @@ def _is_suspicious(block: bytes) -> bool:
     return b"\\ud" in block or b"\\uD" in block or b"\x00" in block or b"\x01" in block
 
 
-def _sound(lines: list[bytes]) -> list[bool]:
+def _unsound(lines: list[bytes]) -> list[str]:
+    """Return what is wrong with each line, whatever the schema is; empty for a sound line."""
+    texts = pl.Series([line.decode() for line in lines], dtype=pl.String)
+    repeated = repeated_names(texts)
+    return [
+        "is not a JSON object" if not ok else "has one name twice in an object" if twice else ""
+        for ok, twice in zip(_sound(texts), repeated, strict=True)
+    ]
+
+
+def _sound(texts: pl.Series) -> list[bool]:
     """Return which lines are JSON objects, by a strict parser that rejects lone surrogates and deep nesting."""
-    texts = pl.Series([line.decode("utf-8") for line in lines], dtype=pl.String)
     bare = texts.str.strip_chars(" \t\r")
     strict = bare.str.starts_with("{") & bare.str.json_path_match("$").is_not_null()
     return [

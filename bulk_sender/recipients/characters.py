@@ -6,6 +6,8 @@ nobody.
 
 from __future__ import annotations
 
+import polars as pl
+
 INVISIBLE = (
     r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{2800}\x{3164}\x{ffa0}"
     r"\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
@@ -37,3 +39,14 @@ LOOK_ALIKES = "|".join(
 )
 """Hyphens, quotation marks, blanks and digits that are not those of ASCII, full-width and styled letters, letters of
 two alphabets side by side, accents as characters apart from their letters, and characters that no font has."""
+
+
+def looks_like_another(text: pl.Expr) -> pl.Expr:
+    """Return where a text has a character that can be taken for another, or that Unicode has only for old encodings."""
+
+    def found(column: pl.Series) -> pl.Series:
+        if column.str.contains(r"[^\x00-\x7f]").any():
+            return column.str.contains(LOOK_ALIKES) | (column != column.str.normalize("NFKC"))
+        return pl.Series(column.name, [False], dtype=pl.Boolean).new_from_index(0, len(column))
+
+    return text.map_batches(found, return_dtype=pl.Boolean)

@@ -44,17 +44,23 @@ def is_nameless(column: pl.Series) -> bool:
 _TYPES = get_args(FieldType)
 _ELSEWHERE = {
     "integer": "int int2 int4 int8 int16 int32 int64 uint uint8 uint16 uint32 uint64 bigint smallint tinyint "
-    "long whole number",
-    "float": "double decimal numeric real float4 float8 float32 float64 num",
+    "i8 i16 i32 i64 u8 u16 u32 u64 long serial",
+    "float": "double decimal numeric real float4 float8 float32 float64 f32 f64 num number",
     "boolean": "bool bit flag logical",
-    "string": "str text varchar nvarchar char nchar utf8",
+    "string": "str text txt varchar varchar2 nvarchar nvarchar2 char nchar character utf8 uuid",
     "datetime": "timestamp time timestamptz datetime2 datetime64 datetimetz",
     "list": "array set",
     "json": "object struct dict map jsonb",
 }
 _TYPES_ELSEWHERE = {word: kind for kind, words in _ELSEWHERE.items() for word in words.split()}
 """Names of types in other tools → the type here."""
-_WORD = re.compile(r"\s*(?P<word>[A-Za-z]\w{0,19})\s*(?:[(\[<{].*)?[?!]?\s*", re.DOTALL)
+_WORD = re.compile(
+    r"\s*(?:nullable |unsigned )?(?P<word>[a-z][\w-]{0,19})"
+    r"(?: precision| varying| unsigned| with(?:out)?(?: local)? time zone)?"
+    r"\s*(?P<is_list>\[\])?(?:[(\[<{].*)?[?!]?\s*",
+    re.DOTALL | re.IGNORECASE,
+)
+"""The name of a type, as other tools write it: ``varchar(20)``, ``double precision``, ``int?``, ``text[]``."""
 _CLOSE = 0.76
 """``flaot`` is as close to ``float``; ``rate`` and ``date`` are less alike."""
 
@@ -68,7 +74,7 @@ def misspelt_type(column: str) -> tuple[str, str, str] | None:
     match = _WORD.fullmatch(kind)
     if not colon or match is None or (kind in _TYPES and name == name.rstrip(" \t\xa0")):
         return None
-    word = match["word"].lower()
+    word = "list" if match["is_list"] else match["word"].lower()
     near = next(iter(difflib.get_close_matches(word, _TYPES, 1, _CLOSE)), None) or _TYPES_ELSEWHERE.get(word)
     return (name.strip(), kind, near) if near else None
 

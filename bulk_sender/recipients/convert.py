@@ -17,7 +17,7 @@ import polars as pl
 from bulk_sender.config.model import FieldType
 from bulk_sender.errors import ConfigError
 from bulk_sender.reading.names import repeated_names
-from bulk_sender.reading.types import JSON, NUMBER, OWN, type_of
+from bulk_sender.reading.types import JSON, NUMBER, OWN, inner_types, type_of
 from bulk_sender.recipients import dates, numbers
 from bulk_sender.recipients.numbers import without_separators
 
@@ -131,6 +131,11 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
     if wanted == "date" and isinstance(dtype, pl.Datetime):
         day = convert(dates.writable(value).dt.date(), pl.Date(), wanted, by)
         return replace(day, bad=~dates.is_sensible(value))
+    if dtype.is_nested() and pl.Binary() in _parts(dtype):
+        raise ConfigError(
+            f"a column of type {type_name(dtype)} cannot be sent: it has bytes inside",
+            hint="convert them to text where the input is written",
+        )
     bad = unsendable(value, dtype, by)
     if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and is_object(dtype)):
         return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
@@ -156,7 +161,7 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
 def _advice(wanted: FieldType, by: Convention) -> Callable[[pl.Expr], pl.Expr] | None:
     """Return how to fix text that is not of the wanted type, as far as a column of that type can say."""
     if wanted in ("integer", "float"):
-        return lambda raw: numbers.advice(raw, by.decimal, by.thousands)
+        return lambda raw: numbers.advice(raw, by.decimal, by.thousands, is_whole=wanted == "integer")
     if wanted in ("date", "datetime"):
         return lambda raw: dates.advice(raw.str.strip_chars(), by.format)
     return None
@@ -165,8 +170,7 @@ def _advice(wanted: FieldType, by: Convention) -> Callable[[pl.Expr], pl.Expr] |
 def _native_expected(dtype: pl.DataType) -> str:
     first, last = dates.ISO_YEARS
     if is_object(dtype):
-        year = f", or a year that is not from {first} to {last}" if _has_dates(dtype) else ""
-        return f"valid: it contains a NaN, an infinite number, or a local time that daylight saving skips{year}"
+        return f"valid: it contains {_one_of(_causes(dtype))}"
     if dtype == pl.Date:
         return f"a date with a year from {first} to {last}"
     if dtype.is_temporal():
@@ -174,14 +178,30 @@ def _native_expected(dtype: pl.DataType) -> str:
     return _EXPECTED["float"]
 
 
-def _has_dates(dtype: pl.DataType) -> bool:
-    if isinstance(dtype, pl.List | pl.Array):
-        return _has_dates(type_of(dtype.inner))
-    if isinstance(dtype, pl.Map):
-        return _has_dates(type_of(dtype.value))
-    if isinstance(dtype, pl.Struct):
-        return any(_has_dates(type_of(field.dtype)) for field in dtype.fields)
-    return isinstance(dtype, pl.Date | pl.Datetime)
+def _causes(dtype: pl.DataType) -> list[str]:
+    """Return what can be invalid inside a list or an object, in words."""
+    parts, causes = _parts(dtype), []
+    if any(isinstance(part, pl.Map) for part in parts):
+        causes.append("one key twice")
+    if any(part.is_float() or part in OWN for part in parts):
+        causes += ["a NaN", "an infinite number"]
+    if any(isinstance(part, pl.Datetime) for part in parts):
+        causes.append("a local time that daylight saving skips")
+    if any(isinstance(part, pl.Date | pl.Datetime) for part in parts):
+        causes.append(f"a year that is not from {dates.ISO_YEARS[0]} to {dates.ISO_YEARS[1]}")
+    return causes
+
+
+def _parts(dtype: pl.DataType) -> list[pl.DataType]:
+    """Return a type and all types inside it."""
+    parts = [dtype]
+    for part in parts:  # it grows meanwhile
+        parts.extend(inner_types(part))
+    return parts
+
+
+def _one_of(words: list[str]) -> str:
+    return ", ".join(words[:-1]) + " or " * bool(words[:-1]) + "".join(words[-1:])
 
 
 def _is_native(dtype: pl.DataType, wanted: FieldType) -> bool:
@@ -242,8 +262,11 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
     """
     if isinstance(dtype, pl.Map):
         key_type, value_type = type_of(dtype.key), type_of(dtype.value)
-        if key_type.is_nested() or key_type == pl.Binary:
-            raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent: its keys are not text")
+        if key_type.is_nested():
+            raise ConfigError(
+                f"a column of type {type_name(dtype)} cannot be sent: its keys are not text",
+                hint="convert the keys to text where the input is written",
+            )
         key = quote(scalar_text(pl.element().struct.field("key"), key_type, by))
         member = json_text(pl.element().struct.field("value"), value_type, by).fill_null("null")
         return joined("{", value.map.entries().list.eval(pl.concat_str(key, pl.lit(":"), member)).list.join(","), "}")

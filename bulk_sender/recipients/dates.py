@@ -5,6 +5,8 @@ polars' own parser reads the directives by other rules, so only the finished ISO
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 from bulk_sender.text.date_formats import MONTHS, WEEKDAYS, YEARS, DateFormat
@@ -17,6 +19,7 @@ _WEEKDAYS = {name: number for number, name in enumerate(WEEKDAYS, 1)} | {
 }
 
 
+_IN_UTC = re.compile(r"%[HMSf] ?Z\s*$")
 ISO_YEARS = (1000, 9999)
 """The years of dates in ISO 8601 and in typed columns: those that have four digits."""
 
@@ -67,8 +70,8 @@ def moments(text: pl.Expr, format: str, *, as_written: bool = False, any_year: b
 
 
 def has_offset(format: str) -> bool:
-    """Whether the values of a format have an offset from UTC."""
-    return "z" in DateFormat.parse(format).directives
+    """Whether the values of a format have an offset from UTC, or a Z behind their time, which means UTC."""
+    return "z" in DateFormat.parse(format).directives or _IN_UTC.search(format) is not None
 
 
 def advice(text: pl.Expr, format: str | None) -> pl.Expr:
@@ -84,7 +87,11 @@ def advice(text: pl.Expr, format: str | None) -> pl.Expr:
         no_day = pl.when(text.str.contains(_A_DAY)).then(pl.lit(": there is no such day"))
         return pl.coalesce([*fitting, pl.when(strange).then(years), no_day])
     years = pl.lit(f": years are from {YEARS[0]} to {YEARS[1]}")
-    found = [pl.when(moments(text, format, any_year=True).is_not_null()).then(years)]
+    skipped = pl.lit(": daylight saving skips this time")
+    found = [
+        pl.when(moments(text, format).is_not_null()).then(skipped),
+        pl.when(moments(text, format, any_year=True).is_not_null()).then(years),
+    ]
     for has, other, digits in (("%Y", "%y", "two"), ("%y", "%Y", "four")):
         if has in format:
             fits = moments(text, format.replace(has, other)).is_not_null()

@@ -89,6 +89,8 @@ class Field:
     """The value as JSON with the nulls inside it, which ``converted`` leaves out; None if there cannot be any."""
     was_number: bool = False
     """Whether the input has numbers where Braze takes text."""
+    has_format: bool = False
+    """Whether the configuration says how its dates are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,7 @@ class _Resolver:
         if refused or dtype in (pl.Binary, pl.Boolean, pl.Object, NUMBER):
             raise ConfigError(
                 f"{where}: column {source.column!r} has type {type_name(dtype)}, which would change the identifiers",
-                hint='set type = "string" if it is text'
+                hint='set type = "string" if it is text; a UUID has to be written as text'
                 if dtype == pl.Binary
                 else "store identifiers as text or whole numbers in the input",
             )
@@ -280,9 +282,11 @@ class _Resolver:
         bare = text.str.strip_chars()
         kept = bare if self.config.input.trim else text
         # A rejected row of a table with decimals comes back as text in a column NAME:float.
-        is_decimal = dtype.is_decimal() or (dtype == pl.String and "float" in (source.type, found.type))
+        is_typed = not {"float", "integer"}.isdisjoint((source.type, found.type))
+        is_decimal = dtype.is_decimal() or (dtype == pl.String and is_typed)
         if is_decimal:
-            kept = kept.str.replace(r"^(-?[0-9]+)[.,]0+$", "${1}")
+            signs = {".", ","} - {self.config.input.thousands}
+            kept = kept.str.replace(rf"^(-?[0-9]+)[{''.join(sorted(signs))}]0+$", "${1}")
         is_padded = (text != bare) if dtype == pl.String else None
         return _IdentifierText(pl.when(bare.str.len_bytes() > 0).then(kept), is_padded, is_decimal)
 
@@ -407,7 +411,8 @@ class _Resolver:
             was_number = is_text and (dtype.is_numeric() or dtype == NUMBER or source.type in ("integer", "float"))
             if was_number or (is_text and (dtype == pl.Boolean or source.type == "boolean")):
                 converted = replace(converted, json=as_text(converted.json))
-            yield Field(path, column, value, converted, source.type == "json" or is_object(dtype), written, was_number)
+            may_be_object, has_format = source.type == "json" or is_object(dtype), source.format is not None
+            yield Field(path, column, value, converted, may_be_object, written, was_number, has_format)
         except ConfigError as error:
             raise ConfigError(f"{where}: column {column!r}: {error}", hint=error.hint) from None
 

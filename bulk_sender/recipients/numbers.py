@@ -47,9 +47,21 @@ def without_separators(text: pl.Expr, decimal: str, thousands: str | None) -> pl
     return pl.when(text.str.contains(grouped(thousands, decimal))).then(bare).otherwise(text)
 
 
-def advice(raw: pl.Expr, decimal: str, thousands: str | None) -> pl.Expr:
-    """Return what to do about text that is not a number, to follow the sentence that says so; null without advice."""
+def advice(raw: pl.Expr, decimal: str, thousands: str | None, *, is_whole: bool = False) -> pl.Expr:
+    """Return what to do about text that is not a number, to follow the sentence that says so; null without advice.
+
+    ``is_whole``: whether only whole numbers of at most 64 bits are right.
+    """
     text = raw.str.strip_chars()
+    bare = without_separators(text, decimal, thousands)
+    fit_for_floats = [
+        pl.when(bare.str.contains(pattern)).then(pl.lit(f": it has {what}, which needs the type float"))
+        for pattern, what in (
+            (rf"^[+-]?[0-9]+(?:{_DECIMALS[decimal]}0+)?$", "more than 64 bits"),
+            (rf"^[+-]?[0-9]*{_DECIMALS[decimal]}[0-9]+$", "a fraction"),
+            (rf"^[+-]?[0-9]+(?:{_DECIMALS[decimal]}[0-9]*)?[eE][+-]?[0-9]+$", "an exponent"),
+        )
+    ]
     chain: list[tuple[str, str]] = [
         (_PERCENT, ": it is a percentage; write the number alone"),
         (_CURRENCY, ": it has a currency sign; write the number alone"),
@@ -71,4 +83,5 @@ def advice(raw: pl.Expr, decimal: str, thousands: str | None) -> pl.Expr:
         chain.append((rf"^{_SIGN}[0-9]*\.[0-9]+$", '; if the point is a decimal sign, set [input] decimal = "."'))
     if thousands is not None:
         chain.append((rf"[0-9]{SEPARATORS[thousands]}[0-9]", ": its groups of digits are not groups of three"))
-    return pl.coalesce([pl.when(text.str.contains(pattern)).then(pl.lit(words)) for pattern, words in chain])
+    others = [pl.when(text.str.contains(pattern)).then(pl.lit(words)) for pattern, words in chain]
+    return pl.coalesce([*fit_for_floats, *others] if is_whole else others)

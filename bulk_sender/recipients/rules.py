@@ -13,7 +13,7 @@ import polars as pl
 
 from bulk_sender.braze.limits import MAX_EXTERNAL_USER_ID_BYTES, MAX_PROPERTIES_BYTES
 from bulk_sender.recipients.attributes import bare, checked
-from bulk_sender.recipients.characters import INVISIBLE, LOOK_ALIKES
+from bulk_sender.recipients.characters import INVISIBLE, looks_like_another
 from bulk_sender.recipients.mapping import PRIORITIZATION, PRIORITIZATION_FORM, Field, RecipientMapping
 from bulk_sender.text.clean import CONTROLS, SHOWN
 
@@ -126,7 +126,7 @@ def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
         )
         yield Rule(
             "invalid_email",
-            is_email & pl.col(names.identifier).str.contains(LOOK_ALIKES),
+            is_email & looks_like_another(pl.col(names.identifier)),
             shown(pl.col(names.identifier))
             + pl.lit(f" is not {expected}: it has a character that only looks like the right one"),
         )

@@ -43,23 +43,6 @@ _DIRECTIVES = {
 """Directive → what it matches, as in Python's ``_strptime``: the order of the alternatives matters."""
 
 _INSTEAD = {
-    "-d": "%d",
-    "-m": "%m",
-    "-H": "%H",
-    "-I": "%I",
-    "-M": "%M",
-    "-S": "%S",
-    "-j": "%j",
-    "-y": "%y",
-    "#d": "%d",
-    "#m": "%m",
-    "#H": "%H",
-    "#I": "%I",
-    "#M": "%M",
-    "#S": "%S",
-    "_d": "%d",
-    "_m": "%m",
-    "_H": "%H",
     "e": "%d",
     "h": "%b",
     "k": "%H",
@@ -79,15 +62,8 @@ _INSTEAD = {
     ".3f": ".%f",
     ".6f": ".%f",
     ".9f": ".%f",
-    "3f": "%f",
-    "6f": "%f",
-    "9f": "%f",
     "L": "%f",
     "N": "%f",
-    ":z": "%z",
-    "::z": "%z",
-    ":::z": "%z",
-    "#z": "%z",
     "i": "%M",
     "n": "a space",
     "t": "a space",
@@ -97,7 +73,7 @@ _INSTEAD = {
     "E": "%Y",
     "O": "%d",
 }
-"""Directives of other tools → the nearest right form."""
+"""Directives of other tools → the nearest right form. A known one with a flag in front (``%-d``) means itself."""
 _REFUSED = {
     "Z": "the name of a time zone cannot be read; use %z for an offset, or [input] timezone",
     "s": "seconds since 1970 cannot be read as a date; send them as a number",
@@ -109,7 +85,8 @@ _REFUSED = {
     "q": "a quarter cannot be read; use %m and %d",
     "Q": "a quarter cannot be read; use %m and %d",
 }
-_DIRECTIVE = re.compile(r"[:#_.0-9-]*[A-Za-z+%]|.?", re.DOTALL)
+_DIRECTIVE = re.compile(r"[:#_.0-9-]*(?:[EO](?=[A-Za-z]))?[A-Za-z+%]|.?", re.DOTALL)
+_REPEATED = re.compile(r"(?<!%)%([A-Za-z])\1+")
 _WORDS = {
     **dict.fromkeys(("yyyy", "jjjj", "aaaa"), "%Y"),
     **dict.fromkeys(("yy", "aa"), "%y"),
@@ -125,8 +102,26 @@ _WORDS = {
     "dddd": "%A",
     "zzz": "%z",
     "xxx": "%z",
+    "z": "%z",
+    "mon": "%b",
+    "month": "%B",
+    "eee": "%a",
+    "eeee": "%A",
+    "gg": "%d",
+    "i": "%M",
 }
-"""Words of spreadsheets and other tools, in lower case → the directive that they mean."""
+"""Words of spreadsheets, databases and other tools, in lower case → the directive that they mean."""
+_LETTERS = {"Y": "%Y", "y": "%y"}
+"""Letters of PHP of which the case matters."""
+_QUOTES = re.compile(r"^\[[^]]*\]|;@$|\\|'")
+"""What stands around the text in a format of a spreadsheet or of Java: ``[$-407]``, ``;@``, ``\\-``, ``'T'``."""
+_MINUTES, _HOURS = re.compile(r"(?i)(hh(?:24|12)?\W?)mi"), re.compile(r"(?i)(hh)(?:24|12)")
+"""``HH24:MI`` of databases."""
+_NAMES = {
+    **dict.fromkeys(("iso", "iso8601", "iso-8601", "rfc3339"), "leave it out for ISO 8601"),
+    **dict.fromkeys(("epoch", "unix", "timestamp"), _REFUSED["s"]),
+}
+"""Names of formats → what to do instead."""
 _TWICE = {"m": "; minutes are %M", "M": "; months are %m", "d": "", "H": "", "Y": ""}
 _SAME = (("Y", "y"), ("m", "B", "b", "j"), ("d", "j"), ("H", "I"), ("A", "a"))
 """Directives of which a format has one at most."""
@@ -146,6 +141,8 @@ class DateFormat:
         found: list[str] = []
         position = 0
         text = text.strip()
+        if repeated := _REPEATED.search(text):
+            raise ValueError(f"the format {text!r} has {repeated[0]}: write {_with_single_letters(text)!r}")
         while position < len(text):
             if text[position] == "%":
                 match = _DIRECTIVE.match(text, position + 1)
@@ -175,8 +172,9 @@ def _known(directive: str, text: str, found: list[str]) -> str:
     if directive in _REFUSED:
         raise ValueError(f"the format {text!r} has {name}: {_REFUSED[directive]}")
     if directive not in _DIRECTIVES:
-        near = _INSTEAD.get(directive) or _INSTEAD.get(directive[-1:])
-        near = near or (f"%{directive.swapcase()}" if directive.swapcase() in _DIRECTIVES else None)
+        letter = directive[-1]
+        near = _INSTEAD.get(directive) or (f"%{letter}" if letter in _DIRECTIVES else _INSTEAD.get(letter))
+        near = near or (f"%{letter.swapcase()}" if letter.swapcase() in _DIRECTIVES else None)
         known = " ".join(f"%{each}" for each in _DIRECTIVES)
         raise ValueError(
             f"the format {text!r} has {name}, which is not a directive: "
@@ -191,7 +189,8 @@ def _refuse_what_cannot_be_meant(has: frozenset[str], text: str) -> None:
     """Raise ValueError for a format without a year, and for parts that contradict or need each other."""
     if not has:
         meant = "" if "%" in text else _in_directives(text)
-        raise ValueError(f"the format {text!r} has no directive such as %d" + (f": write {meant!r}" if meant else ""))
+        advice = f"write {meant!r}" if meant else _NAMES.get(text.lower(), "")
+        raise ValueError(f"the format {text!r} has no directive such as %d" + (f": {advice}" if advice else ""))
     for group in _SAME:
         if len(both := [each for each in group if each in has]) > 1:
             raise ValueError(f"the format {text!r} has %{both[0]} and %{both[1]}: keep one")
@@ -217,27 +216,39 @@ def _refuse_what_cannot_be_meant(has: frozenset[str], text: str) -> None:
         raise ValueError(f"the format {text!r} has a weekday but no day: add %d")
 
 
+def _with_single_letters(text: str) -> str:
+    """Return ``%dd/%mm/%yyyy`` as ``%d/%m/%Y``."""
+    return _in_directives(re.sub("%YY(?!Y)", "YYYY", text).replace("%", "")) or _REPEATED.sub(r"%\1", text)
+
+
 def _in_directives(text: str) -> str:
     """Return ``DD/MM/YYYY``, as spreadsheets and other tools write it, as ``%d/%m/%Y``; empty if it means nothing."""
-    plain, half_day = re.subn(r"(?i)(?<=[hms] )(?:am/pm|a/p|tt|a)$", "%p", text)
+    plain = _HOURS.sub(r"\1", _MINUTES.sub(r"\1nn", _QUOTES.sub("", text)))
+    plain, half_day = re.subn(r"(?i)(?<=[hmsin] )(?:am/pm|a/p|am|pm|tt|a)$", "%p", plain)
     before = ""
     is_french = "a" in plain.lower()
 
-    def meant(match: re.Match[str]) -> str:
+    def meant(word: str) -> str:
         nonlocal before
-        word = match[0].lower()
-        found = _WORDS.get(word)
-        if word in ("tt", "jj"):  # a German day, and a French day or a German year
-            found = "%d" if word == "tt" or is_french else "%y"
+        lower = word.lower()
+        found = _LETTERS.get(word) or _WORDS.get(lower)
+        if lower in ("tt", "jj"):  # a German day, and a French day or a German year
+            found = "%d" if lower == "tt" or is_french else "%y"
         if found == "%m" and before in ("%H", "%I"):
             found = "%M"
         if found == "%H" and half_day:
             found = "%I"
         before = found or before
-        return found or match[0]
+        return found or word
 
-    written = re.sub(r"(?<!%)(?!T[Hh])[A-Za-z]+?(?=T[Hh]|[^A-Za-z]|$)", meant, plain)
-    if "%" not in written:
+    def read(match: re.Match[str]) -> str:
+        runs = [run[0] for run in re.finditer(r"([A-Za-z])\1*", match[0])]
+        if match[0].lower() not in _WORDS and all(run.lower() in _WORDS and run[1:] for run in runs):
+            return "".join(map(meant, runs))  # ``yyyymmdd``
+        return meant(match[0])
+
+    written = re.sub(r"(?<!%)(?!T[Hh])[A-Za-z]+?(?=T[Hh]|[^A-Za-z]|$)", read, plain)
+    if "%" not in written or re.search(r"(?<!%)([A-Za-z])\1", written):
         return ""
     try:
         DateFormat.parse(written)

@@ -46,6 +46,14 @@ def test_a_clean_list_raises_no_warning(tmp_path: Path) -> None:
     assert _warnings(tmp_path, rows, head) == ""
 
 
+@pytest.mark.parametrize("form", ["%m/%d/%Y", "%d/%m/%Y"])
+def test_a_format_decides_what_comes_first(form: str, tmp_path: Path) -> None:
+    rows = "\n".join(f"u{n},0{n % 9 + 1}/02/2026" for n in range(20))
+    field = {"column": "d", "type": "date", "format": form}
+    config = {"recipient": {"external_user_id": "id", "trigger_properties": {"d": field}}}
+    assert check(put(tmp_path, "people.csv", f"id,d\n{rows}\n"), config=config).warnings == []
+
+
 # ----- counted over all rows
 
 

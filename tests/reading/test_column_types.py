@@ -282,6 +282,27 @@ def test_a_map_with_one_key_twice_is_rejected(name: str, tmp_path: Path) -> None
         assert [each["external_user_id"] for each in _sent(given)] == ids[1:]
 
 
+def test_the_reason_names_what_can_be_wrong_inside_a_type() -> None:
+    table = pa.table({"external_user_id": ["u1", "u2"], "trigger_properties.v": pa.chunked_array([_TWICE[:2]])})
+    [found] = bs.check(table).reasons["invalid_value"]["examples"]
+    assert found["error"].endswith("is not valid: it contains one key twice")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([[b"x"]]),
+        pa.array([[("a", b"x")]], pa.map_(pa.string(), pa.binary())),
+        pa.array([[(b"a", 1)]], pa.map_(pa.binary(), pa.int64())),
+    ],
+    ids=str,
+)
+def test_bytes_inside_a_list_or_a_map_are_refused_without_advice_that_fails(array: pa.Array) -> None:
+    with pytest.raises(ConfigError, match="it has bytes inside") as refused:
+        bs.check(_table(array))
+    assert refused.value.hint == "convert them to text where the input is written"
+
+
 def test_of_a_key_that_parquet_has_twice_the_last_value_counts(tmp_path: Path) -> None:
     """polars drops the first one while it reads the file."""
     array = pa.array([[("a", "1"), ("a", "2")]], pa.map_(pa.string(), pa.string()))

@@ -74,6 +74,50 @@ def test_a_value_with_a_different_structure_is_malformed(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
+    "value", [[1, {"a": 2}], [{"a": 2}, 1], {"b": [[1], 2]}, [{"a": 1}, {"a": {"b": 2}}], [[{"a": [1]}], [{"a": 1}]]]
+)
+def test_a_line_with_different_structures_in_one_list_says_so_even_if_it_is_the_first(
+    value: Any, tmp_path: Path
+) -> None:
+    path = put(tmp_path, "people.ndjson", _lines({"id": "a", "v": value}, {"id": "b"}))
+    [(row, reason)] = faults(path).items()
+    assert (row, reason.split(":")[0]) == (1, "line 1 has values of different structures in one list")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_byte_order_marks_of_joined_files_are_dropped(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ndjson, "BLOCK_BYTES", 64)
+    text = "".join(f'\ufeff{{"id": "{n}", "v": "\ufeff"}}\n{{"id": "{n}b"}}\r\n' for n in range(20)) + "\ufeff\n"
+    path = tmp_path / "people.ndjson"
+    path.write_bytes(text.encode(encoding))
+    found = read(path)
+    assert faults(path) == {}
+    assert found["id"].to_list() == [name for n in range(20) for name in (str(n), f"{n}b")]
+    assert set(found["v"]) == {"\ufeff", None}
+
+
+def test_line_numbers_count_lines_that_have_only_a_byte_order_mark(tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", '{"id": "a"}\n\ufeff\n\ufeff{bad\n')
+    assert faults(path) == {2: "line 3 is not a JSON object: '{bad'"}
+
+
+@pytest.mark.parametrize("twice", ['{"id": "b", "v": 1, "v": "x"}', '{"id": "b", "w": {"a": 1, "a": "x"}}'])
+def test_a_line_with_one_name_twice_changes_no_other_line(twice: str, tmp_path: Path) -> None:
+    path = put(tmp_path, "people.ndjson", f'{twice}\n{{"id": "a", "v": 1, "w": {{"a": 2}}}}\n{{"id": "c"}}\n')
+    assert {row: reason.split(":")[0] for row, reason in faults(path).items()} == {
+        1: "line 1 has one name twice in an object"
+    }
+    assert read(path).rows()[1:] == [("a", 1, {"a": 2}), ("c", None, None)]
+
+
+def test_a_file_in_which_all_lines_have_one_name_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="each object has one name twice"):
+        read(put(tmp_path, "people.ndjson", '{"id": 1, "id": 2}\n'))
+
+
+@pytest.mark.parametrize(
     ("first", "other"),
     [
         ({"name": "Ann"}, {"name": {"x": 1}}),

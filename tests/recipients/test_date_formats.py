@@ -133,6 +133,25 @@ def test_a_cell_is_read_by_its_format(form: str, cell: str, sent: Sent) -> None:
         ("yyyy-MM-ddTHH:mm:ss.SSS", "write '%Y-%m-%dT%H:%M:%S.%f'"),
         ("TT.MM.JJJJ", "write '%d.%m.%Y'"),
         ("jj/mm/aaaa", "write '%d/%m/%Y'"),
+        ("%1d/%m/%Y", "write %d"),
+        ("%d/%m/%Ey", "write %y"),
+        ("%Y-%m-%d %OH", "write %H"),
+        ("%dd/%mm/%yyyy", "write '%d/%m/%Y'"),
+        ("%DD/%MM/%YYYY", "write '%d/%m/%Y'"),
+        ("%d/%m/%YY", "write '%d/%m/%Y'"),
+        ("%HH:%MM %d%m%Y", "write '%H:%M %d%m%Y'"),
+        ("DD-MON-YYYY HH24:MI:SS", "write '%d-%b-%Y %H:%M:%S'"),
+        ("YYYY-MM-DD HH12:MI AM", "write '%Y-%m-%d %I:%M %p'"),
+        ("YYYYMMDDHH24MISS", "write '%Y%m%d%H%M%S'"),
+        ("ddMMyyyy", "write '%d%m%Y'"),
+        ("yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "write '%Y-%m-%dT%H:%M:%S.%f%z'"),
+        ("EEE, d MMM yyyy HH:mm:ss Z", "write '%a, %d %b %Y %H:%M:%S %z'"),
+        ("[$-407]dd\\.mm\\.yyyy;@", "write '%d.%m.%Y'"),
+        ("d/m/Y H:i:s", "write '%d/%m/%Y %H:%M:%S'"),
+        ("d.m.y", "write '%d.%m.%y'"),
+        ("gg/mm/aaaa", "write '%d/%m/%Y'"),
+        ("ISO8601", "leave it out for ISO 8601"),
+        ("epoch", "send them as a number"),
         ("auto", "no directive such as %d"),
         ("", "no directive such as %d"),
     ],
@@ -143,6 +162,19 @@ def test_a_format_that_cannot_be_meant_is_refused_with_the_nearest_right_form(fo
         Config.parse({"recipient": {"trigger_properties": {"d": field}}}, where="job.toml")
     assert "recipient.trigger_properties.d" in str(refused.value)
     assert advice in str(refused.value)
+
+
+@pytest.mark.parametrize("form", ["дд.мм.гггг", "LL", "oo/mm/yyyy"])
+def test_a_word_that_is_not_understood_gives_no_half_right_form(form: str) -> None:
+    with pytest.raises(ValueError, match=r"has no directive such as %d$"):
+        DateFormat.parse(form)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M Z "])
+def test_a_z_behind_the_time_means_utc_whatever_the_timezone(form: str) -> None:
+    cell = dt.datetime(2026, 3, 29, 2, 30).strftime(form)
+    by = Convention(format=form, timezone="Europe/Paris")
+    assert converted([cell], "datetime", by=by) == ['"2026-03-29T02:30:00+00:00"']
 
 
 @given(st.text("%YymdHMSfzpIjbBaA:/- .TzeDFcxXs%3#", max_size=12))
@@ -194,6 +226,17 @@ def test_the_format_that_a_rejected_date_needs_is_named(cell: str, advice: str, 
     report = bs.check(put(tmp_path, "people.csv", f"id,d\nu1,{cell}\nu2,2026-02-28\n"), config=config)
     [found] = report.reasons["invalid_value"]["examples"]
     assert found["error"] == f"column 'd': '{cell}' is not a date, such as 2026-02-28{advice}"
+
+
+def test_a_rejected_time_that_no_clock_showed_says_so(tmp_path: Path) -> None:
+    field = {"column": "d", "type": "datetime", "format": "%d/%m/%Y %H:%M"}
+    config = {
+        "input": {"timezone": "Europe/Paris"},
+        "recipient": {"external_user_id": "id", "trigger_properties": {"d": field}},
+    }
+    report = bs.check(put(tmp_path, "people.csv", "id,d\nu1,29/03/2026 02:30\nu2,29/03/2026 03:30\n"), config=config)
+    [found] = report.reasons["invalid_value"]["examples"]
+    assert found["error"].endswith("in the format %d/%m/%Y %H:%M: daylight saving skips this time")
 
 
 def test_a_format_with_a_fraction_prints_no_warning(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

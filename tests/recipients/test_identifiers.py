@@ -78,6 +78,20 @@ def test_whole_numbers_and_categories_are_identifiers(kind: type[pl.DataType]) -
     assert encoded(pl.DataFrame({"external_user_id": pl.Series(values, dtype=kind)})) == [("7", None, None)]
 
 
+@pytest.mark.parametrize("kind", ["integer", "float"])
+def test_text_of_a_configured_type_of_number_is_a_whole_number(kind: str) -> None:
+    recipient = {"external_user_id": {"column": "id", "type": kind}}
+    found = encoded(pl.DataFrame({"id": ["1001.0", "1002,00", "00123", "1002.5"]}), recipient=recipient)
+    assert [(name, code) for name, code, _ in found] == [
+        ("1001", None),
+        ("1002", None),
+        ("00123", None),
+        ("1002.5", "invalid_identifier"),
+    ]
+    grouped = encoded(pl.DataFrame({"id": ["1.000"]}), recipient=recipient, input={"thousands": ".", "decimal": ","})
+    assert grouped[0][0] == "1.000"
+
+
 @pytest.mark.parametrize("value", [True, 1.5, ["a"]])
 def test_a_constant_identifier_is_text_or_a_whole_number(value: Any) -> None:
     alias = {"alias_name": "id", "alias_label": {"value": value}}
@@ -107,6 +121,10 @@ _LOOKS = "is not a valid e-mail address: it has a character that only looks like
         ("\uff41nn@example.com", _LOOKS),
         ("zoe\u0301@example.com", _LOOKS),
         ("ann\ufffd@example.com", _LOOKS),
+        ("\u212aarl@example.com", _LOOKS),  # the sign of kelvin
+        ("jo\u017fe@example.com", _LOOKS),  # a long s
+        ("o\u00aa@example.com", _LOOKS),
+        ("太\uf900@例え.jp", _LOOKS),
     ],
 )
 def test_an_address_with_a_strange_character_is_rejected(address: str, words: str) -> None:

@@ -138,6 +138,40 @@ def test_with_groups_of_another_size_the_reason_says_so(tmp_path: Path) -> None:
     assert found["error"].endswith("'12 34' is not a number: its groups of digits are not groups of three")
 
 
+@pytest.mark.parametrize(
+    ("given", "cell", "advice"),
+    [
+        ({}, "1.50", ": it has a fraction, which needs the type float"),
+        ({}, "1e3", ": it has an exponent, which needs the type float"),
+        ({}, "9223372036854775808", ": it has more than 64 bits, which needs the type float"),
+        ({"decimal": ","}, "1234,5", ": it has a fraction, which needs the type float"),
+        ({"decimal": ",", "thousands": " "}, "\u22121\u202f234,50", ": it has a fraction, which needs the type float"),
+        (
+            {"decimal": ",", "thousands": "."},
+            "99.999.999.999.999.999.999",
+            ": it has more than 64 bits, which needs the type float",
+        ),
+        (
+            {"decimal": ",", "thousands": " "},
+            "1.234,5",
+            '; it looks like a number with a thousands separator: set [input] thousands = "." and decimal = ","',
+        ),
+        ({"decimal": ","}, "soon", ""),
+    ],
+)
+def test_a_number_that_is_not_whole_says_why(given: dict[str, str], cell: str, advice: str, tmp_path: Path) -> None:
+    path = put(tmp_path, "people.csv", f'external_user_id;trigger_properties.v:integer\nu1;"{cell}"\nu2;1\n')
+    report = bs.check(path, overrides={f"input.{name}": value for name, value in given.items()})
+    [found] = report.reasons["invalid_value"]["examples"]
+    assert found["error"] == f"column 'trigger_properties.v:integer': '{cell}' is not a whole number{advice}"
+
+
+@pytest.mark.parametrize("sign", SPACES + "'\u2019")
+def test_a_sign_may_be_set_as_the_file_writes_it(sign: str) -> None:
+    found = Config.parse({"input": {"thousands": sign}}, where="job.toml").input.thousands
+    assert found == ("'" if sign in "'\u2019" else " ")
+
+
 @pytest.mark.parametrize("given", [{"thousands": "."}, {"thousands": ",", "decimal": ","}])
 def test_one_sign_cannot_be_both(given: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"thousands and decimal are both .*set decimal = "):
