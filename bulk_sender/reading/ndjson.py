@@ -1,47 +1,35 @@
 """NDJSON reader: polars parses blocks of whole lines against one schema for the whole file.
 
-A first pass over all lines infers the schema. Missing members are null; a column with text and other scalars becomes
-text. Numbers that a 64-bit float would change, such as 9007199254740993 beside 1.5, stay the text of the file (type
-``NUMBER``). A line is a malformed row when it is not a JSON object, when an object has one name twice, or when a value
-has a different shape than before (an object instead of a number). Only a block with such a line is read line by line.
+A first pass over all lines infers the schema. A line is a malformed row when it is not a JSON object, when an object
+has one name twice, or when a value has a different shape than before (an object instead of a number). Only in a block
+with such a line is each line looked at.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
-from bulk_sender.reading.names import repeated_names
+from bulk_sender.reading.ndjson_lines import fits, is_suspicious, misfit, repeats_names, shown, unsound
+from bulk_sender.reading.ndjson_types import common, inferred, replaced
 from bulk_sender.reading.polars_errors import TROUBLE
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
 from bulk_sender.reading.types import JSON, NUMBER, has_numbers, inner_types, type_of
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 32 << 20
-MAX_DEPTH = 32
-"""A line with deeper nesting is malformed, because its column type would be just as deep."""
-_SHOWN = 80
 _MARK = "\ufeff".encode()
 _MARKS = re.compile(rb"^(?:%b)+" % _MARK, re.MULTILINE)
 """Byte-order marks at the beginnings of lines, where files were joined."""
 
 _STRING_OR_NUMBER = r'("(?:[^"\\]|\\.)*")|(-?[0-9][-+.0-9eE]*)'
 _JSON_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
-_LONG = re.compile(rb"[:,\[]\s*-?(?:[0-9][0-9.]{15,}|[0-9.]+[eE])")
-"""A number whose digits may be more than those of a 64-bit float, or one with an exponent."""
-_ALL_ZEROS = bytes.maketrans(b"123456789", b"000000000")
-_ENORMOUS = b"0" * 38
-"""The digits of a number that polars cannot read, whatever they are."""
-_STRING_OR_ENORMOUS = re.compile(rb'("(?:[^"\\]|\\.)*")|-?[0-9]{38,}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', re.DOTALL)
 
 
 class NdjsonReader:
@@ -139,9 +127,9 @@ def _gather(source: ByteSource) -> tuple[pl.Schema, bool]:
                     f"{source.name} contains a JSON array, not one object per line",
                     hint="convert it to NDJSON first, for example: jq -c '.[]' file.json > file.ndjson",
                 )
-            repeats = _repeats_names(block)
+            repeats = repeats_names(block)
             may_repeat |= repeats
-            for found in _inferred(block, repeats):
+            for found in inferred(block, repeats):
                 for column, dtype in found.items():
                     schema[column] = common(schema[column], dtype) if column in schema else dtype
     if is_blank:
@@ -156,147 +144,28 @@ def _gather(source: ByteSource) -> tuple[pl.Schema, bool]:
     return pl.Schema(schema), may_repeat
 
 
-def _inferred(block: bytes, repeats: bool) -> Iterator[pl.Schema]:
-    is_enormous = _ENORMOUS in block.translate(_ALL_ZEROS)
-    if is_enormous:
-        block = _with_enormous_as_floats(block)
-    for schema in _inferred_types(block, repeats):
-        floats = any(_has_floats(dtype) for dtype in schema.dtypes())
-        yield _with_numbers(schema) if floats and (is_enormous or _loses_digits(block, schema)) else schema
-
-
-def _inferred_types(block: bytes, repeats: bool) -> Iterator[pl.Schema]:
-    """Yield the schemas of sound lines. A line with one name twice would give the name a type that no value has."""
-    try:
-        if repeats or _is_suspicious(block):
-            raise pl.exceptions.ComputeError
-        found = pl.scan_ndjson(block, infer_schema_length=None).collect_schema()
-        if all(_depth(dtype) <= MAX_DEPTH for dtype in found.dtypes()):
-            yield found
-            return
-    except TROUBLE:
-        pass
-    lines = [line for line in block.split(b"\n") if line.strip()]
-    yield from _inferred_piecewise([line for line, bad in zip(lines, _unsound(lines), strict=True) if not bad])
-
-
-def _inferred_piecewise(lines: list[bytes]) -> Iterator[pl.Schema]:
-    """Yield the schemas of ever smaller halves, until each half contains only compatible lines."""
-    if not lines:
-        return
-    try:
-        yield pl.scan_ndjson(b"\n".join(lines), infer_schema_length=None).collect_schema()
-    except TROUBLE:
-        if len(lines) > 1:
-            middle = len(lines) // 2
-            yield from _inferred_piecewise(lines[:middle])
-            yield from _inferred_piecewise(lines[middle:])
-
-
-def common(one: pl.DataType, other: pl.DataType) -> pl.DataType:
-    """Return a type for the values of both, or ``one`` if there is none: the first line decides the file's shape."""
-    if one == other or other == pl.Null:
-        return one
-    if one == pl.Null:
-        return other
-    if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
-        fields = {field.name: type_of(field.dtype) for field in one.fields}
-        for field in other.fields:
-            dtype = type_of(field.dtype)
-            fields[field.name] = common(fields[field.name], dtype) if field.name in fields else dtype
-        return pl.Struct(fields)
-    if isinstance(one, pl.List) and isinstance(other, pl.List):
-        return pl.List(common(type_of(one.inner), type_of(other.inner)))
-    if one.is_nested() or other.is_nested():
-        return one
-    if one.is_integer() and other.is_integer():
-        return pl.Int128()
-    if (one.is_numeric() or one == NUMBER) and (other.is_numeric() or other == NUMBER):
-        return NUMBER
-    return pl.String()
-
-
-def _is_float(dtype: pl.DataType) -> bool:
-    return dtype.is_float()
-
-
-def _has_floats(dtype: pl.DataType) -> bool:
-    return dtype.is_float() or any(map(_has_floats, inner_types(dtype)))
-
-
-def _with_numbers(schema: pl.Schema) -> pl.Schema:
-    return pl.Schema({name: _replaced(dtype, _is_float, NUMBER) for name, dtype in schema.items()})
-
-
-def _replaced(dtype: pl.DataType, which: Callable[[pl.DataType], bool], by: pl.DataType) -> pl.DataType:
-    """Return a type with another one for each scalar type inside it that meets a condition."""
-    if isinstance(dtype, pl.Struct):
-        return pl.Struct({field.name: _replaced(type_of(field.dtype), which, by) for field in dtype.fields})
-    if isinstance(dtype, pl.List):
-        return pl.List(_replaced(type_of(dtype.inner), which, by))
-    return by if which(dtype) else dtype
-
-
-def _loses_digits(block: bytes, schema: pl.Schema) -> bool:
-    """Whether a float would not show a number of the block as it is written: a whole number, or one of many digits."""
-    if _LONG.search(block):
-        return True
-    as_text = pl.Schema({name: _replaced(dtype, _is_float, pl.String()) for name, dtype in schema.items()})
-    try:
-        frame = pl.read_ndjson(block, schema=as_text)
-    except TROUBLE:
-        return True  # lines that do not fit together, so nothing is known about them
-    return any(_has_whole(frame[name], schema[name]) for name in schema)
-
-
-def _has_whole(column: pl.Series, dtype: pl.DataType) -> bool:
-    """Whether the text of a column, which would be of ``dtype``, has a whole number where that type has a float."""
-    if isinstance(dtype, pl.Struct):
-        return any(_has_whole(column.struct.field(field.name), type_of(field.dtype)) for field in dtype.fields)
-    if isinstance(dtype, pl.List):
-        return _has_whole(column.explode(empty_as_null=True, keep_nulls=True), type_of(dtype.inner))
-    return dtype.is_float() and not column.drop_nulls().str.contains(r"[.eE]").all()
-
-
-def _with_enormous_as_floats(block: bytes) -> bytes:
-    """Return the block with 0.5 for each number of more digits than polars reads."""
-    return _STRING_OR_ENORMOUS.sub(lambda found: found[1] or b"0.5", block)
-
-
-def _depth(dtype: pl.DataType) -> int:
-    deepest, level = 0, [dtype]
-    while level:
-        deepest += 1
-        level = [inner for outer in level for inner in inner_types(outer)]
-    return deepest
-
-
 def _parse(
     block: bytes, schema: pl.Schema, lines_before: int, may_repeat: bool
 ) -> tuple[pl.DataFrame, dict[int, str], dict[int, str]]:
     """Return the rows of a block, the faults in them, and the text of each faulty line."""
     try:
-        if not _is_suspicious(block):
+        if not is_suspicious(block):
             frame, swallowed = _read(block, schema)
-            if not swallowed and not (may_repeat and _repeats_names(block)):
+            if not swallowed and not (may_repeat and repeats_names(block)):
                 return frame, {}, {}
     except TROUBLE:
         pass
     numbered = [(number, line) for number, line in enumerate(block.split(b"\n"), lines_before + 1) if line.strip()]
     lines = [line for _, line in numbered]
-    faults = {index: why for index, why in enumerate(_unsound(lines)) if why}
+    faults = {index: why for index, why in enumerate(unsound(lines)) if why}
     frame, misfits = _fitted([b"{}" if index in faults else line for index, line in enumerate(lines)], schema)
     frame = _without(frame, misfits)
-    faults |= {index: _misfit(lines[index]) for index in misfits}
+    faults |= {index: misfit(lines[index]) for index in misfits}
     return (
         frame,
-        {index: f"line {numbered[index][0]} {why}: {_shown(lines[index])}" for index, why in sorted(faults.items())},
+        {index: f"line {numbered[index][0]} {why}: {shown(lines[index])}" for index, why in sorted(faults.items())},
         {index: lines[index].rstrip(b"\r").decode() for index in faults},
     )
-
-
-def _repeats_names(block: bytes) -> bool:
-    return bool(repeated_names(pl.Series(block.decode().split("\n"), dtype=pl.String)).any())
 
 
 def _read(block: bytes, schema: pl.Schema) -> tuple[pl.DataFrame, list[int]]:
@@ -307,7 +176,7 @@ def _read(block: bytes, schema: pl.Schema) -> tuple[pl.DataFrame, list[int]]:
     if not any(map(has_numbers, schema.dtypes())):
         frame = pl.read_ndjson(block, schema=schema)
         return frame, _swallowed(frame)
-    texts = pl.Schema({name: _replaced(dtype, _is_number, pl.String()) for name, dtype in schema.items()})
+    texts = pl.Schema({name: replaced(dtype, _is_number, pl.String()) for name, dtype in schema.items()})
     frame = pl.read_ndjson(_quoted(block), schema=texts)
     swallowed = _swallowed(frame)
     return frame.select(_typed(pl.col(name), dtype).alias(name) for name, dtype in schema.items()), swallowed
@@ -409,92 +278,11 @@ def _opens(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
     return None
 
 
-def _fits(line: bytes, schema: pl.Schema) -> bool:
-    """Whether a sound line has objects, lists and scalars where the schema has them, and no infinite number."""
-    found = json.loads(line.decode(), parse_int=len)  # Python refuses to read thousands of digits
-    return all(_has_shape(found.get(name), dtype) for name, dtype in schema.items())
-
-
-def _misfit(line: bytes) -> str:
-    """Return what is wrong with a sound line that does not fit the schema."""
-    if _mixes([json.loads(line.decode(), parse_int=len)]):
-        return "has values of different structures in one list"
-    return "has a different structure than the lines before it"
-
-
-def _mixes(values: list[Any]) -> bool:
-    """Whether values that need one type, such as the items of a list, are objects, lists and scalars side by side."""
-    present = [value for value in values if value is not None]
-    objects = [value for value in present if isinstance(value, dict)]
-    lists = [value for value in present if isinstance(value, list)]
-    if 0 < len(objects) < len(present) or 0 < len(lists) < len(present):
-        return True
-    if any(_mixes([value[name] for value in objects if name in value]) for name in dict.fromkeys(chain(*objects))):
-        return True
-    return bool(lists) and _mixes(list(chain(*lists)))
-
-
-def _has_shape(value: object, dtype: pl.DataType) -> bool:
-    if value is None:
-        return True
-    if isinstance(dtype, pl.Struct):
-        return isinstance(value, dict) and all(
-            _has_shape(value.get(field.name), type_of(field.dtype)) for field in dtype.fields
-        )
-    if isinstance(dtype, pl.List):
-        inner = type_of(dtype.inner)
-        return isinstance(value, list) and all(_has_shape(item, inner) for item in value)
-    return not isinstance(value, dict | list) and value != math.inf and value != -math.inf
-
-
 def _without(frame: pl.DataFrame, misfits: list[int]) -> pl.DataFrame:
     if not misfits:
         return frame
     kept = ~pl.int_range(pl.len()).is_in(misfits)
     return frame.with_columns(pl.when(kept).then(pl.all()))
-
-
-def _is_suspicious(block: bytes) -> bool:
-    """Whether polars might accept invalid JSON: it turns a lone surrogate into a NUL."""
-    return b"\\ud" in block or b"\\uD" in block or b"\x00" in block or b"\x01" in block
-
-
-def _unsound(lines: list[bytes]) -> list[str]:
-    """Return what is wrong with each line, whatever the schema is; empty for a sound line."""
-    texts = pl.Series([line.decode() for line in lines], dtype=pl.String)
-    repeated = repeated_names(texts)
-    return [
-        "is not a JSON object" if not ok else "has one name twice in an object" if twice else ""
-        for ok, twice in zip(_sound(texts), repeated, strict=True)
-    ]
-
-
-def _sound(texts: pl.Series) -> list[bool]:
-    """Return which lines are JSON objects, by a strict parser that rejects lone surrogates and deep nesting."""
-    bare = texts.str.strip_chars(" \t\r")
-    strict = bare.str.starts_with("{") & bare.str.json_path_match("$").is_not_null()
-    return [
-        ok and (text.count("{") + text.count("[") <= MAX_DEPTH or _nesting(text) <= MAX_DEPTH)
-        for ok, text in zip(strict, texts, strict=True)
-    ]
-
-
-def _nesting(text: str) -> int:
-    deepest = depth = 0
-    quoted = escaped = False
-    for letter in text:
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped, quoted = letter == "\\", letter != '"'
-        elif letter == '"':
-            quoted = True
-        elif letter in "{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif letter in "}]":
-            depth -= 1
-    return deepest
 
 
 def _fitted(lines: list[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, list[int]]:
@@ -503,7 +291,7 @@ def _fitted(lines: list[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, list[i
     A look at a line costs little beside a call of polars. So lines are left out by their shape first, and only what
     is left (a number that is too large for its column) is found by reading ever smaller halves.
     """
-    misfits = {index for index, line in enumerate(lines) if not _fits(line, schema)}
+    misfits = {index for index, line in enumerate(lines) if not fits(line, schema)}
     frame, others = _halved([b"{}" if index in misfits else line for index, line in enumerate(lines)], schema)
     return frame, [*misfits, *others]
 
@@ -519,10 +307,3 @@ def _halved(lines: list[bytes], schema: pl.Schema) -> tuple[pl.DataFrame, list[i
             return pl.concat([first, second]), [*bad, *(middle + index for index in also_bad)]
     nothing = pl.DataFrame({name: [None] * len(lines) for name in schema}, schema=_shown_schema(schema))
     return nothing, list(range(len(lines)))
-
-
-def _shown(line: bytes) -> str:
-    text = "".join(
-        letter if letter.isprintable() else "\u2423" for letter in line[: 4 * _SHOWN].decode("utf-8", "ignore")
-    )
-    return repr(text[:_SHOWN] + ("…" if len(text) > _SHOWN else ""))
