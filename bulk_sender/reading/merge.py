@@ -28,7 +28,8 @@ def merged(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     if _is_text(one) and _is_text(other):
         return pl.String()
     if isinstance(one, pl.Datetime) and isinstance(other, pl.Datetime) and one.time_zone == other.time_zone:
-        return pl.Datetime(max(one.time_unit, other.time_unit, key=_UNITS.index), one.time_zone)
+        # Nanoseconds do not reach beyond the year 2262, and 9999-12-31 often stands for "never".
+        return pl.Datetime(one.time_unit if one.time_unit == other.time_unit else "us", one.time_zone)
     if isinstance(one, pl.Duration) and isinstance(other, pl.Duration):
         return pl.Duration(max(one.time_unit, other.time_unit, key=_UNITS.index))
     return _merged_nested(one, other)

@@ -13,6 +13,7 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.panics import panics_hidden
+from bulk_sender.reading.query import reason
 
 ARROW = "Arrow IPC"
 PARQUET = "Parquet"
@@ -20,6 +21,8 @@ TABLE = "a table"
 """A frame, or the result of a query: there is no file to look at."""
 TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError, OverflowError)
 """Exceptions that polars raises for content it cannot read."""
+_OF_PYTHON = "Detail: Python exception"
+"""What Arrow adds to an error that was raised while it read a stream: the beginning of a traceback."""
 _UNSUPPORTED = re.compile("not yet implemented|not supported|cannot create series|cannot import|could not import")
 """What a panic says about a type that polars does not have."""
 
@@ -45,8 +48,7 @@ def reading(name: str, kind: str, *, typed: bool = False) -> Iterator[None]:
 
 def broken(name: str, kind: str, error: BaseException) -> InputError:
     """Return the error for a file that cannot be read as ``kind``, with the first line of polars' own message."""
-    lines = str(error).splitlines()
-    first = (lines[0][:200] if lines else "") or type(error).__name__
+    first = reason(error).partition(_OF_PYTHON)[0].rstrip(". ")  # a driver's error may show an address
     if is_panic(error) and _UNSUPPORTED.search(str(error)):
         return UnknownTypeError(
             f"{name} has a column of a type that cannot be read: {first}",

@@ -85,7 +85,7 @@ class Convention:
     format: str | None = None
     separator: str = "|"
     keeps_unsendable: bool = False
-    """Write NaN and skipped local times unchanged, so that people can fix them; the result is not valid JSON."""
+    """Write NaN, skipped local times and far years unchanged, so that people can fix them; that is not valid JSON."""
 
 
 _Conversion = Callable[[pl.Expr, Convention], pl.Expr]

@@ -303,6 +303,66 @@ def test_bytes_inside_a_list_or_a_map_are_refused_without_advice_that_fails(arra
     assert refused.value.hint == "convert them to text where the input is written"
 
 
+_FAR = 2**63 - 1
+
+
+def _times(unit: str, zone: str | None = None) -> pa.Array:
+    return pa.array([_FAR, -_FAR, 0], pa.int64()).view(pa.timestamp(unit, zone))
+
+
+_DATES = pa.array([2**31 - 1, -(2**31), 0], pa.int32()).view(pa.date32())
+_BEYOND = {
+    "date": _DATES,
+    "us": _times("us"),
+    "ms with a zone": _times("ms", "Europe/Paris"),
+    "list": pa.ListArray.from_arrays(pa.array([0, 1, 2, 3], pa.int32()), _times("us")),
+    "fixed list": pa.FixedSizeListArray.from_arrays(_DATES, 1),
+    "struct": pa.StructArray.from_arrays([_DATES], ["d"]),
+    "map": pa.MapArray.from_arrays(pa.array([0, 1, 2, 3], pa.int32()), pa.array(["a", "b", "c"]), _DATES),
+}
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "frame"])
+@pytest.mark.parametrize("name", _BEYOND)
+def test_a_date_that_polars_cannot_write_is_a_rejected_row(
+    name: str, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Databases have infinity as such a date, and other tools the largest number."""
+    for column, valid in (("trigger_properties.v", ["u3"]), ("other", ["u1", "u2", "u3"])):
+        table = pa.table(
+            {"external_user_id": ["u1", "u2", "u3", None], column: pa.concat_arrays([_BEYOND[name], _BEYOND[name][2:]])}
+        )
+        given = table if kind == "frame" else _written(table, tmp_path, kind)
+        run = bs.send(given, run_id=column, runs_dir=tmp_path / "runs", sandbox=True)
+        results = bs.results(column, status="accepted", runs_dir=tmp_path / "runs")
+        assert (run.accepted, run.rejected, results["identifier"].to_list()) == (len(valid), 4 - len(valid), valid)
+        again = bs.check(tmp_path / "runs" / column / "rejected.csv")
+        assert again.valid == 0
+    assert "panicked" not in capfd.readouterr().err
+
+
+def test_nanoseconds_beside_a_year_that_they_do_not_reach_are_read_together(tmp_path: Path) -> None:
+    never = dt.datetime(9999, 12, 31)
+    for place, array in enumerate([pa.array([NOON], pa.timestamp("ns")), pa.array([never], pa.timestamp("us"))]):
+        table = pa.table({"external_user_id": [f"u{place}"], "trigger_properties.v": array})
+        pq.write_table(table, tmp_path / f"{place}.parquet")
+    sent = [each["trigger_properties"]["v"] for each in bs.check(tmp_path).samples]
+    assert sent == ["2026-02-28T12:00:00+00:00", "9999-12-31T00:00:00+00:00"]
+
+
+def test_a_stream_that_fails_is_an_error_without_a_traceback_or_an_address() -> None:
+    batch = pa.record_batch({"external_user_id": ["u1"]})
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield batch
+        raise OSError("lost postgresql://user:secret@host/name")
+
+    with pytest.raises(InputError, match="lost …") as failed:
+        bs.check(pa.RecordBatchReader.from_batches(batch.schema, batches()))
+    assert "secret" not in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+
+
 def test_of_a_key_that_parquet_has_twice_the_last_value_counts(tmp_path: Path) -> None:
     """polars drops the first one while it reads the file."""
     array = pa.array([[("a", "1"), ("a", "2")]], pa.map_(pa.string(), pa.string()))
