@@ -25,6 +25,7 @@ _OF_PYTHON = "Detail: Python exception"
 """What Arrow adds to an error that was raised while it read a stream: the beginning of a traceback."""
 _UNSUPPORTED = re.compile("not yet implemented|not supported|cannot create series|cannot import|could not import")
 """What a panic says about a type that polars does not have."""
+_TWICE = re.compile(r"column with name '(.*)' has more than one occurrence")
 
 
 class UnknownTypeError(InputError):
@@ -49,6 +50,8 @@ def reading(name: str, kind: str, *, typed: bool = False) -> Iterator[None]:
 def broken(name: str, kind: str, error: BaseException) -> InputError:
     """Return the error for a file that cannot be read as ``kind``, with the first line of polars' own message."""
     first = reason(error).partition(_OF_PYTHON)[0].rstrip(". ")  # a driver's error may show an address
+    if twice := _TWICE.search(str(error)):
+        return InputError(f"{name} has two columns {twice[1]!r}", hint="give one of them another name")
     if is_panic(error) and _UNSUPPORTED.search(str(error)):
         return UnknownTypeError(
             f"{name} has a column of a type that cannot be read: {first}",

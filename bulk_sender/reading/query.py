@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -81,15 +82,34 @@ class Query:
         with closing(_connected(self.database)) as connection:
             with _failing(self.name):
                 if hasattr(connection, "sql"):  # DuckDB
+                    before = connection.extract_statements(self.sql)[:-1]  # such as SET or ATTACH
+                    self._refuse_several(any(each.type.name == "SELECT" for each in before))
                     found = connection.sql(self.sql)
                     if found is None:
                         raise InputError(f"{self.name} returns no rows", hint="write one SELECT")
                     yield found
                     return
+            self._refuse_several(_has_several_statements(self.sql))
             with closing(connection.cursor()) as cursor:
                 with _failing(self.name):
                     cursor.execute(self.sql)
                 yield cursor
+
+    def _refuse_several(self, is_several: bool) -> None:
+        """Raise InputError for several statements, because only one of their results would be read."""
+        if is_several:
+            raise InputError(f"{self.name} has several statements", hint="write one SELECT; UNION ALL joins results")
+
+
+def _has_several_statements(sql: str) -> bool:
+    from sqlglot import tokenize  # loaded late, because most runs have no query
+    from sqlglot.errors import TokenError
+
+    try:
+        kinds = [token.token_type.name for token in tokenize(sql)]
+    except TokenError:  # the database says what is wrong
+        return False
+    return any(one == "SEMICOLON" != other for one, other in pairwise(kinds))
 
 
 def is_query_file(text: str) -> bool:

@@ -92,6 +92,27 @@ def test_a_query_that_fails_is_an_input_error(sql: str, database: str, message: 
         read(bs.Query(sql, database or str(warehouse)))
 
 
+@pytest.mark.parametrize("kind", ["duckdb", "sqlite"])
+def test_several_statements_are_refused_because_one_result_would_be_lost(kind: str, warehouse: Path) -> None:
+    path = warehouse.with_suffix(".sqlite")
+    sqlite3.connect(path).close()
+    database = str(warehouse) if kind == "duckdb" else f"sqlite:{path}"
+    one = "select 'a;b' as external_user_id -- ; a comment"
+    assert recipients(bs.Query(f"{one}\n;\n-- the end\n", database)) == ['{"external_user_id":"a;b"}']
+    with pytest.raises(InputError, match="the query has several statements"):
+        bs.check(bs.Query(f"select 'u1' as external_user_id; {one}", database))
+
+
+def test_settings_may_stand_before_a_query_of_duckdb(warehouse: Path) -> None:
+    assert recipients(bs.Query(f"set threads = 1; {SQL};", str(warehouse))) == _expected()
+
+
+def test_two_columns_of_one_name_are_named(warehouse: Path) -> None:
+    with pytest.raises(InputError, match="the query has two columns 'n'") as refused:
+        bs.check(bs.Query("select id as external_user_id, n, n from people", f"{warehouse}"))
+    assert refused.value.hint == "give one of them another name"
+
+
 def test_the_address_of_a_database_is_in_no_message() -> None:
     for address in ("mysql://me:secret@host/db", "postgresql://me:secret@127.0.0.1:1/db"):
         with pytest.raises((InputError, ConfigError)) as caught:
