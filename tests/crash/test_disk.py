@@ -62,12 +62,16 @@ def _free(disk: Path) -> int:
 
 
 def then(act: Callable[[], None], *, at: int, otherwise: str = "ok") -> Callable[[Turn], Fault]:
-    """A script: do something when the ``at``-th request has been read, before it is answered."""
+    """A script: do something when the ``at``-th request has been read, before it and all later ones are answered."""
+    done = threading.Event()
 
     def decide(turn: Turn) -> Fault:
         if turn.index == at:
             turn.read_whole()
             act()
+            done.set()
+        elif turn.index > at:
+            assert done.wait(20)
         return FAULTS[otherwise]
 
     return decide
