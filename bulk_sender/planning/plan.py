@@ -77,9 +77,8 @@ def plan(
     seen = seen if seen is not None else Seen()
     keys = duplicate_keys if config.input.duplicates == "allow" else None
     batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already, keys=keys)
-    typed = any(dtype != pl.String for dtype in source.schema.dtypes())
     for chunk in source.read(start):
-        with reading(chunk.source, f"recipients ({chunk.where})", typed=typed):
+        with reading(chunk.source, f"recipients ({chunk.where})", typed=source.is_typed):
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
         if on_filtered is not None:
             on_filtered(len(chunk.frame) - len(fresh.rows))

@@ -15,6 +15,10 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 _FIRST = re.compile(rb"^(thread '.*' .*panicked at |stack backtrace:|note: .*RUST_BACKTRACE)")
+_OF_PYTHON = re.compile(
+    rb"^(--- PyO3 is resuming a panic|Python stack trace below|Traceback \(most|During handling of the above)"
+)
+"""What follows a panic inside a function of Python that polars has called."""
 _one_at_a_time = threading.RLock()
 
 
@@ -50,8 +54,10 @@ def _capture_file() -> IO[bytes]:
 
 def other_than_panics(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the lines outside panic messages; a message runs from a known first line to an empty line."""
-    in_panic = False
+    in_panic = after_panic = False
     for line in lines:
-        in_panic = bool(_FIRST.match(line)) or (in_panic and bool(line.strip()))
+        begins = _FIRST.match(line) or (after_panic and _OF_PYTHON.match(line))
+        in_panic = bool(begins) or (in_panic and bool(line.strip()))
+        after_panic |= in_panic
         if not in_panic and line.strip():
             yield line

@@ -184,6 +184,11 @@ class Input:
         return found[0].visible_sheets
 
     @property
+    def is_typed(self) -> bool:
+        """Whether a file is Parquet or Arrow, whose values polars trusts, so that it may panic at damaged ones."""
+        return any(isinstance(reader, ScanReader) for reader in self._readers)
+
+    @property
     def _workbooks(self) -> list[ExcelReader]:
         return [reader for reader in self._readers if isinstance(reader, ExcelReader)]
 

@@ -478,6 +478,20 @@ def test_no_panic_is_shown_when_damaged_values_are_used(capfd: pytest.CaptureFix
     assert "panicked" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("backtrace", ["0", "1", "full"])
+def test_a_file_with_damaged_texts_is_refused_without_a_panic_or_a_traceback(backtrace: str) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "bulk_sender", "check", FILES / "damaged_texts.parquet"],
+        env=os.environ | {"RUST_BACKTRACE": backtrace},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stderr.splitlines()[0].startswith("error: ")
+    assert len(found.stderr.splitlines()) == 2
+
+
 def test_the_infinity_of_duckdb_is_rejected_by_its_column() -> None:
     rows = "SELECT 'a' external_user_id, DATE '2026-02-28' AS \"attributes.until\""
     query = rows + " UNION ALL SELECT 'b', DATE 'infinity'"
