@@ -31,7 +31,9 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-Stop = Literal["", "authorization", "target", "request", "not_live", "redirect", "certificate", "host", "repeated"]
+Stop = Literal[
+    "", "authorization", "target", "request", "not_live", "redirect", "certificate", "host", "repeated", "mixed_up"
+]
 Likely = Literal["", "accepted", "not_accepted"]
 
 
@@ -88,6 +90,11 @@ _CERTIFICATE_ERRORS = frozenset({"SSLCertVerificationError", "CertificateError"}
 
 def judge(evidence: Evidence, *, server_errors: Literal["retry", "hold"] = "retry") -> Outcome:
     """Return what ``evidence`` means. Never raise, whatever the server answered."""
+    outcome = _judge(evidence, server_errors)
+    return mixed_up(outcome) if evidence.unasked else outcome
+
+
+def _judge(evidence: Evidence, server_errors: Literal["retry", "hold"]) -> Outcome:
     if evidence.premature:
         return _unknown(evidence, "premature_answer", "an answer arrived before its request was written")
     if evidence.reach is Reach.ANSWERED and evidence.status is not None:
@@ -171,6 +178,19 @@ def repeated(outcome: Outcome, earlier: int) -> Outcome:
         message=f"the dispatch_id was already given to batch {earlier}",
         stop="repeated",
         likely="accepted",
+    )
+
+
+def mixed_up(outcome: Outcome) -> Outcome:
+    """Return ``outcome`` as unknown, because the answer may be that of another request on the same connection."""
+    return replace(
+        outcome,
+        verdict=Verdict.UNKNOWN,
+        code="unasked_bytes",
+        message="bytes came on this connection that no request had asked for",
+        stop="mixed_up",
+        likely="accepted" if outcome.verdict is Verdict.ACCEPTED else "",
+        errors=(),
     )
 
 

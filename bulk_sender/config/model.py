@@ -302,6 +302,8 @@ class DeliveryConfig(Model):
     timeout: float = Field(default=60.0, gt=0, le=3600)
     attempts: int = Field(default=8, ge=1, le=100)
     server_errors: Literal["retry", "hold"] = "retry"
+    keepalive: bool = True
+    """False: a fresh connection for every request."""
     max_body_kb: int = Field(default=3500, ge=4, le=4000)
     """Maximum size of a request's body in kilobytes of 1,000 bytes. A larger batch is split. Braze takes 4 MB."""
     breaker: int = Field(default=5, ge=1)

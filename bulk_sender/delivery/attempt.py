@@ -16,14 +16,14 @@ from bulk_sender.braze.row_errors import CODE as RECIPIENT_ERROR
 from bulk_sender.braze.row_errors import Part, parts
 from bulk_sender.config.model import DeliveryConfig
 from bulk_sender.delivery.guard import Guard
-from bulk_sender.delivery.policy import Action, NextStep, next_step
+from bulk_sender.delivery.policy import MIXED_UP, Action, NextStep, next_step
 from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.work import Tally
+from bulk_sender.delivery.worker import Worker
 from bulk_sender.errors import InternalError, JournalError
-from bulk_sender.http.client import Client
 from bulk_sender.http.evidence import Evidence, Reach
 from bulk_sender.journal.answers import AttemptRef
-from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Decision, Record, Status
+from bulk_sender.journal.records import SPLIT, Attempt, AttemptOutcome, Batch, Decision, Record, Status
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.pace.limiter import Pace
 
@@ -102,7 +102,7 @@ class Attempts:
         # Read once, now: from here on the journal belongs to the writer's thread.
         self._dispatched = writer.journal.dispatched(_MOST_REMEMBERED)
 
-    async def make(self, client: Client, batch: Batch, body: bytes, digest: bytes, tries: Tries) -> Attempted | None:
+    async def make(self, worker: Worker, batch: Batch, body: bytes, digest: bytes, tries: Tries) -> Attempted | None:
         """Make exactly one POST behind a durable intent. Return None when the intent cannot be written.
 
         ``digest`` is the body's SHA-256.
@@ -110,6 +110,9 @@ class Attempts:
         The outcome is queued, not awaited. The journal keeps the order, so the outcome is durable before the worker's
         next request leaves, and no worker ever has more than one batch in doubt.
         """
+        if await worker.client.unasked() or (worker.is_worn and not await self._replaced(worker)):
+            self._mixed_up(worker)
+            return None
         if refusal := self._guard.refuses(batch):
             self._stopping.stop(f"stopped by a guard: {refusal}")
             return None
@@ -121,9 +124,9 @@ class Attempts:
             self._in_flight -= 1
             self._stopping.stop(str(error))
             return None
-        return await self._post(client, batch, body, attempt, tries)
+        return await self._post(worker, batch, body, attempt, tries)
 
-    async def _post(self, client: Client, batch: Batch, body: bytes, attempt: Attempt, tries: Tries) -> Attempted:
+    async def _post(self, worker: Worker, batch: Batch, body: bytes, attempt: Attempt, tries: Tries) -> Attempted:
         self._tally.requests += 1
         self._tally.in_flight += 1
         evidence = Evidence(Reach.NOTHING, error="Cancelled")
@@ -133,7 +136,7 @@ class Attempts:
         earlier: tuple[AttemptRef, ...] = ()
         try:
             await self._pace.leave()
-            evidence = await client.post(body)
+            evidence = await worker.client.post(body)
             outcome = judge(evidence, server_errors=self._config.server_errors)
             earlier = self._dispatched_before(outcome, attempt)
             if earlier:
@@ -150,7 +153,7 @@ class Attempts:
             busy, self._in_flight = self._in_flight, self._in_flight - 1
             self._guard.ended(batch, outcome)
             attempted = Attempted(batch, step, outcome, evidence, busy, found)
-            self._record(attempt, attempted, earlier, tries.made)
+            self._record(worker, attempt, attempted, earlier, tries.made)
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
         return attempted
 
@@ -164,13 +167,53 @@ class Attempts:
             self._dispatched.pop(next(iter(self._dispatched)))
         return () if first is own else first
 
-    def _record(self, attempt: Attempt, ended: Attempted, earlier: tuple[AttemptRef, ...], made: int) -> None:
+    async def is_silent(self, worker: Worker) -> bool:
+        """Whether nothing came on the worker's connection that no request had asked for; else stop the run.
+
+        An answer that comes late, after another was taken for it, arrives while no request is open. So a refusal is
+        acted on, and a connection given up, only after the time that an answer takes.
+        """
+        if not await worker.client.unasked(worker.wait_s):
+            return True
+        self._mixed_up(worker)
+        return False
+
+    async def _replaced(self, worker: Worker) -> bool:
+        """Use a new connection from now on, if the old one is silent."""
+        if await worker.client.unasked(worker.wait_s):
+            return False
+        await worker.client.renew()
+        return True
+
+    def _mixed_up(self, worker: Worker) -> None:
+        """Put in doubt what the worker's connection has answered, and stop the run."""
+        doubts = self._doubts(worker)
+        if doubts:
+            self._writer.note(*doubts, failed=self._doubt_unrecorded)
+        self._stopping.stop(MIXED_UP, even_if_done=True)
+
+    def _doubts(self, worker: Worker) -> list[Record]:
+        return [
+            Decision.doubt(self._writer.journal.new_decision_id(), ref.batch, ref.attempt, MIXED_UP)
+            for ref in worker.take_back()
+        ]
+
+    def _record(
+        self, worker: Worker, attempt: Attempt, ended: Attempted, earlier: tuple[AttemptRef, ...], made: int
+    ) -> None:
         batch = ended.batch
         records: list[Record] = [
             AttemptOutcome(attempt.id, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
         ]
+        holds = [] if ended.step.status in (Status.UNKNOWN, SPLIT) else [AttemptRef(batch.id, attempt.id)]
         if len(ended.parts) > 1:
-            records += self._parted(attempt, ended, made)
+            parted = list(self._parted(attempt, ended, made))
+            holds = [AttemptRef(one.batch, one.id) for one in parted if isinstance(one, Attempt)]
+            records += parted
+        if ended.evidence.unasked:
+            records += self._doubts(worker)
+        else:
+            worker.used(ended.evidence, holds)
         for ref in earlier:
             # Take back what was accepted earlier under the same dispatch_id, by a separate record.
             why = f"its dispatch_id was given to batch {batch.id} too"
@@ -191,6 +234,10 @@ class Attempts:
                 accepted.append(AttemptRef(batch.id, inherited.id))
         if accepted and ended.outcome.dispatch_id in self._dispatched:
             self._dispatched[ended.outcome.dispatch_id] = tuple(accepted)
+
+    def _doubt_unrecorded(self, error: BaseException) -> None:
+        self.unrecorded.append(f"a doubt: {MIXED_UP}")
+        self._stopping.stop(str(error if isinstance(error, JournalError) else InternalError.of(error)))
 
     def _unrecorded(self, batch: Batch, outcome: Outcome, error: BaseException) -> None:
         """Keep the outcome for the summary's reason: the journal still says "unknown"."""

@@ -8,7 +8,14 @@ from enum import Enum
 from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.journal.records import SPLIT, Status
 
+MIXED_UP = (
+    "bytes came on a connection that no request had asked for, from Braze or a proxy on the way, so that answers may "
+    "have been taken for those of other requests; all that this connection answered is unknown. With "
+    "delivery.keepalive = false each request has its own connection"
+)
+
 _STOPS = {
+    "mixed_up": MIXED_UP,
     "authorization": (
         "Braze refused the key ({message}): it is wrong, lacks a permission, or belongs to another instance"
     ),

@@ -14,10 +14,11 @@ from bulk_sender.config.model import DeliveryConfig
 from bulk_sender.delivery.attempt import Attempted, Attempts
 from bulk_sender.delivery.breakers import Breakers
 from bulk_sender.delivery.guard import Guard
-from bulk_sender.delivery.splitting import Batches, Worker
+from bulk_sender.delivery.splitting import Batches
 from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.turns import Turns
 from bulk_sender.delivery.work import Tally, Work
+from bulk_sender.delivery.worker import Worker
 from bulk_sender.http.client import Client
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.pace.backoff import WAITS, Waits
@@ -84,12 +85,15 @@ class Sender:
 
     async def _work(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
         async with work:
-            with suppress(anyio.EndOfStream), self.turns.slot() as slot:
+            with self.turns.slot() as slot:
                 worker = Worker(client, slot)
-                while not self.stopping.is_set:
-                    item = await self._next(slot, work)
-                    if item is not None and not self.stopping.is_set:
-                        await self.batches.deliver(worker, item)
+                with suppress(anyio.EndOfStream):
+                    while not self.stopping.is_set:
+                        item = await self._next(slot, work)
+                        if item is not None and not self.stopping.is_set:
+                            await self.batches.deliver(worker, item)
+                slot.release()
+                await self.attempts.is_silent(worker)
 
     async def _next(self, slot: Slot, work: MemoryObjectReceiveStream[Work]) -> Work | None:
         """Return the next batch, or None when the run stopped first. Raise EndOfStream after the last."""

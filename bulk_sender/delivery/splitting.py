@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import anyio
@@ -19,23 +18,17 @@ from bulk_sender.delivery.policy import Action, NextStep
 from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.turns import Turns
 from bulk_sender.delivery.work import Tally, Work
+from bulk_sender.delivery.worker import Worker
 from bulk_sender.errors import JournalError
-from bulk_sender.http.client import Client
 from bulk_sender.journal.records import Batch
 from bulk_sender.journal.writer import JournalWriter
-from bulk_sender.pace.slot import Slot
 from bulk_sender.planning.batches import Payload
 
+_EVEN_IF_DONE = ("not_live", "mixed_up")
+"""What has to be heard of a run even when no row is left."""
+_SENDS_AGAIN = (Action.AGAIN, Action.AGAIN_AFTER_RESET, Action.SPLIT)
 _MOST_REFUSALS = 15
 """After this many refusals of one batch's parts, all alike and none accepted, the request itself is at fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A worker's own client and slot."""
-
-    client: Client
-    slot: Slot
 
 
 class Settled(NamedTuple):
@@ -141,10 +134,12 @@ class Batches:
                 if self._stopping.is_set:
                     return None
                 made, counted = made + 1, counted + 1
-                ended = await self._attempts.make(worker.client, batch, body, digest, Tries(made, counted))
+                ended = await self._attempts.make(worker, batch, body, digest, Tries(made, counted))
                 if ended is None:
                     return None
                 self._react(planned, ended)  # before the next probe may go
+            if ended.step.action in _SENDS_AGAIN and not await self._attempts.is_silent(worker):
+                return None
             if ended.step.action is Action.AGAIN_AFTER_RESET:
                 counted -= 1  # a 429 is not a failure of the batch
             elif ended.step.action is Action.AGAIN:
@@ -161,7 +156,7 @@ class Batches:
                 self._tally.recipients[status] += recipients
         self._tally.throttled += ended.outcome.verdict is Verdict.THROTTLED
         verdict = ended.outcome.verdict
-        self._stopping.stop(ended.step.reason, refused=ended.outcome.stop == "not_live")
+        self._stopping.stop(ended.step.reason, even_if_done=ended.outcome.stop in _EVEN_IF_DONE)
         self._stopping.stop(self._breakers.alike.record(planned.id, ended.batch.size, ended.outcome))
         self._stopping.stop(
             self._breakers.attempted(ended.batch, ended.step, verdict, self._tally)

@@ -13,12 +13,12 @@ import anyio
 class Stopped:
     """Why sending ended early. ``signal`` is its number when a signal did it, else 0.
 
-    ``refused``: Braze sends nothing for this target, so the run counts as stopped even if no row is left to send.
+    ``even_if_done``: the run counts as stopped even if no row is left to send.
     """
 
     reason: str
     signal: int = 0
-    refused: bool = False
+    even_if_done: bool = False
 
 
 class Stopping:
@@ -33,10 +33,10 @@ class Stopping:
         """Whether the run is to stop: no further batch may begin."""
         return self.stopped is not None
 
-    def stop(self, reason: str, signal: int = 0, *, refused: bool = False) -> None:
+    def stop(self, reason: str, signal: int = 0, *, even_if_done: bool = False) -> None:
         """Take no further batch, and let requests in flight end. The first reason stands; an empty one does nothing."""
         if reason and self.stopped is None:
-            self.stopped = Stopped(reason, signal, refused)
+            self.stopped = Stopped(reason, signal, even_if_done)
             for scope in tuple(self._waits):
                 scope.cancel()
 

@@ -16,7 +16,8 @@ import anyio
 import httpx
 
 from bulk_sender._version import __version__
-from bulk_sender.http.bounds import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES
+from bulk_sender.http.bounds import CONNECT_TIMEOUT_S, KEEPALIVE_S, MAX_ANSWER_BYTES
+from bulk_sender.http.clock import since_boot
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
 from bulk_sender.http.settings import HttpSettings
@@ -29,22 +30,30 @@ class Client(Protocol):
     async def post(self, body: bytes) -> Evidence:
         """Make exactly one POST. Raise nothing but cancellation: any trouble is evidence."""
 
+    async def unasked(self, wait_s: float = 0.0) -> bool:
+        """Whether bytes ever came that no request had asked for, looking for them during ``wait_s`` seconds."""
+
+    async def renew(self) -> None:
+        """Use a new connection for the next request."""
+
     async def aclose(self) -> None: ...
 
 
 def client_factory(settings: HttpSettings, url: str, credential: Credential) -> Callable[[], Client]:
     """Return a maker of clients that share one TLS context. Raise ConfigError for an unreadable CA bundle."""
     new_transport = transport_factory(settings)
-    return lambda: HttpxClient(url, credential, new_transport, timeout=settings.timeout_s)
+    return lambda: HttpxClient(url, credential, new_transport, timeout=settings.timeout_s, keepalive=settings.keepalive)
 
 
 class _Trace:
     """What httpx's trace extension reported about one request. A proxy's CONNECT does not count."""
 
-    __slots__ = ("_tunnel", "headers", "premature", "reach", "status")
+    __slots__ = ("_tunnel", "connected", "headers", "premature", "reach", "status")
 
     def __init__(self) -> None:
         self.reach = Reach.NOTHING
+        self.connected = False
+        """A connection was opened for this request."""
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.premature = False
@@ -55,6 +64,7 @@ class _Trace:
             self._tunnel = getattr(info.get("request"), "method", b"POST") == b"CONNECT"
             self._reached(Reach.CONNECTED if self._tunnel else Reach.HEAD_STARTED)
         elif event.endswith(".connect_tcp.complete"):
+            self.connected = True
             self._reached(Reach.CONNECTED)
         elif self._tunnel:
             return
@@ -82,9 +92,13 @@ class HttpxClient:
         new_transport: Callable[[], Transport],
         *,
         timeout: float,
+        keepalive: bool = True,
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        """``most_bytes``: a larger answer is cut off, and does not count as complete."""
+        """``keepalive``: False opens a connection for each request.
+
+        ``most_bytes``: a larger answer is cut off, and does not count as complete.
+        """
         self._url = httpx.URL(url)
         self._most_bytes = most_bytes
         self._headers = [
@@ -92,7 +106,12 @@ class HttpxClient:
             ("Accept", "application/json"),
             ("Accept-Encoding", "identity"),
             ("User-Agent", f"bulk-sender/{__version__}"),
+            *([] if keepalive else [("Connection", "close")]),
         ]
+        self._keepalive = keepalive
+        self._connection = 0
+        self._unasked = False
+        self._used_at = since_boot()
         self._credential = credential
         self._timeout = timeout
         # Connecting gets the smaller part, so that a slow connection can be distinguished from a lost answer.
@@ -113,13 +132,19 @@ class HttpxClient:
         answer = bytearray()
         error: BaseException | None = None
         ended = False
+        if since_boot() - self._used_at >= KEEPALIVE_S or self._transport.surplus():
+            await self.renew()
         with anyio.move_on_after(self._timeout) as deadline:
             try:
                 ended = await self._exchange(method, body, trace, answer)
             except Exception as caught:  # an exception of any type is evidence, not a crash
                 error = caught
+        self._used_at = since_boot()
+        self._connection += trace.connected
         if not ended:
-            await self._renew()
+            await self._hang_up()  # what may still come belongs to this request
+        elif not self._keepalive or self._unasked or self._transport.surplus():
+            await self.renew()  # the rest must not answer the next request
         name = type(error).__name__ if error else "DeadlineExceeded" if deadline.cancelled_caught else ""
         return Evidence(
             reach=Reach.ANSWERED if ended else trace.reach,
@@ -130,6 +155,8 @@ class HttpxClient:
             cause=_cause(error),
             premature=trace.premature,
             elapsed_s=time.monotonic() - started,
+            connection=self._connection,
+            unasked=self._unasked,
         )
 
     async def _exchange(self, method: str, body: bytes, trace: _Trace, answer: bytearray) -> bool:
@@ -150,17 +177,30 @@ class HttpxClient:
                 answer += part
                 if len(answer) > self._most_bytes:
                     return False
+            await self._look()
         finally:
-            surplus = self._transport.surplus()
             await response.aclose()
-        if surplus:
-            # The peer sent more than one answer. Hang up, so that the rest cannot answer the next request.
-            await self._renew()
         return True
 
-    async def _renew(self) -> None:
+    async def unasked(self, wait_s: float = 0.0) -> bool:
+        if wait_s > 0:
+            await anyio.sleep(wait_s)
+        if self._transport.surplus():
+            await self.renew()
+        return self._unasked
+
+    async def renew(self) -> None:
+        await self._look()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
         await self.aclose()
         self._transport = self._new_transport()
+
+    async def _look(self) -> None:
+        """Note bytes that no request had asked for. They are harmless where each request has its own connection."""
+        if self._keepalive and not self._unasked and self._transport.surplus():
+            self._unasked = await self._transport.unasked()
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True), anyio.move_on_after(1.0), suppress(Exception):

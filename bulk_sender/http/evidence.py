@@ -35,3 +35,7 @@ class Evidence:
     premature: bool = False
     """The answer began before the whole request was written, and is not a refusal: it cannot be about this request."""
     elapsed_s: float = 0.0
+    connection: int = 0
+    """Which of its client's connections carried it, counted from 1; 0 when none was opened."""
+    unasked: bool = False
+    """Bytes that no request had asked for had come by the end of the exchange, so the answer may be another's."""

@@ -16,7 +16,8 @@ from typing import Any, cast
 import httptools
 import httpx
 
-from bulk_sender.http.bounds import KEEPALIVE_S, MAX_ANSWER_BYTES
+from bulk_sender.http.bounds import MAX_ANSWER_BYTES
+from bulk_sender.http.transport import is_unasked
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -39,7 +40,8 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._poll = select.poll()
         self.usable = True
-        self._last_used = self._loop.time()
+        self.unasked = False
+        """Bytes came that no request had asked for."""
         self._parser: httptools.HttpResponseParser | None = None
         self._over: asyncio.Future[None] | None = None
         """Done when the answer is complete, or never will be; then ``error`` says why."""
@@ -66,7 +68,8 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:
-            self.close()  # no request is open, so this cannot be an answer
+            self.unasked = self.unasked or is_unasked(data)  # no request is open, so this cannot be an answer
+            self.close()
             return
         if not self.written:
             self._look()
@@ -95,7 +98,8 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self.complete:
-            self.close()  # a second answer to one request
+            self.unasked = True  # a second answer to one request
+            self.close()
         else:
             self.status, self.headers = 0, []
 
@@ -137,8 +141,8 @@ class _Connection(asyncio.Protocol):
             raise ConnectionResetError
 
     def fresh(self) -> bool:
-        """Whether this connection may carry a request: recently used, and silent since its last answer."""
-        return self.usable and self._loop.time() - self._last_used < KEEPALIVE_S and not self.readable()
+        """Whether this connection may carry a request: open, and silent since its last answer."""
+        return self.usable and not self.readable()
 
     def readable(self) -> bool:
         """Whether the kernel has bytes, or an end, to read. Not ``select``, which fails from descriptor 1024 on."""
@@ -170,7 +174,6 @@ class _Connection(asyncio.Protocol):
     def end(self) -> None:
         """Make the connection ready for the next request, or close it."""
         self._parser = None
-        self._last_used = self._loop.time()
         if not (self.complete and self._keep and self.written and not self.early):
             self.close()
 
@@ -217,6 +220,8 @@ class WireTransport(httpx.AsyncBaseTransport):
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         self._connection: _Connection | None = None
+        self._unasked = False
+        """A connection that is closed by now had bytes that no request had asked for."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         trace: Trace = request.extensions["trace"]
@@ -244,7 +249,7 @@ class WireTransport(httpx.AsyncBaseTransport):
         known = self._connection
         if known is not None and known.fresh():
             return known
-        await self.aclose()
+        await self.unasked()
         tls = url.scheme == "https"
         loop = asyncio.get_running_loop()
         try:
@@ -265,11 +270,18 @@ class WireTransport(httpx.AsyncBaseTransport):
         return connection
 
     def surplus(self) -> bool:
-        """Return False: surplus bytes have already closed the connection."""
-        return False
+        known = self._connection
+        return self._unasked or (known is not None and (known.unasked or (known.usable and known.readable())))
+
+    async def unasked(self) -> bool:
+        if self._connection is not None and self._connection.usable:
+            await asyncio.sleep(_LOOK_AGAIN_S)  # let the event loop read what is in the kernel
+        await self.aclose()
+        return self._unasked
 
     async def aclose(self) -> None:
         if self._connection is not None:
+            self._unasked = self._unasked or self._connection.unasked
             self._connection.close()
             self._connection = None
 

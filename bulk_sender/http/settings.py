@@ -17,3 +17,5 @@ class HttpSettings:
     ca_bundle: str | None = None
     """A PEM file to trust instead of certifi's bundle."""
     proxy: str | None = None
+    keepalive: bool = True
+    """False: a fresh connection for every request."""

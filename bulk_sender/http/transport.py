@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,9 @@ from bulk_sender.errors import ConfigError
 from bulk_sender.http.bounds import KEEPALIVE_S
 from bulk_sender.http.settings import HttpSettings
 
+_READ_S = 0.05
+"""How long to wait for bytes that are known to be there: they may turn out to be no more than a TLS record."""
+
 
 class Transport(Protocol):
     """What the client needs from an httpx transport."""
@@ -26,7 +30,19 @@ class Transport(Protocol):
     async def aclose(self) -> None: ...
 
     def surplus(self) -> bool:
-        """Whether more bytes arrived than the answer just read."""
+        """Whether there may be more to read than the answer just read: bytes, the connection's end, or a TLS record."""
+
+    async def unasked(self) -> bool:
+        """Whether a connection had bytes that no request had asked for. It may not be used afterwards."""
+
+
+def is_unasked(data: bytes) -> bool:
+    """Whether bytes outside an answer are more than what servers send to end an idle connection.
+
+    That is a 408, as some do before they close (RFC 9110, 15.5.9), or an empty line.
+    """
+    text = data.lstrip(b"\r\n")
+    return bool(text) and not text.startswith((b"HTTP/1.1 408 ", b"HTTP/1.0 408 "))
 
 
 def transport_factory(settings: HttpSettings) -> Callable[[], Transport]:
@@ -93,27 +109,44 @@ class PlainTransport(httpx.AsyncHTTPTransport):
         )
 
     def surplus(self) -> bool:
-        """Whether bytes after the answer have already left the kernel.
+        """Whether there may be more to read, in the kernel or above it.
 
         httpcore checks the socket before it reuses a connection, but not the bytes that h11, TLS (a second record in
         the same segment) or anyio have read and not used. These are private names: ``tests/http/test_transport.py``
         fails when a release moves them, and a connection whose state cannot be seen counts as one with surplus.
         """
-        pool: Any = self._pool
         try:
-            return any(
-                _holds_bytes(connection._connection)
-                for connection in pool.connections
-                if connection._connection is not None
-            )
+            return any(_holds_bytes(connection) for connection in self._connections())
         except AttributeError:
             return True
 
+    async def unasked(self) -> bool:
+        try:
+            connections = self._connections()
+            return any([await _has_unasked(connection) for connection in connections])
+        except AttributeError:
+            return False
+
+    def _connections(self) -> list[Any]:
+        """The open connections; behind a proxy each is wrapped in another."""
+        pool: Any = self._pool
+        opened = [connection._connection for connection in pool.connections if connection._connection is not None]
+        return [getattr(connection, "_connection", connection) for connection in opened]
+
 
 def _holds_bytes(connection: Any) -> bool:
-    stream: Any = connection._network_stream._stream
+    network: Any = connection._network_stream
+    stream = network._stream
     held = len(connection._h11_state.trailing_data[0])
     if isinstance(stream, TLSStream):
         held += stream._ssl_object.pending() + stream._read_bio.pending
         stream = stream.transport_stream
-    return held + len(stream._protocol.read_queue) > 0
+    return held + len(stream._protocol.read_queue) > 0 or network.get_extra_info("is_readable")
+
+
+async def _has_unasked(connection: Any) -> bool:
+    """Read what is left. Under TLS that may be no more than a session ticket or the end of the connection."""
+    held: bytes = connection._h11_state.trailing_data[0]
+    with suppress(Exception):  # a broken connection has nothing more to say
+        held += await connection._network_stream.read(1024, timeout=_READ_S)
+    return is_unasked(held)

@@ -37,12 +37,12 @@ def close_account(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
 
 def _close(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
     is_left = journal.has_unsent() or not ending.plan_complete
-    refused = ending.stopped is not None and ending.stopped.refused
+    even_if_done = ending.stopped is not None and ending.stopped.even_if_done
     signal = ending.stopped.signal if ending.stopped is not None else 0
     state: State = "finished"
-    if is_left or refused:
+    if is_left or even_if_done:
         state = "interrupted" if signal else "stopped"
-    reasons = list(_reasons(ending, is_left=is_left or refused))
+    reasons = list(_reasons(ending, is_left=is_left or even_if_done))
     try:
         journal.end_epoch(state, "; ".join(reasons), ending.elapsed_s)
     except BulkSenderError as error:

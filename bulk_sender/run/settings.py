@@ -154,6 +154,7 @@ def http_settings(config: Config) -> HttpSettings:
     return HttpSettings(
         timeout_s=config.delivery.timeout,
         transport=config.delivery.transport,
+        keepalive=config.delivery.keepalive,
         ca_bundle=config.braze.ca_bundle,
         proxy=config.braze.proxy,
     )

@@ -40,6 +40,12 @@ class BuggyClient:
             raise self._error
         return evidence
 
+    async def unasked(self, wait_s: float = 0.0) -> bool:
+        return await self._inner.unasked(wait_s)
+
+    async def renew(self) -> None:
+        await self._inner.renew()
+
     async def aclose(self) -> None:
         await self._inner.aclose()
 

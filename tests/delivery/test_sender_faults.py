@@ -56,6 +56,8 @@ NEEDS_THE_DEADLINE = {
     *("stop_reading", "stall_mid_body", "hang_after_read", "stall_after_status_line", "half_body_hang"),
     *("drip_answer", "endless_100_continue", "answer_after_deadline"),
 }
+MIXED_UP = {"desync_429_201", "desync_201_201", "stray_201_while_idle"}
+"""Unasked bytes on a connection: all that it answered is unknown, and the run stops."""
 STAYS_IDLE = {"rate": "1/second", "concurrency": 1}
 """Leaves a connection without a request for long enough that what arrives meanwhile belongs to no request."""
 LIES = {
@@ -80,7 +82,11 @@ def test_one_fault_in_a_run_affects_only_its_batch(name: str, transport: str, tm
     rows = {status for names in struck for status in (run.rows[each]["status"] for each in names)}
     allowed = set().union(*(STATUS_OF[word] for word in (fault.expect, *fault.also)))
     assert rows <= allowed, run.summary
-    if fault.expect == "stop":
+    if name in MIXED_UP:
+        assert (run.summary.state, run.summary.exit_code) == ("stopped", 3)
+        assert "no request had asked for" in run.summary.reason
+        assert run.summary.unknown >= 50
+    elif fault.expect == "stop":
         assert (run.summary.state, run.summary.exit_code) == ("stopped", 3)
     elif fault.id != "F45":
         assert run.summary.state == "finished"
@@ -439,3 +445,51 @@ def test_a_paced_run_has_few_requests_in_flight_when_the_server_stops_answering(
         compare(run, server.ledger, 50 * 250)
     assert run.statuses["accepted"] == 50 * 150
     assert run.statuses["unknown"] <= 50 * 6
+
+
+# --- a connection that mixes answers up (F24) -------------------------------------------------------------------------
+
+
+def honest_but(late_s: float) -> Fault:
+    """Take every other request, refuse the rest, and put one stray 201 behind each connection's first answer."""
+
+    def play(turn: Turn) -> None:
+        if turn.index % 2:
+            turn.answer(http_answer(201, success(turn.accept())))
+        else:
+            turn.read_whole()
+            turn.answer(http_answer(503, {"message": "Service unavailable"}))
+        if turn.nth == 1:
+            turn.wire.hang(late_s)
+            turn.send(http_answer(201, success(f"{turn.index:032x}")))
+
+    return Fault("honest_but", "F24", "answer", False, "unknown", play)
+
+
+@pytest.mark.parametrize("transport", ["wire", "httpx"])
+@pytest.mark.parametrize("late_s", [0.0, 0.0005, 0.002, 0.005, 0.02])
+def test_a_late_stray_answer_puts_its_connection_in_doubt_and_stops_the_run(
+    late_s: float, transport: str, tmp_path: Path
+) -> None:
+    with FaultServer(always(honest_but(late_s))) as server:
+        run = send(tmp_path, server.url, 3000, transport=transport, concurrency=4)
+    compare(run, server.ledger, 3000)
+    assert (run.summary.state, run.summary.exit_code) == ("stopped", 3)
+    assert "no request had asked for" in run.summary.reason
+    doubted = [row["error"] for row in run.rows.values() if row["status"] == "unknown"]
+    assert any("no request had asked for" in error for error in doubted)
+
+
+@pytest.mark.parametrize("transport", ["wire", "httpx"])
+def test_without_keepalive_a_late_stray_answer_does_no_harm(transport: str, tmp_path: Path) -> None:
+    with FaultServer(always(honest_but(0.002))) as server:
+        run = send(tmp_path, server.url, 1000, transport=transport, concurrency=4, keepalive=False)
+    compare(run, server.ledger, 1000)
+    assert (run.summary.accepted, run.summary.exit_code) == (1000, 0)
+    assert len(server.ledger.connections) == len(server.ledger.requests)
+
+
+def test_a_connection_is_replaced_before_it_carries_too_much(tmp_path: Path) -> None:
+    run, server = sent(tmp_path, "ok", 50 * 250, concurrency=1)
+    assert run.summary.accepted == 50 * 250
+    assert len(server.ledger.connections) == 3

@@ -9,7 +9,7 @@ import random
 import resource
 import socket
 import ssl
-import threading
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ import pytest
 
 from bulk_sender.braze.answer import Verdict, judge
 from bulk_sender.errors import ConfigError
-from bulk_sender.http.bounds import MAX_ANSWER_BYTES
+from bulk_sender.http.bounds import KEEPALIVE_S, MAX_ANSWER_BYTES
 from bulk_sender.http.client import HttpxClient
+from bulk_sender.http.clock import since_boot
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
 from bulk_sender.http.fast_transport import WireTransport
@@ -246,51 +247,105 @@ def test_a_success_while_the_body_cannot_be_written_is_not_a_success(kind: str) 
 
 @both
 @either_scheme
-def test_a_stray_success_in_the_same_segment_is_not_used_for_another_batch(tls: str | None, kind: str) -> None:
-    with FaultServer("desync_429_201", tls=tls) as server:
-        found = post_all(kind, server.url, *[SMALL] * 6)
-        assert server.ledger.accepted == []
-    assert [judge(evidence).verdict for evidence in found] == [Verdict.THROTTLED] * 6
+@pytest.mark.parametrize("fault", ["desync_429_201", "desync_201_201"])
+def test_an_answer_with_another_behind_it_proves_nothing(fault: str, tls: str | None, kind: str) -> None:
+    with FaultServer(fault, tls=tls) as server:
+        [evidence] = post_all(kind, server.url, SMALL)
+    assert evidence.unasked
+    outcome = judge(evidence)
+    assert (outcome.verdict, outcome.code, outcome.stop) == (Verdict.UNKNOWN, "unasked_bytes", "mixed_up")
 
 
-@both
-@either_scheme
-def test_every_batch_gets_its_dispatch_id_from_a_server_that_answers_twice(tls: str | None, kind: str) -> None:
-    for pause in (0.0, 0.05):
-        with FaultServer("desync_201_201", tls=tls) as server:
-            found = post_all(kind, server.url, *[SMALL] * 4, pause=pause)
-            taken = [entry.dispatch_id for entry in server.ledger.accepted]
-        assert [judge(evidence).dispatch_id for evidence in found] == taken
+def answering_then(late: bytes, delay: float) -> Fault:
+    """Refuse each request, and send ``late`` on its connection ``delay`` seconds afterwards."""
 
-
-@both
-@either_scheme
-def test_a_stray_success_after_an_answer_is_discarded(tls: str | None, kind: str) -> None:
-    strayed = threading.Event()
-
-    def refuse_then_praise(turn: Turn) -> None:
+    def play(turn: Turn) -> None:
         turn.read_whole()
         turn.answer(http_answer(429, {"message": "Rate limit exceeded"}))
-        try:
-            turn.wire.hang(0.002 * (turn.index % 3))
-            turn.send(http_answer(201, success(f"{turn.index:032x}")))
-        finally:  # even if the client has already disconnected
-            strayed.set()
+        turn.wire.hang(delay)
+        turn.send(late)
 
+    return Fault("answering_then", "F24", "answer", False, "throttled", play)
+
+
+def after_an_answer(kind: str, url: str, wait_s: float) -> tuple[Evidence, bool, Evidence]:
+    """An exchange, whether unasked bytes were found in ``wait_s`` seconds, and another exchange."""
+
+    async def go() -> tuple[Evidence, bool, Evidence]:
+        sender = client(kind, url)
+        first = await sender.post(SMALL)
+        found = await sender.unasked(wait_s)
+        second = await sender.post(SMALL)
+        await sender.aclose()
+        return first, found, second
+
+    return asyncio.run(go())
+
+
+@both
+@either_scheme
+def test_an_answer_that_comes_while_no_request_is_open_is_noticed(tls: str | None, kind: str) -> None:
+    stray = http_answer(201, success("1" * 32))
+    for delay in (0.0, 0.002, 0.03):
+        with FaultServer(answering_then(stray, delay), tls=tls) as server:
+            first, found, second = after_an_answer(kind, server.url, 0.2)
+        assert found, delay
+        assert (first.connection, second.connection) == (1, 2)
+        assert second.unasked, "the client never forgets it"
+
+
+@both
+@either_scheme
+@pytest.mark.parametrize(
+    "late",
+    [b"\r\n", http_answer(408, {"message": "Request Timeout"}, {"Connection": "close"})],
+    ids=["an empty line", "408"],
+)
+def test_what_servers_send_before_they_close_is_no_answer(late: bytes, tls: str | None, kind: str) -> None:
+    with FaultServer(answering_then(late, 0.02), tls=tls) as server:
+        first, found, second = after_an_answer(kind, server.url, 0.2)
+    assert not (found or first.unasked or second.unasked)
+    assert judge(second).verdict is Verdict.THROTTLED
+
+
+@both
+@either_scheme
+def test_without_keepalive_each_request_has_its_own_connection(tls: str | None, kind: str) -> None:
     async def go(url: str) -> list[Evidence]:
-        sender, found = client(kind, url), []
-        for _ in range(20):
-            strayed.clear()
-            found.append(await sender.post(SMALL))
-            # a stray answer that arrives while the next request waits cannot be told from the real one
-            assert await asyncio.to_thread(strayed.wait, 5)
+        sender = client(kind, url, keepalive=False)
+        found = [await sender.post(SMALL) for _ in range(3)]
+        assert not await sender.unasked(0.02)
         await sender.aclose()
         return found
 
-    stray = Fault("stray_201_after_429", "F24", "answer", False, "throttled", refuse_then_praise)
-    with FaultServer(stray, tls=tls) as server:
+    for fault, verdict in (("ok", Verdict.ACCEPTED), ("desync_429_201", Verdict.THROTTLED)):
+        with FaultServer(fault, tls=tls) as server:
+            found = asyncio.run(go(server.url))
+            assert len(server.ledger.connections) == 3
+        assert [judge(evidence).verdict for evidence in found] == [verdict] * 3
+        assert [evidence.connection for evidence in found] == [1, 2, 3]
+
+
+@both
+def test_a_connection_is_old_when_a_suspended_machine_wakes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock that counts while the machine is suspended decides, and no other."""
+
+    async def go(url: str) -> list[Evidence]:
+        sender = client(kind, url)
+        found = [await sender.post(SMALL), await sender.post(SMALL)]
+        monkeypatch.setattr("bulk_sender.http.client.since_boot", lambda: since_boot() + KEEPALIVE_S)
+        found.append(await sender.post(SMALL))
+        await sender.aclose()
+        return found
+
+    with FaultServer("ok") as server:
         found = asyncio.run(go(server.url))
-    assert [judge(evidence).verdict for evidence in found] == [Verdict.THROTTLED] * 20
+    assert [evidence.connection for evidence in found] == [1, 1, 2]
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has this clock")
+def test_the_clock_of_connections_counts_while_the_machine_is_suspended() -> None:
+    assert abs(since_boot() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1
 
 
 @both

@@ -36,8 +36,9 @@ def transports(kind: str) -> Callable[[], Transport]:
     return transport_factory(HttpSettings(ca_bundle=str(authority_file()), transport=kind.split()[0]))  # type: ignore[arg-type]
 
 
-def client(kind: str, url: str, *, timeout: float = 10.0) -> HttpxClient:
-    return HttpxClient(f"{url}/campaigns/trigger/send", Credential.check(KEY), transports(kind), timeout=timeout)
+def client(kind: str, url: str, *, timeout: float = 10.0, keepalive: bool = True) -> HttpxClient:
+    target = f"{url}/campaigns/trigger/send"
+    return HttpxClient(target, Credential.check(KEY), transports(kind), timeout=timeout, keepalive=keepalive)
 
 
 def post_all(kind: str, url: str, *bodies: bytes, timeout: float = 10.0, pause: float = 0.0) -> list[Evidence]:
