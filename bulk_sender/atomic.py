@@ -13,6 +13,7 @@ import polars as pl
 
 from bulk_sender import failpoints
 from bulk_sender.errors import BulkSenderError
+from bulk_sender.text.clean import escaped
 
 
 def create_private(path: Path) -> None:
@@ -25,7 +26,7 @@ def write_json(path: Path, facts: dict[str, Any]) -> None:
     """Write ``facts`` as JSON, whole or not at all. Raise BulkSenderError."""
     with replacing(path) as temporary:
         # A file name may hold bytes that are not text; their escapes are JSON, and the name can be read back.
-        text = json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
+        text = escaped(json.dumps(facts, ensure_ascii=False, indent=2)) + "\n"
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 

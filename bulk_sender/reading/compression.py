@@ -14,7 +14,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -61,6 +61,34 @@ _OPEN: dict[str, Callable[[BinaryIO], BinaryIO]] = {
 
 
 _UNPACK = "unpack it first, then send the unpacked file"
+
+
+_LARGE_BYTES = 64 << 20
+_UNREADABLE = (ValueError, IndexError, KeyError, TypeError, struct.error, OSError)
+Sizes = Callable[[BinaryIO, int], Iterator[tuple[int, int]]]
+"""Yields the parts of a file of a given size: the bytes of each in the file, and unpacked."""
+
+
+def refuse_bomb(path: Path, name: str, sizes: Sizes) -> None:
+    """Raise InputError when a part of a file, or all of them together, say that they unpack to far more than they take.
+
+    A damaged file is left to its reader. So is one above 64 MB: it would have many parts, and may unpack to much.
+    """
+    size, total = path.stat().st_size, 0
+    if size > _LARGE_BYTES:
+        return
+    with suppress(*_UNREADABLE), path.open("rb") as file:
+        for packed, unpacked in sizes(file, size):
+            total += max(0, unpacked)
+            if unpacked > FREE_BYTES + MAX_RATIO * packed or total > FREE_BYTES + MAX_RATIO * size:
+                raise _bomb(name, total, "write it without compression")
+
+
+def _bomb(name: str, unpacked: int, remedy: str) -> InputError:
+    return InputError(
+        f"{name} expands to more than {unpacked >> 20} MB; this looks like a decompression bomb",
+        hint=f"if it is a real list, {remedy}; the limits are 1:{MAX_RATIO} and {MAX_BYTES >> 30} GB",
+    )
 
 
 def compression(head: bytes) -> str | None:
@@ -117,10 +145,7 @@ class _Bounded:
             raise _damaged(self._name, error) from None
         self._out += len(data)
         if self._out > min(MAX_BYTES, FREE_BYTES + MAX_RATIO * self._raw.tell()):
-            raise InputError(
-                f"{self._name} expands to more than {self._out >> 20} MB; this looks like a decompression bomb",
-                hint=f"if it is a real list, unpack it yourself; the limits are 1:{MAX_RATIO} and {MAX_BYTES >> 30} GB",
-            )
+            raise _bomb(self._name, self._out, "unpack it yourself")
         return data
 
 

@@ -19,6 +19,7 @@ from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_rows
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
 from bulk_sender.reading.types import NUMBER
+from bulk_sender.reading.weight import pieces
 from bulk_sender.reading.workbook_cells import CellReader, CellStore, Found, Tally, values
 from bulk_sender.reading.workbook_markup import Block, blocks, column_letters, merged_range, shared_strings
 from bulk_sender.reading.workbook_package import Package, Sheet
@@ -159,17 +160,24 @@ class ExcelReader:
         for index, cells in enumerate(self._read.store.blocks(first), first):
             begin = ends[index] - self._read.store.rows[index]
             frame, lines = self._wide(cells)
-            for at in range(offset - begin, len(frame), step):
-                part = frame.slice(at, step)
+            for at, part in self._parts(frame, offset - begin, step):
                 above = int(lines[at - 1]) if at else last_line if begin else self._read.heading_row
                 blank = int(lines[at + len(part) - 1]) - above - len(part) if above or not begin else 0
                 done = begin + at - start.offset
                 before = Position(start.file, begin + at, start.source_row + done, start.row + done)
                 done += len(part)
                 after = Position(start.file, begin + at + len(part), start.source_row + done, start.row + done)
-                yield Chunk(part, self.name, before, after, lines=lines.slice(at, step), unit="row", blank_rows=blank)
+                seen = lines.slice(at, len(part))
+                yield Chunk(part, self.name, before, after, lines=seen, unit="row", blank_rows=blank)
             offset = ends[index]
             last_line = int(lines[-1])
+
+    def _parts(self, frame: pl.DataFrame, begin: int, step: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Yield the chunks of a block from row ``begin`` on, each with its place in the block."""
+        for first in range(begin - begin % step, len(frame), step):
+            rows = frame.slice(first, step)
+            for at, part in pieces(rows, self.name, first, begin=max(0, begin - first)):
+                yield first + at, part
 
     def _wide(self, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """Return a block of cells as rows and columns, and the number of each row in the sheet."""

@@ -19,10 +19,14 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from bulk_sender.errors import InputError
+from bulk_sender.reading.arrow_buffers import buffers
 from bulk_sender.reading.arrow_stream import ReadableStream
 from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
+from bulk_sender.reading.compression import refuse_bomb
+from bulk_sender.reading.parquet_pages import pages
 from bulk_sender.reading.polars_errors import PARQUET, UnknownTypeError, broken, is_panic, reading
 from bulk_sender.reading.types import as_plain, needs_care, unreadable
+from bulk_sender.reading.weight import pieces
 
 _TOLERANT = ("POLARS_IMPORT_INTERVAL_AS_STRUCT", "POLARS_IGNORE_TIMEZONE_PARSE_ERROR")
 """Settings without which polars panics at the schema of a file, even if nobody needs the column."""
@@ -99,22 +103,23 @@ class ScanReader:
 
     def read(self, start: Position) -> Iterator[Chunk]:
         rows = chunk_rows(len(self._schema))
+        first = start.offset - start.offset % rows  # so that the chunks do not depend on where reading begins
         position = start
         while True:
             with reading(self.name, self.kind):
-                frame = self._lazy.slice(position.offset, rows).collect()
-            if not len(frame):
-                return
-            end = Position(
-                position.file,
-                position.offset + len(frame),
-                position.source_row + len(frame),
-                position.row + len(frame),
-            )
-            yield Chunk(frame, self.name, position, end, unit="row")
+                frame = self._lazy.slice(first, rows).collect()
+            for _, piece in pieces(frame, self.name, first, begin=max(0, start.offset - first)):
+                end = Position(
+                    position.file,
+                    position.offset + len(piece),
+                    position.source_row + len(piece),
+                    position.row + len(piece),
+                )
+                yield Chunk(piece, self.name, position, end, unit="row")
+                position = end
             if len(frame) < rows:  # the end: another slice would only open the file again
                 return
-            position = end
+            first += rows
 
 
 def readable(scan: Callable[[], pl.LazyFrame]) -> Readable:
@@ -177,11 +182,13 @@ def _batches(arrow: Any, file: Any, kind: str) -> Any:
 
 
 def scan_parquet(path: Path) -> Readable:
+    refuse_bomb(path, path.name, pages)
     return readable(lambda: pl.scan_parquet(path, glob=False, hive_partitioning=False))
 
 
 def scan_arrow(path: Path) -> Readable:
     """Scan an Arrow IPC file, or a stream, which has no magic bytes at its start."""
+    refuse_bomb(path, path.name, buffers)
     with path.open("rb") as file:
         if file.read(6) == b"ARROW1":
             return readable(lambda: pl.scan_ipc(path, glob=False, hive_partitioning=False))

@@ -14,6 +14,7 @@ from bulk_sender.reading.ndjson import NdjsonReader
 from bulk_sender.reading.polars_errors import ARROW, PARQUET, TROUBLE
 from bulk_sender.reading.scan import ScanReader
 from bulk_sender.reading.text_bytes import SMALL_BYTES
+from bulk_sender.reading.weight import is_heavy
 
 _SMALL_ROWS = 5_000
 _MOST_BYTES = 4 << 20
@@ -115,7 +116,7 @@ def read_together(files: list[Small]) -> Chunk | None:
     """Return all rows of files that go together; None when they have to be read one by one."""
     first, last = files[0], files[-1]
     frame = _frame(files)
-    if frame is None or len(frame) != sum(each.rows for each in files):
+    if frame is None or len(frame) != sum(each.rows for each in files) or is_heavy(frame):
         return None
     rows = [each.rows for each in files]
     numbers = pl.concat([pl.int_range(1, each.rows + 1, dtype=pl.UInt64, eager=True) for each in files])

@@ -5,7 +5,6 @@ The one place that says so: the report, the terminal and notifications show this
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -14,6 +13,7 @@ from typing import Self
 from bulk_sender.journal.records import RESEND, Status
 from bulk_sender.reporting.origin import UNKNOWN, Origin
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.text.clean import shell_quoted
 from bulk_sender.text.numbers import several
 
 ORDER = (
@@ -107,7 +107,7 @@ def _place(status: Status, summary: Summary) -> float:
 
 def explain_command(summary: Summary, runs_dir: str) -> str:
     """Return the command that shows everything known about one row."""
-    return f"bulk-sender explain {shlex.quote(summary.run_id)} ROW{_Run.of(summary, runs_dir).where}"
+    return f"bulk-sender explain {shell_quoted(summary.run_id)} ROW{_Run.of(summary, runs_dir).where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +120,12 @@ class _Run:
 
     @classmethod
     def of(cls, summary: Summary, runs_dir: str) -> Self:
-        where = f" --runs-dir {shlex.quote(runs_dir)}" if runs_dir else ""
+        where = f" --runs-dir {shell_quoted(runs_dir)}" if runs_dir else ""
         return cls(summary.run_id, where, f", runs_dir={runs_dir!r}" if runs_dir else "")
 
     def advice(self, words: str, command: str, *options: str, call: str | None = None, given: str = "") -> Advice:
         """Return advice to use ``command`` with ``options``, in Python with ``given``; ``call`` is its other name."""
-        text = " ".join(["bulk-sender", command, shlex.quote(self.name), *options])
+        text = " ".join(["bulk-sender", command, shell_quoted(self.name), *options])
         given = f", {given}" if given else ""
         return Advice(words, text + self.where, f"bs.{call or command}({self.name!r}{given}{self.options})")
 
@@ -156,7 +156,7 @@ def _steps(status: Status, summary: Summary, runs_dir: str, rejects: str, origin
         if summary.sent_again >= summary.rejected:
             return
         words = "" if origin.given is not None else " with this run's configuration"
-        again = shlex.join(["bulk-sender", "send", rejects, *origin.options])
+        again = " ".join(map(shell_quoted, ["bulk-sender", "send", rejects, *origin.options]))
         name = PurePath(rejects).name or "rejected.csv"
         is_stopped = summary.state in ("stopped", "interrupted")
         then = ". Once this run has finished, send it" if is_stopped else ", then send it"
@@ -221,7 +221,7 @@ def _broadcast_steps(status: Status, summary: Summary, run: _Run) -> Iterator[Ad
         )
     elif status is Status.NOT_SENT:
         # The operator types the id: pasting a confirmation would confirm nothing.
-        again = f"bulk-sender broadcast --run-id {shlex.quote(run.name)} --confirm ID{run.where}"
+        again = f"bulk-sender broadcast --run-id {shell_quoted(run.name)} --confirm ID{run.where}"
         yield Advice("Fix what stopped it, then send it with the same configuration:", again)
     elif status is Status.FAILED:
         yield Advice("Read the reason, fix its cause, then start another broadcast.")

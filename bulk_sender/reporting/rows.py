@@ -142,7 +142,7 @@ def _reason() -> pl.Expr:
 def _safe_cell(text: pl.Expr) -> pl.Expr:
     """Text that may quote a server or a cell, without control characters, and safe to open in a spreadsheet."""
     plain = text.str.replace_all(CONTROLS, " ")
-    return pl.when(plain.str.contains(r"^[=+\-@]")).then(pl.lit("'") + plain).otherwise(plain)
+    return pl.when(plain.str.contains(r"^[=+\-@＝＋－＠]")).then(pl.lit("'") + plain).otherwise(plain)
 
 
 def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:

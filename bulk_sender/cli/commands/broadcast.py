@@ -22,6 +22,7 @@ from bulk_sender.cli.options import (
     Yes,
 )
 from bulk_sender.cli.options import settings as settings_of
+from bulk_sender.text.clean import escaped
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -102,6 +103,6 @@ def _shown(about: BroadcastPreview, sandbox: bool, width: int | None) -> list[Te
     lines = [Text("About to broadcast", "bold"), *target(about, width)]
     lines += [*labelled("to", place, width, style="bold"), *labelled("reaches", about.reach, width, style="bold")]
     if about.audience is not None:
-        tree = json.dumps(about.audience, indent=2, ensure_ascii=False).splitlines()
+        tree = escaped(json.dumps(about.audience, indent=2, ensure_ascii=False)).splitlines()
         lines += [Text("  audience", "dim"), *(Text(f"    {line}") for line in tree)]
     return lines

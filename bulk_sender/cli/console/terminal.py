@@ -32,6 +32,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from bulk_sender.text.clean import escaped, plain
 from bulk_sender.text.masking import without_addresses
 from bulk_sender.text.times import now
 
@@ -139,16 +140,27 @@ class Terminal:
     def out_width(self) -> int | None:
         return self.out.width if self.out.is_terminal else None
 
+    @staticmethod
+    def _print(console: Console, line: Text | str) -> None:
+        """Print a line. Whatever it quotes from outside, the terminal obeys none of it."""
+        if isinstance(line, str):
+            console.print(plain(line))
+            return
+        if (safe := plain(line.plain)) != line.plain:
+            line = line.copy()
+            line.plain = safe  # as long as before, so the styles stay in place
+        console.print(line)
+
     def say(self, lines: Iterable[Text | str], *, always: bool = False) -> None:
         """Print to people on standard error. ``always``: even when quiet, since a question follows."""
         if self.is_chatty or always:
             for line in lines:
-                self.err.print(line)
+                self._print(self.err, line)
 
     def show(self, lines: Iterable[Text | str]) -> None:
         """Print the requested output on standard output."""
         for line in lines:
-            self.out.print(line)
+            self._print(self.out, line)
 
     def data(self, text: str) -> None:
         """Print a line of data on standard output, in UTF-8 whatever the locale."""
@@ -156,7 +168,7 @@ class Terminal:
 
     def json(self, value: Any) -> None:
         """Print JSON on standard output."""
-        self.data(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+        self.data(escaped(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
 
     def data_bytes(self, data: bytes) -> bool:
         """Write bytes to standard output. Return False when nobody reads them any more."""
@@ -190,18 +202,18 @@ class Terminal:
         from bulk_sender.cli.render.layout import notice
 
         for line in notice("error", "bold red", message, hint, self.width):
-            self.err.print(line)
+            self._print(self.err, line)
 
     def insist(self, run_id: str, message: str, seconds: float, on: str) -> None:
         """Say that a run has waited for long, even when quiet."""
         if self.log_format == "json":
             self._write("waiting", run_id=run_id, seconds=seconds, on=on, **{"for": message})
         else:
-            self.err.print(f"run {run_id}: {message}")
+            self._print(self.err, f"run {run_id}: {message}")
 
     def debug(self, text: str) -> None:
         """Print a traceback on standard error."""
-        self.err.print(text)
+        self._print(self.err, text)
 
     def event(self, event: str, **facts: Any) -> None:
         """Write one line of the JSON log."""
@@ -212,7 +224,7 @@ class Terminal:
     def _write(self, event: str, **facts: Any) -> None:
         at = now()
         file = self.err.file
-        file.write(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=False) + "\n")
+        file.write(escaped(json.dumps({"at": at, "event": event, **facts}, ensure_ascii=False)) + "\n")
         file.flush()
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bulk_sender.cli.render.layout import COLUMN, STYLES, labelled, sentence, wrapped
 from bulk_sender.cli.render.preview import of_input
-from bulk_sender.text.clean import plain
+from bulk_sender.text.clean import escaped, plain
 from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
 
@@ -103,7 +103,7 @@ def _shortened(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any, indent: str = "  ") -> list[Text]:
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = escaped(json.dumps(value, ensure_ascii=False, indent=2))
     return [Text(indent + line) for line in text.splitlines()]
 
 

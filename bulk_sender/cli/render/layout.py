@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import textwrap
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.text import Text
 from bulk_sender.cli.environment import program
 from bulk_sender.journal.records import Status
 from bulk_sender.reporting.advice import ORDER
-from bulk_sender.text.clean import plain
+from bulk_sender.text.clean import plain, shell_quoted
 from bulk_sender.text.numbers import number
 
 _COLOURS = {
@@ -40,7 +39,7 @@ def shown(path: str | Path) -> str:
 
 def command(*words: str | Path) -> str:
     """Return a command to copy."""
-    return " ".join([program(), *(shlex.quote(str(word)) for word in words)])
+    return " ".join([program(), *(shell_quoted(str(word)) for word in words)])
 
 
 def run_command(verb: str, run_folder: str | Path, *words: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from bulk_sender.cli.render.layout import labelled, wrapped
-from bulk_sender.text.clean import clean, plain
+from bulk_sender.text.clean import clean, plain, without_direction_marks
 from bulk_sender.text.html import html_text, is_html
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def preview(found: MessagePreview, width: int | None) -> list[Text]:
 
 
 def _text(name: str, value: str, width: int | None) -> list[Text]:
-    shown = plain(html_text(value) if is_html(value) else value).expandtabs()
+    shown = plain(without_direction_marks(html_text(value) if is_html(value) else value)).expandtabs()
     first, *rest = shown.splitlines() or [""]
     if not rest and len(first) <= 200:
         return labelled(name, first, width)

@@ -14,7 +14,7 @@ from bulk_sender.cli.render.layout import STYLES, command, counted, labelled, sh
 from bulk_sender.config.rate import Rate
 from bulk_sender.journal.records import RESEND
 from bulk_sender.reporting.advice import COSTS
-from bulk_sender.text.clean import plain
+from bulk_sender.text.clean import escaped, plain
 from bulk_sender.text.numbers import duration, number, several
 from bulk_sender.text.times import clock
 
@@ -61,7 +61,7 @@ def _test(about: Preview, width: int | None) -> list[Text]:
         place = f"the built-in sandbox ({about.sandbox.weather}): nothing leaves this computer"
     lines += labelled("to", place, width, style="bold")
     if about.report is not None and about.report.sample_request is not None:
-        request = json.dumps(about.report.sample_request, ensure_ascii=False, indent=2)
+        request = escaped(json.dumps(about.report.sample_request, ensure_ascii=False, indent=2))
         lines += [Text("  request", "dim"), *(Text(f"    {plain(line)}") for line in request.splitlines())]
     return lines
 

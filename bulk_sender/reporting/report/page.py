@@ -31,7 +31,7 @@ from bulk_sender.reporting.report.history import Event, history
 from bulk_sender.reporting.report.timeline import GROUPS, Answer, Bucket, Timeline, timeline
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.text import numbers as figures
-from bulk_sender.text.clean import clean
+from bulk_sender.text.clean import clean, plain
 from bulk_sender.text.masking import mask_in, without_credentials
 from bulk_sender.text.times import clock, now
 
@@ -226,6 +226,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
+        finalize=lambda value: plain(value) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
