@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import tempfile
@@ -22,6 +21,7 @@ from bulk_sender.braze.hosts import host_warning
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.model import Config
+from bulk_sender.durable import sync_file
 from bulk_sender.errors import BulkSenderError, ConfigError, CredentialError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.credential import Credential
@@ -206,7 +206,7 @@ def _local(runs_dir: Path) -> Iterator[Examination]:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".bulk-sender-doctor-") as file:
             file.write(b"x")
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
     except OSError as error:
         hint = "give another folder with --runs-dir"
         yield Examination("runs folder", "refused", f"{where} cannot be written: {error.strerror}", hint)
