@@ -17,7 +17,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sync = os.fsync
 
     def record(descriptor: int) -> None:
-        found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        found.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", record)
