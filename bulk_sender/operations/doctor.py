@@ -20,6 +20,7 @@ from bulk_sender.braze.headers import server_now
 from bulk_sender.braze.hosts import host_warning
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.hosts import is_loopback
+from bulk_sender.config.loading import PROXY
 from bulk_sender.config.model import Config
 from bulk_sender.durable import sync_file
 from bulk_sender.errors import BulkSenderError, ConfigError, CredentialError
@@ -90,7 +91,7 @@ async def doctor_async(
         found.append(Examination("target", "refused", "neither a campaign nor a Canvas is set", hint))
     if base and key is not None and about_key.state == "warning" and is_loopback(urlsplit(base).hostname or ""):
         found[1] = Examination(about_key.name, "ok", about_key.text)
-    if base and not settings.braze.proxy:
+    if base and not settings.braze.proxy and not environment_of(plain).get(PROXY):
         found.append(await _name(base))
     if base and key is not None:
         found += await _asked(settings, key, base)

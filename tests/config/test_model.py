@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.config.model import Config
+from bulk_sender.config.model import BrazeConfig, Config
 from bulk_sender.config.rate import Rate
 from bulk_sender.errors import ConfigError, CredentialError
 from bulk_sender.run.facts import Facts
-from bulk_sender.run.settings import load_config
+from bulk_sender.run.settings import config_of, load_config
+from tests.kit.journals import run_facts
 
 SECRET = "5ecre7-1234-abcd"
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,27 @@ def test_a_key_under_a_name_of_ones_own_is_not_quoted_either(file: Path, text: s
 def test_a_property_may_be_called_token(file: Path) -> None:
     config = load(file, "[message.trigger_properties]\ntoken = 'spring'\n[recipient.attributes]\nsecret = 'column'")
     assert config.message.trigger_properties == {"token": "spring"}
+
+
+@pytest.mark.parametrize("address", ["http://user:{}@proxy.example.com:3128", "user:{}@proxy:3128", "https://{}@p"])
+def test_a_proxy_with_a_password_is_refused_as_a_key_is(file: Path, address: str) -> None:
+    proxy = address.format(SECRET)
+    for attempt in (
+        lambda: load(file, f"[braze]\nproxy = '{proxy}'"),
+        lambda: Config.load(None, {"braze.proxy": proxy}),
+        lambda: load_config({"braze": {"proxy": proxy}}),
+        lambda: config_of(Config(braze=BrazeConfig(proxy=proxy)), {}),
+    ):
+        with pytest.raises(CredentialError, match=r"braze\.proxy holds a credential, which does not belong") as refused:
+            attempt()
+        assert SECRET not in str(refused.value) + refused.value.hint
+        assert "BULK_SENDER_PROXY" in refused.value.hint
+    assert load(file, "[braze]\nproxy = 'http://proxy:3128'").braze.proxy == "http://proxy:3128"
+
+
+def test_the_password_of_a_proxy_that_an_earlier_release_stored_is_left_out() -> None:
+    stored = '{"braze": {"campaign_id": "c", "proxy": "http://user:hunter2@proxy:3128"}}'
+    assert run_facts(config=stored).revived().braze.proxy == "http://proxy:3128"
 
 
 # ----- values
