@@ -46,6 +46,11 @@ def read_toml(path: Path) -> JsonObject:
         raise ConfigError(
             f"configuration file {path} cannot be read: {error}", hint="it must be a UTF-8 text file that you may read"
         ) from None
+    except RecursionError:
+        raise ConfigError(
+            f"configuration file {path} has tables or lists that are nested too deeply",
+            hint="no key of the configuration needs more than a few levels",
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"configuration file {path} is not valid TOML: {error}",

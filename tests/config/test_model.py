@@ -69,6 +69,42 @@ def test_an_unknown_key_without_a_near_one_names_those_there_are(file: Path) -> 
     assert "unknown key zzz (known here: braze, message, recipient, input, delivery" in found
 
 
+# ----- too deep
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * DEEP + "]" * DEEP,
+        "x = " + "{a = " * DEEP + "1" + "}" * DEEP,
+        "[message.trigger_properties]\nx" + ".a" * 2000 + " = 1",
+        "[message.audience]\nAND" + ".a" * 2000 + " = 1",
+        "[recipient.attributes]\nx = { value = " + "[" * 100 + "]" * 100 + " }",
+    ],
+    ids=["arrays", "inline tables", "dotted keys", "an audience", "a constant"],
+)
+def test_deep_nesting_in_the_file_is_an_error_of_the_file(file: Path, text: str) -> None:
+    said = refusal(file, text)
+    assert "nested" in said
+    assert str(file) in said
+
+
+@pytest.mark.parametrize("levels", [100, 1000, DEEP])
+def test_deep_nesting_in_a_table_is_an_error(levels: int) -> None:
+    deep: dict[str, Any] = {"a": 1}
+    for _ in range(levels):
+        deep = {"a": [deep]}
+    with pytest.raises(ConfigError, match=r"message\.trigger_properties: is nested deeper than 64 levels"):
+        load_config({"message": {"trigger_properties": deep}})
+
+
+def test_nesting_that_people_write_is_taken(file: Path) -> None:
+    assert load(file, "[message]\ntrigger_properties = { a = " + "[" * 50 + "1" + "]" * 50 + " }").message
+
+
 # ----- the key
 
 
