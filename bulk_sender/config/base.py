@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 MAX_DEPTH = 64
-"""How deep tables and lists may be in one another. Deeper ones exhaust the stack of whoever reads or writes them."""
+"""How deep tables and lists may be in one another. Deeper ones exhaust the stack of the code that reads them."""
 
 
 def _plain(raw: Any, depth: int = 0) -> Any:

@@ -242,7 +242,7 @@ def note_beginning(journal: RunWriter) -> None:
 def note_end(journal: RunWriter, summary: Summary) -> None:
     """Record how the run stands. Trouble is only logged: the next reader asks the journal.
 
-    A run that this process has lost stays open in the index: whoever finds its folder again reads its journal, and
+    A run that this process has lost stays open in the index. Once its folder is found again, its journal is read, and
     without the folder the same command is refused.
     """
     if summary.lost:

@@ -129,7 +129,7 @@ class SqliteWriter(SqliteReader):
         self.is_locked_out = False
         closing_the_account = _closes_the_account(rows)
         if self.look() is not None and closing_the_account and not self._is_damaged:
-            # A folder that was moved may be put back: what came of requests in flight is then in its journal.
+            # A folder that was moved may be put back. Then its journal has the outcomes of the requests in flight.
             with suppress(sqlite3.Error):
                 self._commit(rows)
         self._refuse_lost()
