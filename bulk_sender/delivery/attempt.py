@@ -122,7 +122,7 @@ class Attempts:
             self._in_flight -= 1
             self._stopping.stop(str(error))
             if self._writer.journal.lost is not None:
-                # The intent may be in the journal nevertheless. Record that nothing left, so that the batch is not in doubt.
+                # The intent may be in the journal nevertheless. Record that nothing left: the batch is not in doubt.
                 unsent = judge(Evidence(Reach.NOTHING, error=JOURNAL_LOST))
                 outcome = AttemptOutcome(attempt.id, batch.id, Status.NOT_SENT, unsent, 0.0)
                 self._writer.note(outcome, failed=lambda _: None)
