@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from bulk_sender import failpoints
+from bulk_sender.durable import sync_file, sync_folder
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.text.clean import escaped
 
@@ -61,14 +62,11 @@ class replacing:
     def _publish(self) -> None:
         self.temporary.chmod(0o600)
         with self.temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         failpoints.reach("before_rename")
         self.temporary.replace(self.path)
         failpoints.reach("after_rename")
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        with suppress(OSError):
-            os.fsync(descriptor)
-        os.close(descriptor)
+        sync_folder(self.path.parent)
 
     def _try(self, act: Callable[[], object]) -> None:
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.http.evidence import JOURNAL_LOST, Evidence, Reach
 from bulk_sender.text.clean import clean
 
 
@@ -68,7 +68,7 @@ class Outcome:
 
 
 _NEVER_LEFT = frozenset(
-    {"PoolTimeout", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "InvalidURL", "ProxyError"}
+    {"PoolTimeout", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "InvalidURL", "ProxyError", JOURNAL_LOST}
 )
 _ABOUT_THE_TARGET = frozenset(
     {
@@ -211,6 +211,8 @@ def _client_error(evidence: Evidence, status: int, message: str) -> Outcome:
 
 
 def _never_left(evidence: Evidence) -> Outcome:
+    if evidence.error == JOURNAL_LOST:
+        return _outcome(evidence, Verdict.UNSENT, "journal_lost", "it did not leave, because the journal was lost")
     if evidence.cause in _CERTIFICATE_ERRORS:
         return _outcome(
             evidence,

@@ -33,7 +33,7 @@ def _state(folder: Path) -> str:
     try:
         summary = json.loads((folder / "summary.json").read_bytes())
         return f"{summary['state']}, {summary['accepted']:,} of {summary['rows']:,} accepted"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "has not ended yet"
 
 

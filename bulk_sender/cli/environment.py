@@ -13,7 +13,8 @@ def take_environment() -> dict[str, str]:
     No child process inherits the key, and no core file is written of the memory that holds it.
     """
     environment = dict(os.environ)
-    os.environ.pop("BRAZE_API_KEY", None)
+    for name in ("BRAZE_API_KEY", "BULK_SENDER_PROXY"):
+        os.environ.pop(name, None)
     if environment.get("BRAZE_API_KEY") or environment.get("BRAZE_API_KEY_FILE"):
         import resource  # Windows lacks it, and --help has to work there
 

@@ -13,6 +13,8 @@ from bulk_sender.errors import ConfigError, CredentialError
 
 _KEY_NAMES = re.compile(r"(?i)^(rest_?)?(braze_?)?api_?-?key$|^(secret|token|password|authorization)$")
 
+PROXY = "BULK_SENDER_PROXY"
+"""The environment variable that holds the address of a proxy with a user and a password."""
 
 _OTHER_TARGET = {"campaign_id": "canvas_id", "canvas_id": "campaign_id"}
 
@@ -44,6 +46,11 @@ def read_toml(path: Path) -> JsonObject:
         raise ConfigError(
             f"configuration file {path} cannot be read: {error}", hint="it must be a UTF-8 text file that you may read"
         ) from None
+    except RecursionError:
+        raise ConfigError(
+            f"configuration file {path} has tables or lists that are nested too deeply",
+            hint="no key of the configuration needs more than a few levels",
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"configuration file {path} is not valid TOML: {error}",
@@ -58,6 +65,11 @@ def refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
             raise CredentialError(
                 f"{where}: {prefix}{name} holds a credential, which does not belong in a configuration file",
                 hint="remove it, and set BRAZE_API_KEY or BRAZE_API_KEY_FILE in the environment",
+            )
+        if f"{prefix}{name}" == "braze.proxy" and isinstance(value, str) and "@" in value:
+            raise CredentialError(
+                f"{where}: braze.proxy holds a credential, which does not belong in a configuration file",
+                hint=f"remove the user and password, and set {PROXY} in the environment to the proxy's whole address",
             )
         if isinstance(value, dict) and not prefix:
             refuse_keys(value, where, f"{name}.")

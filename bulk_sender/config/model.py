@@ -139,7 +139,8 @@ class BrazeConfig(Model):
     ca_bundle: str | None = None
     """A PEM file to trust instead of certifi's bundle, e.g. behind a company proxy."""
     proxy: str | None = None
-    """A proxy for all requests. Never taken from the environment: an http proxy could see the key."""
+    """A proxy for all requests, without a user and password: those are in ``BULK_SENDER_PROXY``. The variables that
+    other programs read, such as ``HTTPS_PROXY``, have no effect."""
 
     @field_validator("campaign_id", "canvas_id", "send_id")
     @classmethod

@@ -21,11 +21,13 @@ from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.work import Tally
 from bulk_sender.delivery.worker import Worker
 from bulk_sender.errors import InternalError, JournalError
-from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.http.client import Client
+from bulk_sender.http.evidence import JOURNAL_LOST, Evidence, Reach
 from bulk_sender.journal.answers import AttemptRef
 from bulk_sender.journal.records import SPLIT, Attempt, AttemptOutcome, Batch, Decision, Record, Status
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.pace.limiter import Pace
+from bulk_sender.text.numbers import several
 
 _MOST_REMEMBERED = 16_384
 """Remember this many dispatch_ids to notice a repetition: an answer to another request arrives soon after it."""
@@ -123,6 +125,11 @@ class Attempts:
         except JournalError as error:
             self._in_flight -= 1
             self._stopping.stop(str(error))
+            if self._writer.journal.lost is not None:
+                # The intent may be in the journal nevertheless. Record that nothing left: the batch is not in doubt.
+                unsent = judge(Evidence(Reach.NOTHING, error=JOURNAL_LOST))
+                outcome = AttemptOutcome(attempt.id, batch.id, Status.NOT_SENT, unsent, 0.0)
+                self._writer.note(outcome, failed=lambda _: None)
             return None
         return await self._post(worker, batch, body, attempt, tries)
 
@@ -136,7 +143,7 @@ class Attempts:
         earlier: tuple[AttemptRef, ...] = ()
         try:
             await self._pace.leave()
-            evidence = await worker.client.post(body)
+            evidence = await self._exchange(worker.client, body)
             outcome = judge(evidence, server_errors=self._config.server_errors)
             earlier = self._dispatched_before(outcome, attempt)
             if earlier:
@@ -156,6 +163,12 @@ class Attempts:
             self._record(worker, attempt, attempted, earlier, tries.made)
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
         return attempted
+
+    async def _exchange(self, client: Client, body: bytes) -> Evidence:
+        """POST, unless the journal was lost since the intent was written: then nothing leaves."""
+        if self._writer.journal.lost is not None:
+            return Evidence(Reach.NOTHING, error=JOURNAL_LOST)
+        return await client.post(body)
 
     def _dispatched_before(self, outcome: Outcome, attempt: Attempt) -> tuple[AttemptRef, ...]:
         """Return what was accepted earlier under the same dispatch_id; nothing when it is new."""
@@ -241,5 +254,6 @@ class Attempts:
 
     def _unrecorded(self, batch: Batch, outcome: Outcome, error: BaseException) -> None:
         """Keep the outcome for the summary's reason: the journal still says "unknown"."""
-        self.unrecorded.append(f"batch {batch.id}: {outcome.verdict} {outcome.dispatch_id or outcome.code}".strip())
+        what = f"{outcome.verdict} {outcome.dispatch_id or outcome.code}".strip()
+        self.unrecorded.append(f"batch {batch.id} ({several(batch.size, 'row')}): {what}")
         self._stopping.stop(str(error if isinstance(error, JournalError) else InternalError.of(error)))

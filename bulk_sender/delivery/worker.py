@@ -29,7 +29,7 @@ class Worker:
 
     def used(self, evidence: Evidence, attempts: Iterable[AttemptRef]) -> None:
         """Note an exchange, and the attempts whose outcome its answer gave."""
-        if evidence.connection != self._connection:
+        if evidence.connection not in (0, self._connection):
             self._connection, self._answers, self._slowest_s = evidence.connection, 0, 0.0
             self._answered.clear()
         if evidence.reach is Reach.ANSWERED:

@@ -7,11 +7,14 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
+from bulk_sender.config.loading import PROXY
 from bulk_sender.errors import CredentialError
+from bulk_sender.http.settings import HttpSettings
 
 _SHAPE = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
 _BRAZE = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -24,6 +27,8 @@ class Credential:
     """A key that is never shown: ``repr`` and ``str`` are stars; only ``authorization`` contains it."""
 
     _key: str
+    _proxy: str = ""
+    """The address of a proxy, with its user and password."""
 
     def __repr__(self) -> str:
         return "***"
@@ -33,6 +38,10 @@ class Credential:
     @property
     def authorization(self) -> str:
         return f"Bearer {self._key}"
+
+    def routed(self, settings: HttpSettings) -> HttpSettings:
+        """Return the settings with the proxy of the environment, if one is set there."""
+        return replace(settings, proxy=self._proxy) if self._proxy else settings
 
     @property
     def warning(self) -> str:
@@ -70,7 +79,7 @@ class Credential:
             raw, origin = _read_private(Path(path)), f"BRAZE_API_KEY_FILE ({path})"
         if not raw.strip():
             raise CredentialError("no API key is set", hint=_HINT)
-        return cls.check(raw, origin)
+        return replace(cls.check(raw, origin), _proxy=_proxy_of(environment))
 
     @classmethod
     def check(cls, raw: str, origin: str = "the key") -> Credential:
@@ -81,6 +90,21 @@ class Credential:
                 hint="copy the REST API key from Braze again (it is not shown here on purpose)",
             )
         return cls(key)
+
+
+def _proxy_of(environment: Mapping[str, str]) -> str:
+    """Return the proxy of the environment, empty without one. Raise CredentialError, and never quote what was found."""
+    address = environment.get(PROXY, "").strip()
+    try:
+        parts = urlsplit(address)
+        is_sound = not address or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise CredentialError(
+            f"{PROXY} is not the address of a proxy", hint="write http://USER:PASSWORD@HOST:PORT (it is not shown here)"
+        )
+    return address
 
 
 def _fault(key: str) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+JOURNAL_LOST = "JournalLost"
+"""The ``error`` of a POST that was not made, because the run's journal was lost after its intent was recorded."""
+
 
 class Reach(IntEnum):
     """How far a request is known to have got."""

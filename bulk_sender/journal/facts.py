@@ -91,6 +91,10 @@ class Facts:
         for table, keys in _FIRST_RELEASE.items():
             settings = self.settings.get(table, {})
             written[table] = {name: settings[name] for name in keys if name in settings} | written.get(table, {})
+        if (proxy := written.get("braze", {}).get("proxy")) and "@" in proxy:
+            # An earlier release stored a proxy's password. It is not used, so that it is not shown either.
+            scheme, separator, rest = proxy.rpartition("://")
+            written["braze"]["proxy"] = scheme + separator + rest.rpartition("@")[2]
         return Config.model_validate_json(json.dumps(written))
 
     def difference(self, other: Facts) -> list[str]:

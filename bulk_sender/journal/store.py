@@ -53,6 +53,16 @@ class RunRef:
         return f"its folder {self.folder} {'has no journal' if self.folder.exists() else 'is gone'}"
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why a process may write nothing more in a run's folder. Both are sentences without their full stop."""
+
+    what: str
+    to_do: str
+    is_taken_over: bool = False
+    """Whether another process has the run now."""
+
+
 class RunReader(Protocol):
     """One run, to be read. Not thread-safe: one thread at a time may use it. Queries raise JournalError."""
 
@@ -219,6 +229,16 @@ class RunWriter(RunReader, Protocol):
 
     is_locked_out: bool
     """Whether the last ``write`` failed for a cause that smaller writes would meet, too: they need not be tried."""
+
+    lost: Loss | None
+    """How this process has lost the run: its journal is not there any more, or another process has taken over.
+
+    None while it has the run. Afterwards no request may leave, and no file may be written in the run's folder.
+    """
+
+    def look(self) -> Loss | None:
+        """Look whether the journal is still there, and return ``lost``. Any thread may call this at any time."""
+        ...
 
     @property
     def epoch(self) -> int:

@@ -141,6 +141,8 @@ class MetricsFile(Observer):
         self._write([*self._about("refused"), code, Sample("finished_timestamp_seconds", self._wall())])
 
     def ended(self, summary: Summary) -> None:
+        if summary.lost == "taken_over":  # by a process that may write to the same file
+            return
         self._write([*self._about(summary.state), *self._at_the_end(summary)])
 
     def _about(self, state: str) -> Iterator[Sample]:

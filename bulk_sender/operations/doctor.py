@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import tempfile
@@ -21,7 +20,9 @@ from bulk_sender.braze.headers import server_now
 from bulk_sender.braze.hosts import host_warning
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.hosts import is_loopback
+from bulk_sender.config.loading import PROXY
 from bulk_sender.config.model import Config
+from bulk_sender.durable import sync_file
 from bulk_sender.errors import BulkSenderError, ConfigError, CredentialError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.credential import Credential
@@ -90,7 +91,7 @@ async def doctor_async(
         found.append(Examination("target", "refused", "neither a campaign nor a Canvas is set", hint))
     if base and key is not None and about_key.state == "warning" and is_loopback(urlsplit(base).hostname or ""):
         found[1] = Examination(about_key.name, "ok", about_key.text)
-    if base and not settings.braze.proxy:
+    if base and not settings.braze.proxy and not environment_of(plain).get(PROXY):
         found.append(await _name(base))
     if base and key is not None:
         found += await _asked(settings, key, base)
@@ -206,7 +207,7 @@ def _local(runs_dir: Path) -> Iterator[Examination]:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".bulk-sender-doctor-") as file:
             file.write(b"x")
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
     except OSError as error:
         hint = "give another folder with --runs-dir"
         yield Examination("runs folder", "refused", f"{where} cannot be written: {error.strerror}", hint)

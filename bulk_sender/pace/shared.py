@@ -15,7 +15,7 @@ import stat
 import struct
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bulk_sender.errors import BulkSenderError
 
 with suppress(ImportError):  # Windows, where errors.require_posix refuses earlier
     import fcntl
+    import pwd
 
 _FORM = struct.Struct("<8sd")
 _MARK = b"bsrate01"
@@ -30,6 +31,7 @@ _AT_ONCE_S = 0.02
 """Take turns worth this much time together."""
 _FEWEST_SAVED = 2
 """A late process may catch up on at least this many turns, or on ``_AT_ONCE_S``: fewer would cost rate."""
+_HINT = "remove it, or set [delivery] share_rate = false"
 _HORIZON_S = 7200.0
 """Discard schedules further ahead than this: they predate a reboot."""
 
@@ -77,21 +79,51 @@ class SharedRate:
 def shared_rate_path(endpoint: str, authorization: str) -> Path:
     """Return the file of a workspace: one for each endpoint and key, in a folder that belongs to this user.
 
+    The folder is made. It is the first one that can be private: where everybody may write, such as in ``/tmp``, another
+    user may have taken its name. All processes of a user and environment come to the same one. Raise BulkSenderError
+    if there is none.
+
     The name is a short part of a digest, so the key cannot be recovered from it.
     """
     name = hashlib.sha256(f"{endpoint}\n{authorization}".encode()).hexdigest()[:16]
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    return base / f"bulk-sender-{os.getuid()}" / f"{name}.rate"
+    refusal: BulkSenderError | None = None
+    for folder in _folders():
+        try:
+            _make_private(folder)
+            return folder / f"{name}.rate"
+        except BulkSenderError as error:
+            refusal = refusal or error
+    assert refusal is not None
+    raise refusal
+
+
+def _folders() -> Iterator[Path]:
+    """The folders that may hold schedules, the best first."""
+    own = f"bulk-sender-{os.getuid()}"
+    yield Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / own
+    # The home of the user database: a job of cron and one of a login may have different variables.
+    with suppress(KeyError):
+        yield Path(pwd.getpwuid(os.getuid()).pw_dir) / ".cache" / own
+    yield Path("/var/tmp") / own  # noqa: S108 - used only if it is private
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only this user can write, unless it is there. Raise BulkSenderError."""
+    try:
+        if folder.parent.name == ".cache" and folder.parent.parent.is_dir():
+            folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise BulkSenderError(f"{folder} cannot be used to share the rate: {error.strerror}", hint=_HINT) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise BulkSenderError(f"{folder} is not a private folder of this user", hint=_HINT)
 
 
 def _open_private(path: Path) -> int:
     """Open or create the file in a folder that only this user can write. Raise BulkSenderError."""
-    hint = "remove it, or set [delivery] share_rate = false"
+    _make_private(path.parent)
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        folder = path.parent.lstat()
-        if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.getuid() or folder.st_mode & 0o022:
-            raise BulkSenderError(f"{path.parent} is not a private folder of this user", hint=hint)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise BulkSenderError(f"{path} cannot be used to share the rate: {error.strerror}", hint=hint) from None
+        raise BulkSenderError(f"{path} cannot be used to share the rate: {error.strerror}", hint=_HINT) from None

@@ -24,7 +24,7 @@ from bulk_sender.reading.panics import panics_hidden
 from bulk_sender.reading.passed_over import FOLDER, FORMAT, LOCK, NO_ROWS, PassedOver, told, why_hidden
 from bulk_sender.reading.polars_errors import TABLE, TROUBLE, broken, is_panic, reading
 from bulk_sender.reading.query import Query, is_query, is_query_file, reason
-from bulk_sender.reading.remote import fetch, is_url
+from bulk_sender.reading.remote import fetch, is_url, name_of
 from bulk_sender.reading.rows import Cursor, Result, mixture, spool_cursor, spool_dicts
 from bulk_sender.reading.scan import readable, tolerate_types
 from bulk_sender.reading.settings import ReadSettings
@@ -201,7 +201,7 @@ def _stdin(settings: ReadSettings, spool: Spool) -> InputFile:
 
 
 def _remote(url: str, settings: ReadSettings, spool: Spool) -> InputFile:
-    name = url.split("?")[0]
+    name = name_of(url)
     if settings.format in ("delta", "iceberg"):
         return spool_frame(_scan_table(url, settings.format, name), name, spool)
     fetched = fetch(url, name, settings.format or format_of_name(name), spool)

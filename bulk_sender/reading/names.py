@@ -30,7 +30,7 @@ def _has_repeated_name(text: str) -> bool:
         json.loads(text, object_pairs_hook=_refuse_repeated)
     except _RepeatedError:
         return True
-    except ValueError:  # not JSON, which others report
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply, which others report
         return False
     return False
 

@@ -21,11 +21,17 @@ from bulk_sender.reading.spool import Spool, unwritable
 
 STORES = ("s3", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl")
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_SECRETS = re.compile(r"(?i)(?<=^http://)[^/]*@|(?<=^https://)[^/]*@|(?<=://)[^/@]*:[^/]*@")
 _TIMEOUT = httpx.Timeout(60.0, connect=20.0)
 
 
 def is_url(text: str) -> bool:
     return _URL.match(text) is not None
+
+
+def name_of(url: str) -> str:
+    """Return a URL without its secrets: the query, and a user and password. A container of ABFS looks like a user."""
+    return _SECRETS.sub("", url.split("?")[0])
 
 
 def fetch(url: str, name: str, kind: str | None, spool: Spool) -> Path | pl.LazyFrame:

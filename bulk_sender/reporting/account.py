@@ -38,7 +38,7 @@ def refresh_files(journal: RunReader, ended: Summary) -> Summary:
     """
     try:
         known = json.loads((journal.run.folder / "summary.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         known = None
     if known == ended.to_dict() and all(Path(path).is_file() for path in ended.files.values()):
         return ended

@@ -94,7 +94,8 @@ def counts(summary: Summary, *, runs_dir: str = "", rejects: str = "", origin: O
         rows = int(getattr(summary, status))
         # A run that stopped while it read its input has more to send than it has counted.
         concerns = rows > 0 or (status is Status.NOT_SENT and summary.state in ("stopped", "interrupted"))
-        steps = tuple(_steps(status, summary, runs_dir, rejects, origin)) if concerns else ()
+        is_told = concerns and not summary.lost  # else the reason says what to do
+        steps = tuple(_steps(status, summary, runs_dir, rejects, origin)) if is_told else ()
         found.append(Count(status, rows, MEANINGS[status], steps))
     return sorted(found, key=lambda count: not (count.rows or count.steps))
 
@@ -204,7 +205,8 @@ def of_broadcast(summary: Summary, *, runs_dir: str = "") -> Count:
     """Return what happened to a broadcast's one request. A broadcast has no rows and is never repeated by itself."""
     assert summary.broadcast is not None
     status = Status(summary.broadcast.status)
-    steps = () if summary.state == "running" else tuple(_broadcast_steps(status, summary, _Run.of(summary, runs_dir)))
+    is_told = summary.state != "running" and not summary.lost
+    steps = tuple(_broadcast_steps(status, summary, _Run.of(summary, runs_dir))) if is_told else ()
     return Count(status, 0, OF_A_BROADCAST[status], steps)
 
 

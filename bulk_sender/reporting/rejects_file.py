@@ -74,7 +74,7 @@ def _record(folder: Path) -> dict[str, list[str]]:
     """Return the digests of the files written here, by name, the latest file last."""
     try:
         found: dict[str, list[str]] = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found
 

@@ -66,6 +66,9 @@ class Summary:
     signal: int = 0
     sent_again: int = 0
     """How many of the rejected rows another run has sent since, from a fixed ``rejected.csv``."""
+    lost: Literal["", "journal", "taken_over"] = ""
+    """How the process that sent has lost the run: its journal was deleted, moved or replaced, or another process has
+    taken over. Then it wrote no files, and ``reason`` says what to do. Empty otherwise."""
     broadcast: BroadcastResult | None = None
     """Only for a broadcast, which has no rows, so that all counts are 0."""
 
@@ -106,8 +109,8 @@ class Summary:
         """Return the values as ``summary.json`` has them."""
         facts = asdict(self)
         del facts["signal"]
-        for name in ("broadcast", "held"):
-            if facts[name] is None:
+        for name in ("broadcast", "held", "lost"):
+            if not facts[name]:
                 del facts[name]
         return facts
 

@@ -240,7 +240,13 @@ def note_beginning(journal: RunWriter) -> None:
 
 
 def note_end(journal: RunWriter, summary: Summary) -> None:
-    """Record how the run stands. Trouble is only logged: the next reader asks the journal."""
+    """Record how the run stands. Trouble is only logged: the next reader asks the journal.
+
+    A run that this process has lost stays open in the index. Once its folder is found again, its journal is read, and
+    without the folder the same command is refused.
+    """
+    if summary.lost:
+        return
     try:
         with closing(journals.index(journal.run.folder.parent)) as index:
             known = index.entry(journal.run.name) or IndexEntry.of(journal.run.name, journal.facts())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from bulk_sender import journal as journals
 from bulk_sender.delivery.stopping import Stopped
-from bulk_sender.errors import BulkSenderError, InternalError
+from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.journal.facts import Format
-from bulk_sender.journal.store import RunWriter
-from bulk_sender.reporting.account import close_files
+from bulk_sender.journal.store import Loss, RunWriter
+from bulk_sender.reporting.account import close_files, summarize
 from bulk_sender.reporting.summary import State, Summary
 
 
@@ -26,31 +27,46 @@ class Ending:
     elapsed_s: float
 
 
+def _lost(journal: RunWriter, loss: Loss, reasons: list[str]) -> Summary:
+    """Return the summary of a process that has lost the run. The folder may be another process's: write no file."""
+    files = {"journal": journals.location(journal.run)}
+    summary = summarize(journal, "stopped", "; ".join([*reasons, loss.to_do]), files)
+    return replace(summary, lost="taken_over" if loss.is_taken_over else "journal")
+
+
 def close_account(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
     """Record the end in the journal and write the run's files. Raises BulkSenderError with exit code 3."""
     try:
         return _close(journal, kind, ending)
     except BulkSenderError as error:  # even the journal cannot be read any more
         error.exit_code = 3
+        if (loss := journal.lost) is not None:
+            lines = _reasons(ending, journal, is_left=True)
+            lost = JournalError("; ".join(lines), hint=loss.to_do)
+            lost.exit_code = 3
+            raise lost from error
         raise
 
 
 def _close(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
+    journal.look()
     is_left = journal.has_unsent() or not ending.plan_complete
     even_if_done = ending.stopped is not None and ending.stopped.even_if_done
     signal = ending.stopped.signal if ending.stopped is not None else 0
     state: State = "finished"
     if is_left or even_if_done:
         state = "interrupted" if signal else "stopped"
-    reasons = list(_reasons(ending, is_left=is_left or even_if_done))
+    reasons = list(_reasons(ending, journal, is_left=is_left or even_if_done))
     try:
         journal.end_epoch(state, "; ".join(reasons), ending.elapsed_s)
     except BulkSenderError as error:
         reasons += [str(error)] if str(error) not in reasons else []
+    if (loss := journal.lost) is not None:
+        return _lost(journal, loss, reasons)
     return replace(close_files(journal, kind, state, reasons), signal=signal)
 
 
-def _reasons(ending: Ending, *, is_left: bool) -> Iterator[str]:
+def _reasons(ending: Ending, journal: RunWriter, *, is_left: bool) -> Iterator[str]:
     """Why rows are left, and what else the operator has to know."""
     reason = ""
     if is_left:
@@ -60,4 +76,7 @@ def _reasons(ending: Ending, *, is_left: bool) -> Iterator[str]:
         yield str(ending.bug)
     if not ending.plan_complete:
         yield "the input was not read to its end, later rows are not counted"
-    yield from (f"not recorded: {line}" for line in ending.unrecorded)
+    if journal.lost is not None and journal.lost.what != reason:
+        yield journal.lost.what
+    label = "not recorded" if journal.lost is None else "in flight"
+    yield from (f"{label}: {line}" for line in ending.unrecorded)

@@ -48,6 +48,8 @@ from bulk_sender.run.target import MakeEndpoint, place
 from bulk_sender.text.numbers import number, roughly
 
 _TICK_S = 0.25
+_LOOK_S = 0.1
+"""How often to look whether the journal is still there, besides each commit."""
 
 
 async def execute(
@@ -70,7 +72,8 @@ async def execute(
     async with place(config.braze, config.message, sandbox_of(facts), make, folder) as target:
         execution = Execution(journal, facts, RunSettings.of(config, target), caller, canary)
         summary = await execution.run(command, target, credential, prepared)
-    if execution.worklist.plan_complete:  # every row is in the journal: do not keep people's data twice
+    # With every row in the journal, do not keep people's data twice.
+    if execution.worklist.plan_complete and journal.lost is None:
         shutil.rmtree(journal.run.folder / SPOOLED, ignore_errors=True)
     return summary
 
@@ -267,8 +270,15 @@ class Execution:
                 self._stop_when_too_long(sender)
                 await anyio.sleep(_TICK_S)
 
+        async def look() -> None:
+            while True:
+                if (loss := await anyio.to_thread.run_sync(self._journal.look)) is not None:
+                    return sender.stopping.stop(loss.what)
+                await anyio.sleep(_LOOK_S)
+
         async with anyio.create_task_group() as group:
             group.start_soon(tick)
+            group.start_soon(look)
             yield
             group.cancel_scope.cancel()
         self._observers.moment(self._progress(sender))

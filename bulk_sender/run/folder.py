@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bulk_sender import journal as journals
+from bulk_sender.durable import make_folders
 from bulk_sender.errors import BulkSenderError, ConfigError
 from bulk_sender.journal.store import RunRef
 
@@ -82,7 +83,7 @@ def make_run_folder(run: RunRef) -> None:
 def make_parent(run: RunRef) -> None:
     """Create the folder of all runs if need be. Raises BulkSenderError."""
     try:
-        run.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(run.folder.parent)
     except FileExistsError:
         raise BulkSenderError(
             f"{run.folder.parent} is not a folder", hint="choose another folder for the runs with --runs-dir"

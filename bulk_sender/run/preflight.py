@@ -81,7 +81,7 @@ async def ask(config: Config, credential: Credential, waits: Waits = WAITS) -> E
     client = HttpxClient(
         details_url(check_url(config.braze.endpoint), config.braze),
         credential,
-        transport_factory(settings),
+        transport_factory(credential.routed(settings)),
         timeout=min(TIMEOUT_S, settings.timeout_s),
         most_bytes=MAX_DETAILS_BYTES,
     )
@@ -125,7 +125,10 @@ def unreached(evidence: Evidence, base: str) -> GuardrailError | None:
     elif cause.startswith("SSL"):
         words, hint = f"{host} does not speak TLS as expected ({cause})", "check the address, its port, and any proxy"
     elif error == "ProxyError":
-        words, hint = f"the proxy does not let requests to {host} pass", "check [braze] proxy"
+        words, hint = (
+            f"the proxy does not let requests to {host} pass",
+            "check [braze] proxy, or BULK_SENDER_PROXY with its user and password",
+        )
     elif cause == "ConnectionRefusedError":
         words, hint = f"{host} refuses connections", "check the address and its port"
     else:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.config.model import Config
+from bulk_sender.config.model import BrazeConfig, Config
 from bulk_sender.config.rate import Rate
 from bulk_sender.errors import ConfigError, CredentialError
 from bulk_sender.run.facts import Facts
-from bulk_sender.run.settings import load_config
+from bulk_sender.run.settings import config_of, load_config
+from tests.kit.journals import run_facts
 
 SECRET = "5ecre7-1234-abcd"
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,42 @@ def test_an_unknown_key_without_a_near_one_names_those_there_are(file: Path) -> 
     assert "unknown key zzz (known here: braze, message, recipient, input, delivery" in found
 
 
+# ----- too deep
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * DEEP + "]" * DEEP,
+        "x = " + "{a = " * DEEP + "1" + "}" * DEEP,
+        "[message.trigger_properties]\nx" + ".a" * 2000 + " = 1",
+        "[message.audience]\nAND" + ".a" * 2000 + " = 1",
+        "[recipient.attributes]\nx = { value = " + "[" * 100 + "]" * 100 + " }",
+    ],
+    ids=["arrays", "inline tables", "dotted keys", "an audience", "a constant"],
+)
+def test_deep_nesting_in_the_file_is_an_error_of_the_file(file: Path, text: str) -> None:
+    said = refusal(file, text)
+    assert "nested" in said
+    assert str(file) in said
+
+
+@pytest.mark.parametrize("levels", [100, 1000, DEEP])
+def test_deep_nesting_in_a_table_is_an_error(levels: int) -> None:
+    deep: dict[str, Any] = {"a": 1}
+    for _ in range(levels):
+        deep = {"a": [deep]}
+    with pytest.raises(ConfigError, match=r"message\.trigger_properties: is nested deeper than 64 levels"):
+        load_config({"message": {"trigger_properties": deep}})
+
+
+def test_nesting_that_people_write_is_taken(file: Path) -> None:
+    assert load(file, "[message]\ntrigger_properties = { a = " + "[" * 50 + "1" + "]" * 50 + " }").message
+
+
 # ----- the key
 
 
@@ -91,6 +128,27 @@ def test_a_key_under_a_name_of_ones_own_is_not_quoted_either(file: Path, text: s
 def test_a_property_may_be_called_token(file: Path) -> None:
     config = load(file, "[message.trigger_properties]\ntoken = 'spring'\n[recipient.attributes]\nsecret = 'column'")
     assert config.message.trigger_properties == {"token": "spring"}
+
+
+@pytest.mark.parametrize("address", ["http://user:{}@proxy.example.com:3128", "user:{}@proxy:3128", "https://{}@p"])
+def test_a_proxy_with_a_password_is_refused_as_a_key_is(file: Path, address: str) -> None:
+    proxy = address.format(SECRET)
+    for attempt in (
+        lambda: load(file, f"[braze]\nproxy = '{proxy}'"),
+        lambda: Config.load(None, {"braze.proxy": proxy}),
+        lambda: load_config({"braze": {"proxy": proxy}}),
+        lambda: config_of(Config(braze=BrazeConfig(proxy=proxy)), {}),
+    ):
+        with pytest.raises(CredentialError, match=r"braze\.proxy holds a credential, which does not belong") as refused:
+            attempt()
+        assert SECRET not in str(refused.value) + refused.value.hint
+        assert "BULK_SENDER_PROXY" in refused.value.hint
+    assert load(file, "[braze]\nproxy = 'http://proxy:3128'").braze.proxy == "http://proxy:3128"
+
+
+def test_the_password_of_a_proxy_that_an_earlier_release_stored_is_left_out() -> None:
+    stored = '{"braze": {"campaign_id": "c", "proxy": "http://user:hunter2@proxy:3128"}}'
+    assert run_facts(config=stored).revived().braze.proxy == "http://proxy:3128"
 
 
 # ----- values

@@ -115,7 +115,7 @@ def test_an_outcome_that_cannot_be_recorded_is_in_the_summary_and_stays_unknown(
         ended = scene.run("send")
         assert ended.code == 3, ended
         dispatch_id = server.ledger.accepted[3].dispatch_id
-        assert f"not recorded: batch 4: accepted {dispatch_id}" in ended.summary["reason"]
+        assert f"not recorded: batch 4 (50 rows): accepted {dispatch_id}" in ended.summary["reason"]
         assert ended.summary["unknown"] == 50
         assert len(server.ledger.requests) == 4
         (small_disk / "filler").unlink()

@@ -48,6 +48,23 @@ BROKEN = {
 }
 
 
+def test_the_proxy_of_the_environment_wins_and_is_not_shown() -> None:
+    environment = {"BRAZE_API_KEY": CANARY, "BULK_SENDER_PROXY": "http://user:hunter2@proxy:3128"}
+    key = Credential.from_environment(environment)
+    assert key.routed(HttpSettings(proxy="http://other")).proxy == "http://user:hunter2@proxy:3128"
+    assert "hunter2" not in repr(key)
+    assert Credential.check(CANARY).routed(HttpSettings(proxy="http://other")).proxy == "http://other"
+
+
+@pytest.mark.parametrize(
+    "address", ["user:hunter2@proxy", "socks5://user:hunter2@p", "http://user:hunter2@", "http://[hunter2"]
+)
+def test_what_is_no_proxys_address_is_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(CredentialError, match="BULK_SENDER_PROXY is not the address of a proxy") as caught:
+        Credential.from_environment({"BRAZE_API_KEY": CANARY, "BULK_SENDER_PROXY": address})
+    assert "hunter2" not in everything_shown(caught.value)
+
+
 @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
 def test_an_invalid_key_is_refused_and_not_shown(raw: str) -> None:
     with pytest.raises(CredentialError) as caught:

@@ -64,7 +64,7 @@ from bulk_sender.journal.records import (
     Record,
     Status,
 )
-from bulk_sender.journal.store import RunReader, RunRef, RunWriter
+from bulk_sender.journal.store import Loss, RunReader, RunRef, RunWriter
 from bulk_sender.text.times import now
 
 T = TypeVar("T")
@@ -439,6 +439,7 @@ class MemoryWriter(MemoryReader):
         super().__init__(run, records)
         self.epoch = 0
         self.is_locked_out = False
+        self.lost: Loss | None = None
         self._ids: dict[str, Iterator[int]] = {}
 
     def close(self) -> None:
@@ -465,9 +466,13 @@ class MemoryWriter(MemoryReader):
             following = next(self._ids[kind])
         return following
 
+    def look(self) -> Loss | None:
+        return self.lost
+
     def write(self, records: Iterable[Record]) -> None:
         if self.epoch in self._all.fenced:
-            raise JournalError("another process has taken over this run since this one started")
+            self.lost = Loss("another process has taken over this run since this one started", "leave it alone")
+            raise JournalError(self.lost.what)
         before = {name: copy(getattr(self._all, name)) for name in ("plan_complete", "canaries", *_TABLES)}
         try:
             for record in sorted(records, key=lambda record: _ORDER.index(type(record))):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bulk_sender.errors import BulkSenderError
+from bulk_sender.pace import shared
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 
 
@@ -78,6 +81,46 @@ def test_the_file_s_name_does_not_show_the_key() -> None:
     path = shared_rate_path("https://rest.iad-01.braze.com", "Bearer secret-key-123")
     assert "secret" not in str(path)
     assert path != shared_rate_path("https://rest.iad-01.braze.com", "Bearer other-key-1234")
+
+
+@pytest.mark.parametrize("taken", ["a file", "a folder that others can write to", "another user's folder", "a link"])
+def test_a_name_that_another_user_has_taken_does_not_stop_a_send(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    name = f"bulk-sender-{os.getuid()}"
+    public, home = tmp_path / "tmp", tmp_path / "home"
+    public.mkdir()
+    home.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(public))
+    me = pwd.getpwuid(os.getuid())
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_dir=str(home), pw_name=me.pw_name))
+    assert shared_rate_path("e", "k").parent == public / name
+    (public / name).rmdir()
+    if taken == "a file":
+        (public / name).touch()
+    elif taken == "a link":
+        (public / name).symlink_to(home)
+    else:
+        (public / name).mkdir()
+        (public / name).chmod(0o777)
+        if taken == "another user's folder":
+            if os.getuid() != 0:
+                pytest.skip("giving a folder to another user needs root")
+            (public / name).chmod(0o700)
+            os.chown(public / name, 65534, 65534)
+    path = shared_rate_path("e", "k")
+    assert path.parent == home / ".cache" / name
+    assert shared_rate_path("e", "k") == path, "the next process shares it"
+    one, other = (SharedRate(path, 10.0, clock=Clock()) for _ in range(2))
+    assert [round(run.take(), 6) for run in (one, other, one)] == [0.0, 0.1, 0.2]
+    home.chmod(0o500)
+
+
+def test_without_any_private_folder_the_first_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(shared, "_folders", lambda: iter([tmp_path / "file", tmp_path / "file" / "below"]))
+    with pytest.raises(BulkSenderError, match=f"{tmp_path / 'file'} cannot be used to share the rate"):
+        shared_rate_path("e", "k")
 
 
 _SCRIPT = """

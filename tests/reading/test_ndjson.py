@@ -152,8 +152,10 @@ def test_many_lines_that_do_not_fit_are_found_with_few_calls_of_polars(
 
 
 @pytest.mark.parametrize("depth", [40, 500, 5_000, 100_000])
-def test_deep_nesting_is_a_malformed_row(depth: int, tmp_path: Path) -> None:
-    path = put(tmp_path, "people.ndjson", f'{{"id": "a"}}\n{{"id": {"[" * depth}1{"]" * depth}}}\n{{"id": "b"}}\n')
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+def test_deep_nesting_is_a_malformed_row(depth: int, opening: str, closing: str, tmp_path: Path) -> None:
+    deep = opening * depth + "1" + closing * depth
+    path = put(tmp_path, "people.ndjson", f'{{"id": "a"}}\n{{"id": {deep}}}\n{{"id": "b"}}\n')
     assert list(faults(path)) == [2]
 
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+import bulk_sender as bs
 from bulk_sender.errors import InputError
+from bulk_sender.reading.remote import name_of
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
@@ -49,6 +51,30 @@ def test_a_file_on_a_web_server_is_read_in_any_format(web: str, tmp_path: Path) 
     PEOPLE.write_excel(tmp_path / "people.xlsx")
     for name in ("people.csv", "people.csv.gz", "people.parquet", "people.xlsx"):
         assert read(f"{web}/{name}").equals(PEOPLE)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://user:s3cret@host/a@b.csv?signature=s3cret", "https://host/a@b.csv"),
+        ("HTTPS://s3cret@host/a.csv", "HTTPS://host/a.csv"),
+        ("s3://key:s3cret@bucket/a.csv", "s3://bucket/a.csv"),
+        (
+            "abfss://container@account.dfs.core.windows.net/a.csv",
+            "abfss://container@account.dfs.core.windows.net/a.csv",
+        ),
+    ],
+)
+def test_the_secrets_of_a_url_are_not_in_its_name(url: str, name: str) -> None:
+    assert name_of(url) == name
+
+
+def test_the_password_of_a_url_is_in_no_file_of_a_run(web: str, tmp_path: Path) -> None:
+    put(tmp_path, "people.csv", "external_user_id\na\n")
+    runs, secret = tmp_path / "runs", web.replace("//", "//user:hunter2@")
+    summary = bs.send(f"{secret}/people.csv?signature=hunter2", runs_dir=runs, sandbox=True)
+    assert summary.accepted == 1
+    assert not [path for path in runs.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
 
 
 def test_a_signature_in_a_url_never_shows_in_a_name_or_an_error(web: str, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bulk_sender.errors import RunNotFoundError
 from bulk_sender.journal.records import Status
 from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.page import gather, render, write_report
+from tests.faults import FaultServer
 from tests.kit.journals import Sent, written
 from tests.kit.journals import read as journal_read
 from tests.kit.target import KEY
@@ -129,15 +130,24 @@ def test_the_key_is_not_in_the_page_though_the_server_quotes_it(hostile: Run) ->
     assert KEY not in hostile.page
 
 
-def test_a_proxys_password_is_not_in_the_page(tmp_path: Path) -> None:
+def test_a_proxys_password_is_in_no_file_of_a_run_that_it_carried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     source = tmp_path / "one.csv"
     source.write_text("external_user_id\na\n")
-    config = {"braze": {"proxy": "http://user:hunter2@127.0.0.1:9"}, "delivery": {"attempts": 1}}
-    summary = bs.send(source, config=config, run_id="run", runs_dir=tmp_path, sandbox=True)
-    assert summary.state == "stopped"
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "http://…@127.0.0.1:9" in page
-    assert "hunter2" not in page
+    with FaultServer() as proxy:
+        summary = bs.send(
+            source,
+            config={"braze": {"endpoint": "http://127.0.0.1:9", "campaign_id": "c"}},
+            run_id="run",
+            runs_dir=tmp_path / "runs",
+            environment={"BRAZE_API_KEY": KEY, "BULK_SENDER_PROXY": proxy.url.replace("//", "//user:hunter2@")},
+        )
+    assert (summary.state, summary.accepted) == ("finished", 1)
+    assert proxy.ledger.accepted[0].target.startswith("http://127.0.0.1:9/")
+    assert "hunter2" not in caplog.text
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"hunter2" in path.read_bytes()]
 
 
 def test_a_long_enough_run_has_charts_in_two_widths_with_tables_behind(throttled: Run) -> None:

@@ -94,6 +94,8 @@ def trouble(about: Summary) -> str:
 
 def next_step(about: Summary) -> str:
     """Return what to do next, as a hint."""
+    if about.lost:  # the reason says it
+        return ""
     if about.state == "finished" or about.broadcast is not None:
         return run_command("status", _folder(about)) + " shows what to do"
     return "resume with " + run_command("resume", _folder(about))

@@ -15,9 +15,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from bulk_sender.durable import sync_folder
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.index import IndexEntry, SentAgain
-from bulk_sender.journal.sqlite.database import PATIENCE_S, plainly, sync_folder
+from bulk_sender.journal.sqlite.database import DURABLE, PATIENCE_S, plainly
 
 INDEX = "index.sqlite"
 
@@ -120,7 +121,7 @@ def open_index(runs_dir: Path) -> SqliteIndex:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
             sync_folder(runs_dir)
         connection = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_S, check_same_thread=False)
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(DURABLE)
         if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
     except OSError as error:

@@ -15,6 +15,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from bulk_sender.durable import sync_file
+
 MARK = "journal.mark"
 _WIDTH = 20
 
@@ -31,7 +33,7 @@ class Mark:
         flags = os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         mark = cls(os.open(folder / MARK, flags, 0o600), key)
         os.pwrite(mark._descriptor, _line(records, key), 0)
-        os.fsync(mark._descriptor)
+        sync_file(mark._descriptor)
         return mark
 
     @classmethod

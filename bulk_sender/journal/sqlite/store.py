@@ -18,6 +18,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from bulk_sender import failpoints
+from bulk_sender.durable import sync_folder, sync_path
 from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
 from bulk_sender.journal.answers import AttemptRef
 from bulk_sender.journal.facts import Facts
@@ -29,11 +30,12 @@ from bulk_sender.journal.sqlite.database import JOURNAL, UNFINISHED, build, conn
 from bulk_sender.journal.sqlite.lock import LOCK, release, take_lock
 from bulk_sender.journal.sqlite.lock import holder as lock_holder
 from bulk_sender.journal.sqlite.mark import MARK, Mark
+from bulk_sender.journal.sqlite.presence import Missing, Presence
 from bulk_sender.journal.sqlite.proof import damaged, primary_code, prove, unreadable
 from bulk_sender.journal.sqlite.queries import SqliteReader
 from bulk_sender.journal.sqlite.schema import SCHEMA_VERSION, SEAL_KEY
 from bulk_sender.journal.sqlite.tables import Row, fact, row_of
-from bulk_sender.journal.store import RunRef
+from bulk_sender.journal.store import Loss, RunRef
 from bulk_sender.text.times import now
 
 FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", MARK, LOCK, BALLAST)
@@ -70,13 +72,28 @@ class SqliteWriter(SqliteReader):
         self._refusal = ""
         """Why nothing more is accepted: the disk failed, so later writes that seem to succeed prove nothing."""
         self._ballast_spent = False
+        self.lost: Loss | None = None
+        self._is_damaged = False
+        """Whether a file of the journal was cut short. Then nothing more is written to it."""
+        self._has_lost = ""
+        """The name of the file that is not there any more, or not what it was."""
+        self._has_synced_names = False
+        """Whether the names of the files are durable that SQLite makes with the first write."""
+        main, log = run.folder / JOURNAL, run.folder / f"{JOURNAL}-wal"
+        others = [run.folder / name for name in (f"{JOURNAL}-shm", MARK, LOCK)]
+        self._presence = Presence([main, log, *others], growing=[main, log])
+        self._presence.learn()
         self._number_from_here()
 
     def close(self) -> None:
         super().close()
         self._mark.close()
+        if self._has_lost == MARK:
+            # The journal itself is whole, and without its mark it would be refused.
+            with suppress(OSError):
+                Mark.create(self.run.folder, self._key, self._records).close()
         if self._lock is not None:
-            self._ballast.free()
+            self._free_ballast()
             release(self._lock)
             self._lock = None
 
@@ -111,6 +128,11 @@ class SqliteWriter(SqliteReader):
     def _write(self, rows: Sequence[Row]) -> None:
         self.is_locked_out = False
         closing_the_account = _closes_the_account(rows)
+        if self.look() is not None and closing_the_account and not self._is_damaged:
+            # A folder that was moved may be put back. Then its journal has the outcomes of the requests in flight.
+            with suppress(sqlite3.Error):
+                self._commit(rows)
+        self._refuse_lost()
         if self._refusal or (self._ballast_spent and not closing_the_account):
             raise self._refused(self._refusal or "the disk is full")
         try:
@@ -118,7 +140,7 @@ class SqliteWriter(SqliteReader):
                 self._commit(rows)
             except sqlite3.Error as error:
                 is_full = primary_code(error) == sqlite3.SQLITE_FULL
-                if not (is_full and closing_the_account and self._ballast.free()):
+                if not (is_full and closing_the_account and self._free_ballast()):
                     raise
                 self._ballast_spent = True
                 self._commit(rows)
@@ -128,6 +150,7 @@ class SqliteWriter(SqliteReader):
                 # After a failed sync the system may have dropped the pages: a later sync that succeeds proves nothing.
                 self._refusal = f"the disk failed ({error})"
             raise self._refused(plainly(error)) from None
+        self._refuse_lost(self.look())
 
     def _commit(self, rows: Sequence[Row]) -> None:
         tables = [table for table, _ in rows]
@@ -144,11 +167,42 @@ class SqliteWriter(SqliteReader):
             raise
         self._records += len(rows)
         self.note_records()
+        self._sync_names()
         failpoints.reach_records("after", tables)
 
     def note_records(self) -> None:
         """Write down in the mark how many records there are."""
         self._mark.set(self._records)
+
+    def _sync_names(self) -> None:
+        """Make the names of the files durable that SQLite made: it takes a failed sync of a folder for success."""
+        if not self._has_synced_names:
+            try:
+                sync_folder(self.run.folder)
+            except OSError as error:
+                self._refusal = f"the disk failed ({error})"
+                raise self._refused(self._refusal) from None
+            self._presence.learn()
+            self._has_synced_names = True
+
+    # --- a run that this process has lost -----------------------------------------------------------------------
+
+    def look(self) -> Loss | None:
+        # Again after a part was found missing: a folder is deleted file by file.
+        is_final = self._has_lost == JOURNAL or (self.lost is not None and self.lost.is_taken_over)
+        if not is_final and (found := self._presence.look()) is not None:
+            self._has_lost = found.path.name
+            self._is_damaged = found.how == "shorter"
+            self.lost = _loss(self.run, found)
+        return self.lost
+
+    def _refuse_lost(self, loss: Loss | None = None) -> None:
+        if (loss := loss or self.lost) is not None:
+            raise JournalError(loss.what, hint=loss.to_do)
+
+    def _free_ballast(self) -> bool:
+        """Give the space back, unless the folder is another process's."""
+        return self.look() is None and self._ballast.free()
 
     def _refused(self, why: str) -> JournalError:
         return JournalError(
@@ -190,15 +244,13 @@ class SqliteWriter(SqliteReader):
 
     def end_epoch(self, state: str, reason: str, elapsed_s: float) -> None:
         """Record the end of this epoch. The ballast's space is given back for the results."""
-        self._ballast.free()
+        self._free_ballast()
         self._write([row_of(Ending(self.epoch, now(), state, reason, round(elapsed_s, 3)), self.epoch)])
 
     def _check_epoch(self) -> None:
         if self.epoch and self._connection.execute("SELECT max(id) FROM epoch").fetchone() != (self.epoch,):
-            raise JournalError(
-                "another process has taken over this run since this one started",
-                hint="leave the run to it, or stop it and resume",
-            )
+            self.lost = _taken_over(self.run)
+            self._refuse_lost()
 
     # --- decisions ----------------------------------------------------------------------------------------------
 
@@ -265,6 +317,9 @@ def open_to_write(run: RunRef) -> SqliteWriter:
     try:
         with closing(connect_to_read(folder / JOURNAL)) as reading:
             key, records = prove(reading, folder)
+        # The process that wrote the last records may have been killed before they were synced. The mark counts them,
+        # and must not be ahead of them after a power cut.
+        sync_path(folder / f"{JOURNAL}-wal")
         writer = SqliteWriter(run, connect(folder / JOURNAL), lock, key, records)
         writer.note_records()
         return writer
@@ -296,6 +351,41 @@ def open_to_read(run: RunRef) -> SqliteReader:
             raise
     except sqlite3.Error as error:
         raise unreadable(run.folder, error) from None
+
+
+def _taken_over(run: RunRef) -> Loss:
+    return Loss(
+        "another process has taken over this run since this one started",
+        f"leave the run to it, or stop it and resume: bulk-sender status {run.name} shows how it stands",
+        is_taken_over=True,
+    )
+
+
+def _loss(run: RunRef, found: Missing) -> Loss:
+    """Say what happened to the journal while its writer had it open, and what to do."""
+    folder, path, name = run.folder, found.path, run.name
+    if path.name == LOCK and found.how == "another":  # made by a process that found none
+        return _taken_over(run)
+    if found.how == "shorter":
+        return Loss(
+            f"{path} was cut short or overwritten while the run was sending",
+            f"bulk-sender resume {name} refuses a damaged journal and continues a sound one. "
+            "Do not send the input under another name: it would go to everyone again",
+        )
+    if path.name == JOURNAL:
+        is_folder = found.how == "gone" and not folder.exists()
+        what = f"the run's folder {folder}" if is_folder else f"the journal {path}"
+        how = "deleted or moved" if found.how == "gone" else "replaced by another one"
+        return Loss(
+            f"{what} was {how} while the run was sending",
+            f"if it was moved, put it back where it was, then bulk-sender resume {name}. Do not repeat the command: "
+            "without this journal nobody can tell who already got the message",
+        )
+    how = "deleted or moved" if found.how == "gone" else "replaced by another file"
+    return Loss(
+        f"{path}, a part of the run's journal, was {how} while the run was sending",
+        f"find out what changes files in {folder}, then bulk-sender resume {name}",
+    )
 
 
 def holder(run: RunRef) -> str | None:

@@ -1,0 +1,64 @@
+"""Whether the files of a journal are still those that its writer opened.
+
+SQLite writes to the files that it has open. When one of them is deleted, moved or replaced, it does not notice, and
+its commits are durable in a file that nobody finds again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+How = Literal["gone", "another", "shorter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A file that is not what it was. ``how``: deleted or moved, replaced by another file, or cut short."""
+
+    path: Path
+    how: How
+
+
+class Presence:
+    """The files of one journal. ``look`` costs a few microseconds, and any thread may call it.
+
+    Files are looked at by their names only: closing a descriptor of the journal would end SQLite's locks on it.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, growing: Sequence[Path]) -> None:
+        """``growing``: of these files, those that never get shorter. A file is known once it exists."""
+        self._paths = tuple(paths)
+        self._growing = frozenset(growing)
+        self._known: dict[Path, os.stat_result] = {}
+
+    def learn(self) -> None:
+        """Take the files as they are now, and look for these from now on."""
+        for path in self._paths:
+            if path not in self._known and (found := _stat(path)) is not None:
+                self._known[path] = found
+
+    def look(self) -> Missing | None:
+        """Return the first file that is not what it was; None while all are."""
+        for path, known in tuple(self._known.items()):
+            found = _stat(path)
+            if found is None:
+                return Missing(path, "gone")
+            if (found.st_dev, found.st_ino) != (known.st_dev, known.st_ino):
+                return Missing(path, "another")
+            if path in self._growing:
+                if found.st_size < known.st_size:
+                    return Missing(path, "shorter")
+                self._known[path] = found
+        return None
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Whatever prevents a look, such as a file system that was unmounted, also prevents a later start."""
+    try:
+        return path.lstat()
+    except OSError:
+        return None
