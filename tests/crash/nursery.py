@@ -120,16 +120,20 @@ class Nursery:
         *,
         largest_file: int = 0,
         traced: Sequence[str] = (),
+        cwd: Path | None = None,
+        stdin: Path | None = None,
     ) -> Child:
         """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none.
 
-        ``traced``: strace injections from ``killed_at`` and ``failing_at``.
+        ``traced``: strace injections from ``killed_at`` and ``failing_at``. ``stdin``: a file for standard input.
         """
         order = {
             "arguments": [str(part) for part in arguments],
             "env": dict(env or {}),
             "largest_file": largest_file,
             "stop": bool(traced),
+            "cwd": str(cwd or ""),
+            "stdin": str(stdin or os.devnull),
         }
         child = Child(self.ask(order)["pid"], self)
         if traced:
@@ -143,9 +147,12 @@ class Nursery:
         *,
         largest_file: int = 0,
         traced: Sequence[str] = (),
+        cwd: Path | None = None,
+        stdin: Path | None = None,
         timeout: float = 30.0,
     ) -> Ended:
-        return self.start(arguments, env, largest_file=largest_file, traced=traced).wait(timeout)
+        child = self.start(arguments, env, largest_file=largest_file, traced=traced, cwd=cwd, stdin=stdin)
+        return child.wait(timeout)
 
     def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -221,7 +228,9 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
     code = 70
     try:
         os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(order["stdin"], os.O_RDONLY), 0)
+        if order["cwd"]:
+            os.chdir(order["cwd"])
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{folder}/{os.getpid()}.{name}", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
         os.environ.update(order["env"])
