@@ -69,7 +69,7 @@ _LATEST = 4096
 # --- the server, a process of its own ---------------------------------------------------------------------------------
 
 
-class _FlatLedger:
+class FlatLedger:
     """A ledger whose size does not grow: one bit for each row, and counters."""
 
     def __init__(self, rows: int, journal: Path) -> None:
@@ -134,7 +134,7 @@ class _FlatLedger:
 
 
 def _serve(pipe: Connection, rows: int, seed: int, journal: Path, latency_s: float, bits: Path) -> None:
-    ledger = _FlatLedger(rows, journal)
+    ledger = FlatLedger(rows, journal)
     with FaultServer(_weather(seed, latency_s, ledger.count), patience=90.0) as server:
         server.ledger = ledger  # type: ignore[assignment]
         pipe.send(server.url)
@@ -318,7 +318,7 @@ def endure(place: Path, minutes: float, seed: int, *, latency_s: float, rate: st
     ours.send("end")
     figures.counts = ours.recv()
     server.join(60)
-    figures.account = _account(folder, bits.read_bytes(), rows, figures.counts)
+    figures.account = account(folder, bits.read_bytes(), rows, figures.counts)
     return figures, (place / "err").read_text(errors="replace")
 
 
@@ -346,7 +346,7 @@ def _watch(sender: subprocess.Popen[bytes], server: Connection, folder: Path, fi
             return
 
 
-def _account(folder: Path, taken: bytes, rows: int, counts: dict[str, Any]) -> dict[str, int]:
+def account(folder: Path, taken: bytes, rows: int, counts: dict[str, Any]) -> dict[str, int]:
     """Compare the journal with the rows that the server took."""
     bits = np.frombuffer(taken, np.uint8)
     found = dict.fromkeys(("rows", "doubt", "lost", "ghosts", "orphans"), 0)

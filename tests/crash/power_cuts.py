@@ -163,13 +163,17 @@ class Figures:
     most_doubt: float = 0.0
     wrong: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+    """The first three of each kind."""
+    _shown: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def note(self, where: str, wrong: dict[str, object]) -> None:
         """``wrong``: what was wrong with an image, and how often or why."""
         for name, found in wrong.items():
             self.wrong[name] += found if isinstance(found, int) else 1
-        if wrong and len(self.examples) < 20:
-            self.examples.append(f"{where}: {wrong}")
+            like = where.partition(" at ")[0], name
+            self._shown[like] += 1
+            if self._shown[like] <= 3:
+                self.examples.append(f"{where}: {name}: {found}")
 
     def lines(self) -> list[str]:
         names = ("forgotten", "refused", "traceback", "lost", "twice", "ghosts", "orphans", "unannounced", "doubt")
