@@ -3,8 +3,8 @@
 A recording covers everything below one folder, its *root*, and every POST. ``images.py`` makes from it what a power
 cut may leave on a disk.
 
-    root = Root.of(folder)                     # what is there before counts as durable
-    record(command, root, ...)                 # again for each further process of the same story
+    root = Root(folder)                        # what is there before counts as durable
+    record(arguments, root, nursery, env=...)  # again for each further process of the same story
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import hashlib
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.kill import Ended
+from tests.crash.nursery import Ended, Nursery
+from tests.kit.command import environment
 
 CALLS = (
     "openat,open,creat,close,dup,dup2,dup3,fcntl,lseek,write,pwrite64,writev,pwritev,pwritev2,truncate,ftruncate,fallocate,"
@@ -127,34 +129,51 @@ def _scanned(path: Path) -> Node:
 
 
 def record(
-    command: Sequence[str | Path],
+    arguments: Sequence[object],
     root: Root,
+    nursery: Nursery,
     *,
     env: Mapping[str, str],
-    cwd: Path,
     stdin: Path | None = None,
     inject: str = "",
+    program: str = "",
     timeout: float = 120.0,
 ) -> Ended:
-    """Run a command under strace and add what it did to ``root``. ``inject``: a fault, from ``killed_at``."""
+    """Run a command in the root under strace and add what it did to ``root``. ``inject``: a fault, from ``killed_at``.
+
+    ``program``: Python to run instead of the command line, as a process that does not come from the nursery.
+    """
+    env = {**env, "UV_USE_IO_URING": "0"}  # writes through a ring are not system calls
     with tempfile.TemporaryDirectory() as place:
         log = Path(place) / "log"
-        strace = ["strace", "-f", "-qq", "-y", "-xx", "-s", str(1 << 24), "-o", str(log), "-e", "signal=none"]
-        strace += ["-e", f"trace={CALLS}"]
-        strace += ["-e", f"inject={inject}"] if inject else ["--seccomp-bpf"]  # faster, but then nothing is injected
-        with open(stdin or os.devnull, "rb") as given:  # noqa: PTH123
-            ended = subprocess.run(
-                [*strace, *map(str, command)],
-                env={**env, "UV_USE_IO_URING": "0"},  # writes through a ring are not system calls
-                cwd=cwd,
-                stdin=given,
-                capture_output=True,
-                timeout=timeout,
-                check=False,
+        options = ["-y", "-xx", "-s", str(1 << 24), "-o", str(log), "-e", "signal=none", "-e", f"trace={CALLS}"]
+        options += ["-e", f"inject={inject}"] if inject else []
+        if program:
+            ended = _run(
+                ["strace", "-f", "-qq", "--seccomp-bpf", *options, sys.executable, "-c", program],
+                arguments,
+                env,
+                root.path,
             )
-        _Reader(root, cwd).read(log)
-    out, err = ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
-    return Ended(0, ended.returncode, out, err, (), 0.0)
+        else:
+            child = nursery.start(arguments, env, strace=options, cwd=root.path, stdin=stdin)
+            ended = child.wait(timeout)
+        _Reader(root).read(log)
+    return ended
+
+
+def _run(command: Sequence[str], arguments: Sequence[object], env: Mapping[str, str], cwd: Path) -> Ended:
+    done = subprocess.run(
+        [*command, *map(str, arguments)],
+        env=environment(**env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 _CALL = re.compile(r"(\d+) +(\w+)\((.*)\) += (\S+)(.*)", re.DOTALL)
@@ -180,8 +199,8 @@ class _Call:
 class _Reader:
     """Turns a log of strace into nodes, changes and POSTs."""
 
-    def __init__(self, root: Root, cwd: Path) -> None:
-        self._root, self._cwd = root, cwd
+    def __init__(self, root: Root) -> None:
+        self._root = root
         self._prefix = str(root.path)
         self._offsets: dict[int, list[int]] = {}
         self._appending: set[int] = set()
@@ -239,7 +258,7 @@ class _Reader:
 
     def _at(self, path: str) -> tuple[Node, str] | None:
         """Return the folder that has this path's last name, and the name; None outside of the root."""
-        whole = os.path.normpath(self._cwd / path)
+        whole = os.path.normpath(self._root.path / path)
         if not whole.startswith(self._prefix + "/"):
             return None
         *folders, name = whole[len(self._prefix) + 1 :].split("/")

@@ -6,7 +6,6 @@ Here are some hundreds of images; ``python -m tests.crash.power_cuts`` makes tho
 from __future__ import annotations
 
 import random
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -31,7 +30,9 @@ STORIES = [
     Story("first run in a new place", weather=WEATHER, new_place=True),
     Story("killed and resumed", transport="httpx", weather=WEATHER, deaths=("after_intent:4",), second="resume"),
 ]
-PIPED = Story("killed in a sync, from standard input", concurrency=1, deaths=("fdatasync:20",), from_stdin=True)
+PIPED = Story(
+    "killed in a sync, from standard input", rows=1200, concurrency=1, deaths=("fdatasync:20",), from_stdin=True
+)
 MUTANT = """
 import sys
 from bulk_sender.cli.app import run
@@ -131,6 +132,7 @@ def test_a_cut_while_a_killed_run_is_opened_leaves_a_journal_that_opens(piped: R
     figures = Figures()
     killed = piped.root.ends[0]
     noted = [change for change in run_folder(piped).entries[MARK].changes if change.begun > killed]
+    assert noted, "it was not killed before it had sent everything"
     for seed in range(40):
         look(piped, Cut(noted[0].begun + 1 + seed % 4, "subset", "all", seed), figures)
     assert not figures.wrong, "\n".join(figures.lines())
@@ -138,7 +140,7 @@ def test_a_cut_while_a_killed_run_is_opened_leaves_a_journal_that_opens(piped: R
 
 def test_a_program_that_does_not_sync_its_intents_is_found_out(nursery: Nursery, tmp_path: Path) -> None:
     figures = Figures()
-    with recorded(Story("mutant", rows=200), nursery, tmp_path / "scene", (sys.executable, "-c", MUTANT)) as made:
+    with recorded(Story("mutant", rows=200), nursery, tmp_path / "scene", MUTANT) as made:
         for post in made.root.posts:
             look(made, Cut(post.begun + 1, "none", "all", 0), figures)
     assert figures.wrong["forgotten"] > 0, "\n".join(figures.lines())
