@@ -383,14 +383,18 @@ class _Reader:
 
 
 def _posts(stream: list[tuple[int, bytes]]) -> Iterator[tuple[int, str]]:
-    """Yield position and digest of each POST in what was written to one connection."""
+    """Yield position and digest of each POST in what was written to one connection.
+
+    One whose process was killed before its body had left is left out: no server can have taken it.
+    """
     whole = b"".join(data for _, data in stream)
     at = 0
     while (end := whole.find(b"\r\n\r\n", at)) >= 0:
         head = whole[at:end]
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-        body = whole[end + 4 : end + 4 + int(length[1] if length else 0)]
-        if head.startswith(b"POST "):
+        size = int(length[1]) if length else 0
+        body = whole[end + 4 : end + 4 + size]
+        if head.startswith(b"POST ") and len(body) == size:
             yield _begun(stream, at), hashlib.sha256(body).hexdigest()
         at = end + 4 + len(body)
 
