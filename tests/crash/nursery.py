@@ -54,6 +54,7 @@ class Child:
 
     pid: int
     _nursery: Nursery
+    tracer: subprocess.Popen[bytes] | None = None
     _started: float = field(default_factory=time.monotonic)
 
     def signal(self, number: int = signal.SIGKILL) -> None:
@@ -75,6 +76,8 @@ class Child:
             told = self._nursery.ask({"wait": self.pid})
         finally:
             timer.cancel()
+        if self.tracer is not None:
+            self.tracer.wait(timeout)
         ended = Ended(told["code"], _output(told["out"]), _output(told["err"]))
         if late:
             raise AssertionError(f"still running after {timeout} s: {ended}")
@@ -120,20 +123,26 @@ class Nursery:
         *,
         largest_file: int = 0,
         traced: Sequence[str] = (),
+        strace: Sequence[str] = (),
+        cwd: Path | None = None,
+        stdin: Path | None = None,
     ) -> Child:
         """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none.
 
-        ``traced``: strace injections from ``killed_at`` and ``failing_at``.
+        ``traced``: strace injections from ``killed_at`` and ``failing_at``. ``strace``: any other options for it.
+        ``stdin``: a file for standard input.
         """
         order = {
             "arguments": [str(part) for part in arguments],
             "env": dict(env or {}),
             "largest_file": largest_file,
-            "stop": bool(traced),
+            "stop": bool(traced or strace),
+            "cwd": str(cwd or ""),
+            "stdin": str(stdin or os.devnull),
         }
         child = Child(self.ask(order)["pid"], self)
-        if traced:
-            attach(child.pid, traced)
+        if traced or strace:
+            child.tracer = attach(child.pid, strace or injecting(traced))
         return child
 
     def run(
@@ -143,9 +152,12 @@ class Nursery:
         *,
         largest_file: int = 0,
         traced: Sequence[str] = (),
+        cwd: Path | None = None,
+        stdin: Path | None = None,
         timeout: float = 30.0,
     ) -> Ended:
-        return self.start(arguments, env, largest_file=largest_file, traced=traced).wait(timeout)
+        child = self.start(arguments, env, largest_file=largest_file, traced=traced, cwd=cwd, stdin=stdin)
+        return child.wait(timeout)
 
     def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -160,15 +172,20 @@ class Nursery:
         return json.loads(line)
 
 
-def attach(pid: int, injections: Sequence[str]) -> None:
-    """Attach strace to a child that has stopped itself, and continue the child. strace ends with it."""
-    _until(lambda: _field(pid, "State").startswith("T"))
+def injecting(injections: Sequence[str]) -> list[str]:
+    """Return strace's options for injections."""
     calls = ",".join(one.partition(":")[0] for one in injections)
     inject = [part for one in injections for part in ("-e", f"inject={one}")]
-    command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", *inject, "-p", str(pid)]
-    threading.Thread(target=subprocess.run, args=(command,), kwargs={"check": False}, daemon=True).start()
+    return ["-o", os.devnull, "-e", f"trace={calls}", *inject]
+
+
+def attach(pid: int, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Attach strace to a child that has stopped itself, and continue the child. strace ends with it."""
+    _until(lambda: _field(pid, "State").startswith("T"))
+    tracer = subprocess.Popen(["strace", "-f", "-qq", *options, "-p", str(pid)])
     _until(lambda: _field(pid, "TracerPid") != "0")
     os.kill(pid, signal.SIGCONT)
+    return tracer
 
 
 def _field(pid: int, name: str) -> str:
@@ -221,7 +238,9 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
     code = 70
     try:
         os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(order["stdin"], os.O_RDONLY), 0)
+        if order["cwd"]:
+            os.chdir(order["cwd"])
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{folder}/{os.getpid()}.{name}", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
         os.environ.update(order["env"])
