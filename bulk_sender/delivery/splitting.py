@@ -167,3 +167,4 @@ class Batches:
             self._breakers.attempted(ended.batch, ended.step, verdict, self._tally)
             or self._breakers.unreached.record(ended.outcome)
         )
+        self._turns.close_circuit()

@@ -41,9 +41,11 @@ def client_factory(settings: HttpSettings, url: str, credential: Credential) -> 
 class _Trace:
     """What httpx's trace extension reported about one request. A proxy's CONNECT does not count."""
 
-    __slots__ = ("_tunnel", "headers", "premature", "reach", "status")
+    __slots__ = ("_tunnel", "began", "headers", "premature", "reach", "started", "status")
 
     def __init__(self) -> None:
+        self.started = self.began = time.monotonic()
+        """When the attempt started, and when its request began to be written: in between it connects."""
         self.reach = Reach.NOTHING
         self.status: int | None = None
         self.headers: dict[str, str] = {}
@@ -54,6 +56,7 @@ class _Trace:
         if event == "http11.send_request_headers.started":
             self._tunnel = getattr(info.get("request"), "method", b"POST") == b"CONNECT"
             self._reached(Reach.CONNECTED if self._tunnel else Reach.HEAD_STARTED)
+            self.began = time.monotonic()
         elif event.endswith(".connect_tcp.complete"):
             self._reached(Reach.CONNECTED)
         elif self._tunnel:
@@ -109,7 +112,6 @@ class HttpxClient:
 
     async def _once(self, method: str, body: bytes) -> Evidence:
         trace = _Trace()
-        started = time.monotonic()
         answer = bytearray()
         error: BaseException | None = None
         ended = False
@@ -129,7 +131,8 @@ class HttpxClient:
             error=name,
             cause=_cause(error),
             premature=trace.premature,
-            elapsed_s=time.monotonic() - started,
+            elapsed_s=time.monotonic() - trace.started,
+            connecting_s=trace.began - trace.started,
         )
 
     async def _exchange(self, method: str, body: bytes, trace: _Trace, answer: bytearray) -> bool:

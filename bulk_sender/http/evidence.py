@@ -35,3 +35,5 @@ class Evidence:
     premature: bool = False
     """The answer began before the whole request was written, and is not a refusal: it cannot be about this request."""
     elapsed_s: float = 0.0
+    connecting_s: float = 0.0
+    """The part of ``elapsed_s`` before the request began to be written."""
