@@ -93,6 +93,7 @@ class Sender:
                     item = await self._next(slot, work)
                     if item is not None and not self.stopping.is_set:
                         await self.batches.deliver(worker, item)
+        await client.aclose()  # another worker may need its descriptor
 
     async def _next(self, slot: Slot, work: MemoryObjectReceiveStream[Work]) -> Work | None:
         """Return the next batch, or None when the run stopped first. Raise EndOfStream after the last."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from bulk_sender.braze.answer import Verdict
+from bulk_sender.braze.answer import SHORT, Verdict
 from bulk_sender.braze.headers import budget, throttle_wait
 from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.breakers import Circuit
@@ -72,6 +72,8 @@ class Turns:
         self._probing: anyio.CancelScope | None = None
         """The pause before a probe."""
         self._reached = False
+        self.is_short = False
+        """Whether file descriptors ran out, so that fewer requests may be in flight."""
 
     @property
     def at_once(self) -> int:
@@ -81,7 +83,7 @@ class Turns:
     @property
     def is_held_back(self) -> bool:
         """Whether errors or slow answers have lowered the number of requests in flight at once."""
-        return self._limit.lowered and self._limit.limit < self.most
+        return not self.is_short and self._limit.lowered and self._limit.limit < self.most
 
     @property
     def hold_up(self) -> HoldUp | None:
@@ -178,7 +180,10 @@ class Turns:
         hanging = self._departures.hanging(self._limit.baseline_s, now)
         if evidence.reach is Reach.ANSWERED:
             self._departures.answered(now - evidence.elapsed_s)
-        if verdict is Verdict.THROTTLED:
+        if ended.outcome.code == SHORT:
+            self.is_short = True
+            self._limit.cap(ended.in_flight - 1)
+        elif verdict is Verdict.THROTTLED:
             self._limit.throttled(now)
         elif evidence.error in _TIME_OUTS:
             self._limit.strained(now)
@@ -213,6 +218,8 @@ def _trouble(ended: Attempted) -> tuple[str, str] | None:
     outcome, evidence = ended.outcome, ended.evidence
     if outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.THROTTLED):
         return None
+    if outcome.code == SHORT:
+        return "connection", outcome.message
     if evidence.reach <= Reach.CONNECTED:
         why = _NO_CONNECTION.get(evidence.cause) or (
             "no answer to the connection" if evidence.error == "ConnectTimeout" else evidence.error or "no connection"

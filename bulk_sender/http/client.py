@@ -16,9 +16,10 @@ import anyio
 import httpx
 
 from bulk_sender._version import __version__
+from bulk_sender.descriptors import is_shortage
 from bulk_sender.http.bounds import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES
 from bulk_sender.http.credential import Credential
-from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.http.evidence import NO_DESCRIPTOR, Evidence, Reach
 from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import Transport, transport_factory
 
@@ -171,7 +172,9 @@ class HttpxClient:
 
 
 def _cause(error: BaseException | None) -> str:
-    """Return the type of the innermost exception behind ``error``."""
+    """Return the type of the innermost exception behind ``error``, or that no file descriptor was left."""
+    if is_shortage(error):
+        return NO_DESCRIPTOR
     seen = 0
     while error is not None and seen < 10:
         inner = error.__cause__ or error.__context__

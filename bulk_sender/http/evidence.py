@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+NO_DESCRIPTOR = "NoDescriptor"
+"""The cause of a connection that failed because this process, or the machine, may open no more files."""
+
 
 class Reach(IntEnum):
     """How far a request is known to have got."""

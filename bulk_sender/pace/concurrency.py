@@ -82,6 +82,11 @@ class AdaptiveLimit:
         if self._signs >= SIGNS and 8 * self._signs >= len(self._latencies) + self._signs:
             self._shrink(now, float(FEW))
 
+    def cap(self, most: int) -> None:
+        """Never allow more than ``most`` again, and at least one."""
+        self.most = max(1, min(self.most, most))
+        self.value = min(self.value, float(self.most))
+
     def _shrink(self, now: float, least: float) -> None:
         if now < self._calm_after:
             return
