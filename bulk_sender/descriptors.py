@@ -11,7 +11,7 @@ HINT = "raise the limit before the command, for example with ulimit -n 1024"
 SHORT = frozenset({errno.EMFILE, errno.ENFILE})
 """The errors that mean that this process, or the whole machine, has no file descriptor left."""
 TO_BEGIN, TO_SEND = 16, 6
-"""Descriptors to keep beside what is asked for: before an input is opened, and once all but the connections are open."""
+"""Descriptors to keep beside those asked for: before an input is opened, and once only connections are missing."""
 
 
 def is_shortage(error: BaseException | None) -> bool:
