@@ -17,6 +17,7 @@ Every message says what is wrong, where (file, row, column, key), and, in ``hint
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 from typing import Self
 
@@ -68,7 +69,10 @@ class Interrupted(BulkSenderError):
 
 
 class InternalError(BulkSenderError):
-    """A bug. The message says where, and never quotes values: they may be personal data."""
+    """A bug, or too little memory or too few descriptors.
+
+    The message says where, and never quotes values: they may be personal data.
+    """
 
     @classmethod
     def of(cls, error: BaseException, *, exit_code: int = 2) -> Self:
@@ -81,6 +85,11 @@ class InternalError(BulkSenderError):
             if module.startswith("bulk_sender"):
                 place = f" in {module}, line {trace.tb_lineno}"
             trace = trace.tb_next
+        if short := _shortage(error):
+            found = cls(short[0], hint=short[1])
+            found.exit_code = exit_code
+            found.__cause__ = error
+            return found
         found = cls(
             f"internal error: {type(error).__name__}{place}; please report it",
             hint="BULK_SENDER_DEBUG=1 shows the whole traceback; the journal has everything that was sent",
@@ -88,6 +97,18 @@ class InternalError(BulkSenderError):
         found.exit_code = exit_code
         found.__cause__ = error
         return found
+
+
+def _shortage(error: BaseException) -> tuple[str, str] | None:
+    """Return message and hint when the machine ran short of something, which is not a bug; else None."""
+    if isinstance(error, MemoryError):
+        return (
+            "not enough memory",
+            "free some, or raise the limit (ulimit -v); the journal has everything that was sent",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "no file descriptor is left", "raise the limit, for example with ulimit -n 1024, and repeat the command"
+    return None
 
 
 def require_posix() -> None:

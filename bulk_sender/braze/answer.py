@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from bulk_sender.http.evidence import JOURNAL_LOST, Evidence, Reach
+from bulk_sender.http.evidence import JOURNAL_LOST, NO_DESCRIPTOR, Evidence, Reach
 from bulk_sender.text.clean import clean
 
 
@@ -84,6 +84,8 @@ Braze says "Don't parse error-message text". Any other 400 may be about one row:
 """
 WITH_ERRORS = "accepted_with_errors"
 """The code of an accepted request whose answer has ``errors[]``."""
+SHORT = "no_descriptor"
+"""The code of a request that could not leave because this process may open no more files."""
 _MOST_RAW = 200
 _CERTIFICATE_ERRORS = frozenset({"SSLCertVerificationError", "CertificateError"})
 
@@ -223,6 +225,8 @@ def _never_left(evidence: Evidence) -> Outcome:
         )
     if evidence.cause == "gaierror":
         return _outcome(evidence, Verdict.UNSENT, "unknown_host", "the host's name cannot be resolved", stop="host")
+    if evidence.cause == NO_DESCRIPTOR:
+        return _outcome(evidence, Verdict.UNSENT, SHORT, "no file descriptor was left for a connection (ulimit -n)")
     return _outcome(evidence, Verdict.UNSENT, "not_connected", f"no connection ({evidence.error})")
 
 

@@ -109,7 +109,8 @@ class RefusedAlike:
 class Circuit:
     """Counts trouble, so that an outage never turns a whole file into ``unknown``.
 
-    After ``PROBE_AFTER`` troubled requests in a row, one request at a time goes out until one succeeds (half open).
+    After ``PROBE_AFTER`` troubled requests in a row, one request at a time goes out until one succeeds (half open). So
+    it does after a single time-out, if nothing that left later was answered either.
     The run stops after ``most`` unknown or failed batches in a row, and also when half of the last ``RECENT`` batches
     were lost, so that an occasional success does not hide an outage.
     """
@@ -123,12 +124,14 @@ class Circuit:
         """Unknown or failed batches in a row."""
         self.unsent = 0
         """Requests in a row that were proved unsent."""
+        self.silent = False
+        """Whether a request timed out, and nothing that left after it was answered."""
         self._recent: deque[bool] = deque(maxlen=self.RECENT)
 
     @property
     def half_open(self) -> bool:
         """Whether only one request at a time may go."""
-        return self.failures >= self.PROBE_AFTER or self.lost >= max(1, self.most - 2)
+        return self.silent or self.failures >= self.PROBE_AFTER or self.lost >= max(1, self.most - 2)
 
     @property
     def failures(self) -> int:
@@ -139,6 +142,7 @@ class Circuit:
         """Take one step into account. Return the reason to stop, or an empty string."""
         if verdict is Verdict.ACCEPTED:
             self.lost = self.unsent = 0
+            self.silent = False
             self._recent.append(False)
         elif step.status in (Status.UNKNOWN, Status.FAILED):
             return self.lost_one()

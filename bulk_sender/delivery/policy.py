@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from bulk_sender.braze.answer import Outcome, Verdict
+from bulk_sender.braze.answer import SHORT, Outcome, Verdict
 from bulk_sender.journal.records import SPLIT, Status
 
 MIXED_UP = (
@@ -71,6 +71,8 @@ def next_step(outcome: Outcome, *, size: int, attempts: int, most: int, reached:
             return NextStep(Status.NOT_SENT, Action.STOP, reason)
         case Verdict.UNSENT if attempts < most:
             return NextStep(Status.NOT_SENT, Action.AGAIN)
+        case Verdict.UNSENT if outcome.code == SHORT:
+            return NextStep(Status.NOT_SENT, Action.STOP, outcome.message)
         case Verdict.UNSENT if outcome.http_status is None:
             return NextStep(Status.NOT_SENT, Action.STOP, f"cannot reach Braze ({outcome.message})")
         case Verdict.REFUSED if outcome.stop == "not_live":

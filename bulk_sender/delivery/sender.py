@@ -76,12 +76,15 @@ class Sender:
 
     async def run(self, work: MemoryObjectReceiveStream[Work]) -> None:
         """Deliver until the stream ends or the run stops."""
-        async with AsyncExitStack() as stack, anyio.create_task_group() as workers:
-            for _ in range(self._workers):
-                client = self._new_client()
-                stack.push_async_callback(client.aclose)
-                workers.start_soon(self._work, client, work.clone())
-            work.close()
+        async with AsyncExitStack() as stack, anyio.create_task_group() as watching:
+            watching.start_soon(self.turns.watch)
+            async with anyio.create_task_group() as workers:
+                for _ in range(self._workers):
+                    client = self._new_client()
+                    stack.push_async_callback(client.aclose)
+                    workers.start_soon(self._work, client, work.clone())
+                work.close()
+            watching.cancel_scope.cancel()
 
     async def _work(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
         async with work:
@@ -94,6 +97,7 @@ class Sender:
                             await self.batches.deliver(worker, item)
                 slot.release()
                 await self.attempts.is_silent(worker)
+        await client.aclose()  # another worker may need its descriptor
 
     async def _next(self, slot: Slot, work: MemoryObjectReceiveStream[Work]) -> Work | None:
         """Return the next batch, or None when the run stopped first. Raise EndOfStream after the last."""

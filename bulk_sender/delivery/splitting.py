@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import anyio
 
-from bulk_sender.braze.answer import Outcome, Verdict
+from bulk_sender.braze.answer import SHORT, Outcome, Verdict
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.delivery.attempt import Attempted, Attempts, Tries
 from bulk_sender.delivery.breakers import Breakers, Fate
@@ -157,8 +157,11 @@ class Batches:
         self._tally.throttled += ended.outcome.verdict is Verdict.THROTTLED
         verdict = ended.outcome.verdict
         self._stopping.stop(ended.step.reason, even_if_done=ended.outcome.stop in _EVEN_IF_DONE)
+        if ended.outcome.code == SHORT:
+            return  # it says nothing about Braze
         self._stopping.stop(self._breakers.alike.record(planned.id, ended.batch.size, ended.outcome))
         self._stopping.stop(
             self._breakers.attempted(ended.batch, ended.step, verdict, self._tally)
             or self._breakers.unreached.record(ended.outcome)
         )
+        self._turns.close_circuit()

@@ -26,6 +26,8 @@ class Stopping:
 
     def __init__(self) -> None:
         self.stopped: Stopped | None = None
+        self.is_interrupted = False
+        """Whether a signal came, as the first reason or a later one. A supervisor waits seconds until it kills."""
         self._waits: set[anyio.CancelScope] = set()
 
     @property
@@ -35,6 +37,7 @@ class Stopping:
 
     def stop(self, reason: str, signal: int = 0, *, even_if_done: bool = False) -> None:
         """Take no further batch, and let requests in flight end. The first reason stands; an empty one does nothing."""
+        self.is_interrupted = self.is_interrupted or bool(signal)
         if reason and self.stopped is None:
             self.stopped = Stopped(reason, signal, even_if_done)
             for scope in tuple(self._waits):

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import anyio
 
-from bulk_sender.braze.answer import Verdict
+from bulk_sender.braze.answer import SHORT, Verdict
 from bulk_sender.braze.headers import budget, throttle_wait
 from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.breakers import Circuit
 from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.http.evidence import Reach
 from bulk_sender.pace.backoff import Waits
-from bulk_sender.pace.concurrency import AdaptiveLimit
+from bulk_sender.pace.concurrency import AdaptiveLimit, Departures
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.slot import Slot
 
@@ -67,8 +67,13 @@ class Turns:
         self._rng = rng
         self._limit = AdaptiveLimit(most=most)
         self._slots = anyio.CapacityLimiter(self._limit.limit)
+        self._departures = Departures()
         self._probe = anyio.Lock()
+        self._probing: anyio.CancelScope | None = None
+        """The pause before a probe."""
         self._reached = False
+        self.is_short = False
+        """Whether file descriptors ran out, so that fewer requests may be in flight."""
 
     @property
     def at_once(self) -> int:
@@ -78,7 +83,7 @@ class Turns:
     @property
     def is_held_back(self) -> bool:
         """Whether errors or slow answers have lowered the number of requests in flight at once."""
-        return self._limit.lowered and self._limit.limit < self.most
+        return not self.is_short and self._limit.lowered and self._limit.limit < self.most
 
     @property
     def hold_up(self) -> HoldUp | None:
@@ -102,18 +107,41 @@ class Turns:
         """
         is_calm = not self._stopping.is_set and not self._circuit.half_open
         if is_calm and slot.take_at_once() and await self._pace.turn_at_once():
-            yield  # nothing to wait for, so nothing that a stop would have to cut short
+            with self._leaving(slot):
+                yield  # nothing to wait for, so nothing that a stop would have to cut short
         else:
             async with AsyncExitStack() as probing:
                 with self._stopping.cutting_short():
                     await slot.take()
                     if self._circuit.half_open:
                         await probing.enter_async_context(self._probe)
-                        if self._circuit.half_open:
-                            await self.pause(self._circuit.failures)
+                        await self._pause_while_half_open()
                     await self._pace.turn()
-                yield
+                with self._leaving(slot):
+                    yield
         slot.release_if_too_many()
+
+    @contextmanager
+    def _leaving(self, slot: Slot) -> Iterator[None]:
+        self._departures.left(slot, time.monotonic())
+        try:
+            yield
+        finally:
+            self._departures.ended(slot)
+            self._set_slots()
+
+    async def _pause_while_half_open(self) -> None:
+        """Pause before a probe. An answer to a request that was in flight already may end the pause."""
+        if self._circuit.half_open:
+            with anyio.CancelScope() as self._probing:
+                await self.pause(self._circuit.failures)
+            self._probing = None
+
+    async def watch(self) -> None:
+        """Look regularly for requests that hang: they must not hold the others back. Runs until cancelled."""
+        while True:
+            await anyio.sleep(_LOOK_S)
+            self._set_slots()
 
     async def pause(self, failures: int, *, attempt: int = 0) -> None:
         """Wait before the next attempt after ``failures`` failures, or until the run stops.
@@ -138,15 +166,46 @@ class Turns:
             self._pace.throttled(throttle_wait(headers, time.time(), self._waits))
         elif ended.evidence.reach is Reach.ANSWERED:
             self._pace.observe(budget(headers, time.time(), self._waits))
-        now = time.monotonic()
-        if ended.evidence.reach is Reach.ANSWERED and ended.outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED):
-            self._limit.answered(ended.evidence.elapsed_s, ended.in_flight, now)
-        else:
-            self._limit.overloaded(now)
-        if self._slots.total_tokens != self._limit.limit:
-            self._slots.total_tokens = self._limit.limit
+        self._learn(ended, time.monotonic())
+        self._set_slots()
+
+    def close_circuit(self) -> None:
+        """End the pause before a probe if the circuit is closed again."""
+        if self._probing is not None and not self._circuit.half_open:
+            self._probing.cancel()
+
+    def _learn(self, ended: Attempted, now: float) -> None:
+        """Tell the limit what says something about the load. A broken connection or a strange answer does not."""
+        evidence, verdict = ended.evidence, ended.outcome.verdict
+        hanging = self._departures.hanging(self._limit.baseline_s, now)
+        if evidence.reach is Reach.ANSWERED:
+            self._departures.answered(now - evidence.elapsed_s)
+        if ended.outcome.code == SHORT:
+            self.is_short = True
+            self._limit.cap(ended.in_flight - 1)
+        elif verdict is Verdict.THROTTLED:
+            self._limit.throttled(now)
+        elif evidence.error in _TIME_OUTS:
+            self._limit.strained(now)
+            if evidence.reach > Reach.CONNECTED and self._departures.is_silence(now - evidence.elapsed_s):
+                self._circuit.silent = True
+        elif evidence.reach is Reach.ANSWERED and evidence.status in _OVERLOAD:
+            self._limit.strained(now)
+        elif evidence.reach is Reach.ANSWERED and verdict in (Verdict.ACCEPTED, Verdict.REFUSED):
+            self._limit.answered(evidence.elapsed_s - evidence.connecting_s, ended.in_flight - hanging, now)
+
+    def _set_slots(self) -> None:
+        """Allow as many requests as the limit says. Those that hang do not count, but their workers stay with them."""
+        hanging = self._departures.hanging(self._limit.baseline_s, time.monotonic())
+        allowed = min(self.most, self._limit.limit + hanging)
+        if self._slots.total_tokens != allowed:
+            self._slots.total_tokens = allowed
 
 
+_LOOK_S = 0.25
+_TIME_OUTS = frozenset({"DeadlineExceeded", "ReadTimeout", "WriteTimeout", "ConnectTimeout"})
+_OVERLOAD = frozenset({503, 504})
+"""Statuses that Braze, or the cache in front of it, documents for a lack of capacity. A 500 or a 502 is not one."""
 _NO_CONNECTION = {
     "ConnectionRefusedError": "connection refused",
     "ConnectionResetError": "connection reset",
@@ -159,6 +218,8 @@ def _trouble(ended: Attempted) -> tuple[str, str] | None:
     outcome, evidence = ended.outcome, ended.evidence
     if outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.THROTTLED):
         return None
+    if outcome.code == SHORT:
+        return "connection", outcome.message
     if evidence.reach <= Reach.CONNECTED:
         why = _NO_CONNECTION.get(evidence.cause) or (
             "no answer to the connection" if evidence.error == "ConnectTimeout" else evidence.error or "no connection"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ from bulk_sender.planning.plan import duplicate_keys
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Position
+
+
+class _CutShort(Exception):
+    """A signal ended planning. The rows that were not read stay unread."""
 
 
 class Worklist:
@@ -80,25 +84,36 @@ class Worklist:
     async def _planned_now(
         self, writer: JournalWriter, stopping: Stopping, target: Endpoint, opened: PreparedInput
     ) -> AsyncGenerator[Work | None]:
-        """Plan the rest of the input. When the run stops, planning continues: every row must be accounted for."""
-        where = await anyio.to_thread.run_sync(resume_point, self._journal, opened)
-        pieces = opened.plan(target, canary=self._canary or None, **where)
+        """Plan the rest of the input. When the run stops, planning continues, so that every row is accounted for.
+
+        Only a signal ends it: nobody waits for millions of rows then. Rows that were not read are not counted.
+        """
+
+        def check() -> None:
+            if stopping.is_interrupted:
+                raise _CutShort
+
         was_last = anyio.Event()
-        made = _prepared(pieces, self._journal.new_chunk_id)
-        async with aclosing(one_ahead(made, on_end=was_last.set)) as prepared:
-            async for piece in prepared:
-                batches = _number(piece, self._journal.new_batch_id)
-                await writer.write(piece.chunk, *batches)
-                before, self.rows = self.rows, self.rows + piece.chunk.rows
-                self.verdicts.update(piece.verdicts)
-                if self._is_to_hold(before):
-                    yield None
-                if not stopping.is_set:
-                    for batch in batches:
-                        yield Work(batch, piece.payload)
-                        if was_last.is_set():  # now, because a cancelled process comes no further
-                            await self._complete(writer)
-        await self._complete(writer)
+        with suppress(_CutShort):
+            where = await anyio.to_thread.run_sync(resume_point, self._journal, opened, check)
+            pieces = opened.plan(target, canary=self._canary or None, before_each=check, **where)
+            made = _prepared(pieces, self._journal.new_chunk_id)
+            async with aclosing(one_ahead(made, on_end=was_last.set)) as prepared:
+                async for piece in prepared:
+                    batches = _number(piece, self._journal.new_batch_id)
+                    await writer.write(piece.chunk, *batches)
+                    before, self.rows = self.rows, self.rows + piece.chunk.rows
+                    self.verdicts.update(piece.verdicts)
+                    if self._is_to_hold(before):
+                        yield None
+                    if not stopping.is_set:
+                        for batch in batches:
+                            yield Work(batch, piece.payload)
+                            if was_last.is_set():  # now, because a cancelled process comes no further
+                                await self._complete(writer)
+                    if not was_last.is_set():
+                        check()
+            await self._complete(writer)
 
     async def _complete(self, writer: JournalWriter) -> None:
         """Record once that every row is in a chunk."""
@@ -133,8 +148,11 @@ def _number(piece: _Prepared, new_id: Callable[[], int]) -> list[Batch]:
     return batches
 
 
-def resume_point(journal: RunReader, opened: PreparedInput) -> dict[str, Any]:
-    """Return where planning resumes, with the identifiers seen so far; the beginning for a new run."""
+def resume_point(journal: RunReader, opened: PreparedInput, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Return where planning resumes, with the identifiers seen so far; the beginning for a new run.
+
+    ``check`` is called now and then and may raise: a large run has many identifiers to read.
+    """
     seen = Seen(journal.run.folder)
     with journal.reader() as reading:
         end = reading.plan_end()
@@ -142,6 +160,7 @@ def resume_point(journal: RunReader, opened: PreparedInput) -> dict[str, Any]:
             return {"seen": seen}
         if opened.config.input.duplicates == "first":
             for chunk in reading.chunk_ids():
+                check()
                 seen.remember(_keys_of(reading, chunk))
         return {
             "start": Position(**json.loads(end.resume)),

@@ -16,10 +16,11 @@ import anyio
 import httpx
 
 from bulk_sender._version import __version__
+from bulk_sender.descriptors import is_shortage
 from bulk_sender.http.bounds import CONNECT_TIMEOUT_S, KEEPALIVE_S, MAX_ANSWER_BYTES
 from bulk_sender.http.clock import since_boot
 from bulk_sender.http.credential import Credential
-from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.http.evidence import NO_DESCRIPTOR, Evidence, Reach
 from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import Transport, transport_factory
 
@@ -48,9 +49,11 @@ def client_factory(settings: HttpSettings, url: str, credential: Credential) -> 
 class _Trace:
     """What httpx's trace extension reported about one request. A proxy's CONNECT does not count."""
 
-    __slots__ = ("_tunnel", "connected", "headers", "premature", "reach", "status")
+    __slots__ = ("_tunnel", "began", "connected", "headers", "premature", "reach", "started", "status")
 
     def __init__(self) -> None:
+        self.started = self.began = time.monotonic()
+        """When the attempt started, and when its request began to be written: in between it connects."""
         self.reach = Reach.NOTHING
         self.connected = False
         """A connection was opened for this request."""
@@ -63,6 +66,7 @@ class _Trace:
         if event == "http11.send_request_headers.started":
             self._tunnel = getattr(info.get("request"), "method", b"POST") == b"CONNECT"
             self._reached(Reach.CONNECTED if self._tunnel else Reach.HEAD_STARTED)
+            self.began = time.monotonic()
         elif event.endswith(".connect_tcp.complete"):
             self.connected = True
             self._reached(Reach.CONNECTED)
@@ -128,7 +132,6 @@ class HttpxClient:
 
     async def _once(self, method: str, body: bytes) -> Evidence:
         trace = _Trace()
-        started = time.monotonic()
         answer = bytearray()
         error: BaseException | None = None
         ended = False
@@ -154,7 +157,8 @@ class HttpxClient:
             error=name,
             cause=_cause(error),
             premature=trace.premature,
-            elapsed_s=time.monotonic() - started,
+            elapsed_s=time.monotonic() - trace.started,
+            connecting_s=trace.began - trace.started,
             connection=self._connection,
             unasked=self._unasked,
         )
@@ -208,7 +212,9 @@ class HttpxClient:
 
 
 def _cause(error: BaseException | None) -> str:
-    """Return the type of the innermost exception behind ``error``."""
+    """Return the type of the innermost exception behind ``error``, or that no file descriptor was left."""
+    if is_shortage(error):
+        return NO_DESCRIPTOR
     seen = 0
     while error is not None and seen < 10:
         inner = error.__cause__ or error.__context__

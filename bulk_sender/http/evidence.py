@@ -8,6 +8,8 @@ from enum import IntEnum
 
 JOURNAL_LOST = "JournalLost"
 """The ``error`` of a POST that was not made, because the run's journal was lost after its intent was recorded."""
+NO_DESCRIPTOR = "NoDescriptor"
+"""The cause of a connection that failed because this process, or the machine, may open no more files."""
 
 
 class Reach(IntEnum):
@@ -38,6 +40,8 @@ class Evidence:
     premature: bool = False
     """The answer began before the whole request was written, and is not a refusal: it cannot be about this request."""
     elapsed_s: float = 0.0
+    connecting_s: float = 0.0
+    """The part of ``elapsed_s`` before the request began to be written."""
     connection: int = 0
     """Which of its client's connections carried it, counted from 1; 0 when none was opened."""
     unasked: bool = False

@@ -60,6 +60,7 @@ def plan(
     canary: int | None = None,
     watch: Callable[[pl.DataFrame, pl.DataFrame], None] | None = None,
     on_filtered: Callable[[int], None] | None = None,
+    before_each: Callable[[], None] = lambda: None,
 ) -> Iterator[Planned]:
     """Plan the input from ``start`` on, without the rows up to ``after_row``, which a resumed run has planned.
 
@@ -67,7 +68,7 @@ def plan(
     earlier, for ``limit``. ``canary``: a piece ends with this many rows of the run (the canary), so that they can
     be sent before any other. ``excluded``: people to leave out. ``watch`` receives the input's columns of the rows
     that will be sent, and these rows as planned. ``on_filtered`` receives how many rows of a chunk the filter leaves
-    out, if none has been planned before.
+    out, if none has been planned before. ``before_each`` is called before each chunk is planned, and may raise.
 
     Raise InputError when the input cannot be read to its end.
     """
@@ -78,6 +79,7 @@ def plan(
     keys = duplicate_keys if config.input.duplicates == "allow" else None
     batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already, keys=keys)
     for chunk in source.read(start):
+        before_each()
         with reading(chunk.source, f"recipients ({chunk.where})", typed=source.is_typed):
             fresh = _judge(chunk, mapping, chosen, own, most, after_row)
         if on_filtered is not None:

@@ -12,6 +12,7 @@ import polars as pl
 from bulk_sender.braze.details import CampaignDetails
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.model import Config
+from bulk_sender.descriptors import TO_BEGIN, room
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing.fit import Comparison
 from bulk_sender.planning.batches import Planned
@@ -56,6 +57,7 @@ class PreparedInput:
     @classmethod
     def open(cls, given: InputLike, config: Config, spool: Spool) -> PreparedInput:
         """Open an input. ``spool`` must live as long as the result. Raise InputError, ConfigError."""
+        room(1, keep=TO_BEGIN)  # a library that runs out of descriptors would call a sound file damaged
         source = Input.open(_each(given), ReadSettings.of(config.input), spool)
         Filter.of(config.input, source.schema)  # refuse an invalid condition before any row is read
         try:

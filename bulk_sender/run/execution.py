@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import Tally, Work
 from bulk_sender.delivery.worklist import Worklist
+from bulk_sender.descriptors import TO_SEND, room
 from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.eventloop import to_its_end
 from bulk_sender.http.client import client_factory
@@ -29,7 +30,7 @@ from bulk_sender.journal.records import Answered, Held, Record
 from bulk_sender.journal.records import Canary as NewCanary
 from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
-from bulk_sender.observe.events import Attempt, Beginning, Progress
+from bulk_sender.observe.events import Attempt, Beginning, Progress, log
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 from bulk_sender.planning.prepared import PreparedInput
@@ -50,6 +51,7 @@ from bulk_sender.text.numbers import number, roughly
 _TICK_S = 0.25
 _LOOK_S = 0.1
 """How often to look whether the journal is still there, besides each commit."""
+_FEW_FILES = "this process may not open more files (ulimit -n)"
 
 
 async def execute(
@@ -117,6 +119,7 @@ class Execution:
         summary: however sending ends, the account is closed.
         """
         self._started = time.monotonic()
+        self._respect_descriptors()
         new_client = client_factory(self._settings.http, target.url, credential)
         refuse_unwritable(self._journal.run.folder, self._facts.format)
         with ExitStack() as stack:
@@ -154,6 +157,16 @@ class Execution:
             return await self._conclude(sender)
 
     # --- the parts ----------------------------------------------------------------------------------------------
+
+    def _respect_descriptors(self) -> None:
+        """Lower the concurrency when this process may not open so many connections. Raise BulkSenderError for none."""
+        delivery = self._settings.delivery
+        each = 2 if self._facts.sandbox else 1  # the sandbox is in this process, and has the other end
+        most = max(1, room(each * delivery.concurrency, keep=TO_SEND) // each)
+        if most < delivery.concurrency:
+            log.warning("at most %d requests at once instead of %d: %s", most, delivery.concurrency, _FEW_FILES)
+            delivery = delivery.model_copy(update={"concurrency": most})
+            self._settings = replace(self._settings, delivery=delivery)
 
     def _shared_rate(self, stack: ExitStack, credential: Credential) -> SharedRate | None:
         pace = self._settings.pace
@@ -370,6 +383,8 @@ class Execution:
 def _slowed_by(sender: Sender) -> str:
     """Say what makes the run slower than asked, apart from waits and a ramp; empty when nothing does."""
     pace, turns = sender.pace, sender.turns
+    if turns.is_short:
+        return f"held back by the limit on open files (ulimit -n): {turns.at_once} of {turns.most} requests at once"
     if turns.is_held_back:
         return f"held back by errors or slow answers of Braze: {turns.at_once} of {turns.most} requests at once"
     if pace.limited_to < pace.asked:
