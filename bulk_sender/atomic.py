@@ -21,6 +21,21 @@ def create_private(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
 
 
+def sync_file(path: Path) -> None:
+    """Make the contents of a file durable, whoever wrote them. Raise OSError."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a renamed file in ``folder`` durable."""
+    for path in (folder, folder.parent):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        with suppress(OSError):
+            os.fsync(descriptor)
+        os.close(descriptor)
+
+
 def write_json(path: Path, facts: dict[str, Any]) -> None:
     """Write ``facts`` as JSON, whole or not at all. Raise BulkSenderError."""
     with replacing(path) as temporary:
@@ -59,8 +74,7 @@ class replacing:
 
     def _publish(self) -> None:
         self.temporary.chmod(0o600)
-        with self.temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync_file(self.temporary)
         failpoints.reach("before_rename")
         self.temporary.replace(self.path)
         failpoints.reach("after_rename")

@@ -140,9 +140,10 @@ async def _send(
                 return await existing.resume("send", settings, credential, caller, plan=facts.plan)
         newcomer = await anyio.to_thread.run_sync(NewRun.of, ref, facts, prepared, guards, spool)
         prepared = await _agreed(newcomer, source, caller, plan_file)
-        with newcomer.created(guards) as journal:
-            if (spooled := spool.settle(folder / SPOOLED)) is not None:
-                prepared = prepared.moved(spooled, folder / SPOOLED)
+        await anyio.to_thread.run_sync(spool.sync)
+        with newcomer.created(guards, spool) as journal:
+            if spool.settled is not None:
+                prepared = prepared.moved(*spool.settled)
             canary = Canary(guards.canary)
             return await execute("send", journal, newcomer.facts, settings, credential, caller, prepared, canary=canary)
 

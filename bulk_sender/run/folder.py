@@ -72,6 +72,7 @@ def make_run_folder(run: RunRef) -> None:
                 "Else remove the folder",
             )
         folder.chmod(0o700)  # whatever the umask
+        journals.announce(run)
     except OSError as error:
         raise BulkSenderError(
             f"the run's folder {folder} cannot be created: {error.strerror}",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 from bulk_sender import failpoints
+from bulk_sender.atomic import sync_folder
 from bulk_sender.journal.sqlite.mark import Mark
 from bulk_sender.journal.sqlite.proof import primary_code
 from bulk_sender.journal.sqlite.schema import SCHEMA, TABLES, Value, seal
@@ -68,9 +69,10 @@ def insert(connection: sqlite3.Connection, rows: Iterable[Row], key: bytes) -> N
 def build(folder: Path, rows: Sequence[Row], key: bytes) -> None:
     """Write a new journal under a temporary name, then rename it. Raises OSError, sqlite3.Error."""
     path = folder / UNFINISHED
-    for stale in folder.glob(f"{UNFINISHED}*"):
+    for stale in folder.glob(f"{UNFINISHED}-*"):
         stale.unlink()
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
+    # Emptied, not removed: at each moment, it or the journal says that this folder is a run's.
+    os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(f"BEGIN; {SCHEMA}")
         insert(connection, rows, key)
@@ -83,12 +85,3 @@ def build(folder: Path, rows: Sequence[Row], key: bytes) -> None:
     failpoints.reach("before_publishing")
     path.rename(folder / JOURNAL)
     sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a renamed file in ``folder`` durable."""
-    for path in (folder, folder.parent):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        with suppress(OSError):
-            os.fsync(descriptor)
-        os.close(descriptor)

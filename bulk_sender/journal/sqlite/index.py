@@ -15,9 +15,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from bulk_sender.atomic import sync_folder
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.index import IndexEntry, SentAgain
-from bulk_sender.journal.sqlite.database import PATIENCE_S, plainly, sync_folder
+from bulk_sender.journal.sqlite.database import PATIENCE_S, plainly
 
 INDEX = "index.sqlite"
 

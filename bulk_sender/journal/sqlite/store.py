@@ -18,6 +18,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from bulk_sender import failpoints
+from bulk_sender.atomic import sync_folder
 from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
 from bulk_sender.journal.answers import AttemptRef
 from bulk_sender.journal.facts import Facts
@@ -229,6 +230,13 @@ class SqliteWriter(SqliteReader):
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def announce(run: RunRef) -> None:
+    """Mark the folder, durably, as that of a run without a journal yet. Raises OSError."""
+    if not (run.folder / JOURNAL).exists():
+        (run.folder / UNFINISHED).touch(mode=0o600)
+        sync_folder(run.folder)
 
 
 def create(run: RunRef, facts: Facts) -> SqliteWriter:
