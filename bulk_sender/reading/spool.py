@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -118,16 +118,6 @@ class Spool:
             os.close(self._lock)
             self._lock = None
 
-    def hand_over(self, path: Path, to: Path) -> None:
-        """Move one file to ``to``, durably, and make the folder there if it is gone. Raise InputError."""
-        try:
-            sync_file(path)
-            to.parent.mkdir(mode=0o700, exist_ok=True)
-            path.replace(to)
-            sync_folder(to.parent)
-        except OSError as error:
-            raise unwritable(error) from None
-
     @staticmethod
     def _files(folder: Path) -> Iterator[Path]:
         yield from (path for path in folder.iterdir() if path.name != _LOCK)
@@ -145,6 +135,22 @@ class Spool:
                 self._lock = _locked(folder)
             self.folder = folder
         return self.folder
+
+
+def hand_over(path: Path, to: Path) -> None:
+    """Move one file to ``to``, durably, and make the folder there if it is gone. Raise InputError."""
+    try:
+        sync_file(path)
+        to.parent.mkdir(mode=0o700, exist_ok=True)
+        path.replace(to)
+        sync_folder(to.parent)
+    except OSError as error:
+        raise unwritable(error) from None
+
+
+def files_left_over(parent: Path) -> list[Path]:
+    """Return the files in the folders of ``left_over``."""
+    return [path for folder in left_over(parent) for path in sorted(folder.iterdir()) if path.name != _LOCK]
 
 
 def left_over(parent: Path | None) -> list[Path]:
@@ -167,8 +173,8 @@ def remove_left_over(parent: Path | None) -> None:
         remove_if_left(folder)
 
 
-def remove_if_left(folder: Path) -> None:
-    """Remove the folder of a spool unless a running process holds it."""
+def remove_if_left(folder: Path, *, is_taken: Callable[[], bool] = lambda: False) -> None:
+    """Remove the folder of a spool unless a running process holds it, or ``is_taken`` says that a run has it."""
     with suppress(OSError):
         place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -177,8 +183,11 @@ def remove_if_left(folder: Path) -> None:
                 return
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # By its descriptor: another folder may have this name by now. The lock goes last.
-                for name in sorted(os.listdir(place), key=lambda name: name == _LOCK):
+                # Its process may have moved it, or given it to a run, before this one had the lock.
+                is_here = folder.stat().st_ino == os.fstat(place).st_ino
+                if not is_here or os.fstat(lock).st_nlink == 0 or is_taken():
+                    return
+                for name in sorted(os.listdir(place), key=lambda name: name == _LOCK):  # noqa: PTH208 - of a descriptor
                     os.unlink(name, dir_fd=place)
                 folder.rmdir()
             finally:

@@ -7,11 +7,13 @@ import re
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bulk_sender import journal as journals
 from bulk_sender.errors import BulkSenderError, ConfigError
 from bulk_sender.journal.store import RunRef
+from bulk_sender.reading.spool import FOLDER, remove_if_left, remove_left_over
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}")
 
@@ -78,6 +80,16 @@ def make_run_folder(run: RunRef) -> None:
             f"the run's folder {folder} cannot be created: {error.strerror}",
             hint="choose another folder with --runs-dir",
         ) from None
+
+
+def remove_inputs_left_over(runs_dir: Path) -> None:
+    """Remove the stored inputs of processes that were killed before their run began."""
+    remove_left_over(runs_dir)
+    if runs_dir.is_dir():
+        for folder in runs_dir.iterdir():
+            run = RunRef.at(folder)
+            if journals.is_unfinished(run):
+                remove_if_left(folder / FOLDER, is_taken=partial(journals.exists, run))
 
 
 def make_parent(run: RunRef) -> None:
