@@ -72,9 +72,14 @@ async def execute(
     async with place(config.braze, config.message, sandbox_of(facts), make, folder) as target:
         execution = Execution(journal, facts, RunSettings.of(config, target), caller, canary, gone=gone)
         summary = await execution.run(command, target, credential, prepared)
-    if execution.worklist.plan_complete:  # every row is in the journal: do not keep people's data twice
-        shutil.rmtree(journal.run.folder / SPOOLED, ignore_errors=True)
+    if execution.worklist.plan_complete:
+        forget_stored_input(journal)
     return summary
+
+
+def forget_stored_input(journal: RunWriter) -> None:
+    """Remove the run's copy of its input: every row is in the journal, and people's data is not kept twice."""
+    shutil.rmtree(journal.run.folder / SPOOLED, ignore_errors=True)
 
 
 class Execution:

@@ -37,8 +37,9 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.canary import Canary, canary_of
 from bulk_sender.run.catalogue import refuse_sent_since, sent_since, told
-from bulk_sender.run.execution import execute
+from bulk_sender.run.execution import execute, forget_stored_input
 from bulk_sender.run.facts import sandbox_of
+from bulk_sender.run.folder import remove_inputs_left_over
 from bulk_sender.run.input_again import RISK_OF_ANOTHER_RUN, GivenAgain, RestGoneError, locate_again, refuse_changed
 from bulk_sender.run.options import Guards
 from bulk_sender.run.preview import preview_of_rest
@@ -100,7 +101,10 @@ class ExistingRun:
     def finished(self) -> Summary | None:
         """Return the summary of a finished run, with its files complete; None when there is more to do."""
         summary = ended(self.journal)
-        return refresh_files(self.journal, summary) if summary is not None and summary.state == "finished" else None
+        if summary is None or summary.state != "finished":
+            return None
+        forget_stored_input(self.journal)  # its process may have been killed before
+        return refresh_files(self.journal, summary)
 
     @property
     def is_complete(self) -> bool:
@@ -180,6 +184,7 @@ class ExistingRun:
                 raise
             gone = f"{error}: only what the journal has was sent; {error.hint}"
             notes = (f"{error}: only what the journal has can be sent; {error.hint}",)
+        await anyio.to_thread.run_sync(remove_inputs_left_over, self.journal.run.folder.parent)
         prepared = await self._approved(prepared, config, caller, plan, canary, is_gone=bool(gone))
         await caller.agree(
             lambda: preview_of_rest(

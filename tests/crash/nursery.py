@@ -120,16 +120,21 @@ class Nursery:
         *,
         largest_file: int = 0,
         traced: Sequence[str] = (),
+        piped: Path | None = None,
+        chunk_cells: int = 0,
     ) -> Child:
         """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none.
 
-        ``traced``: strace injections from ``killed_at`` and ``failing_at``.
+        ``traced``: strace injections from ``killed_at`` and ``failing_at``. ``piped``: the file on standard input.
+        ``chunk_cells``: cells per chunk, so that a small input is read in several; 0 for the usual number.
         """
         order = {
             "arguments": [str(part) for part in arguments],
             "env": dict(env or {}),
             "largest_file": largest_file,
             "stop": bool(traced),
+            "chunk_cells": chunk_cells,
+            "piped": str(piped or os.devnull),
         }
         child = Child(self.ask(order)["pid"], self)
         if traced:
@@ -162,12 +167,12 @@ class Nursery:
 
 def attach(pid: int, injections: Sequence[str]) -> None:
     """Attach strace to a child that has stopped itself, and continue the child. strace ends with it."""
-    _until(lambda: _field(pid, "State").startswith("T"))
+    until(lambda: _field(pid, "State").startswith("T"))
     calls = ",".join(one.partition(":")[0] for one in injections)
     inject = [part for one in injections for part in ("-e", f"inject={one}")]
     command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", *inject, "-p", str(pid)]
     threading.Thread(target=subprocess.run, args=(command,), kwargs={"check": False}, daemon=True).start()
-    _until(lambda: _field(pid, "TracerPid") != "0")
+    until(lambda: _field(pid, "TracerPid") != "0")
     os.kill(pid, signal.SIGCONT)
 
 
@@ -176,7 +181,7 @@ def _field(pid: int, name: str) -> str:
     return next(line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:"))
 
 
-def _until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "waited in vain"
@@ -221,12 +226,17 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
     code = 70
     try:
         os.setsid()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(order["piped"], os.O_RDONLY), 0)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - without what the parent has read ahead
         for number, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{folder}/{os.getpid()}.{name}", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
         os.environ.update(order["env"])
         if order["largest_file"]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
+        if order["chunk_cells"]:
+            from bulk_sender.reading import chunk
+
+            chunk.CHUNK_CELLS = order["chunk_cells"]
         if order["stop"]:
             _wait_for_tracer()
         from bulk_sender import failpoints

@@ -86,17 +86,41 @@ def test_a_changed_input_is_refused(half_sent: tuple[Scene, FaultServer], change
         path.write_bytes(content)
 
 
-def test_a_missing_input_is_refused_if_it_is_still_needed(half_sent: tuple[Scene, FaultServer]) -> None:
-    scene, server = half_sent
-    [path] = scene.inputs
-    requests = requests_so_far(server)
-    away = path.rename(path.with_name("away.csv"))
-    try:
+def test_what_the_journal_has_is_sent_without_the_input_and_the_rest_when_it_is_back(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, chunk_cells=600).with_rows(2_000)
+        assert scene.run("send", failpoint="after_outcome:3").killed
+        [path] = scene.inputs
+        away = path.rename(path.with_name("away.csv"))
+        ended = scene.run("send")
+        assert (ended.code, "bulk-sender resume run sends the rows that the run has stored" in ended.err) == (2, True)
         ended = scene.run("resume")
-        assert (ended.code, "is gone, but the run has not read it" in ended.err) == (2, True)
+        assert ended.code == 3
+        assert "is gone, but the run has not read it to its end" in ended.summary["reason"]
+        assert "later rows are not counted" in ended.summary["reason"]
+        assert 0 < ended.summary["rows"] < 2_000
+        assert ended.summary["not_sent"] == 0
+        requests = requests_so_far(server)
+        for command in ("resume", "send"):
+            ended = scene.run(command)
+            assert ended.code == 2, ended
+            assert "new" not in ended.err and "run of" not in ended.err
         assert len(server.ledger.requests) == requests
-    finally:
         away.rename(path)
+        assert scene.run("resume").code == 1
+        found = audit(scene, server.ledger)
+        assert (found.rows, found.wrong) == (2_000, {})
+
+
+def test_a_copy_of_the_input_elsewhere_continues_the_run(nursery: Nursery, tmp_path: Path) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, chunk_cells=600).with_rows(2_000)
+        assert scene.run("send", failpoint="after_outcome:3").killed
+        scene.inputs[0] = scene.inputs[0].rename(tmp_path / "moved.csv")
+        assert scene.run("send").code == 1
+        assert not audit(scene, server.ledger).wrong
 
 
 SETTINGS = {
