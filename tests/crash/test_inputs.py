@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -173,7 +174,18 @@ def test_rate_and_concurrency_may_change_when_resuming(nursery: Nursery, tmp_pat
         assert not audit(scene, server.ledger).wrong
 
 
-@pytest.mark.parametrize("change", ["replaced", "one byte", "another link"])
+def _flip_unseen(path: Path) -> None:
+    """Flip a byte in place, and set the time of modification back."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(-20, os.SEEK_END)
+        byte = file.read(1)
+        file.seek(-20, os.SEEK_END)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", ["replaced", "one byte", "one byte, time set back", "another link"])
 def test_an_input_changed_while_it_is_read_ends_the_run_with_correct_results(
     nursery: Nursery, tmp_path: Path, change: str
 ) -> None:
@@ -183,6 +195,8 @@ def test_an_input_changed_while_it_is_read_ends_the_run_with_correct_results(
             second = scene.inputs[1]
             if change == "one byte":
                 _flip(second)
+            elif change == "one byte, time set back":
+                _flip_unseen(second)
             elif change == "replaced":
                 write_input(tmp_path / "other.csv", 300, start=10_000_000).replace(second)
             else:
