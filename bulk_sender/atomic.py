@@ -22,7 +22,7 @@ def create_private(path: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make the contents of a file durable, whoever wrote them. Raise OSError."""
+    """Make the contents of a file durable, also if another library wrote them. Raise OSError."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 

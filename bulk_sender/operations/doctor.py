@@ -19,7 +19,7 @@ from bulk_sender.braze.details import DetailsAnswer, read_answer
 from bulk_sender.braze.endpoint import check_url
 from bulk_sender.braze.headers import server_now
 from bulk_sender.braze.hosts import host_warning
-from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+from bulk_sender.config.defaults import ANOTHER_RUNS_DIR, DEFAULT_RUNS_DIR
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, ConfigError, CredentialError
@@ -209,7 +209,7 @@ def _local(runs_dir: Path) -> Iterator[Examination]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        hint = "give another folder with --runs-dir"
+        hint = f"make it writable, or {ANOTHER_RUNS_DIR}"
         yield Examination("runs folder", "refused", f"{where} cannot be written: {error.strerror}", hint)
     else:
         text = f"{where} can be written and synchronized ({kind or 'file system unknown'})"

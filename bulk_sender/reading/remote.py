@@ -96,7 +96,7 @@ def _download(url: str, name: str, spool: Spool) -> Path:
 def _coding(answer: httpx.Response, name: str) -> str:
     """Return the one coding of an answer's body that is not the file's own, or an empty text.
 
-    Raise InputError when its end could not be told from a connection that broke, or when the coding is unknown.
+    Raise InputError when a connection that broke would look like its end, or when the coding is unknown.
     """
     if "content-length" not in answer.headers and "chunked" not in answer.headers.get("transfer-encoding", "").lower():
         raise InputError(

@@ -43,6 +43,9 @@ from bulk_sender.text.numbers import several
 
 _MOST_STAMPS = 64
 _COLUMNS_AT_ONCE = 64
+_APART = (
+    "send the others in a separate run: people who are in both get the message twice, unless --exclude names the first"
+)
 _TICK_NS = 20_000_000
 """The longest tick of a kernel, 10 ms, and as much again."""
 
@@ -386,7 +389,7 @@ class Input:
     def _merge(self, common: dict[str, pl.DataType], origin: dict[str, str], index: int) -> None:
         """Widen the types in ``common`` for one more file. ``origin``: the file that gave each column its type."""
         name, other = self.files[index].name, self._schema(index)
-        hint = "files sent together need the same columns; send the others in a separate run"
+        hint = f"files sent together need the same columns; {_APART}"
         if missing := [column for column in common if column not in other]:
             raise InputError(f"{name} has no column {missing[0]!r}, which {self.files[0].name} has", hint=hint)
         if extra := [column for column in other if column not in common]:
@@ -396,7 +399,7 @@ class Input:
             if both is None:
                 raise InputError(
                     f"{name}: column {column!r} is {other[column]}, but {dtype} in {origin[column]}",
-                    hint="store it with one type in all files, or send the others in a separate run",
+                    hint=f"store it with one type in all files, or {_APART}",
                 )
             if both != dtype:
                 common[column], origin[column] = both, name

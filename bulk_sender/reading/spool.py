@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from bulk_sender.atomic import sync_file, sync_folder
+from bulk_sender.config.defaults import ANOTHER_RUNS_DIR
 from bulk_sender.errors import InputError
 
 with suppress(ImportError):  # Windows, where errors.require_posix refuses earlier
@@ -268,5 +269,5 @@ def _parts(stream: BinaryIO, name: str) -> Iterator[bytes]:
 def unwritable(error: OSError) -> InputError:
     return InputError(
         f"the input cannot be saved to disk: {error.strerror or error}",
-        hint="free some space. Only for a run that has not begun: choose another folder with --runs-dir",
+        hint=f"free some space. Only for a run that has not begun: {ANOTHER_RUNS_DIR}",
     )

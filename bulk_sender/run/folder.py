@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bulk_sender import journal as journals
+from bulk_sender.config.defaults import ANOTHER_RUNS_DIR
 from bulk_sender.errors import BulkSenderError, ConfigError
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reading.spool import FOLDER, remove_if_left, remove_left_over
@@ -78,7 +79,7 @@ def make_run_folder(run: RunRef) -> None:
     except OSError as error:
         raise BulkSenderError(
             f"the run's folder {folder} cannot be created: {error.strerror}",
-            hint="choose another folder with --runs-dir",
+            hint=f"make it writable, or {ANOTHER_RUNS_DIR}",
         ) from None
 
 
@@ -98,12 +99,12 @@ def make_parent(run: RunRef) -> None:
         run.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
         raise BulkSenderError(
-            f"{run.folder.parent} is not a folder", hint="choose another folder for the runs with --runs-dir"
+            f"{run.folder.parent} is not a folder", hint=f"move the file away, or {ANOTHER_RUNS_DIR}"
         ) from None
     except OSError as error:
         raise BulkSenderError(
             f"the folder of the runs, {run.folder.parent}, cannot be created: {error.strerror}",
-            hint="choose another folder with --runs-dir",
+            hint=f"make it writable, or {ANOTHER_RUNS_DIR}",
         ) from None
 
 
