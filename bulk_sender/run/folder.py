@@ -86,7 +86,7 @@ def make_run_folder(run: RunRef) -> None:
 def remove_inputs_left_over(runs_dir: Path) -> None:
     """Remove the stored inputs of processes that were killed before their run began."""
     remove_left_over(runs_dir)
-    if runs_dir.is_dir():
+    with suppress(OSError):
         for folder in runs_dir.iterdir():
             run = RunRef.at(folder)
             if journals.is_unfinished(run):

@@ -5,8 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sqlite3
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,7 @@ import bulk_sender as bs
 from bulk_sender.errors import BulkSenderError, InputError, RunMismatchError
 from bulk_sender.operations.resume import resume
 from bulk_sender.operations.send import send
-from bulk_sender.reading import chunk, spool
+from bulk_sender.reading import chunk, csv, spool
 from bulk_sender.reading.source import Input
 
 FRAME = pl.DataFrame({"external_user_id": [f"u{n}" for n in range(1000)]})
@@ -42,8 +47,8 @@ def test_standard_input_is_sent_under_its_name(tmp_path: Path, monkeypatch: pyte
     assert results["source"].unique().to_list() == ["standard input"]
 
 
-def test_an_interrupted_run_resumes_from_its_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunk, "CHUNK_CELLS", 100)
+def _stopped(given: Any, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send until the disk fails while the input is read."""
     whole = Input.read
 
     def breaking(self: Input, start: object = None) -> object:
@@ -54,8 +59,48 @@ def test_an_interrupted_run_resumes_from_its_spool(tmp_path: Path, monkeypatch: 
 
     with monkeypatch.context() as broken:
         broken.setattr(Input, "read", breaking)
-        stopped = send(FRAME, sandbox=True, runs_dir=tmp_path, run_id="one")
-    assert stopped.state == "stopped"
+        assert send(given, sandbox=True, runs_dir=runs_dir, run_id="one").state == "stopped"
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", ["frame", "rows", "cursor", "url"])
+def test_whatever_cannot_be_read_twice_is_taken_when_it_is_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: str, kind: str
+) -> None:
+    monkeypatch.setattr(chunk, "CHUNK_CELLS", 100)
+    monkeypatch.setattr(csv, "BLOCK_BYTES", 512)
+    FRAME.write_csv(tmp_path / "people.csv")
+    database = sqlite3.connect(tmp_path / "people.db")
+    database.execute("CREATE TABLE people (external_user_id TEXT)")
+    database.executemany("INSERT INTO people VALUES (?)", FRAME.rows())
+
+    def given() -> Any:
+        if kind == "cursor":
+            return database.execute("SELECT external_user_id FROM people ORDER BY rowid")
+        return {"frame": FRAME, "rows": FRAME.to_dicts(), "url": f"{web}/people.csv"}[kind]
+
+    runs_dir = tmp_path / "runs"
+    _stopped(given(), runs_dir, monkeypatch)
+    [copy] = (runs_dir / "one" / "input").iterdir()
+    content = copy.read_bytes()
+    copy.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    finished = send(given(), sandbox=True, runs_dir=runs_dir, run_id="one")
+    assert (finished.rows, finished.accepted, finished.unknown) == (1000, 1000, 0)
+    database.close()
+
+
+def test_an_interrupted_run_resumes_from_its_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk, "CHUNK_CELLS", 100)
+    _stopped(FRAME, tmp_path, monkeypatch)
     [kept] = (tmp_path / "one" / "input").iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
     moved = tmp_path / "moved"
