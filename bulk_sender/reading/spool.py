@@ -221,16 +221,17 @@ def _locked(folder: Path) -> int | None:
         return None
     try:
         lock = _opened_lock(place, create=True)
-        assert lock is not None
-        with suppress(OSError):  # a file system without locks: nobody else gets one either
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if (folder / _LOCK).stat().st_ino == os.fstat(lock).st_ino:
-            return lock
-        os.close(lock)
     except FileNotFoundError:
-        pass
+        return None
     finally:
         os.close(place)
+    assert lock is not None
+    with suppress(OSError):  # a file system without locks: nobody else gets one either
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    with suppress(FileNotFoundError):
+        if (folder / _LOCK).stat().st_ino == os.fstat(lock).st_ino:
+            return lock
+    os.close(lock)
     return None
 
 
