@@ -134,6 +134,6 @@ def _refusal(
         )
     return RunMismatchError(
         f"{path} has changed since the run began (its size or SHA-256 differs)",
-        hint=f"restore the file, then resume. {RISK_OF_ANOTHER_RUN} leave them out with --exclude {run}. If the old file "
-        "is lost, move the changed one away: then resume sends only the rows that the journal has",
+        hint=f"restore the file, then resume. {RISK_OF_ANOTHER_RUN} leave them out with --exclude {run}. If the old "
+        "file is lost, move the changed one away: then resume sends only the rows that the journal has",
     )
