@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from bulk_sender import failpoints
-from bulk_sender.durable import sync_file, sync_folder
+from bulk_sender.durable import sync_folder, sync_path
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.text.clean import escaped
 
@@ -61,8 +61,7 @@ class replacing:
 
     def _publish(self) -> None:
         self.temporary.chmod(0o600)
-        with self.temporary.open("rb+") as file:
-            sync_file(file.fileno())
+        sync_path(self.temporary)
         failpoints.reach("before_rename")
         self.temporary.replace(self.path)
         failpoints.reach("after_rename")

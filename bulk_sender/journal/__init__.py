@@ -20,6 +20,7 @@ __all__ = [
     "RunReader",
     "RunRef",
     "RunWriter",
+    "announce",
     "create",
     "exists",
     "files",
@@ -32,6 +33,11 @@ __all__ = [
     "read",
     "run_names",
 ]
+
+
+def announce(run: RunRef) -> None:
+    """Mark an existing folder, durably, as that of a run whose journal is about to be created. Raises OSError."""
+    _store.announce(run)
 
 
 def create(run: RunRef, facts: Facts) -> RunWriter:

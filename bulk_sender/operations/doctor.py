@@ -18,7 +18,7 @@ from bulk_sender.braze.details import DetailsAnswer, read_answer
 from bulk_sender.braze.endpoint import check_url
 from bulk_sender.braze.headers import server_now
 from bulk_sender.braze.hosts import host_warning
-from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+from bulk_sender.config.defaults import ANOTHER_RUNS_DIR, DEFAULT_RUNS_DIR
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.loading import PROXY
 from bulk_sender.config.model import Config
@@ -27,6 +27,7 @@ from bulk_sender.errors import BulkSenderError, ConfigError, CredentialError
 from bulk_sender.eventloop import blocking
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence
+from bulk_sender.reading.spool import is_locked, left_over
 from bulk_sender.run.options import DoctorSettings, refuse_unknown
 from bulk_sender.run.preflight import ask, refused_key, unreached
 from bulk_sender.run.settings import ConfigLike, config_of, environment_of
@@ -209,7 +210,7 @@ def _local(runs_dir: Path) -> Iterator[Examination]:
             file.flush()
             sync_file(file.fileno())
     except OSError as error:
-        hint = "give another folder with --runs-dir"
+        hint = f"make it writable, or {ANOTHER_RUNS_DIR}"
         yield Examination("runs folder", "refused", f"{where} cannot be written: {error.strerror}", hint)
     else:
         text = f"{where} can be written and synchronized ({kind or 'file system unknown'})"
@@ -218,10 +219,22 @@ def _local(runs_dir: Path) -> Iterator[Examination]:
             yield Examination("runs folder", "warning", text, hint)
         else:
             yield Examination("runs folder", "ok", text)
+    if not is_new and (left := left_over(folder)):
+        yield _left_over(left)
     free = shutil.disk_usage(folder).free
     state: CheckState = "warning" if free < _LITTLE_BYTES else "ok"
     hint = "a run's folder takes about the size of its input, and its results as much again" if state != "ok" else ""
     yield Examination("disk", state, f"{free / 1e9:,.1f} GB free", hint)
+
+
+def _left_over(folders: list[Path]) -> Examination:
+    """Name the stored inputs of killed processes: they hold data of people."""
+    older = [folder for folder in folders if not is_locked(folder)]
+    text = f"{several(len(folders), 'stored input')} of killed processes: {', '.join(map(str, (older or folders)[:3]))}"
+    hint = "the next send, or runs prune, removes them"
+    if older:
+        hint = "of an earlier release: once no process of it runs any more, remove them yourself"
+    return Examination("left over", "warning", text, hint)
 
 
 def _file_system(folder: Path) -> str:

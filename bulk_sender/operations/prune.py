@@ -16,6 +16,7 @@ from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
 from bulk_sender.journal.index import IndexEntry
 from bulk_sender.journal.store import RunRef
 from bulk_sender.run.catalogue import catalogue, refreshed
+from bulk_sender.run.folder import remove_inputs_left_over
 from bulk_sender.text.times import now
 
 _KEPT = "summary.json"
@@ -31,11 +32,13 @@ def prune(
 
     The index and ``summary.json`` keep their counts, digests and decisions, so a repeat is still noticed and the names
     stay taken. A run with unknown or unsent rows stays as it is. ``confirm`` gets the names before anything is removed;
-    GuardrailError if it says no. Returns the names.
+    GuardrailError if it says no. Returns the names. Stored inputs that killed processes left, before their run began,
+    are removed as well, without a question.
     """
     folder, before = Path(runs_dir).absolute(), datetime.now(UTC) - _length(older_than)
     if not folder.is_dir():
         return []
+    remove_inputs_left_over(folder)
     with catalogue(folder) as index:
         old = [
             entry for entry in (refreshed(index, folder, each) for each in index.entries()) if _is_over(entry, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -10,7 +11,7 @@ import anyio
 from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import endpoint, unaddressed
 from bulk_sender.config.model import Config
-from bulk_sender.errors import GuardrailError
+from bulk_sender.errors import BulkSenderError, GuardrailError, InputError
 from bulk_sender.eventloop import blocking, in_thread
 from bulk_sender.http.credential import Credential
 from bulk_sender.journal.store import RunRef
@@ -27,7 +28,8 @@ from bulk_sender.run.canary import Canary
 from bulk_sender.run.catalogue import refuse_gone, refuse_missing_folder, told
 from bulk_sender.run.execution import execute
 from bulk_sender.run.facts import new_facts
-from bulk_sender.run.folder import new_run_id, run_folder
+from bulk_sender.run.folder import new_run_id, remove_inputs_left_over, run_folder
+from bulk_sender.run.input_again import GivenAgain
 from bulk_sender.run.newcomer import NewRun
 from bulk_sender.run.options import (
     Guards,
@@ -113,11 +115,15 @@ async def _send(
         refuse_missing_folder(folder.parent)
     refuse_gone(ref)
     refuse_held(ref)
+    await anyio.to_thread.run_sync(remove_inputs_left_over, folder.parent)
     if not journals.exists(ref):  # a finished run is reported at any time
         caller.refuse_late(settings)
         caller = await caller.looking_ahead(settings, credential, rehearsed)
     with Spool(folder.parent) as spool:
-        prepared = await in_thread(PreparedInput.open, source, settings, spool)
+        try:
+            prepared = await in_thread(PreparedInput.open, source, settings, spool)
+        except InputError as error:
+            raise _with_stored_rows(error, ref) from None
         identity = await anyio.to_thread.run_sync(prepared.source.identify)
         paths = [_lasting(path, spool) for path in prepared.source.paths]
         facts = new_facts(
@@ -137,14 +143,25 @@ async def _send(
             with reopened(ref, facts) as existing:
                 if (summary := existing.finished()) is not None:
                     return summary
-                return await existing.resume("send", settings, credential, caller, plan=facts.plan)
+                again = GivenAgain(prepared.source.paths, spool)
+                return await existing.resume("send", settings, credential, caller, plan=facts.plan, given=again)
         newcomer = await anyio.to_thread.run_sync(NewRun.of, ref, facts, prepared, guards, spool)
         prepared = await _agreed(newcomer, source, caller, plan_file)
-        with newcomer.created(guards) as journal:
-            if (spooled := spool.settle(folder / SPOOLED)) is not None:
-                prepared = prepared.moved(spooled, folder / SPOOLED)
+        await anyio.to_thread.run_sync(spool.sync)
+        with newcomer.created(guards, spool) as journal:
+            if spool.settled is not None:
+                prepared = prepared.moved(*spool.settled)
             canary = Canary(guards.canary)
             return await execute("send", journal, newcomer.facts, settings, credential, caller, prepared, canary=canary)
+
+
+def _with_stored_rows(error: InputError, ref: RunRef) -> InputError:
+    """Add to the hint that the run of that name, if there is one, can send without its input what it has stored."""
+    with suppress(BulkSenderError), journals.read(ref) as journal:
+        if journal.has_unsent():
+            stored = f"bulk-sender resume {ref.name} sends the rows that the run has stored"
+            error.hint = "; ".join(filter(None, (error.hint, stored)))
+    return error
 
 
 def _lasting(path: Path, spool: Spool) -> str:

@@ -131,12 +131,12 @@ class ExcelReader:
             if found := self._read.uncalculated.get(column):
                 notes.append(
                     f"{where}: {_counting(found.count, 'formula', 'without a value')} as empty: {found.named()}. "
-                    "Open the workbook in Excel, save it, and send it again"
+                    "Open the workbook in Excel and save it before it is sent"
                 )
             elif (found := self._read.zeros.get(column)) and found.count == self._read.formulas[column]:
                 notes.append(
                     f"{where}: {several(found.count, 'formula')} with the value 0, in a workbook that was never "
-                    f"calculated: {found.named()}. Open it in Excel, save it, and send it again"
+                    f"calculated: {found.named()}. Open it in Excel and save it before it is sent"
                 )
             if found := self._read.merged.get(column):
                 notes.append(
@@ -312,7 +312,7 @@ def _read(
                 if first <= last_row or not block.cells["row"].is_sorted():
                     raise InputError(
                         f"{package.name}: the rows of sheet {sheet.name!r} are not in order",
-                        hint="open the workbook in Excel, save it, and send it again",
+                        hint="open the workbook in Excel and save it before it is sent",
                     )
                 last_row = int(cells["row"][-1])
                 header = header or (not found.store.rows and _is_of_rejects(cells))

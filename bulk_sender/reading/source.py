@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +43,11 @@ from bulk_sender.text.numbers import several
 
 _MOST_STAMPS = 64
 _COLUMNS_AT_ONCE = 64
+_APART = (
+    "send the others in a separate run: people who are in both get the message twice, unless --exclude names the first"
+)
+_TICK_NS = 20_000_000
+"""The longest tick of a kernel, 10 ms, and as much again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +68,16 @@ class Input:
     """
 
     def __init__(
-        self, files: Sequence[InputFile], settings: ReadSettings, passed_over: Sequence[PassedOver] = ()
+        self,
+        files: Sequence[InputFile],
+        settings: ReadSettings,
+        passed_over: Sequence[PassedOver] = (),
+        stamps: Mapping[Path, FileStamp | None] | None = None,
     ) -> None:
+        """``stamps``: those of the files when somebody proved what they hold; None to take them now."""
         self.settings = settings
+        # Before the first byte is read, so that no part of what is known of a file is older than its stamp.
+        stamps = {file.path: FileStamp.calm(file.path) for file in files} if stamps is None else stamps
         self.passed_over = list(passed_over)
         """Files of a folder or a pattern that are not read."""
         readers = [(file, reader) for file in files if (reader := self._opened(file)) is not None]
@@ -74,7 +88,9 @@ class Input:
             raise InputError("no file of the input has rows", hint="; ".join(told(self.passed_over)))
         self.files = tuple(file for file, _ in opened)
         self._readers = [reader for _, reader in opened]
-        self._stamps = tuple(FileStamp.of(file.path) for file in self.files)
+        self._stamps = tuple(stamps[file.path] for file in self.files)
+        self._read_lately: deque[Sequence[int]] = deque(maxlen=2)
+        """The files of the latest chunks."""
         self.unreadable: dict[str, str] = {}
         """Columns whose type cannot be read → that type. They are not in ``schema``, and nothing may use them."""
         for file, reader in opened:
@@ -206,9 +222,15 @@ class Input:
         return found.pop() if len(found) == 1 else None
 
     def identify(self) -> tuple[FileIdentity, ...]:
-        """Return the size and SHA-256 of each file, reading each once (about 1.5 GB per second)."""
+        """Return the size and SHA-256 of each file, reading each once (about 1.5 GB per second).
+
+        Raise InputError when one has changed since it was opened: the digest has to be that of the rows.
+        """
         with ThreadPoolExecutor(max_workers=2) as pool:
-            return tuple(pool.map(identify, self.files))
+            found = tuple(pool.map(identify, self.files))
+        for index in range(len(self.files)):
+            self._refuse_changed(index)
+        return found
 
     def moved(self, old: Path, new: Path) -> None:
         """Update the paths of files that were moved from the folder ``old`` to ``new``."""
@@ -261,6 +283,7 @@ class Input:
             for each in files:
                 yield from self._alone(each.file, Position(each.file))
             return
+        self._read_lately.append([each.file for each in files])
         for each in files:
             self._refuse_changed(each.file)
         yield chunk
@@ -269,14 +292,18 @@ class Input:
         self.last_rows += rows
 
     def _alone(self, index: int, position: Position) -> Iterator[Chunk]:
-        yield from self._checked(self._readers[index].read(position), index)
+        for chunk in self._checked(self._readers[index].read(position), index):
+            self._read_lately.append([index])
+            self._refuse_changed(index)
+            yield chunk
         self._refuse_changed(index)
 
     def _refuse_changed(self, index: int) -> None:
         if FileStamp.of(self.files[index].path) != self._stamps[index]:
             raise InputError(
                 f"{self.files[index].name} was changed while it was read: some rows may come from the old version",
-                hint="wait until the file is complete, then start again",
+                hint="wait until nothing writes to it any more. If rows were sent already, put the old version back, "
+                "then resume the run",
             )
 
     def _checked(self, chunks: Iterator[Chunk], index: int) -> Iterator[Chunk]:
@@ -291,12 +318,14 @@ class Input:
     def is_unchanged(self) -> bool:
         """Whether the files are still those that were opened, judged by their stamps.
 
-        Of many files it looks at some more with each call; ``read`` looks at each one once more after its last row.
+        It looks at the files of the latest chunks, whose cells may still be in the file, mapped to memory. Of many
+        others it looks at some more with each call; ``read`` looks at each file whenever it has read a part of it.
         """
         count = len(self.files)
-        looked_at = range(self._looked_at, self._looked_at + min(count, _MOST_STAMPS))
-        self._looked_at = looked_at.stop % count
-        return all(FileStamp.of(self.files[at % count].path) == self._stamps[at % count] for at in looked_at)
+        some = range(self._looked_at, self._looked_at + min(count, _MOST_STAMPS))
+        self._looked_at = some.stop % count
+        looked_at = {at % count for at in some}.union(*self._read_lately)
+        return all(FileStamp.of(self.files[at].path) == self._stamps[at] for at in looked_at)
 
     def head(self, rows: int) -> pl.DataFrame:
         """Return the first ``rows`` valid rows, or all of them if there are fewer."""
@@ -360,7 +389,7 @@ class Input:
     def _merge(self, common: dict[str, pl.DataType], origin: dict[str, str], index: int) -> None:
         """Widen the types in ``common`` for one more file. ``origin``: the file that gave each column its type."""
         name, other = self.files[index].name, self._schema(index)
-        hint = "files sent together need the same columns; send the others in a separate run"
+        hint = f"files sent together need the same columns; {_APART}"
         if missing := [column for column in common if column not in other]:
             raise InputError(f"{name} has no column {missing[0]!r}, which {self.files[0].name} has", hint=hint)
         if extra := [column for column in other if column not in common]:
@@ -370,7 +399,7 @@ class Input:
             if both is None:
                 raise InputError(
                     f"{name}: column {column!r} is {other[column]}, but {dtype} in {origin[column]}",
-                    hint="store it with one type in all files, or send the others in a separate run",
+                    hint=f"store it with one type in all files, or {_APART}",
                 )
             if both != dtype:
                 common[column], origin[column] = both, name
@@ -426,15 +455,17 @@ def identify(file: InputFile) -> FileIdentity:
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """What tells cheaply that a file is still the same. Moving it within its file system changes nothing.
+    """What tells cheaply that a file is still the same. Moving its folder within a file system changes nothing.
 
-    ``size`` in bytes, ``modified_ns`` since the epoch.
+    ``size`` in bytes, ``modified_ns`` and ``changed_ns`` since the epoch. Any program may set the time of
+    modification back; the time of change is the system's own, and every write moves it.
     """
 
     device: int
     inode: int
     size: int
     modified_ns: int
+    changed_ns: int
 
     @classmethod
     def of(cls, path: Path) -> FileStamp | None:
@@ -443,4 +474,17 @@ class FileStamp:
             found = path.stat()
         except OSError:
             return None
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    @classmethod
+    def calm(cls, path: Path) -> FileStamp | None:
+        """Return a stamp that every later write changes.
+
+        A file system counts time in ticks, so two writes within one tick leave the same time. If the last write was
+        just now, wait until its tick is over.
+        """
+        found = cls.of(path)
+        if found is not None and 0 <= time.time_ns() - found.changed_ns < _TICK_NS:
+            time.sleep(_TICK_NS / 1e9)
+            found = cls.of(path)
+        return found

@@ -17,6 +17,7 @@ from bulk_sender.journal.chunks import chunk_rejects
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.index import IndexEntry, RunIndex, SentAgain
 from bulk_sender.journal.store import RunReader, RunRef, RunWriter
+from bulk_sender.reading.spool import Spool
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.facts import create
 from bulk_sender.run.folder import make_parent
@@ -214,19 +215,25 @@ def earlier_runs(run: RunRef, facts: Facts, config: Config) -> Earlier:
 
 @contextmanager
 def created(
-    run: RunRef, facts: Facts, *, again: bool, known: frozenset[str], sent_again: Sequence[SentAgain] = ()
+    run: RunRef,
+    facts: Facts,
+    *,
+    again: bool,
+    known: frozenset[str],
+    sent_again: Sequence[SentAgain] = (),
+    spool: Spool | None = None,
 ) -> Iterator[RunWriter]:
     """Create a run and its place in the index, in one step that no other process can enter.
 
     ``known``: the runs of the same input and target that were looked at before. Raises GuardrailError when there is
-    another one now, unless ``again``.
+    another one now, unless ``again``. ``spool`` stores a part of the input, and moves to the run's folder.
     """
     make_parent(run)
     entry = IndexEntry.of(run.name, facts)
     with catalogue(run.folder.parent) as index, index.begin(entry, sent_again) as repeats:
         if not again:
             refuse_repeat([each for each in repeats if each.name not in known])
-        journal = create(run, facts)
+        journal = create(run, facts, spool)
     with journal:
         yield journal
 

@@ -65,19 +65,25 @@ async def execute(
     *,
     canary: Canary = NO_CANARY,
     make: MakeEndpoint = endpoint,
+    gone: str = "",
 ) -> Summary:
     """Send what the run has left.
 
-    ``prepared``: its input, None when an earlier process read it to its end. ``make`` makes the endpoint.
+    ``prepared``: its input, None when an earlier process read it to its end, or when the rest of it is ``gone``, which
+    says why. ``make`` makes the endpoint.
     """
     folder = journal.run.folder
     async with place(config.braze, config.message, sandbox_of(facts), make, folder) as target:
-        execution = Execution(journal, facts, RunSettings.of(config, target), caller, canary)
+        execution = Execution(journal, facts, RunSettings.of(config, target), caller, canary, gone=gone)
         summary = await execution.run(command, target, credential, prepared)
-    # With every row in the journal, do not keep people's data twice.
     if execution.worklist.plan_complete and journal.lost is None:
-        shutil.rmtree(journal.run.folder / SPOOLED, ignore_errors=True)
+        forget_stored_input(journal)
     return summary
+
+
+def forget_stored_input(journal: RunWriter) -> None:
+    """Remove the run's copy of its input: every row is in the journal, and people's data is not kept twice."""
+    shutil.rmtree(journal.run.folder / SPOOLED, ignore_errors=True)
 
 
 class Execution:
@@ -91,6 +97,7 @@ class Execution:
         caller: Caller,
         canary: Canary,
         *,
+        gone: str = "",
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         is_held = canary.rows is not None and not canary.is_granted
@@ -103,6 +110,7 @@ class Execution:
         self._observers = caller.observers
         self._control = caller.watch.control or Control()
         self._canary = canary
+        self._gone = gone
         self._on_canary = caller.watch.on_canary
         self._longest = caller.guards.longest()
         self._by = caller.by
@@ -213,6 +221,8 @@ class Execution:
         async with aclosing(self.worklist.batches(writer, sender.stopping, target, prepared)) as work:
             while await self._send_until_held(sender, work):
                 await self._hold(writer, sender)
+        if not self.worklist.plan_complete:
+            sender.stopping.stop(self._gone)  # not before: what the journal has goes out
 
     @staticmethod
     async def _noted(writer: JournalWriter, sender: Sender, record: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bulk_sender.journal.facts import Facts, Format
 from bulk_sender.journal.store import RunRef, RunWriter
 from bulk_sender.reading.layout import Layout
 from bulk_sender.reading.source import FileIdentity
+from bulk_sender.reading.spool import FOLDER, Spool
 from bulk_sender.run.folder import make_run_folder
 from bulk_sender.run.options import Sandbox
 from bulk_sender.text.times import now
@@ -56,7 +58,21 @@ def sandbox_of(facts: Facts) -> Sandbox | None:
     return Sandbox(weather=facts.sandbox) if facts.sandbox else None
 
 
-def create(run: RunRef, facts: Facts) -> RunWriter:
-    """Create a new run's folder and journal. Raises BulkSenderError when either is impossible."""
+def create(run: RunRef, facts: Facts, spool: Spool | None = None) -> RunWriter:
+    """Create a new run's folder and journal. Raises BulkSenderError when either is impossible.
+
+    ``spool``: the stored part of its input, which has its place durably before the journal names it.
+    """
     make_run_folder(run)
-    return journals.create(run, facts)
+    if spool is None:
+        return journals.create(run, facts)
+    place = run.folder / FOLDER
+    spool.settle(place)
+    try:
+        return journals.create(run, facts)
+    except BaseException:
+        if spool.settled is not None and not journals.exists(run):
+            shutil.rmtree(place, ignore_errors=True)
+        raise
+    finally:
+        spool.release()

@@ -7,12 +7,15 @@ import re
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bulk_sender import journal as journals
+from bulk_sender.config.defaults import ANOTHER_RUNS_DIR
 from bulk_sender.durable import make_folders
 from bulk_sender.errors import BulkSenderError, ConfigError
 from bulk_sender.journal.store import RunRef
+from bulk_sender.reading.spool import FOLDER, remove_if_left, remove_left_over
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,119}")
 
@@ -73,11 +76,22 @@ def make_run_folder(run: RunRef) -> None:
                 "Else remove the folder",
             )
         folder.chmod(0o700)  # whatever the umask
+        journals.announce(run)
     except OSError as error:
         raise BulkSenderError(
             f"the run's folder {folder} cannot be created: {error.strerror}",
-            hint="choose another folder with --runs-dir",
+            hint=f"make it writable, or {ANOTHER_RUNS_DIR}",
         ) from None
+
+
+def remove_inputs_left_over(runs_dir: Path) -> None:
+    """Remove the stored inputs of processes that were killed before their run began."""
+    remove_left_over(runs_dir)
+    with suppress(OSError):
+        for folder in runs_dir.iterdir():
+            run = RunRef.at(folder)
+            if journals.is_unfinished(run):
+                remove_if_left(folder / FOLDER, is_taken=partial(journals.exists, run))
 
 
 def make_parent(run: RunRef) -> None:
@@ -86,12 +100,12 @@ def make_parent(run: RunRef) -> None:
         make_folders(run.folder.parent)
     except FileExistsError:
         raise BulkSenderError(
-            f"{run.folder.parent} is not a folder", hint="choose another folder for the runs with --runs-dir"
+            f"{run.folder.parent} is not a folder", hint=f"move the file away, or {ANOTHER_RUNS_DIR}"
         ) from None
     except OSError as error:
         raise BulkSenderError(
             f"the folder of the runs, {run.folder.parent}, cannot be created: {error.strerror}",
-            hint="choose another folder with --runs-dir",
+            hint=f"make it writable, or {ANOTHER_RUNS_DIR}",
         ) from None
 
 

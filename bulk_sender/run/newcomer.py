@@ -44,7 +44,7 @@ class NewRun:
         if not guards.again and guards.confirm_again is None:
             refuse_repeat(self.earlier.lately)
 
-    def created(self, guards: Guards) -> AbstractContextManager[RunWriter]:
+    def created(self, guards: Guards, spool: Spool) -> AbstractContextManager[RunWriter]:
         """Create the run, unless another process has begun to send the same in the meantime: GuardrailError."""
-        earlier = self.earlier.known
-        return created(self.run, self.facts, again=guards.again, known=earlier, sent_again=self.family.again)
+        earlier, family = self.earlier.known, self.family.again
+        return created(self.run, self.facts, again=guards.again, known=earlier, sent_again=family, spool=spool)

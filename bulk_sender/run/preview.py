@@ -123,10 +123,11 @@ def preview_of_rest(
     again: Sequence[BatchState] = (),
     *,
     repeats: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> Preview:
     """Describe what a run has left to send, and the batches to send ``again``.
 
-    ``repeats``: what other runs sent since it began.
+    ``repeats``: what other runs sent since it began. ``notes``: what else to know before confirming.
     """
     so_far, rows = standing(journal), statuses_of(again)
     is_known = journal.is_plan_complete()
@@ -139,6 +140,7 @@ def preview_of_rest(
         again=rows,
         doubts=evidence_of(again, RESEND),
         repeats=repeats,
+        notes=notes,
     )
 
 

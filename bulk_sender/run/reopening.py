@@ -29,23 +29,22 @@ from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.excluded import Excluded
 from bulk_sender.planning.plan_file import PlanFile
 from bulk_sender.planning.prepared import PreparedInput
-from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.settings import ReadSettings
-from bulk_sender.reading.source import Input, identify
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.canary import Canary, canary_of
 from bulk_sender.run.catalogue import refuse_sent_since, sent_since, told
-from bulk_sender.run.execution import execute
+from bulk_sender.run.execution import execute, forget_stored_input
 from bulk_sender.run.facts import sandbox_of
+from bulk_sender.run.folder import remove_inputs_left_over
+from bulk_sender.run.input_again import RISK_OF_ANOTHER_RUN, GivenAgain, RestGoneError, locate_again, refuse_changed
 from bulk_sender.run.options import Guards
 from bulk_sender.run.preview import preview_of_rest
 from bulk_sender.run.settings import load_config
 from bulk_sender.run.standing import decide, ended
-
-RISK_OF_ANOTHER_RUN = "Another run would send a second message to everyone whom this one has reached;"
 
 
 def refuse_held(run: RunRef) -> None:
@@ -102,7 +101,10 @@ class ExistingRun:
     def finished(self) -> Summary | None:
         """Return the summary of a finished run, with its files complete; None when there is more to do."""
         summary = ended(self.journal)
-        return refresh_files(self.journal, summary) if summary is not None and summary.state == "finished" else None
+        if summary is None or summary.state != "finished":
+            return None
+        forget_stored_input(self.journal)  # its process may have been killed before
+        return refresh_files(self.journal, summary)
 
     @property
     def is_complete(self) -> bool:
@@ -156,11 +158,13 @@ class ExistingRun:
         plan: str = "",
         again: Sequence[BatchState] = (),
         why: str = "",
+        given: GivenAgain | None = None,
     ) -> Summary:
         """Send what the run has left, and these batches ``again``.
 
-        ``plan``: the digest of a plan file that all requests have to match. Nothing is decided before every check has
-        passed and the caller has agreed.
+        ``plan``: the digest of a plan file that all requests have to match. ``given``: the input of the command, if it
+        has one. Nothing is decided before every check has passed and the caller has agreed. Without the rest of the
+        input, what the journal has is sent, and the run stops.
         """
         guards = caller.guards
         caller = await caller.looking_ahead(config, credential, sandbox_of(self.facts))
@@ -168,23 +172,47 @@ class ExistingRun:
         if not guards.again and guards.confirm_again is None:
             refuse_sent_since(repeats, self.journal.run.name)
         canary = canary_of(self.journal, guards.canary)
-        prepared = await self._prepared(config, caller, plan, canary)
+        prepared, gone = None, ""
+        notes: tuple[str, ...] = ()
+        try:
+            if self.is_complete and given is None:
+                await anyio.to_thread.run_sync(refuse_changed, self.facts, self.journal.run.folder)
+            if not self.is_complete:
+                prepared = await anyio.to_thread.run_sync(self._input, config, given)
+        except RestGoneError as error:
+            if not again and not self.journal.has_unsent():
+                raise
+            gone = f"{error}: only what the journal has was sent; {error.hint}"
+            notes = (f"{error}: only what the journal has can be sent; {error.hint}",)
+        await anyio.to_thread.run_sync(remove_inputs_left_over, self.journal.run.folder.parent)
+        prepared = await self._approved(prepared, config, caller, plan, canary, is_gone=bool(gone))
         await caller.agree(
-            lambda: preview_of_rest(self.journal, self.facts, config, again, repeats=tuple(map(told, repeats))),
+            lambda: preview_of_rest(
+                self.journal, self.facts, config, again, repeats=tuple(map(told, repeats)), notes=notes
+            ),
             config,
             guards.confirm_again if repeats and not guards.again else guards.confirm,
         )
         if again:
             decide(self.journal, {RESEND: again}, why or command, caller.by)
-        return await execute(command, self.journal, self.facts, config, credential, caller, prepared, canary=canary)
+        return await execute(
+            command, self.journal, self.facts, config, credential, caller, prepared, canary=canary, gone=gone
+        )
 
-    async def _prepared(self, config: Config, caller: Caller, plan: str, canary: Canary) -> PreparedInput | None:
-        """Return the input as far as it is still needed. A run that was started with a plan file has to match it."""
-        complete = self.is_complete
-        await anyio.to_thread.run_sync(self._refuse_changed_input)
-        prepared = None if complete else await anyio.to_thread.run_sync(self._input, config)
+    async def _approved(
+        self,
+        prepared: PreparedInput | None,
+        config: Config,
+        caller: Caller,
+        plan: str,
+        canary: Canary,
+        *,
+        is_gone: bool,
+    ) -> PreparedInput | None:
+        """Return the input, bound to the plan if there is one. A run that was started with a plan has to match it."""
         digest = plan or self.facts.plan
-        if not digest or (complete and digest == self.facts.plan):  # the journal's rows were checked when planned
+        only_journal = self.is_complete or is_gone
+        if not digest or (only_journal and digest == self.facts.plan):  # its rows were checked when they were planned
             return prepared
         target = unaddressed(config.braze, config.message)
         bodies = await anyio.to_thread.run_sync(
@@ -198,29 +226,16 @@ class ExistingRun:
             )
         return prepared.approved(bodies) if prepared is not None else None
 
-    def _input(self, config: Config) -> PreparedInput:
-        """Open the run's files again. Raises InputError, ConfigError."""
-        located = self.facts.located(self.journal.run.folder)
-        files = [InputFile(item.name, path, item.format, item.partitions) for item, path in located]
-        out = Excluded.kept(self.facts.left_out, self.journal.run.folder / SPOOLED)
-        return PreparedInput.of(Input(files, ReadSettings.of(config.input)), config).leaving_out(out)
-
-    def _refuse_changed_input(self) -> None:
-        """Raise RunMismatchError or InputError unless the input is the one that the run was started with."""
-        for identity, path in self.facts.located(self.journal.run.folder):
-            if not path.exists() and self.is_complete:
-                continue  # every row is in the journal
-            if not path.exists():
-                raise InputError(
-                    f"{path} is gone, but the run has not read it to its end", hint="put it back, then resume"
-                )
-            size = path.stat().st_size
-            if size != identity.size or identify(InputFile(identity.name, path, "")).sha256 != identity.sha256:
-                raise RunMismatchError(
-                    f"{path} has changed since the run began (its size or SHA-256 differs)",
-                    hint=f"restore the file, then resume. {RISK_OF_ANOTHER_RUN} leave them out with "
-                    f"--exclude {self.journal.run.name}",
-                )
+    def _input(self, config: Config, given: GivenAgain | None) -> PreparedInput:
+        """Open the run's files again. Raises RestGoneError, RunMismatchError, InputError, ConfigError."""
+        folder = self.journal.run.folder
+        located = locate_again(self.facts, folder, given)
+        try:
+            out = Excluded.kept(self.facts.left_out, folder / SPOOLED)
+        except InputError as error:
+            raise RestGoneError(str(error), hint=error.hint) from None
+        source = Input(located.files, ReadSettings.of(config.input), stamps=located.stamps)
+        return PreparedInput.of(source, config).leaving_out(out)
 
 
 def bodies_of_run(

@@ -125,20 +125,23 @@ class Nursery:
         traced: Sequence[str] = (),
         strace: Sequence[str] = (),
         cwd: Path | None = None,
-        stdin: Path | None = None,
+        piped: Path | None = None,
+        chunk_cells: int = 0,
     ) -> Child:
         """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none.
 
         ``traced``: strace injections from ``killed_at`` and ``failing_at``. ``strace``: any other options for it.
-        ``stdin``: a file for standard input.
+        ``piped``: the file on standard input. ``chunk_cells``: cells per chunk, so that a small input is read in
+        several; 0 for the usual number.
         """
         order = {
             "arguments": [str(part) for part in arguments],
             "env": dict(env or {}),
             "largest_file": largest_file,
             "stop": bool(traced or strace),
+            "chunk_cells": chunk_cells,
             "cwd": str(cwd or ""),
-            "stdin": str(stdin or os.devnull),
+            "piped": str(piped or os.devnull),
         }
         child = Child(self.ask(order)["pid"], self)
         if traced or strace:
@@ -153,10 +156,10 @@ class Nursery:
         largest_file: int = 0,
         traced: Sequence[str] = (),
         cwd: Path | None = None,
-        stdin: Path | None = None,
+        piped: Path | None = None,
         timeout: float = 30.0,
     ) -> Ended:
-        child = self.start(arguments, env, largest_file=largest_file, traced=traced, cwd=cwd, stdin=stdin)
+        child = self.start(arguments, env, largest_file=largest_file, traced=traced, cwd=cwd, piped=piped)
         return child.wait(timeout)
 
     def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,9 +184,9 @@ def injecting(injections: Sequence[str]) -> list[str]:
 
 def attach(pid: int, options: Sequence[str]) -> subprocess.Popen[bytes]:
     """Attach strace to a child that has stopped itself, and continue the child. strace ends with it."""
-    _until(lambda: _field(pid, "State").startswith("T"))
+    until(lambda: _field(pid, "State").startswith("T"))
     tracer = subprocess.Popen(["strace", "-f", "-qq", *options, "-p", str(pid)])
-    _until(lambda: _field(pid, "TracerPid") != "0")
+    until(lambda: _field(pid, "TracerPid") != "0")
     os.kill(pid, signal.SIGCONT)
     return tracer
 
@@ -193,7 +196,7 @@ def _field(pid: int, name: str) -> str:
     return next(line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:"))
 
 
-def _until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "waited in vain"
@@ -238,7 +241,8 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
     code = 70
     try:
         os.setsid()
-        os.dup2(os.open(order["stdin"], os.O_RDONLY), 0)
+        os.dup2(os.open(order["piped"], os.O_RDONLY), 0)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - without what the parent has read ahead
         if order["cwd"]:
             os.chdir(order["cwd"])
         for number, name in ((1, "out"), (2, "err")):
@@ -246,6 +250,10 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
         os.environ.update(order["env"])
         if order["largest_file"]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file"],) * 2)
+        if order["chunk_cells"]:
+            from bulk_sender.reading import chunk
+
+            chunk.CHUNK_CELLS = order["chunk_cells"]
         if order["stop"]:
             _wait_for_tracer()
         from bulk_sender import failpoints

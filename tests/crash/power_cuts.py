@@ -233,7 +233,7 @@ def _resumed(made: Recorded, cut: Cut, figures: Figures, command: str) -> dict[s
         command = "send"
     for _ in range(8):
         ended = made.scene.nursery.run(
-            made.arguments(command), made.scene.env, cwd=made.root.path, stdin=made.stdin, timeout=60
+            made.arguments(command), made.scene.env, cwd=made.root.path, piped=made.stdin, timeout=60
         )
         if "Traceback" in ended.err or "internal error" in ended.err:
             return {"traceback": ended.err[-2000:]}

@@ -156,7 +156,7 @@ def record(
                 root.path,
             )
         else:
-            child = nursery.start(arguments, env, strace=options, cwd=root.path, stdin=stdin)
+            child = nursery.start(arguments, env, strace=options, cwd=root.path, piped=stdin)
             ended = child.wait(timeout)
         _Reader(root).read(log)
     return ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -86,17 +87,41 @@ def test_a_changed_input_is_refused(half_sent: tuple[Scene, FaultServer], change
         path.write_bytes(content)
 
 
-def test_a_missing_input_is_refused_if_it_is_still_needed(half_sent: tuple[Scene, FaultServer]) -> None:
-    scene, server = half_sent
-    [path] = scene.inputs
-    requests = requests_so_far(server)
-    away = path.rename(path.with_name("away.csv"))
-    try:
+def test_what_the_journal_has_is_sent_without_the_input_and_the_rest_when_it_is_back(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, chunk_cells=600).with_rows(2_000)
+        assert scene.run("send", failpoint="after_outcome:3").killed
+        [path] = scene.inputs
+        away = path.rename(path.with_name("away.csv"))
+        ended = scene.run("send")
+        assert (ended.code, "bulk-sender resume run sends the rows that the run has stored" in ended.err) == (2, True)
         ended = scene.run("resume")
-        assert (ended.code, "is gone, but the run has not read it" in ended.err) == (2, True)
+        assert ended.code == 3
+        assert "is gone, but the run has not read it to its end" in ended.summary["reason"]
+        assert "later rows are not counted" in ended.summary["reason"]
+        assert 0 < ended.summary["rows"] < 2_000
+        assert ended.summary["not_sent"] == 0
+        requests = requests_so_far(server)
+        for command in ("resume", "send"):
+            ended = scene.run(command)
+            assert ended.code == 2, ended
+            assert "new" not in ended.err and "run of" not in ended.err
         assert len(server.ledger.requests) == requests
-    finally:
         away.rename(path)
+        assert scene.run("resume").code == 1
+        found = audit(scene, server.ledger)
+        assert (found.rows, found.wrong) == (2_000, {})
+
+
+def test_a_copy_of_the_input_elsewhere_continues_the_run(nursery: Nursery, tmp_path: Path) -> None:
+    with FaultServer() as server:
+        scene = Scene(tmp_path / "scene", nursery, server.url, chunk_cells=600).with_rows(2_000)
+        assert scene.run("send", failpoint="after_outcome:3").killed
+        scene.inputs[0] = scene.inputs[0].rename(tmp_path / "moved.csv")
+        assert scene.run("send").code == 1
+        assert not audit(scene, server.ledger).wrong
 
 
 SETTINGS = {
@@ -149,7 +174,18 @@ def test_rate_and_concurrency_may_change_when_resuming(nursery: Nursery, tmp_pat
         assert not audit(scene, server.ledger).wrong
 
 
-@pytest.mark.parametrize("change", ["replaced", "one byte", "another link"])
+def _flip_unseen(path: Path) -> None:
+    """Flip a byte in place, and set the time of modification back."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(-20, os.SEEK_END)
+        byte = file.read(1)
+        file.seek(-20, os.SEEK_END)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", ["replaced", "one byte", "one byte, time set back", "another link"])
 def test_an_input_changed_while_it_is_read_ends_the_run_with_correct_results(
     nursery: Nursery, tmp_path: Path, change: str
 ) -> None:
@@ -159,6 +195,8 @@ def test_an_input_changed_while_it_is_read_ends_the_run_with_correct_results(
             second = scene.inputs[1]
             if change == "one byte":
                 _flip(second)
+            elif change == "one byte, time set back":
+                _flip_unseen(second)
             elif change == "replaced":
                 write_input(tmp_path / "other.csv", 300, start=10_000_000).replace(second)
             else:

@@ -102,7 +102,6 @@ def test_each_request_is_in_the_journal_at_the_moment_its_first_byte_leaves(
     assert not figures.wrong, "\n".join(figures.lines())
 
 
-@pytest.mark.xfail(strict=True, reason="a folder that holds nothing but its lock is refused as not being a run")
 def test_a_run_cut_off_while_its_folder_is_made_begins_again_with_the_same_command(told: dict[str, Recorded]) -> None:
     made, figures = told["first run in a new place"], Figures()
     seen: list[set[str]] = []
@@ -119,14 +118,12 @@ def test_a_run_cut_off_while_its_folder_is_made_begins_again_with_the_same_comma
     assert not figures.wrong, "\n".join(figures.lines())
 
 
-@pytest.mark.xfail(strict=True, reason="finding 1: the copy of a piped input is not synced, and not taken again")
 def test_the_same_input_piped_in_again_is_sent_though_the_cut_took_its_copy(piped: Recorded) -> None:
     figures = Figures()
     resume(piped, Cut(piped.root.posts[3].begun + 1, "none", "none", 0), figures)
     assert not figures.wrong, "\n".join(figures.lines())
 
 
-@pytest.mark.xfail(strict=True, reason="finding 7 (d): the mark counts records that a killed process had not synced")
 def test_a_cut_while_a_killed_run_is_opened_leaves_a_journal_that_opens(piped: Recorded) -> None:
     """The killed process had written records that it had not synced."""
     figures = Figures()

@@ -47,6 +47,10 @@ class Scene:
     url: str
     settings: dict[str, Any] = field(default_factory=dict)
     run_id: str = "run"
+    is_piped: bool = False
+    """Whether the only input is read from standard input."""
+    chunk_cells: int = 0
+    """As for ``Nursery.start``."""
 
     def __post_init__(self) -> None:
         self.place.mkdir(exist_ok=True)
@@ -78,7 +82,8 @@ class Scene:
         """Return the arguments of ``send``, ``resume``, ``retry`` or ``resolve``."""
         common = ["--runs-dir", self.runs_dir, "--yes", "--json", "--quiet"]
         if name == "send":
-            return ["send", *self.inputs, "--config", self.config, "--run-id", self.run_id, *common, *more]
+            given = ["-"] if self.is_piped else self.inputs
+            return ["send", *given, "--config", self.config, "--run-id", self.run_id, *common, *more]
         return [name, self.run_id, *common, *more]
 
     def start(self, name: str, *more: object, failpoint: str = "", **limits: Any) -> Child:
@@ -86,7 +91,9 @@ class Scene:
         if not self.runs_dir.exists():
             self.runs_dir.mkdir()  # a folder that is named together with a run has to exist
         env = self.env | ({VARIABLE: failpoint} if failpoint else {})
-        return self.nursery.start(self.command(name, *more), env, **limits)
+        if self.is_piped:
+            limits.setdefault("piped", self.inputs[0])
+        return self.nursery.start(self.command(name, *more), env, chunk_cells=self.chunk_cells, **limits)
 
     def run(self, name: str, *more: object, failpoint: str = "", timeout: float = 30.0, **limits: Any) -> Ended:
         return self.start(name, *more, failpoint=failpoint, **limits).wait(timeout)

@@ -72,9 +72,10 @@ def insert(connection: sqlite3.Connection, rows: Iterable[Row], key: bytes) -> N
 def build(folder: Path, rows: Sequence[Row], key: bytes) -> None:
     """Write a new journal under a temporary name, then rename it. Raises OSError, sqlite3.Error."""
     path = folder / UNFINISHED
-    for stale in folder.glob(f"{UNFINISHED}*"):
+    for stale in folder.glob(f"{UNFINISHED}-*"):
         stale.unlink()
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
+    # Emptied, not removed: at each moment, it or the journal says that this folder is a run's.
+    os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_WRONLY, 0o600))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(f"{DURABLE} BEGIN; {SCHEMA}")
         insert(connection, rows, key)

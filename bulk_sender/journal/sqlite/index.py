@@ -135,5 +135,6 @@ def _unusable(path: Path, why: str) -> JournalError:
     return JournalError(
         f"the index of the runs, {path}, cannot be used: {why}",
         hint="it tells whether an input was sent before. If it is damaged, move it away: the next command makes a new "
-        "one from the runs in the folder",
+        "one from the runs in the folder. That one does not know runs whose folders are gone or pruned: it would let "
+        "their inputs be sent to everyone again",
     )

@@ -283,6 +283,13 @@ class SqliteWriter(SqliteReader):
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
+def announce(run: RunRef) -> None:
+    """Mark the folder, durably, as that of a run without a journal yet. Raises OSError."""
+    if not (run.folder / JOURNAL).exists():
+        (run.folder / UNFINISHED).touch(mode=0o600)
+        sync_folder(run.folder)
+
+
 def create(run: RunRef, facts: Facts) -> SqliteWriter:
     """Create a new run's journal: complete under its name, or not there at all. Raises RunHeldError, JournalError."""
     folder = run.folder
