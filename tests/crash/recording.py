@@ -293,8 +293,9 @@ class _Reader:
             return False
         if name in ("sync", "syncfs"):
             raise AssertionError("the model knows no sync of everything")
-        node = self._node(path) if path.startswith(self._prefix) else None
-        if node is None or "(deleted)" in call.text.partition(",")[0]:
+        is_here = path.startswith(self._prefix) and "(deleted)" not in call.text.partition(",")[0]
+        node = self._node(path) if is_here else None
+        if node is None:
             return False
         if name in ("fsync", "fdatasync"):
             node.syncs.append(Sync(call.begun, call.done))
