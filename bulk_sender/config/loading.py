@@ -16,6 +16,10 @@ _KEY_NAMES = re.compile(r"(?i)^(rest_?)?(braze_?)?api_?-?key$|^(secret|token|pas
 PROXY = "BULK_SENDER_PROXY"
 """The environment variable that holds the address of a proxy with a user and a password."""
 
+_MOST_BYTES = 1 << 20
+_DEEP_KEY = re.compile(r"(?<![^\s.=#,\[\]{}])(?:[^\s.=#,\[\]{}]+[ \t]*\.[ \t]*){64}")
+"""A key with more parts than any configuration has levels."""
+
 _OTHER_TARGET = {"campaign_id": "canvas_id", "canvas_id": "campaign_id"}
 
 
@@ -39,7 +43,16 @@ def overlaid(raw: Mapping[str, Any], overrides: Mapping[str, Any] | None, *, whe
 def read_toml(path: Path) -> JsonObject:
     """Parse a TOML file. Raises ConfigError with the line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise ConfigError(
+                f"configuration file {path} has {size >> 20} MB, which cannot be a configuration",
+                hint="check the path given to --config",
+            )
+        text = path.read_text(encoding="utf-8-sig")
+        if _DEEP_KEY.search(text):  # tomllib would take minutes
+            raise RecursionError
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"configuration file not found: {path}", hint="check the path given to --config") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -82,9 +82,11 @@ DEEP = 100_000
         "x = " + "{a = " * DEEP + "1" + "}" * DEEP,
         "[message.trigger_properties]\nx" + ".a" * 2000 + " = 1",
         "[message.audience]\nAND" + ".a" * 2000 + " = 1",
+        "a" + ".a" * DEEP + " = 1",
+        "[" + " . ".join(["'a'"] * DEEP) + "]",
         "[recipient.attributes]\nx = { value = " + "[" * 100 + "]" * 100 + " }",
     ],
-    ids=["arrays", "inline tables", "dotted keys", "an audience", "a constant"],
+    ids=["arrays", "inline tables", "dotted keys", "an audience", "many parts", "a table of many parts", "a constant"],
 )
 def test_deep_nesting_in_the_file_is_an_error_of_the_file(file: Path, text: str) -> None:
     said = refusal(file, text)
@@ -103,6 +105,11 @@ def test_deep_nesting_in_a_table_is_an_error(levels: int) -> None:
 
 def test_nesting_that_people_write_is_taken(file: Path) -> None:
     assert load(file, "[message]\ntrigger_properties = { a = " + "[" * 50 + "1" + "]" * 50 + " }").message
+
+
+def test_a_file_that_cannot_be_a_configuration_is_not_parsed(file: Path) -> None:
+    assert "2 MB" in refusal(file, "#" * (2 << 20))
+    assert load(file, '[message.trigger_properties]\nx = "' + "a" * 900_000 + '"').message
 
 
 # ----- the key
