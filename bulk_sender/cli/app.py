@@ -40,6 +40,7 @@ from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.environment import program
 from bulk_sender.cli.help import Command, Group, UsageError, is_bare_call, is_unknown_option
 from bulk_sender.errors import BulkSenderError, InternalError
+from bulk_sender.process_limits import refuse_little_memory
 
 app = typer.Typer(
     name="bulk-sender",
@@ -94,6 +95,7 @@ def _main(
     ] = False,
 ) -> None:
     """Send large recipient files to Braze, with an account of every row."""
+    refuse_little_memory()
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -16,13 +16,13 @@ import anyio
 import httpx
 
 from bulk_sender._version import __version__
-from bulk_sender.descriptors import is_shortage
 from bulk_sender.http.bounds import CONNECT_TIMEOUT_S, KEEPALIVE_S, MAX_ANSWER_BYTES
 from bulk_sender.http.clock import since_boot
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import NO_DESCRIPTOR, Evidence, Reach
 from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import Transport, transport_factory
+from bulk_sender.process_limits import is_shortage
 
 
 class Client(Protocol):

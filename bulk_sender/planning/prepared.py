@@ -12,13 +12,13 @@ import polars as pl
 from bulk_sender.braze.details import CampaignDetails
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.model import Config
-from bulk_sender.descriptors import TO_BEGIN, room
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing.fit import Comparison
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.digest import BodyDigest, mark
 from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
+from bulk_sender.process_limits import TO_BEGIN, refuse_little_memory, room
 from bulk_sender.reading.locate import Frame, Given, Rows
 from bulk_sender.reading.query import Query
 from bulk_sender.reading.rows import Cursor, Result
@@ -57,6 +57,7 @@ class PreparedInput:
     @classmethod
     def open(cls, given: InputLike, config: Config, spool: Spool) -> PreparedInput:
         """Open an input. ``spool`` must live as long as the result. Raise InputError, ConfigError."""
+        refuse_little_memory()
         room(1, keep=TO_BEGIN)  # a library that runs out of descriptors would call a sound file damaged
         source = Input.open(_each(given), ReadSettings.of(config.input), spool)
         Filter.of(config.input, source.schema)  # refuse an invalid condition before any row is read

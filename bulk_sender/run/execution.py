@@ -20,7 +20,6 @@ from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import Tally, Work
 from bulk_sender.delivery.worklist import Worklist
-from bulk_sender.descriptors import TO_SEND, room
 from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.eventloop import to_its_end
 from bulk_sender.http.client import client_factory
@@ -34,6 +33,7 @@ from bulk_sender.observe.events import Attempt, Beginning, Progress, log
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 from bulk_sender.planning.prepared import PreparedInput
+from bulk_sender.process_limits import TO_SEND, room
 from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reporting.account import refuse_unwritable
 from bulk_sender.reporting.summary import Summary

@@ -8,8 +8,8 @@ import httpx
 
 from bulk_sender.braze.answer import SHORT, Verdict, judge
 from bulk_sender.delivery.policy import Action, next_step
-from bulk_sender.descriptors import is_shortage
 from bulk_sender.http.evidence import NO_DESCRIPTOR, Evidence, Reach
+from bulk_sender.process_limits import is_shortage
 
 
 def caused(error: Exception, cause: BaseException) -> Exception:

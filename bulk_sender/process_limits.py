@@ -1,4 +1,7 @@
-"""Open files that this process may have (``ulimit -n``): raised where that is allowed, respected where it is not."""
+"""What the operating system allows this process: open files (``ulimit -n``) and address space (``ulimit -v``).
+
+The limit on open files is raised where that is allowed, and respected where it is not.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,25 @@ SHORT = frozenset({errno.EMFILE, errno.ENFILE})
 """The errors that mean that this process, or the whole machine, has no file descriptor left."""
 TO_BEGIN, TO_SEND = 16, 6
 """Descriptors to keep beside those asked for: before an input is opened, and once only connections are missing."""
+
+
+LEAST_MB = 1_800
+"""Address space below which the libraries abort or hang: they begin with 1,600 MB, most of which they never touch."""
+
+
+def refuse_little_memory() -> None:
+    """Raise BulkSenderError when this process may have less address space than its libraries begin with."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_MB << 20:
+        raise BulkSenderError(
+            f"this process may have only {limit >> 20:,} MB of address space, and needs {LEAST_MB:,} MB",
+            hint="raise the limit before the command: ulimit -v unlimited. To bound the memory that is really used, "
+            "limit the container or the control group instead",
+        )
 
 
 def is_shortage(error: BaseException | None) -> bool:

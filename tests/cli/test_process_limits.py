@@ -1,4 +1,4 @@
-"""A small limit on open files (``ulimit -n``): respected, raised where allowed, and never taken for an outage."""
+"""Small limits of the process: respected, raised where allowed, and never taken for an outage or a damaged file."""
 
 from __future__ import annotations
 
@@ -76,3 +76,17 @@ def test_a_run_that_is_short_of_descriptors_continues_with_fewer_requests(transp
     assert place.summary("r")["requests"] > 60, "some requests found no descriptor"
     assert "reach Braze" not in said
     assert "connect to Braze" not in said
+
+
+@pytest.mark.parametrize("megabytes", [300, 900, 1_200, 1_700])
+def test_too_little_address_space_is_a_clear_error(megabytes: int, place: Place, braze: RunningSandbox) -> None:
+    done = send(place, 50, f"-v {megabytes << 10}")
+    assert done.code == 2
+    assert f"only {megabytes:,} MB of address space, and needs 1,800 MB" in done.err
+    assert "ulimit -v unlimited" in done.err
+    assert braze.ledger.requests == 0
+
+
+def test_enough_address_space_is_enough(place: Place, braze: RunningSandbox) -> None:
+    done = send(place, 50, "-v 2000000")
+    assert (done.code, braze.ledger.accepted_recipients) == (0, 50), done.err
