@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bulk_sender.config.rate import Rate
 from tests.faults import FAULTS, Fault, FaultServer, Turn
 from tests.kit.running import Run, compare, send
 
@@ -46,11 +47,16 @@ class Slow:
         starts = [at for at in self.came if at >= self.came[0] + SETTLED_S and at + MEASURED_S <= self.came[-1]]
         return max(sum(since <= at < since + MEASURED_S for at in self.came) for since in starts) / MEASURED_S
 
+    def mean_rate(self, after_s: float) -> float:
+        """Return the requests per second from ``after_s`` seconds after the first one to the last one."""
+        late = [at for at in self.came if at >= self.came[0] + after_s]
+        return (len(late) - 1) / (late[-1] - late[0])
 
-def sent(folder: Path, slow: Slow, **delivery: object) -> Run:
-    size = 50 * int(RATE * (SETTLED_S + MEASURED_S + 1.5))
+
+def sent(folder: Path, slow: Slow, rate: str = f"{RATE}/second", seconds: float = 5.0, **delivery: object) -> Run:
+    size = 50 * int(Rate.parse(rate).per_second * seconds)
     with FaultServer(slow) as server:
-        run = send(folder, server.url, size, rate=f"{RATE}/second", concurrency=32, **delivery)
+        run = send(folder, server.url, size, rate=rate, concurrency=32, **delivery)
         compare(run, server.ledger, size)
     return run
 
@@ -74,3 +80,15 @@ def test_requests_that_hang_do_not_hold_the_others_back(tmp_path: Path) -> None:
         assert run.summary.unknown == 6 * 50
         reached.append(slow.rate())
     assert max(reached) >= 0.9 * RATE, reached
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("every", [10**9, 50], ids=["no faults", "2 % faults"])
+@pytest.mark.parametrize("latency_s", [0.05, 0.1, 0.3], ids=["50 ms", "100 ms", "300 ms"])
+def test_the_default_rate_is_reached_in_three_seconds_and_kept(latency_s: float, every: int, tmp_path: Path) -> None:
+    """For a quiet machine; prints the rate from the third second on."""
+    slow = Slow(latency_s, every=every)
+    assert sent(tmp_path, slow, "250000/hour", seconds=20).summary.state == "finished"
+    rate = slow.mean_rate(3.0)
+    print(f"\n{latency_s * 1000:.0f} ms, {100 / every:.0f} % faults: {rate:.1f} of 69.4 requests per second")
+    assert rate >= 0.9 * 250_000 / 3600
