@@ -119,7 +119,8 @@ def replace(path: Path) -> None:
 
 def test_a_deleted_folder_stops_the_run_and_the_same_command_is_refused(sending: Sending) -> None:
     reason = sending.while_(lambda: delete(sending.folder)).summary["reason"]
-    assert f"the run's folder {sending.folder} was deleted or moved while the run was sending; " in reason
+    lost = (f"the run's folder {sending.folder}", f"the journal {sending.folder / 'journal.sqlite'}")
+    assert any(f"{what} was deleted or moved while the run was sending; " in reason for what in lost), reason
     assert "in flight: batch " in reason
     assert " (50 rows): accepted " in reason or " rows): accepted " in reason
     assert "if it was moved, put it back where it was, then bulk-sender resume run. Do not repeat the command" in reason

@@ -271,17 +271,20 @@ def chunked_unfinished(turn: Turn) -> None:
     turn.wire.finish()
 
 
-@fault("F24", stage="answer", expect="unknown")
+@fault("F24", stage="answer", expect="unknown", also=["throttled"])
 def desync_429_201(turn: Turn) -> None:
-    """Refuse with 429, and in the same segment a stray 201, for the connection's next batch to find."""
+    """Refuse with 429, and in the same segment a stray 201, for the connection's next batch to find.
+
+    ``also``: what a client says that does not look behind the answer.
+    """
     turn.read_whole()
     stray = http_answer(201, success(f"{turn.index:032x}"))
     turn.answer(http_answer(429, {"message": "Rate limit exceeded"}) + stray)
 
 
-@fault("F24", stage="answer", accepts=True, expect="unknown")
+@fault("F24", stage="answer", accepts=True, expect="unknown", also=["accepted"])
 def desync_201_201(turn: Turn) -> None:
-    """Accept the batch and answer 201 twice in one segment, with two dispatch ids."""
+    """Accept the batch and answer 201 twice in one segment, with two dispatch ids. ``also``: as above."""
     dispatch_id = turn.accept()
     turn.answer(http_answer(201, success(dispatch_id)) + http_answer(201, success(f"{turn.index:032x}")))
 

@@ -119,7 +119,7 @@ def test_a_runs_folder_that_cannot_be_written_would_be_refused(tmp_path: Path, m
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(module, "sync_file", full)
     with scripted(nothing) as braze:
         found = examined(tmp_path, braze.url)
     assert found["runs folder"].state == "refused"

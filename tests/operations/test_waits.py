@@ -51,6 +51,21 @@ def test_a_run_that_never_connects_says_why_and_ends(tmp_path: Path, transport: 
     assert "found no connection to Braze" in " ".join(report.split())
 
 
+def test_fewer_requests_at_once_are_said(tmp_path: Path) -> None:
+    seen: list[bs.Progress] = []
+    left = [3]
+
+    def script(_: str, __: dict[str, Any]) -> Answer:
+        left[0] -= 1
+        if left[0] >= 0:
+            return Answer(429, {"message": "Rate limit exceeded"})
+        return Answer(201, {"message": "success", "dispatch_id": f"{abs(left[0]):032x}"})
+
+    with scripted(script) as braze:
+        assert send(tmp_path, braze.url, seen, concurrency=2).accepted == 200
+    assert any("of 2 requests at once" in moment.slowed_by for moment in seen)
+
+
 def test_errors_of_braze_are_said_without_its_words(tmp_path: Path) -> None:
     seen: list[bs.Progress] = []
     left = [6]
@@ -67,5 +82,4 @@ def test_errors_of_braze_are_said_without_its_words(tmp_path: Path) -> None:
     told = {moment.waiting_for for moment in seen if moment.waiting_on == "errors"}
     assert any("Braze answered HTTP 503" in words for words in told)
     assert not any("example.com" in words for words in told)
-    assert any("of 2 requests at once" in moment.slowed_by for moment in seen)
     assert "temporary errors" in Path(summary.files["report"]).read_text(encoding="utf-8")
