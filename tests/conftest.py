@@ -19,7 +19,7 @@ settings.register_profile(
     "house",
     deadline=None,
     print_blob=True,
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("thorough", parent=settings.get_profile("house"), max_examples=3000)
