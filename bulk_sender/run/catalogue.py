@@ -246,6 +246,22 @@ def note_beginning(journal: RunWriter) -> None:
             index.note(replace(known or IndexEntry.of(journal.run.name, journal.facts()), state="running"))
 
 
+def note_loss(journal: RunWriter, facts: Facts) -> None:
+    """Keep a run in the index whose journal this process has lost: the index may have been deleted together with it.
+
+    Trouble is only logged. Without the folder of all runs there is no place for an index.
+    """
+    run = journal.run
+    if journal.lost is None or journal.lost.is_taken_over or not run.folder.parent.is_dir():
+        return
+    try:
+        with closing(journals.index(run.folder.parent)) as index:
+            if index.entry(run.name) is None:
+                index.note(IndexEntry.of(run.name, facts))
+    except JournalError as error:
+        _log.warning("%s", error)
+
+
 def note_end(journal: RunWriter, summary: Summary) -> None:
     """Record how the run stands. Trouble is only logged: the next reader asks the journal.
 

@@ -130,6 +130,15 @@ def test_a_deleted_folder_stops_the_run_and_the_same_command_is_refused(sending:
     sending.again(code=2, says="this input was sent to this campaign")
 
 
+def test_a_run_is_refused_also_when_the_index_was_deleted_with_it(sending: Sending) -> None:
+    runs = sending.scene.runs_dir
+    ended = sending.while_(lambda: [delete(path) for path in (runs / "index.sqlite", sending.folder)])
+    assert "was deleted or moved while the run was sending" in ended.summary["reason"]
+    sending.again(code=2, says="and its folder")
+    sending.scene.run_id = "another"
+    sending.again(code=2, says="this input was sent to this campaign")
+
+
 def test_a_folder_that_was_moved_and_put_back_is_continued_without_a_doubt(sending: Sending, tmp_path: Path) -> None:
     away = tmp_path / "away"
     ended = sending.while_(lambda: sending.folder.rename(away))
