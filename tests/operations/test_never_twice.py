@@ -137,6 +137,22 @@ def test_a_stopped_run_is_not_resumed_over_another_that_sent_the_same(workplace:
     assert workplace.resume("held", again=True, watch=APPROVED).accepted == 120
 
 
+@pytest.mark.parametrize("given", ["held", "held/results.csv"])
+def test_a_stopped_run_is_not_resumed_over_another_input_that_left_out_its_people(
+    workplace: Workplace, given: str
+) -> None:
+    workplace.send(workplace.write(*people(120)), "held", guards=bs.Guards(canary=50))
+    corrected = workplace.folder / "corrected.csv"
+    corrected.write_text("\n".join(people(121)) + "\n")
+    name = given if given == "held" else workplace.runs / given
+    assert workplace.send(corrected, "rest", guards=bs.Guards(exclude=[name])).accepted == 71
+    with pytest.raises(bs.GuardrailError, match=r"without the people whom this run had reached, was sent.*run rest.*"):
+        workplace.resume("held")
+    assert len(workplace.taken()) == 121
+    assert twice(workplace) == {}
+    assert workplace.resume("held", again=True, watch=APPROVED).accepted == 120
+
+
 def test_a_broadcast_is_not_repeated(workplace: Workplace) -> None:
     def broadcast(run_id: str, **options: Any) -> bs.Summary:
         target = {"campaign_id": "c", "endpoint": workplace.braze.url, "runs_dir": workplace.runs}
