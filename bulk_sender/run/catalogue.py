@@ -138,21 +138,40 @@ def sent_lately(index: RunIndex, runs_dir: Path, entry: IndexEntry, window: time
 
 
 def sent_since(journal: RunReader, config: Config) -> tuple[IndexEntry, ...]:
-    """Return the runs that began after this one and sent the same input to the same target lately, latest first."""
+    """Return the runs that began after this one and may have reached whom it has left, latest first.
+
+    They sent the same input to the same target lately, or, at any time, another one without the people of this run.
+    """
     facts, runs_dir = journal.facts(), journal.run.folder.parent
     if facts.sandbox:
         return ()
     with catalogue(runs_dir) as index:
         entry = IndexEntry.of(journal.run.name, facts)
-        lately = sent_lately(index, runs_dir, entry, parse_duration(config.guard.repeat_within))
-        return tuple(each for each in lately if each.created_at > facts.created_at)
+        window = parse_duration(config.guard.repeat_within)
+        found = {each.name: each for each in sent_lately(index, runs_dir, entry, window)}
+        for each in index.entries() if window else ():
+            if each.created_at > facts.created_at and each.name not in found and _leaves_out(each, entry, runs_dir):
+                found[each.name] = each
+        later = [each for each in found.values() if each.created_at > facts.created_at]
+        return tuple(sorted(later, key=lambda each: each.last_at, reverse=True))
 
 
-def refuse_sent_since(repeats: Sequence[IndexEntry], name: str) -> None:
-    """Raise GuardrailError when another run has sent the same to the same target since run ``name`` began."""
+def _leaves_out(other: IndexEntry, entry: IndexEntry, runs_dir: Path) -> bool:
+    """Whether ``other`` sent to the same target and left out whom the run of ``entry`` had reached by then."""
+    is_alike = (other.kind, other.target, other.endpoint) == (entry.kind, entry.target, entry.endpoint)
+    if other.sandbox or other.broadcast or not is_alike or not other.may_have_sent:
+        return False
+    with suppress(BulkSenderError), journals.read(RunRef.at(runs_dir / other.name)) as journal:
+        return any(entry.name in Path(each).parts[-2:] for each in journal.facts().exclude)
+    return False
+
+
+def refuse_sent_since(repeats: Sequence[IndexEntry], journal: RunReader) -> None:
+    """Raise GuardrailError when another run may have reached whom this one has left."""
     if repeats:
+        name = journal.run.name
         raise GuardrailError(
-            f"{told(repeats[0])}, after run {name} began: nothing was sent",
+            f"{told_since(repeats[0], journal)}, after run {name} began: nothing was sent",
             hint=f"leave run {name} as it is, or add --again: then people whom both runs reach get the message twice",
         )
 
@@ -163,9 +182,15 @@ def refuse_repeat(repeats: Sequence[IndexEntry]) -> None:
         raise GuardrailError(f"{told(repeats[0])}: nothing was sent", hint=what_to_do(repeats[0]))
 
 
-def told(entry: IndexEntry) -> str:
+def told_since(entry: IndexEntry, journal: RunReader) -> str:
+    """Say what was sent after a run began, in one sentence without its full stop."""
+    is_same = entry.input_sha256 == IndexEntry.of(journal.run.name, journal.facts()).input_sha256
+    return told(entry) if is_same else told(entry, "an input, without the people whom this run had reached,")
+
+
+def told(entry: IndexEntry, what: str = "") -> str:
     """Say what was sent before, in one sentence without its full stop."""
-    what = "this broadcast" if entry.broadcast else "this input"
+    what = what or ("this broadcast" if entry.broadcast else "this input")
     kind = "Canvas" if entry.kind == "canvas" else "campaign"
     began = datetime.fromisoformat(entry.created_at)
     when = f"{roughly((datetime.now(UTC) - began).total_seconds())} ago"
@@ -244,6 +269,22 @@ def note_beginning(journal: RunWriter) -> None:
         known = index.entry(journal.run.name)
         if known is None or known.state != "running":
             index.note(replace(known or IndexEntry.of(journal.run.name, journal.facts()), state="running"))
+
+
+def note_loss(journal: RunWriter, facts: Facts) -> None:
+    """Keep a run in the index whose journal this process has lost: the index may have been deleted together with it.
+
+    Trouble is only logged. Without the folder of all runs there is no place for an index.
+    """
+    run = journal.run
+    if journal.lost is None or journal.lost.is_taken_over or not run.folder.parent.is_dir():
+        return
+    try:
+        with closing(journals.index(run.folder.parent)) as index:
+            if index.entry(run.name) is None:
+                index.note(IndexEntry.of(run.name, facts))
+    except JournalError as error:
+        _log.warning("%s", error)
 
 
 def note_end(journal: RunWriter, summary: Summary) -> None:

@@ -39,7 +39,7 @@ from bulk_sender.reporting.account import refuse_unwritable
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.canary import NO_CANARY, Canary, held_after, ramp_is_due
-from bulk_sender.run.catalogue import note_beginning, note_end
+from bulk_sender.run.catalogue import note_beginning, note_end, note_loss
 from bulk_sender.run.closing import Ending, close_account
 from bulk_sender.run.control import Control
 from bulk_sender.run.facts import sandbox_of
@@ -385,7 +385,10 @@ class Execution:
             bug=self.bug,
             elapsed_s=time.monotonic() - self._started,
         )
-        summary = close_account(self._journal, self._facts.format, ending)
+        try:
+            summary = close_account(self._journal, self._facts.format, ending)
+        finally:
+            note_loss(self._journal, self._facts)
         note_end(self._journal, summary)
         return summary
 

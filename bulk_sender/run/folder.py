@@ -13,7 +13,7 @@ from pathlib import Path
 from bulk_sender import journal as journals
 from bulk_sender.config.defaults import ANOTHER_RUNS_DIR
 from bulk_sender.durable import make_folders
-from bulk_sender.errors import BulkSenderError, ConfigError
+from bulk_sender.errors import BulkSenderError, ConfigError, RunHeldError
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reading.spool import FOLDER, remove_if_left, remove_left_over
 
@@ -69,6 +69,8 @@ def make_run_folder(run: RunRef) -> None:
     try:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
+        if journals.exists(run):  # by another process, since this one looked
+            raise RunHeldError(f"run {run.name!r} has been started in the meantime", hint="run this command again")
         if not _is_unused(run):
             raise BulkSenderError(
                 f"{folder} already exists, but is not a run",

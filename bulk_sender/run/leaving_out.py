@@ -12,7 +12,7 @@ import polars as pl
 from bulk_sender import journal as journals
 from bulk_sender.config.model import Config, FieldSource, RecipientConfig
 from bulk_sender.errors import ConfigError, GuardrailError, RunHeldError, RunNotFoundError
-from bulk_sender.journal.index import SentAgain
+from bulk_sender.journal.index import IndexEntry, SentAgain
 from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.planning.excluded import Excluded
 from bulk_sender.planning.plan import duplicate_keys
@@ -44,8 +44,8 @@ class Family:
 def family_of(source: Input, runs_dir: Path, run: str, *, is_rehearsal: bool, anyway: bool) -> Family:
     """Return the family of an input; an empty one for any other than a ``rejected.csv``.
 
-    ``anyway``: send although a parent has rows left to send. Raises GuardrailError when a parent is not there, or has
-    rows left to send, which may be for the same people.
+    ``anyway``: send although a parent has rows left to send, or a relative's data is gone. Raises GuardrailError when
+    a parent is not there, has rows left to send, which may be for the same people, or when a relative is gone.
     """
     added = added_columns(source.schema.names())
     if not added:
@@ -54,7 +54,7 @@ def family_of(source: Input, runs_dir: Path, run: str, *, is_rehearsal: bool, an
     parents = tuple(dict.fromkeys(each.parent for each in again))
     found: dict[str, RunRef] = {}
     for name in parents:
-        for ref in _with_relatives(_home(name, source, runs_dir)):
+        for ref in _with_relatives(_home(name, source, runs_dir), run, may_be_gone=is_rehearsal or anyway):
             found.setdefault(ref.name, ref)
     found.pop(run, None)
     real = {}
@@ -101,19 +101,36 @@ def _home(name: str, source: Input, runs_dir: Path) -> RunRef:
     return ref
 
 
-def _with_relatives(run: RunRef) -> Iterator[RunRef]:
-    """Yield a run, the runs that it has its rows from, and all runs that send rejected rows of these again."""
+def _with_relatives(run: RunRef, new: str, *, may_be_gone: bool) -> Iterator[RunRef]:
+    """Yield a run, the runs that it has its rows from, and all runs that send rejected rows of these again.
+
+    ``new``: the name of the run that begins. Raises GuardrailError when one of the others is gone that may have sent.
+    """
     with catalogue(run.folder.parent) as index:
         todo, seen = [run.name], set()
         while todo:
             name = todo.pop()
             ref = RunRef.at(run.folder.parent / name)
-            if name in seen or not journals.exists(ref):
+            if name in seen:
                 continue
             seen.add(name)
-            yield ref
             entry = index.entry(name)
+            if journals.exists(ref):
+                yield ref
+            elif entry is not None and not may_be_gone and name != new:
+                _refuse_gone_relative(entry, ref, run)
             todo += [*(entry.parents if entry is not None else ()), *index.children(name)]
+
+
+def _refuse_gone_relative(entry: IndexEntry, ref: RunRef, run: RunRef) -> None:
+    if entry.sandbox or not entry.may_have_sent:
+        return
+    what = f"its data was removed at {entry.pruned_at}" if entry.pruned_at else ref.loss
+    raise GuardrailError(
+        f"run {ref.name!r} sent the same rows as run {run.name!r}, or rejected rows of it, and {what}: "
+        "who already got the message is not known",
+        hint="put its folder back. --again sends the rows of this file, also to people whom that run has reached",
+    )
 
 
 def _refuse_unfinished(journal: RunReader, run: RunRef) -> None:

@@ -36,7 +36,7 @@ from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.canary import Canary, canary_of
-from bulk_sender.run.catalogue import refuse_sent_since, sent_since, told
+from bulk_sender.run.catalogue import refuse_sent_since, sent_since, told_since
 from bulk_sender.run.execution import execute, forget_stored_input
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import remove_inputs_left_over
@@ -170,7 +170,8 @@ class ExistingRun:
         caller = await caller.looking_ahead(config, credential, sandbox_of(self.facts))
         repeats = await anyio.to_thread.run_sync(sent_since, self.journal, config)
         if not guards.again and guards.confirm_again is None:
-            refuse_sent_since(repeats, self.journal.run.name)
+            refuse_sent_since(repeats, self.journal)
+        since = tuple(told_since(each, self.journal) for each in repeats)
         canary = canary_of(self.journal, guards.canary)
         prepared, gone = None, ""
         notes: tuple[str, ...] = ()
@@ -187,9 +188,7 @@ class ExistingRun:
         await anyio.to_thread.run_sync(remove_inputs_left_over, self.journal.run.folder.parent)
         prepared = await self._approved(prepared, config, caller, plan, canary, is_gone=bool(gone))
         await caller.agree(
-            lambda: preview_of_rest(
-                self.journal, self.facts, config, again, repeats=tuple(map(told, repeats)), notes=notes
-            ),
+            lambda: preview_of_rest(self.journal, self.facts, config, again, repeats=since, notes=notes),
             config,
             guards.confirm_again if repeats and not guards.again else guards.confirm,
         )

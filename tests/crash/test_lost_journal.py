@@ -117,16 +117,30 @@ def replace(path: Path) -> None:
     copy.rename(path)
 
 
+def _missing(folder: Path) -> tuple[str, str]:
+    return f"the run's folder {folder}", f"the journal {folder / JOURNAL}"
+
+
 def test_a_deleted_folder_stops_the_run_and_the_same_command_is_refused(sending: Sending) -> None:
     reason = sending.while_(lambda: delete(sending.folder)).summary["reason"]
-    lost = (f"the run's folder {sending.folder}", f"the journal {sending.folder / 'journal.sqlite'}")
-    assert any(f"{what} was deleted or moved while the run was sending; " in reason for what in lost), reason
+    # A folder is deleted file by file, and the run may look at a moment when only the journal is gone.
+    gone = [f"{what} was deleted or moved while the run was sending; " for what in _missing(sending.folder)]
+    assert any(text in reason for text in gone)
     assert "in flight: batch " in reason
     assert " (50 rows): accepted " in reason or " rows): accepted " in reason
     assert "if it was moved, put it back where it was, then bulk-sender resume run. Do not repeat the command" in reason
     assert not sending.folder.exists(), "nothing makes it again"
     sending.again(code=2, says="and its folder")
     sending.again("resume", code=2, says="put the folder back")
+    sending.scene.run_id = "another"
+    sending.again(code=2, says="this input was sent to this campaign")
+
+
+def test_a_run_is_refused_also_when_the_index_was_deleted_with_it(sending: Sending) -> None:
+    runs = sending.scene.runs_dir
+    ended = sending.while_(lambda: [delete(path) for path in (runs / "index.sqlite", sending.folder)])
+    assert "was deleted or moved while the run was sending" in ended.summary["reason"]
+    sending.again(code=2, says="and its folder")
     sending.scene.run_id = "another"
     sending.again(code=2, says="this input was sent to this campaign")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,22 @@ def test_a_stopped_run_is_not_resumed_over_another_that_sent_the_same(workplace:
     with pytest.raises(bs.GuardrailError, match=r"run whole.*after run held began"):
         workplace.resume("held")
     assert len(workplace.taken()) == 120
+    assert twice(workplace) == {}
+    assert workplace.resume("held", again=True, watch=APPROVED).accepted == 120
+
+
+@pytest.mark.parametrize("given", ["held", "held/results.csv"])
+def test_a_stopped_run_is_not_resumed_over_another_input_that_left_out_its_people(
+    workplace: Workplace, given: str
+) -> None:
+    workplace.send(workplace.write(*people(120)), "held", guards=bs.Guards(canary=50))
+    corrected = workplace.folder / "corrected.csv"
+    corrected.write_text("\n".join(people(121)) + "\n")
+    name = given if given == "held" else workplace.runs / given
+    assert workplace.send(corrected, "rest", guards=bs.Guards(exclude=[name])).accepted == 71
+    with pytest.raises(bs.GuardrailError, match=r"without the people whom this run had reached, was sent.*run rest.*"):
+        workplace.resume("held")
+    assert len(workplace.taken()) == 121
     assert twice(workplace) == {}
     assert workplace.resume("held", again=True, watch=APPROVED).accepted == 120
 
@@ -279,6 +297,28 @@ def test_a_second_fix_leaves_out_whom_the_first_one_reached(workplace: Workplace
     summary = workplace.send(rejected, "fixed-again")
     assert (summary.duplicate, summary.accepted) == (1, 0)
     assert twice(workplace) == {}
+
+
+@pytest.mark.parametrize("how", ["is gone", "its data was removed"])
+def test_a_second_fix_is_refused_while_nobody_knows_whom_the_first_one_reached(
+    workplace: Workplace, rejected: Path, how: str
+) -> None:
+    fix(rejected, external_user_id="u9")
+    workplace.send(rejected, "fixed")
+    with closing(journals.index(workplace.runs)) as index:
+        if how == "its data was removed":
+            known = index.entry("fixed")
+            assert known is not None
+            index.note(dataclasses.replace(known, pruned_at=known.last_at))
+    shutil.rmtree(workplace.runs / "fixed")
+    fix(rejected, **{"attributes.city": "Milan"})
+    with pytest.raises(bs.GuardrailError, match=r"run 'fixed' sent .* who already got the message is not known") as no:
+        workplace.send(rejected, "fixed-again")
+    assert how in str(no.value)
+    assert "also to people whom that run has reached" in no.value.hint
+    assert twice(workplace) == {}
+    assert workplace.send(rejected, "rehearsed", sandbox=True).accepted == 1
+    assert workplace.send(rejected, "fixed-again", guards=bs.Guards(again=True)).accepted == 1
 
 
 def test_fixed_rows_wait_until_their_parent_has_sent_its_own(workplace: Workplace) -> None:

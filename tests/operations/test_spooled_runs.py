@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.errors import BulkSenderError, InputError, RunMismatchError
+from bulk_sender.errors import BulkSenderError, InputError, RunHeldError, RunMismatchError
 from bulk_sender.operations.resume import resume
 from bulk_sender.operations.send import send
 from bulk_sender.reading import chunk, csv, spool
@@ -157,6 +157,16 @@ def test_a_disk_that_fails_to_sync_the_input_refuses_the_run(tmp_path: Path, mon
     with pytest.raises(InputError, match="the input cannot be saved to disk: Input/output error"):
         send(FRAME, sandbox=True, runs_dir=tmp_path, run_id="one")
     assert not list(tmp_path.rglob("*.arrow"))
+
+
+def test_a_run_that_another_process_began_in_the_meantime_is_not_called_a_folder_to_remove(tmp_path: Path) -> None:
+    def begun_meanwhile(_: object) -> bool:
+        return send(FRAME, sandbox=True, runs_dir=tmp_path, run_id="one").accepted == 1000
+
+    with pytest.raises(RunHeldError, match="run 'one' has been started in the meantime") as raised:
+        send(FRAME, sandbox=True, runs_dir=tmp_path, run_id="one", guards=bs.Guards(confirm=begun_meanwhile))
+    assert raised.value.hint == "run this command again"
+    assert send(FRAME, sandbox=True, runs_dir=tmp_path, run_id="one").accepted == 1000
 
 
 def test_a_folder_named_input_that_is_no_runs_is_never_replaced(tmp_path: Path) -> None:
