@@ -36,6 +36,7 @@ from tests.faults import (
     unresolvable,
     until,
 )
+from tests.faults.script import script_of
 from tests.kit.running import QUICK, Crowd, Run, compare, read_run, send
 from tests.kit.target import KEY
 
@@ -478,6 +479,29 @@ def test_a_late_stray_answer_puts_its_connection_in_doubt_and_stops_the_run(
     assert "no request had asked for" in run.summary.reason
     doubted = [row["error"] for row in run.rows.values() if row["status"] == "unknown"]
     assert any("no request had asked for" in error for error in doubted)
+
+
+@pytest.mark.parametrize("transport", ["wire", "httpx"])
+def test_a_batch_refused_by_a_stray_400_is_not_sent_again_by_a_resume(transport: str, tmp_path: Path) -> None:
+    """The server takes the batch. It was to be split, but its halves never left: the whole is in doubt."""
+
+    def play(turn: Turn) -> None:
+        turn.read_whole()
+        turn.wire.hang(0.1)
+        turn.answer(http_answer(201, success(turn.accept())))
+        if turn.nth == 1:
+            turn.wire.hang(0.05)
+            turn.send(http_answer(400, {"message": "recipients are wrong"}))
+
+    with FaultServer(always(Fault("stray_400", "F24", "answer", True, "accepted", play))) as server:
+        run = send(tmp_path, server.url, 150, run_id="again", transport=transport, concurrency=1)
+        compare(run, server.ledger, 150)
+        assert (run.summary.state, run.summary.unknown, run.summary.not_sent) == ("stopped", 100, 50)
+        server.script = script_of("ok")
+        summary = bs.resume("again", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY}, waits=QUICK)
+        run = read_run(run.folder, summary)
+    compare(run, server.ledger, 150)
+    assert (summary.accepted, summary.unknown) == (50, 100)
 
 
 @pytest.mark.parametrize("transport", ["wire", "httpx"])
