@@ -24,7 +24,7 @@ from bulk_sender.errors import InternalError, JournalError
 from bulk_sender.http.client import Client
 from bulk_sender.http.evidence import JOURNAL_LOST, Evidence, Reach
 from bulk_sender.journal.answers import AttemptRef
-from bulk_sender.journal.records import SPLIT, Attempt, AttemptOutcome, Batch, Decision, Record, Status
+from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Decision, Record, Status
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.text.numbers import several
@@ -218,7 +218,7 @@ class Attempts:
         records: list[Record] = [
             AttemptOutcome(attempt.id, batch.id, ended.step.status, ended.outcome, ended.evidence.elapsed_s)
         ]
-        holds = [] if ended.step.status in (Status.UNKNOWN, SPLIT) else [AttemptRef(batch.id, attempt.id)]
+        holds = [] if ended.step.status == Status.UNKNOWN else [AttemptRef(batch.id, attempt.id)]
         if len(ended.parts) > 1:
             parted = list(self._parted(attempt, ended, made))
             holds = [AttemptRef(one.batch, one.id) for one in parted if isinstance(one, Attempt)]

@@ -18,7 +18,7 @@ from bulk_sender.delivery.splitting import Batches
 from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.turns import Turns
 from bulk_sender.delivery.work import Tally, Work
-from bulk_sender.delivery.worker import Worker
+from bulk_sender.delivery.worker import Answering, Worker
 from bulk_sender.http.client import Client
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.pace.backoff import WAITS, Waits
@@ -73,6 +73,7 @@ class Sender:
         )
         self._new_client = new_client
         self._workers = config.concurrency
+        self._answering = Answering()
 
     async def run(self, work: MemoryObjectReceiveStream[Work]) -> None:
         """Deliver until the stream ends or the run stops."""
@@ -89,7 +90,7 @@ class Sender:
     async def _work(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
         async with work:
             with self.turns.slot() as slot:
-                worker = Worker(client, slot)
+                worker = Worker(client, slot, self._answering)
                 with suppress(anyio.EndOfStream):
                     while not self.stopping.is_set:
                         item = await self._next(slot, work)

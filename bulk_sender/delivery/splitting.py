@@ -91,6 +91,7 @@ class Batches:
             halves = await self._halve(batch, settled.attempts)
             if halves is None:
                 return
+            worker.split(batch.id)
             parts.extendleft((half, None) for half in reversed(halves))
             if settled.outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become smaller
                 refusals.append(settled.outcome.message)
@@ -137,9 +138,12 @@ class Batches:
                 ended = await self._attempts.make(worker, batch, body, digest, Tries(made, counted))
                 if ended is None:
                     return None
-                self._react(planned, ended)  # before the next probe may go
-            if ended.step.action in _SENDS_AGAIN and not await self._attempts.is_silent(worker):
-                return None
+                self._react(worker, planned, ended)  # before the next probe may go
+            if ended.step.action in _SENDS_AGAIN:
+                if worker.wait_s:
+                    worker.slot.release()
+                if not await self._attempts.is_silent(worker):
+                    return None
             if ended.step.action is Action.AGAIN_AFTER_RESET:
                 counted -= 1  # a 429 is not a failure of the batch
             elif ended.step.action is Action.AGAIN:
@@ -149,8 +153,8 @@ class Batches:
             else:
                 return Settled(ended.step, ended.outcome, made, ended.named)
 
-    def _react(self, planned: Batch, ended: Attempted) -> None:
-        self._turns.adjust(ended)
+    def _react(self, worker: Worker, planned: Batch, ended: Attempted) -> None:
+        self._turns.adjust(ended, worker.slot)
         if ended.step.action in (Action.DONE, Action.STOP):
             for status, recipients in ended.by_status.items():
                 self._tally.recipients[status] += recipients

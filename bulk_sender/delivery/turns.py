@@ -157,8 +157,8 @@ class Turns:
         finally:
             self._pausing.remove(pausing)
 
-    def adjust(self, ended: Attempted) -> None:
-        """Adapt rate and concurrency to an answer."""
+    def adjust(self, ended: Attempted, slot: Slot) -> None:
+        """Adapt rate and concurrency to an answer that came within the turn of ``slot``."""
         self._trouble = _trouble(ended)
         self._reached = self._reached or ended.evidence.reach >= Reach.CONNECTED
         headers = ended.evidence.headers
@@ -166,7 +166,7 @@ class Turns:
             self._pace.throttled(throttle_wait(headers, time.time(), self._waits))
         elif ended.evidence.reach is Reach.ANSWERED:
             self._pace.observe(budget(headers, time.time(), self._waits))
-        self._learn(ended, time.monotonic())
+        self._learn(ended, slot, time.monotonic())
         self._set_slots()
 
     def close_circuit(self) -> None:
@@ -174,12 +174,12 @@ class Turns:
         if self._probing is not None and not self._circuit.half_open:
             self._probing.cancel()
 
-    def _learn(self, ended: Attempted, now: float) -> None:
+    def _learn(self, ended: Attempted, slot: Slot, now: float) -> None:
         """Tell the limit what says something about the load. A broken connection or a strange answer does not."""
         evidence, verdict = ended.evidence, ended.outcome.verdict
         hanging = self._departures.hanging(self._limit.baseline_s, now)
         if evidence.reach is Reach.ANSWERED:
-            self._departures.answered(now - evidence.elapsed_s)
+            self._departures.answered(slot)
         if ended.outcome.code == SHORT:
             self.is_short = True
             self._limit.cap(ended.in_flight - 1)
@@ -187,7 +187,7 @@ class Turns:
             self._limit.throttled(now)
         elif evidence.error in _TIME_OUTS:
             self._limit.strained(now)
-            if evidence.reach > Reach.CONNECTED and self._departures.is_silence(now - evidence.elapsed_s):
+            if evidence.reach > Reach.CONNECTED and self._departures.is_silence(slot):
                 self._circuit.silent = True
         elif evidence.reach is Reach.ANSWERED and evidence.status in _OVERLOAD:
             self._limit.strained(now)

@@ -23,6 +23,8 @@ Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 MAX_HEAD_BYTES = 100 * 1024
 """The most bytes of a head, as in h11; 1xx answers count too."""
+_TIMED_OUT = 408
+"""What some servers send before they close an idle connection; see ``is_unasked``."""
 _LOOK_AGAIN_S = 0.005
 """How often to check whether the kernel has taken the rest of a large body."""
 
@@ -58,6 +60,8 @@ class _Connection(asyncio.Protocol):
         self.early = False
         """The answer began before that."""
         self.head_seen = self.complete = self._keep = self._length_known = False
+        self._is_doubled = False
+        """More than an empty line came behind the answer: another one, or anything else."""
         self._received = 0
 
     # --- asyncio's side -----------------------------------------------------------------------------------------
@@ -78,7 +82,13 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except Exception as error:  # HttpParserError, HttpParserUpgrade, and whatever its callbacks raise
-            self._fail(httpx.RemoteProtocolError(type(error).__name__))
+            if self.complete:
+                self._is_doubled = True
+            else:
+                self._fail(httpx.RemoteProtocolError(type(error).__name__))
+        if self._is_doubled:
+            self.unasked = self.unasked or self._parser.get_status_code() != _TIMED_OUT
+            self.close()
         if not self.head_seen and self._received > MAX_HEAD_BYTES:
             self._fail(httpx.RemoteProtocolError("the answer's head is too large"))
         elif self._received > MAX_HEAD_BYTES + MAX_ANSWER_BYTES:
@@ -98,8 +108,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self.complete:
-            self.unasked = True  # a second answer to one request
-            self.close()
+            self._is_doubled = True
         else:
             self.status, self.headers = 0, []
 

@@ -151,13 +151,16 @@ class Departures:
         """Record the end of a request, answered or not."""
         self._left.pop(request, None)
 
-    def answered(self, left: float) -> None:
-        """Record an answer to a request that left at ``left``."""
-        self._answered = max(self._answered, left)
+    def answered(self, request: Hashable) -> None:
+        """Record an answer to a request that has not ended yet.
 
-    def is_silence(self, left: float) -> bool:
-        """Whether nothing that left after ``left`` was answered."""
-        return self._answered < left
+        Only moments from ``left`` are compared: between that and the first byte, a commit may take long.
+        """
+        self._answered = max(self._answered, self._left[request])
+
+    def is_silence(self, request: Hashable) -> bool:
+        """Whether nothing that left after ``request`` was answered."""
+        return self._answered < self._left[request]
 
     def hanging(self, usual_s: float, now: float) -> int:
         """Return how many requests hang, where answers usually take ``usual_s`` seconds."""

@@ -16,7 +16,11 @@ from pathlib import Path
 import pytest
 
 import bulk_sender as bs
+from bulk_sender.braze.answer import Verdict
 from bulk_sender.delivery import breakers
+from bulk_sender.delivery.attempt import Attempted
+from bulk_sender.delivery.turns import Turns
+from bulk_sender.pace.slot import Slot
 from tests.faults import (
     FAULTS,
     Fault,
@@ -36,6 +40,7 @@ from tests.faults import (
     unresolvable,
     until,
 )
+from tests.faults.script import script_of
 from tests.kit.running import QUICK, Crowd, Run, compare, read_run, send
 from tests.kit.target import KEY
 
@@ -437,14 +442,30 @@ def test_the_key_appears_in_no_file_and_on_no_stream(
     assert any(b"***" in file.read_bytes() for file in tmp_path.rglob("results.csv"))
 
 
-def test_a_paced_run_has_few_requests_in_flight_when_the_server_stops_answering(tmp_path: Path) -> None:
-    """Workers waiting for the rate limit are not in flight, so the limit and the number of unknown rows stay low."""
+def test_a_paced_run_has_few_requests_in_flight_when_the_server_stops_answering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers waiting for the rate limit are not in flight, so the limit and the number of unknown rows stay low.
+
+    On a busy machine answers are read late, so more are in flight and allowed. Silence adds two at most: the last
+    requests to be answered may have overtaken others.
+    """
+    allowed = [6]
+    adjust = Turns.adjust
+
+    def noted(turns: Turns, ended: Attempted, slot: Slot) -> None:
+        adjust(turns, ended, slot)
+        if ended.outcome.verdict is Verdict.ACCEPTED:
+            allowed.append(turns.at_once + 2)
+
+    monkeypatch.setattr(Turns, "adjust", noted)
     silent = until("ok", count=150, then=FAULTS["hang_after_read"])
     with FaultServer(silent) as server:
         run = send(tmp_path, server.url, 50 * 250, rate="100/second", concurrency=32, timeout=1.0)
         compare(run, server.ledger, 50 * 250)
     assert run.statuses["accepted"] == 50 * 150
-    assert run.statuses["unknown"] <= 50 * 6
+    assert max(allowed) < 32, "the limit followed what was in flight"
+    assert run.statuses["unknown"] <= 50 * max(6, allowed[-1])
 
 
 # --- a connection that mixes answers up (F24) -------------------------------------------------------------------------
@@ -478,6 +499,29 @@ def test_a_late_stray_answer_puts_its_connection_in_doubt_and_stops_the_run(
     assert "no request had asked for" in run.summary.reason
     doubted = [row["error"] for row in run.rows.values() if row["status"] == "unknown"]
     assert any("no request had asked for" in error for error in doubted)
+
+
+@pytest.mark.parametrize("transport", ["wire", "httpx"])
+def test_a_batch_refused_by_a_stray_400_is_not_sent_again_by_a_resume(transport: str, tmp_path: Path) -> None:
+    """The server takes the batch. It was to be split, but its halves never left: the whole is in doubt."""
+
+    def play(turn: Turn) -> None:
+        turn.read_whole()
+        turn.wire.hang(0.1)
+        turn.answer(http_answer(201, success(turn.accept())))
+        if turn.nth == 1:
+            turn.wire.hang(0.05)
+            turn.send(http_answer(400, {"message": "recipients are wrong"}))
+
+    with FaultServer(always(Fault("stray_400", "F24", "answer", True, "accepted", play))) as server:
+        run = send(tmp_path, server.url, 150, run_id="again", transport=transport, concurrency=1)
+        compare(run, server.ledger, 150)
+        assert (run.summary.state, run.summary.unknown, run.summary.not_sent) == ("stopped", 100, 50)
+        server.script = script_of("ok")
+        summary = bs.resume("again", runs_dir=tmp_path / "runs", environment={"BRAZE_API_KEY": KEY}, waits=QUICK)
+        run = read_run(run.folder, summary)
+    compare(run, server.ledger, 150)
+    assert (summary.accepted, summary.unknown) == (50, 100)
 
 
 @pytest.mark.parametrize("transport", ["wire", "httpx"])

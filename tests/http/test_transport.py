@@ -310,6 +310,32 @@ def test_what_servers_send_before_they_close_is_no_answer(late: bytes, tls: str 
 
 @both
 @either_scheme
+@pytest.mark.parametrize(
+    ("behind", "is_unasked"),
+    [
+        (b"\r\n", False),
+        (http_answer(408, {"message": "Request Timeout"}, {"Connection": "close"}), False),
+        (http_answer(201, success("1" * 32)), True),
+        (b"something else", True),
+    ],
+    ids=["an empty line", "408", "201", "no answer"],
+)
+def test_what_comes_in_one_piece_with_an_answer_counts_like_what_comes_later(
+    behind: bytes, is_unasked: bool, tls: str | None, kind: str
+) -> None:
+    """A busy machine reads late, so both may lie there together."""
+
+    def play(turn: Turn) -> None:
+        turn.answer(http_answer(201, success(turn.accept())) + behind)
+
+    with FaultServer(Fault("in_one_piece", "F24", "answer", True, "accepted", play), tls=tls) as server:
+        first, second = post_all(kind, server.url, SMALL, SMALL)
+    assert (first.reach, first.unasked) == (Reach.ANSWERED, is_unasked)
+    assert second.connection in (1, 2)
+
+
+@both
+@either_scheme
 def test_without_keepalive_each_request_has_its_own_connection(tls: str | None, kind: str) -> None:
     async def go(url: str) -> list[Evidence]:
         sender = client(kind, url, keepalive=False)

@@ -106,11 +106,12 @@ def simulate(server: Server, *, rate: float, seconds: float, most: int = 32) -> 
             look += LOOK_S
         if in_flight and in_flight[0][0] <= now:
             crowd = len(in_flight) - departures.hanging(limit.baseline_s, now)
-            _, ending, left, end = heapq.heappop(in_flight)
+            _, ending, _, end = heapq.heappop(in_flight)
+            if end.kind == "answered":
+                departures.answered(ending)
             departures.ended(ending)
             seen.ended.append((now, end))
             if end.kind == "answered":
-                departures.answered(left)
                 limit.answered(end.after_s, crowd, now)
             elif end.kind == "throttled":
                 limit.throttled(now)
