@@ -21,7 +21,9 @@ _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT, _UUID
 # Field numbers of parquet.thrift: FileMetaData, RowGroup, ColumnChunk, ColumnMetaData and PageHeader.
 _ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
 _PACKED_SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 7, 9, 11
-_PAGE_UNPACKED, _PAGE_PACKED = 2, 3
+_PAGE_UNPACKED, _PAGE_PACKED, _DATA_HEADERS = 2, 3, (5, 8)
+_VALUES = 1
+"""The number of values, in both forms of a data page's header."""
 
 
 def pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
@@ -40,11 +42,12 @@ def pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
         for place in {dictionary or data, min(data or dictionary, dictionary or data)} - {0}:
             end = place + about[_PACKED_SIZE]
             while place < end:
-                header, length = _page_header(file, place)
+                header, values, length = _page_header(file, place)
                 packed = header[_PAGE_PACKED]
                 if packed < 0 or header[_PAGE_UNPACKED] < 0:
                     raise ValueError
-                yield packed, header[_PAGE_UNPACKED]
+                # Of a value that is null, a bit is kept, and a page of a few bytes may have millions.
+                yield packed, max(header[_PAGE_UNPACKED], values // 8)
                 place += length + packed
                 passed += length + packed
                 if passed > 4 * size:
@@ -62,14 +65,17 @@ def _chunks(footer: _Compact) -> Iterator[dict[int, int]]:
                     footer.skip(kind)
 
 
-def _page_header(file: BinaryIO, place: int) -> tuple[dict[int, int], int]:
-    """Return the header of the page at ``place``, and its length. Statistics can make it long."""
+def _page_header(file: BinaryIO, place: int) -> tuple[dict[int, int], int, int]:
+    """Return the header of the page at ``place``, its number of values, and its length. Statistics make it long."""
     length = _HEADER_BYTES
     while True:
         file.seek(place)
         reader = _Compact(file.read(length))
         try:
-            return reader.numbers(), reader.place
+            inner: dict[int, dict[int, int]] = {}
+            header = reader.numbers(inner)
+            values = max((inner[field].get(_VALUES, 0) for field in _DATA_HEADERS if field in inner), default=0)
+            return header, values, reader.place
         except IndexError:
             if length >= _MOST_HEADER_BYTES:
                 raise
@@ -91,11 +97,13 @@ class _Compact:
             number = number + step if step else self._integer()
             yield number, head & 15
 
-    def numbers(self) -> dict[int, int]:
-        """Return the numbers in a structure."""
+    def numbers(self, inner: dict[int, dict[int, int]] | None = None) -> dict[int, int]:
+        """Return the numbers in a structure. ``inner`` gets those of the structures in it."""
         found: dict[int, int] = {}
         for number, kind in self.fields():
-            if _BYTE < kind < _DOUBLE:
+            if inner is not None and kind == _STRUCT:
+                inner[number] = self.numbers()
+            elif _BYTE < kind < _DOUBLE:
                 found[number] = self._integer()
             else:
                 self.skip(kind)

@@ -144,6 +144,23 @@ def test_an_unknown_field_does_not_hide_what_a_page_unpacks_to(
         chunks(path)
 
 
+def test_a_page_of_nulls_counts_as_the_bits_that_they_take() -> None:
+    def number(value: int) -> bytes:
+        value *= 2
+        signs = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
+        return bytes([*(sign | 128 for sign in signs[:-1]), signs[-1]])
+
+    nulls = 2_000_000_000
+    for head in (b"\x2c", b"\x5c"):  # field 5 or 8: the two forms of a data page
+        page = (
+            b"\x15" + number(0) + b"\x15" + number(20) + b"\x15" + number(2) + head + b"\x15" + number(nulls) + bytes(2)
+        )
+        column = b"\x3c" + b"\x76" + number(len(page) + 2) + b"\x26" + number(4) + bytes(2)
+        footer = b"\x49\x1c\x19\x1c" + column + bytes(2)
+        data = b"PAR1" + page + bytes(2) + footer + struct.pack("<I", len(footer)) + b"PAR1"
+        assert list(pages(io.BytesIO(data), len(data))) == [(2, nulls // 8)]
+
+
 def test_a_footer_of_empty_structures_takes_no_memory() -> None:
     groups = 200_000
     footer = bytes([0x4C - 0x0C + 9, 0xFC]) + b"\xc0\x9a\x0c" + bytes(groups) + bytes(1)
