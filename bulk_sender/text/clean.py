@@ -62,7 +62,7 @@ def escaped(text: str) -> str:
 
 
 def shell_quoted(word: str) -> str:
-    """Quote a word of a command to copy. Names with control characters become ``$'...'``, which bash and zsh read."""
+    """Quote a part of a command to copy. Names with control characters become ``$'...'``, which bash and zsh read."""
     if _OBEYED.search(word) is None and word.isprintable():
         return shlex.quote(word)
     signs = (sign if sign.isprintable() and sign not in "\\'" else _as_bytes(sign) for sign in word)
