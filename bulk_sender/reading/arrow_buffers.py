@@ -24,7 +24,11 @@ _DICTIONARY_DATA = 1
 def buffers(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
     """Yield the size of each compressed buffer in the file, and unpacked. Raise an error of its parts at damage."""
     messages = _listed(file, size) if file.read(len(_MAGIC)) == _MAGIC else _in_turn(file, size)
+    passed = 0
     for message, body in messages:
+        passed += len(message)
+        if passed > 4 * size:
+            raise ValueError  # a footer that lists the same message many times
         batch = _batch(message)
         if batch is not None and batch.table(_COMPRESSION) is not None:
             for start, packed in batch.structs(_BUFFERS, "<qq"):
@@ -40,14 +44,20 @@ def _listed(file: BinaryIO, size: int) -> Iterator[tuple[_Table, int]]:
     file.seek(size - 4 - len(_MAGIC) - length)
     footer = _Table.root(file.read(length))
     for field in (_DICTIONARIES, _RECORD_BATCHES):
-        for place, _, _ in footer.structs(field, "<qi4xq"):
-            yield _message(file, place, size)
+        for place, length, _ in footer.structs(field, "<qi4xq"):
+            message, body = _message(file, place, size)
+            if body != place + length:
+                raise ValueError  # a reader may take either
+            yield message, body
 
 
 def _in_turn(file: BinaryIO, size: int) -> Iterator[tuple[_Table, int]]:
     """Yield the messages of a stream, and where their bodies are."""
     place = 0
     while place + 8 < size:
+        file.seek(place)
+        if file.read(8) in (_CONTINUED + bytes(4), bytes(8)):
+            return  # the mark of the end
         message, body = _message(file, place, size)
         yield message, body
         place = body + max(0, message.number(_BODY_LENGTH, "<q"))
@@ -55,11 +65,14 @@ def _in_turn(file: BinaryIO, size: int) -> Iterator[tuple[_Table, int]]:
 
 def _message(file: BinaryIO, place: int, size: int) -> tuple[_Table, int]:
     file.seek(place)
-    prefix = file.read(8)
+    begin, prefix = place + 8, file.read(8)
+    if prefix[:4] != _CONTINUED:  # before Arrow 0.15, the length stood alone
+        begin, prefix = place + 4, bytes(4) + prefix[:4]
+        file.seek(begin)
     length = int.from_bytes(prefix[4:], "little")
-    if prefix[:4] != _CONTINUED or not 0 < length <= size:
-        raise ValueError  # also the end of a stream
-    return _Table.root(file.read(length)), place + 8 + length
+    if not 0 < length <= size:
+        raise ValueError
+    return _Table.root(file.read(length)), begin + length
 
 
 def _batch(message: _Table) -> _Table | None:
@@ -80,6 +93,10 @@ class _Table:
     @classmethod
     def root(cls, data: bytes) -> _Table:
         return cls(data, struct.unpack_from("<I", data)[0])
+
+    def __len__(self) -> int:
+        """The bytes of the message that the table is in."""
+        return len(self._data)
 
     def number(self, field: int, kind: str) -> int:
         """Return a number, 0 if it is not there."""

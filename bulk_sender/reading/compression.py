@@ -63,25 +63,28 @@ _OPEN: dict[str, Callable[[BinaryIO], BinaryIO]] = {
 _UNPACK = "unpack it first, then send the unpacked file"
 
 
-_LARGE_BYTES = 64 << 20
+_LARGE_BYTES = 1 << 30
 _UNREADABLE = (ValueError, IndexError, KeyError, TypeError, struct.error, OSError)
 Sizes = Callable[[BinaryIO, int], Iterator[tuple[int, int]]]
 """Yields the parts of a file of a given size: the bytes of each in the file, and unpacked."""
 
 
-def refuse_bomb(path: Path, name: str, sizes: Sizes) -> None:
+def refuse_bomb(path: Path, name: str, sizes: Sizes) -> bool:
     """Raise InputError when a part of a file, or all of them together, say that they unpack to far more than they take.
 
-    A damaged file is left to its reader. So is one above 64 MB: it would have many parts, and may unpack to much.
+    Return False for a damaged file, about which nothing is known. One above 1 GB is left to its reader: it would have
+    many parts, and may unpack to much.
     """
     size, total = path.stat().st_size, 0
     if size > _LARGE_BYTES:
-        return
+        return True
     with suppress(*_UNREADABLE), path.open("rb") as file:
         for packed, unpacked in sizes(file, size):
             total += max(0, unpacked)
             if unpacked > FREE_BYTES + MAX_RATIO * packed or total > FREE_BYTES + MAX_RATIO * size:
                 raise _bomb(name, total, "write it without compression")
+        return True
+    return False
 
 
 def _bomb(name: str, unpacked: int, remedy: str) -> InputError:

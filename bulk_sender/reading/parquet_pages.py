@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 _HEADER_BYTES = 1 << 10
 _MOST_HEADER_BYTES = 1 << 20
-_MOST_DEPTH = 16
+_MOST_DEPTH = 64
+"""polars skips unknown structures up to this depth."""
 
-_STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12
+_STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT, _UUID = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12, 13
 
 # Field numbers of parquet.thrift: FileMetaData, RowGroup, ColumnChunk, ColumnMetaData and PageHeader.
 _ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
 _PACKED_SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 7, 9, 11
-_PAGE_UNPACKED, _PAGE_PACKED = 2, 3
+_PAGE_UNPACKED, _PAGE_PACKED, _DATA_HEADERS = 2, 3, (5, 8)
+_VALUES = 1
+"""The number of values, in both forms of a data page's header."""
 
 
 def pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
@@ -30,29 +33,49 @@ def pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
     if magic != b"PAR1" or length > size:
         raise ValueError
     file.seek(size - 8 - length)
-    footer = _Compact(file.read(length)).struct()
-    for group in footer[_ROW_GROUPS]:
-        for column in group[_COLUMNS]:
-            about = column[_META_DATA]
-            place = min(about[name] for name in (_DATA_PAGE, _DICTIONARY_PAGE) if about.get(name))
+    passed = 0
+    for about in _chunks(_Compact(file.read(length))):
+        data, dictionary = about.get(_DATA_PAGE, 0), about.get(_DICTIONARY_PAGE, 0)
+        if data < 0 or dictionary < 0:
+            raise ValueError
+        # A reader may begin at either; a chunk without rows may have neither.
+        for place in {dictionary or data, min(data or dictionary, dictionary or data)} - {0}:
             end = place + about[_PACKED_SIZE]
             while place < end:
-                header, length = _page_header(file, place)
+                header, values, length = _page_header(file, place)
                 packed = header[_PAGE_PACKED]
-                if packed < 0:
+                if packed < 0 or header[_PAGE_UNPACKED] < 0:
                     raise ValueError
-                yield packed, header[_PAGE_UNPACKED]
+                # Of a value that is null, a bit is kept, and a page of a few bytes may have millions.
+                yield packed, max(header[_PAGE_UNPACKED], values // 8)
                 place += length + packed
+                passed += length + packed
+                if passed > 4 * size:
+                    raise ValueError  # chunks lie over one another
 
 
-def _page_header(file: BinaryIO, place: int) -> tuple[dict[int, Any], int]:
-    """Return the header of the page at ``place``, and its length. Statistics can make it long."""
+def _chunks(footer: _Compact) -> Iterator[dict[int, int]]:
+    """Yield the numbers that describe each chunk of a column. Everything else in the footer is passed over."""
+    for _ in footer.lists(_ROW_GROUPS):
+        for _ in footer.lists(_COLUMNS):
+            for number, kind in footer.fields():
+                if number == _META_DATA and kind == _STRUCT:
+                    yield footer.numbers()
+                else:
+                    footer.skip(kind)
+
+
+def _page_header(file: BinaryIO, place: int) -> tuple[dict[int, int], int, int]:
+    """Return the header of the page at ``place``, its number of values, and its length. Statistics make it long."""
     length = _HEADER_BYTES
     while True:
         file.seek(place)
         reader = _Compact(file.read(length))
         try:
-            return reader.struct(), reader.place
+            inner: dict[int, dict[int, int]] = {}
+            header = reader.numbers(inner)
+            values = max((inner[field].get(_VALUES, 0) for field in _DATA_HEADERS if field in inner), default=0)
+            return header, values, reader.place
         except IndexError:
             if length >= _MOST_HEADER_BYTES:
                 raise
@@ -60,46 +83,79 @@ def _page_header(file: BinaryIO, place: int) -> tuple[dict[int, Any], int]:
 
 
 class _Compact:
-    """Reads structures of Thrift's compact protocol: fields by their number. Raises IndexError at the end."""
+    """Reads structures of Thrift's compact protocol, and keeps nothing of them. Raises IndexError at the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.place = 0
 
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        if depth > _MOST_DEPTH:
-            raise ValueError
-        found: dict[int, Any] = {}
+    def fields(self) -> Iterator[tuple[int, int]]:
+        """Yield the number and type of each field. The caller reads or skips its value."""
         number = 0
         while (head := self._byte()) != _STOP:
-            kind, step = head & 15, head >> 4
+            step = head >> 4
             number = number + step if step else self._integer()
-            found[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, depth)
+            yield number, head & 15
+
+    def numbers(self, inner: dict[int, dict[int, int]] | None = None) -> dict[int, int]:
+        """Return the numbers in a structure. ``inner`` gets those of the structures in it."""
+        found: dict[int, int] = {}
+        for number, kind in self.fields():
+            if inner is not None and kind == _STRUCT:
+                inner[number] = self.numbers()
+            elif _BYTE < kind < _DOUBLE:
+                found[number] = self._integer()
+            else:
+                self.skip(kind)
         return found
 
-    def _value(self, kind: int, depth: int) -> Any:
+    def lists(self, wanted: int) -> Iterator[None]:
+        """Yield once for each structure in the list of a field. The caller reads it."""
+        for number, kind in self.fields():
+            if number == wanted and kind == _LIST:
+                count, inner = self._head()
+                if inner != _STRUCT and count:
+                    raise ValueError
+                for _ in range(count):
+                    yield
+            else:
+                self.skip(kind)
+
+    def skip(self, kind: int, depth: int = 0) -> None:
+        """Pass over the value of a field."""
+        if depth > _MOST_DEPTH or kind > _UUID:
+            raise ValueError
         if kind == _STRUCT:
-            return self.struct(depth + 1)
-        if kind in (_LIST, _SET):
-            return self._list(depth)
-        if kind == _BINARY:
-            return self._skip(self._varint())
-        if kind == _DOUBLE:
-            return self._skip(8)
-        if kind in (_BYTE, _TRUE, _FALSE):
-            return self._byte()
-        if kind == _MAP or kind > _STRUCT:
-            raise ValueError  # Parquet has none
-        return self._integer()
+            for _, inner in self.fields():
+                self.skip(inner, depth + 1)
+        elif kind in (_LIST, _SET):
+            count, inner = self._head()
+            self._skip_all(count, (inner,), depth)
+        elif kind == _MAP:
+            if count := self._varint():
+                head = self._byte()
+                self._skip_all(count, (head >> 4, head & 15), depth)
+        elif kind == _BINARY:
+            self._pass(self._varint())
+        elif kind in (_DOUBLE, _UUID):
+            self._pass(8 if kind == _DOUBLE else 16)
+        elif kind == _BYTE:
+            self._byte()
+        elif kind not in (_TRUE, _FALSE):
+            self._varint()
 
-    def _list(self, depth: int) -> list[Any]:
+    def _head(self) -> tuple[int, int]:
+        """Return the length of a list, and the type of its elements."""
         head = self._byte()
-        count = head >> 4 if head >> 4 < 15 else self._varint()
-        if count > len(self._data):
-            raise IndexError
-        return [self._value(head & 15, depth) for _ in range(count)]
+        return head >> 4 if head >> 4 < 15 else self._varint(), head & 15
 
-    def _skip(self, count: int) -> None:
+    def _skip_all(self, count: int, kinds: tuple[int, ...], depth: int) -> None:
+        for _ in range(count):
+            for kind in kinds:
+                # In a list, a truth value takes one byte.
+                self.skip(_BYTE if kind in (_TRUE, _FALSE) else kind, depth + 1)
+
+    def _pass(self, count: int) -> None:
         self.place += count
         if self.place > len(self._data):
             raise IndexError

@@ -24,7 +24,7 @@ from bulk_sender.reading.arrow_stream import ReadableStream
 from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
 from bulk_sender.reading.compression import refuse_bomb
 from bulk_sender.reading.parquet_pages import pages
-from bulk_sender.reading.polars_errors import PARQUET, UnknownTypeError, broken, is_panic, reading
+from bulk_sender.reading.polars_errors import ARROW, PARQUET, UnknownTypeError, broken, is_panic, reading
 from bulk_sender.reading.types import as_plain, needs_care, unreadable
 from bulk_sender.reading.weight import pieces
 
@@ -182,18 +182,37 @@ def _batches(arrow: Any, file: Any, kind: str) -> Any:
 
 
 def scan_parquet(path: Path) -> Readable:
-    refuse_bomb(path, path.name, pages)
-    return readable(lambda: pl.scan_parquet(path, glob=False, hive_partitioning=False))
+    is_sound = refuse_bomb(path, path.name, pages)
+    return _known(is_sound, path, PARQUET, lambda: pl.scan_parquet(path, glob=False, hive_partitioning=False))
+
+
+def _known(is_sound: bool, path: Path, kind: str, scan: Callable[[], pl.LazyFrame]) -> Readable:
+    """Return the columns of a file of whose parts the sizes are known. Raise InputError if they are not.
+
+    polars may read parts that are not where they should be, and reserve all memory for one.
+    """
+    try:
+        found = readable(scan)
+    except BaseException as error:
+        if is_sound or not is_panic(error):
+            raise
+    else:
+        if is_sound:
+            return found
+    raise InputError(
+        f"{path.name} cannot be read as {kind}: its internal structure is damaged",
+        hint="check that the file is complete and that its name matches its format",
+    )
 
 
 def scan_arrow(path: Path) -> Readable:
     """Scan an Arrow IPC file, or a stream, which has no magic bytes at its start."""
-    refuse_bomb(path, path.name, buffers)
+    is_sound = refuse_bomb(path, path.name, buffers)
     with path.open("rb") as file:
         if file.read(6) == b"ARROW1":
-            return readable(lambda: pl.scan_ipc(path, glob=False, hive_partitioning=False))
+            return _known(is_sound, path, ARROW, lambda: pl.scan_ipc(path, glob=False, hive_partitioning=False))
     # polars crashes at the values of some columns that cannot be read, so only their types may be looked at.
-    known = readable(lambda: pl.read_ipc_stream(_first_message(path)).lazy())
+    known = _known(is_sound, path, ARROW, lambda: pl.read_ipc_stream(_first_message(path)).lazy())
     if not known.others:
         return readable(lambda: pl.read_ipc_stream(path).lazy())._replace(is_as_stored=False)
     if not (columns := known.frame.collect_schema().names()):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import re
+import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import polars as pl
@@ -12,8 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading import weight
+from bulk_sender.reading import compression, weight
+from bulk_sender.reading.arrow_buffers import buffers
 from bulk_sender.reading.chunk import Chunk, Position
+from bulk_sender.reading.compression import refuse_bomb
+from bulk_sender.reading.parquet_pages import pages
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
@@ -87,7 +94,9 @@ def test_a_long_text_that_every_row_repeats_is_read_in_pieces(kind: str, tmp_pat
 def test_a_row_that_is_too_long_is_named(tmp_path: Path) -> None:
     cells = ["a"] * 4 + ["b" * (MAX_ROW_BYTES + 1)]
     path = tmp_path / "long.parquet"
-    PEOPLE.head(5).with_columns(pl.Series("trigger_properties.text", cells)).write_parquet(path, compression=None)
+    PEOPLE.head(5).with_columns(pl.Series("trigger_properties.text", cells)).write_parquet(
+        path, compression="uncompressed"
+    )
     with pytest.raises(InputError, match=r"long.parquet: row 5 is longer than 32 MB \(33,554,435 bytes\)"):
         chunks(path)
 
@@ -108,6 +117,102 @@ def test_pieces_do_not_depend_on_where_reading_begins(
     inside = Position(0, whole[3].start.offset + 1, whole[3].start.source_row + 1, whole[3].start.row + 1)
     rest = pl.concat([chunk.frame for chunk in chunks(path, inside)])
     assert rest.equals(frame.slice(inside.row)), "a position inside a piece loses and repeats no row"
+
+
+def one_cell(path: Path) -> Path:
+    """Write a cell of 3 MB that packs well, without a dictionary."""
+    frame = PEOPLE.head(1).with_columns(pl.Series("trigger_properties.text", ["x" * 3_000_000]))
+    return write(frame, path)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [bytes([12]) + b"\xd0\x8c\x01" + bytes([0x1C]) * 40 + bytes(41), bytes([13]) + b"\xd0\x8c\x01" + bytes(16)],
+    ids=["deep structures", "an identifier"],
+)
+def test_an_unknown_field_does_not_hide_what_a_page_unpacks_to(
+    unknown: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compression, "FREE_BYTES", 1_000_000)
+    path = one_cell(tmp_path / "bomb.parquet")
+    data = path.read_bytes()
+    footer = data[-8 - int.from_bytes(data[-8:-4], "little") : -8]
+    # at the end of the footer, before its mark of the end
+    changed = footer[:-1] + unknown + footer[-1:]
+    path.write_bytes(data[: -8 - len(footer)] + changed + struct.pack("<I", len(changed)) + b"PAR1")
+    with pytest.raises(InputError, match="decompression bomb"):
+        chunks(path)
+
+
+def test_a_page_of_nulls_counts_as_the_bits_that_they_take() -> None:
+    def number(value: int) -> bytes:
+        value *= 2
+        signs = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
+        return bytes([*(sign | 128 for sign in signs[:-1]), signs[-1]])
+
+    nulls = 2_000_000_000
+    for head in (b"\x2c", b"\x5c"):  # field 5 or 8: the two forms of a data page
+        page = (
+            b"\x15" + number(0) + b"\x15" + number(20) + b"\x15" + number(2) + head + b"\x15" + number(nulls) + bytes(2)
+        )
+        column = b"\x3c" + b"\x76" + number(len(page) + 2) + b"\x26" + number(4) + bytes(2)
+        footer = b"\x49\x1c\x19\x1c" + column + bytes(2)
+        data = b"PAR1" + page + bytes(2) + footer + struct.pack("<I", len(footer)) + b"PAR1"
+        assert list(pages(io.BytesIO(data), len(data))) == [(2, nulls // 8)]
+
+
+def test_a_footer_of_empty_structures_takes_no_memory() -> None:
+    groups = 200_000
+    footer = bytes([0x4C - 0x0C + 9, 0xFC]) + b"\xc0\x9a\x0c" + bytes(groups) + bytes(1)
+    data = b"PAR1" + footer + struct.pack("<I", len(footer)) + b"PAR1"
+    tracemalloc.start()
+    try:
+        assert list(pages(io.BytesIO(data), len(data))) == []
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_messages_in_the_form_before_arrow_0_15_are_bounded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def older(path: Path) -> Path:
+        data = path.read_bytes()
+        path.write_bytes(data[:4] + re.sub(rb"(?<!\xff)\xff{4}(?!\xff)", b"", data[4:]))
+        return path
+
+    honest = older(write(PEOPLE, tmp_path / "people.arrows"))
+    assert sum(len(chunk.frame) for chunk in chunks(honest)) == len(PEOPLE)
+    monkeypatch.setattr(compression, "FREE_BYTES", 1_000_000)
+    with pytest.raises(InputError, match="decompression bomb"):
+        chunks(older(one_cell(tmp_path / "bomb.arrows")))
+
+
+def test_a_file_whose_sizes_cannot_be_found_is_not_read(tmp_path: Path) -> None:
+    """The footer gives another place for the buffers than the message itself."""
+    path = write(PEOPLE, tmp_path / "people.arrow")
+    data = bytearray(path.read_bytes())
+    [length] = struct.unpack_from("<i", data, len(data) - 10)
+    footer = len(data) - 10 - length
+    places = [at for at in range(footer, len(data) - 24, 4) if _is_block(data, at)]
+    assert places
+    for at in places:
+        struct.pack_into("<i", data, at + 8, struct.unpack_from("<i", data, at + 8)[0] + 64)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"people.arrow cannot be read as .*: its internal structure is damaged"):
+        chunks(path)
+
+
+def _is_block(data: bytearray, at: int) -> bool:
+    """Whether the place, the length and the body of a message stand here."""
+    place, length, body = struct.unpack_from("<qi4xq", data, at)
+    return 0 < place < len(data) and data[place : place + 4] == b"\xff" * 4 and 8 < length < len(data) and body > 0
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "arrows"])
+def test_a_table_without_rows_is_sound(kind: str, tmp_path: Path) -> None:
+    path = write(PEOPLE.head(0), tmp_path / f"none.{kind}")
+    assert refuse_bomb(path, path.name, pages if kind == "parquet" else buffers)
 
 
 _TEXT = st.none() | st.text(max_size=30)
