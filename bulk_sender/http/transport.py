@@ -128,10 +128,20 @@ class PlainTransport(httpx.AsyncHTTPTransport):
             return False
 
     def _connections(self) -> list[Any]:
-        """The open connections; behind a proxy each is wrapped in another."""
+        """The open connections; behind a proxy each is wrapped in another.
+
+        The pool closes an idle one that is readable, and nobody would see what it holds. So the client alone does that.
+        """
         pool: Any = self._pool
-        opened = [connection._connection for connection in pool.connections if connection._connection is not None]
+        wrapped = [connection for connection in pool.connections if connection._connection is not None]
+        for connection in wrapped:
+            connection.has_expired = _never
+        opened = [connection._connection for connection in wrapped]
         return [getattr(connection, "_connection", connection) for connection in opened]
+
+
+def _never() -> bool:
+    return False
 
 
 def _holds_bytes(connection: Any) -> bool:

@@ -335,6 +335,21 @@ def test_what_comes_in_one_piece_with_an_answer_counts_like_what_comes_later(
 
 
 @both
+def test_bytes_that_come_between_two_looks_are_noticed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool of httpx's transport looks by itself while a response is closed, and would close what is readable."""
+    aclose = httpx.Response.aclose
+
+    async def late(response: httpx.Response) -> None:
+        await asyncio.sleep(0.1)
+        await aclose(response)
+
+    monkeypatch.setattr(httpx.Response, "aclose", late)
+    with FaultServer(answering_then(http_answer(201, success("1" * 32)), 0.03)) as server:
+        _, found, _ = after_an_answer(kind, server.url, 0.0)
+    assert found
+
+
+@both
 @either_scheme
 def test_without_keepalive_each_request_has_its_own_connection(tls: str | None, kind: str) -> None:
     async def go(url: str) -> list[Evidence]:
