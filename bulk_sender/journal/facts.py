@@ -17,7 +17,7 @@ from bulk_sender.reading.layout import Layout
 
 if TYPE_CHECKING:  # and imported in the methods below: shell completion must not load pydantic and polars
     from bulk_sender.config.model import Config
-    from bulk_sender.reading.source import FileIdentity
+    from bulk_sender.reading.identity import FileIdentity
 
 _FIRST_RELEASE: dict[str, dict[str, Any]] = {
     "braze": {"canvas_properties_name": "canvas_entry_properties"},
@@ -64,7 +64,7 @@ class Facts:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Facts:
         """Return the facts from their stored form. An earlier release did not store all of them."""
-        from bulk_sender.reading.source import FileIdentity
+        from bulk_sender.reading.identity import FileIdentity
 
         found = {name: stored[name] for name in cls.__dataclass_fields__ if stored.get(name) is not None}
         found["input"] = tuple(FileIdentity(**item) for item in found["input"])

@@ -20,7 +20,7 @@ from bulk_sender.config.difference import differing_keys
 from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
 from bulk_sender.planning.report import CheckReport
-from bulk_sender.reading.source import FileIdentity
+from bulk_sender.reading.identity import FileIdentity
 
 KIND: Final = "bulk-sender plan"
 VERSION: Final = 1

@@ -10,8 +10,8 @@ from bulk_sender import journal as journals
 from bulk_sender.config.model import Config
 from bulk_sender.journal.facts import Facts, Format
 from bulk_sender.journal.store import RunRef, RunWriter
+from bulk_sender.reading.identity import FileIdentity
 from bulk_sender.reading.layout import Layout
-from bulk_sender.reading.source import FileIdentity
 from bulk_sender.reading.spool import FOLDER, Spool
 from bulk_sender.run.folder import make_run_folder
 from bulk_sender.run.options import Sandbox

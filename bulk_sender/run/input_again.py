@@ -10,7 +10,7 @@ from bulk_sender.atomic import create_private
 from bulk_sender.errors import InputError, RunMismatchError
 from bulk_sender.journal.facts import Facts
 from bulk_sender.reading.formats import InputFile
-from bulk_sender.reading.source import FileIdentity, FileStamp, identify
+from bulk_sender.reading.identity import FileIdentity, FileStamp, identify
 from bulk_sender.reading.spool import Spool, files_left_over, hand_over, unwritable
 
 RISK_OF_ANOTHER_RUN = "Another run would send a second message to everyone whom this one has reached;"

@@ -21,7 +21,7 @@ from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.plan import ROWS
 from bulk_sender.reading.chunk import Position
-from bulk_sender.reading.source import FileIdentity
+from bulk_sender.reading.identity import FileIdentity
 from bulk_sender.text.times import iso
 
 START = datetime(2026, 2, 28, 10, 15, tzinfo=UTC)

@@ -16,7 +16,7 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.delivery import worklist
 from bulk_sender.reading import csv as reading_csv
-from bulk_sender.reading.source import FileStamp
+from bulk_sender.reading.identity import FileStamp
 from tests.faults import FaultServer, Turn, ok
 from tests.kit.target import CAMPAIGN, ENVIRONMENT
 

@@ -16,8 +16,9 @@ from bulk_sender.config.model import Config
 from bulk_sender.errors import InputError
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.reading import chunk, csv, ndjson, source
+from bulk_sender.reading.identity import FileStamp
 from bulk_sender.reading.settings import ReadSettings
-from bulk_sender.reading.source import FileStamp, Input
+from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from tests.kit.inputs import CSV, PEOPLE, put
 

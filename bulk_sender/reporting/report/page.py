@@ -20,7 +20,7 @@ from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.model import Config
 from bulk_sender.journal.answers import AttemptsOfBatches
 from bulk_sender.journal.store import RunReader
-from bulk_sender.reading.source import FileIdentity
+from bulk_sender.reading.identity import FileIdentity
 from bulk_sender.reporting import advice
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.reasons import Reasons, refusals, rejections, remarks
