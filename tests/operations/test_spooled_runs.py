@@ -8,10 +8,7 @@ import os
 import sqlite3
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from bulk_sender.operations.resume import resume
 from bulk_sender.operations.send import send
 from bulk_sender.reading import chunk, csv, spool
 from bulk_sender.reading.source import Input
+from tests.kit.web import serving
 
 FRAME = pl.DataFrame({"external_user_id": [f"u{n}" for n in range(1000)]})
 
@@ -64,12 +62,8 @@ def _stopped(given: Any, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(tmp_path) as url:
+        yield url
 
 
 @pytest.mark.parametrize("kind", ["frame", "rows", "cursor", "url"])

@@ -6,8 +6,7 @@ import gzip
 import io
 import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,11 +21,10 @@ from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from tests.kit import zstd
 from tests.kit.inputs import CSV, PEOPLE, put, read
+from tests.kit.web import Quiet, serving
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None: ...
-
+class _Redirecting(Quiet):
     def do_GET(self) -> None:
         if self.path.startswith("/away"):
             self.send_response(302)
@@ -38,12 +36,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(tmp_path, _Redirecting) as url:
+        yield url
 
 
 def test_a_file_on_a_web_server_is_read_in_any_format(web: str, tmp_path: Path) -> None:
