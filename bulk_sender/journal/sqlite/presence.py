@@ -14,6 +14,9 @@ from typing import Literal
 
 How = Literal["gone", "another", "shorter"]
 
+_LOG_HEADER, _FRAME_HEADER = 32, 24
+"""Bytes before the first frame of a write-ahead log, and before the page in each (SQLite, "WAL-mode file format")."""
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
@@ -26,13 +29,18 @@ class Missing:
 class Presence:
     """The files of one journal. ``look`` costs a few microseconds, and any thread may call it.
 
-    Files are looked at by their names only: closing a descriptor of the journal would end SQLite's locks on it.
+    Files are looked at by their names only: closing a descriptor of the journal would end SQLite's locks on it. On the
+    write-ahead log it has none.
     """
 
-    def __init__(self, paths: Sequence[Path], *, growing: Sequence[Path]) -> None:
-        """``growing``: of these files, those that never get shorter. A file is known once it exists."""
+    def __init__(self, paths: Sequence[Path], *, growing: Sequence[Path], log: Path) -> None:
+        """``growing``: of these files, those that never get shorter. ``log``: the write-ahead log, which grows too.
+
+        A file is known once it exists.
+        """
         self._paths = tuple(paths)
-        self._growing = frozenset(growing)
+        self._growing = frozenset([*growing, log])
+        self._log = log
         self._known: dict[Path, os.stat_result] = {}
 
     def learn(self) -> None:
@@ -50,7 +58,9 @@ class Presence:
             if (found.st_dev, found.st_ino) != (known.st_dev, known.st_ino):
                 return Missing(path, "another")
             if path in self._growing:
-                if found.st_size < known.st_size:
+                if found.st_size < known.st_size or (
+                    path == self._log and found.st_size > known.st_size and _is_hollow(path, known.st_size)
+                ):
                     return Missing(path, "shorter")
                 self._known[path] = found
         return None
@@ -62,3 +72,21 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.lstat()
     except OSError:
         return None
+
+
+def _is_hollow(log: Path, size: int) -> bool:
+    """Whether a log was cut short since it had ``size`` bytes, and has grown again.
+
+    SQLite writes where it stopped, whatever the file has become. So the frames that were cut off are zeros now, and
+    the number of a page is never zero.
+    """
+    try:
+        file = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:  # the next look says what has become of it
+        return False
+    try:
+        frame = _FRAME_HEADER + int.from_bytes(os.pread(file, 4, 8))
+        whole = (size - _LOG_HEADER) // frame
+        return whole > 0 and not any(os.pread(file, 4, _LOG_HEADER + (whole - 1) * frame))
+    finally:
+        os.close(file)

@@ -81,7 +81,7 @@ class SqliteWriter(SqliteReader):
         """Whether the names of the files are durable that SQLite makes with the first write."""
         main, log = run.folder / JOURNAL, run.folder / f"{JOURNAL}-wal"
         others = [run.folder / name for name in (f"{JOURNAL}-shm", MARK, LOCK)]
-        self._presence = Presence([main, log, *others], growing=[main, log])
+        self._presence = Presence([main, log, *others], growing=[main], log=log)
         self._presence.learn()
         self._number_from_here()
 
