@@ -5,7 +5,7 @@ They are made from the journal alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +25,22 @@ from bulk_sender.reporting.rejects_file import RejectsFile, rejects_path
 from bulk_sender.reporting.rows import RESULTS, rejects, results
 
 
-def write_results(journal: RunReader, path: Path, kind: Format, statuses: set[str] | None = None) -> None:
-    """Write the results file. ``statuses``: write only rows of these."""
+class OutOfTime(Exception):
+    """The process must leave before the rows are written."""
+
+
+def write_results(
+    journal: RunReader,
+    path: Path,
+    kind: Format,
+    statuses: set[str] | None = None,
+    *,
+    is_late: Callable[[], bool] = lambda: False,
+) -> None:
+    """Write the results file. ``statuses``: write only rows of these. Raises OutOfTime once it ``is_late``."""
     frames = (
         frame if statuses is None else frame.filter(pl.col("status").is_in(sorted(statuses)))
-        for frame in results(journal)
+        for frame in _in_time(results(journal), is_late)
     )
     scan = _lazy(frames, RESULTS)
     with replacing(path) as temporary:
@@ -43,7 +54,14 @@ def write_results(journal: RunReader, path: Path, kind: Format, statuses: set[st
             scan.sink_csv(temporary)
 
 
-def write_rejects(journal: RunReader, folder: Path) -> dict[str, Path]:
+def _in_time(frames: Iterator[pl.DataFrame], is_late: Callable[[], bool]) -> Iterator[pl.DataFrame]:
+    for frame in frames:
+        if is_late():
+            raise OutOfTime
+        yield frame
+
+
+def write_rejects(journal: RunReader, folder: Path, *, is_late: Callable[[], bool] = lambda: False) -> dict[str, Path]:
     """Write the rejected rows to ``folder`` as they were, with ``error``, ``source_line`` and ``run``.
 
     Without any rejected row only the header is written.
@@ -51,7 +69,7 @@ def write_rejects(journal: RunReader, folder: Path) -> dict[str, Path]:
     The file is written like the input (delimiter, encoding, byte-order mark, line ends, quotes), and read by the run's
     configuration, so that it can be sent once it is fixed. It is ``rejected.csv``, or the next free name if somebody
     has changed that file. For a workbook, ``rejected.xlsx`` is written beside it. Returns the paths: ``rejected`` and
-    ``rejected_xlsx``.
+    ``rejected_xlsx``. Raises OutOfTime once it ``is_late``.
     """
     facts = journal.facts()
     reads = facts.revived().input
@@ -61,7 +79,7 @@ def write_rejects(journal: RunReader, folder: Path) -> dict[str, Path]:
         layout = replace(layout, encoding=reads.encoding or "utf-8")
     layout = replace(layout, delimiter=reads.delimiter or layout.delimiter)
     with RejectsFile(folder).replaced() as temporary:
-        write_csv(lambda: rejects(journal), schema, temporary, layout, ReadSettings.of(reads))
+        write_csv(lambda: _in_time(rejects(journal), is_late), schema, temporary, layout, ReadSettings.of(reads))
     written = {"rejected": rejects_path(folder)}
     if layout.sheet and workbooks.fits(rejects(journal), schema):
         with RejectsFile(folder, ".xlsx").replaced() as temporary:

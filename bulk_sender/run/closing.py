@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bulk_sender import journal as journals
@@ -34,10 +34,15 @@ def _lost(journal: RunWriter, loss: Loss, reasons: list[str]) -> Summary:
     return replace(summary, lost="taken_over" if loss.is_taken_over else "journal")
 
 
-def close_account(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
-    """Record the end in the journal and write the run's files. Raises BulkSenderError with exit code 3."""
+def close_account(
+    journal: RunWriter, kind: Format, ending: Ending, *, is_late: Callable[[], bool] = lambda: False
+) -> Summary:
+    """Record the end in the journal and write the run's files. Raises BulkSenderError with exit code 3.
+
+    Once it ``is_late``, the files of the rows are left out, and the summary says how to write them.
+    """
     try:
-        return _close(journal, kind, ending)
+        return _close(journal, kind, ending, is_late)
     except BulkSenderError as error:  # even the journal cannot be read any more
         error.exit_code = 3
         if (loss := journal.lost) is not None:
@@ -48,7 +53,7 @@ def close_account(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
         raise
 
 
-def _close(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
+def _close(journal: RunWriter, kind: Format, ending: Ending, is_late: Callable[[], bool]) -> Summary:
     journal.look()
     is_left = journal.has_unsent() or not ending.plan_complete
     even_if_done = ending.stopped is not None and ending.stopped.even_if_done
@@ -63,7 +68,7 @@ def _close(journal: RunWriter, kind: Format, ending: Ending) -> Summary:
         reasons += [str(error)] if str(error) not in reasons else []
     if (loss := journal.lost) is not None:
         return _lost(journal, loss, reasons)
-    return replace(close_files(journal, kind, state, reasons), signal=signal)
+    return replace(close_files(journal, kind, state, reasons, is_late=is_late), signal=signal)
 
 
 def _reasons(ending: Ending, journal: RunWriter, *, is_left: bool) -> Iterator[str]:

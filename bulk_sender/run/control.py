@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import signal as signals
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
 
 import anyio
 
-from bulk_sender.delivery.stopping import Stopped, Stopping
+from bulk_sender.delivery.stopping import IN_FLIGHT_S, Stopped, Stopping
 
 
 class Control:
@@ -26,17 +26,23 @@ class Control:
         self._scope: anyio.CancelScope | None = None
         self._early: Stopped | None = None
         self._aborted = False
+        self.has_begun = False
+        """Whether its run has begun: from here on, requests may leave, and a stop is in the run's account."""
 
     @contextmanager
-    def attached(self, stopping: Stopping, scope: anyio.CancelScope) -> Iterator[None]:
-        """Control this run while the block runs. An earlier stop or abort counts. Called in its event loop."""
+    def attached(self, stopping: Stopping, scope: anyio.CancelScope) -> Iterator[anyio.CancelScope]:
+        """Control this run, which sends in ``scope``, while the block runs. Called in its event loop.
+
+        An earlier stop or abort counts.
+        """
+        self.has_begun = True
         self._stopping, self._scope, self._loop = stopping, scope, asyncio.get_running_loop()
         if self._early is not None:
-            stopping.stop(self._early.reason, self._early.signal)
+            self._stop(stopping, scope, self._early)
         if self._aborted:
             scope.cancel()
         try:
-            yield
+            yield scope
         finally:
             self._loop = self._stopping = self._scope = None
 
@@ -48,23 +54,32 @@ class Control:
         """
 
         def stop(number: int, _frame: object) -> None:
-            self.stop(f"interrupted by {signal.Signals(number).name}", number)
+            self.stop(f"interrupted by {signals.Signals(number).name}", number)
 
-        before = {number: signal.signal(number, stop) for number in numbers or (signal.SIGTERM,)}
+        before = {number: signals.signal(number, stop) for number in numbers or (signals.SIGTERM,)}
         try:
             yield self
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signals.signal(number, handler)
 
     def stop(self, reason: str, signal: int = 0) -> None:
         """Start no further request and let those in flight finish. The run can be resumed.
 
-        ``reason`` appears in the summary. With ``signal`` (its number) the run counts as interrupted by it.
+        ``reason`` appears in the summary. With ``signal`` (its number) the run counts as interrupted by it. After
+        SIGTERM the process ends within ten seconds: a request that hangs longer than four becomes ``unknown``.
         """
-        self._early = self._early or Stopped(reason, signal)
-        if (stopping := self._stopping) is not None:
-            self._call(lambda: stopping.stop(reason, signal))
+        stop = Stopped(reason, signal)
+        self._early = self._early or stop
+        if (stopping := self._stopping) is not None and (scope := self._scope) is not None:
+            self._call(lambda: self._stop(stopping, scope, stop))
+
+    @staticmethod
+    def _stop(stopping: Stopping, scope: anyio.CancelScope, stop: Stopped) -> None:
+        stopping.stop(stop.reason, stop.signal)
+        if stop.signal == signals.SIGTERM:
+            # Not anyio's current_time: it raises outside a task, and this is a callback of the loop.
+            scope.deadline = min(scope.deadline, asyncio.get_running_loop().time() + IN_FLIGHT_S)
 
     def abort(self) -> None:
         """Stop immediately. Requests in flight become ``unknown``; results are still written."""

@@ -145,9 +145,10 @@ class Execution:
                 on_attempt=self._attempted,
             )
             self._observers.began(self._beginning(command))
+            scope = stack.enter_context(self._control.attached(sender.stopping, anyio.CancelScope()))
             try:
                 async with writer:
-                    with anyio.CancelScope() as scope, self._control.attached(sender.stopping, scope):
+                    with scope:
                         async with self._ticking(sender):
                             await self._send_all(writer, sender, target, prepared)
             except Exception as error:
@@ -386,7 +387,8 @@ class Execution:
             elapsed_s=time.monotonic() - self._started,
         )
         try:
-            summary = close_account(self._journal, self._facts.format, ending)
+            is_late = sender.stopping.is_late
+            summary = close_account(self._journal, self._facts.format, ending, is_late=is_late)
         finally:
             note_loss(self._journal, self._facts)
         note_end(self._journal, summary)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
+import bulk_sender as bs
+from bulk_sender.delivery import stopping
 from bulk_sender.sandbox import RunningSandbox
+from tests.faults import FaultServer
+from tests.kit import jobs
 from tests.kit.command import Place, end, until
 from tests.kit.target import CAMPAIGN
 
@@ -45,3 +53,69 @@ def test_a_run_interrupted_while_planning_continues_where_it_stopped(place: Plac
     assert place.run("resume", "r", "--yes", "--quiet", "--rate", "1000/second").code == 0
     assert place.summary("r")["accepted"] == braze.ledger.accepted_recipients == MANY_ROWS // 400
     assert braze.ledger.twice() == {}
+
+
+def test_a_request_that_hangs_does_not_keep_a_terminated_process(place: Place) -> None:
+    """Supervisors kill a process some seconds after SIGTERM, and then there would be no results."""
+    people = place.people(500)
+    place.write("job.toml", "[guard]\npreflight = false\n")
+    with FaultServer("hang_after_read", patience=60) as server:
+        place.variables["BRAZE_ENDPOINT"] = server.url
+        options = ("-c", "job.toml", "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--concurrency", "2")
+        process = place.start("send", people, *options)
+        assert server.ledger.wait(lambda ledger: len(ledger.bodies) == 2, 60)
+        began = time.monotonic()
+        ended = end(process, signal.SIGTERM)
+        assert time.monotonic() - began < 10
+    assert ended.code == 143
+    found = place.summary("r")
+    assert (found["unknown"], found["not_sent"], found["state"]) == (100, 400, "interrupted")
+    results = pl.read_csv(place.runs / "r" / "results.csv")
+    [late] = results.filter(status="unknown")["error"].unique().to_list()
+    assert len(results) == 500
+    assert late.startswith("the process was stopped before an answer came")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_question_to_braze_before_the_run(place: Place, number: int, code: int) -> None:
+    with FaultServer("hang_after_read", patience=60) as server:
+        place.variables["BRAZE_ENDPOINT"] = server.url
+        process = place.start("send", place.people(5), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--quiet")
+        assert server.ledger.wait(lambda ledger: bool(ledger.requests), 60)
+        began = time.monotonic()
+        ended = end(process, number)
+        assert time.monotonic() - began < 4
+        assert ended.code == code
+        assert server.ledger.accepted_ids() == {}
+    assert "interrupted: nothing was sent" in ended.err
+    assert not (place.runs / "r").exists()
+
+
+def test_a_terminated_process_does_not_write_results_for_longer_than_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = bs.Control()
+    with jobs.braze(latency_s=0.05) as running:
+        given = jobs.options(tmp_path / "runs", running.url, concurrency=1, run_id="r")
+        people, folder = jobs.recipients(tmp_path), tmp_path / "runs" / "r"
+
+        def stop_early(moment: bs.Progress) -> None:
+            if moment.accepted > 50:
+                control.stop("interrupted by SIGTERM", signal.SIGTERM)
+
+        async def approve(_: bs.Progress) -> bool:
+            return True
+
+        again = {name: given[name] for name in ("runs_dir", "environment")}
+        first = bs.send(people, **given, guards=bs.Guards(canary=50))
+        assert all(Path(path).exists() for path in first.files.values())
+        monkeypatch.setattr(stopping, "FILES_S", 0.0)
+        watch = bs.Watch(control=control, on_progress=stop_early, on_canary=approve)
+        ended = bs.resume("r", watch=watch, **again)
+        assert (ended.state, ended.exit_code) == ("interrupted", 143)
+        assert "there was no time to write results.csv for every row: bulk-sender export r" in (ended.reason or "")
+        assert set(ended.files) == {"summary", "journal"}
+        assert not (folder / "results.csv").exists(), "results of an earlier process are not true any more"
+        assert json.loads((folder / "summary.json").read_text()) == ended.to_dict()
+        finished = bs.resume("r", **again)
+    assert (finished.accepted, len(pl.read_csv(finished.files["results"]))) == (500, 500)

@@ -4,7 +4,8 @@
 
 The server is another process. It notes for each row how often it took it, and looks each request up in the journal when
 it arrives. Every minute a line shows the rate, memory, descriptors and the write-ahead log; a table follows at the end.
-Exits with 1 when the account is wrong, memory or descriptors keep growing, or the rate was not reached. Linux only.
+Exits with 1 when the account is wrong, memory or descriptors keep growing, the rate was not reached, or SIGTERM took
+longer than ten seconds. Linux only.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ MIX = {
 }
 """Faults, in per cent of all requests."""
 _CHUNK = 1_000_000
+_LEAVING_S = 10.0
+"""The longest time from SIGTERM to the exit."""
 _LATEST = 4096
 """How many of the latest attempts are searched for a request."""
 
@@ -212,6 +215,8 @@ class Figures:
             self.breaches.append(f"a traceback: {err[-2000:]}")
         if self.code not in (0, 1, 3, 128 + signal.SIGTERM):
             self.breaches.append(f"exit code {self.code}: {err[-500:]}")
+        if self.leaving_s > _LEAVING_S:
+            self.breaches.append(f"the exit took {self.leaving_s:.1f} s from SIGTERM")
         early, late = self._halves()
         if late and max(each.rss for each in late) > 1.25 * max(each.rss for each in early) + 32:
             self.breaches.append("the sender's memory grows")

@@ -102,9 +102,19 @@ class Session:
         trouble: Exception | None = None
         summary: Summary | None = None
         async with anyio.create_task_group() as group:
-            await group.start(signals.listen, self._first, self._second)
+            scope = anyio.CancelScope()
+
+            def first(number: int) -> None:
+                self._first(number)
+                if not self.control.has_begun:  # nothing was sent
+                    scope.cancel()
+
+            await group.start(signals.listen, first, self._second)
             try:
-                summary = await begin()
+                with scope:
+                    summary = await begin()
+                if summary is None:
+                    self._refuse_if_interrupted()
             except Exception as error:  # outside the task group, which would wrap it
                 trouble = error
             group.cancel_scope.cancel()

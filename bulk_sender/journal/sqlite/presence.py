@@ -82,7 +82,7 @@ def _is_hollow(log: Path, size: int) -> bool:
     """
     try:
         file = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:  # the next look says what has become of it
+    except OSError:  # the next look says what happened to it
         return False
     try:
         frame = _FRAME_HEADER + int.from_bytes(os.pread(file, 4, 8))
