@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bulk_sender import journal as journals
@@ -16,47 +16,25 @@ from bulk_sender.journal.holds import hold_of
 from bulk_sender.journal.index import rows_sent_again
 from bulk_sender.journal.store import RunReader, RunRef
 from bulk_sender.reporting import rows as frames
-from bulk_sender.reporting.files import OutOfTime, write_rejects, write_results
+from bulk_sender.reporting.files import write_rejects, write_results
+from bulk_sender.reporting.lateness import IsLate, OutOfTime, never
 from bulk_sender.reporting.rejects_file import has_rejects, rejects_path
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import Hold, State, Summary
 
 
 def close_files(
-    journal: RunReader,
-    kind: Format,
-    state: State,
-    reasons: Sequence[str] = (),
-    *,
-    is_late: Callable[[], bool] = lambda: False,
+    journal: RunReader, kind: Format, state: State, reasons: Sequence[str] = (), *, is_late: IsLate = never
 ) -> Summary:
     """Write the files of a run that has ended. If one cannot be written, the run counts as stopped, to be resumed.
 
-    Once it ``is_late``, only the summary is written.
+    Once it ``is_late``, what would take long is left out, and the summary says how to write it.
     """
     try:
         return write_files(journal, kind, state, "; ".join(reasons) or None, is_late=is_late)
-    except OutOfTime:
-        return _close_without_rows(journal, kind, state, reasons)
     except BulkSenderError as error:
         state = "stopped" if state == "finished" else state
         return summarize(journal, state, "; ".join([*reasons, str(error)]), file_names(journal.run.folder, kind))
-
-
-def _close_without_rows(journal: RunReader, kind: Format, state: State, reasons: Sequence[str]) -> Summary:
-    """Write the summary alone. Results of an earlier process are removed: they are not true any more."""
-    names = file_names(journal.run.folder, kind)
-    late = (
-        f"there was no time to write {Path(names['results']).name} for every row: bulk-sender export {journal.run.name}"
-    )
-    summary = summarize(
-        journal, state, "; ".join([*reasons, late]), {name: names[name] for name in ("summary", "journal")}
-    )
-    with suppress(OSError, BulkSenderError):  # the journal has it all
-        for name in ("results", "report"):
-            Path(names[name]).unlink(missing_ok=True)
-        write_json(Path(names["summary"]), summary.to_dict())
-    return summary
 
 
 def refresh_files(journal: RunReader, ended: Summary) -> Summary:
@@ -91,14 +69,27 @@ def refuse_unwritable(folder: Path, kind: Format) -> None:
 
 
 def write_files(
-    journal: RunReader, kind: Format, state: State, reason: str | None, *, is_late: Callable[[], bool] = lambda: False
+    journal: RunReader, kind: Format, state: State, reason: str | None, *, is_late: IsLate = never
 ) -> Summary:
-    """Write results, rejects, summary and report from the journal. Raises BulkSenderError, and OutOfTime."""
-    files = file_names(journal.run.folder, kind)
-    write_results(journal, Path(files["results"]), kind, is_late=is_late)
-    files |= {name: str(path) for name, path in write_rejects(journal, journal.run.folder, is_late=is_late).items()}
+    """Write results, rejects, summary and report from the journal. Raises BulkSenderError."""
+    folder, files = journal.run.folder, file_names(journal.run.folder, kind)
+    late: dict[str, str] = {}
+    try:
+        write_results(journal, Path(files["results"]), kind, is_late=is_late)
+        files |= {name: str(path) for name, path in write_rejects(journal, folder, is_late=is_late).items()}
+    except OutOfTime:
+        late = {name: files.pop(name) for name in ("results", "rejected", "rejected_xlsx", "report") if name in files}
+        left_out = f"there was no time to write the results of every row: bulk-sender export {journal.run.name}"
+        reason = left_out if reason is None else f"{reason}; {left_out}"
     summary = summarize(journal, state, reason, files)
-    write_report(journal, summary, Path(files["report"]))
+    if not late:
+        try:
+            write_report(journal, summary, Path(files["report"]), is_late=is_late)
+        except OutOfTime:
+            late = {"report": files.pop("report")}
+            summary = replace(summary, files=files)
+    for name in {"results", "report"} & set(late):  # those of an earlier process are not true any more
+        Path(late[name]).unlink(missing_ok=True)
     write_json(Path(files["summary"]), summary.to_dict())
     return summary
 

@@ -5,7 +5,7 @@ They are made from the journal alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +20,10 @@ from bulk_sender.reading.added import ADDED
 from bulk_sender.reading.layout import Layout
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reporting import workbooks
+from bulk_sender.reporting.lateness import IsLate, in_time, never
 from bulk_sender.reporting.rejects_csv import write_csv
 from bulk_sender.reporting.rejects_file import RejectsFile, rejects_path
 from bulk_sender.reporting.rows import RESULTS, rejects, results
-
-
-class OutOfTime(Exception):
-    """The process must leave before the rows are written."""
 
 
 def write_results(
@@ -35,12 +32,12 @@ def write_results(
     kind: Format,
     statuses: set[str] | None = None,
     *,
-    is_late: Callable[[], bool] = lambda: False,
+    is_late: IsLate = never,
 ) -> None:
     """Write the results file. ``statuses``: write only rows of these. Raises OutOfTime once it ``is_late``."""
     frames = (
         frame if statuses is None else frame.filter(pl.col("status").is_in(sorted(statuses)))
-        for frame in _in_time(results(journal), is_late)
+        for frame in in_time(results(journal), is_late)
     )
     scan = _lazy(frames, RESULTS)
     with replacing(path) as temporary:
@@ -54,14 +51,7 @@ def write_results(
             scan.sink_csv(temporary)
 
 
-def _in_time(frames: Iterator[pl.DataFrame], is_late: Callable[[], bool]) -> Iterator[pl.DataFrame]:
-    for frame in frames:
-        if is_late():
-            raise OutOfTime
-        yield frame
-
-
-def write_rejects(journal: RunReader, folder: Path, *, is_late: Callable[[], bool] = lambda: False) -> dict[str, Path]:
+def write_rejects(journal: RunReader, folder: Path, *, is_late: IsLate = never) -> dict[str, Path]:
     """Write the rejected rows to ``folder`` as they were, with ``error``, ``source_line`` and ``run``.
 
     Without any rejected row only the header is written.
@@ -79,7 +69,7 @@ def write_rejects(journal: RunReader, folder: Path, *, is_late: Callable[[], boo
         layout = replace(layout, encoding=reads.encoding or "utf-8")
     layout = replace(layout, delimiter=reads.delimiter or layout.delimiter)
     with RejectsFile(folder).replaced() as temporary:
-        write_csv(lambda: _in_time(rejects(journal), is_late), schema, temporary, layout, ReadSettings.of(reads))
+        write_csv(lambda: in_time(rejects(journal), is_late), schema, temporary, layout, ReadSettings.of(reads))
     written = {"rejected": rejects_path(folder)}
     if layout.sheet and workbooks.fits(rejects(journal), schema):
         with RejectsFile(folder, ".xlsx").replaced() as temporary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bulk_sender import journal as journals
@@ -11,6 +11,7 @@ from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.store import Loss, RunWriter
 from bulk_sender.reporting.account import close_files, summarize
+from bulk_sender.reporting.lateness import IsLate, never
 from bulk_sender.reporting.summary import State, Summary
 
 
@@ -34,9 +35,7 @@ def _lost(journal: RunWriter, loss: Loss, reasons: list[str]) -> Summary:
     return replace(summary, lost="taken_over" if loss.is_taken_over else "journal")
 
 
-def close_account(
-    journal: RunWriter, kind: Format, ending: Ending, *, is_late: Callable[[], bool] = lambda: False
-) -> Summary:
+def close_account(journal: RunWriter, kind: Format, ending: Ending, *, is_late: IsLate = never) -> Summary:
     """Record the end in the journal and write the run's files. Raises BulkSenderError with exit code 3.
 
     Once it ``is_late``, the files of the rows are left out, and the summary says how to write them.
@@ -53,7 +52,7 @@ def close_account(
         raise
 
 
-def _close(journal: RunWriter, kind: Format, ending: Ending, is_late: Callable[[], bool]) -> Summary:
+def _close(journal: RunWriter, kind: Format, ending: Ending, is_late: IsLate) -> Summary:
     journal.look()
     is_left = journal.has_unsent() or not ending.plan_complete
     even_if_done = ending.stopped is not None and ending.stopped.even_if_done

@@ -13,10 +13,12 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.delivery import stopping
+from bulk_sender.reporting.account import write_files
 from bulk_sender.sandbox import RunningSandbox
 from tests.faults import FaultServer
 from tests.kit import jobs
 from tests.kit.command import Place, end, until
+from tests.kit.journals import opened
 from tests.kit.target import CAMPAIGN
 
 ROWS, MANY_ROWS = 200_000, 2_000_000
@@ -91,6 +93,21 @@ def test_a_signal_ends_a_question_to_braze_before_the_run(place: Place, number: 
     assert not (place.runs / "r").exists()
 
 
+def test_a_report_that_would_take_too_long_is_left_out(tmp_path: Path) -> None:
+    with jobs.braze() as running:
+        given = jobs.options(tmp_path / "runs", running.url, run_id="r")
+        bs.send(jobs.recipients(tmp_path), **given)
+    folder = tmp_path / "runs" / "r"
+    rejected = folder / "rejected.csv"
+    rejected.unlink()
+    with opened(folder) as journal:
+        summary = write_files(journal, "csv", "interrupted", None, is_late=rejected.exists)
+    assert set(summary.files) == {"results", "rejected", "summary", "journal"}
+    assert not (folder / "report.html").exists()
+    assert len(pl.read_csv(folder / "results.csv")) == 500
+    assert json.loads((folder / "summary.json").read_text()) == summary.to_dict()
+
+
 def test_a_terminated_process_does_not_write_results_for_longer_than_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +130,7 @@ def test_a_terminated_process_does_not_write_results_for_longer_than_it_has(
         watch = bs.Watch(control=control, on_progress=stop_early, on_canary=approve)
         ended = bs.resume("r", watch=watch, **again)
         assert (ended.state, ended.exit_code) == ("interrupted", 143)
-        assert "there was no time to write results.csv for every row: bulk-sender export r" in (ended.reason or "")
+        assert "there was no time to write the results of every row: bulk-sender export r" in (ended.reason or "")
         assert set(ended.files) == {"summary", "journal"}
         assert not (folder / "results.csv").exists(), "results of an earlier process are not true any more"
         assert json.loads((folder / "summary.json").read_text()) == ended.to_dict()

@@ -22,6 +22,7 @@ from bulk_sender.journal.answers import AttemptsOfBatches
 from bulk_sender.journal.store import RunReader
 from bulk_sender.reading.identity import FileIdentity
 from bulk_sender.reporting import advice
+from bulk_sender.reporting.lateness import IsLate, never
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.reasons import Reasons, refusals, rejections, remarks
 from bulk_sender.reporting.rejects_file import rejects_path
@@ -127,21 +128,21 @@ class Report:
         return sum(bucket.requests("throttled") for bucket in self.timeline.buckets)
 
 
-def write_report(journal: RunReader, summary: Summary, path: Path) -> None:
-    """Write the page, private, and as a whole or not at all. Raises BulkSenderError.
+def write_report(journal: RunReader, summary: Summary, path: Path, *, is_late: IsLate = never) -> None:
+    """Write the page, private, and as a whole or not at all. Raises BulkSenderError, and OutOfTime once it ``is_late``.
 
     A million attempts take about three seconds of CPU time (``python benchmarks/long_report.py``).
     """
-    page = render(gather(journal, summary))
+    page = render(gather(journal, summary, is_late=is_late))
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")  # a file's name may have invalid UTF-8
 
 
-def gather(journal: RunReader, summary: Summary) -> Report:
-    """Return everything that the page shows, from the journal."""
+def gather(journal: RunReader, summary: Summary, *, is_late: IsLate = never) -> Report:
+    """Return everything that the page shows, from the journal. Raises OutOfTime once it ``is_late``."""
     facts = journal.facts()
     config = facts.revived()
-    over_time = timeline(journal, config.delivery)
+    over_time = timeline(journal, config.delivery, is_late=is_late)
     throughput, latency, no_charts = _charts(over_time, config.delivery.pace.per_second)
     folder = journal.run.folder
     elsewhere = "" if folder.parent.name == DEFAULT_RUNS_DIR else str(folder.parent)

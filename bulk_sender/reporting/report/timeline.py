@@ -18,6 +18,7 @@ from bulk_sender.braze.answer import Verdict
 from bulk_sender.config.model import DeliveryConfig
 from bulk_sender.journal.answers import Sending
 from bulk_sender.journal.store import RunReader
+from bulk_sender.reporting.lateness import IsLate, in_time, never
 
 MOST_BUCKETS = 120
 _ATTEMPTS_IN_A_BUCKET = 4
@@ -146,8 +147,8 @@ class Timeline:
         return sorted(self.pauses, key=lambda pause: -pause.seconds)[:_LONGEST_PAUSES]
 
 
-def timeline(journal: RunReader, delivery: DeliveryConfig) -> Timeline:
-    """Summarize a run over time. A million attempts take about a second."""
+def timeline(journal: RunReader, delivery: DeliveryConfig, *, is_late: IsLate = never) -> Timeline:
+    """Summarize a run over time. A million attempts take about a second. Raises OutOfTime once it ``is_late``."""
     parts = tuple(_parts(journal))
     span_s = sum(part.span_s for part in parts)
     attempts = sum(part.sending.attempts for part in parts)
@@ -156,7 +157,7 @@ def timeline(journal: RunReader, delivery: DeliveryConfig) -> Timeline:
     shortest_s = max(_SHORTEST_PAUSE_S, 4 / delivery.pace.per_second)
     return Timeline(
         parts,
-        tuple(bucket for part in parts for bucket in _buckets(journal, part, width_s)),
+        tuple(bucket for part in parts for bucket in in_time(_buckets(journal, part, width_s), is_late)),
         tuple(pause for part in parts for pause in _pauses(journal, part, shortest_s)),
         width_s,
         shortest_s,
