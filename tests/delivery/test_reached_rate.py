@@ -73,11 +73,12 @@ def test_two_per_cent_of_unrelated_faults_leave_nine_tenths_of_the_asked_rate(la
 
 
 def test_requests_that_hang_do_not_hold_the_others_back(tmp_path: Path) -> None:
+    """26 of 32 workers wait for an answer that never comes."""
     reached: list[float] = []
     while len(reached) < 3 and (not reached or max(reached) < 0.9 * RATE):
-        slow = Slow(0.05, every=10_000, hung=(20, 22, 24, 26, 28, 30))
+        slow = Slow(0.05, every=10_000, hung=tuple(range(20, 72, 2)))
         run = sent(tmp_path, slow, timeout=4.0, breaker=100)
-        assert run.summary.unknown == 6 * 50
+        assert run.summary.unknown == 26 * 50
         reached.append(slow.rate())
     assert max(reached) >= 0.9 * RATE, reached
 
