@@ -32,10 +32,11 @@ class Rejected:
     """The rejects of an input: their files, and what the journal says of them."""
 
     def __init__(self, folder: Path, path: Path, settings: dict[str, Any] | None = None) -> None:
-        with journal_of(folder, path, settings=settings) as journal:
+        pieces = list(planned(path, Config.parse(settings or {}, where="the test")))
+        with journal_of(folder, path, settings=settings, pieces=pieces) as journal:
             self.files = write_rejects(journal, folder)
             self.frame = pl.concat(rejects(journal))
-        rows = rows_of(planned(path, Config.parse(settings or {}, where="the test")))
+        rows = rows_of(pieces)
         self.codes = rows.filter(verdict="rejected")["error_code"].to_list()
         self.sound = rows.height - len(self.codes)
 
