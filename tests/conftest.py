@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 FAST = ("braze", "config", "guessing", "journal", "pace", "planning", "reading", "recipients", "text")
 """The folders whose tests start no run and no server of their own, but for a few short ones."""
 
+FIRST = ("users", "test_first_line.py")
+"""It runs first of the others: it makes the environment that every file in its folder would wait for."""
+
 settings.register_profile(
     "house",
     deadline=None,
@@ -32,4 +35,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(tests).parts[0] in FAST:
             item.add_marker(pytest.mark.fast)
-    items.sort(key=lambda item: item.get_closest_marker("fast") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("fast") is None, item.path.relative_to(tests).parts != FIRST))

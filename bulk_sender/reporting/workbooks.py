@@ -11,8 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
-import xlsxwriter  # type: ignore[import-untyped]
-import xlsxwriter.exceptions  # type: ignore[import-untyped]
 
 from bulk_sender import failpoints
 from bulk_sender.reading.added import added_columns, unreadable_column
@@ -101,6 +99,9 @@ def write_results(frames: Iterator[pl.DataFrame], path: Path) -> None:
 @contextmanager
 def _workbook(path: Path) -> Iterator[Any]:
     """Write a workbook to a file that exists, row by row; waiting rows are in a private folder beside it."""
+    import xlsxwriter  # type: ignore[import-untyped]  # here: most runs write no workbook
+    from xlsxwriter.exceptions import FileCreateError  # type: ignore[import-untyped]
+
     with TemporaryDirectory(dir=path.parent, prefix=".workbook-") as waiting:
         options = {"constant_memory": True, "tmpdir": waiting, "strings_to_formulas": False, "strings_to_urls": False}
         book = xlsxwriter.Workbook(str(path), options)
@@ -110,14 +111,16 @@ def _workbook(path: Path) -> Iterator[Any]:
         finally:
             try:
                 book.close()
-            except xlsxwriter.exceptions.FileCreateError as error:
+            except FileCreateError as error:
                 raise OSError(str(error)) from error
 
 
 def _sheet(book: Any, name: str, columns: Sequence[str], text: Any) -> Any:
+    from xlsxwriter.exceptions import XlsxWriterException
+
     try:
         page = book.add_worksheet(name)
-    except xlsxwriter.exceptions.XlsxWriterException:  # another program allows more names than Excel does
+    except XlsxWriterException:  # another program allows more names than Excel does
         page = book.add_worksheet()
     page.set_column(0, len(columns) - 1, 18, text)
     page.freeze_panes(1, 0)

@@ -16,9 +16,13 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is no
 # The last line keeps bash from becoming the program, in which the shell's name could not be told.
 _ASK = """
 eval "$(bulk-sender --show-completion)"
-COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-_bulk_sender_completion bulk-sender
-printf '%s\\n' "${COMPREPLY[@]}"
+for line in "$@"; do
+    IFS='|' read -r -a COMP_WORDS <<<"bulk-sender|$line"
+    [[ $line != *'|' ]] || COMP_WORDS+=("")
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()
+    _bulk_sender_completion bulk-sender
+    echo "${COMPREPLY[*]}"
+done
 """
 
 
@@ -35,10 +39,10 @@ class Bash:
         )
         program.chmod(0o755)
 
-    def offers(self, *words: str) -> list[str]:
-        """What is offered for the last of the words on a line that begins with ``bulk-sender``."""
+    def offers(self, *lines: str) -> list[list[str]]:
+        """What is offered for the last word of each line, which began with ``bulk-sender``."""
         done = subprocess.run(
-            ["bash", "--norc", "-c", _ASK, "bash", "bulk-sender", *words],
+            ["bash", "--norc", "-c", _ASK, "bash", *(line.replace(" ", "|") for line in lines)],
             cwd=self.place.folder,
             env=environment(PATH=f"{self.place.folder / 'bin'}:/usr/bin:/bin"),
             capture_output=True,
@@ -47,7 +51,7 @@ class Bash:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout.split()
+        return [offered.split() for offered in done.stdout.splitlines()]
 
 
 @pytest.fixture
@@ -59,26 +63,26 @@ def bash(place: Place, here: Here) -> Bash:
 
 
 def test_bash_is_offered_commands_runs_and_the_names_that_an_option_knows(bash: Bash) -> None:
-    for line, offered in (
-        ("st", "status"),
-        ("status ", "winter-24"),
-        ("resume win", "winter-24"),
-        ("status --runs-dir other ", "elsewhere"),
-        ("send people.csv --run-id ", "winter-24"),
-        ("send people.csv --sandbox --weather s", "slow storm"),
-        ("send people.csv --format ", "csv parquet ndjson xlsx"),
-        ("send people.csv --log-format ", "text json"),
-        ("export winter-24 --status unknown,f", "unknown,failed"),
-        ("resolve winter-24 --as ", "accepted failed"),
-    ):
-        assert bash.offers(*line.split(" ")) == offered.split(), line
+    wanted = {
+        "st": "status",
+        "status ": "winter-24",
+        "resume win": "winter-24",
+        "status --runs-dir other ": "elsewhere",
+        "send people.csv --run-id ": "winter-24",
+        "send people.csv --sandbox --weather s": "slow storm",
+        "send people.csv --format ": "csv parquet ndjson xlsx",
+        "send people.csv --log-format ": "text json",
+        "export winter-24 --status unknown,f": "unknown,failed",
+        "resolve winter-24 --as ": "accepted failed",
+    }
+    assert dict(zip(wanted, bash.offers(*wanted), strict=True)) == {
+        line: offered.split() for line, offered in wanted.items()
+    }
 
 
-@pytest.mark.parametrize(
-    "line", ["send peo", "send people.csv --config ", "status --runs-dir absent ", "status --runs-dir people.csv "]
-)
-def test_where_nothing_is_known_bash_is_left_to_offer_files(bash: Bash, line: str) -> None:
-    assert bash.offers(*line.split(" ")) == []
+def test_where_nothing_is_known_bash_is_left_to_offer_files(bash: Bash) -> None:
+    lines = ("send peo", "send people.csv --config ", "status --runs-dir absent ", "status --runs-dir people.csv ")
+    assert bash.offers(*lines) == [[]] * len(lines)
 
 
 def test_other_shells_show_how_each_run_stands(bash: Bash) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import shutil
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -13,17 +13,27 @@ from tests.kit.target import CAMPAIGN
 _ONE_BAD = "external_user_id,attributes.gender\nanna,F\nben,Nowhere\ncarl,M\n"
 
 
-@pytest.fixture
-def doubtful(tmp_path: Path) -> tuple[Place, int]:
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, int]:
     """A run ``r`` of 200 people whose process was killed with two batches in flight, and the port it sent to."""
     with run_in_thread(latency_s=20) as braze:
-        place = Place(tmp_path, braze.url)
+        place = Place(tmp_path_factory.mktemp("decide"), braze.url)
         process = place.start(
             *("send", place.people(200), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--concurrency", "2")
         )
         until(lambda: braze.ledger.accepted_requests == 2)
         end(process, signal.SIGKILL)
+        shutil.copytree(place.runs, place.folder / "as they were")
         return place, int(braze.url.rpartition(":")[2])
+
+
+@pytest.fixture
+def doubtful(killed: tuple[Place, int]) -> tuple[Place, int]:
+    """The killed run, as it was when its process died."""
+    place, port = killed
+    shutil.rmtree(place.runs)
+    shutil.copytree(place.folder / "as they were", place.runs)
+    return place, port
 
 
 def test_requests_in_flight_when_a_process_died_stay_unknown_until_resolved(
@@ -31,11 +41,11 @@ def test_requests_in_flight_when_a_process_died_stay_unknown_until_resolved(
 ) -> None:
     place, port = doubtful
     with run_in_thread(port=port) as braze:
-        resumed = place.run("resume", "r", "--yes")
+        resumed = here.run(place, "resume", "r", "--yes")
         assert resumed.code == 1
         assert braze.ledger.accepted_recipients == 100
     assert "unknown: Braze may or may not have accepted these" in resumed.err
-    done = place.run("resolve", "r", "--as", "accepted", "--why", "seen in Braze", "--yes", "--json")
+    done = here.run(place, "resolve", "r", "--as", "accepted", "--why", "seen in Braze", "--yes", "--json")
     assert done.code == 0
     assert (done.json["accepted"], done.json["unknown"]) == (200, 0)
     assert done.json == place.summary("r")
@@ -57,7 +67,7 @@ def test_retry_of_unknown_rows_shows_the_evidence_and_asks(doubtful: tuple[Place
             assert terminal.end() == 2
         assert braze.ledger.requests == 0
         assert here.run(place, "status", "r", "--json").json["unknown"] == 100
-        done = place.run("retry", "r", "--unknown", "--yes")
+        done = here.run(place, "retry", "r", "--unknown", "--yes")
         assert done.code == 0
         assert braze.ledger.accepted_recipients == 200
 
@@ -120,7 +130,7 @@ def test_a_run_that_has_begun_can_change_its_pace_but_an_input_that_changed_is_r
 def test_some_rows_are_decided_about_on_the_command_line(doubtful: tuple[Place, int], here: Here) -> None:
     place, port = doubtful
     with run_in_thread(port=port):
-        place.run("resume", "r", "--yes")
+        here.run(place, "resume", "r", "--yes")
     refused = here.run(place, "resolve", "r", "--as", "failed", "--rows", "1-60", "--yes")
     assert refused.code == 2
     assert "rows 51-60 were in one request with rows 61-100 (batch 2)" in refused.err

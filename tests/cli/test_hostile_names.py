@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.text.clean import escaped, plain, shell_quoted
-from tests.kit.command import Place
+from tests.kit.command import Here, Place
 
 OBEYED = ["\x1b[2J", "\x07", "\x9b31m", "\x7f", "\u202e", "\u2066", "\u200f", "\u061c", "\u2028", "\x85"]
 NAME = "people" + "".join(OBEYED) + ".csv"
@@ -43,16 +43,16 @@ def place(tmp_path: Path) -> Place:
     ],
     ids=" ".join,
 )
-def test_nothing_that_a_terminal_obeys_is_printed(words: list[str], place: Place) -> None:
-    done = place.run(*words)
+def test_nothing_that_a_terminal_obeys_is_printed(words: list[str], place: Place, here: Here) -> None:
+    done = here.run(place, *words)
     shows_nothing_obeyed(done.out, done.err)
     assert (done.out + done.err).strip()
 
 
-def test_neither_explanations_nor_files_for_people_hold_it(place: Place) -> None:
+def test_neither_explanations_nor_files_for_people_hold_it(place: Place, here: Here) -> None:
     assert place.run("send", NAME, "--sandbox", "--yes", "--run-id", "r").code == 1
     for words in (["explain", "r", "1"], ["explain", "r", "2", "--json"], ["status", "r"], ["runs"], ["report", "r"]):
-        done = place.run(*words)
+        done = here.run(place, *words)
         shows_nothing_obeyed(done.out, done.err)
     run = place.runs / "r"
     for name in ("report.html", "summary.json"):

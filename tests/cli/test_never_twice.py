@@ -141,9 +141,9 @@ def test_old_data_is_removed_after_a_question(place: Place, here: Here) -> None:
     assert "data of run 'r' was removed" in here.run(place, "status", "r").err
 
 
-def test_a_run_that_takes_too_long_stops_so_that_it_can_be_resumed(place: Place) -> None:
-    done = place.send(place.people(500), "--run-id", "r", "--rate", "1/second", "--max-duration", "1 s")
+def test_a_run_that_takes_too_long_stops_so_that_it_can_be_resumed(place: Place, here: Here) -> None:
+    done = here.send(place, place.people(500), "--run-id", "r", "--rate", "1/second", "--max-duration", "1 s")
     assert done.code == 3
     assert "longer than --max-duration allows (1 s)" in done.err
     assert place.summary("r")["not_sent"] > 0
-    assert place.run("resume", "r", "--yes", "--rate", "1000/second").code == 0
+    assert here.run(place, "resume", "r", "--yes", "--rate", "1000/second").code == 0

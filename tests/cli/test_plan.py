@@ -12,19 +12,19 @@ from tests.kit.command import Here, OnTerminal, Place, command_line, environment
 from tests.kit.target import CAMPAIGN
 
 
-def test_a_plan_is_written_shown_and_matched(place: Place, braze: RunningSandbox) -> None:
+def test_a_plan_is_written_shown_and_matched(place: Place, braze: RunningSandbox, here: Here) -> None:
     path = place.people(120)
-    planned = place.run("check", path, "--campaign-id", CAMPAIGN, "--plan", "plan.json")
+    planned = here.run(place, "check", path, "--campaign-id", CAMPAIGN, "--plan", "plan.json")
     assert planned.code == 0
     digest = json.loads((place.folder / "plan.json").read_text())["bodies_sha256"]
     assert f"Plan written to plan.json: 3 requests for 120 recipients, SHA-256 {digest}" in planned.err
     assert stat.S_IMODE((place.folder / "plan.json").stat().st_mode) == 0o600
     assert braze.ledger.requests == 0
-    done = place.send(path, "--plan", "plan.json", "--run-id", "r")
+    done = here.send(place, path, "--plan", "plan.json", "--run-id", "r")
     assert done.code == 0
     assert f"each request as planned (SHA-256 {digest})" in done.err
     assert sum(braze.ledger.recipients.values()) == 120
-    assert place.send(path, "--plan", "plan.json", "--run-id", "r").code == 0
+    assert here.send(place, path, "--plan", "plan.json", "--run-id", "r").code == 0
     assert braze.ledger.requests == 3
 
 
@@ -69,9 +69,9 @@ def test_too_many_recipients_leave_no_plan(place: Place, here: Here) -> None:
     assert here.run(place, *given, "3").code == 0
 
 
-def test_a_canary_goes_out_as_planned_and_the_rest_after_a_yes(place: Place, braze: RunningSandbox) -> None:
+def test_a_canary_goes_out_as_planned_and_the_rest_after_a_yes(place: Place, braze: RunningSandbox, here: Here) -> None:
     path = place.people(120)
-    place.run("check", path, "--campaign-id", CAMPAIGN, "--canary", "7", "--plan", "plan.json")
+    here.run(place, "check", path, "--campaign-id", CAMPAIGN, "--canary", "7", "--plan", "plan.json")
     options = ("--campaign-id", CAMPAIGN, "--plan", "plan.json", "--canary", "7")
     with OnTerminal(place, "send", path, *options) as terminal:
         terminal.see("Send to the first 7 now? [y/N]")

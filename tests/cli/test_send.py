@@ -176,7 +176,7 @@ def test_results_come_in_the_format_asked_for(place: Place, here: Here) -> None:
 
 
 def test_a_canary_without_a_terminal_stops_after_exactly_its_rows_until_it_is_resumed(
-    place: Place, braze: RunningSandbox
+    place: Place, braze: RunningSandbox, here: Here
 ) -> None:
     path = place.people(200)
     arguments = ("--run-id", "r", "--canary", "70")
@@ -186,9 +186,9 @@ def test_a_canary_without_a_terminal_stops_after_exactly_its_rows_until_it_is_re
     assert "python -m bulk_sender resume r" in done.err
     assert braze.ledger.accepted_recipients == 70
     assert place.summary("r")["not_sent"] == 130
-    assert place.send(path, *arguments).code == 3  # a scheduler that repeats it confirms nothing
+    assert here.send(place, path, *arguments).code == 3  # a scheduler that repeats it confirms nothing
     assert braze.ledger.accepted_recipients == 70
-    assert place.run("resume", "r", "--yes").code == 0
+    assert here.run(place, "resume", "r", "--yes").code == 0
     assert braze.ledger.accepted_recipients == 200
     assert braze.ledger.twice() == {}
 
@@ -210,12 +210,12 @@ def test_a_canary_on_a_terminal_asks_before_the_rest(place: Place, braze: Runnin
 
 
 def test_a_finished_run_is_reported_again_with_its_own_exit_code_and_nothing_is_sent(
-    place: Place, braze: RunningSandbox
+    place: Place, braze: RunningSandbox, here: Here
 ) -> None:
     path = place.write("people.csv", "external_user_id,note\nanna,\n,x\n")
-    first = place.send(path, "--run-id", "r")
+    first = here.send(place, path, "--run-id", "r")
     requests = braze.ledger.requests
-    again = place.send(path, "--run-id", "r", "--json")
+    again = here.send(place, path, "--run-id", "r", "--json")
     assert (first.code, again.code) == (1, 1)
     assert "Nothing was sent now" in again.err
     assert again.json == place.summary("r")
@@ -251,12 +251,12 @@ def test_a_stopped_run_resumes_when_its_command_is_repeated(place: Place, braze:
     assert braze.ledger.twice() == {}
 
 
-def test_a_second_process_on_one_run_learns_who_holds_it(place: Place, braze: RunningSandbox) -> None:
+def test_a_second_process_on_one_run_learns_who_holds_it(place: Place, braze: RunningSandbox, here: Here) -> None:
     path = place.people(900)
     arguments = ("send", path, "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--rate", "1/second")
     first = place.start(*arguments)
     until(lambda: braze.ledger.requests > 0)
-    second = place.run(*arguments)
+    second = here.run(place, *arguments)
     assert second.code == 2
     assert f"held by process {first.pid}" in second.err
     assert end(first, signal.SIGINT).code == 130
@@ -265,17 +265,17 @@ def test_a_second_process_on_one_run_learns_who_holds_it(place: Place, braze: Ru
 # --- stops ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_campaign_stops_the_run_at_once(place: Place, braze: RunningSandbox) -> None:
-    done = place.run("send", place.people(500), "--campaign-id", "nobody", "--yes", "--concurrency", "2")
+def test_an_unknown_campaign_stops_the_run_at_once(place: Place, braze: RunningSandbox, here: Here) -> None:
+    done = here.run(place, "send", place.people(500), "--campaign-id", "nobody", "--yes", "--concurrency", "2")
     assert done.code == 3
     assert "does not know the campaign" in done.err
     assert braze.ledger.requests <= 3
     assert braze.ledger.accepted_requests == 0
 
 
-def test_a_braze_that_cannot_be_reached_leaves_everything_to_be_resumed(place: Place) -> None:
+def test_a_braze_that_cannot_be_reached_leaves_everything_to_be_resumed(place: Place, here: Here) -> None:
     config = place.write("job.toml", "[delivery]\nattempts = 1\n[guard]\npreflight = false\n")
-    done = place.send(place.people(120), "--config", config, "--endpoint", "http://127.0.0.1:9", "--run-id", "r")
+    done = here.send(place, place.people(120), "--config", config, "--endpoint", "http://127.0.0.1:9", "--run-id", "r")
     assert done.code == 3
     assert "cannot reach Braze" in done.err
     assert place.summary("r")["not_sent"] == 120

@@ -70,11 +70,11 @@ def test_status_names_the_options_that_send_fixed_rows(place: Place, here: Here)
     assert "send bulk-sender-runs/s/rejected.csv --config job.toml --sandbox\n" in here.run(place, "status", "s").out
 
 
-def test_status_follows_a_run_on_a_terminal_to_its_end(place: Place, braze: RunningSandbox) -> None:
+def test_status_follows_a_run_on_a_terminal_to_its_end(place: Place, braze: RunningSandbox, here: Here) -> None:
     path = place.people(900)
     process = place.start(*("send", path, "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--rate", "1/second"))
     until(lambda: braze.ledger.requests > 0)
-    assert place.run("status", "r", "--json").json["state"] == "running"
+    assert here.run(place, "status", "r", "--json").json["state"] == "running"
     with OnTerminal(place, "status", "r") as terminal:
         assert f"by process {process.pid}" in terminal.see("is in progress")
         assert end(process, signal.SIGTERM).code == 143
@@ -169,14 +169,14 @@ def test_export_refuses_what_it_cannot_do(finished: Place, here: Here, arguments
     assert words in done.err
 
 
-def test_export_of_a_run_in_progress_leaves_its_folder_alone(place: Place, braze: RunningSandbox) -> None:
+def test_export_of_a_run_in_progress_leaves_its_folder_alone(place: Place, braze: RunningSandbox, here: Here) -> None:
     process = place.start(
         *("send", place.people(900), "--campaign-id", CAMPAIGN, "--yes", "--run-id", "r", "--rate", "1/second")
     )
     until(lambda: braze.ledger.requests > 0)
-    refused = place.run("export", "r")
+    refused = here.run(place, "export", "r")
     assert (refused.code, f"held by process {process.pid}" in refused.err) == (2, True)
-    looked = place.run("export", "r", "--output", "-")
+    looked = here.run(place, "export", "r", "--output", "-")
     assert len(_rows(looked.out)) == 900
     end(process, signal.SIGINT)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bulk_sender.journal.chunks import chunk_record
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch
 from bulk_sender.journal.store import RunRef, RunWriter
+from bulk_sender.planning.batches import Planned
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
@@ -50,9 +51,16 @@ class Fate:
 
 
 def journal_of(
-    folder: Path, inputs: Path | Sequence[Path], fates: Sequence[Fate] = (), settings: dict[str, Any] | None = None
+    folder: Path,
+    inputs: Path | Sequence[Path],
+    fates: Sequence[Fate] = (),
+    settings: dict[str, Any] | None = None,
+    pieces: Iterable[Planned] | None = None,
 ) -> RunWriter:
-    """A run of ``inputs`` whose batches met ``fates``, in order; batches without one were never attempted."""
+    """A run of ``inputs`` whose batches met ``fates``, in order; batches without one were never attempted.
+
+    ``pieces``: the plan of the inputs, if it is known.
+    """
     config = Config.parse(settings or {}, where="the test")
     paths = [inputs] if isinstance(inputs, Path) else list(inputs)
     facts = Facts(
@@ -68,7 +76,7 @@ def journal_of(
     journal = create(RunRef.at(folder), facts)
     journal.begin_epoch("send")
     left = list(fates)
-    for number, piece in enumerate(planned(paths, config), 1):
+    for number, piece in enumerate(pieces or planned(paths, config), 1):
         journal.write([chunk_record(number, piece)])
         first = 0
         for size in piece.sizes:

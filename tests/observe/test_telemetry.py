@@ -160,7 +160,8 @@ def test_the_command_sends_to_the_collector_that_the_environment_names(tmp_path:
 
 def test_a_collector_that_is_down_changes_nothing_of_the_run(tmp_path: Path) -> None:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
-    done = send_command(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    # The exporter tries again for so many seconds, ten unless it is told.
+    done = send_command(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", OTEL_EXPORTER_OTLP_TIMEOUT="1")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads(done.stdout)["accepted"] == 500
