@@ -19,9 +19,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
-from bulk_sender.reading.types import NUMBER
-from bulk_sender.recipients.convert import is_object, joined, quote
-from bulk_sender.recipients.dates import shown
+from bulk_sender.recipients.cells import cell_texts
+from bulk_sender.recipients.convert import joined, quote
 from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
@@ -92,23 +91,7 @@ def _with_reasons(
 
 
 def _shown_text(raw: pl.Expr) -> pl.Expr:
-    return raw.map_batches(_as_text, return_dtype=pl.String)
-
-
-def _as_text(series: pl.Series) -> pl.Series:
-    if series.dtype == pl.String:
-        return series
-    if is_object(series.dtype):
-        return pl.Series(series.name, ["a nested value"] * len(series), dtype=pl.String)
-    if series.dtype == pl.Binary:
-        return pl.Series(series.name, map(_bytes_as_text, series), dtype=pl.String)
-    if series.dtype == NUMBER:
-        return series.ext.storage()
-    return shown(series)
-
-
-def _bytes_as_text(cell: bytes | None) -> str | None:
-    return None if cell is None else cell.decode(errors="backslashreplace")
+    return raw.map_batches(cell_texts, return_dtype=pl.String)
 
 
 def _kind(identifiers: Iterable[Identifier]) -> pl.Expr:
