@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.doctor import doctor_async as doctor_async
     from bulk_sender.operations.frames import Like as Like
     from bulk_sender.operations.frames import rejected as rejected
+    from bulk_sender.operations.frames import rejects as rejects
     from bulk_sender.operations.frames import results as results
     from bulk_sender.operations.inspect import advice as advice
     from bulk_sender.operations.inspect import explain as explain
@@ -83,6 +84,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.pace.backoff import Waits as Waits
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
+    from bulk_sender.planning.report import Reject as Reject
     from bulk_sender.reading.layout import Setting as Setting
     from bulk_sender.reading.query import Query as Query
     from bulk_sender.reporting.advice import Advice as Advice
@@ -128,7 +130,7 @@ _HOMES = {
     "operations.check": "check",
     "operations.columns": "columns draft suggest",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
-    "operations.frames": "Like rejected results",
+    "operations.frames": "Like rejected rejects results",
     "operations.inspect": "advice explain report runs status",
     "operations.preview": "MessagePreview preview preview_async",
     "operations.prune": "prune",
@@ -139,7 +141,7 @@ _HOMES = {
     "operations.test": "test test_async",
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
-    "planning.report": "CheckReport",
+    "planning.report": "CheckReport Reject",
     "reading.layout": "Setting",
     "reading.query": "Query",
     "reporting.advice": "Advice",

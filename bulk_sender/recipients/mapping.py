@@ -73,6 +73,7 @@ class Identifier:
     label: pl.Expr | None = None
     is_padded: pl.Expr | None = None
     may_have_fraction: bool = False
+    label_column: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class RecipientMapping:
     email_is_hashed: bool
     request_properties: Mapping[str, int]
     """The properties that every recipient gets from the request, with the bytes of each member."""
+    prioritization_column: str = ""
+    """The column that ``prioritization`` is from; empty for a constant."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -171,6 +174,7 @@ def resolve(schema: pl.Schema, config: Config, unreadable: Mapping[str, str] | N
             name: len(constant_json({name: value}, f"message.trigger_properties.{name}").encode()) - 2
             for name, value in config.message.trigger_properties.items()
         },
+        prioritization_column=(recipient.prioritization.column or "") if recipient.prioritization else "",
     )
 
 
@@ -379,7 +383,8 @@ class _Resolver:
                 is_padded = pl.any_horizontal(padded) if padded else None
                 fraction = name.is_decimal or label.is_decimal
                 column = alias.alias_name.column or "user_alias"
-                yield Identifier(kind, column, name.text, label.text, is_padded, fraction)
+                label_column = alias.alias_label.column or ""
+                yield Identifier(kind, column, name.text, label.text, is_padded, fraction, label_column)
             else:
                 source: FieldSource = getattr(recipient, kind)
                 only = self.text(source, where)
