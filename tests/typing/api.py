@@ -129,3 +129,9 @@ def a_page(path: Path) -> bs.Config:
     assert_type(found.header_row, bs.Setting[int] | None)
     assert_type(bs.draft(path).text, str)
     return bs.suggest(path, overrides={"input.delimiter": ";"})
+
+
+def places(path: Path) -> list[str | None]:
+    assert_type(bs.rejects("winter"), pl.DataFrame)
+    assert_type(bs.rejects("winter", like="lazy"), pl.LazyFrame)
+    return [each.column for each in bs.check(path, rejects="fix.csv").rejects]
