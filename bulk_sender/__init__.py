@@ -32,6 +32,11 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.errors import RunHeldError as RunHeldError
     from bulk_sender.errors import RunMismatchError as RunMismatchError
     from bulk_sender.errors import RunNotFoundError as RunNotFoundError
+    from bulk_sender.guessing.columns import Cell as Cell
+    from bulk_sender.guessing.columns import Column as Column
+    from bulk_sender.guessing.columns import Columns as Columns
+    from bulk_sender.guessing.columns import ColumnUse as ColumnUse
+    from bulk_sender.guessing.draft import Draft as Draft
     from bulk_sender.guessing.fit import EmptyValue as EmptyValue
     from bulk_sender.guessing.fit import Fit as Fit
     from bulk_sender.guessing.fit import Missing as Missing
@@ -42,12 +47,16 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.broadcast import broadcast_async as broadcast_async
     from bulk_sender.operations.broadcast import preview_broadcast as preview_broadcast
     from bulk_sender.operations.check import check as check
+    from bulk_sender.operations.columns import columns as columns
+    from bulk_sender.operations.columns import draft as draft
+    from bulk_sender.operations.columns import suggest as suggest
     from bulk_sender.operations.doctor import Diagnosis as Diagnosis
     from bulk_sender.operations.doctor import Examination as Examination
     from bulk_sender.operations.doctor import doctor as doctor
     from bulk_sender.operations.doctor import doctor_async as doctor_async
     from bulk_sender.operations.frames import Like as Like
     from bulk_sender.operations.frames import rejected as rejected
+    from bulk_sender.operations.frames import rejects as rejects
     from bulk_sender.operations.frames import results as results
     from bulk_sender.operations.inspect import advice as advice
     from bulk_sender.operations.inspect import explain as explain
@@ -75,6 +84,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.pace.backoff import Waits as Waits
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
+    from bulk_sender.planning.report import Reject as Reject
+    from bulk_sender.reading.layout import Setting as Setting
     from bulk_sender.reading.query import Query as Query
     from bulk_sender.reporting.advice import Advice as Advice
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
@@ -109,14 +120,17 @@ _HOMES = {
     "config.model": "Config",
     "errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError InternalError Interrupted "
     "JournalError RunHeldError RunMismatchError RunNotFoundError",
+    "guessing.columns": "Cell Column ColumnUse Columns",
+    "guessing.draft": "Draft",
     "guessing.fit": "EmptyValue Fit Missing",
     "journal.answers": "Doubt",
     "journal.facts": "Format",
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
+    "operations.columns": "columns draft suggest",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
-    "operations.frames": "Like rejected results",
+    "operations.frames": "Like rejected rejects results",
     "operations.inspect": "advice explain report runs status",
     "operations.preview": "MessagePreview preview preview_async",
     "operations.prune": "prune",
@@ -127,7 +141,8 @@ _HOMES = {
     "operations.test": "test test_async",
     "pace.backoff": "Waits",
     "planning.prepared": "InputLike",
-    "planning.report": "CheckReport",
+    "planning.report": "CheckReport Reject",
+    "reading.layout": "Setting",
     "reading.query": "Query",
     "reporting.advice": "Advice",
     "reporting.summary": "BroadcastResult Hold RunOverview State Summary",

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -20,7 +21,7 @@ from bulk_sender.config.model import Config, FieldType, InputConfig
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing import column_names, words
 from bulk_sender.guessing.consent import Consent
-from bulk_sender.guessing.survey import Survey, survey
+from bulk_sender.guessing.survey import Survey, opened
 from bulk_sender.guessing.types import (
     Guess,
     Notation,
@@ -31,11 +32,10 @@ from bulk_sender.guessing.types import (
     guess_type,
 )
 from bulk_sender.reading.locate import Given
-from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
 from bulk_sender.recipients.columns import is_nameless
-from bulk_sender.recipients.mapping import by_names
+from bulk_sender.recipients.mapping import by_names, refuse_patterns
 from bulk_sender.text.clean import clean
 
 _KINDS: dict[FieldType, tuple[str, str]] = {
@@ -64,6 +64,11 @@ class Draft:
     doubts: tuple[str, ...] = ()
     """What may be wrong, and has to be looked at."""
 
+    @property
+    def config(self) -> Config:
+        """The configuration itself."""
+        return Config.parse(tomllib.loads(self.text), where="the draft")
+
 
 def draft(inputs: Given | Sequence[Given], config: Config | None = None) -> str:
     """Return a configuration (TOML) for an input, as ``drafted`` does."""
@@ -78,51 +83,30 @@ def drafted(inputs: Given | Sequence[Given], config: Config | None = None) -> Dr
     config = config or Config()
     given = [inputs] if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence) else list(inputs)
     with Spool() as spool:
-        source, found = _opened(given, config, spool)
-        if not len(found.sample):
-            raise InputError(
-                f"{source.files[0].name} has no valid rows under its header",
-                hint=source.other_sheets or "send a file with at least one row to guess from",
-            )
-        try:
-            return _composed(
-                found,
-                config,
-                encodings=source.guessed_encodings,
-                sheet=source.chosen_sheet,
-                header=source.found_header,
-            )
-        except ConfigError as error:
-            raise ConfigError(str(error), hint=source.other_sheets or error.hint) from None
+        return composed(*opened(given, config, spool), config)
 
 
-def _opened(given: list[Given], config: Config, spool: Spool) -> tuple[Input, Survey]:
-    """Open an input. Of a workbook, take the first visible sheet with a table of people, if no sheet is named."""
-    source = Input.open(given, ReadSettings.of(config.input), spool)
-    found = survey(source)
-    is_read_once = isinstance(given[0], str) and given[0] == "-"
-    if config.input.sheet is not None or is_read_once or _names_people(found.sample):
-        return source, found
-    for sheet in source.visible_sheets:
-        settings = replace(ReadSettings.of(config.input), sheet=sheet)
-        try:
-            other = Input.open(given, settings, spool)
-            seen = survey(other)
-        except InputError:
-            continue
-        if _names_people(seen.sample):
-            return other, seen
-    return source, found
+def composed(source: Input, found: Survey, config: Config, guesses: Guesses | None = None) -> Draft:
+    """Return the configuration for an input that was looked at. Raise InputError, ConfigError.
 
-
-def _names_people(sample: pl.DataFrame) -> bool:
-    """Whether rows are people: a column is named like an identifier, or holds addresses."""
-    if len(sample) and by_names(sample.schema)[0].identifier_order:
-        return True
-    found = guess_identifiers(sample) if len(sample) and len(sample.columns) > 1 else {}
-    return any(
-        kind == "email" or column_names.identifier_rank(column, kind) is not None for kind, column in found.items()
-    )
+    ``guesses``: those about its sample, if they are known.
+    """
+    if not len(found.sample):
+        raise InputError(
+            f"{source.files[0].name} has no valid rows under its header",
+            hint=source.other_sheets or "send a file with at least one row to guess from",
+        )
+    try:
+        return _composed(
+            found,
+            config,
+            guesses if guesses is not None else guessed(found.sample, config),
+            encodings=source.guessed_encodings,
+            sheet=source.chosen_sheet,
+            header=source.found_header,
+        )
+    except ConfigError as error:
+        raise ConfigError(str(error), hint=source.other_sheets or error.hint) from None
 
 
 def write(path: Path, text: str) -> None:
@@ -145,12 +129,13 @@ def compose(sample: pl.DataFrame, config: Config) -> str:
         for name, dtype in sample.schema.items()
         if words.may_answer(name, dtype)
     }
-    return _composed(Survey(sample, len(sample), answers=answers), config).text
+    return _composed(Survey(sample, len(sample), answers=answers), config, guessed(sample, config)).text
 
 
 def _composed(
     found: Survey,
     config: Config,
+    by: Guesses,
     *,
     encodings: Sequence[str] = (),
     sheet: tuple[str, str] | None = None,
@@ -161,14 +146,9 @@ def _composed(
     ``sheet``: the sheet that was read, and the others in words, where there are several. ``header``: the line of the
     header and what was said about it, if it had to be found.
     """
-    sample = pl.DataFrame([column for column in found.sample.get_columns() if not is_nameless(column)])
-    mapped, _ = by_names(sample.schema)
-    nothing = [] if mapped.identifier_order or config.input.null_values else guess_nothing(sample)
-    # Names that are the mapping give the types, too. Only the notation of their numbers has to be guessed.
-    guessed = sample.select(cs.matches(_NUMBER)) if mapped.identifier_order else sample
-    guesses = _guesses(guessed, nothing or config.input.null_values, config.input)
+    sample, guesses = _named(found.sample), by.columns
     lines, notes, doubts = [*_head(config)], list[str](), list[str]()
-    if mapped.identifier_order:
+    if by.is_mapped:
         lines += [
             "# The column names already name the fields (external_user_id, trigger_properties.NAME, …),",
             "# so no [recipient] table is needed.",
@@ -179,7 +159,7 @@ def _composed(
         notes.append(_identified(sample))
         doubts += _doubtful(guesses)
         notes += [f"column {name!r} holds bytes and is left out; {_BYTES}" for name in _bytes(sample)]
-    lines += _input(guesses, config, nothing, encodings)
+    lines += _input(guesses, config, by.nothing, encodings)
     if encodings and config.input.encoding is None:
         doubts.append(f"the file was read as {encodings[0]}, which is a guess: look at names with accents")
     if sheet is not None and config.input.sheet is None:
@@ -194,7 +174,7 @@ def _composed(
         notes.append(said)
     consent = Consent.of(found.answers)
     if consent.filter and "filter" not in config.input.model_fields_set:
-        is_active = not mapped.identifier_order
+        is_active = not by.is_mapped
         lines.append(f"{'' if is_active else '# '}filter = {_text(consent.filter)}    # {consent.said}")
         if is_active:
             notes.append(f"{consent.said}. To change that, edit filter under [input]")
@@ -234,11 +214,36 @@ def _doubtful(guesses: Mapping[str, Guess]) -> Iterator[str]:
             yield f"column {name!r}: {_misfits(guess)}"
 
 
-def _guesses(sample: pl.DataFrame, nothing: Sequence[str], given: InputConfig) -> dict[str, Guess]:
-    columns = [sample[name] for name, dtype in sample.schema.items() if dtype == pl.String]
+@dataclass(frozen=True, slots=True)
+class Guesses:
+    """What the cells of a sample are: columns of text → their types, and ``nothing``, the texts that mean "empty".
+
+    ``is_mapped``: whether the columns' names already are the mapping.
+    """
+
+    columns: Mapping[str, Guess]
+    nothing: Sequence[str]
+    is_mapped: bool
+
+
+def guessed(sample: pl.DataFrame, config: Config) -> Guesses:
+    """Guess what the cells of a sample are, where the configuration does not say. Raise InputError, ConfigError."""
+    refuse_patterns(sample.schema)
+    sample, given = _named(sample), config.input
+    is_mapped = bool(by_names(sample.schema)[0].identifier_order)
+    nothing = [] if is_mapped or given.null_values else guess_nothing(sample)
+    # Names that are the mapping give the types, too. Only the notation of their numbers has to be guessed.
+    texts = (sample.select(cs.matches(_NUMBER)) if is_mapped else sample).get_columns()
+    columns = [column for column in texts if column.dtype == pl.String]
+    empty = nothing or given.null_values
     is_known = {"decimal", "thousands"} & given.model_fields_set
-    notation = Notation(given.decimal, given.thousands) if is_known else guess_notation(columns, nothing)
-    return agreeing({column.name: guess_type(column, nothing, notation) for column in columns})
+    notation = Notation(given.decimal, given.thousands) if is_known else guess_notation(columns, empty)
+    return Guesses(agreeing({each.name: guess_type(each, empty, notation) for each in columns}), nothing, is_mapped)
+
+
+def _named(sample: pl.DataFrame) -> pl.DataFrame:
+    """Return a sample without columns that have neither a name nor a value."""
+    return pl.DataFrame([column for column in sample.get_columns() if not is_nameless(column)])
 
 
 def _head(config: Config) -> Iterator[str]:
@@ -296,7 +301,7 @@ def _is_empty(column: pl.Series) -> pl.Series:
     return column.is_null() if column.dtype != pl.String else column.str.strip_chars().str.len_bytes().fill_null(0) == 0
 
 
-def _properties(sample: pl.DataFrame, guesses: dict[str, Guess]) -> Iterator[str]:
+def _properties(sample: pl.DataFrame, guesses: Mapping[str, Guess]) -> Iterator[str]:
     identifiers = set(guess_identifiers(sample).values())
     names: dict[str, str] = {}
     for column, dtype in sample.schema.items():
@@ -356,7 +361,7 @@ def _misfits(guess: Guess) -> str:
 
 
 def _input(
-    guesses: dict[str, Guess], config: Config, nothing: Sequence[str], encodings: Sequence[str]
+    guesses: Mapping[str, Guess], config: Config, nothing: Sequence[str], encodings: Sequence[str]
 ) -> Iterator[str]:
     yield "[input]"
     given = config.input.model_dump(exclude_unset=True)

@@ -1,4 +1,4 @@
-"""First look at an input for ``init``: a sample, the answers about consent, and totals at the end.
+"""First look at an input: a sample, the answers about consent, and totals at the end.
 
 Totals and rare answers are at the end of long files, where a sample does not reach.
 """
@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from bulk_sender.config.model import Config
+from bulk_sender.errors import ConfigError, InputError
+from bulk_sender.guessing import column_names
 from bulk_sender.guessing.types import guess_identifiers
 from bulk_sender.guessing.words import TOTAL, may_answer
+from bulk_sender.reading.locate import Given
+from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
+from bulk_sender.reading.spool import Spool
 from bulk_sender.reading.types import OWN
+from bulk_sender.recipients.columns import is_pattern
 from bulk_sender.recipients.dates import shown
+from bulk_sender.recipients.mapping import by_names
 from bulk_sender.text.clean import clean
 
 SAMPLE_ROWS = 10_000
 MOST_ROWS = 1_000_000
 """Rows after which reading stops. Totals at the end of a longer file are not found; ``check`` warns of them."""
+PLACES = pl.Schema({"row": pl.UInt64(), "source": pl.String(), "source_row": pl.UInt64(), "source_line": pl.UInt64()})
+"""The number of a row in reading order, its file, its number in it, and where a person finds it there."""
 _TAIL = 6
 _ENOUGH = 5
 _MOST_ANSWERS = 50
@@ -31,7 +41,8 @@ class Survey:
     """What a first look found.
 
     ``sample``: the first valid rows, without totals. ``totals``: how many rows at the end are not recipients, and
-    ``total`` the first text in them. ``answers``: column about consent → its values with their ``count``.
+    ``total`` the first text in them. ``answers``: column about consent → its values with their ``count``. ``rows``:
+    those that were read, without totals; all of them if ``is_whole``.
     """
 
     sample: pl.DataFrame
@@ -39,35 +50,98 @@ class Survey:
     totals: int = 0
     total: str = ""
     answers: dict[str, pl.DataFrame] = field(default_factory=dict)
+    places: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PLACES))
+    """Where each row of the sample is."""
+    is_whole: bool = True
+    malformed: int = 0
+    fault: str = ""
+    """What is wrong with the first malformed row, and where it is."""
 
 
-def survey(source: Input) -> Survey:
-    """Look at the rows of an input. Raise InputError when it cannot be read."""
+def survey(source: Input, *, sample_rows: int = SAMPLE_ROWS, most_rows: int = MOST_ROWS) -> Survey:
+    """Look at the rows of an input. Raise InputError when it cannot be read.
+
+    ``sample_rows``: the most rows of the sample. ``most_rows``: rows after which reading stops.
+    """
     sample = pl.DataFrame(schema=source.schema)
-    tail, numbers = sample, pl.Series("row", [], dtype=pl.Int64)
+    places = pl.DataFrame(schema=PLACES)
+    tail, numbers = sample, pl.Series("row", [], dtype=pl.UInt64)
     asked = {name: pl.DataFrame() for name, dtype in source.schema.items() if may_answer(name, dtype)}
-    rows = 0
-    sampled: list[int] = []
+    rows = malformed = 0
+    fault = ""
     for chunk in source.read():
-        places = pl.int_range(rows, rows + len(chunk.frame), eager=True)
+        if rows >= most_rows:
+            return Survey(sample, rows, answers=asked, places=places, is_whole=False, malformed=malformed, fault=fault)
+        if chunk.faults:
+            malformed += len(chunk.faults)
+            fault = fault or chunk.fault(min(chunk.faults))
+        row = pl.int_range(rows + 1, rows + len(chunk.frame) + 1, dtype=pl.UInt64, eager=True)
         rows += len(chunk.frame)
-        tail, numbers = pl.concat([tail, chunk.frame]).tail(_TAIL), pl.concat([numbers, places]).tail(_TAIL)
-        if len(sample) < SAMPLE_ROWS:
+        tail, numbers = pl.concat([tail, chunk.frame]).tail(_TAIL), pl.concat([numbers, row.alias("row")]).tail(_TAIL)
+        if len(sample) < sample_rows:
             is_valid = ~pl.int_range(len(chunk.frame), eager=True).is_in(list(chunk.faults))
-            sample = pl.concat([sample, chunk.frame.filter(is_valid)]).head(SAMPLE_ROWS)
-            sampled += places.filter(is_valid).to_list()[: SAMPLE_ROWS - len(sampled)]
+            place = chunk.origins().select(row=row, source="source", source_row="source_row")
+            place = place.with_columns(source_line=chunk.numbered_lines()).cast(PLACES)
+            sample = pl.concat([sample, chunk.frame.filter(is_valid)]).head(sample_rows)
+            places = pl.concat([places, place.filter(is_valid)]).head(sample_rows)
         for name, before in asked.items():
             asked[name] = _counted(before, chunk.frame[name])
-        if rows >= MOST_ROWS:
-            return Survey(sample, rows, answers=asked)
-    found = _totals(tail, sample.head(max(0, len(sample) - _TAIL))) if len(source.files) == 1 else []
+    may_have_totals = len(source.files) == 1 and not any(map(is_pattern, source.schema))
+    found = _totals(tail, sample.head(max(0, len(sample) - _TAIL))) if may_have_totals else []
     if not found:
-        return Survey(sample, rows, answers=asked)
-    first = int(numbers[-len(found)])
-    keep = sum(place < first for place in sampled)
+        return Survey(sample, rows, answers=asked, places=places, malformed=malformed, fault=fault)
+    places = places.filter(places["row"] < numbers[-len(found)])
     left = tail.tail(len(found))
     answers = {name: _without(counts, left[name]) for name, counts in asked.items()}
-    return Survey(sample.head(keep), rows - len(found), len(found), found[0], answers)
+    return Survey(
+        sample.head(len(places)),
+        rows - len(found),
+        len(found),
+        found[0],
+        answers,
+        places,
+        malformed=malformed,
+        fault=fault,
+    )
+
+
+def opened(
+    given: list[Given], config: Config, spool: Spool, *, sample_rows: int = SAMPLE_ROWS, most_rows: int = MOST_ROWS
+) -> tuple[Input, Survey]:
+    """Open an input and look at it. Of a workbook, take the first visible sheet with a table of people.
+
+    A sheet that the configuration names is taken. Raise InputError when the input cannot be read.
+    """
+    source = Input.open(given, ReadSettings.of(config.input), spool)
+    found = survey(source, sample_rows=sample_rows, most_rows=most_rows)
+    is_read_once = isinstance(given[0], str) and given[0] == "-"
+    if config.input.sheet is not None or is_read_once or _names_people(found.sample):
+        return source, found
+    for sheet in source.visible_sheets:
+        settings = replace(ReadSettings.of(config.input), sheet=sheet)
+        try:
+            other = Input.open(given, settings, spool)
+            seen = survey(other, sample_rows=sample_rows, most_rows=most_rows)
+        except InputError:
+            continue
+        if _names_people(seen.sample):
+            return other, seen
+    return source, found
+
+
+def _names_people(sample: pl.DataFrame) -> bool:
+    """Whether rows are people: a column is named like an identifier, or holds addresses."""
+    if any(map(is_pattern, sample.columns)):  # which is refused later
+        return True
+    try:
+        if len(sample) and by_names(sample.schema)[0].identifier_order:
+            return True
+    except ConfigError:  # one is named like a field, with a type that does not exist
+        return True
+    found = guess_identifiers(sample) if len(sample) and len(sample.columns) > 1 else {}
+    return any(
+        kind == "email" or column_names.identifier_rank(column, kind) is not None for kind, column in found.items()
+    )
 
 
 def _counted(before: pl.DataFrame, column: pl.Series) -> pl.DataFrame:

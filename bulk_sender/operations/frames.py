@@ -15,6 +15,7 @@ from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.errors import ConfigError
 from bulk_sender.journal.records import Status
 from bulk_sender.journal.store import RunReader, RunRef
+from bulk_sender.planning.plan import REJECTS
 from bulk_sender.reading.added import added_columns
 from bulk_sender.reporting import rows as frames
 from bulk_sender.run.folder import run_folder
@@ -106,6 +107,31 @@ def rejected(run: str, *, like: Like = "polars", runs_dir: str | Path = DEFAULT_
     with journals.read(ref) as journal:
         schema = next((frame.schema for frame in _rejected(journal)), pl.Schema({"error": pl.String()}))
     return _given(ref, schema, _rejected, like)
+
+
+@overload
+def rejects(
+    run: str, *, like: Literal["polars"] = "polars", runs_dir: str | Path = DEFAULT_RUNS_DIR
+) -> pl.DataFrame: ...
+
+
+@overload
+def rejects(run: str, *, like: Literal["lazy"], runs_dir: str | Path = DEFAULT_RUNS_DIR) -> pl.LazyFrame: ...
+
+
+@overload
+def rejects(run: str, *, like: Literal["pandas", "arrow"], runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Any: ...
+
+
+def rejects(run: str, *, like: Like = "polars", runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Any:
+    """Return where the rejected rows of a run are, and why each was rejected. ``rejected`` has their own columns.
+
+    The columns are ``row`` (in reading order), ``source``, ``source_row``, ``source_line``, ``identifier_type``,
+    ``identifier``, ``column`` and ``value`` (the cell that the reason is about, at most 80 characters; null for a
+    reason about a whole row), ``error_code`` and ``error``. Rows that an earlier release rejected have neither column
+    nor value. ``like`` as for ``results``.
+    """
+    return _given(_ref(run, runs_dir), REJECTS, frames.reasons, like)
 
 
 def _rejected(journal: RunReader) -> Iterator[pl.DataFrame]:

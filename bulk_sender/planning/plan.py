@@ -24,6 +24,8 @@ from bulk_sender.recipients.rejects import own_columns
 
 RAW = "\x00raw"
 """The column of rejects with the text of rows that could not be read. Rejects without any such row may lack it."""
+_COLUMN, _VALUE = "\x00column", "\x00value"
+"""The columns of rejects with what each reason is about. Those of an earlier release lack them."""
 EXCLUDED = "excluded"
 """The error code of a recipient whom another run or a list leaves out."""
 _TEXT = r'"(?:[^"\\]|\\.)*"'
@@ -44,6 +46,28 @@ ROWS = pl.Schema(
     }
 )
 """A planned row. ``verdict`` is valid, rejected or duplicate; only a valid row has a ``recipient`` (JSON)."""
+
+
+REJECTS = pl.Schema(
+    {name: ROWS[name] for name in ("row", "source", "source_row", "source_line", "identifier_type", "identifier")}
+    | dict.fromkeys(("column", "value", "error_code", "error"), pl.String())
+)
+"""A rejected row: where it is, the column and the cell that the reason is about (null for a whole row), and why."""
+
+
+def reject_reasons(rows: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
+    """Return why rows are rejected, with the columns of ``REJECTS``. ``rows``, ``rejects``: those of a piece."""
+    found = rows.filter(verdict="rejected")
+    places = [
+        rejects[stored].alias(name) if stored in rejects.columns else pl.lit(None, dtype=pl.String).alias(name)
+        for name, stored in (("column", _COLUMN), ("value", _VALUE))
+    ]
+    return found.with_columns(places).select(REJECTS.names())
+
+
+def own_cells(rejects: pl.DataFrame) -> pl.DataFrame:
+    """Return the own columns of rejected rows."""
+    return rejects.drop("\x00row", RAW, _COLUMN, _VALUE, strict=False)
 
 
 def plan(
@@ -119,7 +143,8 @@ def _judge(
     source = pl.lit(chunk.source)
     if chunk.origin is not None:
         source, source_row = pl.lit(chunk.origin["source"]), pl.lit(chunk.origin["source_row"])
-    rows = encode(chunk.frame, mapping, max_bytes=most).select(
+    encoded = encode(chunk.frame, mapping, max_bytes=most)
+    rows = encoded.select(
         row=pl.int_range(chunk.start.row + 1, chunk.start.row + height + 1, dtype=pl.UInt64),
         source=source,
         source_row=source_row,
@@ -139,6 +164,9 @@ def _judge(
     rejected = (rows["verdict"] == "rejected") & keep
     rejects = chunk.frame.filter(rejected).select(own)
     rejects = rejects.insert_column(0, rows["row"].filter(rejected).alias("\x00row"))
+    malformed = pl.int_range(height, eager=True).is_in(list(chunk.faults))
+    about = encoded.select(pl.when(~malformed).then(pl.col("column", "value"))).filter(rejected)
+    rejects = rejects.with_columns(about["column"].alias(_COLUMN), about["value"].alias(_VALUE))
     if chunk.raws:
         raws = pl.Series(RAW, [chunk.raws.get(index) for index in rejected.arg_true()], dtype=pl.String)
         rejects = rejects.with_columns(raws)

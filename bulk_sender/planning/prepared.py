@@ -59,7 +59,7 @@ class PreparedInput:
         """Open an input. ``spool`` must live as long as the result. Raise InputError, ConfigError."""
         refuse_little_memory()
         room(1, keep=TO_BEGIN)  # a library that runs out of descriptors would call a sound file damaged
-        source = Input.open(_each(given), ReadSettings.of(config.input), spool)
+        source = Input.open(each_of(given), ReadSettings.of(config.input), spool)
         Filter.of(config.input, source.schema)  # refuse an invalid condition before any row is read
         try:
             return cls.of(source, config)
@@ -154,7 +154,7 @@ def no_rows(opened: PreparedInput, given: InputLike) -> InputError:
         if chosen.columns and not any(cells[name].count() for name in chosen.columns):
             hint = "these cells are empty, so the filter keeps nobody"
         return InputError(f"{several} [input] filter" + (f"; {values}" if values else ""), hint=hint)
-    each = _each(given)
+    each = each_of(given)
     if not any(isinstance(one, str | Path | Frame) for one in each):
         return InputError(f"{_named(each[0])} returned no rows", hint="check its conditions")
     named = ", ".join(map(_named, each))
@@ -184,7 +184,8 @@ def _named(given: Given) -> str:
     return "the query" if isinstance(given, Cursor | Result) else "the input"
 
 
-def _each(given: InputLike) -> list[Given]:
+def each_of(given: InputLike) -> list[Given]:
+    """Return the inputs that a caller gave as a list."""
     if isinstance(given, str | Path) or not isinstance(given, Sequence) or isinstance(given, Frame):
         return [cast(Given, given)]
     if given and isinstance(given[0], Mapping):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -20,13 +20,35 @@ from bulk_sender.guessing.warnings import INSIGHT_ROWS, insights
 from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.limits import Limits
-from bulk_sender.planning.plan import EXCLUDED
+from bulk_sender.planning.plan import EXCLUDED, reject_reasons
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.recipients.columns import is_nameless
 from bulk_sender.recipients.mapping import RecipientMapping
 from bulk_sender.text.numbers import duration, number, several
 
 _EXAMPLES = 3
+_MOST_REJECTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A rejected row: where it is, and why it would not be sent.
+
+    ``row``: its number in reading order. ``source_row`` and ``source_line``: its number in its file, and its line there
+    or its row of the sheet. ``column`` and ``value``: the cell that the reason is about, as text of at most 80
+    characters; None for a reason about a whole row.
+    """
+
+    row: int
+    source: str
+    source_row: int
+    source_line: int
+    identifier_type: str | None
+    identifier: str | None
+    column: str | None
+    value: str | None
+    error_code: str
+    error: str
 
 
 @dataclass(slots=True)
@@ -50,6 +72,8 @@ class CheckReport:
     identifiers: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Error code → ``count`` and ``examples`` (row, source, source_row, source_line, identifier, error)."""
+    rejects: list[Reject] = field(default_factory=list)
+    """The first 200 rejected rows."""
     samples: list[dict[str, Any]] = field(default_factory=list)
     sample_request: dict[str, Any] | None = None
     warnings: list[str] = field(default_factory=list)
@@ -91,7 +115,8 @@ class CheckReport:
 
     def to_dict(self) -> dict[str, Any]:
         facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return facts | {"fit": None if self.fit is None else asdict(self.fit)}
+        rejects = [asdict(each) for each in self.rejects]
+        return facts | {"fit": None if self.fit is None else asdict(self.fit), "rejects": rejects}
 
 
 def examined(
@@ -101,9 +126,11 @@ def examined(
     canary: int | None = None,
     bodies: BodyDigest | None = None,
     details: CampaignDetails | None = None,
+    on_piece: Callable[[Planned], None] | None = None,
 ) -> CheckReport:
     """Plan a whole input and report on it; ``bodies`` digests what would be sent. ``details``: its message to compare.
 
+    ``on_piece`` receives each piece of the plan.
     Raises InputError, ConfigError.
     """
     target = unaddressed(opened.config.braze, opened.config.message)
@@ -114,6 +141,8 @@ def examined(
     sample = opened.sample(INSIGHT_ROWS)
     unused = tuple(name for name in opened.mapping.unused if not is_nameless(sample[name]))
     mapping = replace(opened.mapping, unused=unused)
+    if on_piece is not None:
+        planned = _passing(planned, on_piece)
     report = examine(planned, mapping, opened.config, target.body, on_rows, bodies)
     report.filtered = sum(filtered)
     report.warnings += message_warnings(opened.mapping, opened.config)
@@ -133,6 +162,12 @@ def examined(
     if report.mostly_rejected:
         report.warnings.insert(0, report.mostly_rejected)
     return report
+
+
+def _passing(planned: Iterator[Planned], on_piece: Callable[[Planned], None]) -> Iterator[Planned]:
+    for piece in planned:
+        on_piece(piece)
+        yield piece
 
 
 _Watch = Callable[[pl.DataFrame, pl.DataFrame], None]
@@ -190,6 +225,7 @@ def examine(
     report = CheckReport(unused_columns=mapping.unused)
     for piece in planned:
         _count(report, piece)
+        _places(report, piece)
         if piece.sizes:
             _sample(report, piece, body)
         if bodies is not None:
@@ -218,6 +254,13 @@ def _count(report: CheckReport, piece: Planned) -> None:
         reason["examples"].extend(
             rows.head(room).select("row", "source", "source_row", "source_line", "identifier", "error").to_dicts()
         )
+
+
+def _places(report: CheckReport, piece: Planned) -> None:
+    room = _MOST_REJECTS - len(report.rejects)
+    if room > 0 and len(piece.rejects):
+        found = reject_reasons(piece.rows, piece.rejects).head(room)
+        report.rejects.extend(Reject(*row) for row in found.iter_rows())
 
 
 def _sample(report: CheckReport, piece: Planned, body: Callable[[bytes], bytes]) -> None:

@@ -1,6 +1,6 @@
 """CSV reader: polars parses blocks of whole records, and Python's ``csv`` module parses the blocks it would misread.
 
-Reading in blocks keeps memory flat, numbers every row, and lets a resumed run start in the middle. The fast path is
+ReadAs in blocks keeps memory flat, numbers every row, and lets a resumed run start in the middle. The fast path is
 used only for a provably plain block: every quote opens or closes a field, lines end with LF or CRLF, and every record
 has as many fields as the header. The ``csv`` module reads any other block; a ragged record, or one with invalid
 quotes, becomes a malformed row. Both paths give the same rows, so it does not matter where the blocks are cut.
@@ -27,7 +27,7 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
-from bulk_sender.reading.layout import Layout
+from bulk_sender.reading.layout import Layout, ReadAs, Setting
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
 
 BLOCK_BYTES = 1 << 20
@@ -62,6 +62,12 @@ class Dialect:
     above: int = 0
     is_bare: bool = False
     """Whether nothing follows the header."""
+    header: int = 0
+    """The line of the header, from 1; 0 without one."""
+    is_guess: bool = False
+    """Whether the delimiter follows from the content alone."""
+    is_found: bool = False
+    """Whether the line of the header follows from the content alone."""
 
 
 class CsvReader:
@@ -101,6 +107,16 @@ class CsvReader:
         if not above or self._header_row is not None:
             return None
         return above + 1, told("line", above + 1, above, self.dialect.title)
+
+    def read_as(self) -> ReadAs:
+        """Return how the file is read, and what of that is a guess."""
+        dialect = self.dialect
+        return ReadAs(
+            format="csv",
+            encoding=Setting(self.source.encoding, is_guess=self.source.guessed),
+            delimiter=Setting(dialect.delimiter, is_guess=dialect.is_guess),
+            header_row=Setting(dialect.header, is_guess=dialect.is_found) if dialect.header else None,
+        )
 
     def layout(self) -> Layout:
         """Return how the file is written, judged by its first lines."""
@@ -187,7 +203,8 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool, header_row:
     elif header_row is not None and header:
         start = _line_start(text, header_row, source.name)
     found = delimiter or _delimiter(text[start:])
-    if header and header_row is None and not is_of_rejects:
+    is_found = header and header_row is None and not is_of_rejects
+    if is_found:
         skip, other = _header(text[start:], () if delimiter else (*_DELIMITERS, *_RARE_DELIMITERS), found)
         start, found = start + skip, other
     names, line = next(((fields, raw) for fields, raw in _records(text[start:], found) if fields), ([], ""))
@@ -213,6 +230,9 @@ def _detect(source: ByteSource, delimiter: str | None, header: bool, header_row:
         title[0],
         _count_lines(text[:skipped]) if title[0] and header else 0,
         not text[size:].strip() and len(head) < _HEAD_BYTES,
+        header=_count_lines(text[:skipped]) + 1 if header else 0,
+        is_guess=delimiter is None and not is_of_rejects,
+        is_found=is_found,
     )
 
 

@@ -18,6 +18,7 @@ from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_rows
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
+from bulk_sender.reading.layout import ReadAs, Setting
 from bulk_sender.reading.types import NUMBER
 from bulk_sender.reading.weight import pieces
 from bulk_sender.reading.workbook_cells import CellReader, CellStore, Found, Tally, values
@@ -57,6 +58,9 @@ class ExcelReader:
         with Package(path, name) as package:
             chosen = _chosen(package, sheet, rows=2 if header else 1)
             others = [other for other in package.sheets if other is not chosen]
+            self._sheets = tuple(
+                each.name for each in package.sheets if each is chosen or (each.is_visible and each.has_cells)
+            )
             self._others = _listed(package, others) if others else ""
             self.visible_sheets = tuple(other.name for other in others if other.is_visible and other.has_cells)
             """The other sheets that people see and that can be read."""
@@ -118,6 +122,16 @@ class ExcelReader:
         if not found.above or self._header_row is not None:
             return None
         return found.heading_row, told("row", found.heading_row, found.above, found.title)
+
+    def read_as(self) -> ReadAs:
+        """Return how the sheet is read, and what of that is a guess."""
+        row = self._read.heading_row
+        return ReadAs(
+            format="excel",
+            header_row=Setting(row, is_guess=self._header_row is None) if row else None,
+            sheet=self.sheet,
+            sheets=self._sheets,
+        )
 
     def cell_notes(self, used: Collection[str], typed: Collection[str] = ()) -> list[str]:
         """Return what is wrong with cells of the columns in ``used``. ``typed``: those that have a configured type."""

@@ -16,6 +16,7 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
+from bulk_sender.reading.layout import ReadAs, Setting
 from bulk_sender.reading.ndjson_lines import fits, is_suspicious, misfit, repeats_names, shown, unsound
 from bulk_sender.reading.ndjson_types import common, inferred, replaced
 from bulk_sender.reading.polars_errors import TROUBLE
@@ -47,6 +48,10 @@ class NdjsonReader:
 
     def guessed_encoding(self) -> str | None:
         return self.source.encoding if self.source.guessed else None
+
+    def read_as(self) -> ReadAs:
+        """Return how the file is read, and what of that is a guess."""
+        return ReadAs(format="ndjson", encoding=Setting(self.source.encoding, is_guess=self.source.guessed))
 
     def small_body(self) -> bytes | None:
         """Return all lines of a small file; None if it is not small, or has blank lines or a byte order mark inside."""

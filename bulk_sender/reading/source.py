@@ -20,9 +20,10 @@ from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.identity import FileIdentity, FileStamp, identify
-from bulk_sender.reading.layout import Layout
+from bulk_sender.reading.layout import Layout, ReadAs
 from bulk_sender.reading.locate import Given, locate
 from bulk_sender.reading.merge import merged, widened
+from bulk_sender.reading.ndjson import NdjsonReader
 from bulk_sender.reading.passed_over import NO_ROWS, PassedOver, told
 from bulk_sender.reading.polars_errors import reading
 from bulk_sender.reading.scan import ScanReader
@@ -175,6 +176,14 @@ class Input:
         if isinstance(first, ExcelReader):
             return Layout(sheet=first.sheet)
         return first.layout() if isinstance(first, CsvReader) else None
+
+    @property
+    def read_as(self) -> ReadAs:
+        """How the first file is read, and what of that is a guess."""
+        first = self._readers[0]
+        if isinstance(first, CsvReader | ExcelReader | NdjsonReader):
+            return first.read_as()
+        return ReadAs(format=self.files[0].format)
 
     @property
     def visible_sheets(self) -> tuple[str, ...]:

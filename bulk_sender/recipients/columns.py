@@ -36,6 +36,11 @@ def untyped(column: str) -> tuple[str, FieldType | None]:
     return (match["name"], cast(FieldType, match["type"])) if match else (column, None)
 
 
+def is_pattern(name: str) -> bool:
+    """Whether polars takes a column's name for a pattern of names."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
 def is_nameless(column: pl.Series) -> bool:
     """Whether a column has neither a name nor a value, such as one after the last delimiter of each line."""
     return re.fullmatch(r"column_[0-9]+", column.name) is not None and column.null_count() == len(column)

@@ -8,6 +8,7 @@ Pure, and in whole columns for speed. The result has one row for each row of the
 | identifier | String | the identifier, ``label:name`` for an alias, or null |
 | recipient | String | the recipient object as JSON, null when the row is rejected |
 | error_code, error | String | the first rule that the row breaks, null when it is valid |
+| column, value | String | the column that the rule is about, and its cell as text; null for a rule about a whole row |
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
-from bulk_sender.reading.types import NUMBER
-from bulk_sender.recipients.convert import is_object, joined, quote
-from bulk_sender.recipients.dates import shown
+from bulk_sender.recipients.cells import cell_texts
+from bulk_sender.recipients.convert import joined, quote
 from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
 _NAMES = Names()
+_REASON = ("error_code", "error", "column", "value")
 _Tree = dict[str, "str | _Tree"]
 """Member name → the column with its JSON text, or the members of a nested object."""
 
@@ -36,6 +37,8 @@ SCHEMA = pl.Schema(
         "recipient": pl.String(),
         "error_code": pl.String(),
         "error": pl.String(),
+        "column": pl.String(),
+        "value": pl.String(),
     }
 )
 
@@ -62,8 +65,8 @@ def encode(frame: pl.DataFrame, mapping: RecipientMapping, *, max_bytes: int) ->
     broken = list(rules(mapping, _NAMES, max_bytes))
     bad = facts.select(pl.any_horizontal([rule.broken.fill_null(False) for rule in broken])).to_series()
     if not bad.any():
-        none = pl.lit(None, dtype=pl.String)
-        return facts.select("identifier_type", "identifier", "recipient", error_code=none, error=none)
+        none = dict.fromkeys(_REASON, pl.lit(None, dtype=pl.String))
+        return facts.select("identifier_type", "identifier", "recipient", **none)
     return _with_reasons(facts, frame, mapping, broken, bad)
 
 
@@ -80,35 +83,28 @@ def _with_reasons(
     reasons = rejected.select(
         error_code=pl.coalesce([pl.when(rule.broken).then(pl.lit(rule.code)) for rule in broken]),
         error=pl.coalesce([pl.when(rule.broken).then(rule.reason) for rule in broken]),
+        column=_of_first(broken, [rule.where for rule in broken]),
+        value=_of_first(broken, [rule.cell for rule in broken]),
     )
     position = pl.when(bad).then(bad.cast(pl.Int64).cum_sum() - 1)
     return facts.select(
         "identifier_type",
         "identifier",
         recipient=pl.when(~bad).then(pl.col("recipient")),
-        error_code=pl.lit(reasons["error_code"]).gather(position) if len(facts) else pl.lit(None, dtype=pl.String),
-        error=pl.lit(reasons["error"]).gather(position) if len(facts) else pl.lit(None, dtype=pl.String),
+        **{name: pl.lit(reasons[name]).gather(position) for name in _REASON},
     )
 
 
+def _of_first(broken: list[Rule], values: list[pl.Expr]) -> pl.Expr:
+    """Return for each row the value that belongs to the first rule that it breaks, which may be null."""
+    chain = pl.lit(None, dtype=pl.String)
+    for rule, value in reversed(list(zip(broken, values, strict=True))):
+        chain = pl.when(rule.broken.fill_null(False)).then(value).otherwise(chain)
+    return chain
+
+
 def _shown_text(raw: pl.Expr) -> pl.Expr:
-    return raw.map_batches(_as_text, return_dtype=pl.String)
-
-
-def _as_text(series: pl.Series) -> pl.Series:
-    if series.dtype == pl.String:
-        return series
-    if is_object(series.dtype):
-        return pl.Series(series.name, ["a nested value"] * len(series), dtype=pl.String)
-    if series.dtype == pl.Binary:
-        return pl.Series(series.name, map(_bytes_as_text, series), dtype=pl.String)
-    if series.dtype == NUMBER:
-        return series.ext.storage()
-    return shown(series)
-
-
-def _bytes_as_text(cell: bytes | None) -> str | None:
-    return None if cell is None else cell.decode(errors="backslashreplace")
+    return raw.map_batches(cell_texts, return_dtype=pl.String)
 
 
 def _kind(identifiers: Iterable[Identifier]) -> pl.Expr:

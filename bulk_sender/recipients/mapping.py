@@ -20,7 +20,7 @@ from bulk_sender.config.model import Config, FieldSource, FieldType, RecipientCo
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.reading.added import foreign_columns
 from bulk_sender.reading.types import NUMBER
-from bulk_sender.recipients.columns import Columns, Found, misspelt_type, unknown_type, untyped
+from bulk_sender.recipients.columns import Columns, Found, is_pattern, misspelt_type, unknown_type, untyped
 from bulk_sender.recipients.convert import (
     Convention,
     Converted,
@@ -73,6 +73,7 @@ class Identifier:
     label: pl.Expr | None = None
     is_padded: pl.Expr | None = None
     may_have_fraction: bool = False
+    label_column: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class RecipientMapping:
     email_is_hashed: bool
     request_properties: Mapping[str, int]
     """The properties that every recipient gets from the request, with the bytes of each member."""
+    prioritization_column: str = ""
+    """The column that ``prioritization`` is from; empty for a constant."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -127,7 +130,7 @@ def resolve(schema: pl.Schema, config: Config, unreadable: Mapping[str, str] | N
     or no identifier. Raise InputError for a column name that polars would treat as a pattern. ``unreadable``: columns
     that are not in ``schema``, because their types cannot be read → those types.
     """
-    _refuse_patterns(schema)
+    refuse_patterns(schema)
     columns = Columns(schema, unreadable)
     recipient, unused = (config.recipient, ()) if not config.recipient.is_empty else by_names(schema)
     if config.recipient.is_empty:
@@ -171,7 +174,85 @@ def resolve(schema: pl.Schema, config: Config, unreadable: Mapping[str, str] | N
             name: len(constant_json({name: value}, f"message.trigger_properties.{name}").encode()) - 2
             for name, value in config.message.trigger_properties.items()
         },
+        prioritization_column=(recipient.prioritization.column or "") if recipient.prioritization else "",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A field of a recipient that a column fills, by its name in the configuration (``trigger_properties.city``).
+
+    ``fields``: the values that the cells become; none for what stays text, such as an identifier.
+    """
+
+    name: str
+    column: str
+    source: FieldSource
+    fields: tuple[Field, ...] = ()
+
+
+def uses(
+    schema: pl.Schema, config: Config, unreadable: Mapping[str, str] | None = None
+) -> tuple[list[Use], list[ConfigError | InputError]]:
+    """Return what the columns fill, as ``resolve`` would find it, and what is wrong with the rest.
+
+    ``resolve`` ends at the first error; a person who edits a configuration needs what is right, too.
+    """
+    found: list[Use] = []
+    wrong: list[ConfigError | InputError] = []
+    try:
+        refuse_patterns(schema)
+        recipient = by_names(schema)[0] if config.recipient.is_empty else config.recipient
+    except (ConfigError, InputError) as error:
+        return found, [error]
+    for group, name, source in _sources(recipient):
+        columns = Columns(schema, unreadable)
+        try:
+            fields = _fields_of(_Resolver(columns, config), group, name, source)
+        except (ConfigError, InputError) as error:
+            wrong.append(error)
+            continue
+        several = len(columns.used) > 1  # the members of an object, each in a column
+        for column in (column for column in schema if column in columns.used):
+            own = tuple(field for field in fields if field.column == column) if several else fields
+            found.append(Use(f"{group}.{name}" if group else name, column, source, own))
+    if not wrong and not config.recipient.is_empty:
+        try:
+            resolve(schema, config, unreadable)
+        except (ConfigError, InputError) as error:
+            wrong.append(error)
+    return found, wrong
+
+
+def _sources(recipient: RecipientConfig) -> Iterator[tuple[str, str, FieldSource]]:
+    """Yield the group of each source (empty for what is not in one), its name, and the source."""
+    for kind in recipient.identifier_order:
+        if kind == "user_alias":
+            assert recipient.user_alias is not None
+            yield "user_alias", "alias_name", recipient.user_alias.alias_name
+            yield "user_alias", "alias_label", recipient.user_alias.alias_label
+        else:
+            yield "", kind, getattr(recipient, kind)
+    for name in ("prioritization", "send_to_existing_only"):
+        if (source := getattr(recipient, name)) is not None:
+            yield "", name, source
+    for group in ("trigger_properties", "attributes", "subscription_groups"):
+        for name, source in getattr(recipient, group).items():
+            yield group, name, source
+
+
+def _fields_of(resolver: _Resolver, group: str, name: str, source: FieldSource) -> tuple[Field, ...]:
+    """Resolve one source. Raise ConfigError."""
+    if name == "prioritization" and not group:
+        resolver.prioritization(source)
+        return ()
+    if name == "send_to_existing_only" and not group:
+        found = resolver.existing_only(source)
+        return (found,) if found is not None else ()
+    if group in ("", "user_alias"):
+        resolver.text(source, f"recipient.{group}.{name}" if group else f"recipient.{name}")
+        return ()
+    return resolver.fields(group, {name: source}, nest=group != "subscription_groups")
 
 
 def by_names(schema: pl.Schema) -> tuple[RecipientConfig, tuple[str, ...]]:
@@ -302,7 +383,8 @@ class _Resolver:
                 is_padded = pl.any_horizontal(padded) if padded else None
                 fraction = name.is_decimal or label.is_decimal
                 column = alias.alias_name.column or "user_alias"
-                yield Identifier(kind, column, name.text, label.text, is_padded, fraction)
+                label_column = alias.alias_label.column or ""
+                yield Identifier(kind, column, name.text, label.text, is_padded, fraction, label_column)
             else:
                 source: FieldSource = getattr(recipient, kind)
                 only = self.text(source, where)
@@ -417,9 +499,10 @@ class _Resolver:
             raise ConfigError(f"{where}: column {column!r}: {error}", hint=error.hint) from None
 
 
-def _refuse_patterns(schema: pl.Schema) -> None:
+def refuse_patterns(schema: pl.Schema) -> None:
+    """Raise InputError for a name that polars would take for several columns."""
     for name in schema:
-        if name == "*" or (name.startswith("^") and name.endswith("$")):
+        if is_pattern(name):
             raise InputError(
                 f"the input has a column {name!r}, which polars treats as a pattern for column names",
                 hint="rename it",

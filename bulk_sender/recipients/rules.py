@@ -33,12 +33,25 @@ _SAYS_NOTHING = r'"(?:[^"\\]|\\.)*"\s*:|[{},\s]|null'
 class Rule:
     """A rule: ``broken`` is true for a row that breaks it; ``reason`` names the column and the value.
 
+    ``column`` is the column that the reason is about, and ``value`` its cell as text; null for one about a whole row.
     Reasons are concatenated with ``+``, because polars' ``format`` panics on nulls in some chunked columns.
     """
 
     code: str
     broken: pl.Expr
     reason: pl.Expr
+    column: str | pl.Expr = ""
+    value: pl.Expr | None = None
+
+    @property
+    def where(self) -> pl.Expr:
+        """The column as an expression."""
+        return (pl.lit(self.column or None, dtype=pl.String)) if isinstance(self.column, str) else self.column
+
+    @property
+    def cell(self) -> pl.Expr:
+        """The value as an expression: at most 80 characters, with control characters made visible."""
+        return pl.lit(None, dtype=pl.String) if self.value is None else visible(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +85,15 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
     """Yield all rules, in the order in which a person would fix a row."""
     kind, identifier = pl.col(names.kind), pl.col(names.identifier)
     tried = " or ".join(f"{item.kind} (column {item.column!r})" for item in mapping.identifiers)
-    yield Rule("missing_identifier", kind.is_null(), pl.lit(f"no identifier: {tried} is empty"))
-    if any(item.kind == "user_alias" for item in mapping.identifiers):
+    columns = {item.kind: item.column for item in mapping.identifiers}
+    first = next(iter(columns.values()), "")
+    yield Rule("missing_identifier", kind.is_null(), pl.lit(f"no identifier: {tried} is empty"), first)
+    if alias := next((item for item in mapping.identifiers if item.kind == "user_alias"), None):
         yield Rule(
             "incomplete_alias",
             (kind == "user_alias") & identifier.is_null(),
             pl.lit("an alias needs both alias_name and alias_label; one is empty"),
+            alias.label_column,
         )
     if any(item.kind == "email" for item in mapping.identifiers):
         yield from _email_rules(mapping, names)
@@ -86,6 +102,8 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
             "invalid_identifier",
             kind.is_in(decimal) & identifier.str.contains(_FRACTION),
             pl.lit("the identifier ") + shown(identifier) + pl.lit(" is not a whole number"),
+            pl.coalesce(pl.when(kind == each).then(pl.lit(columns[each])) for each in decimal),
+            identifier,
         )
     if any(item.kind == "external_user_id" for item in mapping.identifiers):
         yield Rule(
@@ -94,10 +112,13 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
             pl.lit("the external_user_id has ")
             + identifier.str.len_bytes().cast(pl.String)
             + pl.lit(f" bytes; the maximum is {MAX_EXTERNAL_USER_ID_BYTES}"),
+            columns["external_user_id"],
+            identifier,
         )
     for index, field in enumerate(mapping.fields):
         if field.converted.can_fail:
-            yield Rule("invalid_value", pl.col(names.bad(index)), _bad_value(field, pl.col(names.raw(index))))
+            raw = pl.col(names.raw(index))
+            yield Rule("invalid_value", pl.col(names.bad(index)), _bad_value(field, raw), field.column, raw)
     if mapping.profile_fields == "reject":
         yield from _attribute_rules(mapping, names)
     if mapping.existing_only is not None:
@@ -116,6 +137,10 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
 
 def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     is_email = pl.col(names.kind) == "email"
+    column, address = (
+        next(item.column for item in mapping.identifiers if item.kind == "email"),
+        pl.col(names.identifier),
+    )
     shape, expected = (_HASH, _A_HASH) if mapping.email_is_hashed else (_EMAIL, "a valid e-mail address")
     if not mapping.email_is_hashed:
         yield Rule(
@@ -123,27 +148,36 @@ def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
             is_email & pl.col(names.identifier).str.contains(rf"[{INVISIBLE}&&\S]"),
             shown(pl.col(names.identifier).str.replace_all(INVISIBLE, "\u2423"))
             + pl.lit(f" is not {expected}: it has an invisible character"),
+            column,
+            address,
         )
         yield Rule(
             "invalid_email",
             is_email & looks_like_another(pl.col(names.identifier)),
             shown(pl.col(names.identifier))
             + pl.lit(f" is not {expected}: it has a character that only looks like the right one"),
+            column,
+            address,
         )
     yield Rule(
         "invalid_email",
         is_email & ~pl.col(names.identifier).str.contains(shape),
         shown(pl.col(names.identifier)) + pl.lit(f" is not {expected}"),
+        column,
+        address,
     )
     if mapping.prioritization is None:
         yield Rule("missing_prioritization", is_email, pl.lit(_MISSING_PRIORITIZATION))
         return
     given = pl.col(names.prioritization)
-    yield Rule("missing_prioritization", is_email & given.is_null(), pl.lit(_MISSING_PRIORITIZATION))
+    where = mapping.prioritization_column
+    yield Rule("missing_prioritization", is_email & given.is_null(), pl.lit(_MISSING_PRIORITIZATION), where)
     yield Rule(
         "invalid_prioritization",
         is_email & ~given.str.contains(f"^{PRIORITIZATION}$"),
         shown(given) + pl.lit(f" is not a valid prioritization: use {PRIORITIZATION_FORM}"),
+        where,
+        given,
     )
 
 
@@ -155,10 +189,13 @@ _MISSING_PRIORITIZATION = (
 def _existing_only_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     """Yield the rules for send_to_existing_only: false not with an alias, and only with attributes for a new user."""
     given = pl.col(names.json(0))
+    column = mapping.existing_only.column if mapping.existing_only is not None else ""
     yield Rule(
         "existing_only_with_alias",
         (pl.col(names.kind) == "user_alias") & (given == "false"),
         pl.lit("send_to_existing_only cannot be false for a user alias: Braze does not create such users"),
+        column,
+        given,
     )
     first = 1 + len(mapping.properties)
     stored = list(enumerate((*mapping.attributes, *mapping.subscription_groups), first))
@@ -167,6 +204,8 @@ def _existing_only_rules(mapping: RecipientMapping, names: Names) -> Iterator[Ru
         "existing_only_without_attributes",
         (given == "false") & ~pl.any_horizontal([pl.lit(False), *present]),
         pl.lit("send_to_existing_only is false, but the row has no attributes to create the user with"),
+        column,
+        given,
     )
 
 
@@ -185,6 +224,8 @@ def _attribute_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
             "invalid_attribute",
             ~item.documented.sound(value),
             pl.lit(f"{item.where}: ") + shown(value) + pl.lit(f" is not {item.documented.expected}"),
+            item.field.column,
+            value,
         )
 
 
@@ -195,16 +236,18 @@ def has_liquid(json: pl.Expr) -> pl.Expr:
 
 def _liquid_rule(mapping: RecipientMapping, names: Names) -> Rule:
     """Return the rule against Liquid, with the first column that has it in the reason."""
-    columns = [
-        pl.when(has_liquid(pl.col(names.json(index)))).then(pl.lit(f"column {field.column!r}"))
+    found = [
+        (field.column, has_liquid(pl.col(names.json(index))))
         for index, field in enumerate(mapping.fields)
         if field.column
     ]
+    columns = [pl.when(has).then(pl.lit(f"column {column!r}")) for column, has in found]
     where = pl.coalesce([*columns, pl.lit("the identifier or a name")])
     return Rule(
         "liquid",
         has_liquid(pl.col("recipient")),
         where + pl.lit(" contains {{ or {%, which Braze runs as code (Liquid)"),
+        pl.coalesce([*(pl.when(has).then(pl.lit(column)) for column, has in found), pl.lit(None, dtype=pl.String)]),
     )
 
 
@@ -228,6 +271,11 @@ def _bad_value(field: Field, raw: pl.Expr) -> pl.Expr:
 
 def shown(value: pl.Expr) -> pl.Expr:
     """Return a value quoted for an error: at most 80 characters, with control characters made visible."""
+    return pl.lit("'") + visible(value) + pl.lit("'")
+
+
+def visible(value: pl.Expr) -> pl.Expr:
+    """Return at most 80 characters of a value, with control characters made visible."""
     text = value.str.replace_all(CONTROLS, "\u2423")
     long = text.str.len_chars() > SHOWN
-    return pl.lit("'") + pl.when(long).then(text.str.slice(0, SHOWN) + "…").otherwise(text) + pl.lit("'")
+    return pl.when(long).then(text.str.slice(0, SHOWN) + "…").otherwise(text)

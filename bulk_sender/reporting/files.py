@@ -5,7 +5,7 @@ They are made from the journal alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from polars.io.plugins import register_io_source
 
 from bulk_sender import failpoints
 from bulk_sender.atomic import replacing
+from bulk_sender.config.model import InputConfig
+from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.store import RunReader
 from bulk_sender.reading.added import ADDED
@@ -63,11 +65,8 @@ def write_rejects(journal: RunReader, folder: Path, *, is_late: IsLate = never) 
     """
     facts = journal.facts()
     reads = facts.revived().input
-    schema = next((frame.schema for frame in rejects(journal)), None) or pl.Schema(dict.fromkeys(ADDED, pl.String()))
-    layout = facts.layout or Layout()
-    if facts.layout is None or layout.sheet:
-        layout = replace(layout, encoding=reads.encoding or "utf-8")
-    layout = replace(layout, delimiter=reads.delimiter or layout.delimiter)
+    schema = _rejects_schema(rejects(journal))
+    layout = _rejects_layout(facts.layout, reads)
     with RejectsFile(folder).replaced() as temporary:
         write_csv(lambda: in_time(rejects(journal), is_late), schema, temporary, layout, ReadSettings.of(reads))
     written = {"rejected": rejects_path(folder)}
@@ -76,6 +75,47 @@ def write_rejects(journal: RunReader, folder: Path, *, is_late: IsLate = never) 
             workbooks.write_rejected(rejects(journal), schema, temporary, layout.sheet)
         written["rejected_xlsx"] = rejects_path(folder, ".xlsx")
     return written
+
+
+def write_rejects_of_check(
+    frames: Callable[[], Iterator[pl.DataFrame]], path: Path, layout: Layout | None, reads: InputConfig
+) -> None:
+    """Write rejected rows to a new file, as ``write_rejects`` does, as a workbook if it is named ``.xlsx``.
+
+    Raises ConfigError for a file that already exists, InputError for rows that no sheet holds.
+    """
+    schema, like = _rejects_schema(frames()), _rejects_layout(layout, reads)
+    is_workbook = path.suffix.lower() == ".xlsx"
+    if is_workbook and not workbooks.fits(frames(), schema):
+        raise InputError(f"the rejected rows do not fit into a workbook: {path}", hint="name a .csv file instead")
+    refuse_to_replace_rejects(path)
+    with replacing(path) as temporary:
+        if is_workbook:
+            workbooks.write_rejected(frames(), schema, temporary, like.sheet or "Rejected")
+        else:
+            write_csv(frames, schema, temporary, like, ReadSettings.of(reads))
+
+
+def refuse_to_replace_rejects(path: Path) -> None:
+    """Raise ConfigError if there is a file: somebody may have fixed its rows."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path.parent} is not a folder", hint="write the rejected rows elsewhere")
+    if path.exists() or path.is_symlink():
+        raise ConfigError(
+            f"{path} already exists and is never overwritten", hint="choose another name, or move the file away"
+        )
+
+
+def _rejects_schema(frames: Iterator[pl.DataFrame]) -> pl.Schema:
+    return next((frame.schema for frame in frames), None) or pl.Schema(dict.fromkeys(ADDED, pl.String()))
+
+
+def _rejects_layout(layout: Layout | None, reads: InputConfig) -> Layout:
+    """Return how to write a file that is read by the settings ``reads``, as alike to the input as possible."""
+    like = layout or Layout()
+    if layout is None or like.sheet:
+        like = replace(like, encoding=reads.encoding or "utf-8")
+    return replace(like, delimiter=reads.delimiter or like.delimiter)
 
 
 def _lazy(frames: Iterator[pl.DataFrame], schema: pl.Schema) -> pl.LazyFrame:

@@ -17,8 +17,8 @@ import polars as pl
 from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.chunks import chunk_rejects, chunk_rows
 from bulk_sender.journal.store import RunReader
-from bulk_sender.planning.plan import RAW, ROWS
-from bulk_sender.reading.added import foreign_columns, names_to_add, unreadable_to_add
+from bulk_sender.planning.plan import RAW, ROWS, own_cells, reject_reasons
+from bulk_sender.reading.added import added_columns, foreign_columns, names_to_add, unreadable_to_add
 from bulk_sender.reading.streams import HOW_TO_FIX
 from bulk_sender.reporting.summary import BroadcastResult
 from bulk_sender.text.clean import CONTROLS
@@ -153,24 +153,41 @@ def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:
     chunks = journal.chunk_ids()
     is_needed = any(RAW in pl.read_ipc_schema(io.BytesIO(journal.rejects(chunk))) for chunk in chunks)
     for chunk in chunks:
-        own = chunk_rejects(journal, chunk)
         reasons = chunk_rows(journal, chunk, ("row", "verdict", "source_row", "source_line", "error"))
         reasons = reasons.filter(verdict="rejected")
-        assert own["\x00row"].equals(reasons["row"].alias("\x00row")), "a chunk's rejects are those of its rows"
-        raw = own[RAW] if RAW in own.columns else pl.Series(RAW, [None], dtype=pl.String).new_from_index(0, len(own))
-        own = own.drop("\x00row", RAW, strict=False)
-        unreadable = unreadable_to_add(own.columns, is_needed=is_needed)
-        error, line, run = names_to_add(own.columns)
-        why = pl.col("error")
-        if unreadable is not None:
-            why = pl.when(pl.lit(raw).is_not_null()).then(why + f"{HOW_TO_FIX} {unreadable!r}").otherwise(why)
-        found = reasons.select(
-            *([raw.alias(unreadable)] if unreadable is not None else []),
-            _safe_cell(why).alias(error),
-            pl.coalesce("source_line", "source_row").cast(pl.String).alias(line),
-            pl.lit(journal.run.name).alias(run),
-        )
-        yield own.drop(foreign_columns(own.columns)).hstack(found)
+        yield rejects_of(reasons, chunk_rejects(journal, chunk), journal.run.name, is_needed=is_needed)
+
+
+def rejects_of(reasons: pl.DataFrame, rejects: pl.DataFrame, run: str | None, *, is_needed: bool) -> pl.DataFrame:
+    """Return rejected rows as ``rejected.csv`` has them. ``rejects``: the rows of ``reasons`` in a piece of a plan.
+
+    ``run``: the run that rejected them. Before a run, None: rows keep the run of an earlier fix, and their line there.
+    ``is_needed``: whether any row of the file has text that could not be read.
+    """
+    assert rejects["\x00row"].equals(reasons["row"].alias("\x00row")), "a piece's rejects are those of its rows"
+    none = pl.Series([None], dtype=pl.String).new_from_index(0, len(rejects))
+    raw = rejects[RAW] if RAW in rejects.columns else none
+    own = own_cells(rejects)
+    unreadable = unreadable_to_add(own.columns, is_needed=is_needed)
+    error, line, name = names_to_add(own.columns)
+    why = pl.col("error")
+    if unreadable is not None:
+        why = pl.when(pl.lit(raw).is_not_null()).then(why + f"{HOW_TO_FIX} {unreadable!r}").otherwise(why)
+    found = reasons.select(
+        *([raw.alias(unreadable)] if unreadable is not None else []),
+        _safe_cell(why).alias(error),
+        pl.coalesce("source_line", "source_row").cast(pl.String).alias(line),
+        pl.lit(run, dtype=pl.String).alias(name),
+    )
+    if run is None and added_columns(own.columns):
+        found = found.with_columns(own[line].cast(pl.String), own[name].cast(pl.String))
+    return own.drop(foreign_columns(own.columns)).hstack(found)
+
+
+def reasons(journal: RunReader) -> Iterator[pl.DataFrame]:
+    """Yield why rows were rejected, with the columns of ``REJECTS``, in the order of the input."""
+    for chunk in journal.chunks_with_rejects():
+        yield reject_reasons(chunk_rows(journal, chunk, _ALL_BUT_BODIES), chunk_rejects(journal, chunk))
 
 
 def broadcast(journal: RunReader) -> BroadcastResult | None:

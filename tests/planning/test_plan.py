@@ -73,7 +73,15 @@ def test_rejected_rows_keep_their_cells_and_do_not_count_for_duplicates(path: Pa
     path.write_text('external_user_id,attributes.n:integer,error,"x,\n""y"""\nu1,bad,e,"1,\n2"\nu1,7,,\n')
     pieces = list(planned(path))
     assert [row for piece in pieces for row in piece.rejects.rows(named=True)] == [
-        {"\x00row": 1, "external_user_id": "u1", "attributes.n:integer": "bad", "error": "e", 'x,\n"y"': "1,\n2"}
+        {
+            "\x00row": 1,
+            "external_user_id": "u1",
+            "attributes.n:integer": "bad",
+            "error": "e",
+            'x,\n"y"': "1,\n2",
+            "\x00column": "attributes.n:integer",
+            "\x00value": "bad",
+        }
     ]
     assert verdicts(pieces) == [(1, "rejected"), (2, "valid")]
 

@@ -120,3 +120,18 @@ def mistakes() -> None:
     bs.retry(17)  # type: ignore[arg-type]
     bs.Guards(canary="ten")  # type: ignore[arg-type]
     bs.Guards().canary = 10  # type: ignore[misc]
+
+
+def a_page(path: Path) -> bs.Config:
+    found = bs.columns(path, {"input": {"delimiter": ";"}}, sheet="People", rows=200, samples=3)
+    assert_type(found, bs.Columns)
+    assert_type(found["city"].misfit_cells, tuple[bs.Cell, ...])
+    assert_type(found.header_row, bs.Setting[int] | None)
+    assert_type(bs.draft(path).text, str)
+    return bs.suggest(path, overrides={"input.delimiter": ";"})
+
+
+def places(path: Path) -> list[str | None]:
+    assert_type(bs.rejects("winter"), pl.DataFrame)
+    assert_type(bs.rejects("winter", like="lazy"), pl.LazyFrame)
+    return [each.column for each in bs.check(path, rejects="fix.csv").rejects]

@@ -56,6 +56,15 @@ def check(
             "--plan", metavar="FILE", help="Save a plan that send --plan must match exactly.", show_default=False
         ),
     ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            "--rejects",
+            metavar="FILE",
+            help="Write the rejected rows to a new file (.csv or .xlsx), to fix and send them.",
+            show_default=False,
+        ),
+    ] = None,
     message: MessageFile = None,
     rate: Rate = None,
     as_json: AsJson = False,
@@ -91,6 +100,7 @@ def check(
             inputs_of(inputs, database),
             config,
             write_plan=plan,
+            rejects=rejects,
             message=message,
             guards=guards,
             runs_dir=runs_dir,
@@ -104,6 +114,8 @@ def check(
     for warning in report.warnings:
         if as_json or warning != report.mostly_rejected:  # which the report begins with
             terminal.warn(warning)
+    if rejects is not None:
+        terminal.say(messages.rejects_written(report, rejects))
     if report.refused:
         raise GuardrailError(report.refused, hint=REFUSED_HINT)
     if plan is not None:

@@ -33,13 +33,11 @@ def init(
     What --config says about reading the input is kept. An existing file is never overwritten. Read the file before you
     send with it.
     """
+    import bulk_sender as bs
     from bulk_sender.cli.render.layout import command, shown, wrapped
-    from bulk_sender.config.model import Config
-    from bulk_sender.guessing.draft import drafted, write
+    from bulk_sender.guessing.draft import write
 
-    flags = settings(sheet=sheet)
-    known = Config.load(config, {f"input.{name}": value for name, value in flags.items()})
-    draft = drafted(inputs_of(inputs, database), known)
+    draft = bs.draft(inputs_of(inputs, database), config, **settings(sheet=sheet))
     if output == "-":
         terminal.data(draft.text)
     else:

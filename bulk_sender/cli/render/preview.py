@@ -198,3 +198,8 @@ def planned(report: CheckReport, path: Path, width: int | None) -> list[Text]:
     requests, recipients = several(report.requests, "request"), several(report.valid, "recipient")
     text = f"Plan written to {shown(path)}: {requests} for {recipients}, SHA-256 {report.bodies_sha256}"
     return [Text(line) for line in wrapped(text, width, indent="  ", first="")]
+
+
+def rejects_written(report: CheckReport, path: Path) -> list[str]:
+    """Return that the rejected rows were written."""
+    return [f"Rejected rows written to {shown(path)}: {several(report.rejected, 'row')}"]
