@@ -68,6 +68,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.resume import resume_async as resume_async
     from bulk_sender.operations.resume import retry as retry
     from bulk_sender.operations.resume import retry_async as retry_async
+    from bulk_sender.operations.rows import find as find
+    from bulk_sender.operations.rows import rows as rows
     from bulk_sender.operations.send import send as send
     from bulk_sender.operations.send import send_async as send_async
     from bulk_sender.operations.test import test as test
@@ -77,6 +79,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.planning.report import CheckReport as CheckReport
     from bulk_sender.reading.query import Query as Query
     from bulk_sender.reporting.advice import Advice as Advice
+    from bulk_sender.reporting.pages import ResultRow as ResultRow
+    from bulk_sender.reporting.pages import RowsPage as RowsPage
+    from bulk_sender.reporting.pages import Search as Search
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
     from bulk_sender.reporting.summary import Hold as Hold
     from bulk_sender.reporting.summary import RunOverview as RunOverview
@@ -123,6 +128,7 @@ _HOMES = {
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
     "operations.resume": "resume resume_async retry retry_async",
+    "operations.rows": "find rows",
     "operations.send": "send send_async",
     "operations.test": "test test_async",
     "pace.backoff": "Waits",
@@ -130,6 +136,7 @@ _HOMES = {
     "planning.report": "CheckReport",
     "reading.query": "Query",
     "reporting.advice": "Advice",
+    "reporting.pages": "ResultRow RowsPage Search",
     "reporting.summary": "BroadcastResult Hold RunOverview State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
