@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.frames import results as results
     from bulk_sender.operations.inspect import advice as advice
     from bulk_sender.operations.inspect import explain as explain
+    from bulk_sender.operations.inspect import facts as facts
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
     from bulk_sender.operations.inspect import status as status
@@ -82,6 +83,9 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.reporting.pages import ResultRow as ResultRow
     from bulk_sender.reporting.pages import RowsPage as RowsPage
     from bulk_sender.reporting.pages import Search as Search
+    from bulk_sender.reporting.run_facts import InputFacts as InputFacts
+    from bulk_sender.reporting.run_facts import RunFacts as RunFacts
+    from bulk_sender.reporting.run_facts import Start as Start
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
     from bulk_sender.reporting.summary import Hold as Hold
     from bulk_sender.reporting.summary import RunOverview as RunOverview
@@ -122,7 +126,7 @@ _HOMES = {
     "operations.check": "check",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
     "operations.frames": "Like rejected results",
-    "operations.inspect": "advice explain report runs status",
+    "operations.inspect": "advice explain facts report runs status",
     "operations.preview": "MessagePreview preview preview_async",
     "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
@@ -137,6 +141,7 @@ _HOMES = {
     "reading.query": "Query",
     "reporting.advice": "Advice",
     "reporting.pages": "ResultRow RowsPage Search",
+    "reporting.run_facts": "InputFacts RunFacts Start",
     "reporting.summary": "BroadcastResult Hold RunOverview State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",

@@ -239,6 +239,7 @@ class JournalContract:
             (2, "resume", "stopped", "reason 2", 1.5),
             (3, "retry", "stopped", "reason 3", 1.5),
         ]
+        assert all(epoch.user and epoch.host for epoch in epochs)
         assert totals.elapsed_s == 4.5
         assert totals.started_at == epochs[0].at
 

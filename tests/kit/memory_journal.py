@@ -354,7 +354,9 @@ class MemoryReader:
 
     def epochs(self) -> tuple[EpochStory, ...]:
         return tuple(
-            EpochStory(epoch.id, epoch.command, epoch.at, *_ended(self._all.endings.get(epoch.id)))
+            EpochStory(
+                *(epoch.id, epoch.command, epoch.at, epoch.user, epoch.host), *_ended(self._all.endings.get(epoch.id))
+            )
             for epoch in self._all.epochs.values()
         )
 

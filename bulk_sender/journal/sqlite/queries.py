@@ -328,7 +328,7 @@ class SqliteReader:
 
     def epochs(self) -> tuple[EpochStory, ...]:
         found = self._rows(
-            "SELECT epoch.id, command, epoch.at, state, reason, elapsed_s"
+            "SELECT epoch.id, command, epoch.at, user, host, state, reason, elapsed_s"
             " FROM epoch LEFT JOIN ending ON ending.epoch = epoch.id ORDER BY epoch.id"
         )
         return tuple(EpochStory(*row) for row in found)
