@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.guessing.fit import EmptyValue as EmptyValue
     from bulk_sender.guessing.fit import Fit as Fit
     from bulk_sender.guessing.fit import Missing as Missing
+    from bulk_sender.journal.answers import Counts as Counts
     from bulk_sender.journal.answers import Doubt as Doubt
     from bulk_sender.journal.facts import Format as Format
     from bulk_sender.observe.events import Progress as Progress
@@ -119,7 +120,7 @@ _HOMES = {
     "errors": "BulkSenderError ConfigError CredentialError GuardrailError InputError InternalError Interrupted "
     "JournalError RunHeldError RunMismatchError RunNotFoundError",
     "guessing.fit": "EmptyValue Fit Missing",
-    "journal.answers": "Doubt",
+    "journal.answers": "Counts Doubt",
     "journal.facts": "Format",
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",

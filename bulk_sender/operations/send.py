@@ -146,13 +146,17 @@ async def _send(
                 again = GivenAgain(prepared.source.paths, spool)
                 return await existing.resume("send", settings, credential, caller, plan=facts.plan, given=again)
         newcomer = await anyio.to_thread.run_sync(NewRun.of, ref, facts, prepared, guards, spool)
-        prepared = await _agreed(newcomer, source, caller, plan_file)
+        prepared, recipients = await _agreed(newcomer, source, caller, plan_file)
         await anyio.to_thread.run_sync(spool.sync)
         with newcomer.created(guards, spool) as journal:
             if spool.settled is not None:
                 prepared = prepared.moved(*spool.settled)
             canary = Canary(guards.canary)
-            return await execute("send", journal, newcomer.facts, settings, credential, caller, prepared, canary=canary)
+            return await execute(
+                *("send", journal, newcomer.facts, settings, credential, caller, prepared),
+                canary=canary,
+                recipients=recipients,
+            )
 
 
 def _with_stored_rows(error: InputError, ref: RunRef) -> InputError:
@@ -169,8 +173,13 @@ def _lasting(path: Path, spool: Spool) -> str:
     return f"{SPOOLED}/{path.name}" if path.parent == spool.folder else str(path.absolute())
 
 
-async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file: PlanFile | None) -> PreparedInput:
-    """Check every guard of a new run and ask the caller. Return the input, bound to its plan file if there is one."""
+async def _agreed(
+    newcomer: NewRun, source: InputLike, caller: Caller, plan_file: PlanFile | None
+) -> tuple[PreparedInput, int | None]:
+    """Check every guard of a new run and ask the caller.
+
+    Return the input, bound to its plan file if there is one, and how many recipients it has, if they were counted.
+    """
     guards, facts, prepared = caller.guards, newcomer.facts, newcomer.prepared
     config = prepared.config
     newcomer.refuse_repeat(guards)
@@ -192,7 +201,7 @@ async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file
             found["fit"] = comparison.result
     found |= {"repeats": tuple(map(told, newcomer.earlier.lately))}
     await caller.agree(lambda: preview(newcomer.run.folder, facts, config, **found), config, asks)
-    return prepared
+    return prepared, found["recipients"]
 
 
 def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies: BodyDigest | None) -> CheckReport:
