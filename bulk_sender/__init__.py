@@ -111,6 +111,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.preview import BroadcastPreview as BroadcastPreview
     from bulk_sender.run.preview import Preview as Preview
     from bulk_sender.run.settings import ConfigLike as ConfigLike
+    from bulk_sender.run.stages import Stage as Stage
 
 _HOMES = {
     "braze.details": "CampaignDetails MessageDetails",
@@ -151,6 +152,7 @@ _HOMES = {
     "run.preflight": "Preflight",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",
+    "run.stages": "Stage",
 }
 _HOME = {name: f"bulk_sender.{home}" for home, names in _HOMES.items() for name in names.split()}
 

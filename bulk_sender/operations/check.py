@@ -17,6 +17,7 @@ from bulk_sender.run.folder import new_run_id
 from bulk_sender.run.leaving_out import excluded, family_of
 from bulk_sender.run.options import CheckSettings, Guards, Watch, guarded, refuse_unknown, watching
 from bulk_sender.run.settings import ConfigLike, config_of
+from bulk_sender.run.stages import Stages
 
 
 def check(
@@ -36,10 +37,10 @@ def check(
     ``message``: a file with an answer of ``/campaigns/details`` or ``/canvas/details``, to compare with the columns.
     Input that ``guards`` refuse is reported, with the reason in ``refused``, and no plan is written. With
     ``Guards.plan_file`` raises
-    GuardrailError when the send would differ from that plan.
+    GuardrailError when the send would differ from that plan. ``Watch.control`` ends the check: it raises Interrupted.
     """
     refuse_unknown("check", CheckSettings, plain, "guards", "watch")
-    guards, watch = guarded(guards, plain), watching(watch, plain)
+    guards, stages = guarded(guards, plain), Stages(watching(watch, plain), ends=True)
     settings = config_of(config, plain)
     plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
     if write_plan is not None:
@@ -49,7 +50,8 @@ def check(
     is_planned = write_plan is not None or plan_file is not None
     with Spool() as spool:
         prepared = PreparedInput.open(source, settings, spool)
-        identity = prepared.source.identify() if is_planned else ()
+        stages.refuse_stopped()
+        identity = prepared.source.identify(stages.hashing(prepared.source)) if is_planned else ()
         if plan_file is not None:
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=False)
         name, runs_dir = new_run_id(), Path(plain.get("runs_dir") or DEFAULT_RUNS_DIR).absolute()
@@ -57,9 +59,10 @@ def check(
         out = excluded(guards.exclude, family, settings, runs_dir, spool, is_rehearsal=False)
         prepared = prepared.leaving_out(out)
         bodies = BodyDigest(unaddressed(settings.braze, settings.message)) if is_planned else None
-        report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies, details=details)
+        report = examined(prepared, stages.counting, canary=guards.canary, bodies=bodies, details=details)
         if not report.rows:
             raise no_rows(prepared, source)
+    stages.refuse_stopped()
     if unusual := endpoint_warning(settings.braze.endpoint):
         report.warnings.append(unusual)
     if plan_file is not None:

@@ -46,6 +46,7 @@ from bulk_sender.run.options import (
 from bulk_sender.run.preview import preview
 from bulk_sender.run.reopening import refuse_held, reopened
 from bulk_sender.run.settings import ConfigLike, config_of, environment_of, overrides_of, spelled
+from bulk_sender.run.stages import Stages
 from bulk_sender.run.target import credential_for
 
 _SMALL_BYTES = 16 << 20
@@ -124,7 +125,8 @@ async def _send(
             prepared = await in_thread(PreparedInput.open, source, settings, spool)
         except InputError as error:
             raise _with_stored_rows(error, ref) from None
-        identity = await anyio.to_thread.run_sync(prepared.source.identify)
+        hashed = Stages(caller.watch).hashing(prepared.source)
+        identity = await anyio.to_thread.run_sync(prepared.source.identify, hashed)
         paths = [_lasting(path, spool) for path in prepared.source.paths]
         facts = new_facts(
             settings,
@@ -208,7 +210,7 @@ def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies:
     """Plan the whole input before sending. ``bodies`` digests what would be sent."""
     guards = caller.guards
     details = caller.preflight.details
-    report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies, details=details)
+    report = examined(prepared, Stages(caller.watch).counting, canary=guards.canary, bodies=bodies, details=details)
     if not report.rows:
         raise no_rows(prepared, source)
     if refusal := report.refusal(guards.limits(prepared.config.guard)):
