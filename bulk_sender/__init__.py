@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.guessing.fit import EmptyValue as EmptyValue
     from bulk_sender.guessing.fit import Fit as Fit
     from bulk_sender.guessing.fit import Missing as Missing
+    from bulk_sender.journal.answers import Counts as Counts
     from bulk_sender.journal.answers import Doubt as Doubt
     from bulk_sender.journal.facts import Format as Format
     from bulk_sender.observe.events import Progress as Progress
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.frames import results as results
     from bulk_sender.operations.inspect import advice as advice
     from bulk_sender.operations.inspect import explain as explain
+    from bulk_sender.operations.inspect import facts as facts
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
     from bulk_sender.operations.inspect import status as status
@@ -77,6 +79,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.resume import resume_async as resume_async
     from bulk_sender.operations.resume import retry as retry
     from bulk_sender.operations.resume import retry_async as retry_async
+    from bulk_sender.operations.rows import find as find
+    from bulk_sender.operations.rows import rows as rows
     from bulk_sender.operations.send import send as send
     from bulk_sender.operations.send import send_async as send_async
     from bulk_sender.operations.test import test as test
@@ -88,6 +92,12 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.reading.layout import Setting as Setting
     from bulk_sender.reading.query import Query as Query
     from bulk_sender.reporting.advice import Advice as Advice
+    from bulk_sender.reporting.pages import ResultRow as ResultRow
+    from bulk_sender.reporting.pages import RowsPage as RowsPage
+    from bulk_sender.reporting.pages import Search as Search
+    from bulk_sender.reporting.run_facts import InputFacts as InputFacts
+    from bulk_sender.reporting.run_facts import RunFacts as RunFacts
+    from bulk_sender.reporting.run_facts import Start as Start
     from bulk_sender.reporting.summary import BroadcastResult as BroadcastResult
     from bulk_sender.reporting.summary import Hold as Hold
     from bulk_sender.reporting.summary import RunOverview as RunOverview
@@ -112,6 +122,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.preview import BroadcastPreview as BroadcastPreview
     from bulk_sender.run.preview import Preview as Preview
     from bulk_sender.run.settings import ConfigLike as ConfigLike
+    from bulk_sender.run.stages import Stage as Stage
 
 _HOMES = {
     "braze.details": "CampaignDetails MessageDetails",
@@ -123,7 +134,7 @@ _HOMES = {
     "guessing.columns": "Cell Column ColumnUse Columns",
     "guessing.draft": "Draft",
     "guessing.fit": "EmptyValue Fit Missing",
-    "journal.answers": "Doubt",
+    "journal.answers": "Counts Doubt",
     "journal.facts": "Format",
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
@@ -131,12 +142,13 @@ _HOMES = {
     "operations.columns": "columns draft suggest",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
     "operations.frames": "Like rejected rejects results",
-    "operations.inspect": "advice explain report runs status",
+    "operations.inspect": "advice explain facts report runs status",
     "operations.preview": "MessagePreview preview preview_async",
     "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
     "operations.resume": "resume resume_async retry retry_async",
+    "operations.rows": "find rows",
     "operations.send": "send send_async",
     "operations.test": "test test_async",
     "pace.backoff": "Waits",
@@ -145,6 +157,8 @@ _HOMES = {
     "reading.layout": "Setting",
     "reading.query": "Query",
     "reporting.advice": "Advice",
+    "reporting.pages": "ResultRow RowsPage Search",
+    "reporting.run_facts": "InputFacts RunFacts Start",
     "reporting.summary": "BroadcastResult Hold RunOverview State Summary",
     "run.control": "Control",
     "run.folder": "run_id_for",
@@ -153,6 +167,7 @@ _HOMES = {
     "run.preflight": "Preflight",
     "run.preview": "BroadcastPreview Preview",
     "run.settings": "ConfigLike",
+    "run.stages": "Stage",
 }
 _HOME = {name: f"bulk_sender.{home}" for home, names in _HOMES.items() for name in names.split()}
 

@@ -65,7 +65,7 @@ class JournalError(BulkSenderError):
 
 
 class Interrupted(BulkSenderError):
-    """A signal came before anything was sent."""
+    """A signal or a ``Control`` ended the work before anything was sent."""
 
 
 class InternalError(BulkSenderError):

@@ -67,6 +67,7 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
     "Inspect and decide": (
         ("status", inspect.status),
         ("explain", inspect.explain),
+        ("find", inspect.find),
         ("reconcile", reconcile.reconcile),
         ("resolve", resolve.resolve),
         ("export", export.export),

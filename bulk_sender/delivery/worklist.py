@@ -39,7 +39,8 @@ class Worklist:
 
     def __init__(self, journal: RunWriter, *, canary: int | None = None, is_held: bool = False) -> None:
         """``canary``: the rows that go first, in batches of their own. ``is_held``: whether to hold after them."""
-        self.rows = 0
+        planned = journal.plan_end()
+        self.rows = planned.rows if planned is not None else 0
         self.verdicts: Counter[str] = Counter()
         self.plan_complete = journal.is_plan_complete()
         self._journal = journal
@@ -70,8 +71,6 @@ class Worklist:
     async def _planned_before(self, stopping: Stopping) -> AsyncGenerator[Work | None]:
         """Yield what an earlier process planned and did not send, or what is to be sent again."""
         with self._journal.reader() as reading:
-            planned = reading.plan_end()
-            self.rows = planned.rows if planned is not None else 0
             for chunk in reading.unsent_chunks():
                 if self._is_to_hold(chunk.rows_before):
                     yield None

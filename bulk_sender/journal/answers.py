@@ -298,6 +298,8 @@ class EpochStory:
     id: int
     command: str
     at: str
+    user: str
+    host: str
     state: str | None
     reason: str | None
     elapsed_s: float | None

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -99,6 +99,14 @@ class RunReader(Protocol):
 
     def chunks_with_rejects(self) -> list[int]:
         """Return the chunks that have rejected rows."""
+        ...
+
+    def chunks_with(self, statuses: Collection[str], *, code: str | None = None, after: int = 0) -> list[int]:
+        """Return the chunks that have rows of one of these statuses, and rows after row ``after``, in order.
+
+        ``code``: only chunks in which a batch of one of these statuses has this error code. The codes of rejected rows
+        and duplicates are in a chunk's rows, so every chunk that has such rows is returned.
+        """
         ...
 
     def chunk_of(self, row: int) -> int | None:

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bulk_sender.journal.answers import Counts
+
 if TYPE_CHECKING:
     from bulk_sender.reporting.summary import Summary
 
 log = logging.getLogger("bulk_sender")
 
+_NO_ROWS = Counts()
 
 WAITS_ON = ("rate_limit", "hours", "connection", "errors")
 """What a run may wait for: Braze's rate limit, the hours of sending, a connection, or the end of Braze's errors."""
@@ -21,7 +24,10 @@ WAITS_ON = ("rate_limit", "hours", "connection", "errors")
 class Progress:
     """A progress snapshot.
 
-    ``rows`` are those of the run read so far. The other counts begin with this process. ``rate_asked`` and
+    ``rows`` are those of the run read so far. The other counts begin with this process; ``so_far`` has the rows of the
+    whole run by status, with those of earlier processes. ``to_send`` recipients have no outcome yet: None while the
+    input is being read, unless it was counted before. At the speed of the last ten seconds they take ``seconds_left``,
+    None while that is unknown. ``rate_asked`` and
     ``rate_now`` are requests per second. ``waiting_s`` is how long all requests still wait (0 if they do not),
     ``waiting_for`` what for, in words, and ``waiting_on`` one of ``WAITS_ON``, or empty. ``ramping_s`` is the time
     until the pace reaches ``rate_asked`` after a canary (0 if it does not ramp). ``at_once`` requests of
@@ -52,6 +58,9 @@ class Progress:
     at_once: int = 0
     at_once_asked: int = 0
     slowed_by: str = ""
+    so_far: Counts = _NO_ROWS
+    to_send: int | None = None
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from bulk_sender.run.folder import new_run_id
 from bulk_sender.run.leaving_out import excluded, family_of
 from bulk_sender.run.options import CheckSettings, Guards, Watch, guarded, refuse_unknown, watching
 from bulk_sender.run.settings import ConfigLike, config_of
+from bulk_sender.run.stages import Stages
 
 
 def check(
@@ -46,10 +47,10 @@ def check(
     workbook if it is named ``.xlsx``. ``CheckReport.rejects`` has the first 200 of them with their places.
     Input that ``guards`` refuse is reported, with the reason in ``refused``, and no plan is written. With
     ``Guards.plan_file`` raises
-    GuardrailError when the send would differ from that plan.
+    GuardrailError when the send would differ from that plan. ``Watch.control`` ends the check: it raises Interrupted.
     """
     refuse_unknown("check", CheckSettings, plain, "guards", "watch")
-    guards, watch = guarded(guards, plain), watching(watch, plain)
+    guards, stages = guarded(guards, plain), Stages(watching(watch, plain), ends=True)
     settings = config_of(config, plain)
     plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
     if write_plan is not None:
@@ -61,7 +62,8 @@ def check(
     is_planned = write_plan is not None or plan_file is not None
     with Spool() as spool:
         prepared = PreparedInput.open(source, settings, spool)
-        identity = prepared.source.identify() if is_planned else ()
+        stages.refuse_stopped()
+        identity = prepared.source.identify(stages.hashing(prepared.source)) if is_planned else ()
         if plan_file is not None:
             plan_file.refuse_other_terms(identity, settings, guards.canary, sandbox=False)
         name, runs_dir = new_run_id(), Path(plain.get("runs_dir") or DEFAULT_RUNS_DIR).absolute()
@@ -70,9 +72,12 @@ def check(
         prepared = prepared.leaving_out(out)
         bodies = BodyDigest(unaddressed(settings.braze, settings.message)) if is_planned else None
         kept = _Rejected(spool) if rejects is not None else None
-        report = examined(prepared, watch.on_rows, canary=guards.canary, bodies=bodies, details=details, on_piece=kept)
+        report = examined(
+            prepared, stages.counting, canary=guards.canary, bodies=bodies, details=details, on_piece=kept
+        )
         if not report.rows:
             raise no_rows(prepared, source)
+        stages.refuse_stopped()
         if rejects is not None and kept is not None:
             write_rejects_of_check(kept.frames, Path(rejects), prepared.source.layout, settings.input)
     if unusual := endpoint_warning(settings.braze.endpoint):

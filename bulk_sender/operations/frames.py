@@ -72,13 +72,12 @@ def results(
     datetime in UTC. ``status``: only rows of this status, or of these. ``like``: ``"polars"``, ``"lazy"`` (polars,
     piece by piece when collected), ``"pandas"`` or ``"arrow"``; these two need pandas and pyarrow.
     """
-    statuses = _statuses(status)
+    statuses = statuses_of(status)
     schema = pl.Schema({**frames.RESULTS, "sent_at": _SENT_AT})
 
     def read(journal: RunReader) -> Iterator[pl.DataFrame]:
-        for frame in frames.results(journal):
-            chosen = frame if statuses is None else frame.filter(pl.col("status").is_in(statuses))
-            yield chosen.with_columns(pl.col("sent_at").str.to_datetime(_TIME, time_unit="ms", time_zone="UTC"))
+        for frame in frames.results(journal, statuses):
+            yield frame.with_columns(pl.col("sent_at").str.to_datetime(_TIME, time_unit="ms", time_zone="UTC"))
 
     return _given(_ref(run, runs_dir), schema, read, like)
 
@@ -144,7 +143,7 @@ def _ref(run: str, runs_dir: str | Path) -> RunRef:
     return RunRef.at(run_folder(Path(runs_dir), run))
 
 
-def _statuses(status: str | Iterable[str] | None) -> list[str] | None:
+def statuses_of(status: str | Iterable[str] | None) -> list[str] | None:
     """Return the statuses that are wanted; None for all. Raises ConfigError."""
     if status is None:
         return None

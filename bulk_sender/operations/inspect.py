@@ -17,6 +17,7 @@ from bulk_sender.reporting.account import summarize
 from bulk_sender.reporting.advice import Advice, counts, of_broadcast
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.report.page import REPORT, write_report
+from bulk_sender.reporting.run_facts import RunFacts
 from bulk_sender.reporting.summary import RunOverview, Summary
 from bulk_sender.run.catalogue import catalogue, entries_of_journals, refreshed
 from bulk_sender.run.folder import run_folder
@@ -62,6 +63,12 @@ def status(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Summary:
         if held_by is not None:
             return summarize(journal, "running", held_by, files(journal))
         return standing(journal)
+
+
+def facts(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> RunFacts:
+    """Return how a run was started: what is sent where, from which files, and by whom. Cheaper than ``status``."""
+    with journals.read(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
+        return RunFacts.of(journal)
 
 
 def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:

@@ -288,9 +288,8 @@ def _is_run_of(settings: Config, journal: RunReader, since: str) -> bool:
 
 def _met(journal: RunReader, people: pl.DataFrame, where: pl.Expr) -> Iterator[tuple[str, str]]:
     """Yield the ``people`` in rows of a run that were or may have been sent, and match ``where``."""
-    sent = pl.col("status").is_in([Status.ACCEPTED.value, Status.UNKNOWN.value])
-    for frame in frames.results(journal):
-        met = frame.filter(sent).join(people, on=["identifier_type", "identifier"]).filter(where)
+    for frame in frames.results(journal, [Status.ACCEPTED.value, Status.UNKNOWN.value]):
+        met = frame.join(people, on=["identifier_type", "identifier"]).filter(where)
         yield from met.select("identifier_type", "identifier").iter_rows()
 
 

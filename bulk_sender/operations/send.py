@@ -46,6 +46,7 @@ from bulk_sender.run.options import (
 from bulk_sender.run.preview import preview
 from bulk_sender.run.reopening import refuse_held, reopened
 from bulk_sender.run.settings import ConfigLike, config_of, environment_of, overrides_of, spelled
+from bulk_sender.run.stages import Stages
 from bulk_sender.run.target import credential_for
 
 _SMALL_BYTES = 16 << 20
@@ -124,7 +125,8 @@ async def _send(
             prepared = await in_thread(PreparedInput.open, source, settings, spool)
         except InputError as error:
             raise _with_stored_rows(error, ref) from None
-        identity = await anyio.to_thread.run_sync(prepared.source.identify)
+        hashed = Stages(caller.watch).hashing(prepared.source)
+        identity = await anyio.to_thread.run_sync(prepared.source.identify, hashed)
         paths = [_lasting(path, spool) for path in prepared.source.paths]
         facts = new_facts(
             settings,
@@ -146,13 +148,17 @@ async def _send(
                 again = GivenAgain(prepared.source.paths, spool)
                 return await existing.resume("send", settings, credential, caller, plan=facts.plan, given=again)
         newcomer = await anyio.to_thread.run_sync(NewRun.of, ref, facts, prepared, guards, spool)
-        prepared = await _agreed(newcomer, source, caller, plan_file)
+        prepared, recipients = await _agreed(newcomer, source, caller, plan_file)
         await anyio.to_thread.run_sync(spool.sync)
         with newcomer.created(guards, spool) as journal:
             if spool.settled is not None:
                 prepared = prepared.moved(*spool.settled)
             canary = Canary(guards.canary)
-            return await execute("send", journal, newcomer.facts, settings, credential, caller, prepared, canary=canary)
+            return await execute(
+                *("send", journal, newcomer.facts, settings, credential, caller, prepared),
+                canary=canary,
+                recipients=recipients,
+            )
 
 
 def _with_stored_rows(error: InputError, ref: RunRef) -> InputError:
@@ -169,8 +175,13 @@ def _lasting(path: Path, spool: Spool) -> str:
     return f"{SPOOLED}/{path.name}" if path.parent == spool.folder else str(path.absolute())
 
 
-async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file: PlanFile | None) -> PreparedInput:
-    """Check every guard of a new run and ask the caller. Return the input, bound to its plan file if there is one."""
+async def _agreed(
+    newcomer: NewRun, source: InputLike, caller: Caller, plan_file: PlanFile | None
+) -> tuple[PreparedInput, int | None]:
+    """Check every guard of a new run and ask the caller.
+
+    Return the input, bound to its plan file if there is one, and how many recipients it has, if they were counted.
+    """
     guards, facts, prepared = caller.guards, newcomer.facts, newcomer.prepared
     config = prepared.config
     newcomer.refuse_repeat(guards)
@@ -192,14 +203,14 @@ async def _agreed(newcomer: NewRun, source: InputLike, caller: Caller, plan_file
             found["fit"] = comparison.result
     found |= {"repeats": tuple(map(told, newcomer.earlier.lately))}
     await caller.agree(lambda: preview(newcomer.run.folder, facts, config, **found), config, asks)
-    return prepared
+    return prepared, found["recipients"]
 
 
 def _counted(prepared: PreparedInput, source: InputLike, caller: Caller, bodies: BodyDigest | None) -> CheckReport:
     """Plan the whole input before sending. ``bodies`` digests what would be sent."""
     guards = caller.guards
     details = caller.preflight.details
-    report = examined(prepared, caller.watch.on_rows, canary=guards.canary, bodies=bodies, details=details)
+    report = examined(prepared, Stages(caller.watch).counting, canary=guards.canary, bodies=bodies, details=details)
     if not report.rows:
         raise no_rows(prepared, source)
     if refusal := report.refusal(guards.limits(prepared.config.guard)):

@@ -243,9 +243,13 @@ def duplicate_keys(rows: pl.DataFrame) -> pl.Series:
     key = pl.col("identifier_type") + ":" + pl.col("identifier")
     is_email = pl.col("identifier_type") == "email"
     if rows.select(is_email.any()).item():
-        address = pl.col("identifier").str.strip_chars().str.to_lowercase()
-        key = pl.when(is_email).then("email:" + address).otherwise(key)
+        key = pl.when(is_email).then("email:" + address_key(pl.col("identifier"))).otherwise(key)
     is_alias = pl.col("identifier_type") == "user_alias"
     if rows.select(is_alias.any()).item():
         key = pl.when(is_alias).then(pl.col("recipient").str.extract(_ALIAS)).otherwise(key)
     return rows.select(key).to_series()
+
+
+def address_key(address: pl.Expr) -> pl.Expr:
+    """Return what makes two e-mail addresses the same: the text without case and without blanks around it."""
+    return address.str.strip_chars().str.to_lowercase()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from bulk_sender.errors import InputError
 if TYPE_CHECKING:
     from bulk_sender.reading.formats import InputFile
 
+_PART = 1 << 20
+"""Bytes that are hashed at once."""
 _TICK_NS = 20_000_000
 """The longest tick of a kernel, 10 ms, and as much again."""
 
@@ -29,15 +33,33 @@ class FileIdentity:
     partitions: dict[str, str | None] = field(default_factory=dict)
 
 
-def identify(file: InputFile) -> FileIdentity:
-    """Return the size and digest of a file. Raise InputError when it cannot be read."""
+def identify(file: InputFile, on_bytes: Callable[[int], object] = lambda _: None) -> FileIdentity:
+    """Return the size and digest of a file. Raise InputError when it cannot be read.
+
+    ``on_bytes`` is called with the size of each part that was read, and may raise.
+    """
+    digest, part = hashlib.sha256(), memoryview(bytearray(_PART))
     try:
-        with file.path.open("rb", buffering=0) as raw:
-            size = os.fstat(raw.fileno()).st_size
-            digest = hashlib.file_digest(raw, "sha256").hexdigest()
+        raw = file.path.open("rb", buffering=0)
     except OSError as error:
-        raise InputError(f"{file.name} cannot be read: {error.strerror}") from None
-    return FileIdentity(file.name, size, digest, file.format, file.partitions)
+        raise _unreadable(file, error) from None
+    with raw:
+        size = os.fstat(raw.fileno()).st_size
+        while count := _read(file, raw, part):
+            digest.update(part[:count])
+            on_bytes(count)
+    return FileIdentity(file.name, size, digest.hexdigest(), file.format, file.partitions)
+
+
+def _read(file: InputFile, raw: RawIOBase, part: memoryview) -> int:
+    try:
+        return raw.readinto(part) or 0
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: InputFile, error: OSError) -> InputError:
+    return InputError(f"{file.name} cannot be read: {error.strerror}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ It also identifies the input by digests, so that a resumed run can check that no
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -215,13 +216,14 @@ class Input:
         }
         return found.pop() if len(found) == 1 else None
 
-    def identify(self) -> tuple[FileIdentity, ...]:
+    def identify(self, on_bytes: Callable[[int], object] = lambda _: None) -> tuple[FileIdentity, ...]:
         """Return the size and SHA-256 of each file, reading each once (about 1.5 GB per second).
 
-        Raise InputError when one has changed since it was opened: the digest has to be that of the rows.
+        ``on_bytes`` is called in other threads with the size of each part that was read, and may raise. Raise
+        InputError when a file has changed since it was opened: the digest has to be that of the rows.
         """
         with ThreadPoolExecutor(max_workers=2) as pool:
-            found = tuple(pool.map(identify, self.files))
+            found = tuple(pool.map(partial(identify, on_bytes=on_bytes), self.files))
         for index in range(len(self.files)):
             self._refuse_changed(index)
         return found

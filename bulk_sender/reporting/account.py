@@ -53,6 +53,9 @@ def refresh_files(journal: RunReader, ended: Summary) -> Summary:
     return close_files(journal, kind, ended.state, [ended.reason] if ended.reason else [])
 
 
+NOT_READ = "the input was not read to its end, later rows are not counted"
+
+
 def _held(journal: RunReader) -> Hold | None:
     story = hold_of(journal)
     return None if story is None else Hold(story.rows, story.held_at or "")
@@ -126,6 +129,7 @@ def summarize(journal: RunReader, state: State, reason: str | None, files: dict[
         held=_held(journal) if state != "finished" else None,
         accepted_with_errors=journal.remarks(0).rows,
         broadcast=frames.broadcast(journal),
+        later_rows_unread=not journal.is_plan_complete(),
     )
 
 

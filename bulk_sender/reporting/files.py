@@ -37,10 +37,7 @@ def write_results(
     is_late: IsLate = never,
 ) -> None:
     """Write the results file. ``statuses``: write only rows of these. Raises OutOfTime once it ``is_late``."""
-    frames = (
-        frame if statuses is None else frame.filter(pl.col("status").is_in(sorted(statuses)))
-        for frame in in_time(results(journal), is_late)
-    )
+    frames = in_time(results(journal, statuses), is_late)
     scan = _lazy(frames, RESULTS)
     with replacing(path) as temporary:
         if kind == "parquet":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -68,10 +68,22 @@ _ATTRIBUTES = {"batch": "id"}
 _ALL_BUT_BODIES = tuple(name for name in ROWS if name != "recipient")
 
 
-def results(journal: RunReader) -> Iterator[pl.DataFrame]:
-    """Yield frames with the columns of ``RESULTS``, in the order of the input; one chunk is in memory at a time."""
-    for chunk in journal.chunk_ids():
-        yield _chunk_results(chunk_rows(journal, chunk, _ALL_BUT_BODIES), _batches(journal.batches(chunk)))
+def results(journal: RunReader, statuses: Collection[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Yield frames with the columns of ``RESULTS``, in the order of the input; one chunk is in memory at a time.
+
+    ``statuses``: only rows of these. Chunks that have none are not read.
+    """
+    if statuses is None:
+        yield from (results_in(journal, chunk) for chunk in journal.chunk_ids())
+        return
+    wanted = pl.col("status").is_in(sorted(statuses))
+    for chunk in journal.chunks_with(statuses):
+        yield results_in(journal, chunk).filter(wanted)
+
+
+def results_in(journal: RunReader, chunk: int) -> pl.DataFrame:
+    """Return the results of one chunk."""
+    return results_of(journal, chunk, chunk_rows(journal, chunk, _ALL_BUT_BODIES))
 
 
 def results_of(journal: RunReader, chunk: int, rows: pl.DataFrame) -> pl.DataFrame:

@@ -71,6 +71,8 @@ class Summary:
     taken over. Then it wrote no files, and ``reason`` says what to do. Empty otherwise."""
     broadcast: BroadcastResult | None = None
     """Only for a broadcast, which has no rows, so that all counts are 0."""
+    later_rows_unread: bool = False
+    """Whether the input is not read to its end, or not yet: ``rows`` does not count the rows after these."""
 
     def __post_init__(self) -> None:
         parts = self.accepted + self.rejected + self.duplicate + self.failed + self.unknown + self.not_sent
@@ -109,7 +111,7 @@ class Summary:
         """Return the values as ``summary.json`` has them."""
         facts = asdict(self)
         del facts["signal"]
-        for name in ("broadcast", "held", "lost"):
+        for name in ("broadcast", "held", "lost", "later_rows_unread"):
             if not facts[name]:
                 del facts[name]
         return facts

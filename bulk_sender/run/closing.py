@@ -10,7 +10,7 @@ from bulk_sender.delivery.stopping import Stopped
 from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.store import Loss, RunWriter
-from bulk_sender.reporting.account import close_files, summarize
+from bulk_sender.reporting.account import NOT_READ, close_files, summarize
 from bulk_sender.reporting.lateness import IsLate, never
 from bulk_sender.reporting.summary import State, Summary
 
@@ -79,7 +79,7 @@ def _reasons(ending: Ending, journal: RunWriter, *, is_left: bool) -> Iterator[s
     if ending.bug is not None and str(ending.bug) != reason:
         yield str(ending.bug)
     if not ending.plan_complete:
-        yield "the input was not read to its end, later rows are not counted"
+        yield NOT_READ
     if journal.lost is not None and journal.lost.what != reason:
         yield journal.lost.what
     label = "not recorded" if journal.lost is None else "in flight"

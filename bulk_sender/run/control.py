@@ -11,6 +11,7 @@ from typing import Self
 import anyio
 
 from bulk_sender.delivery.stopping import IN_FLIGHT_S, Stopped, Stopping
+from bulk_sender.errors import Interrupted
 
 
 class Control:
@@ -73,6 +74,15 @@ class Control:
         self._early = self._early or stop
         if (stopping := self._stopping) is not None and (scope := self._scope) is not None:
             self._call(lambda: self._stop(stopping, scope, stop))
+
+    def refuse_stopped(self) -> None:
+        """Raise Interrupted after a stop or an abort, for work that sends nothing, such as a check."""
+        if self._early is None and not self._aborted:
+            return
+        error = Interrupted(self._early.reason if self._early is not None else "stopped immediately")
+        if self._early is not None and self._early.signal:
+            error.exit_code = 128 + self._early.signal
+        raise error
 
     @staticmethod
     def _stop(stopping: Stopping, scope: anyio.CancelScope, stop: Stopped) -> None:

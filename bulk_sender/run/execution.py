@@ -24,12 +24,14 @@ from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.eventloop import to_its_end
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
+from bulk_sender.journal.answers import Counts
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import Answered, Held, Record
 from bulk_sender.journal.records import Canary as NewCanary
 from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.observe.events import Attempt, Beginning, Progress, log
+from bulk_sender.observe.speed import Speed, seconds_left
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, shared_rate_path
 from bulk_sender.planning.prepared import PreparedInput
@@ -51,6 +53,8 @@ from bulk_sender.text.numbers import number, roughly
 _TICK_S = 0.25
 _LOOK_S = 0.1
 """How often to look whether the journal is still there, besides each commit."""
+_SETTLED = ("accepted", "failed", "unknown")
+"""The statuses of recipients with an outcome."""
 _FEW_FILES = "this process may not open more files (ulimit -n)"
 
 
@@ -66,15 +70,17 @@ async def execute(
     canary: Canary = NO_CANARY,
     make: MakeEndpoint = endpoint,
     gone: str = "",
+    recipients: int | None = None,
 ) -> Summary:
     """Send what the run has left.
 
     ``prepared``: its input, None when an earlier process read it to its end, or when the rest of it is ``gone``, which
-    says why. ``make`` makes the endpoint.
+    says why. ``make`` makes the endpoint. ``recipients``: those of the whole run, if they were counted.
     """
     folder = journal.run.folder
     async with place(config.braze, config.message, sandbox_of(facts), make, folder) as target:
-        execution = Execution(journal, facts, RunSettings.of(config, target), caller, canary, gone=gone)
+        settings = RunSettings.of(config, target)
+        execution = Execution(journal, facts, settings, caller, canary, gone=gone, recipients=recipients)
         summary = await execution.run(command, target, credential, prepared)
     if execution.worklist.plan_complete and journal.lost is None:
         forget_stored_input(journal)
@@ -98,6 +104,7 @@ class Execution:
         canary: Canary,
         *,
         gone: str = "",
+        recipients: int | None = None,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         is_held = canary.rows is not None and not canary.is_granted
@@ -111,6 +118,9 @@ class Execution:
         self._control = caller.watch.control or Control()
         self._canary = canary
         self._gone = gone
+        self._recipients = recipients
+        self._earlier = Counts()
+        self._speed = Speed()
         self._on_canary = caller.watch.on_canary
         self._longest = caller.guards.longest()
         self._by = caller.by
@@ -134,6 +144,7 @@ class Execution:
             shared = self._shared_rate(stack, credential)
             note_beginning(self._journal)
             self._journal.begin_epoch(command)
+            self._earlier = self._journal.counts()
             writer = JournalWriter(self._journal)
             sender = Sender(
                 writer,
@@ -205,7 +216,7 @@ class Execution:
             command=command,
             kind=self._settings.kind,
             target=self._settings.target,
-            counts=asdict(self._journal.counts()),
+            counts=asdict(self._earlier),
             inputs=tuple(item.name for item in self._facts.input),
             host=urlsplit(self._settings.base_url).hostname or "",
             rehearsal=bool(self._facts.sandbox),
@@ -261,7 +272,7 @@ class Execution:
             await self._noted(writer, sender, Held(number))
         answer = await self._asked(sender)
         if answer is not None:
-            settled = sum(sender.tally.recipients[status] for status in ("accepted", "failed", "unknown"))
+            settled = sum(sender.tally.recipients[status] for status in _SETTLED)
             by = answer.by or self._by
             record = Answered(number, answer.granted, by, settled or self._canary.rows or 0)
             await self._noted(writer, sender, record)
@@ -334,6 +345,10 @@ class Execution:
     def _progress(self, sender: Sender) -> Progress:
         tally: Tally = sender.tally
         waiting_s, waiting_on, waiting_for = self._waiting(sender)
+        elapsed_s = time.monotonic() - self._started
+        speed = self._speed.take(elapsed_s, sum(tally.recipients[status] for status in _SETTLED))
+        so_far = self._so_far(tally)
+        to_send = self._to_send(so_far)
         return Progress(
             run_id=self._journal.run.name,
             rows=self.worklist.rows,
@@ -353,12 +368,30 @@ class Execution:
             at_once=sender.turns.at_once,
             at_once_asked=sender.turns.most,
             slowed_by=_slowed_by(sender),
-            elapsed_s=time.monotonic() - self._started,
+            elapsed_s=elapsed_s,
             rejected=self.worklist.verdicts["rejected"],
             duplicate=self.worklist.verdicts["duplicate"],
             ramping_s=sender.pace.ramping_s,
             held_after=(self._canary.rows or 0) if self._is_held else None,
+            so_far=so_far,
+            to_send=to_send,
+            seconds_left=seconds_left(to_send, speed, waiting_s),
         )
+
+    def _so_far(self, tally: Tally) -> Counts:
+        """Return the rows of the run by status: those of earlier processes, and what this one has added."""
+        new = {status: tally.recipients[status] for status in _SETTLED}
+        new |= {verdict: self.worklist.verdicts[verdict] for verdict in ("rejected", "duplicate")}
+        found = {status: self._earlier.of(status) + count for status, count in new.items()}
+        return Counts(self.worklist.rows, **found, not_sent=self.worklist.rows - sum(found.values()))
+
+    def _to_send(self, so_far: Counts) -> int | None:
+        """Return how many recipients have no outcome yet; None while that is unknown."""
+        if self.worklist.plan_complete:
+            return so_far.not_sent
+        if self._recipients is None:
+            return None
+        return self._recipients - sum(so_far.of(status) for status in _SETTLED)
 
     def _waiting(self, sender: Sender) -> tuple[float, str, str]:
         """Return how long all requests still wait, on what, and for what in words."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bulk_sender.pace.backoff import Waits
     from bulk_sender.run.control import Control
     from bulk_sender.run.preview import Preview
+    from bulk_sender.run.stages import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,8 @@ class Watch:
     """Called in the event loop four times a second, and at the end. An exception is logged and ends the calls."""
     on_rows: Callable[[int], None] | None = None
     """Called in a thread with the number of rows counted so far, before the first request."""
+    on_stage: Callable[[Stage], object] | None = None
+    """Called in a thread with each step of the work before the first request: hashing the files, counting the rows."""
     on_canary: Callable[[Progress], Awaitable[bool | Approval | None]] | None = None
     """Awaited once the rows of ``Guards.canary`` have an outcome, and when a held run is resumed.
 
@@ -132,7 +135,7 @@ class Watch:
     metrics_file: str | Path | None = None
     """A metrics file for node_exporter, written every 15 seconds and at the end."""
     control: Control | None = None
-    """Stops the run from any thread."""
+    """Stops the run from any thread; a check, too, which then raises Interrupted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

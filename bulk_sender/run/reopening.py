@@ -44,6 +44,7 @@ from bulk_sender.run.input_again import RISK_OF_ANOTHER_RUN, GivenAgain, RestGon
 from bulk_sender.run.options import Guards
 from bulk_sender.run.preview import preview_of_rest
 from bulk_sender.run.settings import load_config
+from bulk_sender.run.stages import Stages
 from bulk_sender.run.standing import decide, ended
 
 
@@ -215,7 +216,7 @@ class ExistingRun:
             return prepared
         target = unaddressed(config.braze, config.message)
         bodies = await anyio.to_thread.run_sync(
-            bodies_of_run, self.journal, target, prepared, canary.planned, caller.watch.on_rows
+            bodies_of_run, self.journal, target, prepared, canary.planned, Stages(caller.watch).counting
         )
         if bodies.sha256 != digest:
             raise GuardrailError(

@@ -7,8 +7,10 @@ from typing import cast
 
 from bulk_sender.journal.answers import BatchState
 from bulk_sender.journal.store import RunReader, RunWriter
-from bulk_sender.reporting.account import file_names, summarize, write_files
+from bulk_sender.reporting.account import NOT_READ, file_names, summarize, write_files
 from bulk_sender.reporting.summary import State, Summary
+
+_KILLED = "the process ended without closing the run"
 
 
 def decide(journal: RunWriter, batches: Mapping[str, Sequence[BatchState]], why: str, by: str) -> int:
@@ -46,8 +48,9 @@ def last_state(journal: RunReader) -> tuple[State, str | None]:
     summary = ended(journal)
     if summary is not None:
         return summary.state, summary.reason
-    left = journal.has_unsent() or not journal.is_plan_complete()
-    return ("stopped", "the process ended without closing the run") if left else ("finished", None)
+    if not journal.is_plan_complete():
+        return "stopped", f"{_KILLED}; {NOT_READ}"
+    return ("stopped", _KILLED) if journal.has_unsent() else ("finished", None)
 
 
 def files(journal: RunReader) -> dict[str, str]:

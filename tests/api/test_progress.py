@@ -41,6 +41,52 @@ def test_progress_counts_what_is_not_sent_too(tmp_path: Path) -> None:
     assert summary.duplicate
 
 
+def test_progress_says_how_much_is_left_of_an_input_that_was_counted(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.csv"
+    people = [f"sample-{number}," for number in range(500)]
+    path.write_text("\n".join(["external_user_id,trigger_properties.x", *people, people[0], ",x\n"]))
+    moments: list[bs.Progress] = []
+    with braze(latency_s=0.1) as running:
+        given = options(tmp_path / "runs", running.url, concurrency=2)
+        summary = bs.send(path, **given, guards=bs.Guards(max_recipients=500), on_progress=moments.append)
+    to_send = [moment.to_send for moment in moments]
+    assert to_send[0] == 500
+    assert to_send == sorted(to_send, reverse=True), "it is known from the beginning and never grows"
+    assert all(moment.to_send == 500 - moment.so_far.accepted for moment in moments)
+    assert any(moment.seconds_left for moment in moments)
+    last = moments[-1]
+    assert (last.to_send, last.seconds_left) == (0, 0.0)
+    assert last.so_far == bs.Counts(502, accepted=500, rejected=1, duplicate=1)
+    assert summary.accepted == 500
+
+
+def test_progress_of_an_input_that_was_not_counted_knows_what_is_left_once_it_is_read(tmp_path: Path) -> None:
+    moments: list[bs.Progress] = []
+    with braze(latency_s=0.1) as running:
+        given = options(tmp_path / "runs", running.url, concurrency=2)
+        bs.send(recipients(tmp_path), **given, on_progress=moments.append)
+    assert all((moment.to_send is None) == (not moment.plan_complete) for moment in moments)
+    assert moments[-1].to_send == 0
+
+
+def test_progress_of_a_resumed_run_has_what_earlier_processes_did(tmp_path: Path) -> None:
+    control, moments = bs.Control(), list[bs.Progress]()
+    path = recipients(tmp_path)
+    with braze(latency_s=0.1) as running:
+        given = options(tmp_path / "runs", running.url, concurrency=2, run_id="a")
+        on_progress = lambda moment: control.stop("enough") if moment.accepted else None  # noqa: E731
+        stopped = bs.send(path, **given, watch=bs.Watch(control=control, on_progress=on_progress))
+        assert 0 < stopped.accepted < 500
+        bs.send(path, **given, on_progress=moments.append)
+    first, last = moments[0], moments[-1]
+    assert (first.accepted, first.so_far.accepted, first.rows) == (0, stopped.accepted, 500)
+    assert (first.to_send, last.to_send) == (stopped.not_sent, 0)
+    assert (last.accepted, last.so_far) == (stopped.not_sent, bs.Counts(500, accepted=500))
+    for moment in moments:
+        counts = moment.so_far
+        assert counts.accepted + counts.not_sent == counts.rows == 500
+
+
 def test_a_callback_that_raises_is_logged_and_not_called_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

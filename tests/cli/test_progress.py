@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from bulk_sender.cli.console.narrator import Narrator
-from bulk_sender.cli.console.progress import EventView, LineView, Painter, Silence, Speed, painting, view_for
+from bulk_sender.cli.console.progress import EventView, LineView, Painter, Silence, painting, view_for
 from bulk_sender.cli.console.terminal import Terminal
 from bulk_sender.observe.events import Progress
 
@@ -153,14 +153,6 @@ def test_quiet_says_nothing_of_waits_between_progress() -> None:
         clock.now = 100.0 + second
         view.moment(replace(_UNREACHED, accepted=second // 20), None, "")
     assert written.getvalue() == ""
-
-
-def test_speed_is_that_of_the_last_seconds() -> None:
-    speed = Speed()
-    for second in range(61):
-        sent = 100 * second if second <= 40 else 4000 + 10 * (second - 40)
-        found = speed.take(replace(_MOMENT, accepted=sent, unknown=0, elapsed_s=float(second)))
-    assert found == pytest.approx(10.0, abs=1.0)
 
 
 def test_a_new_picture_is_painted_over_the_last_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -99,6 +100,30 @@ def test_explain_of_a_row_that_is_not_there_is_refused(finished: Place, here: He
     done = here.run(finished, "explain", "r", "63")
     assert done.code == 2
     assert "no row 63" in done.err
+
+
+def test_find_shows_a_persons_rows_in_all_runs(finished: Place, here: Here) -> None:
+    done = here.run(finished, "find", "user-0060")
+    assert done.code == 0
+    for word in ("Run r, row 60: accepted", "people.csv, line 61", "sent", "UTC"):
+        assert word in done.out
+    [row] = here.run(finished, "find", "user-0060", "--run", "bulk-sender-runs/r", "--json").json["rows"]
+    assert (row["run_id"], row["row"], row["status"], row["identifier"]) == ("r", 60, "accepted", "user-0060")
+
+
+def test_find_says_where_nothing_was_found_and_what_was_not_searched(finished: Place, here: Here) -> None:
+    done = here.run(finished, "find", "nobody")
+    assert done.code == 0
+    assert done.out.startswith("No row with this identifier in ")
+    (finished.runs / "broken").mkdir()
+    (finished.runs / "broken" / "journal.sqlite").write_bytes(b"no journal")
+    try:
+        told = here.run(finished, "find", "nobody").out
+    finally:
+        shutil.rmtree(finished.runs / "broken")
+    assert "not searched: run broken: " in told
+    assert here.run(finished, "find", " ").code == 2
+    assert here.run(finished, "find", "nobody", "--run", "none").code == 2
 
 
 # --- export ---------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import bulk_sender as bs
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
 from tests.faults import FAULTS, Fault, FaultServer, Turn
@@ -93,6 +94,12 @@ def test_what_the_journal_has_is_sent_without_the_input_and_the_rest_when_it_is_
     with FaultServer() as server:
         scene = Scene(tmp_path / "scene", nursery, server.url, chunk_cells=600).with_rows(2_000)
         assert scene.run("send", failpoint="after_outcome:3").killed
+        killed = bs.status("run", runs_dir=scene.runs_dir)
+        assert killed.later_rows_unread
+        assert killed.reason == (
+            "the process ended without closing the run; the input was not read to its end, later rows are not counted"
+        )
+        assert killed.to_dict()["later_rows_unread"] is True
         [path] = scene.inputs
         away = path.rename(path.with_name("away.csv"))
         ended = scene.run("send")

@@ -239,6 +239,7 @@ class JournalContract:
             (2, "resume", "stopped", "reason 2", 1.5),
             (3, "retry", "stopped", "reason 3", 1.5),
         ]
+        assert all(epoch.user and epoch.host for epoch in epochs)
         assert totals.elapsed_s == 4.5
         assert totals.started_at == epochs[0].at
 
@@ -349,6 +350,51 @@ class JournalContract:
         assert [writer.frame(number) for number in (1, 2, 3)] == [b"rows 1", b"rows 2", b"rows 3"]
         assert writer.rejects(2) == b"rejects"
         assert [writer.chunk_of(row) for row in (100, 101, 111, 112, 201)] == [None, 1, 1, None, 2]
+
+    def test_chunks_are_found_by_the_statuses_of_their_rows(self, sending: Sending) -> None:
+        writer = sending.writer
+        writer.write([chunk(writer.new_chunk_id(), valid=0, rejected=2, duplicate=1)])
+        [accepted] = sending.plan(10, first_row=4)
+        [refused, lost] = sending.plan(10, 10, first_row=14)
+        [throttled, late] = sending.plan(5, 5, first_row=34)
+        sending.plan(3, first_row=44)
+        sending.send(accepted)
+        sending.send(refused, "failed", code="http_400")
+        sending.send(lost, "unknown", code="no_answer")
+        sending.send(throttled, "not_sent", "throttled", code="http_429")
+        sending.send(late, code="accepted_with_errors")
+        statuses = ("rejected", "duplicate", "accepted", "failed", "unknown", "not_sent")
+        assert {name: writer.chunks_with([name]) for name in statuses} == {
+            "rejected": [1],
+            "duplicate": [1],
+            "accepted": [2, 4],
+            "failed": [3],
+            "unknown": [3],
+            "not_sent": [4, 5],
+        }
+        assert writer.chunks_with(statuses) == [1, 2, 3, 4, 5]
+        assert writer.chunks_with([]) == []
+
+    def test_chunks_are_found_by_an_error_code_and_after_a_row(self, sending: Sending) -> None:
+        writer = sending.writer
+        writer.write([chunk(writer.new_chunk_id(), valid=0, rejected=3)])
+        for first_row, code in ((4, "http_400"), (14, "http_404"), (24, "http_400")):
+            [batch] = sending.plan(10, first_row=first_row)
+            sending.send(batch, "failed", code=code)
+        assert writer.chunks_with(["failed"], code="http_400") == [2, 4]
+        assert writer.chunks_with(["failed", "rejected"], code="http_404") == [1, 3], "its rows may have any code"
+        assert [writer.chunks_with(["failed"], after=row) for row in (12, 13, 33)] == [[2, 3, 4], [3, 4], []]
+
+    def test_chunks_are_found_by_what_was_decided_and_by_attempts_without_an_outcome(self, sending: Sending) -> None:
+        writer = sending.writer
+        [sure] = sending.plan(10)
+        [doubted] = sending.plan(10, first_row=11)
+        attempt = sending.send(sure)
+        sending.attempt(doubted)
+        assert writer.chunks_with(["unknown"]) == [2]
+        writer.write([Decision.doubt(writer.new_decision_id(), sure.id, attempt.id, "another answer")])
+        assert writer.chunks_with(["unknown"]) == [1, 2]
+        assert writer.chunks_with(["accepted"]) == []
 
     # --- what holds ---------------------------------------------------------------------------------------------
 

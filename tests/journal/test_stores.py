@@ -15,7 +15,7 @@ from bulk_sender import journal as journals
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.answers import Counts
 from bulk_sender.journal.facts import Facts
-from bulk_sender.journal.records import PROCESS_ENDED, SPLIT, Attempt, Batch, Decision, PlanComplete
+from bulk_sender.journal.records import PROCESS_ENDED, SPLIT, Attempt, Batch, Decision, PlanComplete, Status
 from bulk_sender.journal.sqlite.lock import LOCK
 from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from tests.journal.contract import JournalContract, Sending, Store, chunk, outcome
@@ -187,6 +187,11 @@ def answers(reader: RunReader) -> dict[str, Any]:
         "plan": (reader.plan_end(), reader.is_plan_complete(), chunks, reader.chunks_with_rejects()),
         "counts": reader.counts(),
         "totals": totals,
+        "chunks": [
+            reader.chunks_with([status], code=code, after=after)
+            for status in Status
+            for code, after in ((None, 0), ("failed", 0), ("accepted", 0), (None, 40))
+        ],
         "unsent": (reader.has_unsent(), reader.unsent_chunks(), [reader.unsent_batches(one) for one in chunks]),
         "states": [(reader.batches(one), reader.planned_sizes(one)) for one in chunks],
         "statuses": reader.batches_with("failed", "unknown"),

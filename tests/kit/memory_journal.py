@@ -7,7 +7,7 @@ without ending its epoch stands for a process that died.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -131,6 +131,13 @@ class MemoryReader:
 
     def chunks_with_rejects(self) -> list[int]:
         return [number for number in self.chunk_ids() if self._all.chunks[number].rejected]
+
+    def chunks_with(self, statuses: Collection[str], *, code: str | None = None, after: int = 0) -> list[int]:
+        found = {state.chunk for state in self.batches_with(*statuses) if code in (None, state.code)}
+        for chunk in self._all.chunks.values():
+            if any(getattr(chunk, name) for name in {"rejected", "duplicate"} & set(statuses)):
+                found.add(chunk.id)
+        return sorted(number for number in found if self._all.chunks[number].last_row > after)
 
     def chunk_of(self, row: int) -> int | None:
         chunks = self._all.chunks.values()
@@ -347,7 +354,9 @@ class MemoryReader:
 
     def epochs(self) -> tuple[EpochStory, ...]:
         return tuple(
-            EpochStory(epoch.id, epoch.command, epoch.at, *_ended(self._all.endings.get(epoch.id)))
+            EpochStory(
+                *(epoch.id, epoch.command, epoch.at, epoch.user, epoch.host), *_ended(self._all.endings.get(epoch.id))
+            )
             for epoch in self._all.epochs.values()
         )
 

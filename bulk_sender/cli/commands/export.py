@@ -111,9 +111,8 @@ def _to_standard_output(journal: RunReader, kind: str, statuses: set[str] | None
         raise ConfigError(f"{_BINARY[kind]} cannot go to standard output: it needs a file", hint="give --output FILE")
     if kind == "csv":
         terminal.data_bytes(pl.DataFrame(schema=RESULTS).write_csv().encode())
-    for frame in results(journal):
-        chosen = frame if statuses is None else frame.filter(pl.col("status").is_in(sorted(statuses)))
-        text = chosen.write_csv(include_header=False) if kind == "csv" else chosen.write_ndjson()
+    for frame in results(journal, statuses):
+        text = frame.write_csv(include_header=False) if kind == "csv" else frame.write_ndjson()
         if not terminal.data_bytes(text.encode()):
             return
 

@@ -1,12 +1,14 @@
-"""``runs``, ``status``, ``explain`` and ``report``: inspect runs, also while they are in progress."""
+"""``status``, ``explain``, ``find`` and ``report``: inspect runs, also while they are in progress."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bulk_sender.cli import completion
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.options import RUNS_DIR, AsJson, Run, RunsDir, located
 
@@ -80,3 +82,32 @@ def explain(
         terminal.json(story)
     else:
         terminal.show(reports.story(story, terminal.out_width))
+
+
+def find(
+    identifier: Annotated[
+        str, typer.Argument(metavar="IDENTIFIER", help="The identifier, as in the results.", show_default=False)
+    ],
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Search this run only: its id, or the path of its folder.",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Find a person's rows in all runs: what happened to each, and what could not be searched."""
+    if run is not None:
+        run, runs_dir = located(run, runs_dir)
+    import bulk_sender as bs
+    from bulk_sender.cli.render import inspection as reports
+
+    found = bs.find(identifier, run=run, runs_dir=runs_dir)
+    if as_json:
+        terminal.json(asdict(found))
+    else:
+        terminal.show(reports.search(found, terminal.out_width))

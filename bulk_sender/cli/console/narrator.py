@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from bulk_sender.cli.console.progress import ProgressView, Silence
+from bulk_sender.cli.console.progress import ProgressView, Silence, all_to_send
 
 if TYPE_CHECKING:
     from bulk_sender.observe.events import Progress
@@ -93,4 +93,5 @@ class Narrator:
         elif isinstance(item, int):
             self._view.reading(item)
         else:
-            self._view.moment(item, self.expected, self.stopping)
+            expected = all_to_send(item) if self.expected is None else self.expected
+            self._view.moment(item, expected, self.stopping)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from bulk_sender.cli.console.terminal import Terminal
 from bulk_sender.cli.render.layout import STYLES
+from bulk_sender.observe.speed import Speed, seconds_left
 from bulk_sender.text.numbers import number, roughly, several
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EVERY_S = 10.0
 """Seconds between two plain lines, or two progress events."""
-_WINDOW_S = 10.0
 _BAR = 60
 
 
@@ -111,31 +110,21 @@ class Announced:
         return True
 
 
-class Speed:
-    """Recipients per second over the last seconds."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def take(self, progress: Progress) -> float:
-        """Return the current speed, in recipients per second."""
-        self._seen.append((progress.elapsed_s, settled(progress)))
-        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[1][0] > _WINDOW_S:
-            self._seen.popleft()
-        (began, before), (now, after) = self._seen[0], self._seen[-1]
-        return (after - before) / (now - began) if now > began else 0.0
-
-
 def settled(progress: Progress) -> int:
     """Return how many recipients this process has an outcome for."""
     return progress.accepted + progress.failed + progress.unknown
 
 
+def all_to_send(progress: Progress) -> int | None:
+    """Return how many recipients this process sends in all; None while that is unknown."""
+    return None if progress.to_send is None else settled(progress) + progress.to_send
+
+
 def time_left(progress: Progress, expected: int | None, speed: float) -> str:
     """Return ``2:10 min left``, or an empty string if unknown."""
-    if expected is None or speed <= 0 or settled(progress) >= expected:
-        return ""
-    return f"{roughly((expected - settled(progress)) / speed + progress.waiting_s)} left"
+    to_send = None if expected is None else max(0, expected - settled(progress))
+    left_s = seconds_left(to_send, speed, progress.waiting_s)
+    return f"{roughly(left_s)} left" if left_s else ""
 
 
 class LineView:
@@ -156,7 +145,7 @@ class LineView:
     def target(self, found: Preflight) -> None: ...
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
-        speed = self._speed.take(progress)
+        speed = self._speed.take(progress.elapsed_s, settled(progress))
         if stopping != self._stopping:
             self._stopping = stopping
             self._terminal.say([stopping])
@@ -245,7 +234,7 @@ class BlockView:
     def target(self, found: Preflight) -> None: ...
 
     def moment(self, progress: Progress, expected: int | None, stopping: str) -> None:
-        speed = self._speed.take(progress)
+        speed = self._speed.take(progress.elapsed_s, settled(progress))
         self._painter.paint(painting(progress, expected, speed, stopping, self._console.width))
 
     def clear(self) -> None:

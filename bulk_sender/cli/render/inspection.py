@@ -1,14 +1,15 @@
-"""Text of a check's report, the list of runs, and everything known about a row. Pure."""
+"""Text of a check's report, the list of runs, and what is known about a row or a person. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from bulk_sender.cli.render.layout import COLUMN, STYLES, labelled, sentence, wrapped
+from bulk_sender.cli.render.layout import COLUMN, STYLES, labelled, notice, sentence, wrapped
 from bulk_sender.cli.render.preview import of_input
 from bulk_sender.text.clean import escaped, plain
 from bulk_sender.text.numbers import duration, number, several
@@ -17,6 +18,7 @@ from bulk_sender.text.times import clock
 if TYPE_CHECKING:
     from bulk_sender.operations.doctor import Diagnosis
     from bulk_sender.planning.report import CheckReport
+    from bulk_sender.reporting.pages import Search
     from bulk_sender.reporting.summary import RunOverview, Summary
 
 _REACHED = (
@@ -173,6 +175,24 @@ def _state_style(summary: Summary) -> str:
     if summary.state == "finished":
         return "green" if summary.exit_code == 0 else "yellow"
     return "red"
+
+
+def search(found: Search, width: int | None) -> list[Text]:
+    """Return one entry for each row of a person, and what could not be searched."""
+    lines: list[Text] = []
+    for row in found.rows:
+        head = Text.assemble((f"Run {row.run_id}, row {row.row}: ", "bold"))
+        lines.append(head.append(row.status.replace("_", " "), STYLES[row.status]))
+        lines += labelled("from", f"{row.source}, {_place(asdict(row))}", width)
+        if row.sent_at is not None:
+            lines += labelled("sent", f"{clock(row.sent_at)} UTC", width)
+        if row.error:
+            lines += labelled("why", sentence(row.error), width)
+    if not found.rows:
+        lines.append(Text(f"No row with this identifier in {several(found.runs, 'run')}.", "bold"))
+    for name, why in found.unread.items():
+        lines += notice("not searched", "yellow", f"run {name}: {why}", "", width)
+    return lines
 
 
 def story(facts: dict[str, Any], width: int | None) -> list[Text]:

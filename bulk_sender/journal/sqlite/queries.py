@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -58,6 +59,12 @@ UNION SELECT batch FROM decision
 UNION SELECT a.batch FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHERE o.attempt IS NULL
 """
 """The batches that may have ended badly: to ask ``state`` about all batches of a large run would take seconds."""
+
+_WITH_STATUS = {
+    ("accepted", "not_sent"): "EXISTS (SELECT 1 FROM state WHERE state.chunk = chunk.id AND {0})",
+    ("failed", "unknown"): f"id IN (SELECT chunk FROM state WHERE batch IN ({_TROUBLED}) AND {{0}})",
+}
+"""How to find the chunks whose batches have these statuses: the usual ones chunk by chunk, the rare ones at once."""
 
 _REASON = "status, http_status, code, message, likely, decided"
 _REFUSED = f"""
@@ -157,6 +164,18 @@ class SqliteReader:
 
     def chunks_with_rejects(self) -> list[int]:
         return [row[0] for row in self._rows("SELECT id FROM chunk WHERE rejected > 0 ORDER BY id")]
+
+    def chunks_with(self, statuses: Collection[str], *, code: str | None = None, after: int = 0) -> list[int]:
+        found = [f"{name} > 0" for name in ("rejected", "duplicate") if name in statuses]
+        values: list[Value] = [after]
+        for alike, condition in _WITH_STATUS.items():
+            if wanted := [name for name in alike if name in statuses]:
+                marks = ",".join("?" * len(wanted))
+                own = f"status IN ({marks})" + ("" if code is None else " AND code = ?")
+                found.append(condition.format(own))
+                values += [*wanted, *([] if code is None else [code])]
+        sql = f"SELECT id FROM chunk WHERE last_row > ? AND ({' OR '.join(found) or '0'}) ORDER BY id"
+        return [row[0] for row in self._rows(sql, *values)]
 
     def chunk_of(self, row: int) -> int | None:
         found: int | None = self._value("SELECT id FROM chunk WHERE first_row <= ? AND last_row >= ?", row, row)
@@ -309,7 +328,7 @@ class SqliteReader:
 
     def epochs(self) -> tuple[EpochStory, ...]:
         found = self._rows(
-            "SELECT epoch.id, command, epoch.at, state, reason, elapsed_s"
+            "SELECT epoch.id, command, epoch.at, user, host, state, reason, elapsed_s"
             " FROM epoch LEFT JOIN ending ON ending.epoch = epoch.id ORDER BY epoch.id"
         )
         return tuple(EpochStory(*row) for row in found)

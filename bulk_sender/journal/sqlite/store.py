@@ -32,6 +32,7 @@ from bulk_sender.journal.sqlite.lock import holder as lock_holder
 from bulk_sender.journal.sqlite.mark import MARK, Mark
 from bulk_sender.journal.sqlite.presence import Missing, Presence
 from bulk_sender.journal.sqlite.proof import damaged, primary_code, prove, unreadable
+from bulk_sender.journal.sqlite.proved import Proved
 from bulk_sender.journal.sqlite.queries import SqliteReader
 from bulk_sender.journal.sqlite.schema import SCHEMA_VERSION, SEAL_KEY
 from bulk_sender.journal.sqlite.tables import Row, fact, row_of
@@ -40,6 +41,8 @@ from bulk_sender.text.times import now
 
 FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", MARK, LOCK, BALLAST)
 """What this store keeps in a run's folder."""
+
+_proved = Proved(JOURNAL, f"{JOURNAL}-wal")
 
 _CLOSES_THE_ACCOUNT = frozenset({"outcome", "decision", "ending"})
 """What may use the ballast on a full disk: it records how something ended, and begins nothing."""
@@ -344,6 +347,8 @@ def open_to_write(run: RunRef) -> SqliteWriter:
 def open_to_read(run: RunRef) -> SqliteReader:
     """Open a run to read it. Proved sound first, unless a process holds it: that process has proved it.
 
+    A journal that this process has proved before is proved again only if its files have changed since.
+
     Raises RunNotFoundError, JournalError.
     """
     _must_exist(run)
@@ -351,7 +356,7 @@ def open_to_read(run: RunRef) -> SqliteReader:
         connection = connect_to_read(run.folder / JOURNAL)
         try:
             if lock_holder(run.folder) is None:
-                prove(connection, run.folder)
+                _proved.prove_once(run.folder, lambda: prove(connection, run.folder))
             return SqliteReader(run, connection)
         except BaseException:
             connection.close()
