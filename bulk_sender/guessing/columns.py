@@ -144,9 +144,9 @@ def described(given: Sequence[Given], config: Config, *, rows: int = SAMPLE_ROWS
 
 def _described(source: Input, found: Survey, config: Config, most: int) -> Columns:
     mapped, wrong = uses(source.schema, config, source.unreadable)
-    if config.recipient.is_empty and not any(use.name in _IDENTIFIERS for use in mapped):
-        mapped = []  # a name that happens to be that of a field is not yet a mapping
     guesses = _guessed(found, config)
+    if config.recipient.is_empty and not guesses.is_mapped:
+        mapped = []  # a name that happens to be that of a field is not yet a mapping
     suggested, why_not = _suggested(source, found, config, guesses)
     guess = uses(source.schema, suggested, source.unreadable)[0] if suggested is not None else []
     by = suggested.input if suggested is not None and not mapped else config.input
@@ -179,9 +179,6 @@ def _described(source: Input, found: Survey, config: Config, most: int) -> Colum
         problems=tuple(dict.fromkeys(map(str, [*wrong, *why_not]))),
         notes=(*source.notes, *source.cell_notes(set(source.schema))),
     )
-
-
-_IDENTIFIERS = ("external_user_id", "email", "braze_id", "user_alias.alias_name")
 
 
 def _guessed(found: Survey, config: Config) -> Guesses:

@@ -230,7 +230,7 @@ def guessed(sample: pl.DataFrame, config: Config) -> Guesses:
     """Guess what the cells of a sample are, where the configuration does not say. Raise InputError, ConfigError."""
     refuse_patterns(sample.schema)
     sample, given = _named(sample), config.input
-    is_mapped = bool(by_names(sample.schema)[0].identifier_order)
+    is_mapped = _is_mapped(sample)
     nothing = [] if is_mapped or given.null_values else guess_nothing(sample)
     # Names that are the mapping give the types, too. Only the notation of their numbers has to be guessed.
     texts = (sample.select(cs.matches(_NUMBER)) if is_mapped else sample).get_columns()
@@ -239,6 +239,17 @@ def guessed(sample: pl.DataFrame, config: Config) -> Guesses:
     is_known = {"decimal", "thousands"} & given.model_fields_set
     notation = Notation(given.decimal, given.thousands) if is_known else guess_notation(columns, empty)
     return Guesses(agreeing({each.name: guess_type(each, empty, notation) for each in columns}), nothing, is_mapped)
+
+
+def _is_mapped(sample: pl.DataFrame) -> bool:
+    """Whether the columns' names already are a mapping with which rows can be sent.
+
+    A list with a column ``email`` and other names is not: an address alone needs a prioritization.
+    """
+    found = by_names(sample.schema)[0]
+    is_alone = found.identifier_order == ("email",) and found.prioritization is None
+    has_fields = bool(found.trigger_properties or found.attributes or found.subscription_groups)
+    return bool(found.identifier_order) and (not is_alone or has_fields)
 
 
 def _named(sample: pl.DataFrame) -> pl.DataFrame:

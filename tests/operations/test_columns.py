@@ -341,6 +341,18 @@ def test_the_suggestion_is_the_configuration_of_the_draft(tmp_path: Path) -> Non
     assert bs.check(path, config).valid == 52
 
 
+@pytest.mark.parametrize("header", ["email,first_name,points", "email,Prénom,points", "points,email,name"])
+def test_a_list_with_a_column_email_is_suggested_what_can_be_sent(header: str, tmp_path: Path) -> None:
+    cells = {"email": "{0}@example.com", "points": "{0}"}
+    rows = "".join(",".join(cells.get(name, "Zoe").format(n) for name in header.split(",")) + "\n" for n in range(5))
+    path = put(tmp_path, "a.csv", f"{header}\n{rows}")
+    config = bs.suggest(path)
+    assert config.recipient.prioritization is not None
+    assert len(config.recipient.trigger_properties) == 2
+    assert bs.check(path, config).valid == 5
+    assert [use.field for use in bs.columns(path)["email"].guess] == ["email"]
+
+
 def test_overrides_and_a_sheet_are_settings_of_the_configuration(tmp_path: Path) -> None:
     path = put(tmp_path, "a.csv", "id|city\n1|Rome\n")
     assert bs.suggest(path, overrides={"input.delimiter": "|"}).input.delimiter == "|"

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import bulk_sender as bs
+from bulk_sender.planning.plan import REJECTS, ROWS, reject_reasons
 from tests.kit.command import Here, Place
 from tests.kit.inputs import put
 from tests.kit.workbooks import book, table
@@ -108,6 +109,13 @@ def test_each_rule_knows_its_column(
     report = bs.check([row, good], config)
     found = report.rejects[0]
     assert (found.row, found.column, found.value, found.error_code) == (1, *where)
+
+
+def test_rejects_of_an_earlier_release_have_no_places() -> None:
+    rows = pl.DataFrame([{**dict.fromkeys(ROWS), "row": 7, "verdict": "rejected", "error": "e"}], schema=ROWS)
+    found = reject_reasons(rows, pl.DataFrame({"\x00row": [7], "no": ["u"]}))
+    assert found.schema == REJECTS
+    assert found.select("row", "column", "value", "error").rows() == [(7, None, None, "e")]
 
 
 def test_a_reason_about_a_whole_row_has_no_column() -> None:
