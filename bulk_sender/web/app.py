@@ -40,11 +40,10 @@ def make_app(site: Site, hosts: Iterable[str]) -> Gate:
     def identify(headers: Headers) -> Person | None:
         return me if site.sessions.is_open(headers.get("cookie", "")) else None
 
-    return Gate(app, routes, frozenset(hosts), identify, _of_gate, read_only=site.read_only)
+    def answer(found: Refusal, scope: Scope) -> ASGIApp:
+        return refusal(found.reason, found.status, port=site.sessions.port)
 
-
-def _of_gate(found: Refusal, scope: Scope) -> ASGIApp:
-    return refusal(found.reason, found.status)
+    return Gate(app, routes, frozenset(hosts), identify, answer, read_only=site.read_only)
 
 
 def _of_http(request: Request, error: Exception) -> Response:

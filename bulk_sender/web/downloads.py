@@ -18,8 +18,9 @@ _PIECE = 1 << 18
 
 
 def available(runs_dir: Path, run: bs.RunOverview) -> dict[str, str]:
-    """Return the files of a run that exist, as id → name."""
-    names = {each: Path(run.files[each]).name for each in FILES if each in run.files}
+    """Return the files of a run that exist and hold something, as id → name."""
+    wanted = [each for each in FILES if each in run.files and (run.rejected or not each.startswith("rejected"))]
+    names = {each: Path(run.files[each]).name for each in wanted}
     folder = runs_dir / run.run_id
     return {each: name for each, name in names.items() if (folder / name).is_file() or each == "summary"}
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,6 +19,8 @@ from bulk_sender.web.rendering import page, stylesheet
 from bulk_sender.web.roles import Role
 from bulk_sender.web.runs import parts
 from bulk_sender.web.session import Sessions
+from bulk_sender.web.settings import DEFAULT_PORT
+from bulk_sender.web.show import query_of
 from bulk_sender.web.state import State
 
 _RUNS_ON_A_PAGE = 50
@@ -55,8 +56,8 @@ class Pages:
             Route("/runs/{run}/rows/{row:int}", self.explain),
             Route("/runs/{run}/report", self.report),
             Route("/runs/{run}/report", self.write_report, methods=["POST"]),
-            Route("/runs/{run}/results.{kind}", self.results_of_report),
             Route("/runs/{run}/files/{name}", self.download),
+            Route("/runs/{run}/{name}.{kind}", self.beside_the_report),
             Route("/settings", self.settings),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]
@@ -78,7 +79,7 @@ class Pages:
             return Response()  # a program that looks at links must not use one up
         token = request.query_params.get("token", "")
         if not token or not self._site.state.redeem(token):
-            return refusal("session", HTTPStatus.UNAUTHORIZED)
+            return refusal("session", HTTPStatus.UNAUTHORIZED, port=self._site.sessions.port)
         answer = page("signed_in")
         answer.headers["Set-Cookie"] = self._site.sessions.begin()
         return answer
@@ -105,8 +106,8 @@ class Pages:
             count=len(found),
             query=query,
             shown=shown,
-            older=_query(**kept, skip=skip + _RUNS_ON_A_PAGE) if skip + _RUNS_ON_A_PAGE < len(found) else "",
-            newer=_query(**kept, skip=skip - _RUNS_ON_A_PAGE) if skip else "",
+            older=query_of(**kept, skip=skip + _RUNS_ON_A_PAGE) if skip + _RUNS_ON_A_PAGE < len(found) else "",
+            newer=query_of(**kept, skip=skip - _RUNS_ON_A_PAGE) if skip else "",
         )
 
     def result(self, request: Request) -> Response:
@@ -142,8 +143,8 @@ class Pages:
             details=self._details.of(run),
             files=downloads.available(self._site.runs_dir, run),
             has_report=downloads.report(self._site.runs_dir, run) is not None,
-            first=_query(**kept) if after else "",
-            following=_query(**kept, after=found.last) if found.more else "",
+            first=query_of(**kept) if after else "",
+            following=query_of(**kept, after=found.last) if found.more else "",
         )
 
     def explain(self, request: Request) -> Response:
@@ -163,9 +164,14 @@ class Pages:
         bs.report(run.run_id, runs_dir=self._site.runs_dir)
         return _go(f"/runs/{run.run_id}/report")
 
-    def results_of_report(self, request: Request) -> Response:
-        """Answer the link of a report to the results file beside it."""
-        return _go(f"/runs/{self._run(request).run_id}/files/results")
+    def beside_the_report(self, request: Request) -> Response:
+        """Answer a link of the report to a file beside it."""
+        run = self._run(request)
+        wanted = "{name}.{kind}".format(**request.path_params)
+        for which, name in downloads.available(self._site.runs_dir, run).items():
+            if name == wanted:
+                return _go(f"/runs/{run.run_id}/files/{which}")
+        raise HTTPException(404)
 
     def download(self, request: Request) -> Response:
         found = downloads.download(self._site.runs_dir, self._run(request), request.path_params["name"])
@@ -183,22 +189,19 @@ class Pages:
         return page(template, person=request.scope["person"], site=self._site, Role=Role, **facts)
 
 
-def refusal(reason: str, status: HTTPStatus, *, detail: tuple[str, str] | None = None) -> HTMLResponse:
-    """Return an error as a page that says what to do next."""
+def refusal(
+    reason: str, status: HTTPStatus, *, detail: tuple[str, str] | None = None, port: int = DEFAULT_PORT
+) -> HTMLResponse:
+    """Return an error as a page that says what to do next. ``port``: for the command that prints a new link."""
     heading, step = words.ERRORS[reason]
     if detail is not None:
         heading, step = detail[0], detail[1] or step
-    command = words.LINK_COMMAND if reason == "session" else ""
+    command = words.link_command(port) if reason == "session" else ""
     return page("error", http_status=status, heading=heading, step=step, command=command, code=int(status))
 
 
 def _go(path: str) -> RedirectResponse:
     return RedirectResponse(path, status_code=HTTPStatus.SEE_OTHER)
-
-
-def _query(**facts: object) -> str:
-    """Return a query without what is empty."""
-    return "?" + urlencode({name: value for name, value in facts.items() if value})
 
 
 def _whole(text: str | None) -> int:

@@ -47,7 +47,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= show.FILTERS
-    made.globals |= {"words": words, "style": f"/static/{stylesheet().name}"}
+    made.globals |= {"words": words, "query_of": show.query_of, "style": f"/static/{stylesheet().name}"}
     return made
 
 

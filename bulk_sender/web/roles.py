@@ -31,8 +31,8 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("GET", "/runs/{run}/rows/{row:int}"): Role.LOOK,
     ("GET", "/runs/{run}/report"): Role.LOOK,
     ("POST", "/runs/{run}/report"): Role.PREPARE,
-    ("GET", "/runs/{run}/results.{kind}"): Role.PERSONAL,
     ("GET", "/runs/{run}/files/{name}"): Role.PERSONAL,
+    ("GET", "/runs/{run}/{name}.{kind}"): Role.PERSONAL,
     ("GET", "/settings"): Role.LOOK,
     ("POST", "/sign-out"): Role.LOOK,
 }

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import mask_in, masked
@@ -82,6 +82,11 @@ def host(endpoint: str) -> str:
         return clean(parts.hostname or "", _LONGEST_NAME)
     except ValueError:
         return ""
+
+
+def query_of(**facts: object) -> str:
+    """Return a query without what is empty."""
+    return "?" + urlencode({name: value for name, value in facts.items() if value}, errors="replace")
 
 
 FILTERS = {

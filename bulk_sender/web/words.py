@@ -6,6 +6,7 @@ from typing import Any
 
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.text.numbers import duration, several
+from bulk_sender.web.settings import DEFAULT_PORT
 
 PROGRAM = "bulk-sender"
 SKIP = "Skip to content"
@@ -67,7 +68,6 @@ NO_ROWS = "no rows"
 NO_RUNS = "No runs yet"
 NO_RUNS_HINT = "Start one with bulk-sender send. It appears here as soon as it starts."
 NOTHING_FOUND = "No finished run fits this search."
-NONE_ENDED = "None yet."
 FIND = "Find"
 FIND_RUN_HINT = "run, file or campaign"
 SHOW = "Show"
@@ -84,7 +84,6 @@ REAL = "Real recipients"
 NOBODY = "Rehearsal"
 NOBODY_HINT = "sent to the simulated Braze; nobody gets a message"
 COUNTS = "What happened to the rows"
-BAR = "Share of each status"
 DOWNLOAD_RESULTS = "Download results"
 REPORT = "Open the report"
 WRITE_REPORT = "Write the report"
@@ -93,16 +92,13 @@ WHY = "Why"
 REASONS = "Reasons"
 REASON = "Reason"
 EXAMPLE = "Example"
-SEE_ROWS = "See these rows"
 NEXT_STEPS = "What to do"
-NEXT_STEPS_HINT = "These commands are for a terminal."
 ALL_ROWS = "All rows"
 STATUS = "Status"
 FIND_ROW = "Find a person"
 FIND_ROW_HINT = "row number or the whole identifier"
 ROW = "Row"
 WHO = "Who"
-EXPLAIN = "Explain"
 NOBODY_NAMED = "none"
 NO_ROWS_HERE = "No rows here."
 FIRST_ROWS = "First rows"
@@ -171,7 +167,6 @@ CHANGE_COMMAND = "bulk-sender web --help"
 # Signing in.
 SIGNED_IN = "You are signed in"
 CONTINUE = "Continue to the runs"
-LINK_COMMAND = "bulk-sender web --link"
 
 ERRORS = {
     "host": (
@@ -201,6 +196,10 @@ ERRORS = {
     ),
 }
 """Reason → heading, next step."""
+
+
+def link_command(port: int) -> str:
+    return "bulk-sender web --link" + ("" if port == DEFAULT_PORT else f" --port {port}")
 
 
 def headline(run: Any) -> str:
@@ -278,12 +277,12 @@ def shown_rows(rows: Any, after: int, total: int | None) -> str:
     return f"{count}{of}{place}"
 
 
-def reason_rows(count: int) -> str:
-    return several(count, "row")
-
-
 def more_reasons(count: int) -> str:
     return f"{several(count, 'more reason')} with fewer rows. The report has them."
+
+
+def more_steps(count: int) -> str:
+    return several(count, "more choice")
 
 
 def example(row: int, text: str) -> str:
@@ -296,11 +295,6 @@ def row_title(row: int) -> str:
 
 def explained_title(row: int, status: str) -> str:
     return f"Row {row:,}: {NAMES[status]}"
-
-
-def link_to_row(row: int) -> str:
-    """Return what a link says to a person who hears it without the table."""
-    return f"row {row:,}"
 
 
 def run_kicker(run: Any, when: str) -> str:

@@ -20,8 +20,8 @@ from tests.web.visitor import HOST, OURS, PORT, URL, Visitor
 VALUES = {
     "{run}": "calm",
     "{row:int}": "3",
-    "{kind}": "csv",
     "/files/{name}": "/files/summary",
+    "/{name}.{kind}": "/results.csv",
     "/static/{name}": f"/static/{stylesheet().name}",
 }
 
