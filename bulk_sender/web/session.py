@@ -18,10 +18,10 @@ _LONGEST = 4096
 class Sessions:
     """Makes and checks the cookies of one page. ``is_https``: whether people reach it by https."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     port: int
     is_https: bool = False
-    _ended: set[str] = field(default_factory=set)
+    _ended: set[str] = field(default_factory=set, repr=False)
 
     @property
     def name(self) -> str:

@@ -118,6 +118,12 @@ def test_signing_out_ends_the_session_even_for_a_copy_of_its_cookie(visitor: Vis
     assert visitor.get("/").status_code == 401
 
 
+def test_the_signing_key_is_in_no_text_about_the_page(visitor: Visitor) -> None:
+    told = repr(visitor.site)
+    assert repr(visitor.sessions.key)[2:-1] not in told
+    assert "key=" not in told
+
+
 def test_all_files_are_private(tmp_path: Path) -> None:
     state = State(tmp_path / "web-1")
     state.key()
