@@ -269,12 +269,11 @@ def section(name: str, count: int) -> str:
 
 def shown_rows(rows: Any, after: int, total: int | None) -> str:
     """Return which rows of a list are shown."""
-    count = several(len(rows.rows), "row")
-    if not after and not rows.more:
-        return count
-    place = f", after row {after:,}" if after else ", the first of them"
-    of = f" of {total:,}" if total is not None else ""
-    return f"{count}{of}{place}"
+    count = len(rows.rows)
+    of = f"{count:,} of {several(total, 'row')}" if total is not None and total != count else several(count, "row")
+    if after:
+        return f"{of}, after row {after:,}"
+    return f"the first {of}" if rows.more else of
 
 
 def more_reasons(count: int) -> str:

@@ -316,6 +316,21 @@ def test_all_rows_are_reached_by_pages(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "more", "after", "total", "told"),
+    [
+        (4, False, 0, 4, "4 rows"),
+        (1, False, 0, None, "1 row"),
+        (50, True, 0, 2140, "the first 50 of 2,140 rows"),
+        (50, True, 150, 2140, "50 of 2,140 rows, after row 150"),
+        (50, True, 0, None, "the first 50 rows"),
+        (7, False, 1150, None, "7 rows, after row 1,150"),
+    ],
+)
+def test_it_says_which_rows_are_shown(count: int, more: bool, after: int, total: int | None, told: str) -> None:
+    assert words.shown_rows(runs.Rows([{}] * count, more), after, total) == told
+
+
+@pytest.mark.parametrize(
     ("name", "query", "found"),
     [("mail@example.com", "MAIL@example.COM", True), ("crm:Anna", "Anna", True), ("crm:Anna", "anna", False)],
 )
