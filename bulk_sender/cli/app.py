@@ -34,6 +34,7 @@ from bulk_sender.cli.commands import (
     sandbox,
     send,
     test,
+    web,
 )
 from bulk_sender.cli.console.signals import Terminated, end_on_sigterm
 from bulk_sender.cli.console.terminal import terminal
@@ -72,6 +73,7 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
         ("resolve", resolve.resolve),
         ("export", export.export),
         ("report", inspect.report),
+        ("web", web.web),
     ),
     "Rehearse": (("sandbox", sandbox.sandbox),),
 }

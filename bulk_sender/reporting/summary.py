@@ -148,9 +148,9 @@ class RunOverview(Summary):
             "reason": None,
             "files": {},
         }
-        told = summary.get("broadcast")
+        told, held = summary.get("broadcast"), summary.get("held")
         known = {key: value for key, value in summary.items() if key in Summary.__dataclass_fields__}
-        known |= {"broadcast": BroadcastResult(**told) if told else None}
+        known |= {"broadcast": BroadcastResult(**told) if told else None, "held": Hold(**held) if held else None}
         return cls(**(unknown | known), **facts)
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 CHROMIUM_NAMES = (
     "chromium",
@@ -21,3 +22,13 @@ def required() -> bool:
 def find_chromium() -> str | None:
     """Return the path of an installed Chromium or Chrome."""
     return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+NODE_FOLDER = Path(os.environ.get("BULK_SENDER_NODE_CLIENT", Path(__file__).parents[1] / "sandbox" / "clients"))
+"""Where packages of npm are installed, as ``package.json`` there names them."""
+
+
+def find_axe() -> Path | None:
+    """Return the path of axe-core, which looks for barriers in a page."""
+    path = NODE_FOLDER / "node_modules" / "axe-core" / "axe.min.js"
+    return path if path.is_file() else None

@@ -61,8 +61,10 @@ class Page:
     def _told(self, method: str) -> list[dict[str, Any]]:
         return [event["params"] for event in self._events if event["method"] == method]
 
-    def open(self, path: Path, *, width: int = 1200, height: int = 900, scheme: str = "light", media: str = "") -> None:
-        """Load a file and wait for it. ``scheme``: light or dark; ``media``: ``print`` to see it on paper."""
+    def open(
+        self, at: Path | str, *, width: int = 1200, height: int = 900, scheme: str = "light", media: str = ""
+    ) -> None:
+        """Load a file or URL and wait for it. ``scheme``: light or dark; ``media``: ``print`` to see it on paper."""
         self._events.clear()
         self._send(
             "Emulation.setDeviceMetricsOverride",
@@ -70,17 +72,40 @@ class Page:
         )
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._send("Emulation.setEmulatedMedia", {"media": media, "features": features})
-        self._send("Page.navigate", {"url": path.as_uri()})
+        self._send("Page.navigate", {"url": at if isinstance(at, str) else at.as_uri()})
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until a page is loaded, also one that was reached from this one."""
         deadline = time.monotonic() + _TIMEOUT_S
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             assert time.monotonic() < deadline, "the page was not loaded in time"
             self.evaluate("1")
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression, run by the browser beside the page's policy."""
-        answer = self._send("Runtime.evaluate", {"expression": expression, "returnByValue": True})
+        """The value of a JavaScript expression or of its promise, run by the browser beside the page's policy."""
+        wanted = {"expression": expression, "returnByValue": True, "awaitPromise": True}
+        answer = self._send("Runtime.evaluate", wanted)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def arrive(self, path: str) -> None:
+        """Wait until the page with this path is loaded, when the page before leads there by itself."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while not self.evaluate(f"location.pathname === {json.dumps(path)} && document.readyState === 'complete'"):
+            assert time.monotonic() < deadline, f"{path} was not loaded in time"
+            time.sleep(0.02)
+
+    def follow(self, act: str) -> None:
+        """Do what leads to another page, such as a click, and wait for that page."""
+        self._events.clear()
+        self.evaluate(act)
+        self.wait()
+
+    def press(self, key: str, code: int = 0) -> None:
+        """Press a key of the keyboard, such as Tab."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self._send("Input.dispatchKeyEvent", {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code})
 
     def screenshot(self, path: Path) -> None:
         """The whole page as a PNG."""

@@ -87,6 +87,8 @@ def test_a_held_run_says_so_and_what_to_do(bench: Bench) -> None:
     held = bench.send(watch=answering(False))
     assert (held.state, held.exit_code, held.accepted, held.not_sent) == ("stopped", 3, 50, 150)
     assert held.held is not None and held.held.rows == 50
+    [listed] = bs.runs(bench.runs)
+    assert listed.held == held.held
     assert held.to_dict()["held"] == {"rows": 50, "since": bench.canary.held_at}
     [no] = bench.canary.answers
     assert (no.granted, no.by) == (False, "anna")

@@ -1,0 +1,106 @@
+"""``web``: serve a page that shows runs in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.errors import BulkSenderError, ConfigError, require_posix
+
+
+def web(
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="HOST", help="Address to listen on: 127.0.0.1 (default), localhost or ::1."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", metavar="N", min=0, max=65535, help="Port to listen on (default 8799); 0 for any free one."
+        ),
+    ] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    runs_dir: Annotated[
+        Path | None,
+        typer.Option("--runs-dir", metavar="DIR", help="Folder of all runs (default bulk-sender-runs)."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Settings of the page (TOML).", show_default=False),
+    ] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Refuse everything that changes something.")] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Print a new sign-in link for the page that runs on this port, and exit.")
+    ] = False,
+) -> None:
+    """Serve a page that shows runs in a browser, until SIGINT or SIGTERM, and print its sign-in link.
+
+    The link works once, within an hour. Only this machine can reach the page. It does not read the API key.
+    """
+    require_posix()
+    _refuse_missing_extra()
+    from bulk_sender.cli.options import RUNS_DIR
+    from bulk_sender.web import server, settings
+
+    found = settings.load(config) if config is not None else settings.PageSettings()
+    at = host or found.host or "127.0.0.1"
+    number = port if port is not None else found.port if found.port is not None else settings.DEFAULT_PORT
+    settings.refuse_other_than_loopback(at)
+    if link:
+        _print_link(number)
+        return
+
+    def ready(address: str) -> None:
+        terminal.data(address)
+        terminal.say(["Open this link in a browser. It works once. Press Ctrl-C to end the page; runs continue."])
+        if not no_browser:
+            _open(address)
+
+    try:
+        server.serve(
+            at,
+            number,
+            runs_dir or Path(found.runs_dir or RUNS_DIR),
+            read_only=read_only or bool(found.read_only),
+            ready=ready,
+        )
+    except KeyboardInterrupt:  # the usual end of a server, also by SIGTERM
+        terminal.say(["The page has ended."])
+
+
+def _refuse_missing_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the page needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
+            hint="pip install starlette uvicorn",
+        )
+
+
+def _print_link(port: int) -> None:
+    from bulk_sender.web import server
+    from bulk_sender.web.state import State
+
+    state = State.of(port)
+    url = state.address()
+    if url is None:
+        raise BulkSenderError(
+            f"no page of yours runs on port {port}", hint="start it with bulk-sender web, or name its --port"
+        )
+    terminal.data(server.link(url, state))
+
+
+def _open(address: str) -> None:
+    """Open a browser with windows, if this machine has a screen: one in the terminal would take it over."""
+    import os
+    import sys
+    import threading
+    import webbrowser
+
+    if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()

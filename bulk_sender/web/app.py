@@ -1,0 +1,74 @@
+"""The ASGI application: the routes behind the gate, and a page for each error."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Scope
+
+import bulk_sender as bs
+from bulk_sender.web import words
+from bulk_sender.web.gate import Gate, Refusal
+from bulk_sender.web.pages import Pages, Site, refusal
+from bulk_sender.web.roles import Person
+
+_log = logging.getLogger("bulk_sender.web")
+
+
+def make_app(site: Site, hosts: Iterable[str]) -> Gate:
+    """Return the page's application. ``hosts``: the ``Host`` headers that it answers."""
+    routes = Pages(site).routes()
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            HTTPException: _of_http,
+            bs.BulkSenderError: _of_library,
+            Exception: _of_bug,
+        },
+    )
+    app.router.redirect_slashes = False
+    me = Person(_user())
+
+    def identify(headers: Headers) -> Person | None:
+        return me if site.sessions.is_open(headers.get("cookie", "")) else None
+
+    def answer(found: Refusal, scope: Scope) -> ASGIApp:
+        return refusal(found.reason, found.status, port=site.sessions.port)
+
+    return Gate(app, routes, frozenset(hosts), identify, answer, read_only=site.read_only)
+
+
+def _of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    answer = refusal("method" if status is HTTPStatus.METHOD_NOT_ALLOWED else "missing", status)
+    if error.headers:
+        answer.headers.update(error.headers)
+    return answer
+
+
+def _of_library(request: Request, error: Exception) -> Response:
+    assert isinstance(error, bs.BulkSenderError)
+    is_missing = isinstance(error, (bs.RunNotFoundError, bs.InputError))
+    status = HTTPStatus.NOT_FOUND if is_missing else HTTPStatus.SERVICE_UNAVAILABLE
+    return refusal("missing" if is_missing else "trouble", status, detail=words.trouble(error))
+
+
+def _of_bug(request: Request, error: Exception) -> Response:
+    _log.error("%s", bs.InternalError.of(error))
+    return refusal("bug", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return ""

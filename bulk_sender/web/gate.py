@@ -1,0 +1,138 @@
+"""The gate in front of every route: who may ask for what, and the headers of every answer.
+
+Pure ASGI, in this order: host, origin of requests that change something, session, read-only mode, role.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bulk_sender.text.clean import clean
+from bulk_sender.web.roles import NEEDED, Person, Role
+
+SAFE = ("GET", "HEAD")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+REPORT_POLICY = (
+    "sandbox allow-same-origin allow-downloads; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""For the report, whose style is inline. It may run no script and send no form. With its own origin, a link in it to
+the results carries the cookie."""
+
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # with no-referrer Chromium sends "Origin: null" with our own forms
+    "Cache-Control": "no-store",
+}
+"""On every answer that does not have its own."""
+
+_log = logging.getLogger("bulk_sender.web")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer of the gate: its status, and the reason for people."""
+
+    status: HTTPStatus
+    reason: str
+
+
+WRONG_HOST = Refusal(HTTPStatus.MISDIRECTED_REQUEST, "host")
+FROM_ELSEWHERE = Refusal(HTTPStatus.FORBIDDEN, "elsewhere")
+NOT_SIGNED_IN = Refusal(HTTPStatus.UNAUTHORIZED, "session")
+READ_ONLY = Refusal(HTTPStatus.FORBIDDEN, "read_only")
+NOT_ALLOWED = Refusal(HTTPStatus.FORBIDDEN, "role")
+
+Identify = Callable[[Headers], Person | None]
+Answer = Callable[[Refusal, Scope], ASGIApp]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """``hosts``: the ``Host`` headers that are answered. ``identify``: who sent these headers, or None."""
+
+    app: ASGIApp
+    routes: Sequence[BaseRoute]
+    hosts: frozenset[str]
+    identify: Identify
+    answer: Answer
+    read_only: bool = False
+    scheme: str = "http"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        answer = self.app if refusal is None else self.answer(refusal, scope)
+        await answer(scope, receive, _Logged(scope, send))
+
+    def _refusal(self, scope: Scope) -> Refusal | None:
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
+            return WRONG_HOST
+        if scope["method"] not in SAFE and not self._is_from_here(headers, hosts[0]):
+            return FROM_ELSEWHERE
+        scope["person"] = person = self.identify(headers)
+        is_known, role = self._role(scope)
+        if role is Role.PUBLIC:
+            return None
+        if person is None:
+            return NOT_SIGNED_IN
+        if self.read_only and scope["method"] not in SAFE:
+            return READ_ONLY
+        if is_known and (role is None or not person.may(role)):
+            return NOT_ALLOWED
+        return None
+
+    def _is_from_here(self, headers: Headers, host: str) -> bool:
+        """Whether a page of this server made the request. A browser sends at least one of the two headers."""
+        site, origin = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+        if not site and not origin:
+            return False
+        return site in ([], ["same-origin"]) and origin in ([], [f"{self.scheme}://{host}".lower()])
+
+    def _role(self, scope: Scope) -> tuple[bool, Role | None]:
+        """Return whether a route takes the request, and the role that it needs."""
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        for route in self.routes:
+            if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
+                return True, NEEDED.get((method, route.path))
+        return False, None
+
+
+class _Logged:
+    """Adds the headers to an answer, and logs it. A query may have a token or an identifier, and is never logged."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self._began = time.monotonic()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message.setdefault("headers", [])
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            took = 1000 * (time.monotonic() - self._began)
+            path = clean(self._scope["path"], 200)
+            _log.info("%s %s %d, %.0f ms", clean(self._scope["method"], 20), path, message["status"], took)
+        await self._send(message)

@@ -1,0 +1,50 @@
+"""Roles of people, and the role that each route needs.
+
+The one table that decides who may do what. A route without an entry is refused, and a test walks the routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person may do. ``PUBLIC`` needs no session."""
+
+    PUBLIC = "public"
+    LOOK = "look"
+    PREPARE = "prepare"
+    APPROVE = "approve"
+    PERSONAL = "personal"
+
+
+ALL = frozenset(Role)
+
+NEEDED: Mapping[tuple[str, str], Role] = {
+    ("GET", "/healthz"): Role.PUBLIC,
+    ("GET", "/login"): Role.PUBLIC,
+    ("GET", "/static/{name}"): Role.PUBLIC,
+    ("GET", "/"): Role.LOOK,
+    ("GET", "/runs/{run}"): Role.LOOK,
+    ("GET", "/runs/{run}/rows/{row:int}"): Role.LOOK,
+    ("GET", "/runs/{run}/report"): Role.LOOK,
+    ("POST", "/runs/{run}/report"): Role.PREPARE,
+    ("GET", "/runs/{run}/files/{name}"): Role.PERSONAL,
+    ("GET", "/runs/{run}/{name}.{kind}"): Role.PERSONAL,
+    ("GET", "/settings"): Role.LOOK,
+    ("POST", "/sign-out"): Role.LOOK,
+}
+"""(method, path of the route) → role. HEAD needs what GET needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is there, and what they may do."""
+
+    name: str
+    roles: frozenset[Role] = ALL
+
+    def may(self, role: Role) -> bool:
+        return role is Role.PUBLIC or role in self.roles

@@ -1,0 +1,74 @@
+"""One process that serves the page until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from bulk_sender.errors import BulkSenderError
+from bulk_sender.web.app import make_app
+from bulk_sender.web.pages import Site
+from bulk_sender.web.session import Sessions
+from bulk_sender.web.settings import allowed_hosts
+from bulk_sender.web.state import State
+
+_GRACE_S = 3
+"""A browser may keep a connection open; that must not keep the page from ending."""
+
+
+def serve(host: str, port: int, runs_dir: Path, *, read_only: bool, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken."""
+    with _listening(host, port) as listener:
+        port = listener.getsockname()[1]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        state = State.of(port)
+        with state.held(url):
+            state.forget_links()
+            site = Site(runs_dir.absolute(), state, Sessions(state.key(), port), url, read_only=read_only)
+            _log_to_stderr()
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    make_app(site, allowed_hosts(port)),
+                    log_config=None,
+                    access_log=False,  # it would log the token
+                    lifespan="off",
+                    ws="none",
+                    proxy_headers=False,
+                    server_header=False,
+                    timeout_graceful_shutdown=_GRACE_S,
+                )
+            )
+            ready(link(url, state))
+            server.run(sockets=[listener])
+
+
+def link(url: str, state: State) -> str:
+    """Return a new link that signs in once."""
+    return f"{url}/login?token={state.new_token()}"
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise BulkSenderError(
+            f"the page cannot listen on {host}, port {port}: {error.strerror or error}",
+            hint="if a page already runs there, bulk-sender web --link prints a link to it; "
+            "else choose another --port, or 0 for any free one",
+        ) from None
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for name, level in (("bulk_sender.web", logging.INFO), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False

@@ -1,0 +1,72 @@
+"""The page's own settings: options, and the file behind ``--config``."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bulk_sender.errors import ConfigError
+
+DEFAULT_PORT = 8799
+
+
+class PageSettings(BaseModel):
+    """Table ``[page]`` of the file. None means: as the option says by default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    host: str | None = None
+    port: int | None = None
+    runs_dir: str | None = None
+    read_only: bool | None = None
+
+
+def load(path: Path) -> PageSettings:
+    """Return the settings in a file. Raises ConfigError."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="check the path after --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    if "team" in found:
+        raise ConfigError(
+            f"{path}: [team] is not supported yet",
+            hint="leave it out: the page then serves one person on this machine",
+        )
+    if unknown := sorted(set(found) - {"page"}):
+        raise ConfigError(f"{path}: unknown table {unknown[0]!r}", hint="the page knows the table [page]")
+    try:
+        return PageSettings.model_validate(found.get("page", {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in ("page", *first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(
+                f"{path}: unknown key {where}", hint="choose " + ", ".join(PageSettings.model_fields)
+            ) from None
+        raise ConfigError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+
+
+def refuse_other_than_loopback(host: str) -> None:
+    """Raise ConfigError for an address that other machines can reach: nobody would check who is there."""
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host.lower() == "localhost"
+    if not is_loopback:
+        raise ConfigError(
+            f"--host {host}: without [team] the page serves this machine only",
+            hint="use 127.0.0.1, localhost or ::1. From another machine, forward the port: "
+            "ssh -L 8799:127.0.0.1:8799 HOST",
+        )
+
+
+def allowed_hosts(port: int) -> frozenset[str]:
+    """Return the ``Host`` headers of browsers on this machine."""
+    names = ("127.0.0.1", "localhost", "[::1]")
+    found = {f"{name}:{port}" for name in names}
+    return frozenset(found | set(names) if port == 80 else found)

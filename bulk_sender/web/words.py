@@ -1,0 +1,357 @@
+"""Every sentence of the page, in English. Templates hold no words, so that another language can follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bulk_sender.errors import BulkSenderError
+from bulk_sender.text.numbers import duration, several
+from bulk_sender.web.settings import DEFAULT_PORT
+
+PROGRAM = "bulk-sender"
+SKIP = "Skip to content"
+MAIN_MENU = "Main"
+RUNS = "Runs"
+SETTINGS = "Settings"
+READ_ONLY = "Read-only mode. Nothing can be changed on this page."
+SIGNED_IN_AS = "signed in as"
+
+# The statuses. The name stays beside the words, so that results.csv and the page use the same one.
+NAMES = {
+    "unknown": "unknown",
+    "failed": "failed",
+    "rejected": "rejected",
+    "not_sent": "not sent",
+    "accepted": "accepted",
+    "duplicate": "duplicate",
+}
+OUTCOMES = NAMES | {
+    "not_sent": "nothing was sent",
+    "split": "refused, and sent again in two halves",
+}
+"""What happened to one request."""
+DECISIONS = NAMES | {"resend": "send again"}
+MEANINGS = {
+    "unknown": "sent or not",
+    "failed": "refused by Braze",
+    "rejected": "row is wrong",
+    "not_sent": "not sent yet",
+    "accepted": "accepted by Braze",
+    "duplicate": "left out",
+}
+SENTENCES = {
+    "unknown": "Braze may or may not have accepted this row. The request left, but no complete answer arrived.",
+    "failed": "Braze refused this row, and documents that nothing was sent.",
+    "rejected": "This row is invalid and was not sent.",
+    "not_sent": "This row was not sent yet.",
+    "accepted": "Braze accepted this row. That does not prove that a message reached the person.",
+    "duplicate": "An earlier row has the same identifier, or the person was left out.",
+}
+
+# Home.
+LEAD = "Runs that need attention come first."
+ATTENTION = "Needs attention"
+RUNNING = "In progress"
+ENDED = "Finished"
+RUN = "Run"
+TARGET = "Sent to"
+ROWS = "Rows"
+ACCEPTED = "Accepted"
+WAITS_FOR = "Waiting for"
+PROGRESS = "Progress"
+ENDED_AT = "Ended"
+OUTCOME = "Outcome"
+REHEARSAL = "rehearsal"
+BROADCAST = "broadcast"
+ALL_ACCEPTED = "all accepted"
+NO_ROWS = "no rows"
+NO_RUNS = "No runs yet"
+NO_RUNS_HINT = "Start one with bulk-sender send. It appears here as soon as it starts."
+NOTHING_FOUND = "No finished run fits this search."
+FIND = "Find"
+FIND_RUN_HINT = "run, file or campaign"
+SHOW = "Show"
+SHOWN = {"all": "all runs", "real": "real sends", "rehearsals": "rehearsals"}
+SEARCH = "Search"
+SHOW_ALL = "Show all"
+OLDER = "Older runs"
+NEWER = "Newer runs"
+FOLDER_GONE = "the run's folder is gone; only these figures are left"
+DATA_REMOVED = "personal data was removed"
+
+# Result.
+REAL = "Real recipients"
+NOBODY = "Rehearsal"
+NOBODY_HINT = "sent to the simulated Braze; nobody gets a message"
+COUNTS = "What happened to the rows"
+DOWNLOAD_RESULTS = "Download results"
+REPORT = "Open the report"
+WRITE_REPORT = "Write the report"
+LOOK_AGAIN = "Refresh"
+WHY = "Why"
+REASONS = "Reasons"
+REASON = "Reason"
+EXAMPLE = "Example"
+NEXT_STEPS = "What to do"
+ALL_ROWS = "All rows"
+STATUS = "Status"
+FIND_ROW = "Find a person"
+FIND_ROW_HINT = "row number or the whole identifier"
+ROW = "Row"
+WHO = "Who"
+NOBODY_NAMED = "none"
+NO_ROWS_HERE = "No rows here."
+FIRST_ROWS = "First rows"
+NEXT_ROWS = "Next rows"
+FILES = "Files"
+FILE_WORDS = {
+    "results": "Every row with its status. It holds personal data.",
+    "rejected": "The rows that were not sent, as they were in your file, and why. Fix them and send this file.",
+    "rejected_xlsx": "The same rows as a workbook.",
+    "summary": "The counts and facts of the run, for programs.",
+}
+FORMULAS = "Cells in rejected files are kept exactly as they were. Check the file before you open it in a spreadsheet."
+FACTS = "About this run"
+STARTED = "Started"
+TOOK = "Duration"
+INPUT = "File"
+REQUESTS = "Requests"
+CAMPAIGN = {"campaign": "Campaign", "canvas": "Canvas"}
+DISPATCH = "dispatch_id"
+STATE = "State"
+STATES = {"running": "in progress", "finished": "finished", "stopped": "stopped", "interrupted": "interrupted"}
+
+# Explain.
+BACK_TO_RUN = "Back to the run"
+PREVIOUS_ROW = "Previous row"
+NEXT_ROW = "Next row"
+MASKED = "Personal data is masked. The results file has all of it."
+WHAT_WAS_SENT = "What was sent"
+WHAT_WOULD_BE_SENT = "What would be sent"
+NOTHING_TO_SEND = "Nothing was made of this row, so there is nothing to send."
+ATTEMPTS = "What happened"
+NO_ATTEMPTS = "No request was made for this row."
+WHERE = "Where it is"
+IDENTIFIERS = {
+    "external_user_id": "external ID",
+    "email": "e-mail address",
+    "user_alias": "user alias",
+    "braze_id": "Braze ID",
+}
+REACHED = (
+    "Nothing was sent.",
+    "Connected, but nothing was sent.",
+    "Part of the request was sent.",
+    "The whole request was sent.",
+    "Part of an answer arrived.",
+    "An answer arrived.",
+)
+NO_OUTCOME = "No outcome was recorded: the process ended, or it is still sending."
+MESSAGE = "Braze's message"
+LIKELY = {"accepted": "Likely accepted.", "not_accepted": "Likely not accepted."}
+
+# Settings.
+VERSION = "Version"
+RUNS_FOLDER = "Runs folder"
+ADDRESS = "Address"
+MODE = "Mode"
+MODES = {True: "read-only: nothing can be changed", False: "you can write reports; runs cannot be changed here"}
+PERSON = "You"
+KEY = "API key"
+KEY_HINT = "This page does not read the API key. It is not needed to look at runs."
+SIGN_OUT = "Sign out"
+SIGN_OUT_HINT = "Your session ends after 12 hours. This ends it now, in this browser."
+CHANGE_HINT = "To change any of this, start the page again with other options:"
+CHANGE_COMMAND = "bulk-sender web --help"
+
+# Signing in.
+SIGNED_IN = "You are signed in"
+CONTINUE = "Continue to the runs"
+
+ERRORS = {
+    "host": (
+        "This address is not served",
+        "Open the page under the address that bulk-sender web printed. Its host and port must be the same.",
+    ),
+    "elsewhere": (
+        "This request came from elsewhere",
+        "Nothing was changed. Open this page in your browser, and press the button there.",
+    ),
+    "session": (
+        "Sign in first",
+        "You need a sign-in link. Each works once, within an hour, and a session ends after 12 hours. "
+        "Print a new link in the terminal where the page runs:",
+    ),
+    "read_only": (
+        "This page is read-only",
+        "Nothing was changed. The page was started with --read-only.",
+    ),
+    "role": ("You may not do this", "Nothing was changed. Ask the person who runs this page for the right to do it."),
+    "missing": ("There is nothing here", "Check the address, or look for the run in the list of all runs."),
+    "method": ("That does not work here", "Nothing was changed. Go back to the list of all runs and try from there."),
+    "trouble": ("This did not work", "Nothing was changed."),
+    "bug": (
+        "Something went wrong in this page",
+        "Runs are not affected. The log of bulk-sender web says more; please report it.",
+    ),
+}
+"""Reason → heading, next step."""
+
+
+def link_command(port: int) -> str:
+    return "bulk-sender web --link" + ("" if port == DEFAULT_PORT else f" --port {port}")
+
+
+def headline(run: Any) -> str:
+    """Return the state of a run in one sentence."""
+    if run.broadcast is not None:
+        return f"The broadcast is {NAMES[run.broadcast.status]}"
+    if run.held is not None:
+        return f"The first {several(run.held.rows, 'row')} were sent; the rest wait for an answer"
+    if run.state == "running":
+        return f"In progress: {run.accepted:,} of {run.rows:,} rows accepted so far"
+    if run.open_rows == run.not_sent > 0:
+        verb = "was" if run.not_sent == 1 else "were"
+        return f"The run stopped early: {run.not_sent:,} of {run.rows:,} rows {verb} not sent"
+    if run.open_rows:
+        verb = "needs" if run.open_rows == 1 else "need"
+        are = "is" if run.accepted == 1 else "are"
+        return f"{run.open_rows:,} of {run.rows:,} rows {verb} your attention; {run.accepted:,} {are} accepted"
+    if not run.rows:
+        return "The run has no rows"
+    if run.accepted == run.rows:
+        return f"All {several(run.rows, 'row')} accepted" if run.rows > 1 else "The one row is accepted"
+    return f"{run.accepted:,} of {run.rows:,} rows accepted; {others(run)}"
+
+
+def others(run: Any) -> str:
+    """Return the counts of all statuses but ``accepted`` that have rows."""
+    found = [(NAMES[status], getattr(run, status)) for status in NAMES if status != "accepted"]
+    return ", ".join(f"{count:,} {name}" for name, count in found if count)
+
+
+def outcome(run: Any) -> str:
+    """Return what the list says of a run that has ended."""
+    if run.is_gone:
+        return FOLDER_GONE
+    told = NAMES[run.broadcast.status] if run.broadcast is not None else others(run)
+    told = told or (ALL_ACCEPTED if run.rows else NO_ROWS)
+    if run.state in ("stopped", "interrupted"):
+        told = f"{STATES[run.state]}; {told}"
+    return f"{told}; {DATA_REMOVED}" if run.pruned_at else told
+
+
+def waits_for(run: Any) -> list[tuple[str, str]]:
+    """Return what a run needs people for: (status, words), the most urgent first."""
+    if run.broadcast is not None:
+        return [(run.broadcast.status, f"the broadcast is {NAMES[run.broadcast.status]}")]
+    if run.held is not None:
+        return [("not_sent", f"an answer: the first {several(run.held.rows, 'row')} were sent")]
+    to_fix = run.rejected - run.sent_again
+    found = [
+        ("unknown", run.unknown, several(run.unknown, "row is unknown", "rows are unknown")),
+        ("failed", run.failed, several(run.failed, "row was refused by Braze", "rows were refused by Braze")),
+        ("rejected", to_fix, several(to_fix, "row is wrong", "rows are wrong")),
+        ("not_sent", run.not_sent, several(run.not_sent, "row was not sent", "rows were not sent")),
+    ]
+    told = [(status, text) for status, count, text in found if count > 0]
+    return told or [("not_sent", f"the run was {STATES[run.state]} before its end")]
+
+
+def progress(run: Any) -> str:
+    """Return how far a run in progress is."""
+    return f"{run.rows - run.not_sent:,} of {run.rows:,} rows done"
+
+
+def section(name: str, count: int) -> str:
+    return f"{name} ({count:,})"
+
+
+def shown_rows(rows: Any, after: int, total: int | None) -> str:
+    """Return which rows of a list are shown."""
+    count = len(rows.rows)
+    of = f"{count:,} of {several(total, 'row')}" if total is not None and total != count else several(count, "row")
+    if after:
+        return f"{of}, after row {after:,}"
+    return f"the first {of}" if rows.more else of
+
+
+def more_reasons(count: int) -> str:
+    return f"{several(count, 'more reason')} with fewer rows. The report has them."
+
+
+def more_steps(count: int) -> str:
+    return several(count, "more choice")
+
+
+def example(row: int, text: str) -> str:
+    return f"row {row:,}: {text}" if text else f"row {row:,}"
+
+
+def row_title(row: int) -> str:
+    return f"Row {row:,}"
+
+
+def explained_title(row: int, status: str) -> str:
+    return f"Row {row:,}: {NAMES[status]}"
+
+
+def run_kicker(run: Any, when: str) -> str:
+    return " · ".join(part for part in (run.run_id, f"{STATES[run.state]} {when}".strip()) if part)
+
+
+def target(run: Any) -> str:
+    return CAMPAIGN[run.kind]
+
+
+def files_of(names: list[str]) -> str:
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
+
+
+def place(facts: dict[str, Any], file: str) -> str:
+    """Return where a person finds a row in their file."""
+    if facts.get("source_line") is None:
+        return f"{file}, row {facts['source_row']:,} of the data"
+    unit = "row" if file.lower().endswith((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")) else "line"
+    return f"{file}, {unit} {facts['source_line']:,}"
+
+
+def batch(each: dict[str, Any]) -> str:
+    part = f", a part of batch {each['parent']:,}" if each["parent"] else ""
+    return f"Batch {each['id']:,} with {several(each['size'], 'recipient')}{part}"
+
+
+def request_outcome(status: str | None) -> str:
+    found = status or "unknown"
+    return OUTCOMES.get(found, found.replace("_", " "))
+
+
+def attempt(number: int) -> str:
+    return f"Request {number}"
+
+
+def answer(each: dict[str, Any]) -> str:
+    """Return what came back for a request."""
+    if each["status"] is None:
+        return NO_OUTCOME
+    if each["code"] == "process_ended":
+        return "The process ended before an answer."
+    took = duration(each["elapsed_s"]) if each["elapsed_s"] is not None else ""
+    if each["http_status"]:
+        return f"Braze answered HTTP {each['http_status']}" + (f" after {took}." if took else ".")
+    return f"No answer after {took}. {REACHED[each['reach'] or 0]}"
+
+
+def decision(each: dict[str, Any]) -> str:
+    why = f": {each['why']}" if each["why"] else ""
+    return f"{each['user']} decided: {DECISIONS.get(each['status'], each['status'])}{why}"
+
+
+def zone(name: str) -> str:
+    return f"Times are in {name}."
+
+
+def trouble(error: BulkSenderError) -> tuple[str, str]:
+    """Return heading and next step for an expected error."""
+    text = str(error)
+    return text[:1].upper() + text[1:], error.hint

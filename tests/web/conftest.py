@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.reporting.runs import abused, rehearsed, shouted
+from tests.web.visitor import Visitor
+
+
+@pytest.fixture(scope="session")
+def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rehearsal ``calm`` with 4 rejected rows of 200, a run ``abused`` full of markup, and a broadcast ``shout``."""
+    folder = tmp_path_factory.mktemp("runs")
+    rehearsed(folder, 200)
+    abused(folder)
+    shouted(folder, "take")
+    return folder
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, runs_dir: Path) -> Visitor:
+    """A browser without a session."""
+    return Visitor(tmp_path / "state", runs_dir)
+
+
+@pytest.fixture
+def visitor(stranger: Visitor) -> Visitor:
+    return stranger.signed_in()

@@ -1,0 +1,57 @@
+"""A browser without a screen: requests to the page's application, with or without a session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from bulk_sender.web.app import make_app
+from bulk_sender.web.gate import Gate
+from bulk_sender.web.pages import Site
+from bulk_sender.web.session import Sessions
+from bulk_sender.web.settings import allowed_hosts
+from bulk_sender.web.state import State
+
+PORT = 8799
+HOST = f"127.0.0.1:{PORT}"
+URL = f"http://{HOST}"
+OURS = {"Origin": URL, "Sec-Fetch-Site": "same-origin"}
+"""What a browser sends with a form of the page."""
+
+
+class Visitor:
+    """One browser at one page. ``cookie`` is its session, or empty."""
+
+    def __init__(self, state: Path, runs_dir: Path, *, read_only: bool = False) -> None:
+        self.state = State(state)
+        self.sessions = Sessions(self.state.key(), PORT)
+        self.site = Site(runs_dir, self.state, self.sessions, URL, read_only=read_only)
+        self.app: Gate = make_app(self.site, allowed_hosts(PORT))
+        self.cookie = ""
+
+    def signed_in(self) -> Visitor:
+        answer = self.get(f"/login?token={self.state.new_token()}")
+        assert answer.status_code == 200
+        self.cookie = answer.headers["set-cookie"].split(";")[0]
+        return self
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        own = {"Host": HOST} | ({"Cookie": self.cookie} if self.cookie else {})
+        given = {name: value for name, value in (own | dict(headers or {})).items() if value}
+
+        async def asked() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+                return await client.request(method, path, headers=given)
+
+        return asyncio.run(asked())
+
+    def get(self, path: str) -> httpx.Response:
+        return self.ask("GET", path)
+
+    def press(self, path: str) -> httpx.Response:
+        """Send a form of the page."""
+        return self.ask("POST", path, OURS)
