@@ -46,8 +46,9 @@ def rows(
 def find(identifier: str, *, run: str | None = None, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Search:
     """Return the rows whose recipient has this identifier, in one run or in all runs of a folder, oldest run first.
 
-    Blanks around it do not matter. An e-mail address is compared without case, as duplicates are. The name of an alias
-    is ``label:name``, as in the results. Without ``run``, a run that cannot be read is named in ``Search.unread``.
+    Blanks around it do not matter. An e-mail address is compared without case, as duplicates are. Of an alias the name
+    is enough, or ``label:name`` as in the results. Without ``run``, a run that cannot be read is named in
+    ``Search.unread``.
     """
     if not identifier.strip():
         raise ConfigError("the identifier to look for is empty")

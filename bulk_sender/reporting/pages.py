@@ -91,7 +91,8 @@ def rows_of(journal: RunReader, identifier: str) -> Iterator[ResultRow]:
     plain = identifier.strip()
     address = pl.select(address_key(pl.lit(plain))).item()
     is_same_address = (pl.col("identifier_type") == "email") & (address_key(pl.col("identifier")) == address)
-    is_meant = pl.col("identifier").is_in([identifier, plain]) | is_same_address
+    is_alias = (pl.col("identifier_type") == "user_alias") & pl.col("identifier").str.ends_with(f":{plain}")
+    is_meant = pl.col("identifier").is_in([identifier, plain]) | is_same_address | is_alias
     for chunk in journal.chunk_ids():
         meant = chunk_rows(journal, chunk, ["identifier_type", "identifier"]).select(is_meant.fill_null(False))
         if (places := meant.to_series()).any():

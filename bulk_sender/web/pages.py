@@ -122,7 +122,7 @@ class Pages:
         wanted = None if status == "all" else status
         is_broadcast = run.broadcast is not None
         found = (
-            runs.Rows([], more=False)
+            bs.RowsPage(())
             if is_broadcast
             else runs.rows(self._site.runs_dir, run.run_id, status=wanted, code=code, query=query, after=after)
         )
@@ -144,7 +144,7 @@ class Pages:
             files=downloads.available(self._site.runs_dir, run),
             has_report=downloads.report(self._site.runs_dir, run) is not None,
             first=query_of(**kept) if after else "",
-            following=query_of(**kept, after=found.last) if found.more else "",
+            following=query_of(**kept, after=found.next_after) if found.next_after else "",
         )
 
     def explain(self, request: Request) -> Response:

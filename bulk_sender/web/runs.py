@@ -1,7 +1,4 @@
-"""What the page shows of runs, by the library's public functions alone.
-
-``rows`` is the one place that pages and searches rows.
-"""
+"""What the page shows of runs, by the library's public functions alone."""
 
 from __future__ import annotations
 
@@ -23,22 +20,11 @@ TROUBLE = STATUSES[:4]
 FILES = ("results", "rejected", "rejected_xlsx", "summary")
 """The files of a run that may be downloaded, by their names in ``Summary.files``."""
 PAGE_ROWS = 50
+_LONGEST_NUMBER = 18
 _MOST_REASONS = 20
 _REMEMBERED = 64
 _THINNEST = 0.8
 """Percent of the bar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows of a run, with the columns of the results file. ``more``: whether others follow."""
-
-    rows: list[dict[str, Any]]
-    more: bool
-
-    @property
-    def last(self) -> int:
-        return int(self.rows[-1]["row"]) if self.rows else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +87,21 @@ def overview(runs_dir: Path, run: str) -> bs.RunOverview:
 
 def rows(
     runs_dir: Path, run: str, *, status: str | None = None, code: str = "", query: str = "", after: int = 0
-) -> Rows:
+) -> bs.RowsPage:
     """Return the next rows after row ``after``: of one status, with one error code, or those that ``query`` names.
 
     A query is a row's number, or a whole identifier; of an alias its name is enough.
     """
-    frame = bs.results(run, status=status, like="lazy", runs_dir=runs_dir).filter(pl.col("row") > after)
-    if code:
-        frame = frame.filter(error_code=code)
-    if query:
-        frame = frame.filter(_named(query))
-    found = frame.head(PAGE_ROWS + 1).collect(engine="streaming").to_dicts()
-    return Rows(found[:PAGE_ROWS], more=len(found) > PAGE_ROWS)
-
-
-def _named(query: str) -> pl.Expr:
-    who = pl.col("identifier")
-    found = (who == query) | ((pl.col("identifier_type") == "user_alias") & who.str.ends_with(f":{query}"))
-    found |= (pl.col("identifier_type") == "email") & (who.str.to_lowercase() == query.lower())
-    if query.isdecimal() and len(query) <= 18:
-        found |= pl.col("row") == int(query)
-    return found
+    if not query:
+        return bs.rows(run, status=status, error_code=code or None, after=after, limit=PAGE_ROWS, runs_dir=runs_dir)
+    meant = list(bs.find(query, run=run, runs_dir=runs_dir).rows)
+    if query.isdecimal() and 0 < len(query) <= _LONGEST_NUMBER and int(query):
+        meant += [
+            row for row in bs.rows(run, after=int(query) - 1, limit=1, runs_dir=runs_dir).rows if row.row == int(query)
+        ]
+    found = {row.row: row for row in meant if row.row > after and status in (None, row.status)}
+    shown = [found[number] for number in sorted(found) if not code or found[number].error_code == code]
+    return bs.RowsPage(tuple(shown[:PAGE_ROWS]), shown[PAGE_ROWS - 1].row if len(shown) > PAGE_ROWS else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bulk_sender as bs
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.text.numbers import duration, several
 from bulk_sender.web.settings import DEFAULT_PORT
@@ -267,13 +268,13 @@ def section(name: str, count: int) -> str:
     return f"{name} ({count:,})"
 
 
-def shown_rows(rows: Any, after: int, total: int | None) -> str:
+def shown_rows(rows: bs.RowsPage, after: int, total: int | None) -> str:
     """Return which rows of a list are shown."""
     count = len(rows.rows)
     of = f"{count:,} of {several(total, 'row')}" if total is not None and total != count else several(count, "row")
     if after:
         return f"{of}, after row {after:,}"
-    return f"the first {of}" if rows.more else of
+    return f"the first {of}" if rows.next_after else of
 
 
 def more_reasons(count: int) -> str:

@@ -219,6 +219,8 @@ def test_any_other_identifier_keeps_its_case_and_its_zeros(runs: Path) -> None:
     ]
     assert [row.identifier_type for row in bs.find("crm:Ann", runs_dir=runs).rows] == ["user_alias"]
     assert bs.find("crm:ann", runs_dir=runs).rows == ()
+    assert bs.find("Ann", runs_dir=runs).rows == bs.find("crm:Ann", runs_dir=runs).rows, "the name alone is enough"
+    assert bs.find("nn", runs_dir=runs).rows == ()
 
 
 def test_runs_that_cannot_be_read_are_named(runs: Path) -> None:
