@@ -78,7 +78,7 @@ def test_expected_trouble_once_sending_has_begun_is_exit_code_3(tmp_path: Path) 
     code = (
         "from bulk_sender.run import closing\n"
         "from bulk_sender.errors import BulkSenderError\n"
-        "def full(*args):\n"
+        "def full(*args, **_):\n"
         "    raise BulkSenderError('no space left', hint='free some')\n"
         "closing.close_files = full\n"
         "from bulk_sender.cli import main\n"

@@ -88,9 +88,11 @@ def compare(run: Run, ledger: Ledger, size: int) -> None:
     ghosts = {name for name in run.of("accepted") if name not in taken}
     orphans = {name for name in taken if run.rows[name]["status"] not in ("accepted", "unknown")}
     assert (duplicated, ghosts, orphans) == (set(), set(), set()), run.summary
-    named = {name: entry.dispatch_id for entry in ledger.accepted for name in entry.external_user_ids}
+    named = {name: entry for entry in ledger.accepted for name in entry.external_user_ids}
     for name in run.of("accepted"):
-        assert run.rows[name]["dispatch_id"] in ("", named[name])
+        # Damage within the id itself leaves an answer that nobody can tell from a true one.
+        if named[name].fault != "damaged_201":
+            assert run.rows[name]["dispatch_id"] in ("", named[name].dispatch_id)
     said = {status: getattr(run.summary, status) for status in ("accepted", "failed", "unknown", "not_sent")}
     assert said == {status: run.statuses[status] for status in said}
     assert sum(said.values()) == size
