@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import anyio
 
-IN_FLIGHT_S, FILES_S = 4.0, 7.5
+IN_FLIGHT_S, FILES_S = 3.0, 5.0
 """After SIGTERM, how long requests in flight may take, and how long the results, counted from the signal.
 
 Docker kills a container 10 s after it, other supervisors after 30 or 90 s. Ctrl-C (SIGINT) has no limit: it can be

@@ -68,7 +68,7 @@ class Control:
         """Start no further request and let those in flight finish. The run can be resumed.
 
         ``reason`` appears in the summary. With ``signal`` (its number) the run counts as interrupted by it. After
-        SIGTERM the process ends within ten seconds: a request that hangs longer than four becomes ``unknown``.
+        SIGTERM the process ends within ten seconds: a request that hangs longer than three becomes ``unknown``.
         """
         stop = Stopped(reason, signal)
         self._early = self._early or stop
