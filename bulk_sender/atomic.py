@@ -13,8 +13,15 @@ import polars as pl
 
 from bulk_sender import failpoints
 from bulk_sender.durable import sync_folder, sync_path
-from bulk_sender.errors import BulkSenderError
+from bulk_sender.errors import BulkSenderError, ConfigError
 from bulk_sender.text.clean import escaped
+
+
+def taken(path: Path) -> ConfigError:
+    """Return the refusal to write to ``path``, where there is a file that somebody may have changed."""
+    return ConfigError(
+        f"{path} already exists and is never overwritten", hint="choose another name, or move the file away"
+    )
 
 
 def create_private(path: Path) -> None:

@@ -67,6 +67,14 @@ class JournalError(BulkSenderError):
 class Interrupted(BulkSenderError):
     """A signal or a ``Control`` ended the work before anything was sent."""
 
+    @classmethod
+    def by(cls, signal: int, reason: str) -> Self:
+        """Return the error of a signal by its number; 0 for a stop without one."""
+        error = cls(reason)
+        if signal:
+            error.exit_code = 128 + signal
+        return error
+
 
 class InternalError(BulkSenderError):
     """A bug, or too little memory or too few descriptors.

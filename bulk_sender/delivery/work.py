@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from bulk_sender.journal.records import Batch, Status
 from bulk_sender.planning.batches import Payload
 
+SETTLED = ("accepted", "failed", "unknown")
+"""The statuses of recipients with an outcome."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -26,3 +29,8 @@ class Tally:
     in_flight: int = 0
     throttled: int = 0
     recipients: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
+
+    @property
+    def settled(self) -> int:
+        """Recipients with an outcome."""
+        return sum(self.recipients[status] for status in SETTLED)

@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 from polars import selectors as cs
 
+from bulk_sender.atomic import taken
 from bulk_sender.config.model import Config, FieldType, InputConfig
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.guessing import column_names, words
@@ -115,9 +116,7 @@ def write(path: Path, text: str) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(
-            f"{path} already exists and is never overwritten", hint="choose another name, or move the file away"
-        ) from None
+        raise taken(path) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 

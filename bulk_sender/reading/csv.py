@@ -1,6 +1,6 @@
 """CSV reader: polars parses blocks of whole records, and Python's ``csv`` module parses the blocks it would misread.
 
-ReadAs in blocks keeps memory flat, numbers every row, and lets a resumed run start in the middle. The fast path is
+Reading in blocks keeps memory flat, numbers every row, and lets a resumed run start in the middle. The fast path is
 used only for a provably plain block: every quote opens or closes a field, lines end with LF or CRLF, and every record
 has as many fields as the header. The ``csv`` module reads any other block; a ragged record, or one with invalid
 quotes, becomes a malformed row. Both paths give the same rows, so it does not matter where the blocks are cut.

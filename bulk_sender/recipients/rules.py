@@ -137,32 +137,29 @@ def rules(mapping: RecipientMapping, names: Names, max_bytes: int) -> Iterator[R
 
 def _email_rules(mapping: RecipientMapping, names: Names) -> Iterator[Rule]:
     is_email = pl.col(names.kind) == "email"
-    column, address = (
-        next(item.column for item in mapping.identifiers if item.kind == "email"),
-        pl.col(names.identifier),
-    )
+    column = next(item.column for item in mapping.identifiers if item.kind == "email")
+    address = pl.col(names.identifier)
     shape, expected = (_HASH, _A_HASH) if mapping.email_is_hashed else (_EMAIL, "a valid e-mail address")
     if not mapping.email_is_hashed:
         yield Rule(
             "invalid_email",
-            is_email & pl.col(names.identifier).str.contains(rf"[{INVISIBLE}&&\S]"),
-            shown(pl.col(names.identifier).str.replace_all(INVISIBLE, "\u2423"))
+            is_email & address.str.contains(rf"[{INVISIBLE}&&\S]"),
+            shown(address.str.replace_all(INVISIBLE, "\u2423"))
             + pl.lit(f" is not {expected}: it has an invisible character"),
             column,
             address,
         )
         yield Rule(
             "invalid_email",
-            is_email & looks_like_another(pl.col(names.identifier)),
-            shown(pl.col(names.identifier))
-            + pl.lit(f" is not {expected}: it has a character that only looks like the right one"),
+            is_email & looks_like_another(address),
+            shown(address) + pl.lit(f" is not {expected}: it has a character that only looks like the right one"),
             column,
             address,
         )
     yield Rule(
         "invalid_email",
-        is_email & ~pl.col(names.identifier).str.contains(shape),
-        shown(pl.col(names.identifier)) + pl.lit(f" is not {expected}"),
+        is_email & ~address.str.contains(shape),
+        shown(address) + pl.lit(f" is not {expected}"),
         column,
         address,
     )

@@ -22,6 +22,8 @@ from bulk_sender.reporting.rejects_file import has_rejects, rejects_path
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import Hold, State, Summary
 
+NOT_READ = "the input was not read to its end, later rows are not counted"
+
 
 def close_files(
     journal: RunReader, kind: Format, state: State, reasons: Sequence[str] = (), *, is_late: IsLate = never
@@ -51,9 +53,6 @@ def refresh_files(journal: RunReader, ended: Summary) -> Summary:
     kind = journal.facts().format
     refuse_unwritable(journal.run.folder, kind)
     return close_files(journal, kind, ended.state, [ended.reason] if ended.reason else [])
-
-
-NOT_READ = "the input was not read to its end, later rows are not counted"
 
 
 def _held(journal: RunReader) -> Hold | None:
@@ -92,7 +91,8 @@ def write_files(
             late = {"report": files.pop("report")}
             summary = replace(summary, files=files)
     for name in {"results", "report"} & set(late):  # those of an earlier process are not true any more
-        Path(late[name]).unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(late[name]).unlink()
     write_json(Path(files["summary"]), summary.to_dict())
     return summary
 

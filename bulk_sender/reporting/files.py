@@ -13,7 +13,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from bulk_sender import failpoints
-from bulk_sender.atomic import replacing
+from bulk_sender.atomic import replacing, taken
 from bulk_sender.config.model import InputConfig
 from bulk_sender.errors import ConfigError, InputError
 from bulk_sender.journal.facts import Format
@@ -62,14 +62,18 @@ def write_rejects(journal: RunReader, folder: Path, *, is_late: IsLate = never) 
     """
     facts = journal.facts()
     reads = facts.revived().input
-    schema = _rejects_schema(rejects(journal))
+
+    def frames() -> Iterator[pl.DataFrame]:
+        return in_time(rejects(journal), is_late)
+
+    schema = _rejects_schema(frames())
     layout = _rejects_layout(facts.layout, reads)
     with RejectsFile(folder).replaced() as temporary:
-        write_csv(lambda: in_time(rejects(journal), is_late), schema, temporary, layout, ReadSettings.of(reads))
+        write_csv(frames, schema, temporary, layout, ReadSettings.of(reads))
     written = {"rejected": rejects_path(folder)}
-    if layout.sheet and workbooks.fits(rejects(journal), schema):
+    if layout.sheet and workbooks.fits(frames(), schema):
         with RejectsFile(folder, ".xlsx").replaced() as temporary:
-            workbooks.write_rejected(rejects(journal), schema, temporary, layout.sheet)
+            workbooks.write_rejected(frames(), schema, temporary, layout.sheet)
         written["rejected_xlsx"] = rejects_path(folder, ".xlsx")
     return written
 
@@ -98,9 +102,7 @@ def refuse_to_replace_rejects(path: Path) -> None:
     if not path.parent.is_dir():
         raise ConfigError(f"{path.parent} is not a folder", hint="write the rejected rows elsewhere")
     if path.exists() or path.is_symlink():
-        raise ConfigError(
-            f"{path} already exists and is never overwritten", hint="choose another name, or move the file away"
-        )
+        raise taken(path)
 
 
 def _rejects_schema(frames: Iterator[pl.DataFrame]) -> pl.Schema:

@@ -79,10 +79,8 @@ class Control:
         """Raise Interrupted after a stop or an abort, for work that sends nothing, such as a check."""
         if self._early is None and not self._aborted:
             return
-        error = Interrupted(self._early.reason if self._early is not None else "stopped immediately")
-        if self._early is not None and self._early.signal:
-            error.exit_code = 128 + self._early.signal
-        raise error
+        stop = self._early or Stopped("stopped immediately")
+        raise Interrupted.by(stop.signal, stop.reason)
 
     @staticmethod
     def _stop(stopping: Stopping, scope: anyio.CancelScope, stop: Stopped) -> None:

@@ -18,7 +18,7 @@ from bulk_sender.braze.endpoint import Endpoint, endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.sender import Sender
-from bulk_sender.delivery.work import Tally, Work
+from bulk_sender.delivery.work import SETTLED, Tally, Work
 from bulk_sender.delivery.worklist import Worklist
 from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.eventloop import to_its_end
@@ -53,8 +53,6 @@ from bulk_sender.text.numbers import number, roughly
 _TICK_S = 0.25
 _LOOK_S = 0.1
 """How often to look whether the journal is still there, besides each commit."""
-_SETTLED = ("accepted", "failed", "unknown")
-"""The statuses of recipients with an outcome."""
 _FEW_FILES = "this process may not open more files (ulimit -n)"
 
 
@@ -272,7 +270,7 @@ class Execution:
             await self._noted(writer, sender, Held(number))
         answer = await self._asked(sender)
         if answer is not None:
-            settled = sum(sender.tally.recipients[status] for status in _SETTLED)
+            settled = sender.tally.settled
             by = answer.by or self._by
             record = Answered(number, answer.granted, by, settled or self._canary.rows or 0)
             await self._noted(writer, sender, record)
@@ -346,7 +344,7 @@ class Execution:
         tally: Tally = sender.tally
         waiting_s, waiting_on, waiting_for = self._waiting(sender)
         elapsed_s = time.monotonic() - self._started
-        speed = self._speed.take(elapsed_s, sum(tally.recipients[status] for status in _SETTLED))
+        speed = self._speed.take(elapsed_s, tally.settled)
         so_far = self._so_far(tally)
         to_send = self._to_send(so_far)
         return Progress(
@@ -380,7 +378,7 @@ class Execution:
 
     def _so_far(self, tally: Tally) -> Counts:
         """Return the rows of the run by status: those of earlier processes, and what this one has added."""
-        new = {status: tally.recipients[status] for status in _SETTLED}
+        new = {status: tally.recipients[status] for status in SETTLED}
         new |= {verdict: self.worklist.verdicts[verdict] for verdict in ("rejected", "duplicate")}
         found = {status: self._earlier.of(status) + count for status, count in new.items()}
         return Counts(self.worklist.rows, **found, not_sent=self.worklist.rows - sum(found.values()))
@@ -391,7 +389,7 @@ class Execution:
             return so_far.not_sent
         if self._recipients is None:
             return None
-        return self._recipients - sum(so_far.of(status) for status in _SETTLED)
+        return self._recipients - sum(so_far.of(status) for status in SETTLED)
 
     def _waiting(self, sender: Sender) -> tuple[float, str, str]:
         """Return how long all requests still wait, on what, and for what in words."""
@@ -420,8 +418,7 @@ class Execution:
             elapsed_s=time.monotonic() - self._started,
         )
         try:
-            is_late = sender.stopping.is_late
-            summary = close_account(self._journal, self._facts.format, ending, is_late=is_late)
+            summary = close_account(self._journal, self._facts.format, ending, is_late=sender.stopping.is_late)
         finally:
             note_loss(self._journal, self._facts)
         note_end(self._journal, summary)

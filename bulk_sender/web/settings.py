@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError
 
 DEFAULT_PORT = 8799
@@ -53,11 +53,7 @@ def load(path: Path) -> PageSettings:
 
 def refuse_other_than_loopback(host: str) -> None:
     """Raise ConfigError for an address that other machines can reach: nobody would check who is there."""
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host.lower() == "localhost"
-    if not is_loopback:
+    if not is_loopback(host.lower()):
         raise ConfigError(
             f"--host {host}: without [team] the page serves this machine only",
             hint="use 127.0.0.1, localhost or ::1. From another machine, forward the port: "

@@ -146,9 +146,7 @@ class Session:
 
     def _refuse_if_interrupted(self) -> None:
         if self._signal:
-            error = Interrupted("interrupted: nothing was sent")
-            error.exit_code = 128 + self._signal
-            raise error
+            raise Interrupted.by(self._signal, "interrupted: nothing was sent")
 
     # --- what the library calls ---------------------------------------------------------------------------------
 

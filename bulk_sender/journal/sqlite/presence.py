@@ -46,13 +46,13 @@ class Presence:
     def learn(self) -> None:
         """Take the files as they are now, and look for these from now on."""
         for path in self._paths:
-            if path not in self._known and (found := _stat(path)) is not None:
+            if path not in self._known and (found := stat_of(path)) is not None:
                 self._known[path] = found
 
     def look(self) -> Missing | None:
         """Return the first file that is not what it was; None while all are."""
         for path, known in tuple(self._known.items()):
-            found = _stat(path)
+            found = stat_of(path)
             if found is None:
                 return Missing(path, "gone")
             if (found.st_dev, found.st_ino) != (known.st_dev, known.st_ino):
@@ -66,8 +66,11 @@ class Presence:
         return None
 
 
-def _stat(path: Path) -> os.stat_result | None:
-    """Whatever prevents a look, such as a file system that was unmounted, also prevents a later start."""
+def stat_of(path: Path) -> os.stat_result | None:
+    """Return what the system says about a file, and follow no link; None when it cannot be looked at.
+
+    Whatever prevents a look, such as a file system that was unmounted, also prevents a later start.
+    """
     try:
         return path.lstat()
     except OSError:

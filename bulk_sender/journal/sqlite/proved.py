@@ -5,12 +5,12 @@ A journal counts as proved while its files are unchanged. A process that sends p
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from bulk_sender.journal.sqlite.mark import MARK
+from bulk_sender.journal.sqlite.presence import stat_of
 
 _SETTLED_NS = 2_000_000_000
 """A file that has changed within this time may change again without a new time of change."""
@@ -38,17 +38,10 @@ class Proved:
 
     def _stamp(self, folder: Path) -> Stamp | None:
         """Return what tells that a journal has not changed; None when it has changed too lately to tell."""
-        stats = [_stat(folder / name) for name in (self._journal, MARK, self._log)]
+        stats = [stat_of(folder / name) for name in (self._journal, MARK, self._log)]
         latest = max((it.st_mtime_ns for it in stats if it is not None), default=0)
         if self._clock() - latest < _SETTLED_NS:
             return None
         *own, log = [None if it is None else (it.st_dev, it.st_ino, it.st_size, it.st_mtime_ns) for it in stats]
         # To read makes an empty log if there is none, and sets the owner of any, which shows in its last time only.
         return *own, None if log is None or not log[2] else log, *(it and it.st_ctime_ns for it in stats[:2])
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.lstat()
-    except OSError:
-        return None
