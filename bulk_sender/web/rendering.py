@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse
 
-from bulk_sender.text.clean import plain
+from bulk_sender.text.pages import style, templates
 from bulk_sender.web import show, words
 
 if TYPE_CHECKING:
@@ -29,23 +29,14 @@ class Stylesheet:
 
 @cache
 def stylesheet() -> Stylesheet:
-    text = (_HERE / "static" / "web.css").read_text(encoding="utf-8")
+    text = style(_HERE / "static" / "web.css")
     return Stylesheet(f"web-{hashlib.sha256(text.encode()).hexdigest()[:12]}.css", text)
 
 
 @cache
 def environment() -> Environment:
-    """Return the templates. Control characters and signs of direction never reach a browser."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    made = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        finalize=lambda value: plain(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Return the templates, with what they may call."""
+    made = templates(_HERE / "templates")
     made.filters |= show.FILTERS
     made.globals |= {"words": words, "query_of": show.query_of, "style": f"/static/{stylesheet().name}"}
     return made

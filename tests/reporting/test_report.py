@@ -15,6 +15,7 @@ from bulk_sender.errors import RunNotFoundError
 from bulk_sender.journal.records import Status
 from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.page import gather, render, write_report
+from bulk_sender.text.pages import style
 from tests.faults import FaultServer
 from tests.kit.journals import Sent, written
 from tests.kit.journals import read as journal_read
@@ -22,7 +23,7 @@ from tests.kit.target import KEY
 from tests.reporting.markup import Element, read
 from tests.reporting.runs import HOSTILE_CAMPAIGN, HOSTILE_COLUMN, HOSTILE_MESSAGE, Run, shouted
 
-CSS = (Path(charts.__file__).parent / "report.css").read_text()
+CSS = style(Path(charts.__file__).parent / "report.css")
 
 
 def with_id(page: Element, name: str) -> Element:

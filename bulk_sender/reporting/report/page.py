@@ -32,8 +32,9 @@ from bulk_sender.reporting.report.history import Event, history
 from bulk_sender.reporting.report.timeline import GROUPS, Answer, Bucket, Timeline, timeline
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.text import numbers as figures
-from bulk_sender.text.clean import clean, plain
+from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import mask_in, without_credentials
+from bulk_sender.text.pages import style, templates
 from bulk_sender.text.times import clock, now
 
 if TYPE_CHECKING:
@@ -214,24 +215,14 @@ def _flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 def render(report: Report) -> str:
     """Return the page."""
-    style = (_HERE / "report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    whole = style(_HERE / "report.css")
+    digest = base64.b64encode(hashlib.sha256(whole.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    return _environment().get_template("report.html.jinja").render(report=report, style=style, policy=policy)
+    return _environment().get_template("report.html.jinja").render(report=report, style=whole, policy=policy)
 
 
 def _environment() -> Environment:
-    # Imported here because most commands write no report.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        finalize=lambda value: plain(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(_HERE)
     environment.filters |= {
         "number": figures.number,
         "duration": figures.duration,
