@@ -1,4 +1,4 @@
-"""Templates and the one stylesheet. Everything from outside is escaped; nothing in a page is inline."""
+"""Templates, stylesheet and scripts. Everything from outside is escaped; nothing in a page is inline."""
 
 from __future__ import annotations
 
@@ -20,17 +20,32 @@ _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Stylesheet:
-    """``name`` holds a digest, so that a browser can keep the file for ever."""
+class Asset:
+    """A stylesheet or script. ``name`` holds a digest, so that a browser can keep the file for ever."""
 
     name: str
     text: str
+    media_type: str
+
+
+def stylesheet() -> Asset:
+    return asset("web.css")
 
 
 @cache
-def stylesheet() -> Stylesheet:
-    text = style(_HERE / "static" / "web.css")
-    return Stylesheet(f"web-{hashlib.sha256(text.encode()).hexdigest()[:12]}.css", text)
+def asset(file: str) -> Asset:
+    """Return a file of ``static``."""
+    path = _HERE / "static" / file
+    text = style(path) if path.suffix == ".css" else path.read_text(encoding="utf-8")
+    name = f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{path.suffix}"
+    return Asset(name, text, {".css": "text/css", ".js": "text/javascript"}[path.suffix])
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """Return all files of ``static`` by the names under which they are served."""
+    found = [asset(path.name) for path in (_HERE / "static").iterdir()]
+    return {each.name: each for each in found}
 
 
 @cache
@@ -38,7 +53,7 @@ def environment() -> Environment:
     """Return the templates, with what they may call."""
     made = templates(_HERE / "templates")
     made.filters |= show.FILTERS
-    made.globals |= {"words": words, "query_of": show.query_of, "style": f"/static/{stylesheet().name}"}
+    made.globals |= {"words": words, "query_of": show.query_of, "static": lambda name: f"/static/{asset(name).name}"}
     return made
 
 

@@ -13,9 +13,8 @@ from typing import Any
 import polars as pl
 
 import bulk_sender as bs
+from bulk_sender.web.workers import STATUSES, Moment
 
-STATUSES = ("unknown", "failed", "rejected", "not_sent", "accepted", "duplicate")
-"""Problems first, as in the report."""
 TROUBLE = STATUSES[:4]
 FILES = ("results", "rejected", "rejected_xlsx", "summary")
 """The files of a run that may be downloaded, by their names in ``Summary.files``."""
@@ -113,7 +112,7 @@ class Part:
     width: float
 
 
-def parts(run: bs.RunOverview) -> Iterator[Part]:
+def parts(run: bs.Summary | Moment) -> Iterator[Part]:
     """Yield the bar over all rows, accepted first. One unknown row in a million must be visible: none is too thin."""
     counts = {each: int(getattr(run, each)) for each in ("accepted", "duplicate", *reversed(TROUBLE))}
     widths = {each: max(_THINNEST, 100 * count / run.rows) for each, count in counts.items() if count}

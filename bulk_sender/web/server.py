@@ -16,21 +16,36 @@ from bulk_sender.web.pages import Site
 from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import allowed_hosts
 from bulk_sender.web.state import State
+from bulk_sender.web.workers import DEFAULT_MOST_RUNS
 
 _GRACE_S = 3
 """A browser may keep a connection open; that must not keep the page from ending."""
 
 
-def serve(host: str, port: int, runs_dir: Path, *, read_only: bool, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken."""
+def serve(
+    host: str,
+    port: int,
+    runs_dir: Path,
+    *,
+    read_only: bool,
+    most_runs: int | None,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken.
+
+    ``most_runs``: how many runs are sent at a time, None for the usual number.
+    """
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         state = State.of(port)
         with state.held(url):
             state.forget_links()
-            site = Site(runs_dir.absolute(), state, Sessions(state.key(), port), url, read_only=read_only)
+            sessions, most = Sessions(state.key(), port), most_runs or DEFAULT_MOST_RUNS
+            site = Site(runs_dir.absolute(), state, sessions, url, read_only=read_only, most_runs=most)
             _log_to_stderr()
+            if not read_only:
+                site.crew.prepare()
             server = uvicorn.Server(
                 uvicorn.Config(
                     make_app(site, allowed_hosts(port)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError
@@ -22,6 +22,7 @@ class PageSettings(BaseModel):
     port: int | None = None
     runs_dir: str | None = None
     read_only: bool | None = None
+    most_runs: int | None = Field(default=None, ge=1, le=16)
 
 
 def load(path: Path) -> PageSettings:

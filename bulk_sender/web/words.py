@@ -6,7 +6,7 @@ from typing import Any
 
 import bulk_sender as bs
 from bulk_sender.errors import BulkSenderError
-from bulk_sender.text.numbers import duration, several
+from bulk_sender.text.numbers import duration, number, roughly, several
 from bulk_sender.web.settings import DEFAULT_PORT
 
 PROGRAM = "bulk-sender"
@@ -122,6 +122,38 @@ DISPATCH = "dispatch_id"
 STATE = "State"
 STATES = {"running": "in progress", "finished": "finished", "stopped": "stopped", "interrupted": "interrupted"}
 
+# Live, and the first rows.
+WATCH_LIVE = "Watch it live"
+WHOLE_RESULT = "Rows and reasons so far"
+STOP = "Stop…"
+STOP_HINT = "Requests in flight finish first, and nothing more is sent. You can resume the run later."
+STOP_NOW = "Stop the run"
+STOPPING_HINT = "Requests in flight finish first. What is not sent yet stays unsent."
+ELSEWHERE = "This run was not started on this page. Stop it where it was started."
+CLOSE_HINT = "You may close this page. The run does not need it."
+REFUSED = "Nothing was sent"
+NOT_RESUMED = "The run was not resumed"
+LOOK_FIRST = "Look at the message now, on a phone, before you send the rest."
+SEE_FIRST_ROWS = "See the rows that were accepted"
+TYPE_COUNT = "Type the number of recipients that are sent now"
+TYPE_NAME = "Type the name of the run"
+UNCOUNTED = "The file was not read to its end, so nobody knows yet how many recipients follow."
+STOP_HERE = "Stop here"
+STOP_HERE_HINT = "After “Stop here” nothing more is sent. What was sent cannot be undone."
+MAY_NOT_APPROVE = "A person who may approve has to answer."
+WRONG_ANSWER = "That was not sent: what you typed does not fit"
+WRONG_ANSWER_HINT = "Look at the number again, and type it without any other sign."
+NOT_REACHED = "The process of this run did not answer"
+NOT_REACHED_HINT = "It may be busy or may just have ended. Refresh the page, then try again."
+WAITING_ON = {
+    "rate_limit": "Braze asks to wait: its rate limit is reached. The run continues by itself. No row is lost.",
+    "hours": "The run waits for its sending hours. It continues by itself.",
+    "connection": "There is no connection to Braze. The run continues by itself when there is one.",
+    "errors": "Braze answers with errors. The run waits, then tries again by itself. No row is lost.",
+}
+TROUBLES = {"typed": (WRONG_ANSWER, WRONG_ANSWER_HINT), "silent": (NOT_REACHED, NOT_REACHED_HINT)}
+STEPS = {"hashing": "Reading the file", "counting": "Checking the rows"}
+
 # Explain.
 BACK_TO_RUN = "Back to the run"
 PREVIOUS_ROW = "Previous row"
@@ -156,10 +188,10 @@ VERSION = "Version"
 RUNS_FOLDER = "Runs folder"
 ADDRESS = "Address"
 MODE = "Mode"
-MODES = {True: "read-only: nothing can be changed", False: "you can write reports; runs cannot be changed here"}
+MODES = {True: "read-only: nothing can be changed", False: "runs can be stopped, resumed and approved here"}
 PERSON = "You"
 KEY = "API key"
-KEY_HINT = "This page does not read the API key. It is not needed to look at runs."
+KEY_HINT = "This page does not read the API key. A run reads it from the file that BRAZE_API_KEY_FILE names."
 SIGN_OUT = "Sign out"
 SIGN_OUT_HINT = "Your session ends after 12 hours. This ends it now, in this browser."
 CHANGE_HINT = "To change any of this, start the page again with other options:"
@@ -223,6 +255,61 @@ def headline(run: Any) -> str:
     if run.accepted == run.rows:
         return f"All {several(run.rows, 'row')} accepted" if run.rows > 1 else "The one row is accepted"
     return f"{run.accepted:,} of {run.rows:,} rows accepted; {others(run)}"
+
+
+def live_headline(name: str, state: str, moment: Any) -> str:
+    """Return what a run does now, in one sentence."""
+    if state == "held":
+        rest = f"the other {moment.to_send:,}" if moment.to_send is not None else "the rest"
+        first = f"The first {several(moment.held_after, 'row')}" if moment.held_after else "The first rows"
+        verb = "was" if moment.held_after == 1 else "were"
+        return f"{first} {verb} sent. Send {rest}?"
+    said = {
+        "queued": "waits for its turn",
+        "preparing": "is getting ready",
+        "sending": "is being sent",
+        "ending": "is stopping",
+        "refused": "did not start",
+    }
+    return f"{name} {said[state]}"
+
+
+def live_sentence(moment: Any, state: str) -> str:
+    """Return how far a run is."""
+    if state == "queued":
+        return "Other runs are being sent. It starts by itself when one of them ends."
+    if moment.step and not moment.rows:
+        if moment.step == "hashing" and moment.total:
+            return f"{STEPS['hashing']}: {100 * moment.done // moment.total} %"
+        return f"{STEPS[moment.step]}: {several(moment.done, 'row')} so far"
+    if not moment.rows:
+        return "Nothing was sent yet."
+    told = [f"{moment.rows - moment.not_sent:,} of {several(moment.rows, 'row')} done"]
+    if state == "sending" and moment.rate:
+        told.append(f"up to {number(moment.rate)} requests a second")
+    if state == "sending" and moment.seconds_left is not None:
+        told.append(f"about {roughly(moment.seconds_left)} left")
+    return " · ".join(told)
+
+
+def live_note(moment: Any) -> str:
+    """Return what a run waits for; empty if it does not wait."""
+    if not moment.waiting_s or not moment.waiting_on:
+        return ""
+    return WAITING_ON.get(moment.waiting_on, "")
+
+
+def send_the_rest(moment: Any) -> str:
+    return f"Send the other {moment.to_send:,}" if moment.to_send is not None else "Send the rest"
+
+
+def resume(run: Any) -> str:
+    """Return the words of the button that resumes a stopped run."""
+    if run.held is not None:
+        return "Resume: ask again about the rest"
+    if run.later_rows_unread:
+        return "Resume and send the rest"
+    return f"Resume and send the {several(run.not_sent, 'unsent row')}"
 
 
 def others(run: Any) -> str:

@@ -73,7 +73,7 @@ def written(folder: Path, *parts: Sequence[Sent], rate: str = "250000/hour") -> 
     """A run of one chunk, sent in ``parts``, each in an epoch."""
     journal = created(folder, run_facts({"braze": {"campaign_id": "c"}, "delivery": {"rate": rate}}))
     sizes = [one.size for part in parts for one in part]
-    journal.write([_chunk(sum(sizes)), PlanComplete()])
+    journal.write([rows_chunk(sum(sizes)), PlanComplete()])
     first = 0
     for number, part in enumerate(parts):
         journal.begin_epoch("resume" if number else "send")
@@ -90,7 +90,7 @@ def moment(at_s: float) -> str:
     return iso(START + timedelta(seconds=at_s))
 
 
-def _chunk(rows: int) -> Chunk:
+def rows_chunk(rows: int) -> Chunk:
     frame = pl.DataFrame(
         {
             "row": range(1, rows + 1),

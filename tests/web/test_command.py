@@ -84,6 +84,7 @@ def test_an_address_that_others_can_reach_is_refused(place: Place, here: Here, h
         ("[pages]\n", "unknown table 'pages'"),
         ("[page]\nprot = 1\n", "unknown key page.prot"),
         ('[page]\nport = "1"\n', "page.port"),
+        ("[page]\nmost_runs = 0\n", "page.most_runs"),
         ("[page\n", "is not a TOML file"),
         ('[page]\nhost = "0.0.0.0"\n', "this machine only"),
     ],

@@ -36,12 +36,12 @@ ROUTES = sorted((method, filled(path)) for method, path in NEEDED)
 PUBLIC = sorted((method, filled(path)) for (method, path), role in NEEDED.items() if role is Role.PUBLIC)
 GUARDED = [route for route in ROUTES if route not in PUBLIC]
 UNSAFE = [route for route in ROUTES if route[0] != "GET"]
-ANSWERS = {"/files/summary": 200, "/sign-out": 303, "/results.csv": 303, "/login": 303}
+ANSWERS = {"/files/summary": 200, "/sign-out": 303, "/results.csv": 303, "/login": 303, "/live": 303}
 
 
 def allowed(method: str, path: str) -> int:
     """What a signed-in person gets."""
-    if (method, path) == ("POST", "/runs/calm/report"):
+    if method == "POST":
         return 303
     return next((code for end, code in ANSWERS.items() if path.endswith(end)), 200)
 

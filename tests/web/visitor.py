@@ -38,20 +38,22 @@ class Visitor:
         self.cookie = answer.headers["set-cookie"].split(";")[0]
         return self
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, fields: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         own = {"Host": HOST} | ({"Cookie": self.cookie} if self.cookie else {})
         given = {name: value for name, value in (own | dict(headers or {})).items() if value}
 
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
-                return await client.request(method, path, headers=given)
+                return await client.request(method, path, headers=given, data=fields)
 
         return asyncio.run(asked())
 
     def get(self, path: str) -> httpx.Response:
         return self.ask("GET", path)
 
-    def press(self, path: str) -> httpx.Response:
+    def press(self, path: str, **fields: str) -> httpx.Response:
         """Send a form of the page."""
-        return self.ask("POST", path, OURS)
+        return self.ask("POST", path, OURS, fields)

@@ -65,6 +65,7 @@ def web(
             number,
             runs_dir or Path(found.runs_dir or RUNS_DIR),
             read_only=read_only or bool(found.read_only),
+            most_runs=found.most_runs,
             ready=ready,
         )
     except KeyboardInterrupt:  # the usual end of a server, also by SIGTERM

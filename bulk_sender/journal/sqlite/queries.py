@@ -194,11 +194,12 @@ class SqliteReader:
     # --- what holds now -----------------------------------------------------------------------------------------
 
     def counts(self) -> Counts:
-        [planned] = self._rows(
-            "SELECT coalesce(sum(rows), 0), coalesce(sum(rejected), 0), coalesce(sum(duplicate), 0) FROM chunk"
+        # One statement sees one moment: a process that sends adds chunks between two.
+        planned = (
+            f"SELECT '{name}', coalesce(sum({name}), 0) FROM chunk" for name in ("rows", "rejected", "duplicate")
         )
-        found = dict(zip(("rows", "rejected", "duplicate"), planned, strict=True))
-        return replace(Counts(**found), **dict(self._rows("SELECT status, sum(size) FROM state GROUP BY status")))
+        found = self._rows(" UNION ALL ".join((*planned, "SELECT status, sum(size) FROM state GROUP BY status")))
+        return Counts(**dict(found))
 
     def totals(self) -> Totals:
         [sums] = self._rows(

@@ -1,0 +1,332 @@
+"""Worker processes: one for each run that the page begins, and how the page speaks with them.
+
+A worker outlives the page. Of a run's worker the page knows a private folder: its log, its lock, and its socket.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import bulk_sender as bs
+from bulk_sender.errors import BulkSenderError
+
+DEFAULT_MOST_RUNS = 2
+STATUSES = ("unknown", "failed", "rejected", "not_sent", "accepted", "duplicate")
+"""Problems first, as in the report."""
+LONGEST_LINE = 4096
+"""Bytes of one message on a worker's socket."""
+_LONGEST_SOCKET_PATH = 100
+_ANSWER_S = 5.0
+_LOCK_TRIES = 50
+_LEAVING_S = 10.0
+_KEPT_S = 30 * 86400
+_SECRETS = ("BRAZE_API_KEY", "BULK_SENDER_PROXY")
+
+Stage = Literal["queued", "preparing", "sending", "held", "ending", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a worker is to do.
+
+    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``by``: who decided.
+    ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the API key is; empty to use
+    ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` only: how many processes had sent when the person
+    decided. After another start that decision is void.
+    """
+
+    run_id: str
+    kind: Literal["send", "rehearse", "resume"]
+    by: str
+    files: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    weather: str = "calm"
+    canary: int | None = None
+    plan_file: str = ""
+    again: bool = False
+    key_file: str = ""
+    starts: int = 0
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Return a job from its JSON object."""
+        return cls(**{**told, "files": tuple(told["files"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A snapshot of a worker's run, for the page.
+
+    The six counts are those of the whole run. ``to_send``: recipients without an outcome; None while nobody has counted
+    them. ``step``: ``hashing`` or ``counting`` before the first request, with ``done`` of ``total``.
+    """
+
+    stage: Stage = "preparing"
+    rows: int = 0
+    unknown: int = 0
+    failed: int = 0
+    rejected: int = 0
+    not_sent: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    to_send: int | None = None
+    seconds_left: float | None = None
+    rate: float = 0.0
+    in_flight: int = 0
+    waiting_s: float = 0.0
+    waiting_on: str = ""
+    held_after: int | None = None
+    step: str = ""
+    done: int = 0
+    total: int | None = None
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Return a moment from its JSON object. Fields of a later release are ignored."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in told.items() if name in known})
+
+    @property
+    def settled(self) -> int:
+        """How many recipients have an outcome."""
+        return self.accepted + self.failed + self.unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The private folder of one run's worker. The worker holds its lock as long as it lives."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the lock while the block runs. Yield False when another worker has it."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield _locked(descriptor, fcntl.LOCK_EX, tries=_LOCK_TRIES)  # the page looks at it for an instant
+        finally:
+            os.close(descriptor)
+
+    def is_held(self) -> bool:
+        """Whether a worker lives. No file or process number says so: a lock ends with its process."""
+        try:
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _locked(descriptor, fcntl.LOCK_SH, tries=1)
+        finally:
+            os.close(descriptor)
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a small file of this folder."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / f"{name}.new"
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        path.replace(self.folder / name)
+
+    def read(self, name: str) -> str:
+        """Return a small file of this folder; empty if there is none."""
+        with suppress(OSError):
+            return (self.folder / name).read_text(encoding="utf-8")
+        return ""
+
+    def address(self) -> str:
+        """Return the path of the worker's socket; empty before it listens."""
+        return self.read("address")
+
+    def remove_old_address(self) -> None:
+        """Remove the socket of a worker that was killed, and its folder if that was a temporary one."""
+        if old := self.address():
+            with suppress(OSError):
+                Path(old).unlink()
+                Path(old).parent.rmdir()  # only a temporary one is empty
+
+    def own_address(self) -> Path | None:
+        """Return the path for a socket in this folder; None when that is too long for a socket."""
+        path = self.folder / "socket"
+        return path if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH else None
+
+    def refusal(self) -> tuple[str, str] | None:
+        """Return why the last worker ended before it sent anything, and the next step; None if it was not refused."""
+        found = self.read("refusal")
+        if not found:
+            return None
+        message, hint = json.loads(found)
+        return message, hint
+
+    def recipients(self) -> int | None:
+        """Return how many recipients the run has in all, if its first worker counted them."""
+        found = self.read("recipients")
+        return int(found) if found else None
+
+    def ask(self, do: str, **more: Any) -> dict[str, Any] | None:
+        """Send a command, and return the worker's answer; None when no worker has answered.
+
+        The worker answers before it closes the connection: what is not read by then would be lost.
+        """
+        path = self.address()
+        if not path:
+            return None
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(_ANSWER_S)
+                connection.connect(path)
+                connection.sendall(line_of({"do": do, **more}))
+                with connection.makefile("rb") as answers:
+                    answer = answers.readline(LONGEST_LINE)
+            return json.loads(answer) if answer.endswith(b"\n") else None
+        except (OSError, ValueError):
+            return None
+
+    def moment(self) -> Moment | None:
+        """Return the worker's present moment; None when no worker has answered."""
+        answer = self.ask("moment")
+        return Moment.of(answer) if answer is not None else None
+
+
+class Crew:
+    """The workers of a page. ``begin`` starts one; a spare one is kept ready, so that the next run begins at once."""
+
+    def __init__(self, folder: Path, runs_dir: Path, *, most_runs: int = DEFAULT_MOST_RUNS) -> None:
+        self._folder, self._runs_dir, self._most_runs = folder, runs_dir, most_runs
+        self._lock = threading.Lock()
+        self._spare: subprocess.Popen[bytes] | None = None
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def post(self, run: str) -> Post:
+        """Return the folder of a run's worker, whether there is one or not."""
+        named = f"{self._runs_dir.absolute()}\0{run}".encode("utf-8", "surrogatepass")
+        return Post(self._folder / hashlib.sha256(named).hexdigest()[:16])
+
+    def is_alive(self, run: str) -> bool:
+        """Whether a worker has this run, also one that has not taken its lock yet."""
+        process = self._started.get(run)
+        if process is not None and process.poll() is None:  # a process that has ended is reaped here
+            return True
+        return self.post(run).is_held()
+
+    def prepare(self) -> None:
+        """Start a spare worker. It ends when this process does."""
+        with self._lock:
+            self._remove_old()
+            if self._spare is None or self._spare.poll() is not None:
+                self._spare = self._start()
+
+    def begin(self, job: Job) -> bool:
+        """Begin or resume a run, once. Return False when there was nothing to begin.
+
+        The same job again does nothing: two clicks, two tabs, and a form that was sent again make one run.
+        """
+        with self._lock:
+            if not self._is_free(job.run_id) or not self._is_due(job):
+                return False
+            self._reap()
+            post = self.post(job.run_id)
+            for name in ("refusal", "over"):
+                post.write(name, "")
+            told = {"job": asdict(job), "runs_dir": str(self._runs_dir), "post": str(post.folder)}
+            slots = {"slots": str(self._folder / "slots"), "most_runs": self._most_runs}
+            self._started[job.run_id] = self._given(line_of(told | slots))
+            self._spare = self._start()
+            return True
+
+    def _is_free(self, run: str) -> bool:
+        """Whether no worker has this run. One that has done its work is waited for."""
+        deadline = time.monotonic() + _LEAVING_S
+        while self.is_alive(run):
+            if not self.post(run).read("over") or time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def _is_due(self, job: Job) -> bool:
+        """Whether the run is as it was when the person decided."""
+        try:
+            found = bs.status(job.run_id, runs_dir=self._runs_dir)
+        except bs.RunNotFoundError:
+            return job.kind != "resume"
+        if job.kind != "resume" or found.state in ("running", "finished"):
+            return False
+        return len(bs.facts(job.run_id, runs_dir=self._runs_dir).starts) == job.starts
+
+    def _given(self, told: bytes) -> subprocess.Popen[bytes]:
+        """Give a job to the spare worker, or to a new one if there is none. Raises BulkSenderError."""
+        for process in (self._spare, None):
+            if process is not None and process.poll() is not None:
+                continue
+            taking = process or self._start()
+            assert taking.stdin is not None
+            with suppress(BrokenPipeError):
+                taking.stdin.write(told)
+                taking.stdin.close()
+                return taking
+        raise BulkSenderError("no process for this run could be started", hint="the log of bulk-sender web says more")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "bulk_sender.web.worker"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={name: value for name, value in os.environ.items() if name not in _SECRETS},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BulkSenderError(f"no process for a run can be started: {error.strerror}") from None
+        finally:
+            os.close(log)
+
+    def _reap(self) -> None:
+        self._started = {run: process for run, process in self._started.items() if process.poll() is None}
+
+    def _remove_old(self) -> None:
+        """Remove the folders of workers that ended a month ago."""
+        with suppress(OSError):
+            for lock in self._folder.glob("*/lock"):
+                post, files = Post(lock.parent), list(lock.parent.iterdir())
+                if time.time() - max(each.stat().st_mtime for each in files) > _KEPT_S and not post.is_held():
+                    for path in files:
+                        path.unlink()
+                    post.folder.rmdir()
+
+
+def line_of(told: Mapping[str, Any]) -> bytes:
+    """Return a message as one line of JSON."""
+    return json.dumps(told, separators=(",", ":")).encode() + b"\n"
+
+
+def _locked(descriptor: int, how: int, *, tries: int) -> bool:
+    for attempt in range(tries):
+        if attempt:
+            time.sleep(0.02)
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        return True
+    return False
