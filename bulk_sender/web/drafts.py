@@ -20,9 +20,13 @@ APPROVAL_LASTS_S = 24 * 3600.0
 class IllegalStepError(BulkSenderError):
     """A step that a draft's state, or the person, does not allow. Nothing was changed."""
 
+    status = 409
+
 
 class ConflictError(BulkSenderError):
     """Somebody else changed the draft meanwhile. Nothing was changed."""
+
+    status = 409
 
 
 class Step(StrEnum):

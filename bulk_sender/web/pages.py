@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 import bulk_sender as bs
-from bulk_sender.web import downloads, runs, words
+from bulk_sender.web import downloads, runs
 from bulk_sender.web.gate import REPORT_POLICY
-from bulk_sender.web.rendering import page, stylesheet
+from bulk_sender.web.new_send import NewSend
+from bulk_sender.web.rendering import page, script, stylesheet
 from bulk_sender.web.roles import Role
 from bulk_sender.web.runs import parts
-from bulk_sender.web.session import Sessions
-from bulk_sender.web.settings import DEFAULT_PORT
 from bulk_sender.web.show import query_of
-from bulk_sender.web.state import State
+from bulk_sender.web.site import Site, go, refusal
 
 _RUNS_ON_A_PAGE = 50
 _LONGEST_SEARCH = 512
 _FOR_EVER = "public, max-age=31536000, immutable"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What one page serves, and how."""
-
-    runs_dir: Path
-    state: State
-    sessions: Sessions
-    url: str
-    read_only: bool = False
 
 
 class Pages:
@@ -58,6 +44,7 @@ class Pages:
             Route("/runs/{run}/report", self.write_report, methods=["POST"]),
             Route("/runs/{run}/files/{name}", self.download),
             Route("/runs/{run}/{name}.{kind}", self.beside_the_report),
+            *NewSend(self._site).routes(),
             Route("/settings", self.settings),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]
@@ -66,15 +53,15 @@ class Pages:
         return PlainTextResponse("ok\n")
 
     def style(self, request: Request) -> Response:
-        found = stylesheet()
-        if request.path_params["name"] != found.name:
-            raise HTTPException(404)
-        return Response(found.text, media_type="text/css", headers={"Cache-Control": _FOR_EVER})
+        for found in (stylesheet(), script()):
+            if request.path_params["name"] == found.name:
+                return Response(found.text, media_type=found.media_type, headers={"Cache-Control": _FOR_EVER})
+        raise HTTPException(404)
 
     def sign_in(self, request: Request) -> Response:
         """Answer a one-time link. The next page is reached from here, so that the browser sends the strict cookie."""
         if request.scope["person"] is not None:
-            return _go("/")
+            return go("/")
         if request.method == "HEAD":
             return Response()  # a program that looks at links must not use one up
         token = request.query_params.get("token", "")
@@ -85,7 +72,7 @@ class Pages:
         return answer
 
     def sign_out(self, request: Request) -> Response:
-        answer = _go("/")
+        answer = go("/")
         answer.headers["Set-Cookie"] = self._site.sessions.end(request.headers.get("cookie", ""))
         return answer
 
@@ -162,7 +149,7 @@ class Pages:
     def write_report(self, request: Request) -> Response:
         run = self._run(request)
         bs.report(run.run_id, runs_dir=self._site.runs_dir)
-        return _go(f"/runs/{run.run_id}/report")
+        return go(f"/runs/{run.run_id}/report")
 
     def beside_the_report(self, request: Request) -> Response:
         """Answer a link of the report to a file beside it."""
@@ -170,7 +157,7 @@ class Pages:
         wanted = "{name}.{kind}".format(**request.path_params)
         for which, name in downloads.available(self._site.runs_dir, run).items():
             if name == wanted:
-                return _go(f"/runs/{run.run_id}/files/{which}")
+                return go(f"/runs/{run.run_id}/files/{which}")
         raise HTTPException(404)
 
     def download(self, request: Request) -> Response:
@@ -187,21 +174,6 @@ class Pages:
 
     def _page(self, request: Request, template: str, **facts: Any) -> HTMLResponse:
         return page(template, person=request.scope["person"], site=self._site, Role=Role, **facts)
-
-
-def refusal(
-    reason: str, status: HTTPStatus, *, detail: tuple[str, str] | None = None, port: int = DEFAULT_PORT
-) -> HTMLResponse:
-    """Return an error as a page that says what to do next. ``port``: for the command that prints a new link."""
-    heading, step = words.ERRORS[reason]
-    if detail is not None:
-        heading, step = detail[0], detail[1] or step
-    command = words.link_command(port) if reason == "session" else ""
-    return page("error", http_status=status, heading=heading, step=step, command=command, code=int(status))
-
-
-def _go(path: str) -> RedirectResponse:
-    return RedirectResponse(path, status_code=HTTPStatus.SEE_OTHER)
 
 
 def _whole(text: str | None) -> int:

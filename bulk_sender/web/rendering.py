@@ -1,4 +1,4 @@
-"""Templates and the one stylesheet. Everything from outside is escaped; nothing in a page is inline."""
+"""Templates, the one stylesheet and the one script. Everything from outside is escaped; nothing in a page is inline."""
 
 from __future__ import annotations
 
@@ -20,17 +20,27 @@ _HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Stylesheet:
+class Static:
     """``name`` holds a digest, so that a browser can keep the file for ever."""
 
     name: str
     text: str
+    media_type: str
 
 
 @cache
-def stylesheet() -> Stylesheet:
-    text = (_HERE / "static" / "web.css").read_text(encoding="utf-8")
-    return Stylesheet(f"web-{hashlib.sha256(text.encode()).hexdigest()[:12]}.css", text)
+def stylesheet() -> Static:
+    return _static("css", "text/css")
+
+
+@cache
+def script() -> Static:
+    return _static("js", "text/javascript")
+
+
+def _static(ending: str, media_type: str) -> Static:
+    text = (_HERE / "static" / f"web.{ending}").read_text(encoding="utf-8")
+    return Static(f"web-{hashlib.sha256(text.encode()).hexdigest()[:12]}.{ending}", text, media_type)
 
 
 @cache
@@ -47,7 +57,12 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= show.FILTERS
-    made.globals |= {"words": words, "query_of": show.query_of, "style": f"/static/{stylesheet().name}"}
+    made.globals |= {
+        "words": words,
+        "query_of": show.query_of,
+        "style": f"/static/{stylesheet().name}",
+        "script": f"/static/{script().name}",
+    }
     return made
 
 

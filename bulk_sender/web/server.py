@@ -12,24 +12,37 @@ import uvicorn
 
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.web.app import make_app
-from bulk_sender.web.pages import Site
 from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import allowed_hosts
+from bulk_sender.web.site import Site
 from bulk_sender.web.state import State
 
 _GRACE_S = 3
 """A browser may keep a connection open; that must not keep the page from ending."""
 
 
-def serve(host: str, port: int, runs_dir: Path, *, read_only: bool, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken."""
+def serve(
+    host: str,
+    port: int,
+    runs_dir: Path,
+    *,
+    read_only: bool,
+    ready: Callable[[str], None],
+    folders: tuple[Path, ...] = (),
+) -> None:
+    """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken.
+
+    ``folders``: whose files may be chosen on the page.
+    """
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         state = State.of(port)
         with state.held(url):
             state.forget_links()
-            site = Site(runs_dir.absolute(), state, Sessions(state.key(), port), url, read_only=read_only)
+            site = Site(
+                runs_dir.absolute(), state, Sessions(state.key(), port), url, read_only=read_only, folders=folders
+            )
             _log_to_stderr()
             server = uvicorn.Server(
                 uvicorn.Config(
