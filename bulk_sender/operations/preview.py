@@ -34,6 +34,8 @@ class MessagePreview:
     identifier: str
     properties: Mapping[str, Any]
     """What fills the message: the row's properties over those of the request."""
+    recipient: Mapping[str, Any]
+    """The row's recipient exactly as it would be sent."""
     details: CampaignDetails | None
     why_not: str
     """Why there are no details, and so no messages; empty otherwise."""
@@ -69,9 +71,10 @@ async def preview_async(
     else:
         details, why_not = await _asked(settings, environment_of(plain))
     picked, fit, settings = await in_thread(_picked, source, settings, row, details)
-    properties = _properties(settings, picked)
+    recipient: dict[str, Any] = json.loads(picked.recipient)
+    properties = _properties(settings, recipient)
     messages = await anyio.to_thread.run_sync(render_apart, details, properties) if details is not None else ()
-    return MessagePreview(picked.row, picked.identifier, properties, details, why_not, messages, fit)
+    return MessagePreview(picked.row, picked.identifier, properties, recipient, details, why_not, messages, fit)
 
 
 preview = blocking(preview_async)
@@ -116,8 +119,7 @@ def _picked(
         return picked, comparison.result if comparison is not None else None, config
 
 
-def _properties(config: Config, picked: Picked) -> dict[str, Any]:
-    recipient = json.loads(picked.recipient)
+def _properties(config: Config, recipient: Mapping[str, Any]) -> dict[str, Any]:
     own: dict[str, Any] = next((recipient[name] for name in _NAMES if name in recipient), {})
     return {**config.message.trigger_properties, **own}
 

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Scope
 import bulk_sender as bs
 from bulk_sender.web import words
 from bulk_sender.web.gate import Gate, Refusal
-from bulk_sender.web.pages import Pages, Site, refusal
+from bulk_sender.web.pages import Pages
 from bulk_sender.web.roles import Person
+from bulk_sender.web.site import Site, refusal
 
 _log = logging.getLogger("bulk_sender.web")
 
@@ -58,7 +59,7 @@ def _of_http(request: Request, error: Exception) -> Response:
 def _of_library(request: Request, error: Exception) -> Response:
     assert isinstance(error, bs.BulkSenderError)
     is_missing = isinstance(error, (bs.RunNotFoundError, bs.InputError))
-    status = HTTPStatus.NOT_FOUND if is_missing else HTTPStatus.SERVICE_UNAVAILABLE
+    status = HTTPStatus.NOT_FOUND if is_missing else HTTPStatus(getattr(error, "status", 503))
     return refusal("missing" if is_missing else "trouble", status, detail=words.trouble(error))
 
 

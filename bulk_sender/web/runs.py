@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import polars as pl
 import bulk_sender as bs
 from bulk_sender.web.workers import STATUSES, Moment
 
+LONGEST_SEARCH = 512
 TROUBLE = STATUSES[:4]
 FILES = ("results", "rejected", "rejected_xlsx", "summary")
 """The files of a run that may be downloaded, by their names in ``Summary.files``."""
@@ -114,8 +115,12 @@ class Part:
 
 def parts(run: bs.Summary | Moment) -> Iterator[Part]:
     """Yield the bar over all rows, accepted first. One unknown row in a million must be visible: none is too thin."""
-    counts = {each: int(getattr(run, each)) for each in ("accepted", "duplicate", *reversed(TROUBLE))}
-    widths = {each: max(_THINNEST, 100 * count / run.rows) for each, count in counts.items() if count}
+    return bar({each: int(getattr(run, each)) for each in ("accepted", "duplicate", *reversed(TROUBLE))}, run.rows)
+
+
+def bar(counts: Mapping[str, int], rows: int) -> Iterator[Part]:
+    """Yield the parts of a bar over ``rows``, in the order of ``counts``."""
+    widths = {each: max(_THINNEST, 100 * count / rows) for each, count in counts.items() if count}
     scale, left = 100 / sum(widths.values()) if widths else 0.0, 0.0
     for status, width in widths.items():
         yield Part(status, round(left, 3), round(width * scale, 3))

@@ -12,9 +12,9 @@ import uvicorn
 
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.web.app import make_app
-from bulk_sender.web.pages import Site
 from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import allowed_hosts
+from bulk_sender.web.site import Site
 from bulk_sender.web.state import State
 from bulk_sender.web.workers import DEFAULT_MOST_RUNS
 
@@ -30,10 +30,12 @@ def serve(
     read_only: bool,
     most_runs: int | None,
     ready: Callable[[str], None],
+    folders: tuple[Path, ...] = (),
 ) -> None:
     """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken.
 
-    ``most_runs``: how many runs are sent at a time, None for the usual number.
+    ``most_runs``: how many runs are sent at a time, None for the usual number. ``folders``: whose files may be chosen
+    on the page.
     """
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
@@ -41,8 +43,15 @@ def serve(
         state = State.of(port)
         with state.held(url):
             state.forget_links()
-            sessions, most = Sessions(state.key(), port), most_runs or DEFAULT_MOST_RUNS
-            site = Site(runs_dir.absolute(), state, sessions, url, read_only=read_only, most_runs=most)
+            site = Site(
+                runs_dir.absolute(),
+                state,
+                Sessions(state.key(), port),
+                url,
+                read_only=read_only,
+                most_runs=most_runs or DEFAULT_MOST_RUNS,
+                folders=folders,
+            )
             _log_to_stderr()
             if not read_only:
                 site.crew.prepare()

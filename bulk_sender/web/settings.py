@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError
@@ -25,7 +26,32 @@ class PageSettings(BaseModel):
     most_runs: int | None = Field(default=None, ge=1, le=16)
 
 
-def load(path: Path) -> PageSettings:
+class FileSettings(BaseModel):
+    """Table ``[files]`` of the file. ``folders``: absolute paths, whose files may be chosen on the page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    folders: tuple[str, ...] = Field(default=(), strict=False)
+
+    @field_validator("folders")
+    @classmethod
+    def _absolute(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
+        for folder in folders:
+            if not Path(folder).is_absolute():
+                raise ValueError(f"{folder!r} is not an absolute path")
+        return folders
+
+
+class Settings(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    page: PageSettings = PageSettings()
+    files: FileSettings = FileSettings()
+
+
+def load(path: Path) -> Settings:
     """Return the settings in a file. Raises ConfigError."""
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -38,18 +64,23 @@ def load(path: Path) -> PageSettings:
             f"{path}: [team] is not supported yet",
             hint="leave it out: the page then serves one person on this machine",
         )
-    if unknown := sorted(set(found) - {"page"}):
-        raise ConfigError(f"{path}: unknown table {unknown[0]!r}", hint="the page knows the table [page]")
+    if unknown := sorted(set(found) - set(Settings.model_fields)):
+        raise ConfigError(f"{path}: unknown table {unknown[0]!r}", hint="the page knows the tables [page] and [files]")
     try:
-        return PageSettings.model_validate(found.get("page", {}))
+        return Settings.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in ("page", *first["loc"]))
+        where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(
-                f"{path}: unknown key {where}", hint="choose " + ", ".join(PageSettings.model_fields)
+                f"{path}: unknown key {where}", hint="choose " + ", ".join(_keys_of(str(first["loc"][0])))
             ) from None
         raise ConfigError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+
+
+def _keys_of(table: str) -> Iterable[str]:
+    tables: Mapping[str, type[BaseModel]] = {"page": PageSettings, "files": FileSettings}
+    return tables[table].model_fields
 
 
 def refuse_other_than_loopback(host: str) -> None:

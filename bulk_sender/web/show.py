@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import mask_in, masked
 from bulk_sender.text.numbers import duration
+from bulk_sender.web.words import size_of
 
 _SHOWN_AT_EACH_END = 2
 _LONG = 8
@@ -90,6 +91,8 @@ def query_of(**facts: object) -> str:
 
 
 FILTERS = {
+    "bytes": size_of,
+    "seconds": lambda at: datetime.fromtimestamp(at, UTC).isoformat(),
     "who": who,
     "said": said,
     "recipient": recipient,

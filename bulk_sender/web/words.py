@@ -183,6 +183,94 @@ NO_OUTCOME = "No outcome was recorded: the process ended, or it is still sending
 MESSAGE = "Braze's message"
 LIKELY = {"accepted": "Likely accepted.", "not_accepted": "Likely not accepted."}
 
+# New send: the file.
+NEW_SEND = "New send"
+STAGES_LABEL = "Steps"
+STAGES = ("File", "Columns", "Check", "Review", "First rows", "Send")
+WHICH_FILE = "Which file?"
+FILE = "File"
+SIZE = "Size"
+CHANGED = "Changed"
+DELETE = "Delete"
+UPLOAD = "Upload the file"
+DROP_A_FILE = "You can also drop a file here."
+UPLOADING = "Upload"
+PAUSE_UPLOAD = "Pause the upload"
+RESUME_UPLOAD = "Resume the upload"
+CANCEL_UPLOAD = "Cancel and delete it"
+UPLOAD_PAUSED = "Paused. What was uploaded is kept for 24 hours."
+UPLOAD_WAITS = "Waiting for the server. The upload resumes by itself."
+UPLOAD_SENDS = "{done} of {size} · {speed} · about {left} s left"
+UPLOAD_TOO_LARGE = "This file is too large. Compress it, or send it from the command line."
+UPLOAD_MAY_CLOSE = "You may close this page. Choose the same file again within 24 hours, and the upload resumes."
+FILES_HERE = "Files you began with"
+SERVER_FILES = "Or a file on this server"
+SERVER_FOLDERS = "The operator of this page allows files from:"
+NO_SERVER_FILES = "There is no file in the folders that may be used."
+USE_FILE = "Use this file"
+
+# New send: the columns.
+WHICH_COLUMNS = "What is each column?"
+COLUMN = "Column and first cells"
+GOES_OUT_AS = "Goes out as"
+IS_READ_AS = "Read as"
+USES = {
+    "": "Not sent",
+    "external_user_id": "Who: external ID",
+    "email": "Who: e-mail address",
+    "braze_id": "Who: Braze ID",
+    "user_alias.alias_name": "Who: alias name",
+    "user_alias.alias_label": "Who: alias label",
+    "send_to_existing_only": "Only to existing profiles",
+    "trigger_properties": "Message property",
+    "attributes": "Profile attribute",
+}
+TYPES = {
+    "": "as in the file",
+    "string": "text",
+    "integer": "whole number",
+    "float": "decimal number",
+    "boolean": "yes or no",
+    "date": "date",
+    "datetime": "date and time",
+    "json": "JSON",
+    "list": "list",
+}
+STORED_IN_BRAZE = "Stored permanently in the profile in Braze."
+READ_DIFFERENTLY = "Read it differently"
+READ_AGAIN = "Read it again"
+DELIMITER = "Separator"
+DELIMITERS = {"": "detected", ";": "semicolon", ",": "comma", "tab": "tab", "|": "vertical bar"}
+READINGS = {
+    "encoding": "Encoding, such as cp1252",
+    "header_row": "Line with the names of the columns",
+    "sheet": "Sheet",
+    "null_values": "Texts that mean empty, separated by |",
+    "timezone": "Time zone, such as Europe/Paris",
+}
+DECIMAL = "Decimal sign"
+DECIMALS = {"": "detected", ".": "point", ",": "comma"}
+FILTER = "Send only to rows that fit:"
+ALIAS_LABEL = "Label of all aliases, if no column has it"
+WHAT_BRAZE_GETS = "What Braze gets"
+SHOW_RECIPIENT = "Save and show this row"
+CHECK_ALL = "Check all rows"
+GUESS_AGAIN = "Guess again"
+BACK_TO_FILE = "Back to the file"
+NOBODY_CHOSEN = "No column says who gets the message. Choose one that goes out as external ID, e-mail address or alias."
+ALIAS_IN_TWO_PARTS = "An alias has a name and a label. Choose a column for both, or write the label below the table."
+
+# New send: the check.
+CHECK_TITLE = "Check all rows"
+CHECKING = "Checking all rows"
+CHECK_CONTINUES = "You may close this page. The check continues, and its result stays here."
+CHECK_STOPPED = "The check was stopped."
+CHECK_ENDED = "The check ended with the page's server. Start it again."
+STOP_CHECK = "Stop the check"
+WRONG_ROWS = "They are never sent. The others can be sent without them."
+LOOK_ONCE = "Look at this once"
+BACK_TO_COLUMNS = "Back to the columns"
+
 # Settings.
 VERSION = "Version"
 RUNS_FOLDER = "Runs folder"
@@ -229,6 +317,147 @@ ERRORS = {
     ),
 }
 """Reason → heading, next step."""
+
+
+def size_of(count: float) -> str:
+    """Return a number of bytes as people write it."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.1f} {unit}" if unit != "B" and count < 10 else f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def kinds_of_files(most: int) -> str:
+    return (
+        "CSV, Excel, Parquet, Arrow or NDJSON; text files may be compressed (.gz, .zst, .bz2, .zip). "
+        f"Up to {size_of(most)}. The file stays on this server, and is deleted after 24 hours without use."
+    )
+
+
+def without_script(most: int) -> str:
+    return f"Your browser runs no script here, so the file may have at most {size_of(most)}."
+
+
+def delete_file(name: str) -> str:
+    return f"{DELETE}: {name}"
+
+
+def use_file(name: str) -> str:
+    return f"{USE_FILE}: {name}"
+
+
+def two_columns(first: str, second: str, use: str, name: str) -> str:
+    told = f"{USES[use]} {name}" if use in ("trigger_properties", "attributes") else USES[use]
+    return f"Two columns go out as one field ({told}): {first} and {second}. Choose one of them."
+
+
+def problems_here(count: int) -> str:
+    return "This does not fit yet:" if count == 1 else f"{count} things do not fit yet:"
+
+
+def read_as(name: str, found: bs.Columns) -> str:
+    """Return how a file is read, and what of that is a guess."""
+    told = [name, several(len(found.columns), "column")]
+    told.append(several(found.rows, "row") if found.rows is not None else f"the first {found.sampled:,} rows shown")
+    if found.encoding is not None:
+        told.append(f"{'probably ' if found.encoding.is_guess else ''}{found.encoding.value}")
+    if found.delimiter is not None:
+        sign = {"\t": "tabs"}.get(found.delimiter.value, found.delimiter.value)
+        told.append(f"separated by {sign}")
+    if found.sheet is not None:
+        told.append(f"sheet {found.sheet.value}")
+    return " · ".join(told)
+
+
+def samples(values: tuple[str, ...]) -> str:
+    return " · ".join(values[:3]) or "no value"
+
+
+def empty_cells(column: bs.Column) -> str:
+    first = f" (row {column.empty_cells[0].row:,})" if column.empty_cells else ""
+    return f"{several(column.empty, 'cell is', 'cells are')} empty{first}"
+
+
+def misfits(column: bs.Column) -> str:
+    first = column.misfit_cells[0]
+    count = several(column.misfits, "cell is", "cells are")
+    return f"{count} not {column.expected}: “{first.value}” (row {first.row:,})"
+
+
+def goes_out_as(column: str) -> str:
+    return f"{column}: {GOES_OUT_AS}"
+
+
+def is_read_as(column: str) -> str:
+    return f"{column}: {IS_READ_AS}"
+
+
+def name_of(column: str) -> str:
+    return f"{column}: name in the message"
+
+
+def format_of(column: str) -> str:
+    return f"{column}: how dates are written"
+
+
+def recipient_of(row: int) -> str:
+    return f"This is row {row:,}, exactly as it would be sent. Zeros at the start of a text stay."
+
+
+def first_rows(report: Any) -> str:
+    counts = f"{report.valid:,} could be sent, {report.rejected:,} are wrong, {report.duplicate:,} are duplicates"
+    return f"Of the first {several(report.rows, 'row')}: {counts}."
+
+
+def check_title(report: Any) -> str:
+    return f"{report['valid']:,} of {several(report['rows'], 'row')} could be sent"
+
+
+def rows_checked(count: int) -> str:
+    return f"{several(count, 'row')} checked so far"
+
+
+def could_go(count: int) -> str:
+    return several(count, "recipient")
+
+
+def are_wrong(count: int) -> str:
+    return f"{count:,} wrong"
+
+
+def are_left_out(count: int) -> str:
+    return f"{count:,} left out as duplicates"
+
+
+def requests(report: Any) -> str:
+    return several(report["requests"], "request")
+
+
+def rows_are_wrong(count: int) -> str:
+    return several(count, "row is wrong", "rows are wrong")
+
+
+def download_wrong(count: int) -> str:
+    return f"Download {several(count, 'wrong row')} (CSV)"
+
+
+DRAFT_STATES = {
+    "uploaded": "uploaded; the columns come next",
+    "mapped": "columns chosen, not checked yet",
+    "checking": "being checked",
+    "checked": "checked",
+    "asked": "waits for an approval",
+    "approved": "approved",
+    "launched": "sent",
+}
+
+
+def draft_state(draft: Any, offset: int) -> str:
+    """Return where a prepared send is; of an upload that is not whole, how to resume it."""
+    if draft.step != "uploading":
+        return DRAFT_STATES[draft.step]
+    return f"{size_of(offset)} uploaded; choose the same file again to resume"
 
 
 def link_command(port: int) -> str:

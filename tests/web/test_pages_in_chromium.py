@@ -11,10 +11,10 @@ import pytest
 import uvicorn
 
 from bulk_sender.web.app import make_app
-from bulk_sender.web.pages import Site
 from bulk_sender.web.server import link
 from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import allowed_hosts
+from bulk_sender.web.site import Site
 from bulk_sender.web.state import State
 from tests.kit import tools
 from tests.kit.command import until

@@ -45,9 +45,9 @@ def web(
     from bulk_sender.cli.options import RUNS_DIR
     from bulk_sender.web import server, settings
 
-    found = settings.load(config) if config is not None else settings.PageSettings()
-    at = host or found.host or "127.0.0.1"
-    number = port if port is not None else found.port if found.port is not None else settings.DEFAULT_PORT
+    found = settings.load(config) if config is not None else settings.Settings()
+    at = host or found.page.host or "127.0.0.1"
+    number = port if port is not None else found.page.port if found.page.port is not None else settings.DEFAULT_PORT
     settings.refuse_other_than_loopback(at)
     if link:
         _print_link(number)
@@ -63,9 +63,10 @@ def web(
         server.serve(
             at,
             number,
-            runs_dir or Path(found.runs_dir or RUNS_DIR),
-            read_only=read_only or bool(found.read_only),
-            most_runs=found.most_runs,
+            runs_dir or Path(found.page.runs_dir or RUNS_DIR),
+            read_only=read_only or bool(found.page.read_only),
+            most_runs=found.page.most_runs,
+            folders=tuple(map(Path, found.files.folders)),
             ready=ready,
         )
     except KeyboardInterrupt:  # the usual end of a server, also by SIGTERM

@@ -1,0 +1,74 @@
+"""What one page serves, and the answers that all its routes give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
+
+from bulk_sender.errors import BulkSenderError
+from bulk_sender.web import words
+from bulk_sender.web.rendering import page
+from bulk_sender.web.roles import Role
+from bulk_sender.web.session import Sessions
+from bulk_sender.web.settings import DEFAULT_PORT
+from bulk_sender.web.state import State
+from bulk_sender.web.store import Store
+from bulk_sender.web.uploads import Uploads
+from bulk_sender.web.workers import DEFAULT_MOST_RUNS, Crew
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What one page serves, and how."""
+
+    runs_dir: Path
+    state: State
+    sessions: Sessions
+    url: str
+    read_only: bool = False
+    most_runs: int = DEFAULT_MOST_RUNS
+    folders: tuple[Path, ...] = ()
+    """Folders with files that may be chosen on the page."""
+    store: Store = field(init=False)
+    uploads: Uploads = field(init=False)
+    crew: Crew = field(init=False)
+    """The processes of the runs that it begins."""
+
+    def __post_init__(self) -> None:
+        own = self.state.folder
+        object.__setattr__(self, "store", Store(own))
+        object.__setattr__(self, "uploads", Uploads(own / "uploads", self.store))
+        object.__setattr__(self, "crew", Crew(own / "workers", self.runs_dir, most_runs=self.most_runs))
+
+    def page(self, request: Request, template: str, *, current: str = "", **facts: Any) -> HTMLResponse:
+        """Return a page for the person of a request. ``current``: the part of the menu that it belongs to."""
+        return page(template, person=request.scope["person"], site=self, Role=Role, current=current, **facts)
+
+
+def refusal(
+    reason: str, status: HTTPStatus, *, detail: tuple[str, str] | None = None, port: int = DEFAULT_PORT
+) -> HTMLResponse:
+    """Return an error as a page that says what to do next. ``port``: for the command that prints a new link."""
+    heading, step = words.ERRORS[reason]
+    if detail is not None:
+        heading, step = detail[0], detail[1] or step
+    command = words.link_command(port) if reason == "session" else ""
+    return page("error", http_status=status, heading=heading, step=step, command=command, code=int(status))
+
+
+def go(path: str) -> RedirectResponse:
+    return RedirectResponse(path, status_code=HTTPStatus.SEE_OTHER)
+
+
+def problem(error: BulkSenderError, status: int | None = None) -> JSONResponse:
+    """Return an error as RFC 9457 has it, with the right offset where that is what is wrong."""
+    code = HTTPStatus(status if status is not None else int(getattr(error, "status", 400)))
+    facts: dict[str, Any] = {"type": "about:blank", "title": str(error), "status": int(code), "hint": error.hint}
+    if (offset := getattr(error, "offset", None)) is not None:
+        facts["offset"] = offset
+    return JSONResponse(facts, code, media_type="application/problem+json")
