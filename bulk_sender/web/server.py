@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import uvicorn
 
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.web.app import make_app
+from bulk_sender.web.profiles import Profile
 from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import allowed_hosts
 from bulk_sender.web.site import Site
@@ -31,11 +32,12 @@ def serve(
     most_runs: int | None,
     ready: Callable[[str], None],
     folders: tuple[Path, ...] = (),
+    profiles: Mapping[str, Profile] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken.
 
     ``most_runs``: how many runs are sent at a time, None for the usual number. ``folders``: whose files may be chosen
-    on the page.
+    on the page. ``profiles``: where real messages can be sent to.
     """
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
@@ -51,6 +53,7 @@ def serve(
                 read_only=read_only,
                 most_runs=most_runs or DEFAULT_MOST_RUNS,
                 folders=folders,
+                profiles=profiles or {},
             )
             _log_to_stderr()
             if not read_only:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError
+from bulk_sender.web.profiles import Profile
 
 DEFAULT_PORT = 8799
 
@@ -49,6 +50,7 @@ class Settings(BaseModel):
 
     page: PageSettings = PageSettings()
     files: FileSettings = FileSettings()
+    profiles: Mapping[str, Profile] = Field(default_factory=dict)
 
 
 def load(path: Path) -> Settings:
@@ -65,7 +67,10 @@ def load(path: Path) -> Settings:
             hint="leave it out: the page then serves one person on this machine",
         )
     if unknown := sorted(set(found) - set(Settings.model_fields)):
-        raise ConfigError(f"{path}: unknown table {unknown[0]!r}", hint="the page knows the tables [page] and [files]")
+        raise ConfigError(
+            f"{path}: unknown table {unknown[0]!r}",
+            hint="the page knows the tables [page], [files] and [profiles.NAME]",
+        )
     try:
         return Settings.model_validate(found)
     except ValidationError as error:
@@ -79,7 +84,7 @@ def load(path: Path) -> Settings:
 
 
 def _keys_of(table: str) -> Iterable[str]:
-    tables: Mapping[str, type[BaseModel]] = {"page": PageSettings, "files": FileSettings}
+    tables: Mapping[str, type[BaseModel]] = {"page": PageSettings, "files": FileSettings, "profiles": Profile}
     return tables[table].model_fields
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.web import words
+from bulk_sender.web.profiles import Profile
 from bulk_sender.web.rendering import page
 from bulk_sender.web.roles import Role
 from bulk_sender.web.session import Sessions
@@ -34,6 +36,8 @@ class Site:
     most_runs: int = DEFAULT_MOST_RUNS
     folders: tuple[Path, ...] = ()
     """Folders with files that may be chosen on the page."""
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    """Where real messages can be sent to, by the name that people choose."""
     store: Store = field(init=False)
     uploads: Uploads = field(init=False)
     crew: Crew = field(init=False)

@@ -16,6 +16,8 @@ from tests.kit.command import Here, Place, end
 
 LINK = re.compile(r"http://127\.0\.0\.1:(\d+)/login\?token=[\w-]{43}\n")
 
+PROFILE = '[profiles.live]\nendpoint = "https://rest.iad-01.braze.com"\nkey_file = "/key"\n'
+
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
@@ -82,6 +84,13 @@ def test_an_address_that_others_can_reach_is_refused(place: Place, here: Here, h
     [
         ("[team]\nhosts = []\n", "[team] is not supported yet"),
         ("[pages]\n", "unknown table 'pages'"),
+        ("[profiles.live]\n", "profiles.live.endpoint: field required"),
+        ('[profiles.live]\nendpoint = "https://rest.iad-01.braze.com"\nkey_file = "key"\n', "is not an absolute path"),
+        ('[profiles.live]\nendpoint = "http://rest.iad-01.braze.com"\nkey_file = "/key"\n', "profiles.live.endpoint: "),
+        (PROFILE + 'window = "at night"\n', "profiles.live.window: "),
+        (PROFILE + 'rate = "fast"\n', "profiles.live.rate: "),
+        (PROFILE + "second_person_above = -1\n", "profiles.live.second_person_above: "),
+        (PROFILE + "canery = 1\n", "unknown key profiles.live.canery"),
         ("[page]\nprot = 1\n", "unknown key page.prot"),
         ('[page]\nport = "1"\n', "page.port"),
         ("[page]\nmost_runs = 0\n", "page.most_runs"),

@@ -243,7 +243,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         facts["found"] = SimpleNamespace(
             columns=[column], rows=1, sampled=1, encoding=None, delimiter=None, sheet=SimpleNamespace(value=text)
         )
-    root = read(page(template, **facts).body.decode())
+    root = read(bytes(page(template, **facts).body).decode())
     refuse_anything_inline(root)
     assert len(root.all("h1")) == 1
     shown = root.text
@@ -498,7 +498,8 @@ def own(tmp_path: Path) -> Visitor:
     """A page over a run that a test may damage."""
     from tests.reporting.runs import rehearsed
 
-    rehearsed(tmp_path / "runs" if (tmp_path / "runs").mkdir() is None else tmp_path, 60)
+    (tmp_path / "runs").mkdir()
+    rehearsed(tmp_path / "runs", 60)
     return Visitor(tmp_path / "state", tmp_path / "runs").signed_in()
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from bulk_sender.reading.formats import FORMATS, SUFFIXES
+from bulk_sender.reading.compression import SUFFIXES
+from bulk_sender.reading.formats import FORMATS
 from bulk_sender.web import uploads
 from bulk_sender.web.drafts import Step
 from bulk_sender.web.store import Store

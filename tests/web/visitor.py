@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -27,10 +28,10 @@ OURS = {"Origin": URL, "Sec-Fetch-Site": "same-origin"}
 class Visitor:
     """One browser at one page. ``cookie`` is its session, or empty."""
 
-    def __init__(self, state: Path, runs_dir: Path, *, read_only: bool = False, folders: tuple[Path, ...] = ()) -> None:
+    def __init__(self, state: Path, runs_dir: Path, *, read_only: bool = False, **more: Any) -> None:
         self.state = State(state)
         self.sessions = Sessions(self.state.key(), PORT)
-        self.site = Site(runs_dir, self.state, self.sessions, URL, read_only=read_only, folders=folders)
+        self.site = Site(runs_dir, self.state, self.sessions, URL, read_only=read_only, **more)
         self.app: Gate = make_app(self.site, allowed_hosts(PORT))
         self.cookie = ""
 

@@ -67,6 +67,7 @@ def web(
             read_only=read_only or bool(found.page.read_only),
             most_runs=found.page.most_runs,
             folders=tuple(map(Path, found.files.folders)),
+            profiles=found.profiles,
             ready=ready,
         )
     except KeyboardInterrupt:  # the usual end of a server, also by SIGTERM
