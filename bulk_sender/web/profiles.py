@@ -7,9 +7,11 @@ or a key. The page itself does not open the key's file: it passes the path to th
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.model import BrazeConfig, DeliveryConfig
 
 DEFAULT_SECOND_PERSON_ABOVE = 10_000
@@ -38,6 +40,9 @@ class Profile(BaseModel):
     @field_validator("endpoint")
     @classmethod
     def _is_an_endpoint(cls, value: str) -> str:
+        address = urlsplit(value)
+        if address.scheme != "https" and not (address.scheme == "http" and is_loopback(address.hostname or "")):
+            raise ValueError("write it like https://rest.iad-01.braze.com")
         return _validated(BrazeConfig, "endpoint", value)
 
     @field_validator("rate", "window")
