@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -46,13 +47,17 @@ HAS_FILE = frozenset(Step) - {Step.UPLOADING}
 CAN_CHANGE = frozenset({Step.UPLOADED, Step.MAPPED, Step.CHECKED, Step.ASKED, Step.APPROVED})
 """The states in which columns may change. That makes a check and an approval void."""
 
+IS_CHECKED = frozenset({Step.CHECKED, Step.ASKED, Step.APPROVED})
+"""The states in which the check of all rows is about what the draft is now."""
+_LABEL_LENGTH = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """``hands``: everybody who chose its file or its columns. They cannot approve it.
 
     ``digest``: what was checked, over the file's digest and the configuration. ``path``: a file that was on this
-    server already; empty for an upload.
+    server already; empty for an upload. ``rehearsals``: the runs that rehearsed it, in order.
     """
 
     id: str
@@ -70,9 +75,16 @@ class Draft:
     approved_by: str = ""
     approved_at: float = 0.0
     run_id: str = ""
+    rehearsals: tuple[str, ...] = ()
     made_at: float = 0.0
     touched_at: float = 0.0
     touched_by: str = ""
+
+    @property
+    def label(self) -> str:
+        """The beginning of the names of its runs: the file's name, and a sign that no other draft has."""
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", self.name.partition(".")[0]).strip("-")[:_LABEL_LENGTH]
+        return f"{readable or 'file'}-{hashlib.sha256(self.id.encode()).hexdigest()[:4]}"
 
     @property
     def terms(self) -> str:
@@ -111,6 +123,16 @@ def checked(draft: Draft, report: Mapping[str, Any]) -> Draft:
     """A check reached the end of the file."""
     _refuse_unless(draft, Step.CHECKING)
     return replace(draft, step=Step.CHECKED, report=report, digest=draft.terms)
+
+
+def rehearsed(draft: Draft, run_id: str, number: int) -> Draft:
+    """A rehearsal begins. The same one again is the same step: two clicks make one run."""
+    if run_id in draft.rehearsals:
+        return draft
+    _refuse_unless(draft, *IS_CHECKED)
+    if number != len(draft.rehearsals) + 1:
+        raise IllegalStepError("another rehearsal of this file began meanwhile", hint="open the page again")
+    return replace(draft, rehearsals=(*draft.rehearsals, run_id))
 
 
 def asked(draft: Draft) -> Draft:

@@ -14,6 +14,7 @@ from bulk_sender.web import runs
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
 from bulk_sender.web.new_send import NewSend
+from bulk_sender.web.rehearsals import Rehearsals
 from bulk_sender.web.rendering import assets, page
 from bulk_sender.web.run_routes import RunRoutes
 from bulk_sender.web.runs import LONGEST_SEARCH
@@ -40,6 +41,7 @@ class Pages:
             *LiveRoutes(self._site).routes(),
             *RunRoutes(self._site).routes(),
             *NewSend(self._site).routes(),
+            *Rehearsals(self._site).routes(),
             Route("/settings", self.settings),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]

@@ -50,6 +50,8 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("GET", "/new/{draft}/progress"): Role.PREPARE,
     ("POST", "/new/{draft}/stop"): Role.PREPARE,
     ("GET", "/new/{draft}/rejected"): Role.PERSONAL,
+    ("GET", "/new/{draft}/rehearse"): Role.PREPARE,
+    ("POST", "/new/{draft}/rehearse"): Role.PREPARE,
     ("POST", "/api/v1/uploads"): Role.PREPARE,
     ("GET", "/api/v1/uploads/{draft}"): Role.PREPARE,
     ("PUT", "/api/v1/uploads/{draft}"): Role.PREPARE,

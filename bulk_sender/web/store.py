@@ -256,5 +256,7 @@ def _facts(draft: Draft) -> str:
 def _of_row(facts: str) -> Draft:
     found: dict[str, Any] = json.loads(facts)
     known = {each.name for each in fields(Draft)}
-    kept = {name: value for name, value in found.items() if name in known}
-    return Draft(**kept | {"step": Step(found["step"]), "hands": tuple(found["hands"])})
+    kept: dict[str, Any] = {
+        name: tuple(value) if type(value) is list else value for name, value in found.items() if name in known
+    }
+    return Draft(**kept | {"step": Step(found["step"])})

@@ -270,6 +270,26 @@ STOP_CHECK = "Stop the check"
 WRONG_ROWS = "They are never sent. The others can be sent without them."
 LOOK_ONCE = "Look at this once"
 BACK_TO_COLUMNS = "Back to the columns"
+BACK_TO_CHECK = "Back to the check"
+
+REHEARSE_FIRST = "Rehearse first"
+REHEARSAL_HINT = (
+    "The same requests, sent to a simulated Braze on this machine. Nobody gets a message, and no key is used."
+)
+WHAT_DAY = "How does Braze behave?"
+DAYS = {
+    "calm": ("Well", "Every request is answered at once."),
+    "slow": ("Slowly", "Answers take up to a second and a half."),
+    "throttled": ("It asks you to wait", "Now and then it allows fewer requests. The run waits and continues."),
+    "lost-answers": ("Some answers are lost", "Some rows end unknown. Practice how to decide about them."),
+    "outage": ("It cannot be reached for a while", "The run may stop. Practice how to resume it."),
+    "storm": ("All of that at once", "The worst day that a run should survive."),
+}
+"""Weather of the simulated Braze → what it is like, and what that is good for."""
+FIRST_ROWS_LABEL = "First send this many rows, then ask"
+FIRST_ROWS_HINT = "Leave it empty to send all rows without a question."
+START_REHEARSAL = "Start the rehearsal"
+REHEARSALS = "Rehearsals of this file"
 
 # Settings.
 VERSION = "Version"
@@ -412,6 +432,10 @@ def first_rows(report: Any) -> str:
 
 def check_title(report: Any) -> str:
     return f"{report['valid']:,} of {several(report['rows'], 'row')} could be sent"
+
+
+def rehearse_title(count: int) -> str:
+    return f"Rehearse with {several(count, 'recipient')}"
 
 
 def rows_checked(count: int) -> str:

@@ -53,6 +53,8 @@ OTHER_ANSWERS = {
     ("GET", "/new/draft/progress"): 404,
     ("POST", "/new/draft/stop"): 303,
     ("GET", "/new/draft/rejected"): 404,
+    ("GET", "/new/draft/rehearse"): 404,
+    ("POST", "/new/draft/rehearse"): 404,
     ("POST", "/api/v1/uploads"): 400,
     ("GET", "/api/v1/uploads/draft"): 404,
     ("PUT", "/api/v1/uploads/draft"): 404,
