@@ -16,10 +16,11 @@ from starlette.types import ASGIApp, Scope
 
 import bulk_sender as bs
 from bulk_sender.web import words
-from bulk_sender.web.gate import Gate, Refusal
+from bulk_sender.web.api_routes import refused
+from bulk_sender.web.gate import API, Gate, Refusal
 from bulk_sender.web.pages import Pages
 from bulk_sender.web.roles import Person
-from bulk_sender.web.site import Site, refusal
+from bulk_sender.web.site import Site, problem, refusal
 
 _log = logging.getLogger("bulk_sender.web")
 
@@ -42,14 +43,23 @@ def make_app(site: Site, hosts: Iterable[str]) -> Gate:
         return me if site.sessions.is_open(headers.get("cookie", "")) else None
 
     def answer(found: Refusal, scope: Scope) -> ASGIApp:
+        if scope["path"].startswith(API):
+            return problem(
+                bs.BulkSenderError(words.ERRORS[found.reason][0], hint=words.API_HINTS[found.reason]), found.status
+            )
         return refusal(found.reason, found.status, port=site.sessions.port)
 
-    return Gate(app, routes, frozenset(hosts), identify, answer, read_only=site.read_only)
+    bearer = site.tokens.person if site.has_api else None
+    return Gate(app, routes, frozenset(hosts), identify, answer, read_only=site.read_only, bearer=bearer)
 
 
 def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    if request.url.path.startswith(API):
+        told = problem(bs.BulkSenderError(status.phrase), status)
+        told.headers.update(error.headers or {})
+        return told
     answer = refusal("method" if status is HTTPStatus.METHOD_NOT_ALLOWED else "missing", status)
     if error.headers:
         answer.headers.update(error.headers)
@@ -58,6 +68,8 @@ def _of_http(request: Request, error: Exception) -> Response:
 
 def _of_library(request: Request, error: Exception) -> Response:
     assert isinstance(error, bs.BulkSenderError)
+    if request.url.path.startswith(API):
+        return refused(error)
     is_missing = isinstance(error, (bs.RunNotFoundError, bs.InputError))
     status = HTTPStatus.NOT_FOUND if is_missing else HTTPStatus(getattr(error, "status", 503))
     return refusal("missing" if is_missing else "trouble", status, detail=words.trouble(error))
@@ -65,6 +77,8 @@ def _of_library(request: Request, error: Exception) -> Response:
 
 def _of_bug(request: Request, error: Exception) -> Response:
     _log.error("%s", bs.InternalError.of(error))
+    if request.url.path.startswith(API):
+        return problem(bs.BulkSenderError(words.ERRORS["bug"][0], hint=words.ERRORS["bug"][1]), 500)
     return refusal("bug", HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

@@ -57,6 +57,9 @@ NOT_SIGNED_IN = Refusal(HTTPStatus.UNAUTHORIZED, "session")
 READ_ONLY = Refusal(HTTPStatus.FORBIDDEN, "read_only")
 NOT_ALLOWED = Refusal(HTTPStatus.FORBIDDEN, "role")
 
+API = "/api/v1/"
+"""Where programs ask, each with a token, and everything is answered as JSON."""
+
 Identify = Callable[[Headers], Person | None]
 Answer = Callable[[Refusal, Scope], ASGIApp]
 
@@ -72,6 +75,8 @@ class Gate:
     answer: Answer
     read_only: bool = False
     scheme: str = "http"
+    bearer: Callable[[str], Person | None] | None = None
+    """Whose token it is; None while programs may not ask."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -89,9 +94,10 @@ class Gate:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
             return WRONG_HOST
-        if scope["method"] not in SAFE and not self._is_from_here(headers, hosts[0]):
+        token = self._token(scope, headers)
+        if token is None and scope["method"] not in SAFE and not self._is_from_here(headers, hosts[0]):
             return FROM_ELSEWHERE
-        scope["person"] = person = self.identify(headers)
+        scope["person"] = person = self.identify(headers) if token is None else self._program(token)
         is_known, role = self._role(scope)
         if role is Role.PUBLIC:
             return None
@@ -102,6 +108,14 @@ class Gate:
         if is_known and (role is None or not person.may(role)):
             return NOT_ALLOWED
         return None
+
+    def _token(self, scope: Scope, headers: Headers) -> str | None:
+        """Return the token of a program. No browser sends one by itself, so such a request cannot be a trick."""
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        return token.strip() if scope["path"].startswith(API) and kind.lower() == "bearer" else None
+
+    def _program(self, token: str) -> Person | None:
+        return self.bearer(token) if self.bearer is not None else None
 
     def _is_from_here(self, headers: Headers, host: str) -> bool:
         """Whether a page of this server made the request. A browser sends at least one of the two headers."""

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 import bulk_sender as bs
 from bulk_sender.web import runs
+from bulk_sender.web.api_routes import ApiRoutes
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
 from bulk_sender.web.new_send import NewSend
@@ -42,6 +43,7 @@ class Pages:
             *RunRoutes(self._site).routes(),
             *NewSend(self._site).routes(),
             *Rehearsals(self._site).routes(),
+            *(ApiRoutes(self._site).routes() if self._site.has_api else ()),
             Route("/settings", self.settings),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]

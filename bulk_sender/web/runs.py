@@ -60,7 +60,7 @@ class Groups:
 def groups(runs_dir: Path) -> Groups:
     """Return the runs of a folder in three groups. A rehearsal that has ended needs nobody."""
     found = Groups([], [], [])
-    for run in _newest_first(runs_dir):
+    for run in newest_first(runs_dir):
         needs_people = run.held is not None or run.open_rows or run.state in ("stopped", "interrupted")
         if run.is_gone or run.pruned_at:
             found.ended.append(run)
@@ -73,7 +73,8 @@ def groups(runs_dir: Path) -> Groups:
     return found
 
 
-def _newest_first(runs_dir: Path) -> Iterator[bs.RunOverview]:
+def newest_first(runs_dir: Path) -> Iterator[bs.RunOverview]:
+    """Yield the runs of a folder, the one that began last first."""
     return reversed(list(bs.runs(runs_dir)))
 
 

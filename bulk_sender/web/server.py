@@ -33,11 +33,13 @@ def serve(
     ready: Callable[[str], None],
     folders: tuple[Path, ...] = (),
     profiles: Mapping[str, Profile] | None = None,
+    has_api: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken.
 
     ``most_runs``: how many runs are sent at a time, None for the usual number. ``folders``: whose files may be chosen
-    on the page. ``profiles``: where real messages can be sent to.
+    on the page. ``profiles``: where real messages can be sent to. ``has_api``: whether
+    programs may use the HTTP API.
     """
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
@@ -54,6 +56,7 @@ def serve(
                 most_runs=most_runs or DEFAULT_MOST_RUNS,
                 folders=folders,
                 profiles=profiles or {},
+                has_api=has_api,
             )
             _log_to_stderr()
             if not read_only:

@@ -43,6 +43,14 @@ class FileSettings(BaseModel):
         return folders
 
 
+class ApiSettings(BaseModel):
+    """Table ``[api]`` of the file. ``enabled``: whether programs may use the HTTP API."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    enabled: bool = False
+
+
 class Settings(BaseModel):
     """The whole file."""
 
@@ -50,6 +58,7 @@ class Settings(BaseModel):
 
     page: PageSettings = PageSettings()
     files: FileSettings = FileSettings()
+    api: ApiSettings = ApiSettings()
     profiles: Mapping[str, Profile] = Field(default_factory=dict)
 
 
@@ -69,7 +78,7 @@ def load(path: Path) -> Settings:
     if unknown := sorted(set(found) - set(Settings.model_fields)):
         raise ConfigError(
             f"{path}: unknown table {unknown[0]!r}",
-            hint="the page knows the tables [page], [files] and [profiles.NAME]",
+            hint="the page knows the tables [page], [files], [api] and [profiles.NAME]",
         )
     try:
         return Settings.model_validate(found)
@@ -84,7 +93,12 @@ def load(path: Path) -> Settings:
 
 
 def _keys_of(table: str) -> Iterable[str]:
-    tables: Mapping[str, type[BaseModel]] = {"page": PageSettings, "files": FileSettings, "profiles": Profile}
+    tables: Mapping[str, type[BaseModel]] = {
+        "page": PageSettings,
+        "files": FileSettings,
+        "api": ApiSettings,
+        "profiles": Profile,
+    }
     return tables[table].model_fields
 
 

@@ -20,6 +20,7 @@ from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import DEFAULT_PORT
 from bulk_sender.web.state import State
 from bulk_sender.web.store import Store
+from bulk_sender.web.tokens import Tokens
 from bulk_sender.web.uploads import Uploads
 from bulk_sender.web.workers import DEFAULT_MOST_RUNS, Crew
 
@@ -38,8 +39,11 @@ class Site:
     """Folders with files that may be chosen on the page."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     """Where real messages can be sent to, by the name that people choose."""
+    has_api: bool = False
+    """Whether programs may use the HTTP API, each with a token."""
     store: Store = field(init=False)
     uploads: Uploads = field(init=False)
+    tokens: Tokens = field(init=False)
     crew: Crew = field(init=False)
     """The processes of the runs that it begins."""
 
@@ -47,6 +51,7 @@ class Site:
         own = self.state.folder
         object.__setattr__(self, "store", Store(own))
         object.__setattr__(self, "uploads", Uploads(own / "uploads", self.store))
+        object.__setattr__(self, "tokens", Tokens(own / "tokens"))
         object.__setattr__(self, "crew", Crew(own / "workers", self.runs_dir, most_runs=self.most_runs))
 
     def page(self, request: Request, template: str, *, current: str = "", **facts: Any) -> HTMLResponse:
@@ -73,6 +78,8 @@ def problem(error: BulkSenderError, status: int | None = None) -> JSONResponse:
     """Return an error as RFC 9457 has it, with the right offset where that is what is wrong."""
     code = HTTPStatus(status if status is not None else int(getattr(error, "status", 400)))
     facts: dict[str, Any] = {"type": "about:blank", "title": str(error), "status": int(code), "hint": error.hint}
+    if where := getattr(error, "where", ""):
+        facts["where"] = where
     if (offset := getattr(error, "offset", None)) is not None:
         facts["offset"] = offset
     return JSONResponse(facts, code, media_type="application/problem+json")

@@ -36,11 +36,13 @@ class UploadRoutes:
     async def begin(self, request: Request) -> Response:
         try:
             told = json.loads(await body(request, MOST_FORM))
-            name, size = told["name"], told["size"]
-            if not isinstance(name, str) or type(size) is not int:
+            name, size = told["name"], int(told["size"])
+            if not isinstance(name, str) or type(told["size"]) is bool or told["size"] != size:
                 raise TypeError
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return problem(UploadError("send {name, size} as JSON"))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return problem(
+                UploadError("this is not a name and a size in JSON", hint='send {"name": "a.csv", "size": 12}')
+            )
         except UploadError as error:
             return problem(error)
         try:

@@ -59,8 +59,14 @@ class TooLargeError(UploadError):
     status = 413
 
 
+class TooManyError(UploadError):
+    """A person has as many files here as anybody may have."""
+
+    status = 409
+
+
 class NoSpaceError(UploadError):
-    """The disk is too full, or one person has too many files here."""
+    """The disk is too full."""
 
     status = 507
 
@@ -114,7 +120,7 @@ class Uploads:
                 hint="compress it (.gz or .zst), or send it from the command line",
             )
         if sum(each.person == who and each.step is not Step.LAUNCHED for each in self._store.drafts()) >= MOST_DRAFTS:
-            raise NoSpaceError(f"you have {MOST_DRAFTS} files here already", hint="delete one that you no longer need")
+            raise TooManyError(f"you have {MOST_DRAFTS} files here already", hint="delete one that you no longer need")
         make_folders(self._folder)
         if shutil.disk_usage(self._folder).free < 2 * size:
             raise NoSpaceError(

@@ -337,6 +337,14 @@ ERRORS = {
     ),
 }
 """Reason → heading, next step."""
+API_HINTS = {
+    "host": "send the Host that the administrator of this page has set",
+    "elsewhere": "send a token: Authorization: Bearer TOKEN",
+    "session": "send a token that has not ended: bulk-sender web token NAME makes one",
+    "read_only": "the page was started with --read-only",
+    "role": "use a token with another role; what decides about rows is not in the API",
+}
+"""Reason → next step, for a program."""
 
 
 def size_of(count: float) -> str:

@@ -21,7 +21,7 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def stranger(tmp_path: Path, runs_dir: Path) -> Visitor:
     """A browser without a session."""
-    return Visitor(tmp_path / "state", runs_dir)
+    return Visitor(tmp_path / "state", runs_dir, has_api=True)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from starlette.routing import Route
 
 from bulk_sender.web import session
-from bulk_sender.web.gate import HEADERS, POLICY
+from bulk_sender.web.gate import API, HEADERS, POLICY
 from bulk_sender.web.pages import Pages
 from bulk_sender.web.rendering import stylesheet
 from bulk_sender.web.roles import NEEDED, Person, Role
@@ -55,6 +55,7 @@ OTHER_ANSWERS = {
     ("GET", "/new/draft/rejected"): 404,
     ("GET", "/new/draft/rehearse"): 404,
     ("POST", "/new/draft/rehearse"): 404,
+    ("POST", "/api/v1/runs/calm/stop"): 200,
     ("POST", "/api/v1/uploads"): 400,
     ("GET", "/api/v1/uploads/draft"): 404,
     ("PUT", "/api/v1/uploads/draft"): 404,
@@ -141,7 +142,7 @@ def test_a_form_of_the_page_is_answered(visitor: Visitor, method: str, path: str
 def test_nobody_without_a_session_is_answered(stranger: Visitor, method: str, path: str) -> None:
     answer = stranger.ask(method, path, OURS)
     assert answer.status_code == 401
-    assert "bulk-sender web --link" in answer.text
+    assert ("web token" if path.startswith(API) else "bulk-sender web --link") in answer.text
     assert "calm" not in answer.text
 
 
@@ -168,14 +169,14 @@ def test_a_session_lasts_almost_twelve_hours(visitor: Visitor, monkeypatch: pyte
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"])
 @pytest.mark.parametrize("path", sorted({path for _, path in ROUTES} | {"/nowhere"}))
 def test_read_only_mode_refuses_all_but_get(tmp_path: Path, runs_dir: Path, method: str, path: str) -> None:
-    visitor = Visitor(tmp_path / "state", runs_dir, read_only=True).signed_in()
+    visitor = Visitor(tmp_path / "state", runs_dir, read_only=True, has_api=True).signed_in()
     answer = visitor.ask(method, path, OURS)
     assert answer.status_code == 403 or (("GET", path) in PUBLIC and answer.status_code == 405)
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_read_only_mode_answers_get(tmp_path: Path, runs_dir: Path, method: str, path: str) -> None:
-    visitor = Visitor(tmp_path / "state", runs_dir, read_only=True).signed_in()
+    visitor = Visitor(tmp_path / "state", runs_dir, read_only=True, has_api=True).signed_in()
     wanted = 403 if method != "GET" else allowed(method, path)
     assert visitor.ask(method, path, OURS).status_code == wanted
     assert "Read-only mode" in visitor.get("/").text

@@ -165,7 +165,7 @@ def test_a_full_disk_is_refused(visitor: Visitor, monkeypatch: pytest.MonkeyPatc
 
 def test_one_person_has_at_most_twenty_files_here(visitor: Visitor) -> None:
     answers = [visitor.announce("people.csv", 10).status_code for _ in range(uploads.MOST_DRAFTS + 1)]
-    assert answers == [201] * uploads.MOST_DRAFTS + [507]
+    assert answers == [201] * uploads.MOST_DRAFTS + [409]
 
 
 @pytest.mark.parametrize(

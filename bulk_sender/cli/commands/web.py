@@ -68,6 +68,7 @@ def web(
             most_runs=found.page.most_runs,
             folders=tuple(map(Path, found.files.folders)),
             profiles=found.profiles,
+            has_api=found.api.enabled,
             ready=ready,
         )
     except KeyboardInterrupt:  # the usual end of a server, also by SIGTERM
