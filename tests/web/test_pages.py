@@ -566,7 +566,7 @@ def test_a_held_run_needs_attention(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     held = replace(run, state="running", held=bs.Hold(50, ""), rehearsal=False)
     stopped = replace(run, state="interrupted", rehearsal=False)
     sending = replace(run, state="running")
-    monkeypatch.setattr(runs, "_newest_first", lambda folder: [held, stopped, sending, run])
+    monkeypatch.setattr(runs, "newest_first", lambda folder: [held, stopped, sending, run])
     found = runs.groups(tmp_path)
     assert (found.attention, found.running, found.ended) == ([held, stopped], [sending], [run])
 
