@@ -35,6 +35,9 @@ _LEAVING_S = 10.0
 _KEPT_S = 30 * 86400
 _SECRETS = ("BRAZE_API_KEY", "BULK_SENDER_PROXY")
 
+ERRANDS = ("check", "look")
+"""Kinds of jobs that send nothing."""
+
 Stage = Literal["queued", "preparing", "sending", "held", "ending", "ended"]
 
 
@@ -42,23 +45,29 @@ Stage = Literal["queued", "preparing", "sending", "held", "ending", "ended"]
 class Job:
     """What a worker is to do.
 
-    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``by``: who decided.
+    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``check`` and ``look``
+    are errands before a run, whose answer goes to the file ``out``. ``by``: who decided.
     ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the API key is; empty to use
     ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` only: how many processes had sent when the person
-    decided. After another start that decision is void.
+    decided. After another start that decision is void. ``plan``: the digest of the plan file that was approved.
+    ``rejects``: where a check writes the wrong rows. ``row``: whose message ``look`` shows; None for the first one.
     """
 
     run_id: str
-    kind: Literal["send", "rehearse", "resume"]
+    kind: Literal["send", "rehearse", "resume", "check", "look"]
     by: str
     files: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     weather: str = "calm"
     canary: int | None = None
     plan_file: str = ""
+    plan: str = ""
     again: bool = False
     key_file: str = ""
     starts: int = 0
+    out: str = ""
+    rejects: str = ""
+    row: int | None = None
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
@@ -262,7 +271,9 @@ class Crew:
         return True
 
     def _is_due(self, job: Job) -> bool:
-        """Whether the run is as it was when the person decided."""
+        """Whether the run is as it was when the person decided. An errand is always due."""
+        if job.kind in ERRANDS:
+            return True
         try:
             found = bs.status(job.run_id, runs_dir=self._runs_dir)
         except bs.RunNotFoundError:
