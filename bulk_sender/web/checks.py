@@ -24,6 +24,7 @@ from bulk_sender.web.workers import Crew, Job, Moment
 
 LOOK_LASTS_S = 600.0
 """What Braze said about a campaign is asked again after so long."""
+_BEGINS_S = 10.0
 _LONGEST_STEM = 60
 
 
@@ -44,7 +45,7 @@ class Checks:
 
     def trouble(self, draft: Draft) -> tuple[str, str] | None:
         """Return why the last check ended early, and the next step."""
-        return self._crew.post(_check(draft)).refusal()
+        return None if draft.step is Step.CHECKING else self._crew.post(_check(draft)).refusal()
 
     def start(self, draft: Draft, path: Path, config: Mapping[str, Any], by: str) -> None:
         """Begin the check of a draft that is in the state ``checking``."""
@@ -65,7 +66,12 @@ class Checks:
         )
 
     def stop(self, draft: Draft, by: str) -> None:
-        self._crew.post(_check(draft)).ask("stop", by=by)
+        """Stop a check. A process that has only just begun is waited for."""
+        deadline = time.monotonic() + _BEGINS_S
+        while self.is_running(draft) and time.monotonic() < deadline:
+            if self._crew.post(_check(draft)).ask("stop", by=by) is not None:
+                return
+            time.sleep(0.1)
 
     def settled(self, draft: Draft) -> Draft:
         """Return the draft with the result of its check, if that has ended meanwhile."""

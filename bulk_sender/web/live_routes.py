@@ -47,7 +47,12 @@ class LiveRoutes:
             moment=found.moment,
             parts=list(parts(found.moment)),
             problem=words.TROUBLES.get(request.query_params.get("trouble", "")),
+            draft=self._draft(found.name) if found.state == "refused" else "",
         )
+
+    def _draft(self, run: str) -> str:
+        """Return the id of the prepared send that a run was begun from; empty if there is none."""
+        return next((draft.id for draft in self._site.store.drafts() if draft.run_id == run), "")
 
     async def events(self, request: Request) -> Response:
         """Answer with the stream of a run's moments."""

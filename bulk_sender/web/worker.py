@@ -309,6 +309,7 @@ def main() -> int:
     with post.held() as is_ours:
         if not is_ours:  # another worker sends this run
             return 0
+        post.write("begun", "")
         with _output_to(post.log):
             job = Job.of(told["job"])
             worker = Worker(job, Path(told["runs_dir"]), post, Slots(Path(told["slots"]), told["most_runs"]))

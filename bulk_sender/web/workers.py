@@ -32,6 +32,7 @@ _LONGEST_SOCKET_PATH = 100
 _ANSWER_S = 5.0
 _LOCK_TRIES = 50
 _LEAVING_S = 10.0
+_BEGINS_S = 60.0
 _KEPT_S = 30 * 86400
 _SECRETS = ("BRAZE_API_KEY", "BULK_SENDER_PROXY")
 
@@ -45,8 +46,8 @@ Stage = Literal["queued", "preparing", "sending", "held", "ending", "ended"]
 class Job:
     """What a worker is to do.
 
-    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``check`` and ``look``
-    are errands before a run, whose answer goes to the file ``out``. ``by``: who decided.
+    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``check`` and
+    ``look`` are errands before a run, whose answer goes to the file ``out``. ``by``: who decided.
     ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the API key is; empty to use
     ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` only: how many processes had sent when the person
     decided. After another start that decision is void. ``plan``: the digest of the plan file that was approved.
@@ -145,10 +146,21 @@ class Post:
         finally:
             os.close(descriptor)
 
+    def is_beginning(self) -> bool:
+        """Whether a process has this job and no lock yet: it imports for a second or two."""
+        pid, _, at = self.read("begun").partition(" ")
+        try:
+            if time.time() - float(at) > _BEGINS_S:
+                return False
+            os.kill(int(pid), 0)
+        except (ValueError, OSError):
+            return False
+        return True
+
     def write(self, name: str, text: str) -> None:
         """Replace a small file of this folder."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / f"{name}.new"
+        path = self.folder / f"{name}.{os.getpid()}.new"  # page and worker may write at the same time
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -234,7 +246,7 @@ class Crew:
         process = self._started.get(run)
         if process is not None and process.poll() is None:  # a process that has ended is reaped here
             return True
-        return self.post(run).is_held()
+        return self.post(run).is_held() or self.post(run).is_beginning()
 
     def prepare(self) -> None:
         """Start a spare worker. It ends when this process does."""
@@ -257,7 +269,8 @@ class Crew:
                 post.write(name, "")
             told = {"job": asdict(job), "runs_dir": str(self._runs_dir), "post": str(post.folder)}
             slots = {"slots": str(self._folder / "slots"), "most_runs": self._most_runs}
-            self._started[job.run_id] = self._given(line_of(told | slots))
+            self._started[job.run_id] = process = self._given(line_of(told | slots))
+            post.write("begun", f"{process.pid} {time.time()}")  # for a page that is started again meanwhile
             self._spare = self._start()
             return True
 
