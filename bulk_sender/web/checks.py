@@ -102,10 +102,13 @@ class Checks:
 
     def seen(self, draft: Draft, row: int | None) -> dict[str, Any] | None:
         """Return what Braze said lately about the draft's target, with the message for a row; None to ask."""
+        found = self.latest(draft)
+        return found if found is not None and found.get("asked_row") == row else None
+
+    def latest(self, draft: Draft) -> dict[str, Any] | None:
+        """Return what Braze said lately about the draft's target, with the message for any row."""
         found = errands.read_answer(self._seen(draft))
-        if found is None or found.get("asked_row") != row or time.time() - found["at"] > LOOK_LASTS_S:
-            return None
-        return found
+        return found if found is not None and time.time() - found["at"] <= LOOK_LASTS_S else None
 
     def look(
         self, draft: Draft, path: Path, config: Mapping[str, Any], key_file: str, row: int | None, by: str

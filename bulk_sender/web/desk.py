@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from bulk_sender.web.live import live
 from bulk_sender.web.profiles import Profile
 from bulk_sender.web.site import Site
 from bulk_sender.web.store import Entry
-from bulk_sender.web.uploads import UploadError
+from bulk_sender.web.uploads import ASKED_IDLE_S, UploadError
 
 
 class Desk:
@@ -39,7 +40,7 @@ class Desk:
         return draft
 
     def any(self, request: Request) -> Draft:
-        """Return the draft of a request, whoever works on it."""
+        """Return the draft of a request, also of another person."""
         draft = self._site.store.draft(request.path_params["draft"])
         if draft is not None:
             draft = self._site.uploads.settle(draft, request.scope["person"].name)
@@ -73,6 +74,18 @@ class Desk:
             draft.id, drafts.checking, Entry(who, "began a check", digest=draft.terms), version=version or 0
         )
         self.checks.start(draft, path, config, who)
+
+    def clean_up(self, now: float | None = None) -> None:
+        """Delete the files of runs that finished a week ago. A stopped run may still need its file."""
+        late = datetime.fromtimestamp((time.time() if now is None else now) - ASKED_IDLE_S, UTC).isoformat()
+        launched = [draft for draft in self._site.store.drafts() if draft.step is Step.LAUNCHED]
+        if not launched:
+            return
+        runs = {run.run_id: run for run in bs.runs(self._site.runs_dir)}
+        for draft in launched:
+            run = runs.get(draft.run_id)
+            if run is not None and run.state == "finished" and run.finished_at and run.finished_at < late:
+                self._site.uploads.delete(draft, "", "deleted a week after its run finished")
 
     def _expired(self, draft: Draft) -> Draft:
         if drafts.expired(draft, time.time()) == draft:

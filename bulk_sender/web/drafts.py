@@ -53,7 +53,7 @@ class Draft:
 
     ``digest``: what was checked, over the file's digest, the configuration and where it goes. ``path``: a file that was
     on this server already; empty for an upload. ``goes``: profile, kind, target, endpoint and number of first rows;
-    empty when only rehearsals are possible. ``pace``: rate, sending hours, and whether the same people may get it again.
+    empty when only rehearsals are possible. ``pace``: rate, sending hours, and whether the same people get it twice.
     ``plan``: the digest of the plan file that the check wrote. ``since``: when ``person`` took it.
     """
 

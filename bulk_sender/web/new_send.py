@@ -246,6 +246,7 @@ class NewSend:
         if not self._site.read_only and time.monotonic() - self._cleaned > _CLEANED_EVERY_S:
             self._cleaned = time.monotonic()
             self._uploads.clean_up()
+            self._desk.clean_up()
 
     def _page(self, request: Request, template: str, **facts: Any) -> HTMLResponse:
         return self._site.page(request, template, current="new", **facts)

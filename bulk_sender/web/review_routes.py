@@ -138,9 +138,10 @@ class ReviewRoutes:
         can_ask = profile is not None and profile.endpoint == draft.goes["endpoint"] and not site.read_only
         is_looking = self._desk.checks.is_looking(draft)
         trouble = self._desk.checks.look_trouble(draft) if seen is None and not is_looking else None
-        if seen is None and not is_looking and can_ask and trouble is None and profile is not None:
+        may_ask = can_ask and (trouble is None or "row" in request.query_params)
+        if seen is None and not is_looking and may_ask and profile is not None:
             self._begin_look(draft, profile.key_file, row, person.name)
-            is_looking = True
+            is_looking, trouble = True, None
         if seen is not None and seen["refusal"]:
             problems.append(f"{seen['refusal']}.")
         sent_lately = going.lately(site.store.drafts(), draft, draft.person)
@@ -275,7 +276,7 @@ class ReviewRoutes:
     def _refuse_problems(self, draft: Draft) -> None:
         """Raise IllegalStepError if the send does not fit the settings any more, or the campaign sends nothing."""
         found = list(going.problems(draft, self._site.profiles))
-        seen = self._desk.checks.seen(draft, None)
+        seen = self._desk.checks.latest(draft)
         if seen is not None and seen["refusal"]:
             found.append(seen["refusal"])
         if found:

@@ -32,6 +32,8 @@ MOST_BYTES = 4 << 30
 MOST_PART = 16 << 20
 MOST_DRAFTS = 20
 IDLE_S = 24 * 3600.0
+ASKED_IDLE_S = 7 * IDLE_S
+"""For a send that somebody was asked to approve, and for the file of a run that has ended."""
 KINDS = (
     *(".csv", ".tsv", ".txt", ".ndjson", ".jsonl", ".json", ".parquet", ".pq"),
     *(".arrow", ".arrows", ".ipc", ".feather", ".xlsx", ".xlsm"),
@@ -213,10 +215,12 @@ class Uploads:
     def clean_up(self, now: float | None = None) -> None:
         """Delete what nobody touched for a day and was not launched, and folders that belong to nothing."""
         late = (time.time() if now is None else now) - IDLE_S
+        very_late = late + IDLE_S - ASKED_IDLE_S
         known = set()
         for draft in self._store.drafts():
-            is_idle = draft.touched_at < late and draft.step not in (Step.LAUNCHED, Step.ASKED, Step.APPROVED)
-            if is_idle and draft.step is not Step.CHECKING:
+            is_asked = draft.step in (Step.ASKED, Step.APPROVED)
+            is_idle = draft.touched_at < (very_late if is_asked else late)
+            if is_idle and draft.step not in (Step.LAUNCHED, Step.CHECKING):
                 with suppress(UploadError):
                     self.delete(draft, "", "deleted after a day without use")
                     continue

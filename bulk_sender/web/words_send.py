@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bulk_sender.text.numbers import duration, number, roughly, several
+from bulk_sender.text.numbers import number, roughly, several
 
 # Columns: where it goes.
 WHERE = "Where it goes"
@@ -29,7 +29,6 @@ NOT_A_NUMBER = "The number of first rows is not a number."
 
 # Check.
 REVIEW = "Review the send"
-STAGE_STOPPED = "The check was stopped."
 
 # Review.
 BACK_TO_CHECK = "Back to the check"
@@ -38,6 +37,7 @@ NOT_KNOWN = "name and state not known"
 LOOKED_UP = "looked up in Braze at"
 STATES = {"live": "active", "archived": "archived", "draft": "a draft", "stopped": "stopped"}
 FILE = "File"
+SHA = "SHA-256"
 RECIPIENTS = "Recipients"
 REQUESTS = "Requests"
 HOURS = "Sending hours"
@@ -67,8 +67,6 @@ WITHDRAWN = "Nothing leaves until then."
 WRONG_COUNT = "That was not sent: what you typed is not the number of recipients"
 WRONG_COUNT_HINT = "Look at the number again. Type it with or without separators."
 NOT_STARTED = "The send did not start. Nothing was sent."
-PAGE_ENDED = "The page ended before the send began. Nothing was sent. Look at it again, and send it."
-CHANGED_OFFER = "It was changed since you opened this page. Look at it again"
 
 # Approvals.
 WAITING = "Waiting for approval"
@@ -81,6 +79,8 @@ WHY_NEEDED = "It was not refused: a refusal needs a reason"
 WHY_NEEDED_HINT = "Write in one sentence what has to change."
 OWN_HANDS = "You worked on this send, so another person has to approve it."
 NOT_WAITING = "This send does not wait for an approval."
+OWN_FIRST_ROWS = "The rest was not sent: you worked on this send"
+OWN_FIRST_ROWS_HINT = "A send that needed an approval needs another person for the rest, too. You can stop it."
 APPROVED = "approved: its owner can send it"
 LASTS = "An approval counts for 24 hours, and ends when anything is changed."
 
@@ -195,11 +195,3 @@ def check_said(moment: Any) -> str:
 
 def state(name: str) -> str:
     return STATES.get(name, name)
-
-
-def look_failed(seconds: float) -> str:
-    return f"No answer after {duration(seconds)}."
-
-
-def rows_of(count: int) -> str:
-    return several(count, "recipient")
