@@ -17,6 +17,7 @@ from bulk_sender._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOMES
     from bulk_sender.braze.details import CampaignDetails as CampaignDetails
+    from bulk_sender.braze.details import DetailsAnswer as DetailsAnswer
     from bulk_sender.braze.details import MessageDetails as MessageDetails
     from bulk_sender.braze.receipts import Finding as Finding
     from bulk_sender.braze.rendering import RenderedMessage as RenderedMessage
@@ -66,6 +67,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.inspect import runs as runs
     from bulk_sender.operations.inspect import status as status
     from bulk_sender.operations.preview import MessagePreview as MessagePreview
+    from bulk_sender.operations.preview import campaign as campaign
+    from bulk_sender.operations.preview import campaign_async as campaign_async
     from bulk_sender.operations.preview import preview as preview
     from bulk_sender.operations.preview import preview_async as preview_async
     from bulk_sender.operations.prune import prune as prune
@@ -86,6 +89,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.test import test as test
     from bulk_sender.operations.test import test_async as test_async
     from bulk_sender.pace.backoff import Waits as Waits
+    from bulk_sender.planning.plan_file import PlanFile as PlanFile
     from bulk_sender.planning.prepared import InputLike as InputLike
     from bulk_sender.planning.report import CheckReport as CheckReport
     from bulk_sender.planning.report import Reject as Reject
@@ -125,7 +129,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.run.stages import Stage as Stage
 
 _HOMES = {
-    "braze.details": "CampaignDetails MessageDetails",
+    "braze.details": "CampaignDetails DetailsAnswer MessageDetails",
     "braze.receipts": "Finding",
     "braze.rendering": "RenderedMessage",
     "config.model": "Config",
@@ -143,7 +147,7 @@ _HOMES = {
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
     "operations.frames": "Like rejected rejects results",
     "operations.inspect": "advice explain facts report runs status",
-    "operations.preview": "MessagePreview preview preview_async",
+    "operations.preview": "MessagePreview campaign campaign_async preview preview_async",
     "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",
     "operations.resolve": "resolve",
@@ -152,6 +156,7 @@ _HOMES = {
     "operations.send": "send send_async",
     "operations.test": "test test_async",
     "pace.backoff": "Waits",
+    "planning.plan_file": "PlanFile",
     "planning.prepared": "InputLike",
     "planning.report": "CheckReport Reject",
     "reading.layout": "Setting",

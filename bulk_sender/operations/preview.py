@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import anyio
 
-from bulk_sender.braze.details import CampaignDetails, details_of, read_answer
+from bulk_sender.braze.details import CampaignDetails, DetailsAnswer, details_of, read_answer
 from bulk_sender.braze.endpoint import check_url
 from bulk_sender.braze.rendering import RenderedMessage, render_apart
 from bulk_sender.config.model import Config
@@ -21,7 +21,7 @@ from bulk_sender.http.credential import Credential
 from bulk_sender.planning.pick import Picked, pick
 from bulk_sender.planning.prepared import InputLike, PreparedInput
 from bulk_sender.reading.spool import Spool
-from bulk_sender.run.options import PreviewSettings, refuse_unknown
+from bulk_sender.run.options import DoctorSettings, PreviewSettings, refuse_unknown
 from bulk_sender.run.preflight import ask, refused_key, unreached
 from bulk_sender.run.settings import ConfigLike, config_of, environment_of
 
@@ -69,7 +69,8 @@ async def preview_async(
     if message is not None:
         details = read_message(message)
     else:
-        details, why_not = await _asked(settings, environment_of(plain))
+        answer = await _asked(settings, environment_of(plain))
+        details, why_not = answer.details, answer.why_not
     picked, fit, settings = await in_thread(_picked, source, settings, row, details)
     recipient: dict[str, Any] = json.loads(picked.recipient)
     properties = _properties(settings, recipient)
@@ -78,6 +79,19 @@ async def preview_async(
 
 
 preview = blocking(preview_async)
+
+
+async def campaign_async(config: ConfigLike = None, **plain: Unpack[DoctorSettings]) -> DetailsAnswer:
+    """Ask Braze for the name, state and messages of the campaign or Canvas, with one GET. Sends nothing.
+
+    What Braze will not say ends in ``why_not``, and nothing is raised for it, nor for a missing key or endpoint. The
+    arguments mean the same as those of ``send``. Raises ConfigError for an invalid configuration.
+    """
+    refuse_unknown("campaign", DoctorSettings, plain)
+    return await _asked(config_of(config, plain), environment_of(plain))
+
+
+campaign = blocking(campaign_async)
 
 
 def read_message(path: str | Path) -> CampaignDetails:
@@ -95,18 +109,18 @@ def read_message(path: str | Path) -> CampaignDetails:
 _HOW = "save Braze's answer to GET /campaigns/details?campaign_id=… or /canvas/details?canvas_id=…"
 
 
-async def _asked(config: Config, environment: Mapping[str, str]) -> tuple[CampaignDetails | None, str]:
+async def _asked(config: Config, environment: Mapping[str, str]) -> DetailsAnswer:
     if config.target is None:
-        return None, "neither a campaign nor a Canvas is set"
+        return DetailsAnswer(why_not="neither a campaign nor a Canvas is set")
     try:
         base = check_url(config.braze.endpoint)
         evidence = await ask(config, Credential.from_environment(environment))
         if refusal := unreached(evidence, base):
-            return None, str(refusal)
+            return DetailsAnswer(why_not=str(refusal))
         answer = read_answer(evidence, canvas=config.is_canvas)
-        return answer.details, str(refused_key(answer, config)) if answer.key_refused else answer.why_not
+        return replace(answer, why_not=str(refused_key(answer, config))) if answer.key_refused else answer
     except BulkSenderError as error:
-        return None, str(error)
+        return DetailsAnswer(why_not=str(error))
 
 
 def _picked(

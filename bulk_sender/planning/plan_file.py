@@ -95,8 +95,9 @@ class PlanFile(_Model):
         )
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: str | Path) -> Self:
         """Read a plan file. Raise ConfigError when it is missing, damaged, or not a plan file."""
+        path = Path(path)
         try:
             found = _look(path)
         except OSError as error:
@@ -124,6 +125,15 @@ class PlanFile(_Model):
                 hint=_AGAIN,
             )
         return plan
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all of the plan but the release that wrote it and the names of its files.
+
+        Two plans with the same digest send the same requests to the same place, so it is what a person approves.
+        """
+        told = self.model_dump(exclude={"tool": True, "input": {"__all__": {"name"}}})
+        return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).hexdigest()
 
     def write(self, path: Path) -> None:
         """Write the plan in one step, private (mode 0600). Raise ConfigError when that is impossible."""

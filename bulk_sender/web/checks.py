@@ -1,101 +1,153 @@
-"""Checks of whole files: each in a thread of the page, followed by its stages, and ended by a stop."""
+"""Errands of sends that people prepare: the check of all rows, and the question to Braze. Each is a worker process.
+
+They outlive the page. Their answers are files in the private folder of the send, and become part of it when somebody
+opens it the next time.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+import re
+import secrets
+import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import bulk_sender as bs
-from bulk_sender.web import words
+from bulk_sender.durable import make_folders
+from bulk_sender.web import drafts, errands
+from bulk_sender.web.drafts import Draft, Step
+from bulk_sender.web.store import Entry, Store
+from bulk_sender.web.uploads import Uploads
+from bulk_sender.web.workers import Crew, Job, Moment
 
-_MOST_REASONS = 50
-_MOST_WARNINGS = 50
-
-Done = Callable[[Mapping[str, Any] | None], None]
-"""Gets the report of a check that reached the end; None for one that did not."""
-
-
-@dataclass(slots=True)
-class Job:
-    """One check. ``trouble``: why it ended early; empty while it runs."""
-
-    control: bs.Control = field(default_factory=bs.Control)
-    rows: int = 0
-    trouble: str = ""
-    is_running: bool = True
-
-    @property
-    def said(self) -> str:
-        return words.rows_checked(self.rows)
-
-    def on_stage(self, stage: bs.Stage) -> None:
-        if stage.name == "counting":
-            self.rows = stage.done
+LOOK_LASTS_S = 600.0
+"""What Braze said about a campaign is asked again after so long."""
+_BEGINS_S = 10.0
+_LONGEST_STEM = 60
 
 
 class Checks:
-    """The checks of one page, by the draft's id. They end with the page's process."""
+    """The checks and questions of one page, by the draft's id."""
 
-    def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
-        self._lock = threading.Lock()
+    def __init__(self, crew: Crew, store: Store, uploads: Uploads) -> None:
+        self._crew, self._store, self._uploads = crew, store, uploads
 
-    def of(self, id: str) -> Job | None:
-        """Return the check of a draft that runs, or the last one."""
-        return self._jobs.get(id)
+    # --- the check of all rows ----------------------------------------------------------------------------------
 
-    def is_running(self, id: str) -> bool:
-        job = self._jobs.get(id)
-        return job is not None and job.is_running
+    def is_running(self, draft: Draft) -> bool:
+        return self._is_running(_check(draft))
 
-    def start(self, id: str, path: Path, config: Mapping[str, Any], rejects: Path, done: Done) -> None:
-        """Begin a check. ``rejects``: where to write the rows that are wrong."""
-        with self._lock:
-            job = self._jobs[id] = Job()
-        threading.Thread(target=self._run, args=(job, path, config, rejects, done), daemon=True).start()
+    def moment(self, draft: Draft) -> Moment:
+        """Return how far a check is."""
+        return self._crew.post(_check(draft)).moment() or Moment()
 
-    def stop(self, id: str) -> None:
-        if (job := self._jobs.get(id)) is not None:
-            job.control.stop("stopped on the page")
+    def trouble(self, draft: Draft) -> tuple[str, str] | None:
+        """Return why the last check ended early, and the next step."""
+        return None if draft.step is Step.CHECKING else self._crew.post(_check(draft)).refusal()
 
-    def _run(self, job: Job, path: Path, config: Mapping[str, Any], rejects: Path, done: Done) -> None:
-        found: Mapping[str, Any] | None = None
-        try:
-            rejects.unlink(missing_ok=True)
-            watch = bs.Watch(on_stage=job.on_stage, control=job.control)
-            found = told(bs.check(path, config, rejects=rejects, watch=watch))
-        except bs.Interrupted:
-            job.trouble = words.CHECK_STOPPED
-        except bs.BulkSenderError as error:
-            job.trouble = f"{error}: {error.hint}" if error.hint else str(error)
-        except Exception as error:  # a bug must end as a sentence, not as a check that never ends
-            job.trouble = str(bs.InternalError.of(error))
-        finally:
-            with suppress(bs.BulkSenderError):  # the draft was deleted meanwhile
-                done(found)
-            job.is_running = False
-
-
-def told(report: bs.CheckReport) -> dict[str, Any]:
-    """Return what the page keeps of a report."""
-    reasons = []
-    for code, facts in report.rejections.items():
-        first = facts["examples"][0] if facts["examples"] else {}
-        reasons.append(
-            {
-                "code": code,
-                "count": facts["count"],
-                "row": first.get("row") or 0,
-                "identifier": first.get("identifier") or "",
-                "error": first.get("error") or "",
-            }
+    def start(self, draft: Draft, path: Path, config: Mapping[str, Any], by: str) -> None:
+        """Begin the check of a draft that is in the state ``checking``."""
+        make_folders(self._uploads.home(draft))
+        self._out(draft).unlink(missing_ok=True)
+        self._crew.begin(
+            Job(
+                run_id=_check(draft),
+                kind="check",
+                by=by,
+                files=(str(path),),
+                config=config,
+                canary=draft.goes.get("canary") or None,
+                plan_file=str(self._uploads.plan(draft)) if draft.goes else "",
+                rejects=str(self._uploads.rejects(draft)),
+                out=str(self._out(draft)),
+            )
         )
-    names = ("rows", "valid", "rejected", "duplicate", "filtered", "requests", "seconds")
-    return {name: getattr(report, name) for name in names} | {
-        "reasons": sorted(reasons, key=lambda reason: -reason["count"])[:_MOST_REASONS],
-        "warnings": list(report.warnings[:_MOST_WARNINGS]),
-    }
+
+    def stop(self, draft: Draft, by: str) -> None:
+        """Stop a check. A process that has only just begun is waited for."""
+        deadline = time.monotonic() + _BEGINS_S
+        while self.is_running(draft) and time.monotonic() < deadline:
+            if self._crew.post(_check(draft)).ask("stop", by=by) is not None:
+                return
+            time.sleep(0.1)
+
+    def settled(self, draft: Draft) -> Draft:
+        """Return the draft with the result of its check, if that has ended meanwhile."""
+        if draft.step is not Step.CHECKING or self.is_running(draft):
+            return draft
+        report = errands.read_answer(self._out(draft))
+        name = run_name(draft.name)
+
+        def settle(found: Draft) -> Draft:
+            if found.step is not Step.CHECKING or found.terms != draft.terms:
+                return found  # another tab was first
+            if report is None:
+                return drafts.unchecked(found)
+            return drafts.checked(found, report, str(report.get("plan") or ""), name)
+
+        did = "checked all rows" if report is not None else "the check ended early"
+        with suppress(drafts.ConflictError):  # the draft was deleted meanwhile
+            return self._store.change(draft.id, settle, Entry(draft.touched_by, did))
+        return draft
+
+    def _out(self, draft: Draft) -> Path:
+        return self._uploads.home(draft) / f"check-{draft.terms[:16]}.json"
+
+    # --- what Braze says about the campaign ---------------------------------------------------------------------
+
+    def is_looking(self, draft: Draft) -> bool:
+        return self._is_running(_look(draft))
+
+    def seen(self, draft: Draft, row: int | None) -> dict[str, Any] | None:
+        """Return what Braze said lately about the draft's target, with the message for a row; None to ask."""
+        found = self.latest(draft)
+        return found if found is not None and found.get("asked_row") == row else None
+
+    def latest(self, draft: Draft) -> dict[str, Any] | None:
+        """Return what Braze said lately about the draft's target, with the message for any row."""
+        found = errands.read_answer(self._seen(draft))
+        return found if found is not None and time.time() - found["at"] <= LOOK_LASTS_S else None
+
+    def look(
+        self, draft: Draft, path: Path, config: Mapping[str, Any], key_file: str, row: int | None, by: str
+    ) -> None:
+        """Ask Braze in a process that reads the key by itself."""
+        make_folders(self._uploads.home(draft))
+        self._crew.begin(
+            Job(
+                run_id=_look(draft),
+                kind="look",
+                by=by,
+                files=(str(path),),
+                config=config,
+                key_file=key_file,
+                row=row,
+                out=str(self._seen(draft)),
+            )
+        )
+
+    def look_trouble(self, draft: Draft) -> tuple[str, str] | None:
+        return self._crew.post(_look(draft)).refusal()
+
+    def _seen(self, draft: Draft) -> Path:
+        return self._uploads.home(draft) / f"look-{draft.terms[:16]}.json"
+
+    def _is_running(self, name: str) -> bool:
+        return self._crew.is_alive(name) and not self._crew.post(name).read("over")
+
+
+def run_name(file: str) -> str:
+    """Return a name for the run of a file: readable, and with a random end, so that no two are the same."""
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", PurePath(file).name.partition(".")[0])[:_LONGEST_STEM].strip("-").lower()
+    day = time.strftime("%Y%m%d")
+    return bs.run_id_for(f"{stem or 'run'}-{day}-{secrets.token_hex(3)}")
+
+
+def _check(draft: Draft) -> str:
+    return f"check/{draft.id}"  # no run can have such a name
+
+
+def _look(draft: Draft) -> str:
+    return f"look/{draft.id}"

@@ -54,10 +54,13 @@ _LABEL_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """``hands``: everybody who chose its file or its columns. They cannot approve it.
+    """``hands``: everybody who chose its file, its columns or where it goes. They cannot approve it.
 
-    ``digest``: what was checked, over the file's digest and the configuration. ``path``: a file that was on this
-    server already; empty for an upload. ``rehearsals``: the runs that rehearsed it, in order.
+    ``digest``: what was checked, over the file's digest, the configuration and where it goes. ``path``: a file that was
+    on this server already; empty for an upload. ``goes``: profile, kind, target, endpoint and number of first rows;
+    empty when only rehearsals are possible. ``pace``: rate, sending hours, and whether the same people get it twice.
+    ``plan``: the digest of the plan file that the check wrote. ``since``: when ``person`` took it. ``rehearsals``: the
+    runs that rehearsed it, in order.
     """
 
     id: str
@@ -70,12 +73,22 @@ class Draft:
     path: str = ""
     sha256: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    goes: Mapping[str, Any] = field(default_factory=dict)
+    pace: Mapping[str, Any] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
+    plan: str = ""
+    asked_by: str = ""
+    asked_at: float = 0.0
+    refused_by: str = ""
+    refused_why: str = ""
     approved_by: str = ""
     approved_at: float = 0.0
+    approved_offer: str = ""
     run_id: str = ""
     rehearsals: tuple[str, ...] = ()
+    launched_at: float = 0.0
+    since: float = 0.0
     made_at: float = 0.0
     touched_at: float = 0.0
     touched_by: str = ""
@@ -89,8 +102,12 @@ class Draft:
     @property
     def terms(self) -> str:
         """The digest of what would be checked now."""
-        told = json.dumps([self.sha256, self.config], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(told.encode()).hexdigest()
+        return _digest_of([self.sha256, self.config, *([self.goes] if self.goes else [])])
+
+    @property
+    def offer(self) -> str:
+        """The digest of what a person approves and launches: the plan, where it goes, and how fast."""
+        return _digest_of([self.digest, self.plan, self.goes, self.pace])
 
 
 def uploaded(draft: Draft, sha256: str, by: str) -> Draft:
@@ -99,18 +116,39 @@ def uploaded(draft: Draft, sha256: str, by: str) -> Draft:
     return replace(_void(draft, by), step=Step.UPLOADED, sha256=sha256)
 
 
-def mapped(draft: Draft, config: Mapping[str, Any], by: str) -> Draft:
-    """Somebody said what the columns are. A check and an approval of other columns are void."""
+def mapped(draft: Draft, config: Mapping[str, Any], by: str, goes: Mapping[str, Any] | None = None) -> Draft:
+    """Somebody said what the columns are, and where it goes. A check and an approval of anything else are void.
+
+    ``goes``: None for the same place as before.
+    """
     _refuse_unless(draft, *CAN_CHANGE)
-    if draft.step is not Step.UPLOADED and draft.config == config:
+    goes = draft.goes if goes is None else goes
+    if draft.step is not Step.UPLOADED and (draft.config, draft.goes) == (config, goes):
         return draft
-    return replace(_void(draft, by), step=Step.MAPPED, config=config)
+    return replace(_void(draft, by), step=Step.MAPPED, config=config, goes=goes)
+
+
+def paced(draft: Draft, pace: Mapping[str, Any], by: str) -> Draft:
+    """Somebody chose rate and hours. The check stays, and an approval of another pace is void."""
+    _refuse_unless(draft, Step.CHECKED, Step.ASKED, Step.APPROVED)
+    if draft.pace == pace:
+        return draft
+    return replace(_unapproved(draft), step=Step.CHECKED, pace=pace, hands=_with(draft.hands, by))
+
+
+def taken_over(draft: Draft, by: str, now: float) -> Draft:
+    """Somebody else works on it now. Who approved it cannot also be who sends it."""
+    if draft.person == by:
+        return draft
+    _refuse_unless(draft, *(set(Step) - {Step.LAUNCHED}))
+    draft = replace(draft, person=by, since=now, hands=_with(draft.hands, by))
+    return replace(_unapproved(draft), step=Step.CHECKED) if draft.approved_by == by else draft
 
 
 def checking(draft: Draft) -> Draft:
     """A check of all rows began."""
     _refuse_unless(draft, *(CAN_CHANGE - {Step.UPLOADED}))
-    return replace(draft, step=Step.CHECKING, report={}, digest="", approved_by="", approved_at=0.0)
+    return replace(_unapproved(draft), step=Step.CHECKING, report={}, digest="", plan="", run_id="")
 
 
 def unchecked(draft: Draft) -> Draft:
@@ -119,10 +157,10 @@ def unchecked(draft: Draft) -> Draft:
     return replace(draft, step=Step.MAPPED)
 
 
-def checked(draft: Draft, report: Mapping[str, Any]) -> Draft:
-    """A check reached the end of the file."""
+def checked(draft: Draft, report: Mapping[str, Any], plan: str = "", run_id: str = "") -> Draft:
+    """A check reached the end of the file. The run has its name from now on: launched twice, it is one run."""
     _refuse_unless(draft, Step.CHECKING)
-    return replace(draft, step=Step.CHECKED, report=report, digest=draft.terms)
+    return replace(draft, step=Step.CHECKED, report=report, digest=draft.terms, plan=plan, run_id=run_id)
 
 
 def rehearsed(draft: Draft, run_id: str, number: int) -> Draft:
@@ -135,28 +173,28 @@ def rehearsed(draft: Draft, run_id: str, number: int) -> Draft:
     return replace(draft, rehearsals=(*draft.rehearsals, run_id))
 
 
-def asked(draft: Draft) -> Draft:
+def asked(draft: Draft, by: str = "", now: float = 0.0) -> Draft:
     """Somebody asked for an approval."""
     _refuse_unless(draft, Step.CHECKED)
-    return replace(draft, step=Step.ASKED)
+    return replace(_unapproved(draft), step=Step.ASKED, asked_by=by, asked_at=now, hands=_with(draft.hands, by))
 
 
-def approved(draft: Draft, digest: str, by: str, now: float) -> Draft:
-    """A second person approved what ``digest`` names."""
+def approved(draft: Draft, offer: str, by: str, now: float) -> Draft:
+    """A second person approved what ``offer`` names."""
     _refuse_unless(draft, Step.ASKED)
     if by in draft.hands:
         raise IllegalStepError(
             f"{by} prepared this send and cannot approve it", hint="ask somebody who did not touch it"
         )
-    if not digest or not digest == draft.digest == draft.terms:
+    if not offer or offer != draft.offer or draft.digest != draft.terms:
         raise IllegalStepError("this approval is about an earlier version of the send", hint="open the page again")
-    return replace(draft, step=Step.APPROVED, approved_by=by, approved_at=now)
+    return replace(draft, step=Step.APPROVED, approved_by=by, approved_at=now, approved_offer=offer)
 
 
-def refused(draft: Draft) -> Draft:
+def refused(draft: Draft, by: str = "", why: str = "") -> Draft:
     """A second person refused."""
     _refuse_unless(draft, Step.ASKED)
-    return replace(draft, step=Step.CHECKED)
+    return replace(_unapproved(draft), step=Step.CHECKED, refused_by=by, refused_why=why)
 
 
 def launched(draft: Draft, run_id: str, now: float, *, needs_approval: bool) -> Draft:
@@ -168,19 +206,48 @@ def launched(draft: Draft, run_id: str, now: float, *, needs_approval: bool) -> 
         raise IllegalStepError("the send was changed after its check", hint="check all rows again")
     if needs_approval and now - draft.approved_at >= APPROVAL_LASTS_S:
         raise IllegalStepError("the approval is older than 24 hours", hint="ask for it again")
-    return replace(draft, step=Step.LAUNCHED, run_id=run_id)
+    if needs_approval and draft.approved_offer != draft.offer:
+        raise IllegalStepError("the send was changed after its approval", hint="ask for it again")
+    return replace(draft, step=Step.LAUNCHED, run_id=run_id, launched_at=now)
+
+
+def not_begun(draft: Draft) -> Draft:
+    """No process began the run: it was refused, or the page ended first. It keeps its name."""
+    _refuse_unless(draft, Step.LAUNCHED)
+    return replace(draft, step=Step.APPROVED if draft.approved_by else Step.CHECKED, launched_at=0.0)
 
 
 def expired(draft: Draft, now: float) -> Draft:
     """Return the draft without an approval that is too old."""
     if draft.step is Step.APPROVED and now - draft.approved_at >= APPROVAL_LASTS_S:
-        return replace(draft, step=Step.CHECKED, approved_by="", approved_at=0.0)
+        return replace(_unapproved(draft), step=Step.CHECKED)
     return draft
 
 
 def _void(draft: Draft, by: str) -> Draft:
-    hands = draft.hands if by in draft.hands else (*draft.hands, by)
-    return replace(draft, hands=hands, report={}, digest="", approved_by="", approved_at=0.0)
+    return replace(_unapproved(draft), hands=_with(draft.hands, by), report={}, digest="", plan="", run_id="")
+
+
+def _unapproved(draft: Draft) -> Draft:
+    return replace(
+        draft,
+        asked_by="",
+        asked_at=0.0,
+        refused_by="",
+        refused_why="",
+        approved_by="",
+        approved_at=0.0,
+        approved_offer="",
+    )
+
+
+def _with(hands: tuple[str, ...], by: str) -> tuple[str, ...]:
+    return hands if by in hands or not by else (*hands, by)
+
+
+def _digest_of(told: Any) -> str:
+    text = json.dumps(told, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _refuse_unless(draft: Draft, *steps: Step) -> None:

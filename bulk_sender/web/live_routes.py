@@ -9,12 +9,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bulk_sender.web import words
+from bulk_sender.web import words, words_send
+from bulk_sender.web.drafts import Draft
 from bulk_sender.web.forms import bare, fields, whole
 from bulk_sender.web.live import Live, Streams, live
 from bulk_sender.web.runs import parts
 from bulk_sender.web.site import Site, go
 from bulk_sender.web.workers import Job
+
+_TROUBLES = words.TROUBLES | {"own": (words_send.OWN_FIRST_ROWS, words_send.OWN_FIRST_ROWS_HINT)}
 
 
 class LiveRoutes:
@@ -46,8 +49,13 @@ class LiveRoutes:
             run=found.run,
             moment=found.moment,
             parts=list(parts(found.moment)),
-            problem=words.TROUBLES.get(request.query_params.get("trouble", "")),
+            problem=_TROUBLES.get(request.query_params.get("trouble", "")),
+            draft_id=getattr(self._draft(found.name), "id", "") if found.state == "refused" else "",
         )
+
+    def _draft(self, run: str) -> Draft | None:
+        """Return the prepared send that a run was begun from; None if there is none."""
+        return next((draft for draft in self._site.store.drafts() if draft.run_id == run), None)
 
     async def events(self, request: Request) -> Response:
         """Answer with the stream of a run's moments."""
@@ -82,6 +90,9 @@ class LiveRoutes:
         if found.state != "held" or not found.ours:
             return go(here)
         granted = told.get("answer") == "send"
+        draft = await run_in_threadpool(self._draft, found.name)
+        if granted and draft is not None and draft.approved_by and request.scope["person"].name in draft.hands:
+            return go(f"{here}?trouble=own")
         wanted = found.name if found.moment.to_send is None else str(found.moment.to_send)
         if granted and bare(told.get("typed", "")) != bare(wanted):
             return go(f"{here}?trouble=typed")

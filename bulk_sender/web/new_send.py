@@ -18,10 +18,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 import bulk_sender as bs
-from bulk_sender.web import drafts, mapping, server_files, show, words
-from bulk_sender.web.checks import Checks
+from bulk_sender.web import drafts, going, mapping, server_files, show, words, words_send
+from bulk_sender.web.desk import Desk
 from bulk_sender.web.downloads import opened
-from bulk_sender.web.drafts import Draft, Step
+from bulk_sender.web.drafts import Draft, IllegalStepError, Step
 from bulk_sender.web.forms import MOST_PLAIN_FILE, as_stream, fields, plain_file, whole
 from bulk_sender.web.rendering import page
 from bulk_sender.web.roles import Role
@@ -39,10 +39,11 @@ _CLEANED_EVERY_S = 600.0
 class NewSend:
     """The functions behind ``/new``, and those of uploads."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, desk: Desk) -> None:
         self._site = site
         self._store, self._uploads = site.store, site.uploads
-        self._checks = Checks()
+        self._desk = desk
+        self._checks = desk.checks
         self._cleaned = float("-inf")
 
     def routes(self) -> list[Route]:
@@ -95,7 +96,10 @@ class NewSend:
 
     async def delete(self, request: Request) -> Response:
         draft = self._store.draft(request.path_params["draft"])
+        if draft is not None and draft.step is Step.LAUNCHED:
+            raise IllegalStepError("its run may still need this file", hint="remove the run's data instead")
         if draft is not None:
+            self._checks.stop(draft, request.scope["person"].name)
             await anyio.to_thread.run_sync(self._uploads.delete, draft, request.scope["person"].name)
         return go("/new")
 
@@ -119,7 +123,7 @@ class NewSend:
             draft=draft,
             found=found,
             choices=choices,
-            problems=problems,
+            problems=[*problems, *going.place_problems(draft.goes, self._site.profiles)],
             sight=seen,
             reading=told | {"null_values": "|".join(told["null_values"])},
             delimiter={"\t": "tab"}.get(told["delimiter"], told["delimiter"]),
@@ -137,10 +141,7 @@ class NewSend:
 
     def check(self, request: Request) -> Response:
         draft = self._draft(request)
-        job = self._checks.of(draft.id)
-        is_running = draft.step is Step.CHECKING and self._checks.is_running(draft.id)
-        if draft.step is Step.CHECKING and not is_running:  # the page's server was restarted
-            draft = self._store.change(draft.id, drafts.unchecked, Entry("", "the check ended with the server"))
+        is_running = draft.step is Step.CHECKING
         report = draft.report or None
         heading = words.CHECKING if is_running else words.check_title(report) if report else words.CHECK_TITLE
         return self._page(
@@ -148,27 +149,31 @@ class NewSend:
             "check",
             draft=draft,
             heading=heading,
-            job=job if is_running else None,
+            said=words_send.check_said(self._checks.moment(draft)) if is_running else "",
             report=report,
             parts=_parts(report) if report else [],
-            trouble=job.trouble if job is not None else "",
+            trouble=self._checks.trouble(draft),
             has_rejects=self._uploads.rejects(draft).is_file(),
         )
 
     async def start_check(self, request: Request) -> Response:
         told = await fields(request)
-        await anyio.to_thread.run_sync(self._start, request, whole(told.get("version", "")))
+        draft = await anyio.to_thread.run_sync(self._draft, request)
+        version, who = whole(told.get("version", "")), request.scope["person"].name
+        await anyio.to_thread.run_sync(self._desk.begin_check, draft, who, version)
         return go(f"/new/{request.path_params['draft']}/check")
 
     def progress(self, request: Request) -> Response:
         """Tell a script how far a check is."""
         draft = self._draft(request)
-        job = self._checks.of(draft.id)
-        is_running = job is not None and job.is_running
-        return JSONResponse({"running": is_running, "said": job.said if job is not None else ""})
+        is_running = draft.step is Step.CHECKING
+        said = words_send.check_said(self._checks.moment(draft)) if is_running else ""
+        return JSONResponse({"running": is_running, "said": said})
 
     async def stop_check(self, request: Request) -> Response:
-        self._checks.stop(request.path_params["draft"])
+        draft = await anyio.to_thread.run_sync(self._draft, request)
+        if draft.step is Step.CHECKING:
+            await anyio.to_thread.run_sync(self._checks.stop, draft, request.scope["person"].name)
         return go(f"/new/{request.path_params['draft']}/check")
 
     def rejected(self, request: Request) -> Response:
@@ -184,22 +189,13 @@ class NewSend:
             return Response(file.read(), media_type="application/octet-stream", headers=attached)
 
     def _draft(self, request: Request) -> Draft:
-        draft = self._store.draft(request.path_params["draft"])
-        if draft is not None:
-            draft = self._uploads.settle(draft, request.scope["person"].name)
-        if draft is None or draft.step is Step.UPLOADING:
-            raise HTTPException(404)
-        return draft
+        return self._desk.mine(request)
 
     def _path(self, draft: Draft) -> Path:
-        """Return a draft's file. One of the server must still be in an allowed folder."""
-        path = self._uploads.path(draft)
-        if draft.path and not server_files.is_allowed(self._site.folders, path):
-            raise UploadError("this file is not there any more", hint="go back and choose another file")
-        return path
+        return self._desk.path(draft)
 
     def _choices(self, draft: Draft) -> mapping.Choices:
-        return mapping.Choices.of(draft.config) if draft.config else mapping.suggested(self._path(draft), {})
+        return self._desk.choices(draft)
 
     def _sight(self, request: Request, draft: Draft, choices: mapping.Choices, row: int | None) -> mapping.Sight:
         seen = mapping.sight(self._path(draft), choices, row)
@@ -218,14 +214,15 @@ class NewSend:
         else:
             raise HTTPException(400)
         config = choices.to_dict()
+        goes = going.place(told, self._site.profiles, draft.goes) if "profile" in told else draft.goes
         draft = self._store.change(
             draft.id,
-            lambda found: drafts.mapped(found, config, who),
+            lambda found: drafts.mapped(found, config, who, goes),
             Entry(who, "chose the columns"),
             version=whole(told.get("version", "")) or 0,
         )
-        if do == "check" and not next(choices.problems(), ""):
-            self._start(request, draft.version)
+        if do == "check" and not [*choices.problems(), *going.place_problems(goes, self._site.profiles)]:
+            self._desk.begin_check(draft, who, draft.version)
             return go(f"/new/{draft.id}/check")
         return go(f"/new/{draft.id}{show.query_of(row=whole(told.get('row', '')))}".removesuffix("?"))
 
@@ -233,25 +230,6 @@ class NewSend:
         draft = self._draft(request)
         choices = mapping.chosen(told, self._choices(draft))
         return page("recipient", sight=self._sight(request, draft, choices, whole(told.get("row", ""))))
-
-    def _start(self, request: Request, version: int | None) -> None:
-        draft, who = self._draft(request), request.scope["person"].name
-        if self._checks.is_running(draft.id):
-            return  # a second click
-        path, choices = self._path(draft), self._choices(draft)
-        draft = self._store.change(
-            draft.id, drafts.checking, Entry(who, "began a check", digest=draft.terms), version=version or 0
-        )
-
-        def done(report: Mapping[str, Any] | None) -> None:
-            if report is None:
-                self._store.change(draft.id, drafts.unchecked, Entry(who, "the check ended early"))
-            else:
-                self._store.change(
-                    draft.id, lambda found: drafts.checked(found, report), Entry(who, "checked all rows")
-                )
-
-        self._checks.start(draft.id, path, choices.config(), self._uploads.rejects(draft), done)
 
     def _used(self, id: str, who: str) -> Draft:
         found: ServerFile | None = server_files.found(self._site.folders, id)
@@ -268,6 +246,7 @@ class NewSend:
         if not self._site.read_only and time.monotonic() - self._cleaned > _CLEANED_EVERY_S:
             self._cleaned = time.monotonic()
             self._uploads.clean_up()
+            self._desk.clean_up()
 
     def _page(self, request: Request, template: str, **facts: Any) -> HTMLResponse:
         return self._site.page(request, template, current="new", **facts)

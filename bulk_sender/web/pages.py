@@ -12,11 +12,13 @@ from starlette.routing import Route
 import bulk_sender as bs
 from bulk_sender.web import runs
 from bulk_sender.web.api_routes import ApiRoutes
+from bulk_sender.web.desk import Desk
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
 from bulk_sender.web.new_send import NewSend
 from bulk_sender.web.rehearsals import Rehearsals
 from bulk_sender.web.rendering import assets, page
+from bulk_sender.web.review_routes import ReviewRoutes, waiting
 from bulk_sender.web.run_routes import RunRoutes
 from bulk_sender.web.runs import LONGEST_SEARCH
 from bulk_sender.web.show import query_of
@@ -34,6 +36,7 @@ class Pages:
 
     def routes(self) -> list[Route]:
         """Return all routes of the site, in the order in which they are tried."""
+        desk = Desk(self._site)
         return [
             Route("/healthz", self.health),
             Route("/login", self.sign_in),
@@ -41,8 +44,9 @@ class Pages:
             Route("/", self.home),
             *LiveRoutes(self._site).routes(),
             *RunRoutes(self._site).routes(),
-            *NewSend(self._site).routes(),
-            *Rehearsals(self._site).routes(),
+            *NewSend(self._site, desk).routes(),
+            *Rehearsals(self._site, desk).routes(),
+            *ReviewRoutes(self._site, desk).routes(),
             *(ApiRoutes(self._site).routes() if self._site.has_api else ()),
             Route("/settings", self.settings),
             Route("/sign-out", self.sign_out, methods=["POST"]),
@@ -88,6 +92,7 @@ class Pages:
             "home",
             current="runs",
             groups=groups,
+            waiting=waiting(self._site, request.scope["person"]),
             found=found[skip : skip + _RUNS_ON_A_PAGE],
             count=len(found),
             query=query,

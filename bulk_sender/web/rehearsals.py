@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 import bulk_sender as bs
 from bulk_sender.web import drafts, words
-from bulk_sender.web.draft_files import choices_of, draft_of, path_of
+from bulk_sender.web.desk import Desk
 from bulk_sender.web.drafts import Draft
 from bulk_sender.web.forms import bare, fields, whole
 from bulk_sender.web.site import Site, go
@@ -23,8 +23,8 @@ from bulk_sender.web.workers import Job
 class Rehearsals:
     """The functions behind ``/new/{draft}/rehearse``."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, desk: Desk) -> None:
+        self._site, self._desk = site, desk
 
     def routes(self) -> list[Route]:
         return [
@@ -34,7 +34,7 @@ class Rehearsals:
 
     def ask(self, request: Request) -> Response:
         """Ask what Braze is like on that day. The form names the rehearsal, so that a second click begins no other."""
-        draft = draft_of(self._site, request)
+        draft = self._desk.mine(request)
         if draft.step not in drafts.IS_CHECKED:
             return go(f"/new/{draft.id}/check")
         return self._site.page(
@@ -52,7 +52,7 @@ class Rehearsals:
         return await run_in_threadpool(self._started, request, told)
 
     def _started(self, request: Request, told: Mapping[str, str]) -> Response:
-        draft, who = draft_of(self._site, request), request.scope["person"].name
+        draft, who = self._desk.mine(request), request.scope["person"].name
         number, first = whole(told.get("number", "")), whole(bare(told.get("first_rows", "") or "0"))
         weather = told.get("day", "")
         if number is None or first is None or weather not in words.DAYS:
@@ -62,8 +62,8 @@ class Rehearsals:
             run_id=name,
             kind="rehearse",
             by=who,
-            files=(str(path_of(self._site, draft)),),
-            config=choices_of(self._site, draft).config(),
+            files=(str(self._desk.path(draft)),),
+            config=self._desk.choices(draft).config(),
             weather=weather,
             canary=first or None,
         )

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from bulk_sender.text.clean import clean
+from bulk_sender.text.clean import clean, plain
 from bulk_sender.text.masking import mask_in, masked
 from bulk_sender.text.numbers import duration
 from bulk_sender.web.words import size_of
@@ -102,5 +102,6 @@ FILTERS = {
     "host": host,
     "duration": duration,
     "clean": clean,
+    "plain": plain,
     "figure": lambda value: f"{value:,}",
 }

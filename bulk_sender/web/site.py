@@ -41,6 +41,8 @@ class Site:
     """Where real messages can be sent to, by the name that people choose."""
     has_api: bool = False
     """Whether programs may use the HTTP API, each with a token."""
+    team: bool = False
+    """Whether several people use it, so that a second person can be asked to approve."""
     store: Store = field(init=False)
     uploads: Uploads = field(init=False)
     tokens: Tokens = field(init=False)

@@ -76,6 +76,7 @@ class Store:
             made_at=now,
             touched_at=now,
             touched_by=entry.who,
+            since=now,
             hands=(entry.who,),
         )
         with self._changing() as open_file:

@@ -32,6 +32,8 @@ MOST_BYTES = 4 << 30
 MOST_PART = 16 << 20
 MOST_DRAFTS = 20
 IDLE_S = 24 * 3600.0
+ASKED_IDLE_S = 7 * IDLE_S
+"""For a send that somebody was asked to approve, and for the file of a run that has ended."""
 KINDS = (
     *(".csv", ".tsv", ".txt", ".ndjson", ".jsonl", ".json", ".parquet", ".pq"),
     *(".arrow", ".arrows", ".ipc", ".feather", ".xlsx", ".xlsm"),
@@ -139,11 +141,15 @@ class Uploads:
 
     def path(self, draft: Draft) -> Path:
         """Return where a draft's file is, or will be."""
-        return Path(draft.path) if draft.path else self._home(draft) / "input" / draft.name
+        return Path(draft.path) if draft.path else self.home(draft) / "input" / draft.name
 
     def rejects(self, draft: Draft) -> Path:
         """Return where the rows that a check found to be wrong are."""
-        return self._home(draft) / f"rejected-{draft.terms[:16]}.csv"
+        return self.home(draft) / f"rejected-{draft.terms[:16]}.csv"
+
+    def plan(self, draft: Draft) -> Path:
+        """Return where the plan file of a check is."""
+        return self.home(draft) / f"plan-{draft.terms[:16]}.json"
 
     async def receive(self, draft: Draft, offset: int, data: AsyncIterator[bytes], who: str) -> int:
         """Add the bytes that begin at ``offset``. Return how many there are now; with the last one, the file is whole.
@@ -209,16 +215,18 @@ class Uploads:
                 raise UploadError("the file is being uploaded", hint="pause the upload first")
             time.sleep(0.02)
         self._hashed.pop(draft.id, None)
-        shutil.rmtree(self._home(draft), ignore_errors=True)
+        shutil.rmtree(self.home(draft), ignore_errors=True)
         self._store.delete(draft.id, Entry(who, did, told=draft.name))
 
     def clean_up(self, now: float | None = None) -> None:
         """Delete what nobody touched for a day and was not launched, and folders that belong to nothing."""
         late = (time.time() if now is None else now) - IDLE_S
+        very_late = late + IDLE_S - ASKED_IDLE_S
         known = set()
         for draft in self._store.drafts():
-            is_idle = draft.touched_at < late and draft.step not in (Step.LAUNCHED, Step.ASKED, Step.APPROVED)
-            if is_idle and draft.step is not Step.CHECKING:
+            is_asked = draft.step in (Step.ASKED, Step.APPROVED)
+            is_idle = draft.touched_at < (very_late if is_asked else late)
+            if is_idle and draft.step not in (Step.LAUNCHED, Step.CHECKING):
                 with suppress(UploadError):
                     self.delete(draft, "", "deleted after a day without use")
                     continue
@@ -227,15 +235,16 @@ class Uploads:
             if folder.name not in known and _made(folder) < late:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _home(self, draft: Draft) -> Path:
+    def home(self, draft: Draft) -> Path:
+        """Return the private folder of a draft."""
         return self._folder / draft.id
 
     def _make_folders(self, draft: Draft) -> None:
-        make_folders(self._home(draft))
-        make_folders(self._home(draft) / "input")
+        make_folders(self.home(draft))
+        make_folders(self.home(draft) / "input")
 
     def _part(self, draft: Draft) -> Path:
-        return self._home(draft) / _PART
+        return self.home(draft) / _PART
 
     def _opened(self, draft: Draft, size: int) -> int:
         """Open the part to add to it, and know the digest of what it has."""

@@ -273,6 +273,7 @@ BACK_TO_COLUMNS = "Back to the columns"
 BACK_TO_CHECK = "Back to the check"
 
 REHEARSE_FIRST = "Rehearse first"
+REHEARSE = "Rehearse"
 REHEARSAL_HINT = (
     "The same requests, sent to a simulated Braze on this machine. Nobody gets a message, and no key is used."
 )

@@ -26,7 +26,8 @@ import bulk_sender as bs
 from bulk_sender.eventloop import run
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import without_addresses
-from bulk_sender.web.workers import LONGEST_LINE, STATUSES, Job, Moment, Post, Stage, line_of
+from bulk_sender.web import errands
+from bulk_sender.web.workers import ERRANDS, LONGEST_LINE, STATUSES, Job, Moment, Post, Stage, line_of
 
 _MOMENTS_S = 0.25
 _TURN_S = 0.2
@@ -66,6 +67,11 @@ class Worker:
 
     async def _deliver(self) -> int:
         try:
+            if self._job.kind in ERRANDS:  # it sends nothing, so it takes no other run's turn
+                self._moment = Moment()
+                watch = bs.Watch(on_stage=self._on_stage, control=self._control)
+                await errands.run_errand(self._job, watch, self._environment())
+                return 0
             await self._take_turn()
             self._moment = Moment()
             summary = await self._send()
@@ -90,10 +96,12 @@ class Worker:
         watch = bs.Watch(
             on_progress=self._on_progress, on_stage=self._on_stage, on_canary=self._on_canary, control=self._control
         )
-        environment = dict(os.environ)
-        if job.key_file:
-            environment["BRAZE_API_KEY_FILE"] = job.key_file
+        environment = self._environment()
         plan_file = job.plan_file or None
+        if plan_file and job.plan and bs.PlanFile.read(plan_file).digest != job.plan:
+            raise bs.GuardrailError(
+                "the plan file is not the one that was reviewed: nothing was sent", hint="check all rows again"
+            )
         if job.kind == "resume":
             return await bs.resume_async(
                 job.run_id,
@@ -113,6 +121,15 @@ class Worker:
             environment=environment,
             by=job.by,
         )
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment of the library's calls. Where the job names an endpoint, no other counts."""
+        environment = dict(os.environ)
+        if self._job.key_file:
+            environment["BRAZE_API_KEY_FILE"] = self._job.key_file
+        if self._job.config.get("braze", {}).get("endpoint"):
+            environment.pop("BRAZE_ENDPOINT", None)
+        return environment
 
     async def _take_turn(self, *, stoppable: bool = True) -> None:
         """Wait until fewer runs are being sent than may be. ``stoppable``: a stop then raises Interrupted."""
@@ -292,6 +309,7 @@ def main() -> int:
     with post.held() as is_ours:
         if not is_ours:  # another worker sends this run
             return 0
+        post.write("begun", "")
         with _output_to(post.log):
             job = Job.of(told["job"])
             worker = Worker(job, Path(told["runs_dir"]), post, Slots(Path(told["slots"]), told["most_runs"]))
@@ -300,7 +318,7 @@ def main() -> int:
 
 def _import_all() -> None:
     """Import what a run needs, before there is one."""
-    for name in ("send_async", "resume_async", "Guards", "Watch", "Sandbox", "Approval", "RunName", "Control"):
+    for name in ("send_async", "resume_async", "Guards", "Watch", "Sandbox", "Approval", "RunName", "Control", "check"):
         getattr(bs, name)
 
 

@@ -32,8 +32,12 @@ _LONGEST_SOCKET_PATH = 100
 _ANSWER_S = 5.0
 _LOCK_TRIES = 50
 _LEAVING_S = 10.0
+_BEGINS_S = 60.0
 _KEPT_S = 30 * 86400
 _SECRETS = ("BRAZE_API_KEY", "BULK_SENDER_PROXY")
+
+ERRANDS = ("check", "look")
+"""Kinds of jobs that send nothing."""
 
 Stage = Literal["queued", "preparing", "sending", "held", "ending", "ended"]
 
@@ -42,23 +46,29 @@ Stage = Literal["queued", "preparing", "sending", "held", "ending", "ended"]
 class Job:
     """What a worker is to do.
 
-    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``by``: who decided.
+    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``check`` and
+    ``look`` are errands before a run, whose answer goes to the file ``out``. ``by``: who decided.
     ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the API key is; empty to use
     ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` only: how many processes had sent when the person
-    decided. After another start that decision is void.
+    decided. After another start that decision is void. ``plan``: the digest of the plan file that was approved.
+    ``rejects``: where a check writes the wrong rows. ``row``: whose message ``look`` shows; None for the first one.
     """
 
     run_id: str
-    kind: Literal["send", "rehearse", "resume"]
+    kind: Literal["send", "rehearse", "resume", "check", "look"]
     by: str
     files: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     weather: str = "calm"
     canary: int | None = None
     plan_file: str = ""
+    plan: str = ""
     again: bool = False
     key_file: str = ""
     starts: int = 0
+    out: str = ""
+    rejects: str = ""
+    row: int | None = None
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
@@ -136,10 +146,21 @@ class Post:
         finally:
             os.close(descriptor)
 
+    def is_beginning(self) -> bool:
+        """Whether a process has this job and no lock yet: it imports for a second or two."""
+        pid, _, at = self.read("begun").partition(" ")
+        try:
+            if time.time() - float(at) > _BEGINS_S:
+                return False
+            os.kill(int(pid), 0)
+        except (ValueError, OSError):
+            return False
+        return True
+
     def write(self, name: str, text: str) -> None:
         """Replace a small file of this folder."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder / f"{name}.new"
+        path = self.folder / f"{name}.{os.getpid()}.new"  # page and worker may write at the same time
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -225,7 +246,7 @@ class Crew:
         process = self._started.get(run)
         if process is not None and process.poll() is None:  # a process that has ended is reaped here
             return True
-        return self.post(run).is_held()
+        return self.post(run).is_held() or self.post(run).is_beginning()
 
     def prepare(self) -> None:
         """Start a spare worker. It ends when this process does."""
@@ -248,7 +269,8 @@ class Crew:
                 post.write(name, "")
             told = {"job": asdict(job), "runs_dir": str(self._runs_dir), "post": str(post.folder)}
             slots = {"slots": str(self._folder / "slots"), "most_runs": self._most_runs}
-            self._started[job.run_id] = self._given(line_of(told | slots))
+            self._started[job.run_id] = process = self._given(line_of(told | slots))
+            post.write("begun", f"{process.pid} {time.time()}")  # for a page that is started again meanwhile
             self._spare = self._start()
             return True
 
@@ -262,7 +284,9 @@ class Crew:
         return True
 
     def _is_due(self, job: Job) -> bool:
-        """Whether the run is as it was when the person decided."""
+        """Whether the run is as it was when the person decided. An errand is always due."""
+        if job.kind in ERRANDS:
+            return True
         try:
             found = bs.status(job.run_id, runs_dir=self._runs_dir)
         except bs.RunNotFoundError:

@@ -103,3 +103,18 @@ def test_send_says_what_does_not_fit_before_the_question(people: Path) -> None:
     assert all(about.report is not None for about in seen)  # a small input is always counted
     assert seen[0].report is not None
     assert any("${season}" in text for text in seen[0].report.warnings)
+
+
+def test_the_campaign_alone_is_asked_for(people: Path) -> None:
+    with scripted(lambda *_: None, lambda _: Answer(200, CAMPAIGN)) as server:
+        found = bs.campaign({"braze": {"endpoint": server.url, "campaign_id": "c"}}, environment=ENVIRONMENT)
+    assert found.details is not None
+    assert (found.details.name, found.details.state) == (CAMPAIGN["name"], "live")
+
+
+def test_what_braze_does_not_say_about_a_campaign_is_a_reason() -> None:
+    with refusing_port() as port:
+        config = {"braze": {"endpoint": f"http://127.0.0.1:{port}", "campaign_id": "c"}}
+        assert "refuses connections" in bs.campaign(config, environment=ENVIRONMENT).why_not
+    assert "BRAZE_API_KEY" in bs.campaign(config, environment={}).why_not
+    assert "neither a campaign" in bs.campaign({}, environment={}).why_not

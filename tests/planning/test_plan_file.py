@@ -136,6 +136,18 @@ def test_a_renamed_file_with_the_same_bytes_is_the_same_input(bench: Bench) -> N
     assert bench.send(moved).accepted == 228
 
 
+def test_the_digest_of_a_plan_is_that_of_what_is_sent_and_not_of_names(bench: Bench) -> None:
+    def digest(**more: Any) -> str:
+        bench.check(**more)
+        return bs.PlanFile.read(bench.plan).digest
+
+    first = digest()
+    bench.input = bench.input.rename(bench.place / "renamed.csv")
+    assert digest() == first
+    others = {digest(guards=bs.Guards(canary=50)), digest(endpoint="http://127.0.0.1:1"), digest(campaign_id="other")}
+    assert len(others | {first}) == 4
+
+
 async def agreed(_: bs.Progress) -> bool:
     return True
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def stranger(tmp_path: Path, runs_dir: Path) -> Visitor:
+def stranger(tmp_path: Path, runs_dir: Path) -> Iterator[Visitor]:
     """A browser without a session."""
-    return Visitor(tmp_path / "state", runs_dir, has_api=True)
+    stranger = Visitor(tmp_path / "state", runs_dir, has_api=True)
+    yield stranger
+    stranger.end()
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def check(draft: Draft) -> Draft:
 
 CHECKED = after(upload, map_columns, check)
 ASKED = drafts.asked(CHECKED)
-APPROVED = drafts.approved(ASKED, ASKED.digest, "cleo", 1000.0)
+APPROVED = drafts.approved(ASKED, ASKED.offer, "cleo", 1000.0)
 LAUNCHED = drafts.launched(APPROVED, "r1", 1001.0, needs_approval=True)
 AT = {
     Step.UPLOADING: NEW,
@@ -57,7 +57,7 @@ STEPS: dict[str, tuple[Callable[[Draft], Draft], set[Step]]] = {
     "end a check": (lambda draft: drafts.checked(draft, {}), {Step.CHECKING}),
     "stop a check": (drafts.unchecked, {Step.CHECKING}),
     "ask": (drafts.asked, {Step.CHECKED}),
-    "approve": (lambda draft: drafts.approved(draft, draft.digest, "cleo", 0.0), {Step.ASKED}),
+    "approve": (lambda draft: drafts.approved(draft, draft.offer, "cleo", 0.0), {Step.ASKED}),
     "refuse": (drafts.refused, {Step.ASKED}),
     "launch": (
         lambda draft: drafts.launched(draft, "r2", 1001.0, needs_approval=False),
@@ -103,10 +103,10 @@ def test_another_check_makes_an_approval_void(draft: Draft) -> None:
 @pytest.mark.parametrize("by", ["ann", "ben"])
 def test_nobody_approves_what_they_touched(by: str) -> None:
     with pytest.raises(IllegalStepError, match=f"{by} prepared this send"):
-        drafts.approved(ASKED, ASKED.digest, by, 0.0)
+        drafts.approved(ASKED, ASKED.offer, by, 0.0)
 
 
-@pytest.mark.parametrize("digest", ["", "0" * 64, after(upload, map_columns).digest])
+@pytest.mark.parametrize("digest", ["", "0" * 64, ASKED.digest, after(upload, map_columns).offer])
 def test_an_approval_of_something_else_is_refused(digest: str) -> None:
     with pytest.raises(IllegalStepError, match="an earlier version"):
         drafts.approved(ASKED, digest, "cleo", 0.0)

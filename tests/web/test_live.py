@@ -95,15 +95,6 @@ class Desk:
     def as_person(self, *roles: Role) -> None:
         object.__setattr__(self.visitor.app, "identify", lambda headers: Person("Bob", frozenset(roles) or ALL))
 
-    def end(self) -> None:
-        for process in (*self.crew._started.values(), self.crew._spare):
-            if process is not None:
-                if process.stdin is not None:
-                    process.stdin.close()
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
@@ -111,7 +102,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         desk = Desk(tmp_path, server)
         monkeypatch.setenv("BRAZE_API_KEY_FILE", str(desk.key_file))
         yield desk
-        desk.end()
+        desk.visitor.end()
 
 
 def test_a_run_is_sent_by_a_process_that_reads_the_key_by_itself(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

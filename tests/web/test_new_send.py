@@ -196,6 +196,8 @@ def test_hostile_columns_and_cells_stay_text(visitor: Visitor) -> None:
 def test_who_may_not_see_personal_data_gets_a_masked_recipient(visitor: Visitor, id: str) -> None:
     roles = frozenset({Role.LOOK, Role.PREPARE})
     object.__setattr__(visitor.app, "identify", lambda headers: Person("a colleague", roles))
+    assert visitor.get(f"/new/{id}").headers["location"] == f"/new/{id}/owner"
+    visitor.press(f"/new/{id}/owner")
     found = recipient(visitor.get(f"/new/{id}").text)
     assert found["external_user_id"] != "000001"
     assert visitor.get(f"/new/{id}/rejected").status_code == 403
@@ -242,30 +244,28 @@ def test_a_check_that_fails_says_why(visitor: Visitor, store: Store, id: str, tm
     assert draft_of(store, id).step is Step.MAPPED
 
 
-def test_a_check_is_stopped(visitor: Visitor, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
-
-    goes = threading.Event()
-    real = bs.check
-
-    def slow(*given: Any, **named: Any) -> Any:
-        goes.wait(30)
-        return real(*given, **named)
-
-    id = visitor.uploaded("people.csv", DATA)
+def test_a_check_is_stopped(visitor: Visitor, store: Store) -> None:
+    rows = "".join(f"{number:07d};Ann\n" for number in range(600_000))
+    id = visitor.uploaded("people.csv", b"Customer no;First name\n" + rows.encode())
     told = form(visitor, id, do="check")
-    monkeypatch.setattr("bulk_sender.web.checks.bs.check", slow, raising=False)
-    monkeypatch.setattr("bulk_sender.web.mapping.bs.check", slow, raising=False)
     visitor.press(f"/new/{id}", told)
     page = visitor.get(f"/new/{id}/check").text
     assert "Stop the check" in page
     refuse_barriers(read(page))
-    visitor.press(f"/new/{id}", told)  # a second click
+    assert visitor.press(f"/new/{id}", told).status_code == 409  # a second click
     visitor.press(f"/new/{id}/stop")
-    goes.set()
     until(lambda: not visitor.get(f"/new/{id}/progress").json()["running"])
-    assert "The check was stopped." in visitor.get(f"/new/{id}/check").text
+    assert "stopped it on the page" in visitor.get(f"/new/{id}/check").text
     assert draft_of(store, id).step is Step.MAPPED
+
+
+def test_a_check_outlives_the_page(visitor: Visitor, store: Store, id: str) -> None:
+    visitor.press(f"/new/{id}", form(visitor, id, do="check"))
+    again = Visitor(visitor.state.folder, visitor.site.runs_dir).signed_in()  # the page was restarted
+    until(
+        lambda: draft_of(store, id).step is not Step.CHECKING or not again.get(f"/new/{id}/progress").json()["running"]
+    )
+    assert texts(read(again.get(f"/new/{id}/check").text), "h1") == ["39 of 40 rows could be sent"]
 
 
 def test_a_check_that_ended_with_the_server_can_begin_again(visitor: Visitor, store: Store, id: str) -> None:

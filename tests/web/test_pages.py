@@ -20,7 +20,9 @@ from bulk_sender.web import live, runs, show, words
 from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.gate import REPORT_POLICY
 from bulk_sender.web.mapping import READING, Choice, Choices, Sight
+from bulk_sender.web.profiles import Profile
 from bulk_sender.web.rendering import assets, page
+from bulk_sender.web.review_routes import Earlier
 from bulk_sender.web.roles import Person, Role
 from bulk_sender.web.server_files import ServerFile
 from bulk_sender.web.workers import Moment
@@ -140,10 +142,38 @@ HOSTILE = [
 ]
 
 
+PROFILE = Profile(endpoint="http://127.0.0.1:1", key_file="/key", campaigns=("<script>",))
+
+
+def checked_draft(text: str) -> Draft:
+    goes = {"profile": text, "kind": "canvas", "target": text, "endpoint": f"https://{text}", "canary": 1}
+    report = {"rows": 2, "valid": 1, "rejected": 1, "duplicate": 0, "requests": 1}
+    more: dict[str, Any] = {
+        "asked_by": text,
+        "refused_by": text,
+        "refused_why": text,
+        "asked_at": 1.0,
+        "plan": "ab" * 32,
+    }
+    return Draft("d", text, 10, text, step=Step.ASKED, goes=goes, pace={"rate": text}, report=report, **more)
+
+
+SEND_PARTS = ("where", "offer", "check_next", "waiting")
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("template", sorted(path.name.split(".")[0] for path in TEMPLATES.glob("*.jinja")))
 def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, template: str, text: str) -> None:
-    if template in ("layout", "macros", "place", "six", "stop", "stages", "recipient"):  # parts of the others
+    if template in (
+        "layout",
+        "macros",
+        "place",
+        "six",
+        "stop",
+        "stages",
+        "recipient",
+        *SEND_PARTS,
+    ):  # parts of the others
         return
     run = replace(
         next(each for each in bs.runs(visitor.site.runs_dir) if each.run_id == "abused"),
@@ -170,22 +200,42 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "drafts": [(Draft("d", text, 10, text), 5), (Draft("e", text, 10, text, step=Step.MAPPED), 10)],
         "files": [ServerFile("f", text, 10, 0.0, Path("/f"))],
         "folders": [text],
-        "draft": Draft("d", text, 10, text),
+        "draft": checked_draft(text),
+        "waiting": [checked_draft(text)],
+        "draft_id": "d",
+        "profile": PROFILE,
+        "seen": {
+            **dict.fromkeys(("name", "state", "why_not", "problem"), text),
+            "at": 1.0,
+            "row": 1,
+            "messages": [{"channel": text, "name": text, "fields": {text: text}, "left": [text], "faults": [text]}],
+        },
+        "is_looking": False,
+        "look_trouble": None,
+        "may_see": True,
+        "needs": True,
+        "sent_lately": 5,
+        "is_own": False,
+        "rate": text,
+        "window": text,
+        "canary": 1,
+        "took": 5.0,
+        "earlier": [Earlier(run, True, True)],
+        "said": "",
         "choices": Choices((Choice(text, "attributes", text, "date", text),), {}, text, True, text),
         "problems": [text],
         "reading": dict.fromkeys(READING, text),
         "delimiter": text,
         "sight": Sight(1, text, text, bs.CheckReport()),
-        "job": None,
         "report": {
             **dict.fromkeys(("rows", "valid", "rejected", "duplicate", "requests"), 1),
             "reasons": [{"code": text, "count": 1, "row": 1, "identifier": text, "error": text}],
             "warnings": [text],
         },
-        "trouble": text,
         "recipients": 1,
         "number": 1,
         "days": {text: (text, text)},
+        "trouble": (text, text),
         "has_rejects": True,
         "most": 1,
         "most_plain": 1,
@@ -246,6 +296,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         facts["found"] = SimpleNamespace(
             columns=[column], rows=1, sampled=1, encoding=None, delimiter=None, sheet=SimpleNamespace(value=text)
         )
+    object.__setattr__(visitor.site, "profiles", {text: PROFILE})
     root = read(bytes(page(template, **facts).body).decode())
     refuse_anything_inline(root)
     assert len(root.all("h1")) == 1

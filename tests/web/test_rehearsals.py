@@ -23,7 +23,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     with braze() as server:
         desk = Desk(tmp_path, server)
         yield desk
-        desk.end()
+        desk.visitor.end()
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def name_of(desk: Desk, id: str, number: int) -> str:
 
 def test_a_checked_file_is_rehearsed_once_however_often_the_button_is_pressed(desk: Desk, id: str) -> None:
     check = tree(desk.visitor, f"/new/{id}/check")
-    [link] = [each for each in check.all("a") if each.words() == words.REHEARSE_FIRST]
+    [link] = [each for each in check.all("a") if each.words() == words.REHEARSE]
     root = read(desk.visitor.get(link.attributes["href"]).text)
     refuse_anything_inline(root)
     refuse_barriers(root)

@@ -41,6 +41,17 @@ class Visitor:
         self.cookie = answer.headers["set-cookie"].split(";")[0]
         return self
 
+    def end(self) -> None:
+        """End the processes that this page began."""
+        crew = self.site.crew
+        for process in (*crew._started.values(), crew._spare):
+            if process is not None:
+                if process.stdin is not None:
+                    process.stdin.close()
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+
     def ask(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> httpx.Response:

@@ -193,7 +193,7 @@ for (const form of document.querySelectorAll("form[data-preview]")) {
     try {
       const body = new URLSearchParams(new FormData(form));
       const answer = await fetch(form.dataset.preview, { method: "POST", body, signal });
-      if (!answer.ok) return;
+      if (!answer.ok || answer.redirected) return;
       const found = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (!signal.aborted) shown.replaceChildren(...found.body.childNodes);
     } catch {

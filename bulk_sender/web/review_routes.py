@@ -1,0 +1,328 @@
+"""The screens from a checked file to its run: review, approval by a second person, and the launch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import bulk_sender as bs
+from bulk_sender.config.rate import Rate
+from bulk_sender.web import drafts, going, words_send
+from bulk_sender.web.desk import Desk
+from bulk_sender.web.drafts import Draft, IllegalStepError, Step
+from bulk_sender.web.forms import bare, fields, whole
+from bulk_sender.web.roles import Person, Role
+from bulk_sender.web.site import Site, go
+from bulk_sender.web.store import Entry
+from bulk_sender.web.workers import Job
+
+EARLIER_DAYS = 7
+_MOST_EARLIER = 5
+_MOST_LOOKED_AT = 50
+"""Runs whose files are compared with the draft's: each opens a journal."""
+_LONGEST_WHY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A run of the last days that may have reached the same people."""
+
+    run: bs.RunOverview
+    same_target: bool
+    same_file: bool
+
+
+class ReviewRoutes:
+    """The functions behind the review of a send and its approval."""
+
+    def __init__(self, site: Site, desk: Desk) -> None:
+        self._site, self._desk = site, desk
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/new/{draft}/review", self.review),
+            Route("/new/{draft}/look", self.look),
+            Route("/new/{draft}/options", self.choose, methods=["POST"]),
+            Route("/new/{draft}/ask", self.ask, methods=["POST"]),
+            Route("/new/{draft}/send", self.send, methods=["POST"]),
+            Route("/new/{draft}/owner", self.owner),
+            Route("/new/{draft}/owner", self.take_over, methods=["POST"]),
+            Route("/approvals/{draft}", self.approval),
+            Route("/approvals/{draft}/look", self.approval_look),
+            Route("/approvals/{draft}", self.decide, methods=["POST"]),
+        ]
+
+    # --- for the person who prepares ----------------------------------------------------------------------------
+
+    def review(self, request: Request) -> Response:
+        """Show what would be sent to whom, and ask for the number of recipients."""
+        draft = self._desk.mine(request)
+        if draft.step not in (Step.CHECKED, Step.ASKED, Step.APPROVED) or not draft.goes:
+            return go(f"/new/{draft.id}/check")
+        return self._shown(request, draft, "review")
+
+    def look(self, request: Request) -> Response:
+        """Tell a script whether Braze is still being asked."""
+        return self._looking(self._desk.mine(request))
+
+    async def choose(self, request: Request) -> Response:
+        """Save rate, hours and the number of first rows. Another number of first rows needs another check."""
+        told = await fields(request)
+        return await anyio.to_thread.run_sync(self._chosen, request, told)
+
+    async def ask(self, request: Request) -> Response:
+        told = await fields(request)
+        return await anyio.to_thread.run_sync(self._asked, request, told)
+
+    async def send(self, request: Request) -> Response:
+        """Begin the run, once."""
+        told = await fields(request)
+        return await anyio.to_thread.run_sync(self._sent, request, told)
+
+    def owner(self, request: Request) -> Response:
+        """Say who works on a send, and offer to take it over."""
+        draft = self._desk.any(request)
+        if draft.person == request.scope["person"].name or draft.step is Step.LAUNCHED:
+            return go(f"/new/{draft.id}")
+        return self._site.page(request, "owner", current="new", draft=draft)
+
+    async def take_over(self, request: Request) -> Response:
+        who = request.scope["person"].name
+        draft = await anyio.to_thread.run_sync(self._desk.any, request)
+
+        def take() -> None:
+            entry = Entry(who, "took it over", told=draft.person)
+            self._site.store.change(draft.id, lambda found: drafts.taken_over(found, who, time.time()), entry)
+
+        await anyio.to_thread.run_sync(take)
+        return go(f"/new/{draft.id}")
+
+    # --- for the person who approves ----------------------------------------------------------------------------
+
+    def approval(self, request: Request) -> Response:
+        """Show a send to the person who is asked to approve it."""
+        draft = self._desk.any(request)
+        if draft.step is Step.LAUNCHED:
+            return go(f"/runs/{draft.run_id}/live")
+        if not draft.report or not draft.goes:
+            raise HTTPException(404)
+        return self._shown(request, draft, "approval")
+
+    def approval_look(self, request: Request) -> Response:
+        return self._looking(self._desk.any(request))
+
+    async def decide(self, request: Request) -> Response:
+        """Approve or refuse what the person saw."""
+        told = await fields(request)
+        return await anyio.to_thread.run_sync(self._decided, request, told)
+
+    # --- the work -----------------------------------------------------------------------------------------------
+
+    def _shown(self, request: Request, draft: Draft, template: str) -> Response:
+        site, person = self._site, request.scope["person"]
+        profile = self._desk.profile(draft)
+        row = whole(request.query_params.get("row", "")) or None
+        seen = self._desk.checks.seen(draft, row)
+        problems = list(going.problems(draft, site.profiles))
+        can_ask = profile is not None and profile.endpoint == draft.goes["endpoint"] and not site.read_only
+        is_looking = self._desk.checks.is_looking(draft)
+        trouble = self._desk.checks.look_trouble(draft) if seen is None and not is_looking else None
+        may_ask = can_ask and (trouble is None or "row" in request.query_params)
+        if seen is None and not is_looking and may_ask and profile is not None:
+            self._begin_look(draft, profile.key_file, row, person.name)
+            is_looking, trouble = True, None
+        if seen is not None and seen["refusal"]:
+            problems.append(f"{seen['refusal']}.")
+        sent_lately = going.lately(site.store.drafts(), draft, draft.person)
+        needs = profile is not None and going.needs_second_person(site.team, profile, draft, sent_lately)
+        rate, window = going.rate_of(draft, profile), going.window_of(draft, profile)
+        canary = draft.goes["canary"]
+        refusal = site.crew.post(draft.run_id).refusal() if draft.run_id else None
+        return site.page(
+            request,
+            template,
+            current="new" if template == "review" else "runs",
+            draft=draft,
+            profile=profile,
+            problems=problems,
+            seen=seen,
+            is_looking=is_looking,
+            look_trouble=trouble,
+            row=row,
+            may_see=person.may(Role.PERSONAL),
+            needs=needs,
+            sent_lately=sent_lately,
+            rate=rate,
+            window=window,
+            canary=canary,
+            took=draft.report["requests"] / Rate.parse(rate).per_second,
+            earlier=earlier(site.runs_dir, draft),
+            is_own=person.name in draft.hands,
+            refusal=refusal,
+            problem=words_send.TROUBLES.get(request.query_params.get("trouble", "")),
+            run={"rehearsal": False, "endpoint": draft.goes["endpoint"]},
+        )
+
+    def _begin_look(self, draft: Draft, key_file: str, row: int | None, who: str) -> None:
+        self._desk.checks.look(draft, self._desk.path(draft), self._desk.config(draft), key_file, row, who)
+
+    def _looking(self, draft: Draft) -> Response:
+        return JSONResponse({"running": self._desk.checks.is_looking(draft), "said": words_send.ASKING})
+
+    def _chosen(self, request: Request, told: Mapping[str, str]) -> Response:
+        draft, who = self._desk.mine(request), request.scope["person"].name
+        profile, here = self._desk.profile(draft), f"/new/{draft.id}/review"
+        if profile is None or draft.step is Step.CHECKING:
+            return go(here)
+        canary, pace = going.first_rows(told), going.pace(told)
+        if found := list(going.option_problems(canary, pace, profile)):
+            raise IllegalStepError(found[0], hint="; ".join(found[1:]))
+        version = whole(told.get("version", "")) or 0
+        draft = self._site.store.change(
+            draft.id,
+            lambda each: drafts.paced(each, pace, who),
+            Entry(who, "chose how it is sent", told=_as_text(pace)),
+            version=version,
+        )
+        if canary == draft.goes["canary"]:
+            return go(here)
+        goes = {**draft.goes, "canary": canary}
+        entry = Entry(who, "chose another number of first rows", told=str(canary))
+        draft = self._site.store.change(
+            draft.id, lambda each: drafts.mapped(each, each.config, who, goes), entry, version=draft.version
+        )
+        self._desk.begin_check(draft, who, draft.version)
+        return go(f"/new/{draft.id}/check")
+
+    def _asked(self, request: Request, told: Mapping[str, str]) -> Response:
+        draft, who = self._desk.mine(request), request.scope["person"].name
+        here = f"/new/{draft.id}/review"
+        if draft.step in (Step.ASKED, Step.APPROVED):
+            return go(here)  # a second click
+        self._refuse_problems(draft)
+        entry = Entry(who, "asked for an approval", told=_about(draft))
+        self._site.store.change(draft.id, lambda found: drafts.asked(_same(found, told), who, time.time()), entry)
+        return go(here)
+
+    def _decided(self, request: Request, told: Mapping[str, str]) -> Response:
+        draft, who = self._desk.any(request), request.scope["person"].name
+        here = f"/approvals/{draft.id}"
+        if told.get("answer") == "refuse":
+            why = told.get("why", "").strip()[:_LONGEST_WHY]
+            if not why:
+                return go(f"{here}?trouble=why")
+            entry = Entry(who, "refused it", digest=draft.offer, told=why)
+            self._site.store.change(draft.id, lambda found: drafts.refused(_same(found, told), who, why), entry)
+        elif told.get("answer") == "approve":
+            self._refuse_problems(draft)
+            offer = told.get("offer", "")
+            entry = Entry(who, "approved it", digest=offer, told=_about(draft))
+            self._site.store.change(draft.id, lambda found: drafts.approved(found, offer, who, time.time()), entry)
+        else:
+            raise HTTPException(400)
+        return go(here)
+
+    def _sent(self, request: Request, told: Mapping[str, str]) -> Response:
+        draft, who = self._desk.mine(request), request.scope["person"].name
+        if draft.step not in (Step.CHECKED, Step.APPROVED, Step.ASKED):
+            return go(f"/new/{draft.id}/check")
+        if bare(told.get("typed", "")) != str(draft.report["valid"]):
+            return go(f"/new/{draft.id}/review?trouble=typed")
+        self._refuse_problems(draft)
+        profile = self._desk.profile(draft)
+        assert profile is not None  # it would have been a problem
+        plan_file = self._site.uploads.plan(draft)
+        if bs.PlanFile.read(plan_file).digest != draft.plan:
+            raise IllegalStepError("the plan file is not the one that was reviewed", hint="check all rows again")
+        path, config = self._desk.path(draft), self._desk.config(draft)
+        sent_lately = going.lately(self._site.store.drafts(), draft, who)
+        needs = going.needs_second_person(self._site.team, profile, draft, sent_lately)
+        run_id, now = draft.run_id, time.time()
+
+        def launch(found: Draft) -> Draft:
+            if found.step is Step.LAUNCHED:
+                return found  # the other of two clicks
+            return drafts.launched(_same(found, told), run_id, now, needs_approval=needs)
+
+        entry = Entry(who, "sent it", digest=draft.offer, told=f"{run_id}: {_about(draft)}")
+        draft = self._site.store.change(draft.id, launch, entry)
+        self._site.crew.begin(
+            Job(
+                run_id=draft.run_id,
+                kind="send",
+                by=who,
+                files=(str(path),),
+                config=config,
+                canary=draft.goes["canary"] or None,
+                plan_file=str(plan_file),
+                plan=draft.plan,
+                again=bool(draft.pace.get("again")),
+                key_file=profile.key_file,
+            )
+        )
+        return go(f"/runs/{draft.run_id}/live")
+
+    def _refuse_problems(self, draft: Draft) -> None:
+        """Raise IllegalStepError if the send does not fit the settings any more, or the campaign sends nothing."""
+        found = list(going.problems(draft, self._site.profiles))
+        seen = self._desk.checks.latest(draft)
+        if seen is not None and seen["refusal"]:
+            found.append(seen["refusal"])
+        if found:
+            raise IllegalStepError(found[0], hint=" ".join(found[1:]))
+
+
+def waiting(site: Site, person: Person) -> list[Draft]:
+    """Return the sends that wait for an approval, or have one, as far as they concern a person."""
+    if not site.team:
+        return []
+    return [
+        draft
+        for draft in site.store.drafts()
+        if draft.step in (Step.ASKED, Step.APPROVED)
+        and (draft.person == person.name or (person.may(Role.APPROVE) and draft.step is Step.ASKED))
+    ]
+
+
+def earlier(runs_dir: Path, draft: Draft) -> list[Earlier]:
+    """Return the runs of the last days with the same target or the same file, the latest first."""
+    since = (datetime.now(UTC) - timedelta(days=EARLIER_DAYS)).isoformat()
+    recent = [run for run in bs.runs(runs_dir) if not run.rehearsal and (run.started_at or "") >= since]
+    found = []
+    for run in list(reversed(recent))[:_MOST_LOOKED_AT]:
+        same_target = run.target == draft.goes["target"]
+        same_file = False
+        with suppress(bs.BulkSenderError):
+            files = bs.facts(run.run_id, runs_dir=runs_dir).files
+            same_file = any(file.sha256 == draft.sha256 for file in files)
+        if same_target or same_file:
+            found.append(Earlier(run, same_target, same_file))
+    return found[:_MOST_EARLIER]
+
+
+def _same(found: Draft, told: Mapping[str, str]) -> Draft:
+    """Return the draft if it is still what the person saw. Raises IllegalStepError."""
+    if told.get("offer", "") != found.offer:
+        raise IllegalStepError(f"{found.touched_by or 'somebody'} changed this send meanwhile", hint="look at it again")
+    return found
+
+
+def _about(draft: Draft) -> str:
+    goes = draft.goes
+    target = f"{goes['kind']} {goes['target']} in {goes['profile']}"
+    return f"{draft.report['valid']} recipients, {target}, plan {draft.plan}"
+
+
+def _as_text(pace: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in pace.items())
