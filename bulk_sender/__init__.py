@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.frames import rejects as rejects
     from bulk_sender.operations.frames import results as results
     from bulk_sender.operations.inspect import advice as advice
+    from bulk_sender.operations.inspect import configuration as configuration
     from bulk_sender.operations.inspect import explain as explain
     from bulk_sender.operations.inspect import facts as facts
     from bulk_sender.operations.inspect import report as report
@@ -142,7 +143,7 @@ _HOMES = {
     "operations.columns": "columns draft suggest",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
     "operations.frames": "Like rejected rejects results",
-    "operations.inspect": "advice explain facts report runs status",
+    "operations.inspect": "advice configuration explain facts report runs status",
     "operations.preview": "MessagePreview preview preview_async",
     "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",

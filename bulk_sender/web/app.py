@@ -50,7 +50,8 @@ def make_app(site: Site, hosts: Iterable[str]) -> Gate:
 def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    answer = refusal("method" if status is HTTPStatus.METHOD_NOT_ALLOWED else "missing", status)
+    reasons = {HTTPStatus.METHOD_NOT_ALLOWED: "method", HTTPStatus.FORBIDDEN: "role"}
+    answer = refusal(reasons.get(status, "missing"), status)
     if error.headers:
         answer.headers.update(error.headers)
     return answer

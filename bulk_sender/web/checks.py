@@ -40,7 +40,9 @@ class Job:
 class Checks:
     """The checks of one page, by the draft's id. They end with the page's process."""
 
-    def __init__(self) -> None:
+    def __init__(self, runs_dir: Path) -> None:
+        self._runs_dir = runs_dir
+        """Where the run is that rejected rows which were fixed."""
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
 
@@ -67,7 +69,7 @@ class Checks:
         try:
             rejects.unlink(missing_ok=True)
             watch = bs.Watch(on_stage=job.on_stage, control=job.control)
-            found = told(bs.check(path, config, rejects=rejects, watch=watch))
+            found = told(bs.check(path, config, rejects=rejects, watch=watch, runs_dir=self._runs_dir))
         except bs.Interrupted:
             job.trouble = words.CHECK_STOPPED
         except bs.BulkSenderError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -52,7 +52,8 @@ class Draft:
     """``hands``: everybody who chose its file or its columns. They cannot approve it.
 
     ``digest``: what was checked, over the file's digest and the configuration. ``path``: a file that was on this
-    server already; empty for an upload.
+    server already; empty for an upload. ``parent``: the run whose wrong rows these are, fixed, and ``first_rows`` their
+    numbers in the first file. ``wanted_name``: the name that their own run should have.
     """
 
     id: str
@@ -70,6 +71,9 @@ class Draft:
     approved_by: str = ""
     approved_at: float = 0.0
     run_id: str = ""
+    parent: str = ""
+    first_rows: Sequence[int] = ()
+    wanted_name: str = ""
     made_at: float = 0.0
     touched_at: float = 0.0
     touched_by: str = ""

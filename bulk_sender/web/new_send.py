@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 import bulk_sender as bs
-from bulk_sender.web import drafts, mapping, server_files, show, words
+from bulk_sender.web import drafts, inherit, mapping, server_files, show, words
 from bulk_sender.web.checks import Checks
 from bulk_sender.web.downloads import opened
 from bulk_sender.web.drafts import Draft, Step
@@ -42,7 +42,7 @@ class NewSend:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._store, self._uploads = site.store, site.uploads
-        self._checks = Checks()
+        self._checks = Checks(site.runs_dir)
         self._cleaned = float("-inf")
 
     def routes(self) -> list[Route]:
@@ -199,10 +199,13 @@ class NewSend:
         return path
 
     def _choices(self, draft: Draft) -> mapping.Choices:
-        return mapping.Choices.of(draft.config) if draft.config else mapping.suggested(self._path(draft), {})
+        if draft.config:
+            return mapping.Choices.of(draft.config)
+        path = self._path(draft)
+        return inherit.from_parent(self._site, path) or mapping.suggested(path, {})
 
     def _sight(self, request: Request, draft: Draft, choices: mapping.Choices, row: int | None) -> mapping.Sight:
-        seen = mapping.sight(self._path(draft), choices, row)
+        seen = mapping.sight(self._path(draft), choices, row, self._site.runs_dir)
         if seen.recipient and not request.scope["person"].may(Role.PERSONAL):
             return replace(seen, recipient=show.recipient(json.loads(seen.recipient)))
         return seen

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse
 
 from bulk_sender.text.pages import style, templates
-from bulk_sender.web import show, words
+from bulk_sender.web import show, words, words_after
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,7 +53,12 @@ def environment() -> Environment:
     """Return the templates, with what they may call."""
     made = templates(_HERE / "templates")
     made.filters |= show.FILTERS
-    made.globals |= {"words": words, "query_of": show.query_of, "static": lambda name: f"/static/{asset(name).name}"}
+    made.globals |= {
+        "words": words,
+        "later": words_after,
+        "query_of": show.query_of,
+        "static": lambda name: f"/static/{asset(name).name}",
+    }
     return made
 
 
