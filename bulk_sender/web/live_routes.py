@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bulk_sender.web import words
+from bulk_sender.web import keys, words
 from bulk_sender.web.forms import bare, fields, whole
 from bulk_sender.web.live import Live, Streams, live
 from bulk_sender.web.runs import parts
@@ -67,10 +67,15 @@ class LiveRoutes:
     async def resume(self, request: Request) -> Response:
         """Resume a stopped run, if nobody has done so since the form was shown."""
         name, told = request.path_params["run"], await fields(request)
+        found = await run_in_threadpool(self._live, request)
+        key_file = keys.key_file(self._site, found.run) if found.run is not None else ""
         job = Job(
-            run_id=name, kind="resume", by=request.scope["person"].name, starts=whole(told.get("starts", "")) or 0
+            run_id=name,
+            kind="resume",
+            by=request.scope["person"].name,
+            starts=whole(told.get("starts", "")) or 0,
+            key_file=key_file or "",
         )
-        await run_in_threadpool(self._live, request)
         await run_in_threadpool(self._site.crew.begin, job)
         return go(f"/runs/{name}/live")
 

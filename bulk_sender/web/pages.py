@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 import bulk_sender as bs
 from bulk_sender.web import runs
+from bulk_sender.web.decide_routes import DecideRoutes
 from bulk_sender.web.fix_routes import FixRoutes
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
@@ -39,6 +40,7 @@ class Pages:
             Route("/static/{name}", self.static),
             Route("/", self.home),
             *FixRoutes(self._site).routes(),
+            *DecideRoutes(self._site).routes(),
             *LiveRoutes(self._site).routes(),
             *RunRoutes(self._site).routes(),
             *NewSend(self._site).routes(),

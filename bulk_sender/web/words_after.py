@@ -12,9 +12,17 @@ def steps(run: Any) -> list[tuple[str, str]]:
     if run.broadcast is not None or run.state == "running" or run.is_gone or run.pruned_at:
         return []
     found = [
+        ("decide", run.unknown, f"Decide about {several(run.unknown, 'row')}"),
+        ("decide#failed", run.failed, f"Send the {run.failed:,} refused again"),
         ("fix", run.rejected - run.sent_again, fix_rows(run.rejected - run.sent_again)),
     ]
     return [(place, text) for place, count, text in found if count > 0]
+
+
+def steps_of_a_list(run: Any) -> list[tuple[str, str]]:
+    """Return the same for a list of runs, one for each page."""
+    found = {place.partition("#")[0]: (place, text) for place, text in reversed(steps(run))}
+    return list(reversed(found.values()))
 
 
 # Fixing rows.
@@ -124,3 +132,124 @@ def sent_again(count: int) -> str:
 
 def fixed_told(rows: int, cells: int) -> str:
     return f"{several(rows, 'row')}, {several(cells, 'changed cell')}"
+
+
+# Deciding.
+ASK_BRAZE = "Ask Braze"
+ASK_AGAIN = "Ask Braze again"
+ASK_HINT = "Braze is asked about each of these people. Nothing is sent and nothing is recorded yet."
+ASK_REHEARSAL = "This was a rehearsal, so the simulated Braze is asked."
+NO_KEY = (
+    "This page has no key for the address of this run, so it can neither ask Braze nor send. The person who runs this "
+    "page has to add a profile with that address."
+)
+BEING_SENT = "This run is being sent. Decide after it has ended."
+NOTHING_IN_DOUBT = "No row of this run is in doubt, and Braze refused none."
+MAY_NOT_DECIDE = "A person who may approve has to decide."
+BRAZE_SAYS = "What Braze says"
+FOLLOWS = "What follows"
+REQUESTS = "Requests"
+SEEN = {
+    "proved": "received",
+    "likely": "one person seen",
+    "nothing": "nothing seen",
+    "fresh": "too recent",
+}
+FOLLOWING = {
+    "proved": "Proved: Braze accepts a request as a whole, and at least two people of each received the message.",
+    "likely": "Likely, but not proved: a receipt may come from another profile with the same address.",
+    "nothing": "This proves nothing. They stay in doubt.",
+    "fresh": "Ask again ten minutes after the request.",
+}
+DECIDE_REST = "Your decision"
+WHICH_ROWS = "About which rows"
+THESE_ROWS = "these rows, written below"
+ROWS_HINT = "whole requests, such as 508-557,1007"
+ROW_NUMBERS = "Row numbers"
+WHY_DECIDED = "Why"
+WHY_HINT = "kept with your name, and never changed"
+TYPE_ROWS = "To send again, type the number of rows"
+RECORD = "Record this decision"
+SEE_ROWS = "See these rows"
+REFUSED_ROWS = "Refused by Braze"
+REFUSED_HINT = "Nothing was sent to these people. Read the errors and fix their cause first."
+REFUSED_ERRORS = "See the errors"
+DECIDE_TROUBLES = {
+    "running": ("This run is being sent", "Nothing was recorded. Wait until it has ended."),
+    "changed": (
+        "This changed meanwhile",
+        "Nothing more was recorded. Somebody may have decided already. Look at the numbers again.",
+    ),
+    "why": ("Say why", "Nothing was recorded. Write a reason: it is kept with your name."),
+    "rows": ("Say which rows", "Nothing was recorded. Write their numbers, such as 508-557."),
+    "typed": ("The number does not fit", "Nothing was sent. Type the number of rows that would go out again."),
+    "key": ("There is no key for this run", "Nothing was sent."),
+}
+
+
+def decide_title(run: Any) -> str:
+    if run.unknown:
+        return f"{several(run.unknown, 'person', 'people')} may or may not have the message"
+    if run.failed:
+        return f"Braze refused {several(run.failed, 'row')}"
+    return NOTHING_IN_DOUBT
+
+
+def in_doubt(run: Any, requests: int) -> str:
+    left = several(requests, "request")
+    return f"{left} left, and no complete answer came. Nothing of them is sent again until somebody decides."
+
+
+def asking(question: Any) -> str:
+    """Return how far a question to Braze is."""
+    left = question.answer.left if question.answer is not None else None
+    return f"Asking Braze. {several(left, 'person', 'people')} to go." if left else "Asking Braze."
+
+
+def record_accepted(count: int) -> str:
+    return f"Record {count:,} as accepted"
+
+
+def proof(at: str, rows: int, requests: int) -> str:
+    return (
+        f"asked Braze at {at}: at least two people of each of {several(requests, 'request')} received the message "
+        f"({several(rows, 'row')})"
+    )
+
+
+def choices(count: int) -> list[tuple[str, str, str]]:
+    """Return what can be decided about so many rows in doubt: (value, words, what it may cost)."""
+    up_to = several(count, "person", "people")
+    get = "gets" if count == 1 else "get"
+    return [
+        ("leave", "Leave them in doubt", f"Nobody gets it twice. Up to {up_to} may not get it at all."),
+        (
+            "accepted",
+            "They have it: I saw it in Braze",
+            f"Recorded as accepted. If you are wrong, up to {up_to} {get} no message.",
+        ),
+        (
+            "failed",
+            "They do not have it: I know",
+            f"Recorded as failed, and can be sent again. If you are wrong, up to {up_to} {get} it twice.",
+        ),
+        (
+            "again",
+            "Send them again",
+            f"Up to {up_to} {get} it twice, unless the campaign in Braze prevents that.",
+        ),
+    ]
+
+
+def scopes(run: Any, groups: Any) -> list[tuple[str, str]]:
+    found = [("all", f"all {several(run.unknown, 'row')} in doubt")]
+    found += [(group.name, f"{SEEN[group.name]}: {several(group.rows, 'row')}") for group in groups]
+    return [*found, ("rows", THESE_ROWS)]
+
+
+def send_refused(count: int) -> str:
+    return f"Send the {count:,} refused again"
+
+
+def also_unsent(count: int) -> str:
+    return f"The {several(count, 'row')} not sent yet will go out too."

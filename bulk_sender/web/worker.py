@@ -26,6 +26,7 @@ import bulk_sender as bs
 from bulk_sender.eventloop import run
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import without_addresses
+from bulk_sender.web.asking import Asker
 from bulk_sender.web.workers import LONGEST_LINE, STATUSES, Job, Moment, Post, Stage, line_of
 
 _MOMENTS_S = 0.25
@@ -98,6 +99,18 @@ class Worker:
             return await bs.resume_async(
                 job.run_id,
                 guards=bs.Guards(again=job.again, plan_file=plan_file),
+                watch=watch,
+                runs_dir=self._runs_dir,
+                environment=environment,
+                by=job.by,
+            )
+        if job.kind == "retry":
+            return await bs.retry_async(
+                job.run_id,
+                failed=job.status == "failed",
+                unknown=job.status == "unknown",
+                which=bs.Which(rows=job.rows or None, batches=job.batches),
+                why=job.why,
                 watch=watch,
                 runs_dir=self._runs_dir,
                 environment=environment,
@@ -294,13 +307,27 @@ def main() -> int:
             return 0
         with _output_to(post.log):
             job = Job.of(told["job"])
+            if job.kind == "ask":
+                return run(Asker(job, Path(told["runs_dir"]), post).work)
             worker = Worker(job, Path(told["runs_dir"]), post, Slots(Path(told["slots"]), told["most_runs"]))
             return run(worker.work)
 
 
 def _import_all() -> None:
     """Import what a run needs, before there is one."""
-    for name in ("send_async", "resume_async", "Guards", "Watch", "Sandbox", "Approval", "RunName", "Control"):
+    for name in (
+        "send_async",
+        "resume_async",
+        "retry_async",
+        "reconcile_async",
+        "Which",
+        "Guards",
+        "Watch",
+        "Sandbox",
+        "Approval",
+        "RunName",
+        "Control",
+    ):
         getattr(bs, name)
 
 

@@ -42,14 +42,15 @@ Stage = Literal["queued", "preparing", "sending", "held", "ending", "ended"]
 class Job:
     """What a worker is to do.
 
-    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``by``: who decided.
-    ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the API key is; empty to use
-    ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` only: how many processes had sent when the person
-    decided. After another start that decision is void.
+    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one, and ``retry`` sends
+    ``rows`` or ``batches`` of a ``status`` again, all of that status if none are named. ``ask`` asks Braze about its
+    unknown rows. ``by``: who decided. ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``:
+    where the API key is; empty to use ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` and ``retry``: how
+    many processes had sent when the person decided. After another start that decision is void.
     """
 
     run_id: str
-    kind: Literal["send", "rehearse", "resume"]
+    kind: Literal["send", "rehearse", "resume", "retry", "ask"]
     by: str
     files: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -59,11 +60,20 @@ class Job:
     again: bool = False
     key_file: str = ""
     starts: int = 0
+    status: Literal["failed", "unknown"] = "failed"
+    rows: str = ""
+    batches: tuple[int, ...] = ()
+    why: str = ""
+
+    @property
+    def seat(self) -> str:
+        """The name of the worker's place. A question about a run does not keep the run from being sent."""
+        return f"{self.run_id}\0ask" if self.kind == "ask" else self.run_id
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
         """Return a job from its JSON object."""
-        return cls(**{**told, "files": tuple(told["files"])})
+        return cls(**{**told, "files": tuple(told["files"]), "batches": tuple(told["batches"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,15 +250,15 @@ class Crew:
         The same job again does nothing: two clicks, two tabs, and a form that was sent again make one run.
         """
         with self._lock:
-            if not self._is_free(job.run_id) or not self._is_due(job):
+            if not self._is_free(job.seat) or not self._is_due(job):
                 return False
             self._reap()
-            post = self.post(job.run_id)
+            post = self.post(job.seat)
             for name in ("refusal", "over"):
                 post.write(name, "")
             told = {"job": asdict(job), "runs_dir": str(self._runs_dir), "post": str(post.folder)}
             slots = {"slots": str(self._folder / "slots"), "most_runs": self._most_runs}
-            self._started[job.run_id] = self._given(line_of(told | slots))
+            self._started[job.seat] = self._given(line_of(told | slots))
             self._spare = self._start()
             return True
 
@@ -266,8 +276,12 @@ class Crew:
         try:
             found = bs.status(job.run_id, runs_dir=self._runs_dir)
         except bs.RunNotFoundError:
-            return job.kind != "resume"
-        if job.kind != "resume" or found.state in ("running", "finished"):
+            return job.kind in ("send", "rehearse")
+        if job.kind == "ask":
+            return True
+        if job.kind not in ("resume", "retry") or found.state == "running":
+            return False
+        if job.kind == "resume" and found.state == "finished":
             return False
         return len(bs.facts(job.run_id, runs_dir=self._runs_dir).starts) == job.starts
 

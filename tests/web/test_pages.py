@@ -18,6 +18,8 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.web import live, runs, show, words
+from bulk_sender.web.asking import Answer, Question
+from bulk_sender.web.decide_routes import Group
 from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.fix_routes import Screen
 from bulk_sender.web.fixes import Fixes
@@ -218,6 +220,10 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "moment": MOMENT,
         "problem": (text, text),
         "starts": 1,
+        "question": Question(False, Answer(text, (1,), stopped=text), (text, text)),
+        "given": dict.fromkeys(("verdict", "scope", "rows", "why"), text),
+        "has_key": True,
+        "requests": 1,
         "fix": _hostile_fix(text),
         "is_tried": True,
         "refusal": (text, text),
@@ -243,6 +249,9 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
     }
     if template == "result":
         facts["files"] = {"results": "results.csv"}
+    if template == "decide":
+        facts["question"] = Question(False, Answer("2026-11-24T10:00:00+00:00", (1,), stopped=text), (text, text))
+        facts["groups"] = [Group("proved", (1,), 2)]
     if template == "columns":
         cell = bs.Cell(1, text, 1, text)
         column = bs.Column(text, text, (text,), 1, 1.0, (cell,), (), text, (), 1, text, (cell,))
@@ -290,7 +299,7 @@ def test_home_groups_the_runs(visitor: Visitor) -> None:
     assert texts(root, "h2") == ["Needs attention (1)", "Finished (2)"]
     [needs] = cells(root, "attention")
     assert needs[0] == "abusedhostile.csv"
-    assert needs[2] == "48 rows are unknown1 row was refused by Braze2 rows are wrongFix 2 rows"
+    assert needs[2] == "48 rows are unknown1 row was refused by Braze2 rows are wrongDecide about 48 rows Fix 2 rows"
     [broadcast, rehearsal] = cells(root, "ended")
     assert broadcast[:1] + broadcast[2:5] == ["shoutbroadcast", "accepted", "", ""]
     assert rehearsal[:5] == ["calmcustomers.csv", "rehearsal", "4 rejected, 2 duplicate", "194", "200"]
