@@ -56,8 +56,8 @@ class Answer:
             name = batch.word or ("fresh" if batch.batch in fresh else "nothing")
             groups[name].append(batch.batch)
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        seen = [tuple(groups[name]) for name in ("proved", "likely", "nothing", "fresh")]
-        return cls(at, *seen, stopped=found.stopped)
+        proved, likely, nothing, too_fresh = (tuple(numbers) for numbers in groups.values())
+        return cls(at, proved, likely, nothing, too_fresh, found.stopped)
 
 
 @dataclass(frozen=True, slots=True)
