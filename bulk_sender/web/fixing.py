@@ -152,8 +152,13 @@ def tried(site: Site, wrong: Wrong, fixes: Fixes) -> Trial:
         except bs.BulkSenderError as error:
             told = f"{error}: {error.hint}" if error.hint else str(error)
             return Trial(trouble=told.replace(str(path), path.name))
-    faults = tuple(Fault(kept[each.row - 1], each.column or "", each.error) for each in report.rejects)
+    faults = tuple(Fault(kept[each.row - 1], each.column or "", _short(each)) for each in report.rejects)
     return Trial(faults, report.duplicate, report.valid)
+
+
+def _short(reject: bs.Reject) -> str:
+    """Return a reason without the column, beside which it is shown."""
+    return reject.error.removeprefix(f"column {reject.column!r}: ")
 
 
 def form(wrong: Wrong, fixes: Fixes, trial: Trial, opened: int | None) -> Iterator[Row]:

@@ -162,6 +162,7 @@ FOLLOWING = {
     "fresh": "Ask again ten minutes after the request.",
 }
 DECIDE_REST = "Your decision"
+HAPPENED = "What happened to them"
 WHICH_ROWS = "About which rows"
 THESE_ROWS = "these rows, written below"
 ROWS_HINT = "whole requests, such as 508-557,1007"
@@ -197,7 +198,7 @@ def decide_title(run: Any) -> str:
 
 def in_doubt(run: Any, requests: int) -> str:
     left = several(requests, "request")
-    return f"{left} left, and no complete answer came. Nothing of them is sent again until somebody decides."
+    return f"No complete answer came to {left}. These rows are not sent again until somebody decides."
 
 
 def asking(question: Any) -> str:

@@ -13,6 +13,7 @@ from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.mapping import Choices
 from bulk_sender.web.roles import Person, Role
 from tests.reporting.markup import Element
+from tests.reporting.runs import abused
 from tests.web.test_pages import refuse_anything_inline, refuse_barriers, texts, tree
 from tests.web.visitor import Visitor
 
@@ -205,6 +206,27 @@ def test_a_fixed_file_can_be_uploaded_in_two_ways(page: Visitor) -> None:
     shown = page.get(f"/new/{id}").text
     assert "season" in shown
     assert "winter" in shown
+
+
+def test_a_person_who_may_have_the_message_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    abused(tmp_path / "runs")
+    page = Visitor(tmp_path / "state", tmp_path / "runs").signed_in()
+    here = "/runs/abused/fix"
+    root = tree(page, here)
+    refuse_anything_inline(root)
+    fields = form(page, here)
+    assert {"c-100-1", "c-200-1"} <= set(fields)
+    page.press(here, fields | {"do": "save", "c-100-1": "7", "c-200-1": "8"})
+    assert "All of these rows can be sent" in page.get(here).text
+    fields = form(page, f"{here}?row=100")
+    page.press(here, fields | {"do": "save", "c-100-0": "<script>take</script>-0001"})  # row 1 was accepted
+    assert "1 row can be sent. 1 row would be left out" in page.get(here).text
+    page.press(here, form(page, here) | {"do": "send"})
+    [draft] = drafts_of(page)
+    assert (draft.report["valid"], draft.report["duplicate"]) == (1, 1)
+    assert page.get(f"/new/{draft.id}/check").status_code == 200
+    assert page.get(f"/new/{draft.id}").status_code == 200
 
 
 def test_who_may_not_see_personal_data_may_not_fix(page: Visitor) -> None:
