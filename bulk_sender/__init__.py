@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.doctor import Examination as Examination
     from bulk_sender.operations.doctor import doctor as doctor
     from bulk_sender.operations.doctor import doctor_async as doctor_async
+    from bulk_sender.operations.export import export as export
     from bulk_sender.operations.frames import Like as Like
     from bulk_sender.operations.frames import rejected as rejected
     from bulk_sender.operations.frames import rejects as rejects
@@ -142,6 +143,7 @@ _HOMES = {
     "operations.check": "check",
     "operations.columns": "columns draft suggest",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
+    "operations.export": "export",
     "operations.frames": "Like rejected rejects results",
     "operations.inspect": "advice configuration explain facts report runs status",
     "operations.preview": "MessagePreview preview preview_async",

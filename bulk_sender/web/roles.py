@@ -27,6 +27,7 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("GET", "/login"): Role.PUBLIC,
     ("GET", "/static/{name}"): Role.PUBLIC,
     ("GET", "/"): Role.LOOK,
+    ("GET", "/people"): Role.LOOK,
     ("GET", "/runs/{run}"): Role.LOOK,
     ("GET", "/runs/{run}/live"): Role.LOOK,
     ("GET", "/api/v1/runs/{run}/events"): Role.LOOK,

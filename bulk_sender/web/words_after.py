@@ -6,6 +6,37 @@ from typing import Any
 
 from bulk_sender.text.numbers import several
 
+DOWNLOAD_WORKBOOK = "As an Excel file"
+TOO_LARGE_FOR_A_WORKBOOK = (
+    "This run has too many rows for a workbook",
+    "A sheet holds at most 1,048,575 rows. Download the results as they are.",
+)
+
+# Home.
+WAITING = "Waiting for a turn"
+FIND_PERSON = "Find a person in all runs"
+FIND_PERSON_HINT = "the whole identifier"
+NOT_IN_ANY_RUN = "No run has this identifier."
+SENT_AT = "Sent"
+
+
+def disk_is_full(share: float) -> str:
+    return (
+        f"The disk with the runs is almost full: {100 * share:.0f} % is free. Make room before you start another run."
+    )
+
+
+def people_title(count: int) -> str:
+    return f"Found in {several(count, 'row')}"
+
+
+def searched(found: Any) -> str:
+    return f"{several(found.runs, 'run')} searched."
+
+
+def unread(names: Any) -> str:
+    return f"{several(len(names), 'run')} could not be searched: {', '.join(list(names)[:5])}"
+
 
 def steps(run: Any) -> list[tuple[str, str]]:
     """Return what a person can do on the page about rows with a problem: (place, words), the most urgent first."""

@@ -237,6 +237,19 @@ class Crew:
             return True
         return self.post(run).is_held()
 
+    def waiting(self) -> list[str]:
+        """Return the runs whose worker waits for its turn, or gets ready, and has sent nothing yet."""
+        found = []
+        for lock in sorted(self._folder.glob("*/lock")):
+            post = Post(lock.parent)
+            run = post.read("run")
+            if not run or "\0" in run or self.post(run) != post or post.read("over") or not post.is_held():
+                continue
+            moment = post.moment()
+            if moment is None or moment.stage in ("queued", "preparing"):
+                found.append(run)
+        return found
+
     def prepare(self) -> None:
         """Start a spare worker. It ends when this process does."""
         with self._lock:
@@ -256,6 +269,7 @@ class Crew:
             post = self.post(job.seat)
             for name in ("refusal", "over"):
                 post.write(name, "")
+            post.write("run", job.seat)
             told = {"job": asdict(job), "runs_dir": str(self._runs_dir), "post": str(post.folder)}
             slots = {"slots": str(self._folder / "slots"), "most_runs": self._most_runs}
             self._started[job.seat] = self._given(line_of(told | slots))

@@ -42,6 +42,7 @@ OTHER_ANSWERS = {
     ("POST", "/runs/calm/stop"): 303,
     ("POST", "/runs/calm/resume"): 303,
     ("POST", "/runs/calm/first-rows"): 303,
+    ("GET", "/people"): 303,
     ("POST", "/runs/calm/decide"): 303,
     ("POST", "/runs/calm/ask"): 303,
     ("POST", "/runs/calm/retry"): 303,

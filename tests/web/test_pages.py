@@ -39,6 +39,7 @@ MOMENT = Moment(stage="held", rows=10, not_sent=5, accepted=5, to_send=5, held_a
 TEMPLATES = Path(show.__file__).parent / "templates"
 WHOLE = ["/", "/new", "/runs/calm", "/runs/abused", "/runs/shout", "/settings"]
 PARTS = [
+    "/people?who=someone",
     "/?q=calm&show=rehearsals",
     "/runs/calm?status=all",
     "/runs/calm?status=accepted&after=50",
@@ -223,6 +224,9 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "question": Question(False, Answer(text, (1,), stopped=text), (text, text)),
         "given": dict.fromkeys(("verdict", "scope", "rows", "why"), text),
         "has_key": True,
+        "waiting": ["r"],
+        "free": 0.05,
+        "has_workbook": True,
         "requests": 1,
         "fix": _hostile_fix(text),
         "is_tried": True,
@@ -249,6 +253,9 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
     }
     if template == "result":
         facts["files"] = {"results": "results.csv"}
+    if template == "people":
+        found = replace(ROW, identifier=text, status="failed", error=text)
+        facts |= {"who": text, "found": bs.Search((found,), 1, {"r": text})}
     if template == "decide":
         facts["question"] = Question(False, Answer("2026-11-24T10:00:00+00:00", (1,), stopped=text), (text, text))
         facts["groups"] = [Group("proved", (1,), 2)]
