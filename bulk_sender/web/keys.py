@@ -1,18 +1,35 @@
-"""Which key a run of an earlier day needs: that of the profile with the run's address."""
+"""What the profile with a run's address says about it: which key it needs, and whether a second person answers."""
 
 from __future__ import annotations
 
 import os
 
 import bulk_sender as bs
+from bulk_sender.web.profiles import Profile
 from bulk_sender.web.site import Site
+
+
+def profile_of(site: Site, run: bs.RunOverview) -> Profile | None:
+    """Return the profile with the run's address; of several, the one that asks for a second person first."""
+    found = [each for each in site.profiles.values() if each.endpoint.rstrip("/") == run.endpoint.rstrip("/")]
+    return min(found, key=lambda each: each.second_person_above, default=None)
+
+
+def needs_another(site: Site, run: bs.RunOverview, recipients: int | None, who: str) -> bool:
+    """Whether another person than ``who``, who prepared the run, has to answer. ``recipients``: None if uncounted."""
+    profile = profile_of(site, run)
+    if not site.team or run.rehearsal or profile is None:
+        return False
+    if recipients is not None and recipients <= profile.second_person_above:
+        return False
+    return any(draft.run_id == run.run_id and who in draft.hands for draft in site.store.drafts())
 
 
 def key_file(site: Site, run: bs.RunOverview) -> str | None:
     """Return the path of the key's file; empty where none is needed or the page's own is used; None without any."""
     if run.rehearsal:
         return ""
-    for profile in site.profiles.values():
-        if profile.endpoint.rstrip("/") == run.endpoint.rstrip("/"):
-            return profile.key_file
+    profile = profile_of(site, run)
+    if profile is not None:
+        return profile.key_file
     return "" if os.environ.get("BRAZE_API_KEY_FILE") else None

@@ -74,6 +74,7 @@ class RunRoutes:
             first=query_of(**kept) if after else "",
             following=query_of(**kept, after=found.next_after) if found.next_after else "",
             starts=self._starts(run),
+            begun=bs.facts(run.run_id, runs_dir=self._site.runs_dir).starts,
             refusal=self._site.crew.post(run.run_id).refusal() if run.state != "running" else None,
         )
 

@@ -38,6 +38,8 @@ class Site:
     """Folders with files that may be chosen on the page."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     """Where real messages can be sent to, by the name that people choose."""
+    team: bool = False
+    """Whether several people use the page, so that a second person can be asked for."""
     store: Store = field(init=False)
     uploads: Uploads = field(init=False)
     crew: Crew = field(init=False)

@@ -12,6 +12,14 @@ TOO_LARGE_FOR_A_WORKBOOK = (
     "A sheet holds at most 1,048,575 rows. Download the results as they are.",
 )
 
+STARTED_BY = "Started by"
+COMMANDS = {"send": "sent", "resume": "resumed", "retry": "sent again", "broadcast": "sent", "test": "tested"}
+
+
+def start(each: Any) -> str:
+    return f"{each.by or 'somebody'} ({COMMANDS.get(each.command, each.command)})"
+
+
 # Home.
 WAITING = "Waiting for a turn"
 FIND_PERSON = "Find a person in all runs"

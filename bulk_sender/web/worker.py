@@ -237,7 +237,10 @@ class Worker:
             case "moment":
                 return asdict(self._moment)
             case "stop":
-                self._control.stop(f"{by or 'someone'} stopped it on the page")
+                who = by or "someone"
+                self._control.stop(
+                    f"paused by {who}" if told.get("how") == "pause" else f"{who} stopped it on the page"
+                )
                 self._moment = replace(self._moment, stage="ending")
                 return {"done": "stop"}
             case "answer" if self._moment.stage != "held" or self._answered.is_set():
