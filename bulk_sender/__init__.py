@@ -56,11 +56,13 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.doctor import Examination as Examination
     from bulk_sender.operations.doctor import doctor as doctor
     from bulk_sender.operations.doctor import doctor_async as doctor_async
+    from bulk_sender.operations.export import export as export
     from bulk_sender.operations.frames import Like as Like
     from bulk_sender.operations.frames import rejected as rejected
     from bulk_sender.operations.frames import rejects as rejects
     from bulk_sender.operations.frames import results as results
     from bulk_sender.operations.inspect import advice as advice
+    from bulk_sender.operations.inspect import configuration as configuration
     from bulk_sender.operations.inspect import explain as explain
     from bulk_sender.operations.inspect import facts as facts
     from bulk_sender.operations.inspect import report as report
@@ -145,8 +147,9 @@ _HOMES = {
     "operations.check": "check",
     "operations.columns": "columns draft suggest",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
+    "operations.export": "export",
     "operations.frames": "Like rejected rejects results",
-    "operations.inspect": "advice explain facts report runs status",
+    "operations.inspect": "advice configuration explain facts report runs status",
     "operations.preview": "MessagePreview campaign campaign_async preview preview_async",
     "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",

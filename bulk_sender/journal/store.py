@@ -253,8 +253,10 @@ class RunWriter(RunReader, Protocol):
         """This writer's epoch, 0 before it began one."""
         ...
 
-    def begin_epoch(self, command: str) -> int:
+    def begin_epoch(self, command: str, by: str = "") -> int:
         """Begin an epoch and, in the same transaction, recover every epoch whose process is known to be dead.
+
+        ``by``: who started it; the account of this process by default.
 
         An attempt of a dead epoch without an outcome becomes unknown. Attempts of live epochs stay as they are.
         Raises JournalError.

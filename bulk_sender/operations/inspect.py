@@ -9,6 +9,7 @@ from typing import Any
 
 from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+from bulk_sender.config.model import Config
 from bulk_sender.errors import BulkSenderError, InputError, JournalError
 from bulk_sender.journal.index import rows_sent_again
 from bulk_sender.journal.store import RunRef
@@ -69,6 +70,12 @@ def facts(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> RunFacts:
     """Return how a run was started: what is sent where, from which files, and by whom. Cheaper than ``status``."""
     with journals.read(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
         return RunFacts.of(journal)
+
+
+def configuration(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Config:
+    """Return the configuration that a run was started with, also if defaults have changed since. It has no API key."""
+    with journals.read(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
+        return journal.facts().revived()
 
 
 def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:

@@ -32,6 +32,7 @@ from bulk_sender.pace.limiter import Pace
 from bulk_sender.reporting import rows as frames
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import account
+from bulk_sender.run.catalogue import note_end
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.options import Sandbox
@@ -345,4 +346,6 @@ def _apply(journal: RunWriter, batches: Iterable[BatchFinding], by: str) -> Summ
     for found in (found for found in batches if found.proved):
         attempt = AttemptRef(found.batch, attempts[found.batch])
         journal.decide({attempt: Status.ACCEPTED.value}, f"reconcile: {found.evidence}", by)
-    return rewritten(journal)
+    summary = rewritten(journal)
+    note_end(journal, summary)
+    return summary

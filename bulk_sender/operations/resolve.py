@@ -12,6 +12,7 @@ from bulk_sender.journal.answers import Doubt, evidence_of
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import account
+from bulk_sender.run.catalogue import note_end
 from bulk_sender.run.choosing import chosen, decided
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.options import Which
@@ -53,4 +54,7 @@ def resolve(
         if evidence and confirm is not None and not confirm(evidence):
             raise GuardrailError("not confirmed: nothing was recorded")
         count = decide(journal, batches, why or "resolve", by or account()) if evidence else 0
-        return count, rewritten(journal)
+        summary = rewritten(journal)
+        if count:
+            note_end(journal, summary)
+        return count, summary

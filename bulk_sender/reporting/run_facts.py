@@ -25,7 +25,9 @@ class InputFacts:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A process that sent for a run, or is sending. ``by``: the account of the operating system on ``host``.
+    """A process that sent for a run, or is sending, on ``host``.
+
+    ``by``: who started it, as the caller said; by default the account of the operating system.
 
     ``state``, ``reason`` and ``elapsed_s``: how it ended; None while it sends, and when it was killed.
     """

@@ -141,7 +141,7 @@ class Execution:
         with ExitStack() as stack:
             shared = self._shared_rate(stack, credential)
             note_beginning(self._journal)
-            self._journal.begin_epoch(command)
+            self._journal.begin_epoch(command, self._by)
             self._earlier = self._journal.counts()
             writer = JournalWriter(self._journal)
             sender = Sender(

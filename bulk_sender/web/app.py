@@ -60,7 +60,8 @@ def _of_http(request: Request, error: Exception) -> Response:
         told = problem(bs.BulkSenderError(status.phrase), status)
         told.headers.update(error.headers or {})
         return told
-    answer = refusal("method" if status is HTTPStatus.METHOD_NOT_ALLOWED else "missing", status)
+    reasons = {HTTPStatus.METHOD_NOT_ALLOWED: "method", HTTPStatus.FORBIDDEN: "role"}
+    answer = refusal(reasons.get(status, "missing"), status)
     if error.headers:
         answer.headers.update(error.headers)
     return answer

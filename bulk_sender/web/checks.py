@@ -78,7 +78,7 @@ class Checks:
         if draft.step is not Step.CHECKING or self.is_running(draft):
             return draft
         report = errands.read_answer(self._out(draft))
-        name = run_name(draft.name)
+        name = draft.wanted_name or run_name(draft.name)
 
         def settle(found: Draft) -> Draft:
             if found.step is not Step.CHECKING or found.terms != draft.terms:

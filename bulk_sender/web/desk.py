@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 import bulk_sender as bs
-from bulk_sender.web import drafts, going, mapping, server_files
+from bulk_sender.web import drafts, going, inherit, mapping, server_files
 from bulk_sender.web.checks import Checks
 from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.live import live
@@ -56,7 +56,11 @@ class Desk:
         return path
 
     def choices(self, draft: Draft) -> mapping.Choices:
-        return mapping.Choices.of(draft.config) if draft.config else mapping.suggested(self.path(draft), {})
+        """Return what a draft's columns are: as somebody chose, as the run did whose rows were fixed, or a guess."""
+        if draft.config:
+            return mapping.Choices.of(draft.config)
+        path = self.path(draft)
+        return inherit.from_parent(self._site, path) or mapping.suggested(path, {})
 
     def profile(self, draft: Draft) -> Profile | None:
         return self._site.profiles.get(draft.goes.get("profile", ""))

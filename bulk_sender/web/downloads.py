@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +15,10 @@ from starlette.responses import Response, StreamingResponse
 import bulk_sender as bs
 from bulk_sender.web.runs import FILES
 
+MOST_IN_A_SHEET = 1_048_575
+"""Rows of a sheet without its header."""
 _PIECE = 1 << 18
+_WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def available(runs_dir: Path, run: bs.RunOverview) -> dict[str, str]:
@@ -38,6 +42,20 @@ def download(runs_dir: Path, run: bs.RunOverview, which: str) -> Response | None
         return None
     headers = _attached(run, name) | {"Content-Length": str(os.fstat(found).st_size)}
     return StreamingResponse(_pieces(found), media_type="application/octet-stream", headers=headers)
+
+
+def fits_a_workbook(run: bs.RunOverview) -> bool:
+    """Whether one sheet holds all rows of a run."""
+    return run.rows <= MOST_IN_A_SHEET
+
+
+def workbook(runs_dir: Path, run: bs.RunOverview) -> Response:
+    """Return the results as a workbook with identifiers as text. Raises BulkSenderError."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = bs.export(run.run_id, Path(folder) / "results.xlsx", runs_dir=runs_dir)
+        found = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # the bytes stay until it is closed
+    headers = _attached(run, "results.xlsx") | {"Content-Length": str(os.fstat(found).st_size)}
+    return StreamingResponse(_pieces(found), media_type=_WORKBOOK, headers=headers)
 
 
 def report(runs_dir: Path, run: bs.RunOverview) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -60,7 +60,8 @@ class Draft:
     on this server already; empty for an upload. ``goes``: profile, kind, target, endpoint and number of first rows;
     empty when only rehearsals are possible. ``pace``: rate, sending hours, and whether the same people get it twice.
     ``plan``: the digest of the plan file that the check wrote. ``since``: when ``person`` took it. ``rehearsals``: the
-    runs that rehearsed it, in order.
+    runs that rehearsed it, in order. ``parent``: the run whose wrong rows these are, fixed, and ``first_rows`` their
+    numbers in the first file. ``wanted_name``: the name that their own run should have.
     """
 
     id: str
@@ -89,6 +90,9 @@ class Draft:
     rehearsals: tuple[str, ...] = ()
     launched_at: float = 0.0
     since: float = 0.0
+    parent: str = ""
+    first_rows: Sequence[int] = ()
+    wanted_name: str = ""
     made_at: float = 0.0
     touched_at: float = 0.0
     touched_by: str = ""

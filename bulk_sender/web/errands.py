@@ -26,10 +26,10 @@ _MOST_TEXT = 20_000
 _MOST_MESSAGES = 50
 
 
-async def run_errand(job: Job, watch: bs.Watch, environment: Mapping[str, str]) -> None:
+async def run_errand(job: Job, runs_dir: Path, watch: bs.Watch, environment: Mapping[str, str]) -> None:
     """Do an errand, and write its answer. Raises BulkSenderError."""
     if job.kind == "check":
-        found = await anyio.to_thread.run_sync(checked, job, watch, environment)
+        found = await anyio.to_thread.run_sync(checked, job, runs_dir, watch)
     else:
         found = await looked(job, environment)
     out = Path(job.out)
@@ -45,8 +45,8 @@ def read_answer(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def checked(job: Job, watch: bs.Watch, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Check all rows, and write a plan file where the job names one."""
+def checked(job: Job, runs_dir: Path, watch: bs.Watch) -> dict[str, Any]:
+    """Check all rows, and write a plan file where the job names one. ``runs_dir``: where the run of fixed rows is."""
     rejects, plan_file = Path(job.rejects), Path(job.plan_file) if job.plan_file else None
     rejects.unlink(missing_ok=True)
     if plan_file is not None:
@@ -58,6 +58,7 @@ def checked(job: Job, watch: bs.Watch, environment: Mapping[str, str]) -> dict[s
         write_plan=plan_file,
         guards=bs.Guards(canary=job.canary),
         watch=watch,
+        runs_dir=runs_dir,
         endpoint=job.config.get("braze", {}).get("endpoint"),  # stronger than the environment
     )
     is_planned = plan_file is not None and plan_file.is_file()

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bulk_sender.web import words, words_send
+from bulk_sender.web import keys, words, words_send
 from bulk_sender.web.drafts import Draft
 from bulk_sender.web.forms import bare, fields, whole
 from bulk_sender.web.live import Live, Streams, live
@@ -49,6 +49,7 @@ class LiveRoutes:
             run=found.run,
             moment=found.moment,
             parts=list(parts(found.moment)),
+            needs_another=self._needs_another(found, request.scope["person"].name),
             problem=_TROUBLES.get(request.query_params.get("trouble", "")),
             draft_id=getattr(self._draft(found.name), "id", "") if found.state == "refused" else "",
         )
@@ -65,20 +66,29 @@ class LiveRoutes:
         stream = self._streams.of(request.path_params["run"])
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
-    def stop(self, request: Request) -> Response:
-        found = self._live(request)
+    async def stop(self, request: Request) -> Response:
+        """Stop a run in order. A pause is a stop that says so."""
+        found = await run_in_threadpool(self._live, request)
         if found.state == "ended" or not found.ours:
             return go(f"/runs/{found.name}/live")
-        answer = self._site.crew.post(found.name).ask("stop", by=request.scope["person"].name)
+        told, who = await fields(request), request.scope["person"].name
+        post = self._site.crew.post(found.name)
+        how = "pause" if told.get("how") == "pause" else "stop"
+        answer = await run_in_threadpool(lambda: post.ask("stop", by=who, how=how))
         return go(f"/runs/{found.name}/live" + ("" if answer else "?trouble=silent"))
 
     async def resume(self, request: Request) -> Response:
         """Resume a stopped run, if nobody has done so since the form was shown."""
         name, told = request.path_params["run"], await fields(request)
+        found = await run_in_threadpool(self._live, request)
+        key_file = keys.key_file(self._site, found.run) if found.run is not None else ""
         job = Job(
-            run_id=name, kind="resume", by=request.scope["person"].name, starts=whole(told.get("starts", "")) or 0
+            run_id=name,
+            kind="resume",
+            by=request.scope["person"].name,
+            starts=whole(told.get("starts", "")) or 0,
+            key_file=key_file or "",
         )
-        await run_in_threadpool(self._live, request)
         await run_in_threadpool(self._site.crew.begin, job)
         return go(f"/runs/{name}/live")
 
@@ -96,11 +106,20 @@ class LiveRoutes:
         wanted = found.name if found.moment.to_send is None else str(found.moment.to_send)
         if granted and bare(told.get("typed", "")) != bare(wanted):
             return go(f"{here}?trouble=typed")
+        if granted and await run_in_threadpool(self._needs_another, found, request.scope["person"].name):
+            return go(f"{here}?trouble=second")
         facts = {"granted": granted, "to_send": found.moment.to_send, "by": request.scope["person"].name}
         answer = await run_in_threadpool(lambda: self._site.crew.post(found.name).ask("answer", **facts))
         if answer is None:
             return go(f"{here}?trouble=silent")
         return go(here + ("?trouble=typed" if answer.get("refused") == "count" else ""))
+
+    def _needs_another(self, found: Live, who: str) -> bool:
+        """Whether this person prepared the run, and another one has to answer after its first rows."""
+        if found.run is None:
+            return False
+        left = found.moment.to_send
+        return keys.needs_another(self._site, found.run, None if left is None else left + found.moment.settled, who)
 
     def _live(self, request: Request) -> Live:
         return live(self._site.crew, self._site.runs_dir, request.path_params["run"])

@@ -63,6 +63,8 @@ class Choices:
     uses_filter: bool = False
     label: str = ""
     """The label of all aliases, where no column has it."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """What the configuration of an earlier run says and this form cannot. A browser cannot change it."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"columns": [asdict(each) for each in self.columns]}
@@ -88,12 +90,12 @@ class Choices:
                 recipient[each.use] = each.source()
         if "alias_name" in recipient.get("user_alias", {}) and self.label:
             recipient["user_alias"].setdefault("alias_label", {"value": self.label})
-        if "email" in recipient:
+        if "email" in recipient and "prioritization" not in self.base.get("recipient", {}):
             recipient["prioritization"] = _PRIORITIZATION
         reading = {name: value for name, value in self.reading.items() if name in READING and value not in ("", [])}
         if self.filter and self.uses_filter:
             reading["filter"] = self.filter
-        return {"recipient": recipient, "input": reading}
+        return _merged(self.base, {"recipient": recipient, "input": reading})
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the choices themselves, before a file is read."""
@@ -110,6 +112,15 @@ class Choices:
             "user_alias.alias_name" in taken and has_label
         ):
             yield words.ALIAS_IN_TWO_PARTS
+
+
+def _merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both tables as one; where both say something, ``more`` counts."""
+    found = dict(base)
+    for name, value in more.items():
+        both = isinstance(value, dict) and isinstance(found.get(name), dict)
+        found[name] = _merged(found[name], value) if both else value
+    return found
 
 
 def chosen(fields: Mapping[str, str], before: Choices) -> Choices:
@@ -186,13 +197,16 @@ class Sight:
     report: bs.CheckReport | None = None
 
 
-def sight(path: Path, choices: Choices, row: int | None) -> Sight:
-    """Return the exact recipient of a row; of the first that could be sent, if none is named."""
+def sight(path: Path, choices: Choices, row: int | None, runs_dir: Path | None = None) -> Sight:
+    """Return the exact recipient of a row; of the first that could be sent, if none is named.
+
+    ``runs_dir``: where the run is that rejected these rows, if they are fixed ones.
+    """
     if problem := next(choices.problems(), ""):
         return Sight(row, problem=problem)
     config = choices.config()
     try:
-        report = bs.check(path, config, limit=FIRST_ROWS)
+        report = bs.check(path, config, limit=FIRST_ROWS, runs_dir=runs_dir)
     except bs.BulkSenderError as error:
         return Sight(row, problem=_told(error))
     try:

@@ -198,7 +198,7 @@ class NewSend:
         return self._desk.choices(draft)
 
     def _sight(self, request: Request, draft: Draft, choices: mapping.Choices, row: int | None) -> mapping.Sight:
-        seen = mapping.sight(self._path(draft), choices, row)
+        seen = mapping.sight(self._path(draft), choices, row, self._site.runs_dir)
         if seen.recipient and not request.scope["person"].may(Role.PERSONAL):
             return replace(seen, recipient=show.recipient(json.loads(seen.recipient)))
         return seen

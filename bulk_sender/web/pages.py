@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from http import HTTPStatus
+from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,7 +14,9 @@ from starlette.routing import Route
 import bulk_sender as bs
 from bulk_sender.web import runs
 from bulk_sender.web.api_routes import ApiRoutes
+from bulk_sender.web.decide_routes import DecideRoutes
 from bulk_sender.web.desk import Desk
+from bulk_sender.web.fix_routes import FixRoutes
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
 from bulk_sender.web.new_send import NewSend
@@ -25,6 +29,9 @@ from bulk_sender.web.show import query_of
 from bulk_sender.web.site import Site, go, refusal
 
 _RUNS_ON_A_PAGE = 50
+_MOST_FOUND = 200
+_LITTLE = 0.1
+"""The share of the disk below which the page says so."""
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -42,6 +49,9 @@ class Pages:
             Route("/login", self.sign_in),
             Route("/static/{name}", self.static),
             Route("/", self.home),
+            Route("/people", self.people),
+            *FixRoutes(self._site, desk).routes(),
+            *DecideRoutes(self._site).routes(),
             *LiveRoutes(self._site).routes(),
             *RunRoutes(self._site).routes(),
             *NewSend(self._site, desk).routes(),
@@ -93,6 +103,8 @@ class Pages:
             current="runs",
             groups=groups,
             waiting=waiting(self._site, request.scope["person"]),
+            queued=self._queued(groups),
+            free=_free_share(self._site.runs_dir),
             found=found[skip : skip + _RUNS_ON_A_PAGE],
             count=len(found),
             query=query,
@@ -101,8 +113,28 @@ class Pages:
             newer=query_of(**kept, skip=skip - _RUNS_ON_A_PAGE) if skip else "",
         )
 
+    def _queued(self, groups: runs.Groups) -> list[str]:
+        sending = {run.run_id for run in groups.running}
+        return [name for name in self._site.crew.waiting() if name not in sending]
+
+    def people(self, request: Request) -> Response:
+        """Find a person by their identifier in all runs."""
+        who = request.query_params.get("who", "").strip()[:LONGEST_SEARCH]
+        if not who:
+            return go("/")
+        found = bs.find(who, runs_dir=self._site.runs_dir) if self._site.runs_dir.is_dir() else bs.Search((), 0, {})
+        return self._site.page(request, "people", current="runs", who=who, found=found, most=_MOST_FOUND)
+
     def settings(self, request: Request) -> Response:
         return self._site.page(request, "settings", current="settings", version=bs.__version__)
+
+
+def _free_share(runs_dir: Path) -> float | None:
+    """Return the free share of the disk with the runs where that is little; else None."""
+    folder = next((each for each in (runs_dir, *runs_dir.parents) if each.is_dir()), Path("/"))
+    usage = shutil.disk_usage(folder)
+    share = usage.free / usage.total if usage.total else 1.0
+    return share if share < _LITTLE else None
 
 
 def _fits(run: bs.RunOverview, query: str, shown: str) -> bool:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 import bulk_sender as bs
-from bulk_sender.web import downloads, runs
+from bulk_sender.web import downloads, runs, words_after
 from bulk_sender.web.forms import whole
 from bulk_sender.web.gate import REPORT_POLICY
 from bulk_sender.web.runs import LONGEST_SEARCH, parts
 from bulk_sender.web.show import query_of
-from bulk_sender.web.site import Site, go
+from bulk_sender.web.site import Site, go, refusal
+from bulk_sender.web.store import Entry
 from bulk_sender.web.workers import STATUSES
 
 
@@ -66,10 +69,12 @@ class RunRoutes:
             total=total,
             details=self._details.of(run),
             files=downloads.available(self._site.runs_dir, run),
+            has_workbook=run.broadcast is None and downloads.fits_a_workbook(run),
             has_report=downloads.report(self._site.runs_dir, run) is not None,
             first=query_of(**kept) if after else "",
             following=query_of(**kept, after=found.next_after) if found.next_after else "",
             starts=self._starts(run),
+            begun=bs.facts(run.run_id, runs_dir=self._site.runs_dir).starts,
             refusal=self._site.crew.post(run.run_id).refusal() if run.state != "running" else None,
         )
 
@@ -106,9 +111,17 @@ class RunRoutes:
         raise HTTPException(404)
 
     def download(self, request: Request) -> Response:
-        found = downloads.download(self._site.runs_dir, self._run(request), request.path_params["name"])
+        run, name = self._run(request), request.path_params["name"]
+        if name == "workbook" and run.broadcast is None:
+            if not downloads.fits_a_workbook(run):
+                return refusal("missing", HTTPStatus.CONFLICT, detail=words_after.TOO_LARGE_FOR_A_WORKBOOK)
+            found: Response | None = downloads.workbook(self._site.runs_dir, run)
+        else:
+            found = downloads.download(self._site.runs_dir, run, name)
         if found is None:
             raise HTTPException(404)
+        if not self._site.read_only:
+            self._site.store.record(Entry(request.scope["person"].name, "downloaded a file", run.run_id, told=name))
         return found
 
     def _run(self, request: Request) -> bs.RunOverview:

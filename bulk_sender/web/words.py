@@ -125,6 +125,8 @@ STATES = {"running": "in progress", "finished": "finished", "stopped": "stopped"
 # Live, and the first rows.
 WATCH_LIVE = "Watch it live"
 WHOLE_RESULT = "Rows and reasons so far"
+PAUSE = "Pause"
+PAUSE_HINT = "Pause lets requests in flight finish. One button resumes the run."
 STOP = "Stop…"
 STOP_HINT = "Requests in flight finish first, and nothing more is sent. You can resume the run later."
 STOP_NOW = "Stop the run"
@@ -151,7 +153,13 @@ WAITING_ON = {
     "connection": "There is no connection to Braze. The run continues by itself when there is one.",
     "errors": "Braze answers with errors. The run waits, then tries again by itself. No row is lost.",
 }
-TROUBLES = {"typed": (WRONG_ANSWER, WRONG_ANSWER_HINT), "silent": (NOT_REACHED, NOT_REACHED_HINT)}
+ANOTHER_PERSON = "Another person has to answer"
+ANOTHER_PERSON_HINT = "You prepared this send, and it is too large for one person to approve. You may stop it."
+TROUBLES = {
+    "typed": (WRONG_ANSWER, WRONG_ANSWER_HINT),
+    "silent": (NOT_REACHED, NOT_REACHED_HINT),
+    "second": (ANOTHER_PERSON, ANOTHER_PERSON_HINT),
+}
 STEPS = {"hashing": "Reading the file", "counting": "Checking the rows"}
 
 # Explain.

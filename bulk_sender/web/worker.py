@@ -27,6 +27,7 @@ from bulk_sender.eventloop import run
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import without_addresses
 from bulk_sender.web import errands
+from bulk_sender.web.asking import Asker
 from bulk_sender.web.workers import ERRANDS, LONGEST_LINE, STATUSES, Job, Moment, Post, Stage, line_of
 
 _MOMENTS_S = 0.25
@@ -70,7 +71,7 @@ class Worker:
             if self._job.kind in ERRANDS:  # it sends nothing, so it takes no other run's turn
                 self._moment = Moment()
                 watch = bs.Watch(on_stage=self._on_stage, control=self._control)
-                await errands.run_errand(self._job, watch, self._environment())
+                await errands.run_errand(self._job, self._runs_dir, watch, self._environment())
                 return 0
             await self._take_turn()
             self._moment = Moment()
@@ -106,6 +107,18 @@ class Worker:
             return await bs.resume_async(
                 job.run_id,
                 guards=bs.Guards(again=job.again, plan_file=plan_file),
+                watch=watch,
+                runs_dir=self._runs_dir,
+                environment=environment,
+                by=job.by,
+            )
+        if job.kind == "retry":
+            return await bs.retry_async(
+                job.run_id,
+                failed=job.status == "failed",
+                unknown=job.status == "unknown",
+                which=bs.Which(rows=job.rows or None, batches=job.batches),
+                why=job.why,
                 watch=watch,
                 runs_dir=self._runs_dir,
                 environment=environment,
@@ -241,7 +254,10 @@ class Worker:
             case "moment":
                 return asdict(self._moment)
             case "stop":
-                self._control.stop(f"{by or 'someone'} stopped it on the page")
+                who = by or "someone"
+                self._control.stop(
+                    f"paused by {who}" if told.get("how") == "pause" else f"{who} stopped it on the page"
+                )
                 self._moment = replace(self._moment, stage="ending")
                 return {"done": "stop"}
             case "answer" if self._moment.stage != "held" or self._answered.is_set():
@@ -312,13 +328,28 @@ def main() -> int:
         post.write("begun", "")
         with _output_to(post.log):
             job = Job.of(told["job"])
+            if job.kind == "ask":
+                return run(Asker(job, Path(told["runs_dir"]), post).work)
             worker = Worker(job, Path(told["runs_dir"]), post, Slots(Path(told["slots"]), told["most_runs"]))
             return run(worker.work)
 
 
 def _import_all() -> None:
     """Import what a run needs, before there is one."""
-    for name in ("send_async", "resume_async", "Guards", "Watch", "Sandbox", "Approval", "RunName", "Control", "check"):
+    for name in (
+        "send_async",
+        "resume_async",
+        "retry_async",
+        "reconcile_async",
+        "check",
+        "Which",
+        "Guards",
+        "Watch",
+        "Sandbox",
+        "Approval",
+        "RunName",
+        "Control",
+    ):
         getattr(bs, name)
 
 

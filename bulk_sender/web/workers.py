@@ -46,16 +46,19 @@ Stage = Literal["queued", "preparing", "sending", "held", "ending", "ended"]
 class Job:
     """What a worker is to do.
 
-    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one. ``check`` and
-    ``look`` are errands before a run, whose answer goes to the file ``out``. ``by``: who decided.
-    ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the API key is; empty to use
-    ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` only: how many processes had sent when the person
-    decided. After another start that decision is void. ``plan``: the digest of the plan file that was approved.
-    ``rejects``: where a check writes the wrong rows. ``row``: whose message ``look`` shows; None for the first one.
+    ``kind``: ``send`` and ``rehearse`` begin a run of this name, ``resume`` sends the rest of one, and ``retry`` sends
+    ``rows`` or ``batches`` of a ``status`` again, all of that status if none are named. ``ask`` asks Braze about its
+    unknown rows. ``check`` and ``look`` are errands before a run, whose answer goes to the file ``out``.
+
+    ``by``: who decided. ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the API key
+    is; empty to use ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` and ``retry``: how many processes had
+    sent when the person decided. After another start that decision is void. ``plan``: the digest of the plan file that
+    was approved. ``rejects``: where a check writes the wrong rows. ``row``: whose message ``look`` shows; None for the
+    first one.
     """
 
     run_id: str
-    kind: Literal["send", "rehearse", "resume", "check", "look"]
+    kind: Literal["send", "rehearse", "resume", "retry", "ask", "check", "look"]
     by: str
     files: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -69,11 +72,20 @@ class Job:
     out: str = ""
     rejects: str = ""
     row: int | None = None
+    status: Literal["failed", "unknown"] = "failed"
+    rows: str = ""
+    batches: tuple[int, ...] = ()
+    why: str = ""
+
+    @property
+    def seat(self) -> str:
+        """The name of the worker's place. A question about a run does not keep the run from being sent."""
+        return f"{self.run_id}\0ask" if self.kind == "ask" else self.run_id
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
         """Return a job from its JSON object."""
-        return cls(**{**told, "files": tuple(told["files"])})
+        return cls(**{**told, "files": tuple(told["files"]), "batches": tuple(told["batches"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +260,19 @@ class Crew:
             return True
         return self.post(run).is_held() or self.post(run).is_beginning()
 
+    def waiting(self) -> list[str]:
+        """Return the runs whose worker waits for its turn, or gets ready, and has sent nothing yet."""
+        found = []
+        for lock in sorted(self._folder.glob("*/lock")):
+            post = Post(lock.parent)
+            run = post.read("run")
+            if not run or "\0" in run or self.post(run) != post or post.read("over") or not post.is_held():
+                continue
+            moment = post.moment()
+            if moment is None or moment.stage in ("queued", "preparing"):
+                found.append(run)
+        return found
+
     def prepare(self) -> None:
         """Start a spare worker. It ends when this process does."""
         with self._lock:
@@ -261,15 +286,16 @@ class Crew:
         The same job again does nothing: two clicks, two tabs, and a form that was sent again make one run.
         """
         with self._lock:
-            if not self._is_free(job.run_id) or not self._is_due(job):
+            if not self._is_free(job.seat) or not self._is_due(job):
                 return False
             self._reap()
-            post = self.post(job.run_id)
+            post = self.post(job.seat)
             for name in ("refusal", "over"):
                 post.write(name, "")
+            post.write("run", job.seat)
             told = {"job": asdict(job), "runs_dir": str(self._runs_dir), "post": str(post.folder)}
             slots = {"slots": str(self._folder / "slots"), "most_runs": self._most_runs}
-            self._started[job.run_id] = process = self._given(line_of(told | slots))
+            self._started[job.seat] = process = self._given(line_of(told | slots))
             post.write("begun", f"{process.pid} {time.time()}")  # for a page that is started again meanwhile
             self._spare = self._start()
             return True
@@ -290,8 +316,12 @@ class Crew:
         try:
             found = bs.status(job.run_id, runs_dir=self._runs_dir)
         except bs.RunNotFoundError:
-            return job.kind != "resume"
-        if job.kind != "resume" or found.state in ("running", "finished"):
+            return job.kind in ("send", "rehearse")
+        if job.kind == "ask":
+            return True
+        if job.kind not in ("resume", "retry") or found.state == "running":
+            return False
+        if job.kind == "resume" and found.state == "finished":
             return False
         return len(bs.facts(job.run_id, runs_dir=self._runs_dir).starts) == job.starts
 

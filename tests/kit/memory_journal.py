@@ -529,11 +529,11 @@ class MemoryWriter(MemoryReader):
         if is_wrong:
             raise JournalError("a record is there already, or refers to one that is not")
 
-    def begin_epoch(self, command: str) -> int:
+    def begin_epoch(self, command: str, by: str = "") -> int:
         self._all.live.discard(self.epoch)
         dead = set(self._all.epochs) - self._all.live
         self.epoch = len(self._all.epochs) + 1
-        self._all.epochs[self.epoch] = Epoch(self.epoch, command, now(), 1, "host", "user")
+        self._all.epochs[self.epoch] = Epoch(self.epoch, command, now(), 1, "host", by or "user")
         self._all.live.add(self.epoch)
         for epoch in dead:
             self.fence(epoch)

@@ -57,6 +57,12 @@ def test_some_rows_are_resolved_and_the_others_left(bench: Bench) -> None:
     assert bench.statuses(1, 50, 51, 100, 101, 150) == [*["accepted"] * 2, *["unknown"] * 2, *["accepted"] * 2]
 
 
+def test_the_list_of_runs_knows_a_decision(bench: Bench) -> None:
+    bench.resolve(verdict="failed", which=bs.Which(rows="1-50"))
+    [run] = bs.runs(bench.run.folder.parent)
+    assert (run.failed, run.unknown, run.accepted) == (50, 100, 100)
+
+
 @pytest.mark.parametrize("which", [bs.Which(rows=range(51, 101)), bs.Which(batches=(2,)), bs.Which(rows="51-100,60")])
 def test_a_retry_sends_the_chosen_rows_and_no_others(which: bs.Which, bench: Bench) -> None:
     before = len(bench.server.ledger.requests)

@@ -11,7 +11,9 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,8 +21,12 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.sandbox import RunningSandbox
+from bulk_sender.web import keys
+from bulk_sender.web.drafts import Draft
 from bulk_sender.web.live import live
+from bulk_sender.web.profiles import Profile
 from bulk_sender.web.roles import ALL, Person, Role
+from bulk_sender.web.store import Entry
 from bulk_sender.web.workers import Crew, Job, Moment
 from tests.kit.command import Place, until
 from tests.kit.jobs import braze, recipients
@@ -159,14 +165,74 @@ def test_it_shows_the_run_and_stops_it_and_sends_the_rest_once(desk: Desk) -> No
     shown = tree(desk.visitor, "/runs/r")
     assert f"Resume and send the {left} unsent rows" in shown.text or "Resume and send the rest" in shown.text
 
+    desk.as_person()
     for _ in range(2):
         assert desk.visitor.press("/runs/r/resume", starts="1").headers["location"] == "/runs/r/live"
     desk.until("ended")
     assert desk.visitor.press("/runs/r/resume", starts="1").status_code == 303  # a form of before
     starts = bs.facts("r", runs_dir=desk.runs).starts
-    assert [start.command for start in starts] == ["send", "resume"]
+    assert [(start.command, start.by) for start in starts] == [("send", "Ada"), ("resume", "Bob")]
+    assert "Bob (resumed)" in tree(desk.visitor, "/runs/r").text
     assert (desk.summary().state, desk.summary().accepted) == ("finished", 1000)
     assert desk.server.ledger.accepted_recipients == 1000
+
+
+def test_a_run_is_paused_with_the_name_and_resumed(desk: Desk) -> None:
+    desk.as_person()
+    desk.crew.begin(desk.job(rows=1000))
+    desk.until_sending()
+    assert "Pause" in [button.words() for button in tree(desk.visitor, "/runs/r/live").all("button")]
+    desk.visitor.press("/runs/r/stop", how="pause")
+    desk.until("ended")
+    assert (desk.summary().state, desk.summary().reason) == ("stopped", "paused by Bob")
+    shown = tree(desk.visitor, "/runs/r")
+    assert "paused by Bob" in shown.text
+    assert "Resume and send the" in shown.text
+
+
+def test_who_prepared_a_large_run_does_not_answer_after_its_first_rows(desk: Desk) -> None:
+    site = desk.visitor.site
+    profile = Profile(endpoint=desk.server.url, key_file=str(desk.key_file), second_person_above=299)
+    object.__setattr__(site, "profiles", {"p": profile})
+    object.__setattr__(site, "team", True)
+    draft = site.store.create(Draft("", "x.csv", 1, "Bob", run_id="r"), Entry("Bob", "chose a file"))
+    desk.as_person()
+    desk.crew.begin(desk.job(rows=300, canary=100, rate="1000/second"))
+    desk.until("held")
+    shown = tree(desk.visitor, "/runs/r/live")
+    refuse_barriers(shown)
+    assert "Another person has to answer" in shown.text
+    assert [button.words() for button in shown.all("button")] == ["Stop here"]
+    answer = desk.visitor.press("/runs/r/first-rows", answer="send", typed="200")
+    assert answer.headers["location"] == "/runs/r/live?trouble=second"
+    assert desk.server.ledger.accepted_recipients == 100
+    site.store.change(draft.id, lambda found: replace(found, hands=("Eve",)), Entry("Eve", "took it over"))
+    assert "Send the other 200" in desk.visitor.get("/runs/r/live").text
+    desk.visitor.press("/runs/r/first-rows", answer="send", typed="200")
+    desk.until("ended")
+    assert desk.server.ledger.accepted_recipients == 300
+
+
+@pytest.mark.parametrize(
+    ("team", "recipients", "who", "needed"),
+    [
+        (True, 300, "Bob", True),
+        (True, None, "Bob", True),
+        (True, 299, "Bob", False),
+        (True, 300, "Ann", False),
+        (False, 300, "Bob", False),
+    ],
+)
+def test_a_second_person_is_needed_above_the_threshold(
+    tmp_path: Path, team: bool, recipients: int | None, who: str, needed: bool
+) -> None:
+    site = Visitor(tmp_path / "state", tmp_path / "runs").site
+    profile = Profile(endpoint="https://rest.iad-01.braze.com", key_file="/key", second_person_above=299)
+    object.__setattr__(site, "profiles", {"p": profile})
+    object.__setattr__(site, "team", team)
+    site.store.create(Draft("", "x.csv", 1, "Bob", run_id="r"), Entry("Bob", "chose a file"))
+    run: Any = SimpleNamespace(run_id="r", endpoint="https://rest.iad-01.braze.com/", rehearsal=False)
+    assert keys.needs_another(site, run, recipients, who) is needed
 
 
 def test_a_worker_that_is_killed_leaves_a_run_that_can_be_resumed(desk: Desk) -> None:

@@ -13,11 +13,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pytest
 
 import bulk_sender as bs
 from bulk_sender.web import live, runs, show, words
+from bulk_sender.web.asking import Answer, Question
+from bulk_sender.web.decide_routes import Group
 from bulk_sender.web.drafts import Draft, Step
+from bulk_sender.web.fix_routes import Screen
+from bulk_sender.web.fixes import Fixes
+from bulk_sender.web.fixing import Alike, Cell, Fault, Row, Trial, Wrong
 from bulk_sender.web.gate import REPORT_POLICY
 from bulk_sender.web.mapping import READING, Choice, Choices, Sight
 from bulk_sender.web.profiles import Profile
@@ -35,6 +41,7 @@ MOMENT = Moment(stage="held", rows=10, not_sent=5, accepted=5, to_send=5, held_a
 TEMPLATES = Path(show.__file__).parent / "templates"
 WHOLE = ["/", "/new", "/runs/calm", "/runs/abused", "/runs/shout", "/settings"]
 PARTS = [
+    "/people?who=someone",
     "/?q=calm&show=rehearsals",
     "/runs/calm?status=all",
     "/runs/calm?status=accepted&after=50",
@@ -267,6 +274,17 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "moment": MOMENT,
         "problem": (text, text),
         "starts": 1,
+        "question": Question(False, Answer(text, (1,), stopped=text), (text, text)),
+        "given": dict.fromkeys(("verdict", "scope", "rows", "why"), text),
+        "has_key": True,
+        "queued": ["r"],
+        "begun": [bs.Start("send", "2026-11-24T10:00:00.000Z", text, text)],
+        "needs_another": False,
+        "free": 0.05,
+        "has_workbook": True,
+        "requests": 1,
+        "fix": _hostile_fix(text),
+        "is_tried": True,
         "refusal": (text, text),
         "older": "?skip=50",
         "newer": "?skip=0",
@@ -290,6 +308,12 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
     }
     if template == "result":
         facts["files"] = {"results": "results.csv"}
+    if template == "people":
+        found = replace(ROW, identifier=text, status="failed", error=text)
+        facts |= {"who": text, "found": bs.Search((found,), 1, {"r": text})}
+    if template == "decide":
+        facts["question"] = Question(False, Answer("2026-11-24T10:00:00+00:00", (1,), stopped=text), (text, text))
+        facts["groups"] = [Group("proved", (1,), 2)]
     if template == "columns":
         cell = bs.Cell(1, text, 1, text)
         column = bs.Column(text, text, (text,), 1, 1.0, (cell,), (), text, (), 1, text, (cell,))
@@ -302,7 +326,23 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
     assert len(root.all("h1")) == 1
     shown = root.text
     assert not set(shown) & set("\u202e\u2066\x00\x1b")
-    assert "5929" not in shown
+    assert "5929" not in shown or template == "fix"  # whose cells are there to be changed
+
+
+def _hostile_fix(text: str) -> Screen:
+    """A row whose column, cell and reason would like to be markup."""
+    text = text.encode("utf-8", "replace").decode() or "x"  # a frame holds nothing else
+    wrong = Wrong("r", pl.DataFrame({text: [text], "error": [text], "source_line": ["2"], "run": ["r"]}), (1,), (1,), 1)
+    fault = Fault(1, text, text)
+    cells = (
+        Cell("c-1-0", text, text, "c-1-0", text),
+        Cell("c-1-1", text, text, "c-1-1", text, True),
+        Cell("x", text, text),
+    )
+    rows = (Row(1, 1, cells, False, text), Row(2, 2, cells[2:], True))
+    trial = Trial((fault,), 1, 1, text)
+    draft = Draft("d", text, 10, text, wanted_name=text)
+    return Screen(wrong, Fixes(by=text), trial, rows, (Alike(text, text, 2),), 1, text, draft)
 
 
 @pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.jinja")), ids=lambda path: path.name)
@@ -322,7 +362,7 @@ def test_home_groups_the_runs(visitor: Visitor) -> None:
     assert texts(root, "h2") == ["Needs attention (1)", "Finished (2)"]
     [needs] = cells(root, "attention")
     assert needs[0] == "abusedhostile.csv"
-    assert needs[2] == "48 rows are unknown1 row was refused by Braze2 rows are wrong"
+    assert needs[2] == "48 rows are unknown1 row was refused by Braze2 rows are wrongDecide about 48 rows Fix 2 rows"
     [broadcast, rehearsal] = cells(root, "ended")
     assert broadcast[:1] + broadcast[2:5] == ["shoutbroadcast", "accepted", "", ""]
     assert rehearsal[:5] == ["calmcustomers.csv", "rehearsal", "4 rejected, 2 duplicate", "194", "200"]

@@ -215,7 +215,7 @@ class SqliteWriter(SqliteReader):
 
     # --- epochs -------------------------------------------------------------------------------------------------
 
-    def begin_epoch(self, command: str) -> int:
+    def begin_epoch(self, command: str, by: str = "") -> int:
         """Begin an epoch. Every earlier one is dead, since this process holds the run's lock.
 
         Raises JournalError, also when the disk has no room left to work with.
@@ -226,7 +226,7 @@ class SqliteWriter(SqliteReader):
             raise self._refused(f"no room for the {BALLAST_BYTES >> 20} MB set aside ({error.strerror})") from None
         self.epoch = 0
         epoch = int(self._value("SELECT coalesce(max(id), 0) + 1 FROM epoch"))
-        began = Epoch(epoch, command, now(), os.getpid(), socket.gethostname(), _user())
+        began = Epoch(epoch, command, now(), os.getpid(), socket.gethostname(), by or _user())
         self._write([row_of(began, epoch), *(row_of(outcome, epoch) for outcome in self._recovered())])
         self.epoch = epoch
         self._number_from_here()

@@ -1,0 +1,118 @@
+"""What the columns of fixed rows are: as the run that rejected them had it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import bulk_sender as bs
+from bulk_sender.web import mapping
+from bulk_sender.web.mapping import NAMED, READING, SINGLE, TYPES, Choice, Choices
+from bulk_sender.web.site import Site
+
+ADDED = ("error", "source_line", "run")
+"""The last columns of a file of rejected rows, each perhaps after ``bulk_sender_``."""
+_NOT_FOR_A_NEW_FILE = ("format", "delimiter", "encoding", "header", "header_row", "skip_last", "sheet", "limit")
+_KNOWN_KEYS = {"column", "type", "format"}
+
+
+def from_parent(site: Site, path: Path) -> Choices | None:
+    """Return the choices for a file of fixed rows; None for any other file, and when its run is not here."""
+    with suppress(bs.BulkSenderError, OSError):
+        found = bs.columns(path)
+        if not is_of_rejected(tuple(column.name for column in found.columns)):
+            return None
+        parent = found.columns[-1].samples
+        return of_run(site, parent[0], path) if parent else None
+    return None
+
+
+def is_of_rejected(columns: tuple[str, ...]) -> bool:
+    """Whether a file with these columns has rejected rows of a run."""
+    last = columns[-len(ADDED) :]
+    return len(last) == len(ADDED) and all(
+        name.endswith(wanted) and set(name[: -len(wanted)].split("bulk_sender_")) == {""}
+        for name, wanted in zip(last, ADDED, strict=True)
+    )
+
+
+def of_run(site: Site, run: str, path: Path, written: Mapping[str, Any] | None = None) -> Choices:
+    """Return the choices for fixed rows of a run in the file ``path``. Raises BulkSenderError.
+
+    ``written``: how the file is written, where that is known.
+    """
+    reading = dict(written or {})
+    draft = next((each for each in site.store.drafts() if each.run_id == run and each.config), None)
+    if draft is not None:
+        before = Choices.of(draft.config)
+        reading = _kept(before.reading) | reading
+        names = tuple(column.name for column in bs.columns(path, {"input": reading}).columns)
+        return Choices.of(before.to_dict() | {"reading": reading}).with_columns(names)
+    return of_config(bs.configuration(run, runs_dir=site.runs_dir), path, reading)
+
+
+def of_config(config: bs.Config, path: Path, reading: Mapping[str, Any]) -> Choices:
+    """Return the choices that mean the same as a configuration. What they cannot say is in their ``base``."""
+    told = config.model_dump(mode="json", exclude_unset=True)
+    given = {name: value for name, value in told.get("input", {}).items() if name not in _NOT_FOR_A_NEW_FILE}
+    reading = {name: value for name, value in given.items() if name in READING and value} | dict(reading)
+    base: dict[str, Any] = {
+        "input": {name: value for name, value in given.items() if name not in (*READING, "filter")},
+        "message": told.get("message", {}),
+    }
+    shared: dict[str, Any] = {
+        "reading": reading,
+        "filter": given.get("filter") or "",
+        "uses_filter": bool(given.get("filter")),
+    }
+    if not told.get("recipient"):
+        found = mapping.suggested(path, reading)
+        return Choices.of(found.to_dict() | shared | {"base": base})
+    names = [column.name for column in bs.columns(path, {"input": reading}).columns]
+    recipient, choices = _split(told["recipient"], names)
+    return Choices(
+        tuple(choices.get(name, Choice(name)) for name in names), base=base | {"recipient": recipient}, **shared
+    )
+
+
+def _kept(reading: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in reading.items() if name not in _NOT_FOR_A_NEW_FILE}
+
+
+def _split(recipient: Mapping[str, Any], names: list[str]) -> tuple[dict[str, Any], dict[str, Choice]]:
+    """Return what of a table ``recipient`` a form cannot say, and the choices for the rest."""
+    plain = {_untyped(name): name for name in names} | {name: name for name in names}
+    choices: dict[str, Choice] = {}
+    left: dict[str, Any] = {}
+    for use, name, source in _sources(recipient):
+        column = plain.get(source.get("column") or "") if isinstance(source, dict) else None
+        is_said = column is not None and set(source) <= _KNOWN_KEYS and column not in choices
+        if is_said and (use in SINGLE or use in NAMED):
+            own = name if name != column else ""
+            choices[str(column)] = Choice(str(column), use, own, source.get("type") or "", source.get("format") or "")
+        elif use in NAMED:
+            left.setdefault(use, {})[name] = source
+        elif use.startswith("user_alias."):
+            left.setdefault("user_alias", {})[use.partition(".")[2]] = source
+        else:
+            left[use] = source
+    return left, choices
+
+
+def _sources(recipient: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    for use, told in recipient.items():
+        if use in NAMED:
+            for name, source in told.items():
+                yield use, name, source
+        elif use == "user_alias":
+            for part, source in (told or {}).items():
+                yield f"user_alias.{part}", "", source
+        elif told is not None:
+            yield use, "", told
+
+
+def _untyped(column: str) -> str:
+    name, _, kind = column.rpartition(":")
+    return name if name and kind in TYPES else column
