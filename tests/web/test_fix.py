@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from datetime import date
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 import bulk_sender as bs
+from bulk_sender.web import inherit, mapping
 from bulk_sender.web.drafts import Draft, Step
-from bulk_sender.web.mapping import Choices
+from bulk_sender.web.mapping import Choice, Choices
 from bulk_sender.web.roles import Person, Role
 from tests.reporting.markup import Element
 from tests.reporting.runs import abused
@@ -136,6 +141,34 @@ def test_fixed_rows_become_a_draft_with_the_columns_of_the_run(page: Visitor) ->
     assert set(sent["trigger_properties"]) == set(before["trigger_properties"])
     assert sent["trigger_properties"]["season"] == "winter"
     assert [entry.did for entry in page.site.store.audit()].count("fixed wrong rows") == 1
+
+
+def test_fixed_rows_of_a_typed_table_keep_their_types(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"id": ["001", None], "n": [1, 2], "when": [date(2026, 1, 2)] * 2, "o": [{"a": 1, "b": "x"}] * 2}
+    )
+    frame.write_parquet(tmp_path / "x.parquet")
+    named = {"n": {"column": "n"}, "w": {"column": "when"}, "o": {"column": "o"}}
+    config: dict[str, Any] = {"recipient": {"external_user_id": "id", "trigger_properties": named}}
+    runs = tmp_path / "runs"
+    bs.send(tmp_path / "x.parquet", config=config, run_id="r", runs_dir=runs, sandbox=bs.Sandbox())
+    page = Visitor(tmp_path / "state", runs).signed_in()
+    page.press("/runs/r/fix", form(page) | {"do": "send", "c-2-0": "002"})
+    [draft] = drafts_of(page)
+    found = json.loads(mapping.sight(page.site.uploads.path(draft), Choices.of(draft.config), 1, runs).recipient)
+    assert found == {
+        "external_user_id": "002",
+        "trigger_properties": {"n": 2, "w": "2026-01-02", "o": {"a": 1, "b": "x"}},
+    }
+
+
+def test_choices_of_a_typed_table_fit_its_rejected_rows() -> None:
+    before = Choices((Choice("id", "external_user_id"), Choice("n", "attributes"), Choice("o", "attributes", "order")))
+    after = inherit.renamed(before, ["id", "n:integer", "o.a:integer", "error"])
+    assert after.config()["recipient"] == {
+        "external_user_id": {"column": "id"},
+        "attributes": {"n": {"column": "n:integer", "type": "integer"}, "order": {"column": "o"}},
+    }
 
 
 def test_rows_that_are_left_out_stay_behind(page: Visitor) -> None:
