@@ -10,6 +10,7 @@ from typing import Any
 
 import bulk_sender as bs
 from bulk_sender.web import mapping
+from bulk_sender.web.drafts import Draft
 from bulk_sender.web.mapping import NAMED, READING, SINGLE, TYPES, Choice, Choices
 from bulk_sender.web.site import Site
 
@@ -44,14 +45,19 @@ def of_run(site: Site, run: str, path: Path, written: Mapping[str, Any] | None =
 
     ``written``: how the file is written, where that is known.
     """
-    reading = dict(written or {})
     draft = next((each for each in site.store.drafts() if each.run_id == run and each.config), None)
     if draft is not None:
-        before = Choices.of(draft.config)
-        reading = _kept(before.reading) | reading
-        names = [column.name for column in bs.columns(path, {"input": reading}).columns]
-        return renamed(replace(before, reading=reading), names)
+        return of_draft(draft, path, written)
+    reading = dict(written or {})
     return of_config(bs.configuration(run, runs_dir=site.runs_dir), path, reading)
+
+
+def of_draft(draft: Draft, path: Path, written: Mapping[str, Any] | None = None) -> Choices:
+    """Return the choices of a prepared send for a file with rows of it. Raises BulkSenderError."""
+    before = Choices.of(draft.config)
+    reading = _kept(before.reading) | dict(written or {})
+    names = [column.name for column in bs.columns(path, {"input": reading}).columns]
+    return renamed(replace(before, reading=reading), names)
 
 
 def of_config(config: bs.Config, path: Path, reading: Mapping[str, Any]) -> Choices:

@@ -17,6 +17,7 @@ from bulk_sender.web import inherit, mapping
 from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.mapping import Choice, Choices
 from bulk_sender.web.roles import Person, Role
+from tests.kit.command import until
 from tests.reporting.markup import Element
 from tests.reporting.runs import abused
 from tests.web.test_pages import refuse_anything_inline, refuse_barriers, texts, tree
@@ -169,6 +170,50 @@ def test_choices_of_a_typed_table_fit_its_rejected_rows() -> None:
         "external_user_id": {"column": "id"},
         "attributes": {"n": {"column": "n:integer", "type": "integer"}, "order": {"column": "o"}},
     }
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_wrong_rows_of_a_check_are_fixed_before_anything_is_sent(tmp_path: Path, kind: str) -> None:
+    page = Visitor(tmp_path / "state", tmp_path / "runs").signed_in()
+    if kind == "csv":
+        data = "\n".join(["Customer no;First name", *[f"{n:06d};Ann{n}" for n in range(1, 30)], ";=cmd()", ";Zoë"])
+        id = page.uploaded("people.csv", data.encode())
+    else:
+        names: list[str | None] = [f"{n:06d}" for n in range(1, 30)]
+        frame = pl.DataFrame({"Customer no": [*names, None, None], "Points": range(31)})
+        frame.write_parquet(tmp_path / "x.parquet")
+        id = page.uploaded("people.parquet", (tmp_path / "x.parquet").read_bytes())
+    columns = tree(page, f"/new/{id}")
+    [found] = [each for each in columns.all("form") if each.attributes.get("id") == "columns"]
+    fields = {each.attributes["name"]: each.attributes.get("value", "") for each in found.all("input")}
+    for each in found.all("select"):
+        [selected] = [option for option in each.all("option") if "selected" in option.attributes]
+        fields[each.attributes["name"]] = selected.attributes["value"]
+    page.press(f"/new/{id}", fields | {"do": "check"})
+    until(lambda: not page.get(f"/new/{id}/progress").json()["running"])
+    assert "Fix the 2 wrong rows" in texts(tree(page, f"/new/{id}/check"), "a")
+    here = f"/new/{id}/fix"
+    root = tree(page, here)
+    refuse_anything_inline(root)
+    refuse_barriers(root)
+    assert "together with the rest" in root.text
+    told = form(page, here)
+    assert {"c-30-0", "c-31-0"} <= set(told)
+    page.press(here, told | {"do": "leave-31", "c-30-0": "000030"})
+    assert page.press(here, form(page, here) | {"do": "send"}).headers["location"] == f"/new/{id}/check"
+    [draft] = drafts_of(page)
+    assert (draft.step, draft.report["valid"], draft.report["rejected"], draft.path) == (Step.CHECKED, 30, 0, "")
+    path = page.site.uploads.path(draft)
+    assert path.name == "people-fixed.csv"
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["Customer no"] for row in rows] == [f"{n:06d}" for n in range(1, 31)]
+    sight = mapping.sight(path, Choices.of(draft.config), 30)
+    if kind == "csv":
+        assert rows[29]["First name"] == "=cmd()"
+    else:
+        assert 29 in json.loads(sight.recipient)["trigger_properties"].values()  # a number, not a text
+    assert page.get(here).status_code == 200
+    assert "No row" in page.get(here).text
 
 
 def test_rows_that_are_left_out_stay_behind(page: Visitor) -> None:
