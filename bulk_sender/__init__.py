@@ -52,6 +52,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.columns import columns as columns
     from bulk_sender.operations.columns import draft as draft
     from bulk_sender.operations.columns import suggest as suggest
+    from bulk_sender.operations.correct import cells as cells
+    from bulk_sender.operations.correct import corrected as corrected
     from bulk_sender.operations.doctor import Diagnosis as Diagnosis
     from bulk_sender.operations.doctor import Examination as Examination
     from bulk_sender.operations.doctor import doctor as doctor
@@ -146,6 +148,7 @@ _HOMES = {
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
     "operations.check": "check",
     "operations.columns": "columns draft suggest",
+    "operations.correct": "cells corrected",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
     "operations.export": "export",
     "operations.frames": "Like rejected rejects results",

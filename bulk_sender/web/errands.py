@@ -81,6 +81,7 @@ def told(report: bs.CheckReport) -> dict[str, Any]:
         )
     names = ("rows", "valid", "rejected", "duplicate", "filtered", "requests", "seconds", "refused")
     return {name: getattr(report, name) for name in names} | {
+        "wrong_rows": [each.row for each in report.rejects],
         "reasons": sorted(reasons, key=lambda reason: -reason["count"])[:_MOST_REASONS],
         "warnings": list(report.warnings[:_MOST_WARNINGS]),
     }

@@ -11,11 +11,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 import bulk_sender as bs
 from bulk_sender.web import inherit
+from bulk_sender.web.drafts import Draft
 from bulk_sender.web.fixes import Fixes
 from bulk_sender.web.mapping import Choices
 from bulk_sender.web.site import Site
@@ -41,6 +43,12 @@ class Wrong:
     rows: tuple[int, ...]
     shown: tuple[int, ...]
     count: int
+    draft: Draft | None = None
+    """The prepared send that they are of, before it is sent; None for rows of a run."""
+
+    @property
+    def draft_digest(self) -> str:
+        return self.draft.digest if self.draft is not None else ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -117,6 +125,22 @@ def wrong_rows(site: Site, run: str) -> Wrong:
     return Wrong(run, cells, rows, shown, count)
 
 
+def wrong_rows_of_draft(site: Site, draft: Draft) -> Wrong:
+    """Return the rows that the check of a prepared send found to be wrong. Raises BulkSenderError."""
+    rows = tuple(draft.report.get("wrong_rows", ()))
+    count = int(draft.report.get("rejected", 0))
+    if count > MOST_ROWS or not count or len(rows) != count:
+        return Wrong("", pl.DataFrame(), (), (), count)
+    found = bs.cells(site.uploads.rejects(draft), {"input": reading_of(draft)}, limit=MOST_ROWS)
+    return Wrong("", found, rows, rows, count, draft)
+
+
+def reading_of(draft: Draft) -> dict[str, Any]:
+    """Return how a prepared send reads its file, without a choice of rows."""
+    found: dict[str, Any] = Choices.of(draft.config).config().get("input", {})
+    return {name: value for name, value in found.items() if name != "filter"}
+
+
 def kept_rows(wrong: Wrong, fixes: Fixes) -> list[int]:
     return [row for row in wrong.rows if row not in fixes.left_out]
 
@@ -147,7 +171,7 @@ def tried(site: Site, wrong: Wrong, fixes: Fixes) -> Trial:
         path = Path(folder) / "fixed.csv"
         path.write_bytes(fixed(wrong, fixes))
         try:
-            config = inherit.of_run(site, wrong.run, path, WRITTEN).config()
+            config = choices_for(site, wrong, path).config()
             report = bs.check(path, config, runs_dir=site.runs_dir)
         except bs.BulkSenderError as error:
             told = f"{error}: {error.hint}" if error.hint else str(error)
@@ -236,6 +260,8 @@ def numbers(wrong: Wrong, rows: Sequence[int]) -> tuple[int, ...]:
     return tuple(place[row] for row in rows)
 
 
-def choices_for(site: Site, run: str, path: Path) -> Choices:
-    """Return what the columns of the file of fixed rows are, as the run had it."""
-    return inherit.of_run(site, run, path, WRITTEN)
+def choices_for(site: Site, wrong: Wrong, path: Path) -> Choices:
+    """Return what the columns of the file of fixed rows are, as the run or the prepared send has it."""
+    if wrong.draft is None:
+        return inherit.of_run(site, wrong.run, path, WRITTEN)
+    return inherit.of_draft(wrong.draft, path, WRITTEN)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bulk_sender as bs
 from bulk_sender.web import mapping
+from bulk_sender.web.drafts import Draft
 from bulk_sender.web.mapping import NAMED, READING, SINGLE, TYPES, Choice, Choices
 from bulk_sender.web.site import Site
 
@@ -43,14 +45,19 @@ def of_run(site: Site, run: str, path: Path, written: Mapping[str, Any] | None =
 
     ``written``: how the file is written, where that is known.
     """
-    reading = dict(written or {})
     draft = next((each for each in site.store.drafts() if each.run_id == run and each.config), None)
     if draft is not None:
-        before = Choices.of(draft.config)
-        reading = _kept(before.reading) | reading
-        names = tuple(column.name for column in bs.columns(path, {"input": reading}).columns)
-        return Choices.of(before.to_dict() | {"reading": reading}).with_columns(names)
+        return of_draft(draft, path, written)
+    reading = dict(written or {})
     return of_config(bs.configuration(run, runs_dir=site.runs_dir), path, reading)
+
+
+def of_draft(draft: Draft, path: Path, written: Mapping[str, Any] | None = None) -> Choices:
+    """Return the choices of a prepared send for a file with rows of it. Raises BulkSenderError."""
+    before = Choices.of(draft.config)
+    reading = _kept(before.reading) | dict(written or {})
+    names = [column.name for column in bs.columns(path, {"input": reading}).columns]
+    return renamed(replace(before, reading=reading), names)
 
 
 def of_config(config: bs.Config, path: Path, reading: Mapping[str, Any]) -> Choices:
@@ -77,13 +84,38 @@ def of_config(config: bs.Config, path: Path, reading: Mapping[str, Any]) -> Choi
     )
 
 
+def renamed(before: Choices, names: Sequence[str]) -> Choices:
+    """Return choices for the same columns in a file of text, whose names may have types, such as ``age:integer``.
+
+    An object of a typed table is several columns there. The configuration finds them, so it goes to ``base``.
+    """
+    known = {each.column: each for each in before.columns}
+    choices = []
+    for name in names:
+        own, kind = _untyped(name)
+        found = known.pop(name, None) or known.pop(own, None)
+        if found is None:
+            choices.append(Choice(name))
+        elif found.column == name:
+            choices.append(found)
+        else:
+            called = (found.name or found.column) if found.use in NAMED else ""
+            choices.append(replace(found, column=name, name=called, type=found.type or kind))
+    base = {table: dict(told) if isinstance(told, Mapping) else told for table, told in before.base.items()}
+    for left in known.values():
+        if left.use in NAMED and any(name.startswith(f"{left.column}.") for name in names):
+            recipient = base.setdefault("recipient", {})
+            recipient.setdefault(left.use, {})[left.name or left.column] = left.source()
+    return replace(before, columns=tuple(choices), base=base)
+
+
 def _kept(reading: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in reading.items() if name not in _NOT_FOR_A_NEW_FILE}
 
 
 def _split(recipient: Mapping[str, Any], names: list[str]) -> tuple[dict[str, Any], dict[str, Choice]]:
     """Return what of a table ``recipient`` a form cannot say, and the choices for the rest."""
-    plain = {_untyped(name): name for name in names} | {name: name for name in names}
+    plain = {_untyped(name)[0]: name for name in names} | {name: name for name in names}
     choices: dict[str, Choice] = {}
     left: dict[str, Any] = {}
     for use, name, source in _sources(recipient):
@@ -91,7 +123,13 @@ def _split(recipient: Mapping[str, Any], names: list[str]) -> tuple[dict[str, An
         is_said = column is not None and set(source) <= _KNOWN_KEYS and column not in choices
         if is_said and (use in SINGLE or use in NAMED):
             own = name if name != column else ""
-            choices[str(column)] = Choice(str(column), use, own, source.get("type") or "", source.get("format") or "")
+            choices[str(column)] = Choice(
+                str(column),
+                use,
+                own,
+                source.get("type") or (_untyped(str(column))[1] if column != source["column"] else ""),
+                source.get("format") or "",
+            )
         elif use in NAMED:
             left.setdefault(use, {})[name] = source
         elif use.startswith("user_alias."):
@@ -113,6 +151,7 @@ def _sources(recipient: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
             yield use, "", told
 
 
-def _untyped(column: str) -> str:
+def _untyped(column: str) -> tuple[str, str]:
+    """Return a column's name and the type in it; empty without one."""
     name, _, kind = column.rpartition(":")
-    return name if name and kind in TYPES else column
+    return (name, kind) if name and kind in TYPES and kind else (column, "")

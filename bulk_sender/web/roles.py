@@ -56,6 +56,8 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("POST", "/new/{draft}/preview"): Role.PREPARE,
     ("GET", "/new/{draft}/check"): Role.PREPARE,
     ("POST", "/new/{draft}/check"): Role.PREPARE,
+    ("GET", "/new/{draft}/fix"): Role.PREPARE,
+    ("POST", "/new/{draft}/fix"): Role.PREPARE,
     ("GET", "/new/{draft}/progress"): Role.PREPARE,
     ("POST", "/new/{draft}/stop"): Role.PREPARE,
     ("GET", "/new/{draft}/rejected"): Role.PERSONAL,

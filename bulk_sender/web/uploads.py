@@ -205,6 +205,16 @@ class Uploads:
             os.close(part)
         return self._finish(draft, who)
 
+    def place_for(self, draft: Draft, name: str) -> Path:
+        """Return a free path for another file of a draft, in its folder."""
+        self._make_folders(draft)
+        folder, stem = self.home(draft) / "input", cleaned(name)
+        path = folder / stem
+        number = 2
+        while path.exists():
+            path, number = folder / f"{PurePath(stem).stem}-{number}{PurePath(stem).suffix}", number + 1
+        return path
+
     def settle(self, draft: Draft, who: str) -> Draft:
         """Return the draft, made whole if the server ended between its file's last byte and its record."""
         with self._lock:

@@ -67,6 +67,9 @@ def steps_of_a_list(run: Any) -> list[tuple[str, str]]:
 # Fixing rows.
 FIX_HERE = "Change the cells that are wrong. Only the rows on this page are sent then, as a separate run"
 FIX_STAYS = "The run and its file stay as they are. What you change is kept with your name."
+FIX_BEFORE = "Change the cells that are wrong. The fixed rows then go out together with the rest, in one send."
+FIX_STAYS_BEFORE = "A new file is made for this send. Your own file stays as it is."
+ALL_LEFT_OUT_BEFORE = "These rows are left out. The others can be sent without them."
 FIX_ROW = "Row"
 FIX_WHOLE_ROW = "The row"
 LEAVE_OUT = "Leave out"
@@ -85,7 +88,7 @@ ALIKE_DO = "Do it in all rows alike"
 ALIKE_LEAVE = "Leave these rows out"
 EMPTY_CELL = "(empty)"
 STILL_WRONG = "Some rows are still wrong"
-NOTHING_WRONG = "No row of this run is wrong."
+NOTHING_WRONG = "No row is wrong."
 ALL_LEFT_OUT = "All rows are left out, so there is nothing to send."
 READY = "All of these rows can be sent."
 OPEN_FIXED = "Open what is prepared"
@@ -113,6 +116,14 @@ def fix_rows(count: int) -> str:
 
 def check_and_send(count: int) -> str:
     return f"Check and send {several(count, 'row')}…"
+
+
+def fix_and_check(count: int) -> str:
+    return f"Put {several(count, 'row')} into the send and check again"
+
+
+def fix_wrong(count: int) -> str:
+    return f"Fix the {several(count, 'wrong row')}"
 
 
 def still_wrong(count: int) -> str:

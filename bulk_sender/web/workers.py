@@ -50,8 +50,8 @@ class Job:
     ``rows`` or ``batches`` of a ``status`` again, all of that status if none are named. ``ask`` asks Braze about its
     unknown rows. ``check`` and ``look`` are errands before a run, whose answer goes to the file ``out``.
 
-    ``by``: who decided. ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the API key
-    is; empty to use ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` and ``retry``: how many processes had
+    ``by``: who decided. ``files`` and ``config``: what is sent, as ``bs.send`` takes it. ``key_file``: where the key
+    is; empty for ``BRAZE_API_KEY_FILE`` of the page. ``starts``, for ``resume`` and ``retry``: how many processes had
     sent when the person decided. After another start that decision is void. ``plan``: the digest of the plan file that
     was approved. ``rejects``: where a check writes the wrong rows. ``row``: whose message ``look`` shows; None for the
     first one.

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from datetime import date
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 import bulk_sender as bs
+from bulk_sender.web import inherit, mapping
 from bulk_sender.web.drafts import Draft, Step
-from bulk_sender.web.mapping import Choices
+from bulk_sender.web.mapping import Choice, Choices
 from bulk_sender.web.roles import Person, Role
+from tests.kit.command import until
 from tests.reporting.markup import Element
 from tests.reporting.runs import abused
 from tests.web.test_pages import refuse_anything_inline, refuse_barriers, texts, tree
@@ -145,6 +151,78 @@ def test_fixed_rows_become_a_draft_with_the_columns_of_the_run(page: Visitor) ->
     assert set(sent["trigger_properties"]) == set(before["trigger_properties"])
     assert sent["trigger_properties"]["season"] == "winter"
     assert [entry.did for entry in page.site.store.audit()].count("fixed wrong rows") == 1
+
+
+def test_fixed_rows_of_a_typed_table_keep_their_types(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"id": ["001", None], "n": [1, 2], "when": [date(2026, 1, 2)] * 2, "o": [{"a": 1, "b": "x"}] * 2}
+    )
+    frame.write_parquet(tmp_path / "x.parquet")
+    named = {"n": {"column": "n"}, "w": {"column": "when"}, "o": {"column": "o"}}
+    config: dict[str, Any] = {"recipient": {"external_user_id": "id", "trigger_properties": named}}
+    runs = tmp_path / "runs"
+    bs.send(tmp_path / "x.parquet", config=config, run_id="r", runs_dir=runs, sandbox=bs.Sandbox())
+    page = Visitor(tmp_path / "state", runs).signed_in()
+    page.press("/runs/r/fix", form(page) | {"do": "send", "c-2-0": "002"})
+    [draft] = drafts_of(page)
+    found = json.loads(mapping.sight(page.site.uploads.path(draft), Choices.of(draft.config), 1, runs).recipient)
+    assert found == {
+        "external_user_id": "002",
+        "trigger_properties": {"n": 2, "w": "2026-01-02", "o": {"a": 1, "b": "x"}},
+    }
+
+
+def test_choices_of_a_typed_table_fit_its_rejected_rows() -> None:
+    before = Choices((Choice("id", "external_user_id"), Choice("n", "attributes"), Choice("o", "attributes", "order")))
+    after = inherit.renamed(before, ["id", "n:integer", "o.a:integer", "error"])
+    assert after.config()["recipient"] == {
+        "external_user_id": {"column": "id"},
+        "attributes": {"n": {"column": "n:integer", "type": "integer"}, "order": {"column": "o"}},
+    }
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_wrong_rows_of_a_check_are_fixed_before_anything_is_sent(tmp_path: Path, kind: str) -> None:
+    page = Visitor(tmp_path / "state", tmp_path / "runs").signed_in()
+    if kind == "csv":
+        data = "\n".join(["Customer no;First name", *[f"{n:06d};Ann{n}" for n in range(1, 30)], ";=cmd()", ";Zoë"])
+        id = page.uploaded("people.csv", data.encode())
+    else:
+        names: list[str | None] = [f"{n:06d}" for n in range(1, 30)]
+        frame = pl.DataFrame({"Customer no": [*names, None, None], "Points": range(31)})
+        frame.write_parquet(tmp_path / "x.parquet")
+        id = page.uploaded("people.parquet", (tmp_path / "x.parquet").read_bytes())
+    columns = tree(page, f"/new/{id}")
+    [found] = [each for each in columns.all("form") if each.attributes.get("id") == "columns"]
+    fields = {each.attributes["name"]: each.attributes.get("value", "") for each in found.all("input")}
+    for each in found.all("select"):
+        [selected] = [option for option in each.all("option") if "selected" in option.attributes]
+        fields[each.attributes["name"]] = selected.attributes["value"]
+    page.press(f"/new/{id}", fields | {"do": "check"})
+    until(lambda: not page.get(f"/new/{id}/progress").json()["running"])
+    assert "Fix the 2 wrong rows" in texts(tree(page, f"/new/{id}/check"), "a")
+    here = f"/new/{id}/fix"
+    root = tree(page, here)
+    refuse_anything_inline(root)
+    refuse_barriers(root)
+    assert "together with the rest" in root.text
+    told = form(page, here)
+    assert {"c-30-0", "c-31-0"} <= set(told)
+    page.press(here, told | {"do": "leave-31", "c-30-0": "000030"})
+    assert page.press(here, form(page, here) | {"do": "send"}).headers["location"] == f"/new/{id}/check"
+    [draft] = drafts_of(page)
+    assert (draft.step, draft.report["valid"], draft.report["rejected"], draft.path) == (Step.CHECKED, 30, 0, "")
+    path = page.site.uploads.path(draft)
+    assert path.name == "people-fixed.csv"
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert [row["Customer no"] for row in rows] == [f"{n:06d}" for n in range(1, 31)]
+    sight = mapping.sight(path, Choices.of(draft.config), 30)
+    if kind == "csv":
+        assert rows[29]["First name"] == "=cmd()"
+    else:
+        assert 29 in json.loads(sight.recipient)["trigger_properties"].values()  # a number, not a text
+    assert page.get(here).status_code == 200
+    assert "No row" in page.get(here).text
 
 
 def test_rows_that_are_left_out_stay_behind(page: Visitor) -> None:

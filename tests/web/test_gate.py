@@ -56,6 +56,8 @@ OTHER_ANSWERS = {
     ("POST", "/new/draft/preview"): 404,
     ("GET", "/new/draft/check"): 404,
     ("POST", "/new/draft/check"): 404,
+    ("GET", "/new/draft/fix"): 404,
+    ("POST", "/new/draft/fix"): 404,
     ("GET", "/new/draft/progress"): 404,
     ("POST", "/new/draft/stop"): 404,
     ("GET", "/new/draft/rejected"): 404,
