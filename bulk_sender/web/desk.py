@@ -121,6 +121,13 @@ class Desk:
         return site.store.change(draft.id, _not_begun, entry)
 
 
+def key_file_of(site: Site, run: str) -> str:
+    """Return the path of the API key of a run that was prepared here; empty for any other, and without its profile."""
+    goes = next((draft.goes for draft in site.store.drafts() if draft.run_id == run), {})
+    profile = site.profiles.get(goes.get("profile", ""))
+    return profile.key_file if profile is not None and profile.endpoint == goes["endpoint"] else ""
+
+
 def _not_begun(draft: Draft) -> Draft:
     return drafts.not_begun(draft) if draft.step is Step.LAUNCHED else draft
 

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from bulk_sender.web import words, words_send
+from bulk_sender.web.desk import key_file_of
 from bulk_sender.web.drafts import Draft
 from bulk_sender.web.forms import bare, fields, whole
 from bulk_sender.web.live import Live, Streams, live
@@ -76,7 +77,11 @@ class LiveRoutes:
         """Resume a stopped run, if nobody has done so since the form was shown."""
         name, told = request.path_params["run"], await fields(request)
         job = Job(
-            run_id=name, kind="resume", by=request.scope["person"].name, starts=whole(told.get("starts", "")) or 0
+            run_id=name,
+            kind="resume",
+            by=request.scope["person"].name,
+            starts=whole(told.get("starts", "")) or 0,
+            key_file=await run_in_threadpool(key_file_of, self._site, name),
         )
         await run_in_threadpool(self._live, request)
         await run_in_threadpool(self._site.crew.begin, job)

@@ -203,11 +203,15 @@ def test_the_whole_way_from_a_file_to_its_last_row(whole: Office, monkeypatch: p
     assert office.send(id).headers["location"] == f"/runs/{run}/live"
     office.until_run(run, "held")
     assert office.server.ledger.accepted_recipients == 100
+    visitor.press(f"/runs/{run}/stop")
+    office.until_run(run, "ended")
+    visitor.press(f"/runs/{run}/resume", starts="1")  # with the key of its profile
+    office.until_run(run, "held")
     visitor.press(f"/runs/{run}/first-rows", answer="send", typed="200")
     office.until_run(run, "ended")
     summary = bs.status(run, runs_dir=office.runs)
     assert (summary.state, summary.accepted, office.server.ledger.accepted_recipients) == ("finished", 300, 300)
-    assert len(bs.facts(run, runs_dir=office.runs).starts) == 1
+    assert [start.command for start in bs.facts(run, runs_dir=office.runs).starts] == ["send", "resume"]
     assert visitor.press(f"/new/{id}/delete").status_code == 409  # the file belongs to a run
     written = [path.read_bytes() for path in (office.folder / "state").rglob("*") if path.is_file()]
     assert not any(KEY.encode() in text for text in written)
