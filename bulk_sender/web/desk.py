@@ -48,6 +48,19 @@ class Desk:
             raise HTTPException(404)
         return self._launched(self._expired(self.checks.settled(draft)))
 
+    def listed(self) -> list[Draft]:
+        """Return the drafts that are not runs. One that was launched, and that no process began, is among them."""
+        known: set[str] | None = None
+        found = []
+        for draft in self._site.store.drafts():
+            if draft.step is Step.LAUNCHED:
+                if known is None:
+                    known = {run.run_id for run in bs.runs(self._site.runs_dir)}
+                draft = draft if draft.run_id in known else self._launched(draft)
+            if draft.step is not Step.LAUNCHED:
+                found.append(draft)
+        return found
+
     def path(self, draft: Draft) -> Path:
         """Return a draft's file. One of the server must still be in an allowed folder."""
         path = self._site.uploads.path(draft)

@@ -66,8 +66,7 @@ class NewSend:
     def file(self, request: Request) -> Response:
         """Ask for a file. Also what was left from earlier, so that it can be resumed or deleted."""
         self._clean_up()
-        every = [] if self._site.read_only else self._store.drafts()
-        found = [draft for draft in every if draft.step is not Step.LAUNCHED]
+        found = [] if self._site.read_only else self._desk.listed()
         return self._page(
             request,
             "file",
@@ -98,6 +97,10 @@ class NewSend:
         draft = self._store.draft(request.path_params["draft"])
         if draft is not None and draft.step is Step.LAUNCHED:
             raise IllegalStepError("its run may still need this file", hint="remove the run's data instead")
+        if draft is not None and draft.person != request.scope["person"].name:
+            if draft.step is Step.UPLOADING:
+                raise IllegalStepError(f"{draft.person} uploads this file", hint="ask that person to delete it")
+            return go(f"/new/{draft.id}/owner")
         if draft is not None:
             self._checks.stop(draft, request.scope["person"].name)
             await anyio.to_thread.run_sync(self._uploads.delete, draft, request.scope["person"].name)

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import bulk_sender as bs
+from bulk_sender.config.hours import SendingHours
 from bulk_sender.config.rate import Rate
 from bulk_sender.web import drafts, going, words_send
 from bulk_sender.web.desk import Desk
@@ -164,7 +165,7 @@ class ReviewRoutes:
             needs=needs,
             sent_lately=sent_lately,
             rate=rate,
-            window=window,
+            hours=words_send.hours(window, _closed_s(window)),
             canary=canary,
             took=draft.report["requests"] / Rate.parse(rate).per_second,
             earlier=earlier(site.runs_dir, draft),
@@ -246,13 +247,13 @@ class ReviewRoutes:
         if bs.PlanFile.read(plan_file).digest != draft.plan:
             raise IllegalStepError("the plan file is not the one that was reviewed", hint="check all rows again")
         path, config = self._desk.path(draft), self._desk.config(draft)
-        sent_lately = going.lately(self._site.store.drafts(), draft, who)
-        needs = going.needs_second_person(self._site.team, profile, draft, sent_lately)
-        run_id, now = draft.run_id, time.time()
+        run_id, now, store = draft.run_id, time.time(), self._site.store
 
         def launch(found: Draft) -> Draft:
             if found.step is Step.LAUNCHED:
                 return found  # the other of two clicks
+            sent_lately = going.lately(store.drafts(), found, who)  # one launch after the other is counted
+            needs = going.needs_second_person(self._site.team, profile, found, sent_lately)
             return drafts.launched(_same(found, told), run_id, now, needs_approval=needs)
 
         entry = Entry(who, "sent it", digest=draft.offer, told=f"{run_id}: {_about(draft)}")
@@ -309,6 +310,10 @@ def earlier(runs_dir: Path, draft: Draft) -> list[Earlier]:
         if same_target or same_file:
             found.append(Earlier(run, same_target, same_file))
     return found[:_MOST_EARLIER]
+
+
+def _closed_s(window: str) -> float:
+    return SendingHours.parse(window).wait_s(datetime.now(UTC)) if window else 0.0
 
 
 def _same(found: Draft, told: Mapping[str, str]) -> Draft:

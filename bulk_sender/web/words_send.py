@@ -135,6 +135,10 @@ def main_button(draft: Any) -> str:
     return f"Send to {several(draft.report['valid'], 'person', 'people')}"
 
 
+def count_hint(draft: Any) -> str:
+    return f"{draft.report['valid']}, with or without separators"
+
+
 def recipients(report: Mapping[str, Any]) -> str:
     left = f"{report['rejected']:,} wrong, {several(report['duplicate'], 'duplicate')}"
     return f"of {several(report['rows'], 'row')}; {left}"
@@ -143,6 +147,13 @@ def recipients(report: Mapping[str, Any]) -> str:
 def requests(report: Mapping[str, Any], seconds: float, rate: str, canary: int) -> str:
     told = f"{report['requests']:,}, about {roughly(seconds)} at {rate}" if seconds >= 1 else f"{report['requests']:,}"
     return f"{told}, plus a slow start after the first rows" if canary and canary < report["rows"] else told
+
+
+def hours(window: str, closed_s: float) -> str:
+    """Return when it is sent, and how long it would wait now."""
+    if not window:
+        return ANY_HOUR
+    return f"{window}. Now it would wait about {roughly(closed_s)}" if closed_s else window
 
 
 def short(digest: str) -> str:

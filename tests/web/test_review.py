@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -202,11 +203,15 @@ def test_the_whole_way_from_a_file_to_its_last_row(whole: Office, monkeypatch: p
     assert office.send(id).headers["location"] == f"/runs/{run}/live"
     office.until_run(run, "held")
     assert office.server.ledger.accepted_recipients == 100
+    visitor.press(f"/runs/{run}/stop")
+    office.until_run(run, "ended")
+    visitor.press(f"/runs/{run}/resume", starts="1")  # with the key of its profile
+    office.until_run(run, "held")
     visitor.press(f"/runs/{run}/first-rows", answer="send", typed="200")
     office.until_run(run, "ended")
     summary = bs.status(run, runs_dir=office.runs)
     assert (summary.state, summary.accepted, office.server.ledger.accepted_recipients) == ("finished", 300, 300)
-    assert len(bs.facts(run, runs_dir=office.runs).starts) == 1
+    assert [start.command for start in bs.facts(run, runs_dir=office.runs).starts] == ["send", "resume"]
     assert visitor.press(f"/new/{id}/delete").status_code == 409  # the file belongs to a run
     written = [path.read_bytes() for path in (office.folder / "state").rglob("*") if path.is_file()]
     assert not any(KEY.encode() in text for text in written)
@@ -242,6 +247,8 @@ def test_a_page_that_ended_between_the_click_and_the_process_asks_again(office: 
     office.visitor.site.store.change(
         id, lambda found: drafts.launched(found, draft.run_id, 1.0, needs_approval=False), launch
     )
+    assert f'href="/new/{id}"' in office.visitor.get("/new").text
+    assert office.draft(id).step is Step.CHECKED
     assert buttons(office.review(id)) == ["Send the first 100 rows"]
     assert office.draft(id).run_id == draft.run_id
     assert ("", "the send did not begin") in office.log
@@ -544,7 +551,7 @@ def test_a_send_of_another_person_is_taken_over_first(team: Office) -> None:
     team.be("Ben")
     for path in ("", "/check", "/review"):
         assert team.visitor.get(f"/new/{id}{path}").headers["location"] == f"/new/{id}/owner"
-    for path in ("", "/check", "/stop", "/options", "/ask", "/send"):
+    for path in ("", "/check", "/stop", "/options", "/ask", "/send", "/delete"):
         offer = team.draft(id).offer
         answer = team.visitor.press(f"/new/{id}{path}", offer=offer, typed="300", do="save", version="5")
         assert answer.headers["location"] == f"/new/{id}/owner"
@@ -558,6 +565,40 @@ def test_a_send_of_another_person_is_taken_over_first(team: Office) -> None:
     assert (draft.person, draft.hands) == ("Ben", ("Ann", "Ben"))
     assert ("Ben", "took it over") in team.log
     assert team.visitor.get(f"/new/{id}/check").status_code == 200
+
+
+def test_who_prepared_a_large_send_does_not_answer_for_its_first_rows(team: Office) -> None:
+    id = team.prepared()
+    team.choose(id, canary="50")
+    team.until_checked(id)
+    team.ask(id)
+    team.be("Cleo", APPROVE)
+    team.answer(id, "approve")
+    team.be("Ann", PREPARE | APPROVE)
+    run = team.draft(id).run_id
+    assert team.send(id).headers["location"] == f"/runs/{run}/live"
+    team.until_run(run, "held")
+    answer = team.visitor.press(f"/runs/{run}/first-rows", answer="send", typed="250")
+    assert answer.headers["location"] == f"/runs/{run}/live?trouble=own"
+    assert "you worked on this send" in team.visitor.get(f"/runs/{run}/live?trouble=own").text
+    team.be("Cleo", APPROVE)
+    team.visitor.press(f"/runs/{run}/first-rows", answer="send", typed="250")
+    team.until_run(run, "ended")
+    assert team.server.ledger.accepted_recipients == 300
+
+
+def test_files_are_deleted_a_week_after_their_run(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.profiles["Production"] = office.profile(canary=0)
+    id = office.prepared()
+    office.send(id)
+    office.until_run(office.draft(id).run_id, "ended")
+    desk, home = Desk(office.visitor.site), office.visitor.site.uploads.home(office.draft(id))
+    finished = time.time()
+    desk.clean_up(finished + 6 * 86400)
+    assert home.is_dir()
+    desk.clean_up(finished + 8 * 86400)
+    assert not home.exists()
+    assert office.visitor.site.store.draft(id) is None
 
 
 def test_who_may_not_see_personal_data_sees_no_message(team: Office) -> None:
