@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulk_sender.text.clean import clean
 from bulk_sender.web.roles import NEEDED, Person, Role
+from bulk_sender.web.store import ADDRESS
 
 SAFE = ("GET", "HEAD")
 POLICY = (
@@ -61,9 +62,17 @@ Identify = Callable[[Headers], Person | None]
 Answer = Callable[[Refusal, Scope], ASGIApp]
 
 
+def _peer(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``hosts``: the ``Host`` headers that are answered. ``identify``: who sent these headers, or None."""
+    """``hosts``: the ``Host`` headers that are answered. ``identify``: who sent these headers, or None.
+
+    ``believes``: whether the other end of a connection may say who somebody is. ``address``: where a person is, for the
+    audit log.
+    """
 
     app: ASGIApp
     routes: Sequence[BaseRoute]
@@ -72,6 +81,8 @@ class Gate:
     answer: Answer
     read_only: bool = False
     scheme: str = "http"
+    believes: Callable[[Scope], bool] = lambda scope: True
+    address: Callable[[Scope], str] = _peer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -91,7 +102,8 @@ class Gate:
             return WRONG_HOST
         if scope["method"] not in SAFE and not self._is_from_here(headers, hosts[0]):
             return FROM_ELSEWHERE
-        scope["person"] = person = self.identify(headers)
+        scope["person"] = person = self.identify(headers) if self.believes(scope) else None
+        ADDRESS.set(self.address(scope))
         is_known, role = self._role(scope)
         if role is Role.PUBLIC:
             return None

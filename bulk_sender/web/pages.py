@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,7 +16,8 @@ from bulk_sender.web.rendering import assets, page
 from bulk_sender.web.run_routes import RunRoutes
 from bulk_sender.web.runs import LONGEST_SEARCH
 from bulk_sender.web.show import query_of
-from bulk_sender.web.site import Site, go, refusal
+from bulk_sender.web.site import Site, go
+from bulk_sender.web.store import Entry
 
 _RUNS_ON_A_PAGE = 50
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -60,13 +59,15 @@ class Pages:
         if request.method == "HEAD":
             return Response()  # a program that looks at links must not use one up
         token = request.query_params.get("token", "")
-        if not token or not self._site.state.redeem(token):
-            return refusal("session", HTTPStatus.UNAUTHORIZED, port=self._site.sessions.port)
+        if self._site.team or not token or not self._site.state.redeem(token):
+            return self._site.sign_in_first()
+        self._site.store.record(Entry(self._site.owner, "signed in"))
         answer = page("signed_in")
         answer.headers["Set-Cookie"] = self._site.sessions.begin()
         return answer
 
     def sign_out(self, request: Request) -> Response:
+        self._site.store.record(Entry(request.scope["person"].name, "signed out"))
         answer = go("/")
         answer.headers["Set-Cookie"] = self._site.sessions.end(request.headers.get("cookie", ""))
         return answer

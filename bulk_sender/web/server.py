@@ -17,6 +17,7 @@ from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import allowed_hosts
 from bulk_sender.web.site import Site
 from bulk_sender.web.state import State
+from bulk_sender.web.team import Team
 from bulk_sender.web.workers import DEFAULT_MOST_RUNS
 
 _GRACE_S = 3
@@ -33,15 +34,17 @@ def serve(
     ready: Callable[[str], None],
     folders: tuple[Path, ...] = (),
     profiles: Mapping[str, Profile] | None = None,
+    team: Team | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken.
 
     ``most_runs``: how many runs are sent at a time, None for the usual number. ``folders``: whose files may be chosen
-    on the page. ``profiles``: where real messages can be sent to.
+    on the page. ``profiles``: where real messages can be sent to. ``team``: who uses the page behind a
+    proxy; there is no link then, and ``ready`` gets the page's address.
     """
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}" if team is None else team.url
         state = State.of(port)
         with state.held(url):
             state.forget_links()
@@ -54,13 +57,15 @@ def serve(
                 most_runs=most_runs or DEFAULT_MOST_RUNS,
                 folders=folders,
                 profiles=profiles or {},
+                team=team is not None,
+                access=team,
             )
             _log_to_stderr()
             if not read_only:
                 site.crew.prepare()
             server = uvicorn.Server(
                 uvicorn.Config(
-                    make_app(site, allowed_hosts(port)),
+                    make_app(site, allowed_hosts(port, team)),
                     log_config=None,
                     access_log=False,  # it would log the token
                     lifespan="off",
@@ -70,7 +75,7 @@ def serve(
                     timeout_graceful_shutdown=_GRACE_S,
                 )
             )
-            ready(link(url, state))
+            ready(link(url, state) if team is None else url)
             server.run(sockets=[listener])
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError
 from bulk_sender.web.profiles import Profile
+from bulk_sender.web.team import Roles, Team
 
 DEFAULT_PORT = 8799
 
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     page: PageSettings = PageSettings()
     files: FileSettings = FileSettings()
     profiles: Mapping[str, Profile] = Field(default_factory=dict)
+    team: Team | None = None
 
 
 def load(path: Path) -> Settings:
@@ -61,15 +63,10 @@ def load(path: Path) -> Settings:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="check the path after --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
-    if "team" in found:
-        raise ConfigError(
-            f"{path}: [team] is not supported yet",
-            hint="leave it out: the page then serves one person on this machine",
-        )
     if unknown := sorted(set(found) - set(Settings.model_fields)):
         raise ConfigError(
             f"{path}: unknown table {unknown[0]!r}",
-            hint="the page knows the tables [page], [files] and [profiles.NAME]",
+            hint="the page knows the tables [page], [files], [profiles.NAME] and [team]",
         )
     try:
         return Settings.model_validate(found)
@@ -78,13 +75,18 @@ def load(path: Path) -> Settings:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(
-                f"{path}: unknown key {where}", hint="choose " + ", ".join(_keys_of(str(first["loc"][0])))
+                f"{path}: unknown key {where}", hint="choose " + ", ".join(_keys_of(*map(str, first["loc"][:-1])))
             ) from None
         raise ConfigError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
 
 
-def _keys_of(table: str) -> Iterable[str]:
-    tables: Mapping[str, type[BaseModel]] = {"page": PageSettings, "files": FileSettings, "profiles": Profile}
+def _keys_of(table: str, part: str = "") -> Iterable[str]:
+    tables: Mapping[str, type[BaseModel]] = {
+        "page": PageSettings,
+        "files": FileSettings,
+        "profiles": Profile,
+        "team": Roles if part == "roles" else Team,
+    }
     return tables[table].model_fields
 
 
@@ -98,8 +100,11 @@ def refuse_other_than_loopback(host: str) -> None:
         )
 
 
-def allowed_hosts(port: int) -> frozenset[str]:
-    """Return the ``Host`` headers of browsers on this machine."""
+def allowed_hosts(port: int, team: Team | None = None) -> frozenset[str]:
+    """Return the ``Host`` headers of browsers on this machine, and of a team's proxy.
+
+    A team's page answers the names of this machine too, for health checks. Nobody is signed in there.
+    """
     names = ("127.0.0.1", "localhost", "[::1]")
-    found = {f"{name}:{port}" for name in names}
+    found = {f"{name}:{port}" for name in names} | set(team.hosts if team is not None else ())
     return frozenset(found | set(names) if port == 80 else found)

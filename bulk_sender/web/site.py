@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import DEFAULT_PORT
 from bulk_sender.web.state import State
 from bulk_sender.web.store import Store
+from bulk_sender.web.team import Team
 from bulk_sender.web.uploads import Uploads
 from bulk_sender.web.workers import DEFAULT_MOST_RUNS, Crew
 
@@ -38,6 +40,10 @@ class Site:
     """Folders with files that may be chosen on the page."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     """Where real messages can be sent to, by the name that people choose."""
+    team: bool = False
+    """Whether several people use it, each with a name and roles from a proxy."""
+    access: Team | None = None
+    """What the proxy's headers mean; None without ``[team]``."""
     store: Store = field(init=False)
     uploads: Uploads = field(init=False)
     crew: Crew = field(init=False)
@@ -49,9 +55,23 @@ class Site:
         object.__setattr__(self, "uploads", Uploads(own / "uploads", self.store))
         object.__setattr__(self, "crew", Crew(own / "workers", self.runs_dir, most_runs=self.most_runs))
 
+    @property
+    def owner(self) -> str:
+        """The one person of a page without a team: the account that it runs under."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a container's user may have no name
+            return ""
+
     def page(self, request: Request, template: str, *, current: str = "", **facts: Any) -> HTMLResponse:
         """Return a page for the person of a request. ``current``: the part of the menu that it belongs to."""
         return page(template, person=request.scope["person"], site=self, Role=Role, current=current, **facts)
+
+    def sign_in_first(self) -> HTMLResponse:
+        """Return the page for somebody who is not signed in."""
+        if self.access is None:
+            return refusal("session", HTTPStatus.UNAUTHORIZED, port=self.sessions.port)
+        return refusal("proxy", HTTPStatus.UNAUTHORIZED, detail=words.proxy_must_say(self.access.user_header))
 
 
 def refusal(

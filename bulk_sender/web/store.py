@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from bulk_sender.errors import BulkSenderError
 from bulk_sender.web.drafts import ConflictError, Draft, Step
 
 FILE = "web.sqlite"
+ADDRESS: ContextVar[str] = ContextVar("address", default="")
+"""Where the person of this request is. An entry without an address gets it."""
 _BUSY_S = 30.0
 _FIRST = "0" * 64
 """What the first entry of the audit log holds in place of an earlier digest."""
@@ -232,7 +235,7 @@ def _each(statements: str) -> Iterator[str]:
 def _append(open_file: sqlite3.Connection, entry: Entry) -> None:
     last = open_file.execute("SELECT id, own FROM audit ORDER BY id DESC LIMIT 1").fetchone()
     id, before = last if last is not None else (0, _FIRST)
-    entry = replace(entry, at=time.time())
+    entry = replace(entry, at=time.time(), address=entry.address or ADDRESS.get())
     told = (entry.at, entry.who, entry.address, entry.did, entry.object, entry.digest, entry.told)
     open_file.execute(
         "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

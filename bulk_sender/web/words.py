@@ -303,6 +303,7 @@ ERRORS = {
         "You need a sign-in link. Each works once, within an hour, and a session ends after 12 hours. "
         "Print a new link in the terminal where the page runs:",
     ),
+    "proxy": ("Sign in first", "This page is reached through a proxy that signs people in."),
     "read_only": (
         "This page is read-only",
         "Nothing was changed. The page was started with --read-only.",
@@ -462,6 +463,15 @@ def draft_state(draft: Any, offset: int) -> str:
 
 def link_command(port: int) -> str:
     return "bulk-sender web --link" + ("" if port == DEFAULT_PORT else f" --port {port}")
+
+
+def proxy_must_say(header: str) -> tuple[str, str]:
+    """Return heading and next step when the proxy did not name one person."""
+    step = (
+        "Open this page under the address that your team uses. Its proxy signs you in. If you came through it, "
+        f"the proxy must send the header {header} with one name, from an address that [team] believe names."
+    )
+    return ERRORS["proxy"][0], step
 
 
 def headline(run: Any) -> str:

@@ -14,7 +14,11 @@ from bulk_sender.errors import BulkSenderError, ConfigError, require_posix
 def web(
     host: Annotated[
         str | None,
-        typer.Option("--host", metavar="HOST", help="Address to listen on: 127.0.0.1 (default), localhost or ::1."),
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="Address to listen on (default 127.0.0.1); other than loopback only with [team] in the settings.",
+        ),
     ] = None,
     port: Annotated[
         int | None,
@@ -38,7 +42,8 @@ def web(
 ) -> None:
     """Serve a page that shows runs in a browser, until SIGINT or SIGTERM, and print its sign-in link.
 
-    The link works once, within an hour. Only this machine can reach the page. It does not read the API key.
+    The link works once, within an hour. Only this machine can reach the page. With [team] in the settings there is no
+    link: a proxy says who is there. The page does not read the API key.
     """
     require_posix()
     _refuse_missing_extra()
@@ -48,15 +53,19 @@ def web(
     found = settings.load(config) if config is not None else settings.Settings()
     at = host or found.page.host or "127.0.0.1"
     number = port if port is not None else found.page.port if found.page.port is not None else settings.DEFAULT_PORT
-    settings.refuse_other_than_loopback(at)
+    if found.team is None:
+        settings.refuse_other_than_loopback(at)
+    elif link:
+        raise ConfigError("there are no sign-in links with [team]", hint="people sign in at the proxy")
     if link:
         _print_link(number)
         return
 
     def ready(address: str) -> None:
         terminal.data(address)
-        terminal.say(["Open this link in a browser. It works once. Press Ctrl-C to end the page; runs continue."])
-        if not no_browser:
+        what = "Open this link in a browser. It works once." if found.team is None else "People sign in at the proxy."
+        terminal.say([f"{what} Press Ctrl-C to end the page; runs continue."])
+        if not no_browser and found.team is None:
             _open(address)
 
     try:
@@ -68,6 +77,7 @@ def web(
             most_runs=found.page.most_runs,
             folders=tuple(map(Path, found.files.folders)),
             profiles=found.profiles,
+            team=found.team,
             ready=ready,
         )
     except KeyboardInterrupt:  # the usual end of a server, also by SIGTERM
