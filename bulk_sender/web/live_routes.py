@@ -14,6 +14,7 @@ from bulk_sender.web.forms import bare, fields, whole
 from bulk_sender.web.live import Live, Streams, live
 from bulk_sender.web.runs import parts
 from bulk_sender.web.site import Site, go
+from bulk_sender.web.store import Entry
 from bulk_sender.web.workers import Job
 
 
@@ -62,6 +63,8 @@ class LiveRoutes:
         if found.state == "ended" or not found.ours:
             return go(f"/runs/{found.name}/live")
         answer = self._site.crew.post(found.name).ask("stop", by=request.scope["person"].name)
+        if answer:
+            self._record(request, "stopped the run")
         return go(f"/runs/{found.name}/live" + ("" if answer else "?trouble=silent"))
 
     async def resume(self, request: Request) -> Response:
@@ -71,7 +74,8 @@ class LiveRoutes:
             run_id=name, kind="resume", by=request.scope["person"].name, starts=whole(told.get("starts", "")) or 0
         )
         await run_in_threadpool(self._live, request)
-        await run_in_threadpool(self._site.crew.begin, job)
+        if await run_in_threadpool(self._site.crew.begin, job):
+            await run_in_threadpool(self._record, request, "resumed the run")
         return go(f"/runs/{name}/live")
 
     async def first_rows(self, request: Request) -> Response:
@@ -89,7 +93,15 @@ class LiveRoutes:
         answer = await run_in_threadpool(lambda: self._site.crew.post(found.name).ask("answer", **facts))
         if answer is None:
             return go(f"{here}?trouble=silent")
+        if "done" in answer:
+            did, rest = "sent the rest" if granted else "stopped after the first rows", found.moment.to_send
+            why = f"recipients: {rest}" if rest is not None else ""
+            await run_in_threadpool(self._record, request, did, why)
         return go(here + ("?trouble=typed" if answer.get("refused") == "count" else ""))
+
+    def _record(self, request: Request, did: str, told: str = "") -> None:
+        run = request.path_params["run"]
+        self._site.store.record(Entry(request.scope["person"].name, did, run, told=told))
 
     def _live(self, request: Request) -> Live:
         return live(self._site.crew, self._site.runs_dir, request.path_params["run"])

@@ -12,6 +12,7 @@ from bulk_sender.web import runs
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
 from bulk_sender.web.new_send import NewSend
+from bulk_sender.web.personal_routes import PersonalRoutes
 from bulk_sender.web.rendering import assets, page
 from bulk_sender.web.run_routes import RunRoutes
 from bulk_sender.web.runs import LONGEST_SEARCH
@@ -38,6 +39,7 @@ class Pages:
             Route("/", self.home),
             *LiveRoutes(self._site).routes(),
             *RunRoutes(self._site).routes(),
+            *PersonalRoutes(self._site).routes(),
             *NewSend(self._site).routes(),
             Route("/settings", self.settings),
             Route("/sign-out", self.sign_out, methods=["POST"]),

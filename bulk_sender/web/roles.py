@@ -34,6 +34,7 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("POST", "/runs/{run}/resume"): Role.PREPARE,
     ("POST", "/runs/{run}/first-rows"): Role.APPROVE,
     ("GET", "/runs/{run}/rows/{row:int}"): Role.LOOK,
+    ("POST", "/runs/{run}/personal"): Role.PERSONAL,
     ("GET", "/runs/{run}/report"): Role.LOOK,
     ("POST", "/runs/{run}/report"): Role.PREPARE,
     ("GET", "/runs/{run}/files/{name}"): Role.PERSONAL,

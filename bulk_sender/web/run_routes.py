@@ -11,9 +11,11 @@ import bulk_sender as bs
 from bulk_sender.web import downloads, runs
 from bulk_sender.web.forms import whole
 from bulk_sender.web.gate import REPORT_POLICY
+from bulk_sender.web.personal_routes import disclosed
 from bulk_sender.web.runs import LONGEST_SEARCH, parts
 from bulk_sender.web.show import query_of
 from bulk_sender.web.site import Site, go
+from bulk_sender.web.store import Entry
 from bulk_sender.web.workers import STATUSES
 
 
@@ -71,6 +73,7 @@ class RunRoutes:
             following=query_of(**kept, after=found.next_after) if found.next_after else "",
             starts=self._starts(run),
             refusal=self._site.crew.post(run.run_id).refusal() if run.state != "running" else None,
+            **disclosed(self._site, request, **kept, after=after),
         )
 
     def _starts(self, run: bs.RunOverview) -> int | None:
@@ -83,7 +86,9 @@ class RunRoutes:
         run = self._run(request)
         row = request.path_params["row"]
         facts = runs.explained(self._site.runs_dir, run.run_id, row)
-        return self._site.page(request, "explain", current="runs", run=run, row=row, facts=facts)
+        return self._site.page(
+            request, "explain", current="runs", run=run, row=row, facts=facts, **disclosed(self._site, request, row=row)
+        )
 
     def report(self, request: Request) -> Response:
         text = downloads.report(self._site.runs_dir, self._run(request))
@@ -106,9 +111,12 @@ class RunRoutes:
         raise HTTPException(404)
 
     def download(self, request: Request) -> Response:
-        found = downloads.download(self._site.runs_dir, self._run(request), request.path_params["name"])
+        run, which = self._run(request), request.path_params["name"]
+        found = downloads.download(self._site.runs_dir, run, which)
         if found is None:
             raise HTTPException(404)
+        if request.method != "HEAD":
+            self._site.store.record(Entry(request.scope["person"].name, f"downloaded {which}", run.run_id))
         return found
 
     def _run(self, request: Request) -> bs.RunOverview:

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.web import words
+from bulk_sender.web.disclosures import Disclosures
 from bulk_sender.web.profiles import Profile
 from bulk_sender.web.rendering import page
 from bulk_sender.web.roles import Role
@@ -44,6 +45,7 @@ class Site:
     """Whether several people use it, each with a name and roles from a proxy."""
     access: Team | None = None
     """What the proxy's headers mean; None without ``[team]``."""
+    disclosures: Disclosures = field(default_factory=Disclosures)
     store: Store = field(init=False)
     uploads: Uploads = field(init=False)
     crew: Crew = field(init=False)

@@ -154,6 +154,13 @@ WAITING_ON = {
 TROUBLES = {"typed": (WRONG_ANSWER, WRONG_ANSWER_HINT), "silent": (NOT_REACHED, NOT_REACHED_HINT)}
 STEPS = {"hashing": "Reading the file", "counting": "Checking the rows"}
 
+# Personal data on Result and Explain.
+SHOW_PERSONAL = "Show personal data"
+SHOW_REASON = "Why do you need to see it?"
+SHOW_REASON_HINT = "your name and this reason are recorded"
+NO_REASON = "Nothing was shown. Write a reason of at least three characters first."
+PERSONAL_SHOWN = "Personal data is shown on this page once. Your name and your reason were recorded."
+
 # Explain.
 BACK_TO_RUN = "Back to the run"
 PREVIOUS_ROW = "Previous row"
@@ -378,6 +385,9 @@ def samples(values: tuple[str, ...]) -> str:
 def empty_cells(column: bs.Column) -> str:
     first = f" (row {column.empty_cells[0].row:,})" if column.empty_cells else ""
     return f"{several(column.empty, 'cell is', 'cells are')} empty{first}"
+
+
+SHAPES = "You may not see personal data, so cells are shown by their form: x is a letter, 9 is a digit."
 
 
 def misfits(column: bs.Column) -> str:
