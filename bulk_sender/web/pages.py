@@ -1,4 +1,4 @@
-"""The routes of the page: signing in, the list of runs, settings, and what the other modules serve."""
+"""The routes of the page: signing in, the list of runs, and what the other modules serve."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bulk_sender.web.personal_routes import PersonalRoutes
 from bulk_sender.web.rendering import assets, page
 from bulk_sender.web.run_routes import RunRoutes
 from bulk_sender.web.runs import LONGEST_SEARCH
+from bulk_sender.web.settings_routes import SettingsRoutes
 from bulk_sender.web.show import query_of
 from bulk_sender.web.site import Site, go
 from bulk_sender.web.store import Entry
@@ -41,7 +42,7 @@ class Pages:
             *RunRoutes(self._site).routes(),
             *PersonalRoutes(self._site).routes(),
             *NewSend(self._site).routes(),
-            Route("/settings", self.settings),
+            *SettingsRoutes(self._site).routes(),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]
 
@@ -94,9 +95,6 @@ class Pages:
             older=query_of(**kept, skip=skip + _RUNS_ON_A_PAGE) if skip + _RUNS_ON_A_PAGE < len(found) else "",
             newer=query_of(**kept, skip=skip - _RUNS_ON_A_PAGE) if skip else "",
         )
-
-    def settings(self, request: Request) -> Response:
-        return self._site.page(request, "settings", current="settings", version=bs.__version__)
 
 
 def _fits(run: bs.RunOverview, query: str, shown: str) -> bool:

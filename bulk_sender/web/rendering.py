@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse
 
 from bulk_sender.text.pages import style, templates
-from bulk_sender.web import show, words
+from bulk_sender.web import show, words, words_audit
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,6 +53,7 @@ def environment() -> Environment:
     """Return the templates, with what they may call."""
     made = templates(_HERE / "templates")
     made.filters |= show.FILTERS
+    made.globals |= {"audit_words": words_audit}
     made.globals |= {"words": words, "query_of": show.query_of, "static": lambda name: f"/static/{asset(name).name}"}
     return made
 

@@ -55,6 +55,7 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("GET", "/api/v1/uploads/{draft}"): Role.PREPARE,
     ("PUT", "/api/v1/uploads/{draft}"): Role.PREPARE,
     ("GET", "/settings"): Role.LOOK,
+    ("GET", "/settings/audit"): Role.APPROVE,
     ("POST", "/sign-out"): Role.LOOK,
 }
 """(method, path of the route) → role. HEAD needs what GET needs."""

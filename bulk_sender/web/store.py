@@ -61,6 +61,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """That the audit log is whole: how many entries it has, and the digest of the last one."""
+
+    entries: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """The file in the page's private folder. Every call opens it, so any thread may call."""
 
@@ -157,6 +165,10 @@ class Store:
 
     def verify(self) -> int:
         """Return how many entries the audit log has. Raises BulkSenderError at the first that was changed."""
+        return self.proof().entries
+
+    def proof(self) -> Proof:
+        """Return that the audit log is whole. Raises BulkSenderError at the first entry that was changed."""
         before, count = _FIRST, 0
         with self._open() as open_file:
             rows = open_file.execute(
@@ -171,7 +183,7 @@ class Store:
                         hint="compare it with a backup of web.sqlite",
                     )
                 before = own
-        return count
+        return Proof(count, before)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
+from bulk_sender.cli.commands.web_audit import audit
 from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.help import Command, Group
 from bulk_sender.errors import BulkSenderError, ConfigError, require_posix
 
+group = typer.Typer(cls=Group, invoke_without_command=True)
+group.command("audit", cls=Command)(audit)
 
+
+@group.callback()
 def web(
+    context: typer.Context,
     host: Annotated[
         str | None,
         typer.Option(
@@ -47,6 +54,8 @@ def web(
     """
     require_posix()
     _refuse_missing_extra()
+    if context.invoked_subcommand is not None:
+        return
     from bulk_sender.cli.options import RUNS_DIR
     from bulk_sender.web import server, settings
 
