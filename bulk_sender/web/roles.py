@@ -56,6 +56,7 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("PUT", "/api/v1/uploads/{draft}"): Role.PREPARE,
     ("GET", "/settings"): Role.LOOK,
     ("GET", "/settings/audit"): Role.APPROVE,
+    ("POST", "/settings/key"): Role.PREPARE,
     ("POST", "/sign-out"): Role.LOOK,
 }
 """(method, path of the route) → role. HEAD needs what GET needs."""

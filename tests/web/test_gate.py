@@ -43,6 +43,7 @@ OTHER_ANSWERS = {
     ("POST", "/runs/calm/resume"): 303,
     ("POST", "/runs/calm/first-rows"): 303,
     ("POST", "/runs/calm/personal"): 303,
+    ("POST", "/settings/key"): 404,
     ("POST", "/new"): 400,
     ("POST", "/new/from-server"): 400,
     ("POST", "/new/draft/delete"): 303,

@@ -16,13 +16,16 @@ from typing import Any
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.web import live, runs, show, words
+from bulk_sender.web import live, runs, show, words, words_settings
 from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.gate import REPORT_POLICY
 from bulk_sender.web.mapping import READING, Choice, Choices, Sight
+from bulk_sender.web.profiles import Profile
 from bulk_sender.web.rendering import assets, page
 from bulk_sender.web.roles import Person, Role
 from bulk_sender.web.server_files import ServerFile
+from bulk_sender.web.space import space
+from bulk_sender.web.store import Entry
 from bulk_sender.web.workers import Moment
 from tests.reporting.markup import Element, read
 from tests.web.visitor import Visitor
@@ -198,7 +201,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "part": 1,
         "accept": text,
         "person": Person(text),
-        "site": visitor.site,
+        "site": replace(visitor.site, profiles={text: Profile(endpoint="https://a.braze.eu", key_file="/k")}),
         "Role": Role,
         "current": "runs",
         "run": run,
@@ -238,6 +241,13 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
             "recipient": {text: [text, 1234567, {"a": text}]},
             "batches": [batch],
         },
+        "own": words_settings,
+        "checks": {
+            text: {"at": 0.0, "found": [{"name": text, "state": text, "text": text, "hint": text}]},
+        },
+        "keys": (),
+        "space": space(visitor.site),
+        "entries": [Entry(text, text, text, text, text, text)],
         "personal": template == "explain",
         "can_show": True,
         "no_reason": True,

@@ -24,7 +24,7 @@ def web(
         typer.Option(
             "--host",
             metavar="HOST",
-            help="Address to listen on (default 127.0.0.1); other than loopback only with [team] in the settings.",
+            help="Address to listen on (default 127.0.0.1); other than loopback only for a team.",
         ),
     ] = None,
     port: Annotated[
@@ -49,7 +49,7 @@ def web(
 ) -> None:
     """Serve a page that shows runs in a browser, until SIGINT or SIGTERM, and print its sign-in link.
 
-    The link works once, within an hour. Only this machine can reach the page. With [team] in the settings there is no
+    The link works once, within an hour. Only this machine can reach the page. If the settings have a team, there is no
     link: a proxy says who is there. The page does not read the API key.
     """
     require_posix()
