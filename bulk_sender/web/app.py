@@ -48,7 +48,7 @@ def make_app(site: Site, hosts: Iterable[str]) -> Gate:
             return site.sign_in_first()
         return refusal(found.reason, found.status)
 
-    gate = Gate(app, routes, frozenset(hosts), identify, answer, read_only=site.read_only)
+    gate = Gate(app, routes, frozenset(hosts), identify, answer, read_only=site.read_only, answers=site.answers)
     if team is None:
         return gate
     return replace(gate, scheme="https" if team.https else "http", believes=team.believes, address=team.address)

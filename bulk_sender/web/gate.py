@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -71,7 +72,7 @@ class Gate:
     """``hosts``: the ``Host`` headers that are answered. ``identify``: who sent these headers, or None.
 
     ``believes``: whether the other end of a connection may say who somebody is. ``address``: where a person is, for the
-    audit log.
+    audit log. ``answers``: how often each status was answered.
     """
 
     app: ASGIApp
@@ -83,6 +84,7 @@ class Gate:
     scheme: str = "http"
     believes: Callable[[Scope], bool] = lambda scope: True
     address: Callable[[Scope], str] = _peer
+    answers: Counter[int] = field(default_factory=Counter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -93,7 +95,7 @@ class Gate:
             return
         refusal = self._refusal(scope)
         answer = self.app if refusal is None else self.answer(refusal, scope)
-        await answer(scope, receive, _Logged(scope, send))
+        await answer(scope, receive, _Logged(scope, send, self.answers))
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
@@ -134,8 +136,8 @@ class Gate:
 class _Logged:
     """Adds the headers to an answer, and logs it. A query may have a token or an identifier, and is never logged."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._scope, self._send = scope, send
+    def __init__(self, scope: Scope, send: Send, answers: Counter[int]) -> None:
+        self._scope, self._send, self._answers = scope, send, answers
         self._began = time.monotonic()
 
     async def __call__(self, message: Message) -> None:
@@ -144,6 +146,7 @@ class _Logged:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
+            self._answers[message["status"]] += 1
             took = 1000 * (time.monotonic() - self._began)
             path = clean(self._scope["path"], 200)
             _log.info("%s %s %d, %.0f ms", clean(self._scope["method"], 20), path, message["status"], took)

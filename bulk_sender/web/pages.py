@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 import bulk_sender as bs
-from bulk_sender.web import runs
+from bulk_sender.web import metrics, runs
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
 from bulk_sender.web.new_send import NewSend
@@ -35,6 +35,7 @@ class Pages:
         """Return all routes of the site, in the order in which they are tried."""
         return [
             Route("/healthz", self.health),
+            Route("/metrics", self.metrics),
             Route("/login", self.sign_in),
             Route("/static/{name}", self.static),
             Route("/", self.home),
@@ -48,6 +49,11 @@ class Pages:
 
     def health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
+
+    def metrics(self, request: Request) -> Response:
+        if not self._site.metrics:
+            raise HTTPException(404)
+        return Response(metrics.exposition(self._site), media_type=metrics.MEDIA_TYPE)
 
     def static(self, request: Request) -> Response:
         found = assets().get(request.path_params["name"])

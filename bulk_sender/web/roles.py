@@ -24,6 +24,7 @@ ALL = frozenset(Role)
 
 NEEDED: Mapping[tuple[str, str], Role] = {
     ("GET", "/healthz"): Role.PUBLIC,
+    ("GET", "/metrics"): Role.PUBLIC,
     ("GET", "/login"): Role.PUBLIC,
     ("GET", "/static/{name}"): Role.PUBLIC,
     ("GET", "/"): Role.LOOK,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import uvicorn
 
 from bulk_sender.errors import BulkSenderError
+from bulk_sender.web import logs
 from bulk_sender.web.app import make_app
+from bulk_sender.web.logs import LogFormat
 from bulk_sender.web.profiles import Profile
 from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import allowed_hosts
@@ -35,12 +35,15 @@ def serve(
     folders: tuple[Path, ...] = (),
     profiles: Mapping[str, Profile] | None = None,
     team: Team | None = None,
+    log_format: LogFormat = "text",
+    metrics: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken.
 
     ``most_runs``: how many runs are sent at a time, None for the usual number. ``folders``: whose files may be chosen
     on the page. ``profiles``: where real messages can be sent to. ``team``: who uses the page behind a
     proxy; there is no link then, and ``ready`` gets the page's address.
+    ``metrics``: whether ``/metrics`` answers.
     """
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
@@ -59,8 +62,9 @@ def serve(
                 profiles=profiles or {},
                 team=team is not None,
                 access=team,
+                metrics=metrics,
             )
-            _log_to_stderr()
+            logs.to_stderr(log_format)
             if not read_only:
                 site.crew.prepare()
             server = uvicorn.Server(
@@ -94,13 +98,3 @@ def _listening(host: str, port: int) -> socket.socket:
             hint="if a page already runs there, bulk-sender web --link prints a link to it; "
             "else choose another --port, or 0 for any free one",
         ) from None
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for name, level in (("bulk_sender.web", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False

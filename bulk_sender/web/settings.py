@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError
+from bulk_sender.web.logs import LogFormat
 from bulk_sender.web.profiles import Profile
 from bulk_sender.web.team import Roles, Team
 
@@ -26,6 +27,8 @@ class PageSettings(BaseModel):
     runs_dir: str | None = None
     read_only: bool | None = None
     most_runs: int | None = Field(default=None, ge=1, le=16)
+    log_format: LogFormat | None = None
+    metrics: bool | None = None
 
 
 class FileSettings(BaseModel):

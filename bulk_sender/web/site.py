@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -45,6 +46,10 @@ class Site:
     """Whether several people use it, each with a name and roles from a proxy."""
     access: Team | None = None
     """What the proxy's headers mean; None without ``[team]``."""
+    metrics: bool = False
+    """Whether ``/metrics`` answers."""
+    answers: Counter[int] = field(default_factory=Counter, repr=False)
+    """How often each status was answered."""
     disclosures: Disclosures = field(default_factory=Disclosures)
     store: Store = field(init=False)
     uploads: Uploads = field(init=False)

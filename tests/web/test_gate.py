@@ -44,6 +44,7 @@ OTHER_ANSWERS = {
     ("POST", "/runs/calm/first-rows"): 303,
     ("POST", "/runs/calm/personal"): 303,
     ("POST", "/settings/key"): 404,
+    ("GET", "/metrics"): 404,
     ("POST", "/new"): 400,
     ("POST", "/new/from-server"): 400,
     ("POST", "/new/draft/delete"): 303,

@@ -87,6 +87,8 @@ def web(
             folders=tuple(map(Path, found.files.folders)),
             profiles=found.profiles,
             team=found.team,
+            log_format=found.page.log_format or "text",
+            metrics=bool(found.page.metrics),
             ready=ready,
         )
     except KeyboardInterrupt:  # the usual end of a server, also by SIGTERM
