@@ -24,7 +24,7 @@ from bulk_sender.web.profiles import Profile
 
 _LONGEST_S = 60.0
 _FILE = "key-checks.json"
-_NOT_ABOUT_THE_KEY = ("configuration", "target", "folder", "disk")
+_NOT_ABOUT_THE_KEY = ("configuration", "target", "runs folder", "disk", "left over")
 _SECRETS = ("BRAZE_API_KEY", "BULK_SENDER_PROXY")
 
 

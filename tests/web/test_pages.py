@@ -34,7 +34,7 @@ ROW = bs.ResultRow("r", 1, "in.csv", 1, None, None, "accepted", None, 1, 1, 201,
 
 MOMENT = Moment(stage="held", rows=10, not_sent=5, accepted=5, to_send=5, held_after=5, waiting_s=1, waiting_on="hours")
 TEMPLATES = Path(show.__file__).parent / "templates"
-WHOLE = ["/", "/new", "/runs/calm", "/runs/abused", "/runs/shout", "/settings"]
+WHOLE = ["/", "/new", "/runs/calm", "/runs/abused", "/runs/shout", "/settings", "/settings/audit"]
 PARTS = [
     "/?q=calm&show=rehearsals",
     "/runs/calm?status=all",
