@@ -73,11 +73,11 @@ _COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
         ("resolve", resolve.resolve),
         ("export", export.export),
         ("report", inspect.report),
-        ("web", web.web),
     ),
     "Rehearse": (("sandbox", sandbox.sandbox),),
 }
 app.add_typer(runs.group, name="runs", rich_help_panel="Inspect and decide")
+app.add_typer(web.group, name="web", rich_help_panel="Inspect and decide")
 for _panel, _group in _COMMANDS.items():
     for _name, _command in _group:
         app.command(_name, cls=Command, rich_help_panel=_panel)(_command)

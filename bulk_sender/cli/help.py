@@ -41,6 +41,10 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = unwrapped(self.help)
+
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_metavars(super().get_params(ctx))
 

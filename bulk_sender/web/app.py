@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 import bulk_sender as bs
 from bulk_sender.web import words
 from bulk_sender.web.api_routes import refused
-from bulk_sender.web.gate import API, Gate, Refusal
+from bulk_sender.web.gate import API, NOT_SIGNED_IN, Gate, Refusal
 from bulk_sender.web.pages import Pages
 from bulk_sender.web.roles import Person
 from bulk_sender.web.site import Site, problem, refusal
@@ -37,20 +37,34 @@ def make_app(site: Site, hosts: Iterable[str]) -> Gate:
         },
     )
     app.router.redirect_slashes = False
-    me = Person(_user())
+    me, team = Person(site.owner), site.access
 
     def identify(headers: Headers) -> Person | None:
+        if team is not None:
+            return team.person(headers)
         return me if site.sessions.is_open(headers.get("cookie", "")) else None
 
     def answer(found: Refusal, scope: Scope) -> ASGIApp:
         if scope["path"].startswith(API):
-            return problem(
-                bs.BulkSenderError(words.ERRORS[found.reason][0], hint=words.API_HINTS[found.reason]), found.status
-            )
-        return refusal(found.reason, found.status, port=site.sessions.port)
+            told = bs.BulkSenderError(words.ERRORS[found.reason][0], hint=words.API_HINTS[found.reason])
+            return problem(told, found.status)
+        if found is NOT_SIGNED_IN:
+            return site.sign_in_first()
+        return refusal(found.reason, found.status)
 
-    bearer = site.tokens.person if site.has_api else None
-    return Gate(app, routes, frozenset(hosts), identify, answer, read_only=site.read_only, bearer=bearer)
+    gate = Gate(
+        app,
+        routes,
+        frozenset(hosts),
+        identify,
+        answer,
+        read_only=site.read_only,
+        bearer=site.tokens.person if site.has_api else None,
+        answers=site.answers,
+    )
+    if team is None:
+        return gate
+    return replace(gate, scheme="https" if team.https else "http", believes=team.believes, address=team.address)
 
 
 def _of_http(request: Request, error: Exception) -> Response:
@@ -81,10 +95,3 @@ def _of_bug(request: Request, error: Exception) -> Response:
     if request.url.path.startswith(API):
         return problem(bs.BulkSenderError(words.ERRORS["bug"][0], hint=words.ERRORS["bug"][1]), 500)
     return refusal("bug", HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return ""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bulk_sender.text.clean import clean
 from bulk_sender.web.roles import NEEDED, Person, Role
+from bulk_sender.web.store import ADDRESS
 
 SAFE = ("GET", "HEAD")
 POLICY = (
@@ -64,9 +66,17 @@ Identify = Callable[[Headers], Person | None]
 Answer = Callable[[Refusal, Scope], ASGIApp]
 
 
+def _peer(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``hosts``: the ``Host`` headers that are answered. ``identify``: who sent these headers, or None."""
+    """``hosts``: the ``Host`` headers that are answered. ``identify``: who sent these headers, or None.
+
+    ``believes``: whether the other end of a connection may say who somebody is. ``address``: where a person is, for the
+    audit log. ``answers``: how often each status was answered.
+    """
 
     app: ASGIApp
     routes: Sequence[BaseRoute]
@@ -77,6 +87,9 @@ class Gate:
     scheme: str = "http"
     bearer: Callable[[str], Person | None] | None = None
     """Whose token it is; None while programs may not ask."""
+    believes: Callable[[Scope], bool] = lambda scope: True
+    address: Callable[[Scope], str] = _peer
+    answers: Counter[int] = field(default_factory=Counter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -87,7 +100,7 @@ class Gate:
             return
         refusal = self._refusal(scope)
         answer = self.app if refusal is None else self.answer(refusal, scope)
-        await answer(scope, receive, _Logged(scope, send))
+        await answer(scope, receive, _Logged(scope, send, self.answers))
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
@@ -97,7 +110,8 @@ class Gate:
         token = self._token(scope, headers)
         if token is None and scope["method"] not in SAFE and not self._is_from_here(headers, hosts[0]):
             return FROM_ELSEWHERE
-        scope["person"] = person = self.identify(headers) if token is None else self._program(token)
+        scope["person"] = person = self._person(scope, headers) if token is None else self._program(token)
+        ADDRESS.set(self.address(scope))
         is_known, role = self._role(scope)
         if role is Role.PUBLIC:
             return None
@@ -113,6 +127,9 @@ class Gate:
         """Return the token of a program. No browser sends one by itself, so such a request cannot be a trick."""
         kind, _, token = headers.get("authorization", "").partition(" ")
         return token.strip() if scope["path"].startswith(API) and kind.lower() == "bearer" else None
+
+    def _person(self, scope: Scope, headers: Headers) -> Person | None:
+        return self.identify(headers) if self.believes(scope) else None
 
     def _program(self, token: str) -> Person | None:
         return self.bearer(token) if self.bearer is not None else None
@@ -136,8 +153,8 @@ class Gate:
 class _Logged:
     """Adds the headers to an answer, and logs it. A query may have a token or an identifier, and is never logged."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._scope, self._send = scope, send
+    def __init__(self, scope: Scope, send: Send, answers: Counter[int]) -> None:
+        self._scope, self._send, self._answers = scope, send, answers
         self._began = time.monotonic()
 
     async def __call__(self, message: Message) -> None:
@@ -146,6 +163,7 @@ class _Logged:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
+            self._answers[message["status"]] += 1
             took = 1000 * (time.monotonic() - self._began)
             path = clean(self._scope["path"], 200)
             _log.info("%s %s %d, %.0f ms", clean(self._scope["method"], 20), path, message["status"], took)

@@ -15,6 +15,7 @@ from bulk_sender.web.forms import bare, fields, whole
 from bulk_sender.web.live import Live, Streams, live
 from bulk_sender.web.runs import parts
 from bulk_sender.web.site import Site, go
+from bulk_sender.web.store import Entry
 from bulk_sender.web.workers import Job
 
 _TROUBLES = words.TROUBLES | {"own": (words_send.OWN_FIRST_ROWS, words_send.OWN_FIRST_ROWS_HINT)}
@@ -75,6 +76,8 @@ class LiveRoutes:
         post = self._site.crew.post(found.name)
         how = "pause" if told.get("how") == "pause" else "stop"
         answer = await run_in_threadpool(lambda: post.ask("stop", by=who, how=how))
+        if answer:
+            await run_in_threadpool(self._record, request, "paused the run" if how == "pause" else "stopped the run")
         return go(f"/runs/{found.name}/live" + ("" if answer else "?trouble=silent"))
 
     async def resume(self, request: Request) -> Response:
@@ -89,7 +92,8 @@ class LiveRoutes:
             starts=whole(told.get("starts", "")) or 0,
             key_file=key_file or "",
         )
-        await run_in_threadpool(self._site.crew.begin, job)
+        if await run_in_threadpool(self._site.crew.begin, job):
+            await run_in_threadpool(self._record, request, "resumed the run")
         return go(f"/runs/{name}/live")
 
     async def first_rows(self, request: Request) -> Response:
@@ -112,6 +116,10 @@ class LiveRoutes:
         answer = await run_in_threadpool(lambda: self._site.crew.post(found.name).ask("answer", **facts))
         if answer is None:
             return go(f"{here}?trouble=silent")
+        if "done" in answer:
+            did, rest = "sent the rest" if granted else "stopped after the first rows", found.moment.to_send
+            why = f"recipients: {rest}" if rest is not None else ""
+            await run_in_threadpool(self._record, request, did, why)
         return go(here + ("?trouble=typed" if answer.get("refused") == "count" else ""))
 
     def _needs_another(self, found: Live, who: str) -> bool:
@@ -120,6 +128,10 @@ class LiveRoutes:
             return False
         left = found.moment.to_send
         return keys.needs_another(self._site, found.run, None if left is None else left + found.moment.settled, who)
+
+    def _record(self, request: Request, did: str, told: str = "") -> None:
+        run = request.path_params["run"]
+        self._site.store.record(Entry(request.scope["person"].name, did, run, told=told))
 
     def _live(self, request: Request) -> Live:
         return live(self._site.crew, self._site.runs_dir, request.path_params["run"])

@@ -119,12 +119,16 @@ class NewSend:
             seen = self._sight(request, draft, choices, row)
         except bs.BulkSenderError as error:
             problems = [str(error), *([error.hint] if error.hint else [])]
+        may_see = request.scope["person"].may(Role.PERSONAL)
+        if found is not None and not may_see:
+            found, problems = show.without_values(found), [show.said(problem) for problem in problems]
         told = {name: choices.reading.get(name, "") for name in mapping.READING}
         return self._page(
             request,
             "columns",
             draft=draft,
             found=found,
+            may_see=may_see,
             choices=choices,
             problems=[*problems, *going.place_problems(draft.goes, self._site.profiles)],
             sight=seen,
@@ -202,9 +206,10 @@ class NewSend:
 
     def _sight(self, request: Request, draft: Draft, choices: mapping.Choices, row: int | None) -> mapping.Sight:
         seen = mapping.sight(self._path(draft), choices, row, self._site.runs_dir)
-        if seen.recipient and not request.scope["person"].may(Role.PERSONAL):
-            return replace(seen, recipient=show.recipient(json.loads(seen.recipient)))
-        return seen
+        if request.scope["person"].may(Role.PERSONAL):
+            return seen
+        masked = show.recipient(json.loads(seen.recipient)) if seen.recipient else ""
+        return replace(seen, recipient=masked, problem=show.said(seen.problem))
 
     def _chosen(self, request: Request, told: Mapping[str, str]) -> Response:
         draft, who, do = self._draft(request), request.scope["person"].name, told.get("do", "")

@@ -1,9 +1,8 @@
-"""The routes of the page: signing in, the list of runs, settings, and what the other modules serve."""
+"""The routes of the page: signing in, the list of runs, and what the other modules serve."""
 
 from __future__ import annotations
 
 import shutil
-from http import HTTPStatus
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -12,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 import bulk_sender as bs
-from bulk_sender.web import runs
+from bulk_sender.web import metrics, runs
 from bulk_sender.web.api_routes import ApiRoutes
 from bulk_sender.web.decide_routes import DecideRoutes
 from bulk_sender.web.desk import Desk
@@ -20,13 +19,16 @@ from bulk_sender.web.fix_routes import FixRoutes
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
 from bulk_sender.web.new_send import NewSend
+from bulk_sender.web.personal_routes import PersonalRoutes
 from bulk_sender.web.rehearsals import Rehearsals
 from bulk_sender.web.rendering import assets, page
 from bulk_sender.web.review_routes import ReviewRoutes, waiting
 from bulk_sender.web.run_routes import RunRoutes
 from bulk_sender.web.runs import LONGEST_SEARCH
+from bulk_sender.web.settings_routes import SettingsRoutes
 from bulk_sender.web.show import query_of
-from bulk_sender.web.site import Site, go, refusal
+from bulk_sender.web.site import Site, go
+from bulk_sender.web.store import Entry
 
 _RUNS_ON_A_PAGE = 50
 _MOST_FOUND = 200
@@ -46,6 +48,7 @@ class Pages:
         desk = Desk(self._site)
         return [
             Route("/healthz", self.health),
+            Route("/metrics", self.metrics),
             Route("/login", self.sign_in),
             Route("/static/{name}", self.static),
             Route("/", self.home),
@@ -54,16 +57,22 @@ class Pages:
             *DecideRoutes(self._site).routes(),
             *LiveRoutes(self._site).routes(),
             *RunRoutes(self._site).routes(),
+            *PersonalRoutes(self._site).routes(),
             *NewSend(self._site, desk).routes(),
             *Rehearsals(self._site, desk).routes(),
             *ReviewRoutes(self._site, desk).routes(),
             *(ApiRoutes(self._site).routes() if self._site.has_api else ()),
-            Route("/settings", self.settings),
+            *SettingsRoutes(self._site).routes(),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]
 
     def health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
+
+    def metrics(self, request: Request) -> Response:
+        if not self._site.metrics:
+            raise HTTPException(404)
+        return Response(metrics.exposition(self._site), media_type=metrics.MEDIA_TYPE)
 
     def static(self, request: Request) -> Response:
         found = assets().get(request.path_params["name"])
@@ -78,13 +87,15 @@ class Pages:
         if request.method == "HEAD":
             return Response()  # a program that looks at links must not use one up
         token = request.query_params.get("token", "")
-        if not token or not self._site.state.redeem(token):
-            return refusal("session", HTTPStatus.UNAUTHORIZED, port=self._site.sessions.port)
+        if self._site.team or not token or not self._site.state.redeem(token):
+            return self._site.sign_in_first()
+        self._site.store.record(Entry(self._site.owner, "signed in"))
         answer = page("signed_in")
         answer.headers["Set-Cookie"] = self._site.sessions.begin()
         return answer
 
     def sign_out(self, request: Request) -> Response:
+        self._site.store.record(Entry(request.scope["person"].name, "signed out"))
         answer = go("/")
         answer.headers["Set-Cookie"] = self._site.sessions.end(request.headers.get("cookie", ""))
         return answer
@@ -124,9 +135,6 @@ class Pages:
             return go("/")
         found = bs.find(who, runs_dir=self._site.runs_dir) if self._site.runs_dir.is_dir() else bs.Search((), 0, {})
         return self._site.page(request, "people", current="runs", who=who, found=found, most=_MOST_FOUND)
-
-    def settings(self, request: Request) -> Response:
-        return self._site.page(request, "settings", current="settings", version=bs.__version__)
 
 
 def _free_share(runs_dir: Path) -> float | None:

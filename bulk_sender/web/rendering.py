@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse
 
 from bulk_sender.text.pages import style, templates
-from bulk_sender.web import show, words, words_after, words_send
+from bulk_sender.web import show, words, words_after, words_audit, words_send
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -57,6 +57,7 @@ def environment() -> Environment:
         "words": words,
         "send_words": words_send,
         "later": words_after,
+        "audit_words": words_audit,
         "query_of": show.query_of,
         "static": lambda name: f"/static/{asset(name).name}",
     }

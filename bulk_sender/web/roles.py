@@ -24,6 +24,7 @@ ALL = frozenset(Role)
 
 NEEDED: Mapping[tuple[str, str], Role] = {
     ("GET", "/healthz"): Role.PUBLIC,
+    ("GET", "/metrics"): Role.PUBLIC,
     ("GET", "/login"): Role.PUBLIC,
     ("GET", "/static/{name}"): Role.PUBLIC,
     ("GET", "/"): Role.LOOK,
@@ -43,6 +44,7 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("POST", "/runs/{run}/fix"): Role.PREPARE,
     ("POST", "/runs/{run}/fix/upload"): Role.PREPARE,
     ("GET", "/runs/{run}/rows/{row:int}"): Role.LOOK,
+    ("POST", "/runs/{run}/personal"): Role.PERSONAL,
     ("GET", "/runs/{run}/report"): Role.LOOK,
     ("POST", "/runs/{run}/report"): Role.PREPARE,
     ("GET", "/runs/{run}/files/{name}"): Role.PERSONAL,
@@ -82,6 +84,8 @@ NEEDED: Mapping[tuple[str, str], Role] = {
     ("GET", "/api/v1/uploads/{draft}"): Role.PREPARE,
     ("PUT", "/api/v1/uploads/{draft}"): Role.PREPARE,
     ("GET", "/settings"): Role.LOOK,
+    ("GET", "/settings/audit"): Role.APPROVE,
+    ("POST", "/settings/key"): Role.PREPARE,
     ("POST", "/sign-out"): Role.LOOK,
 }
 """(method, path of the route) → role. HEAD needs what GET needs."""

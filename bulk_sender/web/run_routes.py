@@ -13,6 +13,7 @@ import bulk_sender as bs
 from bulk_sender.web import downloads, runs, words_after
 from bulk_sender.web.forms import whole
 from bulk_sender.web.gate import REPORT_POLICY
+from bulk_sender.web.personal_routes import disclosed
 from bulk_sender.web.runs import LONGEST_SEARCH, parts
 from bulk_sender.web.show import query_of
 from bulk_sender.web.site import Site, go, refusal
@@ -76,6 +77,7 @@ class RunRoutes:
             starts=self._starts(run),
             begun=bs.facts(run.run_id, runs_dir=self._site.runs_dir).starts,
             refusal=self._site.crew.post(run.run_id).refusal() if run.state != "running" else None,
+            **disclosed(self._site, request, **kept, after=after),
         )
 
     def _starts(self, run: bs.RunOverview) -> int | None:
@@ -88,7 +90,9 @@ class RunRoutes:
         run = self._run(request)
         row = request.path_params["row"]
         facts = runs.explained(self._site.runs_dir, run.run_id, row)
-        return self._site.page(request, "explain", current="runs", run=run, row=row, facts=facts)
+        return self._site.page(
+            request, "explain", current="runs", run=run, row=row, facts=facts, **disclosed(self._site, request, row=row)
+        )
 
     def report(self, request: Request) -> Response:
         text = downloads.report(self._site.runs_dir, self._run(request))
@@ -111,17 +115,17 @@ class RunRoutes:
         raise HTTPException(404)
 
     def download(self, request: Request) -> Response:
-        run, name = self._run(request), request.path_params["name"]
-        if name == "workbook" and run.broadcast is None:
+        run, which = self._run(request), request.path_params["name"]
+        if which == "workbook" and run.broadcast is None:
             if not downloads.fits_a_workbook(run):
                 return refusal("missing", HTTPStatus.CONFLICT, detail=words_after.TOO_LARGE_FOR_A_WORKBOOK)
             found: Response | None = downloads.workbook(self._site.runs_dir, run)
         else:
-            found = downloads.download(self._site.runs_dir, run, name)
+            found = downloads.download(self._site.runs_dir, run, which)
         if found is None:
             raise HTTPException(404)
-        if not self._site.read_only:
-            self._site.store.record(Entry(request.scope["person"].name, "downloaded a file", run.run_id, told=name))
+        if request.method != "HEAD":
+            self._site.store.record(Entry(request.scope["person"].name, f"downloaded {which}", run.run_id))
         return found
 
     def _run(self, request: Request) -> bs.RunOverview:

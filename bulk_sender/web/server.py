@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import uvicorn
 
 from bulk_sender.errors import BulkSenderError
+from bulk_sender.web import logs
 from bulk_sender.web.app import make_app
+from bulk_sender.web.logs import LogFormat
 from bulk_sender.web.profiles import Profile
 from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import allowed_hosts
 from bulk_sender.web.site import Site
 from bulk_sender.web.state import State
+from bulk_sender.web.team import Team
 from bulk_sender.web.workers import DEFAULT_MOST_RUNS
 
 _GRACE_S = 3
@@ -34,16 +35,20 @@ def serve(
     folders: tuple[Path, ...] = (),
     profiles: Mapping[str, Profile] | None = None,
     has_api: bool = False,
+    team: Team | None = None,
+    log_format: LogFormat = "text",
+    metrics: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM. ``ready`` gets the one-time link once connections are taken.
 
     ``most_runs``: how many runs are sent at a time, None for the usual number. ``folders``: whose files may be chosen
-    on the page. ``profiles``: where real messages can be sent to. ``has_api``: whether
-    programs may use the HTTP API.
+    on the page. ``profiles``: where real messages can be sent to. ``has_api``: whether programs may use the HTTP API.
+    ``team``: who uses the page behind a proxy; there is no link then, and ``ready`` gets the page's address.
+    ``metrics``: whether ``/metrics`` answers.
     """
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}" if team is None else team.url
         state = State.of(port)
         with state.held(url):
             state.forget_links()
@@ -57,13 +62,16 @@ def serve(
                 folders=folders,
                 profiles=profiles or {},
                 has_api=has_api,
+                team=team is not None,
+                access=team,
+                metrics=metrics,
             )
-            _log_to_stderr()
+            logs.to_stderr(log_format)
             if not read_only:
                 site.crew.prepare()
             server = uvicorn.Server(
                 uvicorn.Config(
-                    make_app(site, allowed_hosts(port)),
+                    make_app(site, allowed_hosts(port, team)),
                     log_config=None,
                     access_log=False,  # it would log the token
                     lifespan="off",
@@ -73,7 +81,7 @@ def serve(
                     timeout_graceful_shutdown=_GRACE_S,
                 )
             )
-            ready(link(url, state))
+            ready(link(url, state) if team is None else url)
             server.run(sockets=[listener])
 
 
@@ -92,13 +100,3 @@ def _listening(host: str, port: int) -> socket.socket:
             hint="if a page already runs there, bulk-sender web --link prints a link to it; "
             "else choose another --port, or 0 for any free one",
         ) from None
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for name, level in (("bulk_sender.web", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError
+from bulk_sender.web.logs import LogFormat
 from bulk_sender.web.profiles import Profile
+from bulk_sender.web.team import Roles, Team
 
 DEFAULT_PORT = 8799
 
@@ -25,6 +27,8 @@ class PageSettings(BaseModel):
     runs_dir: str | None = None
     read_only: bool | None = None
     most_runs: int | None = Field(default=None, ge=1, le=16)
+    log_format: LogFormat | None = None
+    metrics: bool | None = None
 
 
 class FileSettings(BaseModel):
@@ -60,6 +64,7 @@ class Settings(BaseModel):
     files: FileSettings = FileSettings()
     api: ApiSettings = ApiSettings()
     profiles: Mapping[str, Profile] = Field(default_factory=dict)
+    team: Team | None = None
 
 
 def load(path: Path) -> Settings:
@@ -70,15 +75,10 @@ def load(path: Path) -> Settings:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint="check the path after --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
-    if "team" in found:
-        raise ConfigError(
-            f"{path}: [team] is not supported yet",
-            hint="leave it out: the page then serves one person on this machine",
-        )
     if unknown := sorted(set(found) - set(Settings.model_fields)):
         raise ConfigError(
             f"{path}: unknown table {unknown[0]!r}",
-            hint="the page knows the tables [page], [files], [api] and [profiles.NAME]",
+            hint="the page knows the tables [page], [files], [api], [profiles.NAME] and [team]",
         )
     try:
         return Settings.model_validate(found)
@@ -87,17 +87,18 @@ def load(path: Path) -> Settings:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(
-                f"{path}: unknown key {where}", hint="choose " + ", ".join(_keys_of(str(first["loc"][0])))
+                f"{path}: unknown key {where}", hint="choose " + ", ".join(_keys_of(*map(str, first["loc"][:-1])))
             ) from None
         raise ConfigError(f"{path}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
 
 
-def _keys_of(table: str) -> Iterable[str]:
+def _keys_of(table: str, part: str = "") -> Iterable[str]:
     tables: Mapping[str, type[BaseModel]] = {
         "page": PageSettings,
         "files": FileSettings,
         "api": ApiSettings,
         "profiles": Profile,
+        "team": Roles if part == "roles" else Team,
     }
     return tables[table].model_fields
 
@@ -112,8 +113,11 @@ def refuse_other_than_loopback(host: str) -> None:
         )
 
 
-def allowed_hosts(port: int) -> frozenset[str]:
-    """Return the ``Host`` headers of browsers on this machine."""
+def allowed_hosts(port: int, team: Team | None = None) -> frozenset[str]:
+    """Return the ``Host`` headers of browsers on this machine, and of a team's proxy.
+
+    A team's page answers the names of this machine too, for health checks. Nobody is signed in there.
+    """
     names = ("127.0.0.1", "localhost", "[::1]")
-    found = {f"{name}:{port}" for name in names}
+    found = {f"{name}:{port}" for name in names} | set(team.hosts if team is not None else ())
     return frozenset(found | set(names) if port == 80 else found)

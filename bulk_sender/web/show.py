@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from bulk_sender.text.clean import clean, plain
+import bulk_sender as bs
+from bulk_sender.text.clean import clean, escaped, plain
 from bulk_sender.text.masking import mask_in, masked
 from bulk_sender.text.numbers import duration
 from bulk_sender.web.words import size_of
@@ -37,6 +39,26 @@ def said(text: str | None, identifier: str | None = None) -> str:
 def recipient(value: Any) -> str:
     """Return a recipient as JSON with all texts and long numbers masked."""
     return json.dumps(_masked(value), ensure_ascii=False, indent=2)
+
+
+def whole_recipient(value: Any) -> str:
+    """Return a recipient as JSON, with nothing masked."""
+    return escaped(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def shape(value: str) -> str:
+    """Return the form of a cell: letters as x, digits as 9. It says what a column is, and nothing of the person."""
+    return "".join("9" if sign.isdigit() else "x" if sign.isalpha() else sign for sign in clean(value))
+
+
+def without_values(found: bs.Columns) -> bs.Columns:
+    """Return the columns of a file with all cells by their form."""
+    return replace(found, columns=tuple(map(_by_form, found.columns)))
+
+
+def _by_form(column: bs.Column) -> bs.Column:
+    cells = tuple(replace(cell, value=shape(cell.value)) for cell in column.misfit_cells)
+    return replace(column, samples=tuple(map(shape, column.samples)), misfit_cells=cells)
 
 
 def _masked(value: Any) -> Any:
@@ -96,6 +118,7 @@ FILTERS = {
     "who": who,
     "said": said,
     "recipient": recipient,
+    "whole_recipient": whole_recipient,
     "moment": moment,
     "precisely": precisely,
     "file_name": file_name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.web import words
+from bulk_sender.web.disclosures import Disclosures
 from bulk_sender.web.profiles import Profile
 from bulk_sender.web.rendering import page
 from bulk_sender.web.roles import Role
@@ -20,6 +23,7 @@ from bulk_sender.web.session import Sessions
 from bulk_sender.web.settings import DEFAULT_PORT
 from bulk_sender.web.state import State
 from bulk_sender.web.store import Store
+from bulk_sender.web.team import Team
 from bulk_sender.web.tokens import Tokens
 from bulk_sender.web.uploads import Uploads
 from bulk_sender.web.workers import DEFAULT_MOST_RUNS, Crew
@@ -42,7 +46,14 @@ class Site:
     has_api: bool = False
     """Whether programs may use the HTTP API, each with a token."""
     team: bool = False
-    """Whether several people use it, so that a second person can be asked to approve."""
+    """Whether several people use it, each with a name and roles from a proxy."""
+    access: Team | None = None
+    """What the proxy's headers mean; None without ``[team]``."""
+    metrics: bool = False
+    """Whether ``/metrics`` answers."""
+    answers: Counter[int] = field(default_factory=Counter, repr=False)
+    """How often each status was answered."""
+    disclosures: Disclosures = field(default_factory=Disclosures)
     store: Store = field(init=False)
     uploads: Uploads = field(init=False)
     tokens: Tokens = field(init=False)
@@ -56,9 +67,23 @@ class Site:
         object.__setattr__(self, "tokens", Tokens(own / "tokens"))
         object.__setattr__(self, "crew", Crew(own / "workers", self.runs_dir, most_runs=self.most_runs))
 
+    @property
+    def owner(self) -> str:
+        """The one person of a page without a team: the account that it runs under."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # a container's user may have no name
+            return ""
+
     def page(self, request: Request, template: str, *, current: str = "", **facts: Any) -> HTMLResponse:
         """Return a page for the person of a request. ``current``: the part of the menu that it belongs to."""
         return page(template, person=request.scope["person"], site=self, Role=Role, current=current, **facts)
+
+    def sign_in_first(self) -> HTMLResponse:
+        """Return the page for somebody who is not signed in."""
+        if self.access is None:
+            return refusal("session", HTTPStatus.UNAUTHORIZED, port=self.sessions.port)
+        return refusal("proxy", HTTPStatus.UNAUTHORIZED, detail=words.proxy_must_say(self.access.user_header))
 
 
 def refusal(

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from bulk_sender.errors import BulkSenderError
 from bulk_sender.web.drafts import ConflictError, Draft, Step
 
 FILE = "web.sqlite"
+ADDRESS: ContextVar[str] = ContextVar("address", default="")
+"""Where the person of this request is. An entry without an address gets it."""
 _BUSY_S = 30.0
 _FIRST = "0" * 64
 """What the first entry of the audit log holds in place of an earlier digest."""
@@ -55,6 +58,14 @@ class Entry:
     told: str = ""
     address: str = ""
     at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That the audit log is whole: how many entries it has, and the digest of the last one."""
+
+    entries: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +164,18 @@ class Store:
             ).fetchall()
         return [Entry(*row) for row in found]
 
+    def count(self) -> int:
+        """Return how many entries the audit log has, without a proof."""
+        with self._open() as open_file:
+            found: int = open_file.execute("SELECT count(*) FROM audit").fetchone()[0]
+        return found
+
     def verify(self) -> int:
         """Return how many entries the audit log has. Raises BulkSenderError at the first that was changed."""
+        return self.proof().entries
+
+    def proof(self) -> Proof:
+        """Return that the audit log is whole. Raises BulkSenderError at the first entry that was changed."""
         before, count = _FIRST, 0
         with self._open() as open_file:
             rows = open_file.execute(
@@ -169,7 +190,7 @@ class Store:
                         hint="compare it with a backup of web.sqlite",
                     )
                 before = own
-        return count
+        return Proof(count, before)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -233,7 +254,7 @@ def _each(statements: str) -> Iterator[str]:
 def _append(open_file: sqlite3.Connection, entry: Entry) -> None:
     last = open_file.execute("SELECT id, own FROM audit ORDER BY id DESC LIMIT 1").fetchone()
     id, before = last if last is not None else (0, _FIRST)
-    entry = replace(entry, at=time.time())
+    entry = replace(entry, at=time.time(), address=entry.address or ADDRESS.get())
     told = (entry.at, entry.who, entry.address, entry.did, entry.object, entry.digest, entry.told)
     open_file.execute(
         "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -162,6 +162,13 @@ TROUBLES = {
 }
 STEPS = {"hashing": "Reading the file", "counting": "Checking the rows"}
 
+# Personal data on Result and Explain.
+SHOW_PERSONAL = "Show personal data"
+SHOW_REASON = "Why do you need to see it?"
+SHOW_REASON_HINT = "your name and this reason are recorded"
+NO_REASON = "Nothing was shown. Write a reason of at least three characters first."
+PERSONAL_SHOWN = "Personal data is shown on this page once. Your name and your reason were recorded."
+
 # Explain.
 BACK_TO_RUN = "Back to the run"
 PREVIOUS_ROW = "Previous row"
@@ -332,6 +339,7 @@ ERRORS = {
         "You need a sign-in link. Each works once, within an hour, and a session ends after 12 hours. "
         "Print a new link in the terminal where the page runs:",
     ),
+    "proxy": ("Sign in first", "This page is reached through a proxy that signs people in."),
     "read_only": (
         "This page is read-only",
         "Nothing was changed. The page was started with --read-only.",
@@ -414,6 +422,9 @@ def samples(values: tuple[str, ...]) -> str:
 def empty_cells(column: bs.Column) -> str:
     first = f" (row {column.empty_cells[0].row:,})" if column.empty_cells else ""
     return f"{several(column.empty, 'cell is', 'cells are')} empty{first}"
+
+
+SHAPES = "You may not see personal data, so cells are shown by their form: x is a letter, 9 is a digit."
 
 
 def misfits(column: bs.Column) -> str:
@@ -503,6 +514,15 @@ def draft_state(draft: Any, offset: int) -> str:
 
 def link_command(port: int) -> str:
     return "bulk-sender web --link" + ("" if port == DEFAULT_PORT else f" --port {port}")
+
+
+def proxy_must_say(header: str) -> tuple[str, str]:
+    """Return heading and next step when the proxy did not name one person."""
+    step = (
+        "Open this page under the address that your team uses. Its proxy signs you in. If you came through it, "
+        f"the proxy must send the header {header} with one name, from an address that [team] believe names."
+    )
+    return ERRORS["proxy"][0], step
 
 
 def headline(run: Any) -> str:

@@ -1,4 +1,4 @@
-"""Tools outside Python that some tests use: strace, Chromium and Node.js."""
+"""Tools outside Python that some tests use: strace, Chromium, Node.js and nginx."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def required() -> bool:
 def find_chromium() -> str | None:
     """Return the path of an installed Chromium or Chrome."""
     return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def find_nginx() -> str | None:
+    """Return the path of an installed nginx. A user's PATH may lack the folder that it is in."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 NODE_FOLDER = Path(os.environ.get("BULK_SENDER_NODE_CLIENT", Path(__file__).parents[1] / "sandbox" / "clients"))

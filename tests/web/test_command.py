@@ -82,7 +82,7 @@ def test_an_address_that_others_can_reach_is_refused(place: Place, here: Here, h
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[team]\nhosts = []\n", "[team] is not supported yet"),
+        ("[team]\nhosts = []\n", "team.hosts: "),
         ("[pages]\n", "unknown table 'pages'"),
         ("[profiles.live]\n", "profiles.live.endpoint: field required"),
         ('[profiles.live]\nendpoint = "https://rest.iad-01.braze.com"\nkey_file = "key"\n', "is not an absolute path"),

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.web import live, runs, show, words
+from bulk_sender.web import live, runs, show, words, words_settings
 from bulk_sender.web.asking import Answer, Question
 from bulk_sender.web.decide_routes import Group
 from bulk_sender.web.drafts import Draft, Step
@@ -31,6 +31,8 @@ from bulk_sender.web.rendering import assets, page
 from bulk_sender.web.review_routes import Earlier
 from bulk_sender.web.roles import Person, Role
 from bulk_sender.web.server_files import ServerFile
+from bulk_sender.web.space import space
+from bulk_sender.web.store import Entry
 from bulk_sender.web.workers import Moment
 from tests.reporting.markup import Element, read
 from tests.web.visitor import Visitor
@@ -39,7 +41,7 @@ ROW = bs.ResultRow("r", 1, "in.csv", 1, None, None, "accepted", None, 1, 1, 201,
 
 MOMENT = Moment(stage="held", rows=10, not_sent=5, accepted=5, to_send=5, held_after=5, waiting_s=1, waiting_on="hours")
 TEMPLATES = Path(show.__file__).parent / "templates"
-WHOLE = ["/", "/new", "/runs/calm", "/runs/abused", "/runs/shout", "/settings"]
+WHOLE = ["/", "/new", "/runs/calm", "/runs/abused", "/runs/shout", "/settings", "/settings/audit"]
 PARTS = [
     "/people?who=someone",
     "/?q=calm&show=rehearsals",
@@ -180,6 +182,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "stages",
         "recipient",
         *SEND_PARTS,
+        "personal",
     ):  # parts of the others
         return
     run = replace(
@@ -249,7 +252,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "part": 1,
         "accept": text,
         "person": Person(text),
-        "site": visitor.site,
+        "site": replace(visitor.site, profiles={text: Profile(endpoint="https://a.braze.eu", key_file="/k")}),
         "Role": Role,
         "current": "runs",
         "run": run,
@@ -302,6 +305,17 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
             "recipient": {text: [text, 1234567, {"a": text}]},
             "batches": [batch],
         },
+        "own": words_settings,
+        "checks": {
+            text: {"at": 0.0, "found": [{"name": text, "state": text, "text": text, "hint": text}]},
+        },
+        "keys": (),
+        "space": space(visitor.site),
+        "entries": [Entry(text, text, text, text, text, text)],
+        "personal": template == "explain",
+        "can_show": True,
+        "no_reason": True,
+        "shown_now": {"q": text},
         "version": text,
         "heading": text,
         "step": text,

@@ -27,7 +27,7 @@ OPTIONS = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "resultTypes": ["violations"],
 }
-SHOWN = ["/", "/runs/abused?status=failed", "/runs/abused/rows/30", "/settings"]
+SHOWN = ["/", "/runs/abused?status=failed", "/runs/abused/rows/30", "/settings", "/settings/audit"]
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,25 @@ from typing import Annotated
 
 import typer
 
+from bulk_sender.cli.commands.web_audit import audit
 from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.help import Command, Group
 from bulk_sender.errors import BulkSenderError, ConfigError, require_posix
 
+group = typer.Typer(cls=Group, invoke_without_command=True)
+group.command("audit", cls=Command)(audit)
 
+
+@group.callback()
 def web(
+    context: typer.Context,
     host: Annotated[
         str | None,
-        typer.Option("--host", metavar="HOST", help="Address to listen on: 127.0.0.1 (default), localhost or ::1."),
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="Address to listen on (default 127.0.0.1); other than loopback only for a team.",
+        ),
     ] = None,
     port: Annotated[
         int | None,
@@ -38,25 +49,32 @@ def web(
 ) -> None:
     """Serve a page that shows runs in a browser, until SIGINT or SIGTERM, and print its sign-in link.
 
-    The link works once, within an hour. Only this machine can reach the page. It does not read the API key.
+    The link works once, within an hour. Only this machine can reach the page. If the settings have a team, there is no
+    link: a proxy says who is there. The page does not read the API key.
     """
     require_posix()
     _refuse_missing_extra()
+    if context.invoked_subcommand is not None:
+        return
     from bulk_sender.cli.options import RUNS_DIR
     from bulk_sender.web import server, settings
 
     found = settings.load(config) if config is not None else settings.Settings()
     at = host or found.page.host or "127.0.0.1"
     number = port if port is not None else found.page.port if found.page.port is not None else settings.DEFAULT_PORT
-    settings.refuse_other_than_loopback(at)
+    if found.team is None:
+        settings.refuse_other_than_loopback(at)
+    elif link:
+        raise ConfigError("there are no sign-in links with [team]", hint="people sign in at the proxy")
     if link:
         _print_link(number)
         return
 
     def ready(address: str) -> None:
         terminal.data(address)
-        terminal.say(["Open this link in a browser. It works once. Press Ctrl-C to end the page; runs continue."])
-        if not no_browser:
+        what = "Open this link in a browser. It works once." if found.team is None else "People sign in at the proxy."
+        terminal.say([f"{what} Press Ctrl-C to end the page; runs continue."])
+        if not no_browser and found.team is None:
             _open(address)
 
     try:
@@ -69,6 +87,9 @@ def web(
             folders=tuple(map(Path, found.files.folders)),
             profiles=found.profiles,
             has_api=found.api.enabled,
+            team=found.team,
+            log_format=found.page.log_format or "text",
+            metrics=bool(found.page.metrics),
             ready=ready,
         )
     except KeyboardInterrupt:  # the usual end of a server, also by SIGTERM
