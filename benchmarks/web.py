@@ -218,6 +218,7 @@ def _is_over(crew: Crew, job: Job) -> bool:
 
 def runs(page: Served, sizes: Sizes) -> dict[str, Any]:
     """Time of the list of many finished runs."""
+    page.runs.mkdir(exist_ok=True)
     source = page.job(sizes.rows, "100000/second")
     command = [
         sys.executable,

@@ -76,8 +76,8 @@ def rehearsed(stage: Stage) -> str:
 
 
 def sending(stage: Stage) -> str:
-    begin(stage, "spring-offer", {"rate": "2/second"})
-    until(lambda: (stage.crew.post("spring-offer").moment() or _NOTHING).accepted >= 300)
+    begin(stage, "spring-offer", {"rate": "1/second"})
+    until(lambda: (stage.crew.post("spring-offer").moment() or _NOTHING).accepted >= 200)
     return "/runs/spring-offer/live"
 
 
@@ -186,10 +186,10 @@ PAGES: dict[str, Callable[[Stage], None]] = {
     "web-file.png": file,
     "web-columns.png": columns,
     "web-check.png": check,
-    "web-live.png": live,
-    "web-first-rows.png": first_rows,
     "web-result.png": result,
     "web-row.png": row,
+    "web-live.png": live,
+    "web-first-rows.png": first_rows,
     "web-runs.png": runs,
     "web-settings.png": settings,
     "web-empty.png": empty,

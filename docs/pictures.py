@@ -191,10 +191,10 @@ PAGES = (
     "web-file.png",
     "web-columns.png",
     "web-check.png",
-    "web-live.png",
-    "web-first-rows.png",
     "web-result.png",
     "web-row.png",
+    "web-live.png",
+    "web-first-rows.png",
     "web-runs.png",
 )
 """Of ``bulk-sender web``, see ``page_pictures``."""

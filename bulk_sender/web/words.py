@@ -430,6 +430,10 @@ def are_left_out(count: int) -> str:
     return f"{count:,} left out as duplicates"
 
 
+def do_not_fit(count: int) -> str:
+    return f"{several(count, 'more row does', 'more rows do')} not fit the filter"
+
+
 def requests(report: Any) -> str:
     return several(report["requests"], "request")
 

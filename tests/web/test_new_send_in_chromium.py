@@ -104,6 +104,7 @@ def test_the_way_from_a_file_to_its_check_with_reload_and_back_at_each_step(surf
 
     tab.get_by_role("button", name="Check all rows").dblclick()
     expect(tab.locator("h1")).to_have_text("181 of 186 rows could be sent")
+    expect(tab.locator("main")).to_contain_text("14 more rows do not fit the filter")
     assert acts(served, draft_of(tab), "began a check") == 1
     tab.reload()
     expect(tab.locator("h1")).to_have_text("181 of 186 rows could be sent")
