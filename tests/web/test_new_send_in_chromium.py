@@ -76,7 +76,7 @@ def acts(served: Served, draft: str, did: str) -> int:
 
 def test_the_way_from_a_file_to_its_check_with_reload_and_back_at_each_step(surfer: Surfer, served: Served) -> None:
     tab = surfer.open("/")
-    tab.get_by_role("link", name="New send").click()
+    tab.get_by_role("navigation").get_by_role("link", name="New send").click()
     tab.reload()
     tab.locator("input[type=file]").set_input_files(CUSTOMERS)
     expect(tab.locator("h1")).to_have_text("What is each column?")

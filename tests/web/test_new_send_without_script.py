@@ -38,7 +38,7 @@ def surfer(browser: Browser, served: Served) -> Iterator[Surfer]:
 
 def test_a_file_is_uploaded_its_columns_chosen_and_all_rows_checked(surfer: Surfer) -> None:
     tab = surfer.open("/")
-    tab.get_by_role("link", name="New send").click()
+    tab.get_by_role("navigation").get_by_role("link", name="New send").click()
     expect(tab.locator("noscript p")).to_be_visible()
     tab.locator("input[type=file]").set_input_files(REPOSITORY / "sample_data" / "customers.csv")
     tab.get_by_role("button", name="Upload the file").click()
