@@ -1,11 +1,14 @@
-"""Make the pictures of the documentation: terminals as SVG, the report as PNG.
+"""Make the pictures of the documentation: terminals as SVG, the report and the pages of ``web`` as PNG.
 
     python docs/pictures.py                     # all of them, into docs/assets/
     python docs/pictures.py send.svg            # some of them
     python docs/pictures.py --to /tmp/pictures
+    python docs/pictures.py pages --dark --to /tmp/dark        # every page of bulk-sender web, to look at
+    python docs/pictures.py pages --width 390 --to /tmp/phone
 
 Each picture shows a real command, run in a temporary folder against the sandbox. Pictures of the report need
-``chromium``. Run it again after a change of what the terminal or the report shows.
+``chromium``, those of pages also the Python package ``playwright``. Run it again after a change of what the terminal,
+the report or a page shows.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -184,21 +187,52 @@ PICTURES: dict[str, Callable[[Path, Path], None]] = {
     "explain.svg": explain,
     "report.png": report,
 }
+PAGES = (
+    "web-file.png",
+    "web-columns.png",
+    "web-check.png",
+    "web-result.png",
+    "web-row.png",
+    "web-live.png",
+    "web-first-rows.png",
+    "web-runs.png",
+)
+"""Of ``bulk-sender web``, see ``page_pictures``."""
+ALL_PAGES = ("web-empty.png", "web-settings.png", *PAGES)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PICTURES))
+    known = {*PICTURES, *ALL_PAGES, "pages"}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*PICTURES, *ALL_PAGES, "pages"]))
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "assets", help="folder to write to")
+    parser.add_argument("--dark", action="store_true", help="pages in the dark scheme")
+    parser.add_argument("--width", type=int, default=1100, help="of pages, in pixels (1100)")
     given = parser.parse_args()
-    if unknown := set(given.names) - set(PICTURES):
+    if unknown := set(given.names) - known:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}")
     given.to.mkdir(parents=True, exist_ok=True)
-    for name in given.names or PICTURES:
-        with tempfile.TemporaryDirectory() as folder:
-            shutil.copytree(ROOT / "sample_data", Path(folder) / "sample_data")
-            PICTURES[name](Path(folder), given.to / name)
-        print(given.to / name)
+    names = given.names or [*PICTURES, *PAGES]
+    pages = list(ALL_PAGES) if "pages" in names else [name for name in names if name in ALL_PAGES]
+    for name in PICTURES:
+        if name in names:
+            with _furnished() as folder:
+                PICTURES[name](folder, given.to / name)
+            print(given.to / name)
+    if pages:
+        sys.path.insert(0, str(Path(__file__).parent))
+        import page_pictures
+
+        with _furnished() as folder:
+            page_pictures.take(pages, given.to, folder, dark=given.dark, width=given.width)
+
+
+@contextmanager
+def _furnished() -> Iterator[Path]:
+    """A temporary folder with the sample data."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "sample_data", Path(folder) / "sample_data")
+        yield Path(folder)
 
 
 if __name__ == "__main__":

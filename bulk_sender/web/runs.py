@@ -58,7 +58,7 @@ class Groups:
 
 
 def groups(runs_dir: Path) -> Groups:
-    """Return the runs of a folder in three groups. A rehearsal that has ended needs nobody."""
+    """Return the runs of a folder in three groups. A rehearsal that has ended needs nobody; one that is held does."""
     found = Groups([], [], [])
     for run in newest_first(runs_dir):
         needs_people = run.held is not None or run.open_rows or run.state in ("stopped", "interrupted")
@@ -66,7 +66,7 @@ def groups(runs_dir: Path) -> Groups:
             found.ended.append(run)
         elif run.state == "running" and run.held is None:
             found.running.append(run)
-        elif needs_people and not run.rehearsal:
+        elif needs_people and (run.state == "running" or not run.rehearsal):
             found.attention.append(run)
         else:
             found.ended.append(run)

@@ -67,7 +67,7 @@ BROADCAST = "broadcast"
 ALL_ACCEPTED = "all accepted"
 NO_ROWS = "no rows"
 NO_RUNS = "No runs yet"
-NO_RUNS_HINT = "Start one with bulk-sender send. It appears here as soon as it starts."
+NO_RUNS_HINT = "Begin with a file. Runs that were started in a terminal appear here, too."
 NOTHING_FOUND = "No finished run fits this search."
 FIND = "Find"
 FIND_RUN_HINT = "run, file or campaign"
@@ -480,6 +480,10 @@ def are_wrong(count: int) -> str:
 
 def are_left_out(count: int) -> str:
     return f"{count:,} left out as duplicates"
+
+
+def do_not_fit(count: int) -> str:
+    return f"{several(count, 'more row does', 'more rows do')} not fit the filter"
 
 
 def requests(report: Any) -> str:

@@ -34,7 +34,7 @@ def script() -> dict[str, Any]:
 
 
 def test_pages_show_every_picture_and_no_other(script: dict[str, Any]) -> None:
-    assert {path.name for path in ASSETS.iterdir()} == {*script["PICTURES"], *DRAWN_BY_HAND}
+    assert {path.name for path in ASSETS.iterdir()} == {*script["PICTURES"], *script["PAGES"], *DRAWN_BY_HAND}
     assert shown() == set(ASSETS.iterdir())
 
 

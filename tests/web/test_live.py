@@ -365,6 +365,17 @@ def test_a_rehearsal_needs_no_key_and_nobody_gets_anything(desk: Desk) -> None:
     assert bs.facts("r", runs_dir=desk.runs).sandbox == "calm"
 
 
+def test_a_rehearsal_that_waits_for_an_answer_needs_attention(desk: Desk) -> None:
+    desk.crew.begin(desk.job(rows=300, rate="1000/second", kind="rehearse", key_file="", canary=100))
+    desk.until("held")
+    root = tree(desk.visitor, "/")
+    assert "Needs attention (1)" in root.text
+    assert "Finished" not in root.text
+    desk.visitor.press("/runs/r/first-rows", answer="stop")
+    desk.until("ended")
+    assert "Needs attention" not in tree(desk.visitor, "/").text  # nobody needs to resume a rehearsal
+
+
 def test_a_run_too_many_waits_for_its_turn(desk: Desk) -> None:
     desk.crew._most_runs = 1
     desk.crew.begin(desk.job("first", rows=300, canary=100, rate="1000/second"))

@@ -238,7 +238,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "delimiter": text,
         "sight": Sight(1, text, text, bs.CheckReport()),
         "report": {
-            **dict.fromkeys(("rows", "valid", "rejected", "duplicate", "requests"), 1),
+            **dict.fromkeys(("rows", "valid", "rejected", "duplicate", "filtered", "requests"), 1),
             "reasons": [{"code": text, "count": 1, "row": 1, "identifier": text, "error": text}],
             "warnings": [text],
         },

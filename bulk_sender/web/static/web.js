@@ -2,7 +2,12 @@
 // @ts-check
 
 const one = (wanted, inside = document) => inside.querySelector(wanted);
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+/** Wait, but not longer than until a signal. */
+const pause = (ms, signal) =>
+  new Promise((done) => {
+    setTimeout(done, ms);
+    signal?.addEventListener("abort", done);
+  });
 
 const UNITS = ["B", "kB", "MB", "GB"];
 const bytes = (count) => {
@@ -66,7 +71,13 @@ class Upload {
     this.box.scrollIntoView({ block: "nearest" });
     this.tell(this.box.dataset.waiting);
     if (file.size > Number(this.form.dataset.most)) return this.refuse(this.box.dataset.tooLarge);
-    this.id = this.known(file) || (await this.announce(file));
+    this.id = this.known(file);
+    await this.start();
+  }
+
+  /** Announce the file, unless that was done, and send it. A pause may come before the answer. */
+  async start() {
+    this.id ||= await this.announce(this.file);
     if (!this.id) return;
     this.cancel.action = `/new/${this.id}/delete`;
     await this.send();
@@ -129,7 +140,7 @@ class Upload {
         return this.refuse(await this.reason(answer));
       }
       this.tell(this.box.dataset.waiting);
-      await pause(wait);
+      await pause(wait, this.cut.signal);
     }
     return null;
   }
@@ -157,7 +168,8 @@ class Upload {
       this.cut?.abort();
       this.tell(this.box.dataset.paused);
     } else {
-      this.send();
+      this.tell(this.box.dataset.waiting);
+      this.start();
     }
   }
 

@@ -1,0 +1,233 @@
+"""A send that is prepared in a real browser: upload, columns, check, and the accidents on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.kit.command import REPOSITORY
+from tests.web.surfing import ONLY_WITH_CHROMIUM, Served, Surfer, chromium
+
+pytestmark = ONLY_WITH_CHROMIUM
+CUSTOMERS = REPOSITORY / "sample_data" / "customers.csv"
+LARGE = b"id;name\n" + b"1;Ann\n" * 3_400_000
+"""Three parts of an upload; the first is 40 % of it."""
+WAITS = "Waiting for the server. The upload resumes by itself."
+LOST = "Failed to load resource"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "inbox").mkdir()
+    (folder / "inbox" / "people.csv").write_text("id;name\n1;Ann\n2;Bo\n")
+    settings = folder / "web.toml"
+    settings.write_text(f'[files]\nfolders = ["{folder / "inbox"}"]\n')
+    found = Served(folder, "--config", str(settings))
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def surfer(browser: Browser, served: Served) -> Iterator[Surfer]:
+    found = Surfer(browser, served)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("large") / "large.csv"
+    path.write_bytes(LARGE)
+    return path
+
+
+def uploaded(surfer: Surfer, path: Path) -> Page:
+    """A tab at the columns of a file that it has just uploaded."""
+    tab = surfer.open("/new")
+    tab.locator("input[type=file]").set_input_files(path)
+    expect(tab.locator("h1")).to_have_text("What is each column?")
+    return tab
+
+
+def recipient(tab: Page) -> dict[str, object]:
+    found: dict[str, object] = json.loads(tab.locator("#sight pre").inner_text())
+    return found
+
+
+def draft_of(tab: Page) -> str:
+    return tab.url.partition("/new/")[2].partition("/")[0].partition("?")[0]
+
+
+def acts(served: Served, draft: str, did: str) -> int:
+    return sum(entry.object == draft and entry.did == did for entry in served.store.audit())
+
+
+def test_the_way_from_a_file_to_its_check_with_reload_and_back_at_each_step(surfer: Surfer, served: Served) -> None:
+    tab = surfer.open("/")
+    tab.get_by_role("navigation").get_by_role("link", name="New send").click()
+    tab.reload()
+    tab.locator("input[type=file]").set_input_files(CUSTOMERS)
+    expect(tab.locator("h1")).to_have_text("What is each column?")
+    columns = tab.url
+    tab.go_back()
+    expect(tab.locator("h1")).to_have_text("Which file?")
+    expect(tab.get_by_role("row", name="customers.csv").first).to_contain_text("uploaded; the columns come next")
+    tab.go_forward()
+    expect(tab).to_have_url(columns)
+
+    tab.get_by_label("Row", exact=True).fill("5")
+    expect(tab.locator("#sight")).to_contain_text("This is row 5, exactly as it would be sent.")
+    assert "loyalty_points" in str(recipient(tab))
+    tab.get_by_label("Points: Goes out as").select_option("")
+    expect(tab.locator("#sight pre")).not_to_contain_text("loyalty_points")
+    tab.get_by_label("Points: Goes out as").select_option("trigger_properties")
+    expect(tab.locator("#sight pre")).to_contain_text("loyalty_points")
+    tab.get_by_label("Customer no: Goes out as").select_option("")
+    expect(tab.locator("#sight")).to_contain_text("No column says who gets the message.")
+    tab.get_by_label("Customer no: Goes out as").select_option("external_user_id")
+    tab.get_by_role("button", name="Save and show this row").click()
+    expect(tab.locator("#sight")).to_contain_text("This is row 5")
+    tab.reload()
+    expect(tab.get_by_label("Points: Goes out as")).to_have_value("trigger_properties")
+
+    tab.get_by_role("button", name="Check all rows").dblclick()
+    expect(tab.locator("h1")).to_have_text("181 of 186 rows could be sent")
+    expect(tab.locator("main")).to_contain_text("14 more rows do not fit the filter")
+    assert acts(served, draft_of(tab), "began a check") == 1
+    tab.reload()
+    expect(tab.locator("h1")).to_have_text("181 of 186 rows could be sent")
+    with tab.expect_download() as found:
+        tab.get_by_role("link", name="Download 3 wrong rows (CSV)").click()
+    assert "free" in found.value.path().read_text(encoding="utf-8")
+    tab.get_by_role("link", name="Back to the columns").click()
+    tab.go_back()
+    expect(tab.locator("h1")).to_have_text("181 of 186 rows could be sent")
+    tab.go_back()
+    expect(tab.locator("h1")).to_have_text("What is each column?")
+
+
+def test_an_upload_that_was_cut_resumes_when_the_same_file_is_chosen_again(
+    surfer: Surfer, served: Served, large: Path
+) -> None:
+    surfer.expected.append(LOST)
+    tab = surfer.open("/new")
+    until_cut(tab, large)
+    tab.close()
+
+    tab = surfer.open("/new")
+    row = tab.get_by_role("row", name="large.csv")
+    expect(row).to_contain_text("8.4 MB uploaded; choose the same file again to resume")
+    offsets: list[str] = []
+    tab.on("request", lambda request: offsets.append(request.url.partition("?offset=")[2]))
+    tab.locator("input[type=file]").set_input_files(large)
+    expect(tab.locator("h1")).to_have_text("What is each column?")
+    assert [int(each) for each in offsets if each] == [8 << 20, 16 << 20]
+    draft = served.store.draft(draft_of(tab))
+    assert draft is not None
+    assert draft.sha256 == hashlib.sha256(LARGE).hexdigest()
+
+
+def until_cut(tab: Page, path: Path) -> None:
+    """Upload a file whose second part never arrives."""
+    tab.route("**/api/v1/uploads/*?offset=*", cut_after_the_first)
+    with tab.expect_request_finished(lambda request: request.url.endswith("?offset=0")):
+        tab.locator("input[type=file]").set_input_files(path)
+    expect(tab.locator("#upload [role=status]")).to_have_text(WAITS)
+
+
+def cut_after_the_first(route: Route) -> None:
+    if route.request.url.endswith("?offset=0"):
+        route.continue_()
+    else:
+        route.abort("connectionreset")
+
+
+def test_an_upload_continues_by_itself_when_the_killed_page_is_back(
+    surfer: Surfer, served: Served, large: Path, tmp_path: Path
+) -> None:
+    surfer.expected.append(LOST)
+    tab = surfer.open("/new")
+    killed: list[bool] = []
+
+    def kill(route: Route) -> None:
+        if not killed and not route.request.url.endswith("?offset=0"):
+            killed.append(True)
+            served.kill()
+        route.continue_()
+
+    tab.route("**/api/v1/uploads/*?offset=*", kill)
+    path = tmp_path / "killed.csv"
+    path.write_bytes(large.read_bytes())
+    tab.locator("input[type=file]").set_input_files(path)
+    tab.wait_for_event("requestfailed")
+    expect(tab.locator("#upload [role=status]")).to_have_text(WAITS)
+    served.start()
+    expect(tab.locator("h1")).to_have_text("What is each column?")
+    draft = served.store.draft(draft_of(tab))
+    assert draft is not None
+    assert draft.sha256 == hashlib.sha256(LARGE).hexdigest()
+
+
+def test_a_paused_upload_is_resumed_and_a_cancelled_one_is_gone(surfer: Surfer, large: Path, tmp_path: Path) -> None:
+    surfer.expected.append(LOST)
+    path = tmp_path / "paused.csv"
+    path.write_bytes(large.read_bytes())
+    tab = surfer.open("/new")
+    until_cut(tab, path)
+    tab.get_by_role("button", name="Pause the upload").click()
+    expect(tab.locator("#upload [role=status]")).to_have_text("Paused. What was uploaded is kept for 24 hours.")
+    tab.get_by_role("button", name="Resume the upload").click()
+    expect(tab.locator("#upload [role=status]")).to_have_text(WAITS)
+    tab.get_by_role("button", name="Cancel and delete it").click()
+    expect(tab.locator("h1")).to_have_text("Which file?")
+    expect(tab.get_by_text("paused.csv")).to_have_count(0)
+
+
+def test_the_second_of_two_tabs_is_told_that_the_columns_were_changed(surfer: Surfer) -> None:
+    surfer.expected.append("409")
+    first = uploaded(surfer, CUSTOMERS)
+    second = surfer.open(first.url.removeprefix(surfer.served.url))
+    first.get_by_label("Points: Goes out as").select_option("")
+    first.get_by_role("button", name="Save and show this row").click()
+    expect(first.get_by_label("Points: Goes out as")).to_have_value("")
+    second.get_by_label("Order total: Goes out as").select_option("")
+    second.get_by_role("button", name="Check all rows").click()
+    expect(second.locator("h1")).to_contain_text("changed this send meanwhile")
+    expect(second.locator("main")).to_contain_text("look at it again")
+    second.go_back()
+    expect(second.locator("h1")).to_have_text("What is each column?")
+
+
+def test_a_file_of_the_server_is_used_once_by_two_clicks(surfer: Surfer, served: Served) -> None:
+    tab = surfer.open("/new")
+    tab.get_by_role("button", name="Use this file: inbox/people.csv").dblclick()
+    expect(tab.locator("h1")).to_have_text("What is each column?")
+    assert sum(draft.name == "people.csv" for draft in served.store.drafts()) == 1
+    tab.go_back()
+    expect(tab.locator("h1")).to_have_text("Which file?")
+
+
+def test_a_check_is_found_again_after_its_tab_was_closed_and_the_page_was_killed(
+    surfer: Surfer, served: Served
+) -> None:
+    tab = uploaded(surfer, CUSTOMERS)
+    address = tab.url.removeprefix(served.url)
+    tab.get_by_role("button", name="Check all rows").click()
+    expect(tab.locator("h1")).to_have_text("181 of 186 rows could be sent")
+    tab.close()
+    served.kill()
+    served.start()
+    tab = surfer.open(f"{address.partition('?')[0]}/check")
+    expect(tab.locator("h1")).to_have_text("181 of 186 rows could be sent")

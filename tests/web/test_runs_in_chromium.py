@@ -1,0 +1,181 @@
+"""A run in real tabs: live counts, closed and second tabs, kills of the page and of the run, stop, and first rows."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+import bulk_sender as bs
+from tests.kit.command import until
+from tests.kit.jobs import braze
+from tests.web.surfing import ONLY_WITH_CHROMIUM, PATIENCE_S, Served, Surfer, barriers, chromium, value, width
+
+pytestmark = ONLY_WITH_CHROMIUM
+LOST = ("Failed to load resource", "net::ERR_", "interrupted while the page was loading")
+QUICK = "1000/second"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with braze() as target:
+        found = Served(tmp_path_factory.mktemp("page"), braze=target)
+        found.crew.prepare()
+        yield found
+        found.end()
+
+
+@pytest.fixture
+def surfer(browser: Browser, served: Served) -> Iterator[Surfer]:
+    found = Surfer(browser, served)
+    yield found
+    found.close()
+
+
+def accepted(tab: Page) -> int:
+    return int(tab.locator("[data-count=accepted]").inner_text().replace(",", ""))
+
+
+def until_more(tab: Page, than: int) -> int:
+    """Wait until the page counts more accepted rows, without loading it again."""
+    until(lambda: accepted(tab) > than, PATIENCE_S)
+    return accepted(tab)
+
+
+def stop(tab: Page) -> None:
+    tab.get_by_text("Stop…").click()
+    tab.get_by_role("button", name="Stop the run").click()
+
+
+def test_counts_move_in_all_tabs_and_a_stop_ends_the_run_in_order(surfer: Surfer, served: Served) -> None:
+    served.begin("watched", rows=20_000)
+    served.until_sending("watched")
+    tab = surfer.open("/")
+    tab.get_by_role("link", name="watched").click()
+    expect(tab.locator("h1")).to_have_text("watched is being sent")
+    value(tab, "window.same = true")
+    seen = until_more(tab, accepted(tab))
+    assert value(tab, "window.same")  # no reload
+    assert barriers(tab) == []
+
+    tab.close()
+    tab, second = surfer.open("/runs/watched/live"), surfer.open("/runs/watched/live")
+    assert accepted(tab) >= seen
+    until_more(second, until_more(tab, seen) - 1)
+    stop(tab)
+    for each in (tab, second):
+        expect(each).to_have_url(f"{served.url}/runs/watched")
+        expect(each.locator("h1")).to_contain_text("The run stopped early")
+    found = served.until_ended("watched")
+    assert (found.state, found.unknown) == ("stopped", 0)
+    assert accepted_on(tab) == found.accepted
+
+    tab.go_back()
+    expect(tab).to_have_url(f"{served.url}/runs/watched")
+    assert served.starts("watched") == ["send"]
+
+
+def accepted_on(tab: Page) -> int:
+    return int(tab.locator(".six .accepted data").get_attribute("value") or 0)
+
+
+def test_a_run_continues_while_the_page_is_killed_and_its_tab_finds_it_again(surfer: Surfer, served: Served) -> None:
+    surfer.expected += LOST
+    served.begin("alone", rows=20_000)
+    served.until_sending("alone")
+    tab = surfer.open("/runs/alone/live")
+    seen = until_more(tab, 0)
+    served.kill()
+    until(lambda: served.moment("alone").accepted > seen + 200, PATIENCE_S)
+    assert bs.status("alone", runs_dir=served.runs).state == "running"
+    served.start()
+    until_more(tab, seen + 200)
+    stop(tab)
+    expect(tab.locator("h1")).to_contain_text("The run stopped early")
+    assert served.until_ended("alone").unknown == 0
+    assert served.starts("alone") == ["send"]
+
+
+def test_a_run_whose_process_is_killed_says_so_and_is_resumed_once(surfer: Surfer, served: Served) -> None:
+    served.begin("killed", rows=20_000)
+    served.until_sending("killed")
+    tab = surfer.open("/runs/killed/live")
+    until_more(tab, 0)
+    os.kill(served.crew._started["killed"].pid, signal.SIGKILL)
+    expect(tab).to_have_url(f"{served.url}/runs/killed")
+    expect(tab.locator("main")).to_contain_text("the process ended without closing the run")
+    unknown = bs.status("killed", runs_dir=served.runs).unknown
+    second = surfer.open("/runs/killed")
+    tab.get_by_role("button", name="Resume and send").dblclick()
+    expect(tab).to_have_url(f"{served.url}/runs/killed/live")
+    second.get_by_role("button", name="Resume and send").click()
+    expect(second).to_have_url(f"{served.url}/runs/killed/live")
+    until_more(second, until_more(tab, 0) - 1)
+    stop(second)
+    for each in (tab, second):
+        expect(each).to_have_url(f"{served.url}/runs/killed")
+        expect(each.get_by_role("button", name="Resume and send")).to_be_visible()
+    assert served.until_ended("killed").unknown <= unknown
+    assert served.starts("killed") == ["send", "resume"]
+
+
+def test_first_rows_need_the_right_count_and_the_back_button_does_no_harm(surfer: Surfer, served: Served) -> None:
+    served.begin("first", rows=300, rate=QUICK, canary=100)
+    tab = surfer.open("/runs/first/live")
+    expect(tab.locator("h1")).to_have_text("The first 100 rows were sent. Send the other 200?")
+    tab.get_by_label("Type the number").fill("100")
+    tab.get_by_role("button", name="Send the other 200").click()
+    expect(tab.get_by_role("alert")).to_contain_text("what you typed does not fit")
+    expect(tab.get_by_role("alert")).to_be_focused()
+    assert barriers(tab) == []
+    tab.wait_for_timeout(500)  # the stream must not load the page again under a person who types
+    expect(tab.get_by_role("alert")).to_be_visible()
+
+    tab.close()
+    tab = surfer.open("/runs/first/live")
+    tab.get_by_label("Type the number").fill("2 00")
+    tab.get_by_role("button", name="Send the other 200").dblclick()
+    expect(tab).to_have_url(f"{served.url}/runs/first")
+    expect(tab.locator("h1")).to_have_text("All 300 rows accepted")
+    tab.go_back()
+    expect(tab.locator("h1")).to_have_text("All 300 rows accepted")
+    assert served.starts("first") == ["send"]
+
+
+def test_a_run_that_waits_for_an_answer_can_be_stopped(surfer: Surfer, served: Served) -> None:
+    served.begin("held", rows=300, rate=QUICK, canary=100)
+    tab = surfer.open("/runs/held/live")
+    expect(tab.locator("h1")).to_have_text("The first 100 rows were sent. Send the other 200?")
+    tab.get_by_role("button", name="Stop here").click()
+    expect(tab).to_have_url(f"{served.url}/runs/held")
+    expect(tab.get_by_role("button", name="Resume: ask again about the rest")).to_be_visible()
+    found = served.until_ended("held")
+    assert (found.state, found.accepted, found.unknown) == ("stopped", 100, 0)
+    tab.get_by_role("button", name="Resume: ask again about the rest").click()
+    expect(tab.locator("h1")).to_have_text("The first 100 rows were sent. Send the other 200?")
+    tab.get_by_role("button", name="Stop here").click()
+    expect(tab).to_have_url(f"{served.url}/runs/held")
+    assert served.until_ended("held").accepted == 100
+
+
+def test_first_rows_and_counts_fit_a_phone(browser: Browser, served: Served) -> None:
+    served.begin("phone", rows=300, rate=QUICK, canary=100)
+    surfer = Surfer(browser, served, viewport={"width": 320, "height": 640}, color_scheme="dark")
+    tab = surfer.open("/runs/phone/live")
+    expect(tab.get_by_label("Type the number")).to_be_visible()
+    assert width(tab) == 320
+    assert barriers(tab) == []
+    tab.get_by_role("button", name="Stop here").click()
+    expect(tab).to_have_url(f"{served.url}/runs/phone")
+    assert width(tab) == 320
+    assert barriers(tab) == []
+    surfer.close()
