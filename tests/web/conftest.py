@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,27 @@ def stranger(tmp_path: Path, runs_dir: Path) -> Iterator[Visitor]:
 @pytest.fixture
 def visitor(stranger: Visitor) -> Visitor:
     return stranger.signed_in()
+
+
+@pytest.fixture(scope="module")
+def page_of_the_module(tmp_path_factory: pytest.TempPathFactory, runs_dir: Path) -> Iterator[Visitor]:
+    page = Visitor(tmp_path_factory.mktemp("page") / "state", runs_dir, has_api=True)
+    yield page
+    page.end()
+
+
+@pytest.fixture
+def onlooker(page_of_the_module: Visitor) -> Visitor:
+    """A person who changes nothing, at a page that the tests of a module share. A new page takes longer than a test."""
+    page = page_of_the_module
+    if not page.sessions.is_open(page.cookie):
+        page.signed_in()
+    return page
+
+
+@pytest.fixture
+def passer_by(page_of_the_module: Visitor) -> Visitor:
+    """A browser without a session, at the same page."""
+    page = copy(page_of_the_module)
+    page.cookie = ""
+    return page

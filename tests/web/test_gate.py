@@ -115,8 +115,8 @@ def test_a_signed_in_person_is_answered(visitor: Visitor, method: str, path: str
     ["evil.example", "evil.example:8799", "127.0.0.1", "127.0.0.1:8798", "localhost.evil.example:8799", f"x@{HOST}"],
 )
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_another_host_is_refused(visitor: Visitor, method: str, path: str, host: str) -> None:
-    answer = visitor.ask(method, path, {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"})
+def test_another_host_is_refused(onlooker: Visitor, method: str, path: str, host: str) -> None:
+    answer = onlooker.ask(method, path, {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"})
     assert answer.status_code == 421
     assert "This address is not served" in answer.text
 
@@ -146,9 +146,9 @@ FOREIGN = [
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize(("method", "path"), UNSAFE)
 def test_a_request_from_elsewhere_that_changes_something_is_refused(
-    visitor: Visitor, method: str, path: str, headers: dict[str, str]
+    onlooker: Visitor, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    answer = visitor.ask(method, path, headers)
+    answer = onlooker.ask(method, path, headers)
     assert answer.status_code == 403
     assert "This request came from elsewhere" in answer.text
 
@@ -160,25 +160,25 @@ def test_a_form_of_the_page_is_answered(visitor: Visitor, method: str, path: str
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-def test_nobody_without_a_session_is_answered(stranger: Visitor, method: str, path: str) -> None:
-    answer = stranger.ask(method, path, OURS)
+def test_nobody_without_a_session_is_answered(passer_by: Visitor, method: str, path: str) -> None:
+    answer = passer_by.ask(method, path, OURS)
     assert answer.status_code == 401
     assert ("web token" if path.startswith(API) else "bulk-sender web --link") in answer.text
     assert "calm" not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/runs/nobody", "/runs/calm/rows/x", "//evil.example"])
-def test_an_unknown_address_says_nothing_to_strangers(stranger: Visitor, path: str) -> None:
-    assert stranger.get(f"{URL}{path}").status_code == 401
+def test_an_unknown_address_says_nothing_to_strangers(passer_by: Visitor, path: str) -> None:
+    assert passer_by.get(f"{URL}{path}").status_code == 401
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_a_session_ends_after_twelve_hours(
-    visitor: Visitor, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+    onlooker: Visitor, method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = time.time() + session.LASTS_S + 1
     monkeypatch.setattr("bulk_sender.web.session.time.time", lambda: later)
-    assert visitor.ask(method, path, OURS).status_code == 401
+    assert onlooker.ask(method, path, OURS).status_code == 401
 
 
 def test_a_session_lasts_almost_twelve_hours(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,20 +187,27 @@ def test_a_session_lasts_almost_twelve_hours(visitor: Visitor, monkeypatch: pyte
     assert visitor.get("/").status_code == 200
 
 
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory, runs_dir: Path) -> Visitor:
+    """A person at a page in read-only mode."""
+    return Visitor(tmp_path_factory.mktemp("locked") / "state", runs_dir, read_only=True, has_api=True).signed_in()
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"])
 @pytest.mark.parametrize("path", sorted({path for _, path in ROUTES} | {"/nowhere"}))
-def test_read_only_mode_refuses_all_but_get(tmp_path: Path, runs_dir: Path, method: str, path: str) -> None:
-    visitor = Visitor(tmp_path / "state", runs_dir, read_only=True, has_api=True).signed_in()
-    answer = visitor.ask(method, path, OURS)
+def test_read_only_mode_refuses_all_but_get(locked: Visitor, method: str, path: str) -> None:
+    answer = locked.ask(method, path, OURS)
     assert answer.status_code == 403 or (("GET", path) in PUBLIC and answer.status_code == 405)
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_read_only_mode_answers_get(tmp_path: Path, runs_dir: Path, method: str, path: str) -> None:
-    visitor = Visitor(tmp_path / "state", runs_dir, read_only=True, has_api=True).signed_in()
+def test_read_only_mode_answers_get(locked: Visitor, method: str, path: str) -> None:
     wanted = 403 if method != "GET" else allowed(method, path)
-    assert visitor.ask(method, path, OURS).status_code == wanted
-    assert "Read-only mode" in visitor.get("/").text
+    assert locked.ask(method, path, OURS).status_code == wanted
+
+
+def test_read_only_mode_is_said(locked: Visitor) -> None:
+    assert "Read-only mode" in locked.get("/").text
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -229,10 +236,10 @@ def test_a_route_without_a_role_is_refused(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 @pytest.mark.parametrize("is_signed_in", [True, False])
-def test_every_answer_has_the_headers(stranger: Visitor, method: str, path: str, is_signed_in: bool) -> None:
-    if is_signed_in:
-        stranger.signed_in()
-    answer = stranger.ask(method, path, OURS)
+def test_every_answer_has_the_headers(
+    onlooker: Visitor, passer_by: Visitor, method: str, path: str, is_signed_in: bool
+) -> None:
+    answer = (onlooker if is_signed_in else passer_by).ask(method, path, OURS)
     for name, value in HEADERS.items():
         is_own = (path.endswith("/report") and method == "GET" and name.startswith("Content")) or (
             path.startswith("/static") and name == "Cache-Control"

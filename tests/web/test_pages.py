@@ -56,6 +56,12 @@ PARTS = [
 ERRORS = ["/nowhere", "/runs/nobody", "/runs/calm/rows/201", "/runs/calm/files/journal"]
 
 
+@pytest.fixture
+def visitor(onlooker: Visitor) -> Visitor:
+    """These tests only look."""
+    return onlooker
+
+
 def tree(visitor: Visitor, path: str, code: int = 200) -> Element:
     answer = visitor.get(path)
     assert answer.status_code == code
@@ -336,7 +342,6 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         facts["found"] = SimpleNamespace(
             columns=[column], rows=1, sampled=1, encoding=None, delimiter=None, sheet=SimpleNamespace(value=text)
         )
-    object.__setattr__(visitor.site, "profiles", {text: PROFILE})
     root = read(bytes(page(template, **facts).body).decode())
     refuse_anything_inline(root)
     assert len(root.all("h1")) == 1
