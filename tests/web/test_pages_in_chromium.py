@@ -27,7 +27,16 @@ OPTIONS = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "resultTypes": ["violations"],
 }
-SHOWN = ["/", "/runs/abused?status=failed", "/runs/abused/rows/30", "/settings", "/settings/audit"]
+SHOWN = [
+    "/",
+    "/runs/abused?status=failed",
+    "/runs/abused/rows/30",
+    "/runs/abused/fix",
+    "/runs/abused/decide",
+    "/people?who=customer-000003",
+    "/settings",
+    "/settings/audit",
+]
 
 
 @pytest.fixture(scope="module")
