@@ -293,7 +293,7 @@ def _that_may_send(folder: Path) -> Iterator[str]:
     try:
         if not braze.stdout.readline():
             raise SystemExit("port 8798 is in use")
-        (folder / "production.key").write_text("any", encoding="utf-8")
+        (folder / "production.key").write_text("0" * 36, encoding="utf-8")
         (folder / "production.key").chmod(0o600)
         (folder / "web.toml").write_text(
             f'[profiles.Production]\nendpoint = "http://127.0.0.1:8798"\nkey_file = "{folder / "production.key"}"\n',
