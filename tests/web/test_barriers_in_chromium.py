@@ -23,6 +23,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    found = Served(tmp_path_factory.mktemp("page"))
+    yield found
+    found.end()
+
+
+@pytest.fixture(scope="module")
 def prepared(browser: Browser, served: Served) -> str:
     """The address of a send that was checked, by the keyboard alone."""
     surfer = Surfer(browser, served)

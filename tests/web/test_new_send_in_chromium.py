@@ -182,7 +182,7 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
     tab.get_by_label("Row 141, Basket").fill("[]")
     tab.get_by_role("button", name="Check and send 3 rows").dblclick()
     expect(tab.locator("h1")).to_have_text("3 of 3 rows could be sent")
-    assert [each.wanted_name for each in served.store.drafts()].count(f"{run}-fixed") == 1
+    assert [each.parent for each in served.store.drafts()].count(run) == 1
     tab.get_by_role("link", name="Review the send").click()
     expect(tab.locator("h1")).to_have_text("Send to 3 people?")
     assert ledger.accepted_recipients == before + 181

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.kit.command import REPOSITORY, until
+from tests.kit.jobs import braze
 from tests.web.surfing import ONLY_WITH_CHROMIUM, PATIENCE_S, WITHOUT_SCRIPT, Served, Surfer, chromium
 
 pytestmark = ONLY_WITH_CHROMIUM
@@ -17,6 +18,15 @@ pytestmark = ONLY_WITH_CHROMIUM
 def browser() -> Iterator[Browser]:
     with chromium(WITHOUT_SCRIPT) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with braze() as target:
+        found = Served(tmp_path_factory.mktemp("page"), braze=target)
+        found.crew.prepare()
+        yield found
+        found.end()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import bulk_sender as bs
 from tests.kit.command import until
+from tests.kit.jobs import braze
 from tests.web.surfing import ONLY_WITH_CHROMIUM, PATIENCE_S, Served, Surfer, barriers, chromium, value, width
 
 pytestmark = ONLY_WITH_CHROMIUM
@@ -24,10 +25,13 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-@pytest.fixture(scope="module", autouse=True)
-def spare(served: Served) -> None:
-    """A process that is ready for the first run."""
-    served.crew.prepare()
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with braze() as target:
+        found = Served(tmp_path_factory.mktemp("page"), braze=target)
+        found.crew.prepare()
+        yield found
+        found.end()
 
 
 @pytest.fixture
