@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,15 @@ PHONE = 390
 _TALLEST = 1500
 """A picture shows at most so much of a page."""
 _PATIENCE_S = 120.0
+CAMPAIGN = "3f5cbdf1-2c5d-4b0e-9a57-0b1d8f2b6c11"
+MESSAGE = {
+    "app": {
+        "channel": "email",
+        "name": "Newsletter",
+        "subject": "{{api_trigger_properties.${first_name}}}, your points",
+        "body": "You have {{api_trigger_properties.${loyalty_points}}} points.",
+    }
+}
 CUSTOMERS, RECIPIENTS = "sample_data/customers.csv", "sample_data/recipients.csv"
 
 
@@ -38,10 +48,12 @@ class Stage:
     url: str
     crew: Crew
     tab: Page
+    real: str = ""
+    """The address of a page that may send: to a simulated Braze, served apart."""
     done: dict[str, str] = field(default_factory=dict)
 
     def go(self, path: str) -> None:
-        self.tab.goto(f"{self.url}{path}")
+        self.tab.goto(path if path.startswith("http") else f"{self.url}{path}")
 
     def once(self, name: str, prepare: Callable[[Stage], str]) -> str:
         """Return what ``prepare`` returned the first time."""
@@ -66,6 +78,19 @@ def checked(stage: Stage) -> str:
     stage.tab.get_by_role("button", name="Check all rows").click()
     expect(stage.tab.locator("h1")).to_contain_text("could be sent")
     return stage.tab.url.removeprefix(stage.url)
+
+
+def ready(stage: Stage) -> str:
+    """Return the address of a send that is ready to be reviewed."""
+    tab = stage.tab
+    stage.go(f"{stage.real}/new")
+    tab.locator("input[type=file]").set_input_files(stage.folder / CUSTOMERS)
+    expect(tab.locator("#sight pre")).to_be_visible()
+    tab.get_by_label("Workspace").select_option("Production")
+    tab.get_by_label("ID of the campaign or Canvas").fill(CAMPAIGN)
+    tab.get_by_role("button", name="Check all rows").click()
+    expect(tab.locator("h1")).to_contain_text("could be sent")
+    return tab.url.removesuffix("/check") + "/review"
 
 
 def rehearsed(stage: Stage) -> str:
@@ -141,6 +166,17 @@ def check(stage: Stage) -> None:
     stage.go(stage.once("checked", checked))
 
 
+def rehearsal(stage: Stage) -> None:
+    """What the day of a rehearsal is like."""
+    stage.go(f"{stage.once('checked', checked).removesuffix('/check')}/rehearse")
+
+
+def review(stage: Stage) -> None:
+    """The last look before a real send, with the message of one person."""
+    stage.go(stage.once("ready", ready))
+    expect(stage.tab.locator("article.message")).to_be_visible()
+
+
 def live(stage: Stage) -> None:
     """A run in progress."""
     stage.go(stage.once("sending", sending))
@@ -156,6 +192,17 @@ def first_rows(stage: Stage) -> None:
 def result(stage: Stage) -> None:
     """A run that has finished."""
     stage.go(stage.once("rehearsed", rehearsed))
+
+
+def fix(stage: Stage) -> None:
+    """Rows that were wrong, with the cells to change."""
+    stage.go(f"{stage.once('rehearsed', rehearsed)}/fix")
+
+
+def decide(stage: Stage) -> None:
+    """Rows in doubt, and what can be decided about them."""
+    stage.once("rehearsed", rehearsed)
+    stage.go("/runs/winter-offer/decide")
 
 
 def row(stage: Stage) -> None:
@@ -186,7 +233,11 @@ PAGES: dict[str, Callable[[Stage], None]] = {
     "web-file.png": file,
     "web-columns.png": columns,
     "web-check.png": check,
+    "web-rehearsal.png": rehearsal,
+    "web-review.png": review,
     "web-result.png": result,
+    "web-fix.png": fix,
+    "web-decide.png": decide,
     "web-row.png": row,
     "web-live.png": live,
     "web-first-rows.png": first_rows,
@@ -201,7 +252,10 @@ def take(names: list[str], to: Path, folder: Path, *, dark: bool = False, width:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         raise SystemExit("chromium is not installed")
-    with _served(folder) as (link, crew), sync_playwright() as player:
+    with ExitStack() as stack:
+        link, crew = stack.enter_context(_served(folder))
+        real = stack.enter_context(_that_may_send(folder)) if "web-review.png" in names else ""
+        player = stack.enter_context(sync_playwright())
         opened = player.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
         tab = opened.new_page(
             viewport={"width": width, "height": HEIGHT},
@@ -214,7 +268,10 @@ def take(names: list[str], to: Path, folder: Path, *, dark: bool = False, width:
         expect.set_options(timeout=1000 * _PATIENCE_S)
         tab.goto(link)
         tab.wait_for_url("**/")
-        stage = Stage(folder, link.partition("/login")[0], crew, tab)
+        if real:
+            tab.goto(real)
+            tab.wait_for_url("**/")
+        stage = Stage(folder, link.partition("/login")[0], crew, tab, real.partition("/login")[0])
         for name in names:
             PAGES[name](stage)
             tall = min(_TALLEST, int(tab.locator("html").bounding_box()["height"]))  # type: ignore[index]
@@ -225,7 +282,32 @@ def take(names: list[str], to: Path, folder: Path, *, dark: bool = False, width:
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[tuple[str, Crew]]:
+def _that_may_send(folder: Path) -> Iterator[str]:
+    """A second page, whose profile leads to a simulated Braze on loopback: its link."""
+    (folder / "message.json").write_text(json.dumps(MESSAGE), encoding="utf-8")
+    command = [sys.executable, "-m", "bulk_sender", "sandbox", "--port", "8798", "--message", "message.json"]
+    braze = subprocess.Popen(  # noqa: S603 - the program itself
+        command, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert braze.stdout is not None
+    try:
+        if not braze.stdout.readline():
+            raise SystemExit("port 8798 is in use")
+        (folder / "production.key").write_text("0" * 36, encoding="utf-8")
+        (folder / "production.key").chmod(0o600)
+        (folder / "web.toml").write_text(
+            f'[profiles.Production]\nendpoint = "http://127.0.0.1:8798"\nkey_file = "{folder / "production.key"}"\n',
+            encoding="utf-8",
+        )
+        with _served(folder, "--config", "web.toml") as (link, _crew):
+            yield link
+    finally:
+        braze.terminate()
+        braze.communicate()
+
+
+@contextmanager
+def _served(folder: Path, *more: str) -> Iterator[tuple[str, Crew]]:
     """``bulk-sender web``: its link, and the processes of its runs. All of them end with the block."""
     variables = _environment(folder)
     command = [
@@ -238,6 +320,7 @@ def _served(folder: Path) -> Iterator[tuple[str, Crew]]:
         "0",
         "--runs-dir",
         "bulk-sender-runs",
+        *more,
     ]
     _run([sys.executable, "-m", "bulk_sender", "init", CUSTOMERS], folder)
     page = subprocess.Popen(  # noqa: S603 - the program itself

@@ -3,11 +3,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.kit.jobs import braze
+from tests.kit.target import KEY
 from tests.reporting.runs import abused, rehearsed, shouted
 from tests.web.visitor import Visitor
+
+if TYPE_CHECKING:
+    from tests.web.surfing import Served
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +24,27 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     abused(folder)
     shouted(folder, "take")
     return folder
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One page process for all tests in Chromium: with a file on the server, and a profile that leads to a sandbox."""
+    from tests.web.surfing import Served
+
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "inbox").mkdir()
+    (folder / "inbox" / "people.csv").write_text("id;name\n1;Ann\n2;Bo\n")
+    (folder / "production.key").write_text(KEY)
+    (folder / "production.key").chmod(0o600)
+    with braze() as target:
+        settings = folder / "web.toml"
+        settings.write_text(
+            f'[files]\nfolders = ["{folder / "inbox"}"]\n'
+            f'[profiles.Production]\nendpoint = "{target.url}"\nkey_file = "{folder / "production.key"}"\n'
+        )
+        found = Served(folder, "--config", str(settings), braze=target)
+        yield found
+        found.end()
 
 
 @pytest.fixture

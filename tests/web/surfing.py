@@ -53,7 +53,7 @@ class Served:
     """
 
     def __init__(self, folder: Path, *more: str, braze: RunningSandbox | None = None) -> None:
-        self.folder, self.runs, self._more, self._braze = folder, folder / "runs", more, braze
+        self.folder, self.runs, self._more, self.braze = folder, folder / "runs", more, braze
         self._state = folder / "state"
         self._key_file = folder / "key"
         self._key_file.write_text(KEY)
@@ -108,11 +108,11 @@ class Served:
     # --- runs, begun as the button does it
 
     def begin(self, run: str, rows: int = 500, rate: str = SLOW, **more: Any) -> None:
-        assert self._braze is not None
+        assert self.braze is not None
         file = self.folder / f"{run}.csv"
         file.write_text("external_user_id\n" + "".join(f"{run}-{number:05}\n" for number in range(rows)))
         config = {
-            "braze": {"endpoint": self._braze.url, "campaign_id": CAMPAIGN},
+            "braze": {"endpoint": self.braze.url, "campaign_id": CAMPAIGN},
             "delivery": {"rate": rate, "share_rate": False},
         }
         given = {"kind": "send", "by": "Ada", "key_file": str(self._key_file)} | more

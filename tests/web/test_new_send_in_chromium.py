@@ -1,42 +1,35 @@
-"""A send that is prepared in a real browser: upload, columns, check, and the accidents on the way."""
+"""A send in a real browser: the whole way from a file to its fixed rows, and the accidents on the way."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+import bulk_sender as bs
 from tests.kit.command import REPOSITORY
-from tests.web.surfing import ONLY_WITH_CHROMIUM, Served, Surfer, chromium
+from tests.kit.target import CAMPAIGN
+from tests.web.surfing import ONLY_WITH_CHROMIUM, Served, Surfer, barriers, chromium
 
 pytestmark = ONLY_WITH_CHROMIUM
 CUSTOMERS = REPOSITORY / "sample_data" / "customers.csv"
-LARGE = b"id;name\n" + b"1;Ann\n" * 3_400_000
-"""Three parts of an upload; the first is 40 % of it."""
+LARGE = b"id;name\n" + b"1;Ann\n" * 1_500_000
+"""Two parts of an upload."""
 WAITS = "Waiting for the server. The upload resumes by itself."
 LOST = "Failed to load resource"
+SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "inbox").mkdir()
-    (folder / "inbox" / "people.csv").write_text("id;name\n1;Ann\n2;Bo\n")
-    settings = folder / "web.toml"
-    settings.write_text(f'[files]\nfolders = ["{folder / "inbox"}"]\n')
-    found = Served(folder, "--config", str(settings))
-    yield found
-    found.end()
 
 
 @pytest.fixture
@@ -118,6 +111,92 @@ def test_the_way_from_a_file_to_its_check_with_reload_and_back_at_each_step(surf
     expect(tab.locator("h1")).to_have_text("What is each column?")
 
 
+def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfer, served: Served) -> None:
+    """A rehearsal, then real messages: two tabs, reload, back, and a tab that was closed change nothing."""
+    assert served.braze is not None
+    ledger = served.braze.ledger
+    before = ledger.accepted_recipients
+    tab = uploaded(surfer, CUSTOMERS)
+    tab.get_by_label("Workspace").select_option("Production")
+    tab.get_by_label("ID of the campaign or Canvas").fill(CAMPAIGN)
+    tab.get_by_role("button", name="Check all rows").click()
+    expect(tab.locator("h1")).to_have_text("181 of 186 rows could be sent")
+    draft = draft_of(tab)
+
+    tab.get_by_role("link", name="Rehearse first").click()
+    has_no_barrier(tab)
+    tab.get_by_role("button", name="Start the rehearsal").dblclick()
+    expect(tab.locator("h1")).to_contain_text("3 of 186 rows need your attention; 181 are accepted")
+    assert ledger.accepted_recipients == before
+    assert sum(run.run_id.endswith(".rehearsal.1") for run in bs.runs(served.runs)) == 1
+
+    tab.goto(f"{served.url}/new/{draft}/check")
+    tab.get_by_role("link", name="Review the send").click()
+    expect(tab.locator("h1")).to_have_text("Send to 181 people?")
+    expect(tab.locator("main")).to_contain_text("Sandbox campaign")
+    second = surfer.open(f"/new/{draft}/review")
+    tab.get_by_label("Type the number of recipients").fill("186")
+    tab.get_by_role("button", name="Send the first 100 rows").click()
+    expect(tab.get_by_role("alert")).to_contain_text("what you typed is not the number of recipients")
+    has_no_barrier(tab)
+    for each in (tab, second):
+        each.get_by_label("Type the number of recipients").fill("181")
+    tab.get_by_role("button", name="Send the first 100 rows").dblclick()
+    second.get_by_role("button", name="Send the first 100 rows").click()
+    for each in (tab, second):
+        expect(each.locator("h1")).to_have_text(HELD)
+    live = tab.url
+    assert second.url == live
+    assert ledger.accepted_recipients == before + 97  # two are wrong, one is a duplicate
+    tab.go_back()
+    expect(tab).to_have_url(live)  # the review leads to the run
+    second.close()
+    tab.reload()
+    expect(tab.locator("h1")).to_have_text(HELD)
+    tab.close()
+
+    tab = surfer.open("/")
+    run = live.split("/")[-2]
+    tab.get_by_role("link", name=run, exact=True).first.click()
+    expect(tab.locator("h1")).to_have_text(HELD)
+    rest = re.sub(r"[^0-9]", "", tab.locator("h1").inner_text().partition("other")[2])
+    tab.get_by_label("Type the number").fill(rest)
+    tab.get_by_role("button", name="Send the other").dblclick()
+    expect(tab).to_have_url(f"{served.url}/runs/{run}")
+    expect(tab.locator("h1")).to_contain_text("3 of 186 rows need your attention; 181 are accepted")
+    assert ledger.accepted_recipients == before + 181
+    assert served.starts(run) == ["send"]
+    tab.get_by_label("Find a person").fill("000107")
+    tab.get_by_role("button", name="Search").click()
+    tab.get_by_role("link", name="2", exact=True).click()
+    expect(tab.locator("h1")).to_have_text("Row 2: accepted")
+
+    tab.goto(f"{served.url}/runs/{run}")
+    tab.get_by_role("link", name="Fix 3 rows").first.click()
+    tab.get_by_label("Row 32, Customer no").fill("000322")
+    tab.get_by_label("Row 88, Order total").fill("12.50")
+    tab.get_by_label("Row 141, Basket").fill("[")
+    tab.get_by_role("button", name="Check and send 3 rows").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Some rows are still wrong")
+    has_no_barrier(tab)
+    tab.get_by_label("Row 141, Basket").fill("[]")
+    tab.get_by_role("button", name="Check and send 3 rows").dblclick()
+    expect(tab.locator("h1")).to_have_text("3 of 3 rows could be sent")
+    assert [each.parent for each in served.store.drafts()].count(run) == 1
+    tab.get_by_role("link", name="Review the send").click()
+    expect(tab.locator("h1")).to_have_text("Send to 3 people?")
+    assert ledger.accepted_recipients == before + 181
+
+
+HELD = re.compile("The first 100 rows were sent. Send the other [0-9]+")
+
+
+def has_no_barrier(tab: Page) -> None:
+    for scheme in SCHEMES:
+        tab.emulate_media(color_scheme=scheme)
+        assert barriers(tab) == []
+
+
 def test_an_upload_that_was_cut_resumes_when_the_same_file_is_chosen_again(
     surfer: Surfer, served: Served, large: Path
 ) -> None:
@@ -133,7 +212,7 @@ def test_an_upload_that_was_cut_resumes_when_the_same_file_is_chosen_again(
     tab.on("request", lambda request: offsets.append(request.url.partition("?offset=")[2]))
     tab.locator("input[type=file]").set_input_files(large)
     expect(tab.locator("h1")).to_have_text("What is each column?")
-    assert [int(each) for each in offsets if each] == [8 << 20, 16 << 20]
+    assert [int(each) for each in offsets if each] == [8 << 20]
     draft = served.store.draft(draft_of(tab))
     assert draft is not None
     assert draft.sha256 == hashlib.sha256(LARGE).hexdigest()
