@@ -221,7 +221,8 @@ class Store:
             try:
                 yield open_file
             except BaseException:
-                open_file.execute("ROLLBACK")
+                if open_file.in_transaction:  # a full disk has ended it already
+                    open_file.execute("ROLLBACK")
                 raise
             open_file.execute("COMMIT")
 

@@ -1,17 +1,23 @@
-"""Two tabs, two people, or a page that ended, at the moment when a process begins or a file is deleted."""
+"""Bad moments: a second tab while a process begins, a full disk, a look that must not write."""
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 
-from bulk_sender.web import drafts
+from bulk_sender.errors import BulkSenderError
+from bulk_sender.web import drafts, keys
 from bulk_sender.web.drafts import Step
 from bulk_sender.web.profiles import Profile
 from bulk_sender.web.roles import Person, Role
@@ -124,3 +130,76 @@ def test_nobody_adds_bytes_to_the_file_of_another_person(visitor: Visitor) -> No
     draft = visitor.site.store.draft(id)
     assert draft is not None
     assert draft.hands == ("ann",)
+
+
+def test_a_page_that_shows_alone_records_nothing(visitor: Visitor, tmp_path: Path) -> None:
+    id, store = prepared(visitor), visitor.site.store
+    shown = Visitor(tmp_path / "state", tmp_path / "runs", read_only=True).signed_in()
+    for step in (
+        lambda each: drafts.launched(each, each.run_id, 1.0, needs_approval=False),
+        drafts.not_begun,
+        drafts.asked,
+        lambda each: drafts.approved(each, each.offer, "cleo", 1.0),
+        lambda each: drafts.checking(drafts.expired(each, 1e9)),
+    ):
+        store.change(id, step, Entry("", "a step"))
+        before = store.draft(id), store.count()
+        for path in ("", "/progress", "/owner", "/rehearse"):
+            shown.get(f"/new/{id}{path}")
+        shown.get(f"/approvals/{id}/look")
+        assert (store.draft(id), store.count()) == before
+    upload = visitor.announce("other.csv", 4).json()["id"]
+    found = store.draft(upload)
+    assert found is not None
+    (visitor.site.uploads.home(found) / ".part").write_bytes(b"id\n1")  # whole, not recorded yet
+    assert shown.get(f"/new/{upload}").status_code == 404
+    assert store.draft(upload) == found
+
+
+def test_a_full_disk_is_said_in_a_sentence(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    id = prepared(visitor)
+    monkeypatch.setattr("bulk_sender.web.uploads.make_folders", full)
+    answer = visitor.announce("people.csv", 10)
+    assert (answer.status_code, answer.json()["title"]) == (507, "the disk of the server is full")
+    monkeypatch.setattr("bulk_sender.web.checks.make_folders", full)
+    draft = visitor.site.store.draft(id)
+    assert draft is not None
+    answer = visitor.press(f"/new/{id}/check", version=draft.version)
+    assert answer.status_code == 507
+    assert "The disk of the server is full" in answer.text
+
+
+def test_a_full_disk_changes_no_record(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    id, store, connect = prepared(visitor), visitor.site.store, sqlite3.connect
+    before = store.draft(id)
+
+    def nearly_full(*given: Any, **more: Any) -> sqlite3.Connection:
+        file = connect(*given, **more)
+        file.execute(f"PRAGMA max_page_count = {file.execute('PRAGMA page_count').fetchone()[0]}")
+        return file
+
+    monkeypatch.setattr("bulk_sender.web.store.sqlite3.connect", nearly_full)
+    with pytest.raises(BulkSenderError, match="database or disk is full"):
+        store.change(id, lambda each: replace(each, config={"long": "x" * 100_000}), Entry("", "a step"))
+    monkeypatch.undo()
+    assert store.draft(id) == before
+    assert store.verify()
+
+
+@pytest.mark.parametrize("name", ["Production", "Staging"])
+def test_a_run_keeps_the_key_of_its_own_workspace(visitor: Visitor, name: str) -> None:
+    """Workspaces share an address, and each has a key of its own."""
+    prepared(visitor)
+    store = visitor.site.store
+    (draft,) = store.drafts()
+    store.change(draft.id, lambda each: replace(each, goes={**each.goes, "profile": name}), Entry("", "chose"))
+    both = dict.fromkeys(("Production", "Staging"), visitor.site.profiles["Production"])
+    both["Staging"] = both["Staging"].model_copy(update={"key_file": "/staging", "second_person_above": 1})
+    object.__setattr__(visitor.site, "profiles", both)
+    run: Any = SimpleNamespace(run_id="people-1", endpoint="http://127.0.0.1:9/", rehearsal=False)
+    assert keys.profile_of(visitor.site, run) is both[name]
+    by_hand: Any = SimpleNamespace(run_id="other", endpoint="http://127.0.0.1:9", rehearsal=False)
+    assert keys.profile_of(visitor.site, by_hand) is both["Staging"]
