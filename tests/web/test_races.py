@@ -177,7 +177,7 @@ def test_a_full_disk_changes_no_record(visitor: Visitor, monkeypatch: pytest.Mon
     before = store.draft(id)
 
     def nearly_full(*given: Any, **more: Any) -> sqlite3.Connection:
-        file = connect(*given, **more)
+        file: sqlite3.Connection = connect(*given, **more)
         file.execute(f"PRAGMA max_page_count = {file.execute('PRAGMA page_count').fetchone()[0]}")
         return file
 
