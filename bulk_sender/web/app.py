@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from bulk_sender.web.gate import API, NOT_SIGNED_IN, Gate, Refusal
 from bulk_sender.web.pages import Pages
 from bulk_sender.web.roles import Person
 from bulk_sender.web.site import Site, problem, refusal
+from bulk_sender.web.uploads import NoSpaceError
 
 _log = logging.getLogger("bulk_sender.web")
 
@@ -33,6 +35,7 @@ def make_app(site: Site, hosts: Iterable[str]) -> Gate:
         exception_handlers={
             HTTPException: _of_http,
             bs.BulkSenderError: _of_library,
+            OSError: _of_disk,
             Exception: _of_bug,
         },
     )
@@ -88,6 +91,14 @@ def _of_library(request: Request, error: Exception) -> Response:
     is_missing = isinstance(error, (bs.RunNotFoundError, bs.InputError))
     status = HTTPStatus.NOT_FOUND if is_missing else HTTPStatus(getattr(error, "status", 503))
     return refusal("missing" if is_missing else "trouble", status, detail=words.trouble(error))
+
+
+def _of_disk(request: Request, error: Exception) -> Response:
+    """Say that the disk is full. Any other error of the system is a bug."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    _log.error("%s", error)
+    return _of_library(request, NoSpaceError(words.DISK_IS_FULL, hint=words.DISK_IS_FULL_HINT))
 
 
 def _of_bug(request: Request, error: Exception) -> Response:

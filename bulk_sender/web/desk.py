@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -29,6 +30,8 @@ class Desk:
     def __init__(self, site: Site) -> None:
         self._site = site
         self.checks = Checks(site.crew, site.store, site.uploads)
+        self.beginning = RLock()
+        """Held from the record that a process begins until it has begun. Nobody concludes meanwhile that none did."""
 
     def mine(self, request: Request) -> Draft:
         """Return the draft of a request. Of another person, or once it is a run, the browser is sent elsewhere."""
@@ -42,11 +45,13 @@ class Desk:
     def any(self, request: Request) -> Draft:
         """Return the draft of a request, also of another person."""
         draft = self._site.store.draft(request.path_params["draft"])
-        if draft is not None:
-            draft = self._site.uploads.settle(draft, request.scope["person"].name)
+        if draft is not None and not self._site.read_only:
+            draft = self._site.uploads.settle(draft)
         if draft is None or draft.step is Step.UPLOADING:
             raise HTTPException(404)
-        return self._launched(self._expired(self.checks.settled(draft)))
+        if self._site.read_only:  # a look records nothing
+            return drafts.expired(draft, time.time())
+        return self._launched(self._expired(self._settled(draft)))
 
     def listed(self) -> list[Draft]:
         """Return the drafts that are not runs. One that was launched, and that no process began, is among them."""
@@ -87,10 +92,11 @@ class Desk:
         if draft.step is Step.CHECKING:
             return  # a second click
         path, config = self.path(draft), self.config(draft)
-        draft = self._site.store.change(
-            draft.id, drafts.checking, Entry(who, "began a check", digest=draft.terms), version=version or 0
-        )
-        self.checks.start(draft, path, config, who)
+        with self.beginning:
+            draft = self._site.store.change(
+                draft.id, drafts.checking, Entry(who, "began a check", digest=draft.terms), version=version or 0
+            )
+            self.checks.start(draft, path, config, who)
 
     def clean_up(self, now: float | None = None) -> None:
         """Delete the files of runs that finished a week ago. A stopped run may still need its file."""
@@ -112,17 +118,27 @@ class Desk:
 
     def _launched(self, draft: Draft) -> Draft:
         """Return the draft as it was before its launch, if no process has begun the run, and none is about to."""
-        if draft.step is not Step.LAUNCHED:
+        if draft.step is not Step.LAUNCHED or self._has_begun(draft):
             return draft
+        with self.beginning:
+            if self._has_begun(draft):
+                return draft
+            return self._site.store.change(draft.id, _not_begun, Entry("", "the send did not begin"))
+
+    def _has_begun(self, draft: Draft) -> bool:
+        """Whether a process has begun the run of a launched draft, or is about to."""
         site = self._site
         try:
-            if live(site.crew, site.runs_dir, draft.run_id).state != "refused":
-                return draft
-        except bs.RunNotFoundError:
-            if any(run.run_id == draft.run_id for run in bs.runs(site.runs_dir)):
-                return draft  # its folder is gone, and it may have been sent
-        entry = Entry("", "the send did not begin")
-        return site.store.change(draft.id, _not_begun, entry)
+            return live(site.crew, site.runs_dir, draft.run_id).state != "refused"
+        except bs.RunNotFoundError:  # with its folder gone, it may have been sent
+            return any(run.run_id == draft.run_id for run in bs.runs(site.runs_dir))
+
+    def _settled(self, draft: Draft) -> Draft:
+        """Return the draft with the result of its check, if that has ended."""
+        if draft.step is not Step.CHECKING or self.checks.is_running(draft):
+            return draft
+        with self.beginning:
+            return self.checks.settled(draft)
 
 
 def _not_begun(draft: Draft) -> Draft:

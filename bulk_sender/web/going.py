@@ -148,6 +148,7 @@ def problems(draft: Draft, profiles: Profiles) -> Iterator[str]:
 def lately(every: Iterable[Draft], draft: Draft, person: str, now: float | None = None) -> int:
     """Return to how many recipients of the draft's target this person has sent within 24 hours."""
     since = (time.time() if now is None else now) - DAY_S
+    here = _address(draft)
     return sum(
         int(each.report.get("valid") or 0)
         for each in every
@@ -155,8 +156,13 @@ def lately(every: Iterable[Draft], draft: Draft, person: str, now: float | None 
         and each.id != draft.id
         and each.launched_at >= since
         and person in each.hands
-        and (each.goes.get("endpoint"), each.goes.get("target")) == (draft.goes["endpoint"], draft.goes["target"])
+        and _address(each) == here
     )
+
+
+def _address(draft: Draft) -> tuple[str, str]:
+    """Return where a draft goes. An id in capitals is the same id."""
+    return str(draft.goes.get("endpoint", "")).rstrip("/"), str(draft.goes.get("target", "")).casefold()
 
 
 def needs_second_person(team: bool, profile: Profile, draft: Draft, sent_lately: int) -> bool:

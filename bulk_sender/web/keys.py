@@ -13,9 +13,17 @@ from bulk_sender.web.site import Site
 
 
 def profile_of(site: Site, run: bs.RunOverview) -> Profile | None:
-    """Return the profile with the run's address; of several, the one that asks for a second person first."""
-    found = [each for each in site.profiles.values() if each.endpoint.rstrip("/") == run.endpoint.rstrip("/")]
-    return min(found, key=lambda each: each.second_person_above, default=None)
+    """Return the profile that the page sent a run with, if it still has the run's address.
+
+    Several workspaces may share one address, each with its own key. Of a run that the page did not begin, it is the
+    profile with this address that asks for a second person first.
+    """
+    address = run.endpoint.rstrip("/")
+    found = {name: each for name, each in site.profiles.items() if each.endpoint.rstrip("/") == address}
+    for draft in site.store.drafts():
+        if draft.run_id == run.run_id and (name := draft.goes.get("profile")) in found:
+            return found[name]
+    return min(found.values(), key=lambda each: each.second_person_above, default=None)
 
 
 def needs_another(site: Site, run: bs.RunOverview, recipients: int | None, who: str) -> bool:

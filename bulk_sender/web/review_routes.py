@@ -257,21 +257,22 @@ class ReviewRoutes:
             return drafts.launched(_same(found, told), run_id, now, needs_approval=needs)
 
         entry = Entry(who, "sent it", digest=draft.offer, told=f"{run_id}: {_about(draft)}")
-        draft = self._site.store.change(draft.id, launch, entry)
-        self._site.crew.begin(
-            Job(
-                run_id=draft.run_id,
-                kind="send",
-                by=who,
-                files=(str(path),),
-                config=config,
-                canary=draft.goes["canary"] or None,
-                plan_file=str(plan_file),
-                plan=draft.plan,
-                again=bool(draft.pace.get("again")),
-                key_file=profile.key_file,
+        with self._desk.beginning:
+            draft = self._site.store.change(draft.id, launch, entry)
+            self._site.crew.begin(
+                Job(
+                    run_id=draft.run_id,
+                    kind="send",
+                    by=who,
+                    files=(str(path),),
+                    config=config,
+                    canary=draft.goes["canary"] or None,
+                    plan_file=str(plan_file),
+                    plan=draft.plan,
+                    again=bool(draft.pace.get("again")),
+                    key_file=profile.key_file,
+                )
             )
-        )
         return go(f"/runs/{draft.run_id}/live")
 
     def _refuse_problems(self, draft: Draft) -> None:

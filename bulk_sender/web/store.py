@@ -143,9 +143,15 @@ class Store:
                     "UPDATE drafts SET touched_at = ?, facts = ? WHERE id = ?", (draft.touched_at, _facts(draft), id)
                 )
 
-    def delete(self, id: str, entry: Entry) -> bool:
-        """Remove a draft; the log keeps that it was there. Whether there was one."""
+    def delete(self, id: str, entry: Entry, *, unless: Step | None = None) -> bool:
+        """Remove a draft; the log keeps that it was there. Whether there was one.
+
+        ``unless``: the step in which it stays. Raises ConflictError if it is in that step.
+        """
         with self._changing() as open_file:
+            found = open_file.execute("SELECT step FROM drafts WHERE id = ?", (id,)).fetchone()
+            if found is not None and found[0] == unless:
+                raise ConflictError("this send has begun meanwhile", hint="open the page again")
             is_gone = open_file.execute("DELETE FROM drafts WHERE id = ?", (id,)).rowcount > 0
             if is_gone:
                 _append(open_file, replace(entry, object=id))
@@ -215,7 +221,8 @@ class Store:
             try:
                 yield open_file
             except BaseException:
-                open_file.execute("ROLLBACK")
+                if open_file.in_transaction:  # a full disk has ended it already
+                    open_file.execute("ROLLBACK")
                 raise
             open_file.execute("COMMIT")
 

@@ -61,6 +61,9 @@ class UploadRoutes:
             return problem(_MISSING, HTTPStatus.NOT_FOUND)
         offset = whole(request.query_params.get("offset", ""))
         length = whole(request.headers.get("content-length", ""))
+        if draft.person != request.scope["person"].name:  # who adds bytes has touched the file, and must be known
+            not_yours = UploadError(f"{draft.person} uploads this file", hint="upload a file of your own")
+            return problem(not_yours, HTTPStatus.FORBIDDEN)
         if offset is None:
             return problem(UploadError("say where the part begins: ?offset=N"))
         if length is None:
@@ -77,7 +80,7 @@ class UploadRoutes:
 
     def _settled(self, request: Request) -> Draft | None:
         draft = self._store.draft(request.path_params["draft"])
-        return None if draft is None else self._uploads.settle(draft, request.scope["person"].name)
+        return None if draft is None else self._uploads.settle(draft)
 
     def _told(self, draft: Draft) -> dict[str, Any]:
         return {

@@ -25,7 +25,7 @@ from bulk_sender.durable import make_folders, sync_file, sync_folder
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.text.clean import clean
 from bulk_sender.web import drafts
-from bulk_sender.web.drafts import Draft, Step
+from bulk_sender.web.drafts import ConflictError, Draft, Step
 from bulk_sender.web.store import Entry, Store
 
 MOST_BYTES = 4 << 30
@@ -215,28 +215,32 @@ class Uploads:
             path, number = folder / f"{PurePath(stem).stem}-{number}{PurePath(stem).suffix}", number + 1
         return path
 
-    def settle(self, draft: Draft, who: str) -> Draft:
+    def settle(self, draft: Draft) -> Draft:
         """Return the draft, made whole if the server ended between its file's last byte and its record."""
         with self._lock:
             if draft.step is not Step.UPLOADING or draft.id in self._busy or self.offset(draft) != draft.size:
                 return draft
             self._busy.add(draft.id)
         try:
-            return self._finish(draft, who)
+            return self._finish(draft, draft.person)
         finally:
             with self._lock:
                 self._busy.discard(draft.id)
 
     def delete(self, draft: Draft, who: str, did: str = "deleted the file") -> None:
-        """Remove a draft with its file. A file that was on the server before stays."""
+        """Remove a draft with its file. A file that was on the server before stays.
+
+        Raises UploadError while it is uploaded, and ConflictError if it was launched after ``draft`` was read.
+        """
         deadline = time.monotonic() + _LEAVES_S
         while draft.id in self._busy:  # the server hears a moment later that a browser cut its connection
             if time.monotonic() > deadline:
                 raise UploadError("the file is being uploaded", hint="pause the upload first")
             time.sleep(0.02)
+        unless = None if draft.step is Step.LAUNCHED else Step.LAUNCHED  # a run that began meanwhile needs the file
+        self._store.delete(draft.id, Entry(who, did, told=draft.name), unless=unless)
         self._hashed.pop(draft.id, None)
         shutil.rmtree(self.home(draft), ignore_errors=True)
-        self._store.delete(draft.id, Entry(who, did, told=draft.name))
 
     def clean_up(self, now: float | None = None) -> None:
         """Delete what nobody touched for a day and was not launched, and folders that belong to nothing."""
@@ -247,7 +251,7 @@ class Uploads:
             is_asked = draft.step in (Step.ASKED, Step.APPROVED)
             is_idle = draft.touched_at < (very_late if is_asked else late)
             if is_idle and draft.step not in (Step.LAUNCHED, Step.CHECKING):
-                with suppress(UploadError):
+                with suppress(UploadError, ConflictError):
                     self.delete(draft, "", "deleted after a day without use")
                     continue
             known.add(draft.id)

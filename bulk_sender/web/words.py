@@ -325,6 +325,8 @@ CHANGE_COMMAND = "bulk-sender web --help"
 SIGNED_IN = "You are signed in"
 CONTINUE = "Continue to the runs"
 
+DISK_IS_FULL = "the disk of the server is full"
+DISK_IS_FULL_HINT = "free some space there, and do the same again"
 ERRORS = {
     "host": (
         "This address is not served",

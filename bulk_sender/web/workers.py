@@ -295,8 +295,7 @@ class Crew:
             post.write("run", job.seat)
             told = {"job": asdict(job), "runs_dir": str(self._runs_dir), "post": str(post.folder)}
             slots = {"slots": str(self._folder / "slots"), "most_runs": self._most_runs}
-            self._started[job.seat] = process = self._given(line_of(told | slots))
-            post.write("begun", f"{process.pid} {time.time()}")  # for a page that is started again meanwhile
+            self._started[job.seat] = self._given(line_of(told | slots), post)
             self._spare = self._start()
             return True
 
@@ -325,13 +324,17 @@ class Crew:
             return False
         return len(bs.facts(job.run_id, runs_dir=self._runs_dir).starts) == job.starts
 
-    def _given(self, told: bytes) -> subprocess.Popen[bytes]:
-        """Give a job to the spare worker, or to a new one if there is none. Raises BulkSenderError."""
+    def _given(self, told: bytes, post: Post) -> subprocess.Popen[bytes]:
+        """Give a job to the spare worker, or to a new one if there is none. Raises BulkSenderError.
+
+        Which process gets it is written first, for a page that is started again meanwhile.
+        """
         for process in (self._spare, None):
             if process is not None and process.poll() is not None:
                 continue
             taking = process or self._start()
             assert taking.stdin is not None
+            post.write("begun", f"{taking.pid} {time.time()}")
             with suppress(BrokenPipeError):
                 taking.stdin.write(told)
                 taking.stdin.close()

@@ -46,6 +46,7 @@ def launched(id: str, **more: object) -> Draft:
         (launched("1", hands=("ben", "ann")), 60),
         (launched("1", hands=("ben",)), 0),
         (launched("1", goes={**GOES, "target": "other"}), 0),
+        (launched("1", goes={**GOES, "target": "C", "endpoint": f"{PROFILE.endpoint}/"}), 60),
         (launched("1", goes={**GOES, "profile": "another name of it"}), 60),
         (launched("1", launched_at=1000.0 - going.DAY_S), 0),
         (launched("1", step=Step.CHECKED), 0),

@@ -59,7 +59,7 @@ def test_a_file_arrives_in_parts(visitor: Visitor, store: Store) -> None:
         "next": f"/new/{id}",
     }
     assert file_of(store, id).read_bytes() == DATA
-    assert [entry.did for entry in store.audit()] == ["began an upload", "uploaded a file"]
+    assert [entry.did for entry in store.audit()] == ["signed in", "began an upload", "uploaded a file"]
 
 
 @pytest.mark.parametrize("offset", [0, 1999, 2001, 6008, 10**17])
