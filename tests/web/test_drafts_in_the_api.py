@@ -13,6 +13,7 @@ import pytest
 import bulk_sender as bs
 from bulk_sender.sandbox import RunningSandbox
 from bulk_sender.web.problems import TITLES, URN
+from bulk_sender.web.profiles import Profile
 from tests.kit.jobs import braze
 from tests.kit.target import CAMPAIGN
 from tests.web.test_review import DATA, Office
@@ -33,12 +34,19 @@ def office(tmp_path: Path, server: RunningSandbox) -> Iterator[Office]:
     office.visitor.end()
 
 
+@pytest.fixture
+def visitor(tmp_path: Path) -> Visitor:
+    """A page whose profile leads nowhere."""
+    profile = Profile(endpoint="https://rest.iad-01.braze.com", key_file="/key", canary=100)
+    return Visitor(tmp_path / "state", tmp_path / "runs", has_api=True, profiles={"Production": profile})
+
+
 class Program:
     """A program with a token."""
 
-    def __init__(self, office: Office, name: str = "crm") -> None:
-        self._visitor = office.visitor
-        self._token = {"Authorization": f"Bearer {office.visitor.site.tokens.make(name, 'prepare')}"}
+    def __init__(self, visitor: Visitor, name: str = "crm") -> None:
+        self._visitor = visitor
+        self._token = {"Authorization": f"Bearer {visitor.site.tokens.make(name, 'prepare')}"}
 
     def ask(self, method: str, path: str, told: Any = None, **headers: str) -> httpx.Response:
         body = b"" if told is None else told if isinstance(told, bytes) else json.dumps(told).encode()
@@ -81,7 +89,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> Any:
 
 
 def test_a_program_uploads_checks_and_sends_once(office: Office) -> None:
-    crm = Program(office)
+    crm = Program(office.visitor)
     id = crm.uploaded()
     first = crm.draft(id)
     assert (first["step"], first["report"], first["run_id"]) == ("uploaded", None, "")
@@ -119,7 +127,7 @@ def test_a_program_uploads_checks_and_sends_once(office: Office) -> None:
 
 def test_above_the_limit_a_person_is_needed(office: Office) -> None:
     office.profiles["Production"] = office.profile(second_person_above=299)
-    crm = Program(office)
+    crm = Program(office.visitor)
     draft = crm.checked()
     assert draft["needs_second_person"] is True
     assert "approval" in refused(crm.launch(draft), 403, "needs_second_person")["hint"]
@@ -129,7 +137,7 @@ def test_above_the_limit_a_person_is_needed(office: Office) -> None:
 
 
 def test_a_campaign_that_sends_nothing_and_changed_settings_are_refused(office: Office) -> None:
-    crm = Program(office)
+    crm = Program(office.visitor)
     draft = crm.checked()
     office.profiles["Production"] = office.profile(max_recipients=10)
     assert "At most 10 recipients" in refused(crm.launch(draft), 409, "not_possible")["detail"]
@@ -139,7 +147,7 @@ def test_a_campaign_that_sends_nothing_and_changed_settings_are_refused(office: 
 
 
 def test_a_draft_of_another_program_or_person_is_not_there(office: Office) -> None:
-    draft, other = Program(office).checked(), Program(office, "other")
+    draft, other = Program(office.visitor).checked(), Program(office.visitor, "other")
     refused(other.ask("GET", f"drafts/{draft['id']}"), 404, "not_found")
     refused(other.ask("PUT", f"drafts/{draft['id']}", {"version": draft["version"]}), 404, "not_found")
     refused(other.ask("POST", f"drafts/{draft['id']}/check"), 404, "not_found")
@@ -148,7 +156,7 @@ def test_a_draft_of_another_program_or_person_is_not_there(office: Office) -> No
 
 
 def test_a_draft_that_changed_meanwhile_has_another_version(office: Office) -> None:
-    crm = Program(office)
+    crm = Program(office.visitor)
     draft = crm.checked()
     told = refused(crm.put(draft["id"], version=1), 409, "changed")
     assert told["version"] == draft["version"]
@@ -157,44 +165,43 @@ def test_a_draft_that_changed_meanwhile_has_another_version(office: Office) -> N
     refused(crm.ask("GET", f"drafts/{begun}"), 409, "not_ready")
 
 
-@pytest.mark.parametrize(
-    ("told", "where"),
-    [
-        ({"endpoint": "https://evil.example"}, "endpoint"),
-        ({"version": None}, "version"),
-        ({"version": True}, "version"),
-        ({"profile": "nowhere"}, "profile"),
-        ({"profile": 1}, "profile"),
-        ({"kind": "broadcast"}, "kind"),
-        ({"profile": "Production", "target": CAMPAIGN, "canary": 99}, "canary"),
-        ({"columns": {}}, "columns"),
-        ({"columns": [{"column": "nowhere"}]}, "columns.column"),
-        ({"columns": [{"column": "id"}, {"column": "id"}]}, "columns.column"),
-        ({"columns": [{"column": "id", "use": "api_key"}]}, "columns.use"),
-        ({"columns": [{"column": "id", "type": "secret"}]}, "columns.type"),
-        ({"columns": [{"column": "id", "env": "HOME"}]}, "columns"),
-        ({"reading": []}, "reading"),
-        ({"reading": {"filter": "true"}}, "reading"),
-        ({"reading": {"encoding": 8}}, "reading.encoding"),
-        ({"reading": {"encoding": "klingon"}}, "reading"),
-        ({"reading": {"header_row": 0}}, "reading.header_row"),
-        ({"reading": {"null_values": ["a|b"]}}, "reading.null_values"),
-    ],
-)
-def test_what_cannot_be_taken_is_named(office: Office, told: dict[str, Any], where: str) -> None:
-    office.profiles["Production"] = office.profile(canary=100)
-    crm = Program(office)
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"endpoint": "https://evil.example"}, "endpoint"),
+    ({"version": None}, "version"),
+    ({"version": True}, "version"),
+    ({"profile": "nowhere"}, "profile"),
+    ({"profile": 1}, "profile"),
+    ({"kind": "broadcast"}, "kind"),
+    ({"profile": "Production", "target": CAMPAIGN, "canary": 99}, "canary"),
+    ({"columns": {}}, "columns"),
+    ({"columns": [{"column": "nowhere"}]}, "columns.column"),
+    ({"columns": [{"column": "id"}, {"column": "id"}]}, "columns.column"),
+    ({"columns": [{"column": "id", "use": "api_key"}]}, "columns.use"),
+    ({"columns": [{"column": "id", "type": "secret"}]}, "columns.type"),
+    ({"columns": [{"column": "id", "env": "HOME"}]}, "columns"),
+    ({"reading": []}, "reading"),
+    ({"reading": {"filter": "true"}}, "reading"),
+    ({"reading": {"encoding": 8}}, "reading.encoding"),
+    ({"reading": {"encoding": "klingon"}}, "reading"),
+    ({"reading": {"header_row": 0}}, "reading.header_row"),
+    ({"reading": {"null_values": ["a|b"]}}, "reading.null_values"),
+]
+
+
+def test_what_cannot_be_taken_is_named(visitor: Visitor) -> None:
+    crm = Program(visitor)
     id = crm.uploaded()
-    before = office.draft(id)
-    answer = refused(crm.put(id, **told), 400, "not_valid")
-    assert answer["where"] == where
-    assert answer["hint"]
-    assert office.draft(id) == before
+    before = visitor.site.store.draft(id)
+    for told, where in WRONG:
+        answer = refused(crm.put(id, **told), 400, "not_valid")
+        assert answer["where"] == where
+        assert answer["hint"]
+    assert visitor.site.store.draft(id) == before
     assert refused(crm.ask("PUT", f"drafts/{id}", b"[]"), 400, "not_valid")["where"] == "body"
 
 
-def test_every_refusal_has_a_code(office: Office) -> None:
-    crm, visitor = Program(office), office.visitor
+def test_every_refusal_has_a_code(visitor: Visitor) -> None:
+    crm = Program(visitor)
     refused(visitor.ask("GET", "/api/v1/runs"), 401, "no_token")
     refused(visitor.ask("POST", "/api/v1/uploads"), 403, "from_elsewhere")
     refused(visitor.ask("GET", "/api/v1/runs", {"Host": "evil.example"}), 421, "wrong_host")
