@@ -1,6 +1,6 @@
 """The part of the HTTP API that prepares a send: an upload is a draft, with columns, a place, a check and a launch.
 
-A program takes the same steps as a person on the page, by the same code. It works on drafts of its own name only. What
+A program takes the same steps as a person on the page, by the same code. It works only on drafts that it uploaded. What
 a second person has to approve, it cannot send.
 """
 

@@ -139,9 +139,9 @@ def test_above_the_limit_a_person_is_needed(office: Office) -> None:
 def test_a_campaign_that_sends_nothing_and_changed_settings_are_refused(office: Office) -> None:
     crm = Program(office.visitor)
     draft = crm.checked()
-    office.profiles["Production"] = office.profile(max_recipients=10)
+    office.profiles["Production"] = office.profile(max_recipients=10, canary=0)
     assert "At most 10 recipients" in refused(crm.launch(draft), 409, "not_possible")["detail"]
-    office.profiles["Production"] = office.profile(campaigns=("another",))
+    office.profiles["Production"] = office.profile(campaigns=("another",), canary=0)
     refused(crm.launch(draft), 409, "not_possible")
     refused(crm.ask("POST", f"drafts/{draft['id']}/check"), 409, "not_ready")
 
