@@ -81,8 +81,8 @@ class DraftApi:
         draft, who = self._mine(request), request.scope["person"].name
         refuse_unknown(told, CHANGEABLE, "")
         version = _number(told, "version")
-        choices = self._choices(draft, told)
         goes = self._goes(draft, told)
+        choices = self._choices(draft, told)
         config = choices.to_dict()
         draft = self._site.store.change(
             draft.id,
@@ -93,15 +93,20 @@ class DraftApi:
         return JSONResponse(self._told(draft))
 
     def _choices(self, draft: Draft, told: Mapping[str, Any]) -> Choices:
+        reading = reading_of(told["reading"]) if "reading" in told else None
+        columns = columns_of(told["columns"]) if "columns" in told else None
         try:
-            if "reading" in told:
-                before = mapping.suggested(self._desk.path(draft), reading_of(told["reading"]))
+            if reading is not None:
+                before = mapping.suggested(self._desk.path(draft), reading)
             else:
                 before = self._desk.choices(draft)
         except (bs.ConfigError, bs.InputError) as error:
             raise DraftError("reading", show.said(str(error)), show.said(error.hint)) from None
-        if "columns" in told:
-            before = replace(before, columns=tuple(columns_of(told["columns"], before)))
+        if columns is not None:
+            names = [each.column for each in before.columns]
+            if not columns.keys() <= set(names):
+                raise DraftError("columns.column", "the file has no such column", "GET the draft to see its columns")
+            before = replace(before, columns=tuple(columns.get(name, Choice(name)) for name in names))
         if "label" in told:
             before = replace(before, label=_text(told, "label").strip())
         return before
@@ -285,18 +290,17 @@ def reading_of(told: Any) -> dict[str, Any]:
     return mapping.reading_of(fields)
 
 
-def columns_of(told: Any, before: Choices) -> Iterator[Choice]:
-    """Yield what each column of the file goes out as; one that is not given is not sent. Raises DraftError."""
+def columns_of(told: Any) -> dict[str, Choice]:
+    """Return what columns go out as, by their names. Raises DraftError."""
     if not isinstance(told, list) or not all(isinstance(each, dict) for each in told):
         raise DraftError("columns", "this is not a list of objects", 'such as [{"column": "id", "use": "email"}]')
     given: dict[str, Choice] = {}
-    known = {each.column for each in before.columns}
     for each in told:
         refuse_unknown(each, _COLUMN, "columns")
         texts = {name: _text(each, name) for name in each}
         name = texts.get("column", "")
-        if name not in known or name in given:
-            raise DraftError("columns.column", "this is not one column of the file", "GET the draft to see its columns")
+        if not name or name in given:
+            raise DraftError("columns.column", "a column needs its name, once", "GET the draft to see its columns")
         if texts.get("use", "") not in mapping.USES:
             raise DraftError("columns.use", "this is not a use", f"give one of {', '.join(filter(None, mapping.USES))}")
         if texts.get("type", "") not in mapping.TYPES:
@@ -305,8 +309,7 @@ def columns_of(told: Any, before: Choices) -> Iterator[Choice]:
             )
         kept = {key: value if key == "column" else value.strip() for key, value in texts.items()}
         given[name] = Choice(**kept)
-    for column in before.columns:
-        yield given.get(column.column, Choice(column.column))
+    return given
 
 
 def _text(told: Mapping[str, Any], name: str) -> str:

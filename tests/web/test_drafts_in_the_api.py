@@ -192,8 +192,9 @@ def test_what_cannot_be_taken_is_named(visitor: Visitor) -> None:
     crm = Program(visitor)
     id = crm.uploaded()
     before = visitor.site.store.draft(id)
+    assert before is not None
     for told, where in WRONG:
-        answer = refused(crm.put(id, **told), 400, "not_valid")
+        answer = refused(crm.ask("PUT", f"drafts/{id}", {"version": before.version} | told), 400, "not_valid")
         assert answer["where"] == where
         assert answer["hint"]
     assert visitor.site.store.draft(id) == before
