@@ -254,6 +254,7 @@ class DraftError(bs.BulkSenderError):
 async def _object(request: Request) -> Mapping[str, Any]:
     try:
         told = json.loads(await body(request, MOST_FIELDS))
+        json.dumps(told, ensure_ascii=False).encode()  # half of a surrogate pair could not be answered
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
