@@ -21,8 +21,9 @@ import bulk_sender as bs
 from bulk_sender.web import runs, show
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live import live
+from bulk_sender.web.problems import problem
 from bulk_sender.web.roles import Role
-from bulk_sender.web.site import Site, problem
+from bulk_sender.web.site import Site
 from bulk_sender.web.workers import STATUSES
 
 PREFIX = "/api/v1/"

@@ -20,8 +20,9 @@ from bulk_sender.web import words
 from bulk_sender.web.api_routes import refused
 from bulk_sender.web.gate import API, NOT_SIGNED_IN, Gate, Refusal
 from bulk_sender.web.pages import Pages
+from bulk_sender.web.problems import REASONS, problem
 from bulk_sender.web.roles import Person
-from bulk_sender.web.site import Site, problem, refusal
+from bulk_sender.web.site import Site, refusal
 from bulk_sender.web.uploads import NoSpaceError
 
 _log = logging.getLogger("bulk_sender.web")
@@ -50,7 +51,7 @@ def make_app(site: Site, hosts: Iterable[str]) -> Gate:
     def answer(found: Refusal, scope: Scope) -> ASGIApp:
         if scope["path"].startswith(API):
             told = bs.BulkSenderError(words.ERRORS[found.reason][0], hint=words.API_HINTS[found.reason])
-            return problem(told, found.status)
+            return problem(told, found.status, code=REASONS[found.reason])
         if found is NOT_SIGNED_IN:
             return site.sign_in_first()
         return refusal(found.reason, found.status)

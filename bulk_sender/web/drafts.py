@@ -25,9 +25,13 @@ class IllegalStepError(BulkSenderError):
 
 
 class ConflictError(BulkSenderError):
-    """Somebody else changed the draft meanwhile. Nothing was changed."""
+    """Somebody else changed the draft meanwhile. Nothing was changed. ``version``: what it is now; None if gone."""
 
     status = 409
+
+    def __init__(self, message: str, *, hint: str = "", version: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.version = version
 
 
 class Step(StrEnum):

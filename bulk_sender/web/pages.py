@@ -15,6 +15,7 @@ from bulk_sender.web import metrics, runs
 from bulk_sender.web.api_routes import ApiRoutes
 from bulk_sender.web.decide_routes import DecideRoutes
 from bulk_sender.web.desk import Desk
+from bulk_sender.web.draft_api import DraftApi
 from bulk_sender.web.fix_routes import FixRoutes
 from bulk_sender.web.forms import whole
 from bulk_sender.web.live_routes import LiveRoutes
@@ -62,6 +63,7 @@ class Pages:
             *Rehearsals(self._site, desk).routes(),
             *ReviewRoutes(self._site, desk).routes(),
             *(ApiRoutes(self._site).routes() if self._site.has_api else ()),
+            *(DraftApi(self._site, desk).routes() if self._site.has_api else ()),
             *SettingsRoutes(self._site).routes(),
             Route("/sign-out", self.sign_out, methods=["POST"]),
         ]
@@ -87,7 +89,7 @@ class Pages:
         if request.method == "HEAD":
             return Response()  # a program that looks at links must not use one up
         token = request.query_params.get("token", "")
-        if self._site.team or not token or not self._site.state.redeem(token):
+        if self._site.access is not None or not token or not self._site.state.redeem(token):
             return self._site.sign_in_first()
         self._site.store.record(Entry(self._site.owner, "signed in"))
         answer = page("signed_in")

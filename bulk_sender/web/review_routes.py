@@ -23,10 +23,10 @@ from bulk_sender.web import drafts, going, words_send
 from bulk_sender.web.desk import Desk
 from bulk_sender.web.drafts import Draft, IllegalStepError, Step
 from bulk_sender.web.forms import bare, fields, whole
+from bulk_sender.web.launching import Launch, about, same
 from bulk_sender.web.roles import Person, Role
 from bulk_sender.web.site import Site, go
 from bulk_sender.web.store import Entry
-from bulk_sender.web.workers import Job
 
 EARLIER_DAYS = 7
 _MOST_EARLIER = 5
@@ -49,6 +49,7 @@ class ReviewRoutes:
 
     def __init__(self, site: Site, desk: Desk) -> None:
         self._site, self._desk = site, desk
+        self._launch = Launch(site, desk)
 
     def routes(self) -> list[Route]:
         return [
@@ -211,24 +212,23 @@ class ReviewRoutes:
         here = f"/new/{draft.id}/review"
         if draft.step in (Step.ASKED, Step.APPROVED):
             return go(here)  # a second click
-        self._refuse_problems(draft)
-        entry = Entry(who, "asked for an approval", told=_about(draft))
-        self._site.store.change(draft.id, lambda found: drafts.asked(_same(found, told), who, time.time()), entry)
+        self._launch.refuse_problems(draft)
+        entry, offer = Entry(who, "asked for an approval", told=about(draft)), told.get("offer", "")
+        self._site.store.change(draft.id, lambda found: drafts.asked(same(found, offer), who, time.time()), entry)
         return go(here)
 
     def _decided(self, request: Request, told: Mapping[str, str]) -> Response:
         draft, who = self._desk.any(request), request.scope["person"].name
-        here = f"/approvals/{draft.id}"
+        here, offer = f"/approvals/{draft.id}", told.get("offer", "")
         if told.get("answer") == "refuse":
             why = told.get("why", "").strip()[:_LONGEST_WHY]
             if not why:
                 return go(f"{here}?trouble=why")
             entry = Entry(who, "refused it", digest=draft.offer, told=why)
-            self._site.store.change(draft.id, lambda found: drafts.refused(_same(found, told), who, why), entry)
+            self._site.store.change(draft.id, lambda found: drafts.refused(same(found, offer), who, why), entry)
         elif told.get("answer") == "approve":
-            self._refuse_problems(draft)
-            offer = told.get("offer", "")
-            entry = Entry(who, "approved it", digest=offer, told=_about(draft))
+            self._launch.refuse_problems(draft)
+            entry = Entry(who, "approved it", digest=offer, told=about(draft))
             self._site.store.change(draft.id, lambda found: drafts.approved(found, offer, who, time.time()), entry)
         else:
             raise HTTPException(400)
@@ -240,49 +240,8 @@ class ReviewRoutes:
             return go(f"/new/{draft.id}/check")
         if bare(told.get("typed", "")) != str(draft.report["valid"]):
             return go(f"/new/{draft.id}/review?trouble=typed")
-        self._refuse_problems(draft)
-        profile = self._desk.profile(draft)
-        assert profile is not None  # it would have been a problem
-        plan_file = self._site.uploads.plan(draft)
-        if bs.PlanFile.read(plan_file).digest != draft.plan:
-            raise IllegalStepError("the plan file is not the one that was reviewed", hint="check all rows again")
-        path, config = self._desk.path(draft), self._desk.config(draft)
-        run_id, now, store = draft.run_id, time.time(), self._site.store
-
-        def launch(found: Draft) -> Draft:
-            if found.step is Step.LAUNCHED:
-                return found  # the other of two clicks
-            sent_lately = going.lately(store.drafts(), found, who)  # one launch after the other is counted
-            needs = going.needs_second_person(self._site.team, profile, found, sent_lately)
-            return drafts.launched(_same(found, told), run_id, now, needs_approval=needs)
-
-        entry = Entry(who, "sent it", digest=draft.offer, told=f"{run_id}: {_about(draft)}")
-        with self._desk.beginning:
-            draft = self._site.store.change(draft.id, launch, entry)
-            self._site.crew.begin(
-                Job(
-                    run_id=draft.run_id,
-                    kind="send",
-                    by=who,
-                    files=(str(path),),
-                    config=config,
-                    canary=draft.goes["canary"] or None,
-                    plan_file=str(plan_file),
-                    plan=draft.plan,
-                    again=bool(draft.pace.get("again")),
-                    key_file=profile.key_file,
-                )
-            )
+        draft = self._launch(draft, who, told.get("offer", ""))
         return go(f"/runs/{draft.run_id}/live")
-
-    def _refuse_problems(self, draft: Draft) -> None:
-        """Raise IllegalStepError if the send does not fit the settings any more, or the campaign sends nothing."""
-        found = list(going.problems(draft, self._site.profiles))
-        seen = self._desk.checks.latest(draft)
-        if seen is not None and seen["refusal"]:
-            found.append(seen["refusal"])
-        if found:
-            raise IllegalStepError(found[0], hint=" ".join(found[1:]))
 
 
 def waiting(site: Site, person: Person) -> list[Draft]:
@@ -315,19 +274,6 @@ def earlier(runs_dir: Path, draft: Draft) -> list[Earlier]:
 
 def _closed_s(window: str) -> float:
     return SendingHours.parse(window).wait_s(datetime.now(UTC)) if window else 0.0
-
-
-def _same(found: Draft, told: Mapping[str, str]) -> Draft:
-    """Return the draft if it is still what the person saw. Raises IllegalStepError."""
-    if told.get("offer", "") != found.offer:
-        raise IllegalStepError(f"{found.touched_by or 'somebody'} changed this send meanwhile", hint="look at it again")
-    return found
-
-
-def _about(draft: Draft) -> str:
-    goes = draft.goes
-    target = f"{goes['kind']} {goes['target']} in {goes['profile']}"
-    return f"{draft.report['valid']} recipients, {target}, plan {draft.plan}"
 
 
 def _as_text(pace: Mapping[str, Any]) -> str:

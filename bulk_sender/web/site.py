@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
-from bulk_sender.errors import BulkSenderError
 from bulk_sender.web import words
 from bulk_sender.web.disclosures import Disclosures
 from bulk_sender.web.profiles import Profile
@@ -99,14 +98,3 @@ def refusal(
 
 def go(path: str) -> RedirectResponse:
     return RedirectResponse(path, status_code=HTTPStatus.SEE_OTHER)
-
-
-def problem(error: BulkSenderError, status: int | None = None) -> JSONResponse:
-    """Return an error as RFC 9457 has it, with the right offset where that is what is wrong."""
-    code = HTTPStatus(status if status is not None else int(getattr(error, "status", 400)))
-    facts: dict[str, Any] = {"type": "about:blank", "title": str(error), "status": int(code), "hint": error.hint}
-    if where := getattr(error, "where", ""):
-        facts["where"] = where
-    if (offset := getattr(error, "offset", None)) is not None:
-        facts["offset"] = offset
-    return JSONResponse(facts, code, media_type="application/problem+json")

@@ -119,7 +119,9 @@ class Store:
             before = _of_row(found[0])
             if version not in (None, before.version):
                 raise ConflictError(
-                    f"{before.touched_by or 'somebody'} changed this send meanwhile", hint="look at it again"
+                    f"{before.touched_by or 'somebody'} changed this send meanwhile",
+                    hint="look at it again",
+                    version=before.version,
                 )
             after = step(before)
             if after == before:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.forms import MOST_FORM, body, whole
-from bulk_sender.web.site import problem
+from bulk_sender.web.problems import problem
 from bulk_sender.web.store import Store
 from bulk_sender.web.uploads import MOST_PART, TooLargeError, UploadError, Uploads
 

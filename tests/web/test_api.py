@@ -179,6 +179,8 @@ OPERATIONS = [(path, method) for path, item in openapi()["paths"].items() for me
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_whatever_is_asked_the_answer_is_as_described(visitor: Visitor, path: str, method: str) -> None:
     headers = {"Authorization": f"Bearer {visitor.site.tokens.make('fuzz', 'prepare')}"}
+    begun = visitor.ask("POST", "/api/v1/uploads", headers, b'{"name": "a.csv", "size": 13}').json()["id"]
+    assert visitor.ask("PUT", f"/api/v1/uploads/{begun}?offset=0", headers, b"id,city\n1,Ath").json()["done"]
     app = make_app(visitor.site, {"testserver"})  # schemathesis' own name for it
     described = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers=headers)
     answered = set()
@@ -186,6 +188,8 @@ def test_whatever_is_asked_the_answer_is_as_described(visitor: Visitor, path: st
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=described[path][method].as_strategy())
     def ask(case: Any) -> None:
+        if path.startswith("/api/v1/drafts/"):
+            case.path_parameters = {"draft": begun}  # no made-up id is one
         answer = case.call(headers=headers)
         if answer.status_code != 507:  # described, but a check of its own takes it for a bug: the disk is full
             case.validate_response(answer)

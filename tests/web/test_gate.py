@@ -80,6 +80,10 @@ OTHER_ANSWERS = {
     ("POST", "/api/v1/uploads"): 400,
     ("GET", "/api/v1/uploads/draft"): 404,
     ("PUT", "/api/v1/uploads/draft"): 404,
+    ("GET", "/api/v1/drafts/draft"): 404,
+    ("PUT", "/api/v1/drafts/draft"): 400,
+    ("POST", "/api/v1/drafts/draft/check"): 404,
+    ("POST", "/api/v1/drafts/draft/launch"): 400,
 }
 """Of requests with an empty body, about a draft that is not there: they came through the gate."""
 ANSWERS = {"/files/summary": 200, "/sign-out": 303, "/results.csv": 303, "/login": 303, "/live": 303}

@@ -121,7 +121,7 @@ def test_what_is_not_taken_is_refused_before_its_first_byte(
 ) -> None:
     answer = visitor.announce(name, size)
     assert answer.status_code == code
-    assert told in answer.json()["title"]
+    assert told in answer.json()["detail"]
     assert store.drafts() == []
     assert not (store.folder / "uploads").exists()
 

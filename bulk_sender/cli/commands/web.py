@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from bulk_sender.cli.commands.web_audit import audit
+from bulk_sender.cli.commands.web_token import token
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.help import Command, Group
 from bulk_sender.errors import BulkSenderError, ConfigError, require_posix
 
 group = typer.Typer(cls=Group, invoke_without_command=True)
 group.command("audit", cls=Command)(audit)
+group.command("token", cls=Command)(token)
 
 
 @group.callback()

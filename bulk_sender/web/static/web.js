@@ -147,8 +147,8 @@ class Upload {
 
   async reason(answer) {
     try {
-      const { title, hint } = await answer.json();
-      return hint ? `${title}: ${hint}` : title;
+      const { detail, hint } = await answer.json();
+      return hint ? `${detail}: ${hint}` : detail;
     } catch {
       return `HTTP ${answer.status}`;
     }
