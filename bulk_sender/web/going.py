@@ -146,16 +146,23 @@ def problems(draft: Draft, profiles: Profiles) -> Iterator[str]:
 
 
 def lately(every: Iterable[Draft], draft: Draft, person: str, now: float | None = None) -> int:
-    """Return to how many recipients of the draft's target this person has sent within 24 hours."""
+    """Return to how many recipients of the draft's target this person has sent within 24 hours, tests included."""
     since = (time.time() if now is None else now) - DAY_S
-    return sum(
+    every, target = list(every), (draft.goes["endpoint"], draft.goes["target"])
+    tests = sum(
+        int(test["people"])
+        for each in every
+        for test in each.tests
+        if test["by"] == person and test["at"] >= since and (test["endpoint"], test["target"]) == target
+    )
+    return tests + sum(
         int(each.report.get("valid") or 0)
         for each in every
         if each.step is Step.LAUNCHED
         and each.id != draft.id
         and each.launched_at >= since
         and person in each.hands
-        and (each.goes.get("endpoint"), each.goes.get("target")) == (draft.goes["endpoint"], draft.goes["target"])
+        and (each.goes.get("endpoint"), each.goes.get("target")) == target
     )
 
 
