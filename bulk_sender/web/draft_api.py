@@ -73,7 +73,7 @@ class DraftApi:
         found, who = self._site.store.draft(request.path_params["draft"]), request.scope["person"].name
         if found is None or found.person != who:
             raise MissingError("there is no such draft of yours", hint="upload a file first: its id is the draft's")
-        if self._site.uploads.settle(found, who).step is Step.UPLOADING:
+        if self._site.uploads.settle(found).step is Step.UPLOADING:
             raise NotReadyError("the file has not arrived yet", hint=f"send the rest: PUT /api/v1/uploads/{found.id}")
         return self._desk.any(request)
 

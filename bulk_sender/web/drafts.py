@@ -64,8 +64,10 @@ class Draft:
     on this server already; empty for an upload. ``goes``: profile, kind, target, endpoint and number of first rows;
     empty when only rehearsals are possible. ``pace``: rate, sending hours, and whether the same people get it twice.
     ``plan``: the digest of the plan file that the check wrote. ``since``: when ``person`` took it. ``rehearsals``: the
-    runs that rehearsed it, in order. ``parent``: the run whose wrong rows these are, fixed, and ``first_rows`` their
-    numbers in the first file. ``wanted_name``: the name that their own run should have.
+    runs that rehearsed it, in order. ``trial``: who gets a test, and the row whose values they get. ``tests``: those
+    that were sent, in order, each with its run, target, endpoint, number of people, person and time. ``parent``: the
+    run whose wrong rows these are, fixed, and ``first_rows`` their numbers in the first file. ``wanted_name``: the name
+    that their own run should have.
     """
 
     id: str
@@ -92,6 +94,8 @@ class Draft:
     approved_offer: str = ""
     run_id: str = ""
     rehearsals: tuple[str, ...] = ()
+    trial: Mapping[str, Any] = field(default_factory=dict)
+    tests: Sequence[Mapping[str, Any]] = ()
     launched_at: float = 0.0
     since: float = 0.0
     parent: str = ""
@@ -111,6 +115,16 @@ class Draft:
     def terms(self) -> str:
         """The digest of what would be checked now."""
         return _digest_of([self.sha256, self.config, *([self.goes] if self.goes else [])])
+
+    @property
+    def test_runs(self) -> tuple[str, ...]:
+        """The runs of its tests."""
+        return tuple(test["run"] for test in self.tests)
+
+    @property
+    def trial_digest(self) -> str:
+        """The digest of the test that a person looked at: who gets it, the row, and where it goes."""
+        return _digest_of([self.terms, self.trial])
 
     @property
     def offer(self) -> str:
@@ -186,6 +200,22 @@ def rehearsed(draft: Draft, run_id: str, number: int) -> Draft:
     if number != len(draft.rehearsals) + 1:
         raise IllegalStepError("another rehearsal of this file began meanwhile", hint="open the page again")
     return replace(draft, rehearsals=(*draft.rehearsals, run_id))
+
+
+def tried(draft: Draft, trial: Mapping[str, Any]) -> Draft:
+    """Somebody said who gets a test. The check and an approval stay: a test is a run apart."""
+    _refuse_unless(draft, *IS_CHECKED)
+    return replace(draft, trial=trial)
+
+
+def tested(draft: Draft, test: Mapping[str, Any], number: int, trial_digest: str) -> Draft:
+    """A test begins. The same one again is the same step: two clicks make one run."""
+    if any(each["run"] == test["run"] for each in draft.tests):
+        return draft
+    _refuse_unless(draft, *IS_CHECKED)
+    if number != len(draft.tests) + 1 or trial_digest != draft.trial_digest:
+        raise IllegalStepError("the test was changed since this page was shown", hint="look at it once more")
+    return replace(draft, tests=(*draft.tests, test))
 
 
 def asked(draft: Draft, by: str = "", now: float = 0.0) -> Draft:

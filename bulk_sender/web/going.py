@@ -146,10 +146,16 @@ def problems(draft: Draft, profiles: Profiles) -> Iterator[str]:
 
 
 def lately(every: Iterable[Draft], draft: Draft, person: str, now: float | None = None) -> int:
-    """Return to how many recipients of the draft's target this person has sent within 24 hours."""
+    """Return to how many recipients of the draft's target this person has sent within 24 hours, tests included."""
     since = (time.time() if now is None else now) - DAY_S
-    here = _address(draft)
-    return sum(
+    every, here = list(every), _address(draft)
+    tests = sum(
+        int(test["people"])
+        for each in every
+        for test in each.tests
+        if test["by"] == person and test["at"] >= since and _address_of(test["endpoint"], test["target"]) == here
+    )
+    return tests + sum(
         int(each.report.get("valid") or 0)
         for each in every
         if each.step is Step.LAUNCHED
@@ -162,7 +168,11 @@ def lately(every: Iterable[Draft], draft: Draft, person: str, now: float | None 
 
 def _address(draft: Draft) -> tuple[str, str]:
     """Return where a draft goes. An id in capitals is the same id."""
-    return str(draft.goes.get("endpoint", "")).rstrip("/"), str(draft.goes.get("target", "")).casefold()
+    return _address_of(draft.goes.get("endpoint", ""), draft.goes.get("target", ""))
+
+
+def _address_of(endpoint: str, target: str) -> tuple[str, str]:
+    return endpoint.rstrip("/"), target.casefold()
 
 
 def needs_second_person(team: bool, profile: Profile, draft: Draft, sent_lately: int) -> bool:

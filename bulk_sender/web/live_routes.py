@@ -57,7 +57,8 @@ class LiveRoutes:
 
     def _draft(self, run: str) -> Draft | None:
         """Return the prepared send that a run was begun from; None if there is none."""
-        return next((draft for draft in self._site.store.drafts() if draft.run_id == run), None)
+        found = self._site.store.drafts()
+        return next((draft for draft in found if draft.run_id == run or run in draft.test_runs), None)
 
     async def events(self, request: Request) -> Response:
         """Answer with the stream of a run's moments."""

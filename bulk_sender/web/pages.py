@@ -30,6 +30,7 @@ from bulk_sender.web.settings_routes import SettingsRoutes
 from bulk_sender.web.show import query_of
 from bulk_sender.web.site import Site, go
 from bulk_sender.web.store import Entry
+from bulk_sender.web.trial_routes import TrialRoutes
 
 _RUNS_ON_A_PAGE = 50
 _MOST_FOUND = 200
@@ -61,6 +62,7 @@ class Pages:
             *PersonalRoutes(self._site).routes(),
             *NewSend(self._site, desk).routes(),
             *Rehearsals(self._site, desk).routes(),
+            *TrialRoutes(self._site, desk).routes(),
             *ReviewRoutes(self._site, desk).routes(),
             *(ApiRoutes(self._site).routes() if self._site.has_api else ()),
             *(DraftApi(self._site, desk).routes() if self._site.has_api else ()),

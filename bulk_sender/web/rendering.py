@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse
 
 from bulk_sender.text.pages import style, templates
-from bulk_sender.web import show, words, words_after, words_audit, words_send
+from bulk_sender.web import show, words, words_after, words_audit, words_send, words_trial
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -56,6 +56,7 @@ def environment() -> Environment:
     made.globals |= {
         "words": words,
         "send_words": words_send,
+        "trial_words": words_trial,
         "later": words_after,
         "audit_words": words_audit,
         "query_of": show.query_of,

@@ -19,7 +19,7 @@ from starlette.routing import Route
 import bulk_sender as bs
 from bulk_sender.config.hours import SendingHours
 from bulk_sender.config.rate import Rate
-from bulk_sender.web import drafts, going, words_send
+from bulk_sender.web import drafts, going, trials, words_send
 from bulk_sender.web.desk import Desk
 from bulk_sender.web.drafts import Draft, IllegalStepError, Step
 from bulk_sender.web.forms import bare, fields, whole
@@ -170,6 +170,7 @@ class ReviewRoutes:
             canary=canary,
             took=draft.report["requests"] / Rate.parse(rate).per_second,
             earlier=earlier(site.runs_dir, draft),
+            tests=trials.outcomes(site.runs_dir, draft),
             is_own=person.name in draft.hands,
             refusal=refusal,
             problem=words_send.TROUBLES.get(request.query_params.get("trouble", "")),
@@ -259,7 +260,11 @@ def waiting(site: Site, person: Person) -> list[Draft]:
 def earlier(runs_dir: Path, draft: Draft) -> list[Earlier]:
     """Return the runs of the last days with the same target or the same file, the latest first."""
     since = (datetime.now(UTC) - timedelta(days=EARLIER_DAYS)).isoformat()
-    recent = [run for run in bs.runs(runs_dir) if not run.rehearsal and (run.started_at or "") >= since]
+    recent = [
+        run
+        for run in bs.runs(runs_dir)
+        if not run.rehearsal and run.run_id not in draft.test_runs and (run.started_at or "") >= since
+    ]
     found = []
     for run in list(reversed(recent))[:_MOST_LOOKED_AT]:
         same_target = run.target == draft.goes["target"]

@@ -71,6 +71,13 @@ def test_counts_move_in_all_tabs_and_a_stop_ends_the_run_in_order(surfer: Surfer
     tab, second = surfer.open("/runs/watched/live"), surfer.open("/runs/watched/live")
     assert accepted(tab) >= seen
     until_more(second, until_more(tab, seen) - 1)
+    summary, dialog = tab.get_by_text("Stop…"), tab.get_by_role("dialog", name="Stop…")
+    summary.focus()
+    tab.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    tab.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(summary).to_be_focused()
     stop(tab)
     for each in (tab, second):
         expect(each).to_have_url(f"{served.url}/runs/watched")

@@ -21,6 +21,7 @@ import trustme
 
 from bulk_sender.web.state import State
 from bulk_sender.web.store import Store
+from bulk_sender.web.tokens import Tokens
 from tests.kit import tools
 from tests.kit.command import REPOSITORY, Place, end, until
 
@@ -46,6 +47,8 @@ look = ["everyone"]
 prepare = ["marketing"]
 approve = ["leads"]
 personal = ["leads"]
+[api]
+enabled = true
 """
 MAIN = """
 {user}
@@ -225,6 +228,28 @@ def test_headers_to_the_port_of_the_page_are_believed_from_the_proxy_alone(team:
         assert other.get("/healthz").status_code == 200
         assert proxy.get("/", headers=forged).status_code == 200
         assert proxy.get("/").status_code == 401
+
+
+def test_a_program_with_a_token_reaches_the_api_and_nothing_else(team: Team) -> None:
+    state = State(team.folder / "state" / "bulk-sender" / f"web-{team.page_port}")
+    token = Tokens(state.folder / "tokens").make("crm", "look", 1)
+    forged = {"X-Forwarded-Email": "bea", "X-Forwarded-Groups": "leads,marketing"}
+    with team.browser() as program:
+        for own in ({}, forged):
+            good, wrong = {"Authorization": f"Bearer {token}"} | own, {"Authorization": "Bearer guess"} | own
+            assert [run["run_id"] for run in program.get("/api/v1/runs", headers=good).json()["runs"]]
+            assert program.post("/api/v1/runs/calm/stop", headers=good).status_code == 403
+            refused = program.get("/api/v1/runs", headers=wrong)
+            assert refused.status_code == 401
+            assert refused.headers["content-type"] == "application/problem+json"
+            for path in ("/", "/runs/calm", "/api/v1/../../runs/calm", "/runs/calm/files/results"):
+                assert program.get(path, headers=good).status_code == 401
+            for path in ("//api/v1/../../runs/calm", "/api/v1/%2e%2e/%2e%2e/runs/calm", "/runs/../api/v1/../runs/calm"):
+                raw = httpx.URL(f"https://{team.host}").copy_with(raw_path=path.encode())
+                assert program.get(raw, headers=good).status_code in (400, 401, 404)
+        assert program.get("/api/v1/runs", headers=forged).status_code == 401
+    with team.browser("ada") as browser:
+        assert browser.get("/api/v1/runs/calm").status_code == 200
 
 
 def test_another_host_is_refused(team: Team) -> None:

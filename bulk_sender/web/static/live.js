@@ -69,6 +69,23 @@
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   window.addEventListener("pagehide", close);
   window.addEventListener("pageshow", (event) => (event.persisted ? leave() : open()));
+  // A question in a dialog, where the page without script unfolds it. Escape closes it, and the focus returns.
+  for (const ask of document.querySelectorAll("details.ask")) {
+    const button = ask.querySelector("summary");
+    const dialog = document.createElement("dialog");
+    const back = document.createElement("button");
+    back.type = "button";
+    back.textContent = ask.dataset.back;
+    back.addEventListener("click", () => dialog.close());
+    dialog.setAttribute("aria-label", button.textContent);
+    dialog.append(ask.querySelector("form"), back);
+    ask.after(dialog);
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      dialog.showModal();
+    });
+    dialog.addEventListener("close", () => button.focus());
+  }
   for (const form of document.forms) {
     form.addEventListener("submit", () => setTimeout(() => form.inert = true));
   }
