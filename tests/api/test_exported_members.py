@@ -35,7 +35,18 @@ def test_type_checkers_see_the_names_of_the_table_from_the_same_modules() -> Non
     assert set(bs._HOME) == set(bs.__all__) - {"__version__"}
 
 
-_FROM_ELSEWHERE = {"Any", "Callable", "Iterable", "Iterator", "Mapping", "None", "Path", "Unpack"}
+_FROM_ELSEWHERE = {
+    "Any",
+    "Callable",
+    "Collection",
+    "DataFrame",
+    "Iterable",
+    "Iterator",
+    "Mapping",
+    "None",
+    "Path",
+    "Unpack",
+}
 
 
 def test_every_type_that_a_public_function_takes_or_returns_is_exported() -> None:
