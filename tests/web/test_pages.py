@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.web import live, runs, show, words, words_settings
+from bulk_sender.web import live, runs, show, trial_routes, words, words_settings
 from bulk_sender.web.asking import Answer, Question
 from bulk_sender.web.decide_routes import Group
 from bulk_sender.web.drafts import Draft, Step
@@ -173,7 +173,7 @@ def checked_draft(text: str) -> Draft:
     return Draft("d", text, 10, text, step=Step.ASKED, goes=goes, pace={"rate": text}, report=report, **more)
 
 
-SEND_PARTS = ("where", "offer", "check_next", "waiting")
+SEND_PARTS = ("where", "offer", "check_next", "waiting", "tests")
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -287,6 +287,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "given": dict.fromkeys(("verdict", "scope", "rows", "why"), text),
         "has_key": True,
         "queued": ["r"],
+        "tests": [(text, text)],
         "begun": [bs.Start("send", "2026-11-24T10:00:00.000Z", text, text)],
         "needs_another": False,
         "free": 0.05,
@@ -328,6 +329,10 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "command": text,
         "code_shown": text,
     }
+    if template == "test":
+        trial = trial_routes.Trial((text,), 2, 1, {text: text}, None, {})
+        facts |= {"trial": trial, "recipient": text, "told": {"people": [text], "row": 1}, "hours": text}
+        facts |= {"uses": ["external_user_id"]}
     if template == "result":
         facts["files"] = {"results": "results.csv"}
     if template == "people":
