@@ -96,7 +96,7 @@ def file_of(people: Sequence[str], recipient: Mapping[str, Any]) -> str:
 
 
 def outcomes(runs_dir: Path, draft: Draft) -> list[tuple[str, str]]:
-    """Return the tests of a draft, the latest first: the run, and what became of it in a sentence."""
+    """Return the tests of a draft, the latest first: the run, and its outcome in a sentence."""
     found = []
     for test in reversed(draft.tests):
         state, accepted = "", 0
