@@ -322,6 +322,8 @@ def _text(told: Mapping[str, Any], name: str) -> str:
 
 def _number(told: Mapping[str, Any], name: str) -> int:
     value = told.get(name)
+    if type(value) is float and value.is_integer():  # JSON does not tell 2.0 from 2
+        value = int(value)
     if type(value) is not int or not 0 <= value <= _LARGEST:
         raise DraftError(name, f"{name} is not a whole number", "GET the draft to see it")
     return value

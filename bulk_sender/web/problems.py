@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from bulk_sender.errors import BulkSenderError
+from bulk_sender.web.words import without_folders
 
 URN = "urn:bulk-sender:"
 TITLES: Mapping[str, str] = {
@@ -80,8 +81,8 @@ def problem(error: BulkSenderError, status: int | None = None, *, code: str = ""
         "type": URN + code,
         "title": TITLES[code],
         "status": status,
-        "detail": str(error),
-        "hint": error.hint,
+        "detail": without_folders(str(error)),
+        "hint": without_folders(error.hint),
     }
     facts |= {name: value for name in _MORE if (value := getattr(error, name, None)) not in (None, "")}
     return JSONResponse(facts, HTTPStatus(status), media_type="application/problem+json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import bulk_sender as bs
@@ -365,6 +366,8 @@ API_HINTS = {
     "role": "use a token with another role; what decides about rows is not in the API",
 }
 """Reason → next step, for a program."""
+
+_FOLDERS = re.compile(r"/[^\s'\"]*/uploads/[^\s/]+/(?:input/|tests/[^\s/]+/)?")
 
 
 def size_of(count: float) -> str:
@@ -736,7 +739,12 @@ def zone(name: str) -> str:
     return f"Times are in {name}."
 
 
+def without_folders(text: str) -> str:
+    """Return a message without the folders of uploads: paths of the server are nobody's business."""
+    return _FOLDERS.sub("", text)
+
+
 def trouble(error: BulkSenderError) -> tuple[str, str]:
     """Return heading and next step for an expected error."""
-    text = str(error)
-    return text[:1].upper() + text[1:], error.hint
+    text = without_folders(str(error))
+    return text[:1].upper() + text[1:], without_folders(error.hint)

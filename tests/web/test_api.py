@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 import bulk_sender as bs
 from bulk_sender.errors import BulkSenderError, ConfigError
@@ -176,6 +177,7 @@ def test_a_damaged_token_is_no_token(tmp_path: Path, text: str) -> None:
 OPERATIONS = [(path, method) for path, item in openapi()["paths"].items() for method in item if method != "parameters"]
 
 
+# Whether a reading fits depends on the file, so that a PUT of a draft may be refused although its form is right.
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_whatever_is_asked_the_answer_is_as_described(visitor: Visitor, path: str, method: str) -> None:
     headers = {"Authorization": f"Bearer {visitor.site.tokens.make('fuzz', 'prepare')}"}
@@ -192,7 +194,7 @@ def test_whatever_is_asked_the_answer_is_as_described(visitor: Visitor, path: st
             case.path_parameters = {"draft": begun}  # no made-up id is one
         answer = case.call(headers=headers)
         if answer.status_code != 507:  # described, but a check of its own takes it for a bug: the disk is full
-            case.validate_response(answer)
+            case.validate_response(answer, excluded_checks=[positive_data_acceptance] if method == "put" else [])
         answered.add(answer.status_code)
 
     ask()

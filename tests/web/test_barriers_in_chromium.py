@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.kit.command import REPOSITORY
 from tests.web.surfing import ONLY_WITH_CHROMIUM, Served, Surfer, barriers, chromium, value, width
 
-pytestmark = ONLY_WITH_CHROMIUM
+pytestmark = [ONLY_WITH_CHROMIUM, pytest.mark.browser]
 CUSTOMERS = REPOSITORY / "sample_data" / "customers.csv"
 MOST_KEYS = 60
 

@@ -210,7 +210,7 @@ def test_wrong_rows_of_a_check_are_fixed_before_anything_is_sent(tmp_path: Path,
     assert {"c-30-0", "c-31-0"} <= set(told)
     page.press(here, told | {"do": "leave-31", "c-30-0": "000030"})
     assert page.press(here, form(page, here) | {"do": "send"}).headers["location"] == f"/new/{id}/check"
-    [draft] = drafts_of(page)
+    draft = checked(page)
     assert (draft.step, draft.report["valid"], draft.report["rejected"], draft.path) == (Step.CHECKED, 30, 0, "")
     path = page.site.uploads.path(draft)
     assert path.name == "people-fixed.csv"

@@ -11,7 +11,7 @@ from tests.kit.command import REPOSITORY, until
 from tests.kit.jobs import braze
 from tests.web.surfing import ONLY_WITH_CHROMIUM, PATIENCE_S, WITHOUT_SCRIPT, Served, Surfer, chromium
 
-pytestmark = ONLY_WITH_CHROMIUM
+pytestmark = [ONLY_WITH_CHROMIUM, pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")

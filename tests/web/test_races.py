@@ -163,7 +163,7 @@ def test_a_full_disk_is_said_in_a_sentence(visitor: Visitor, monkeypatch: pytest
     id = prepared(visitor)
     monkeypatch.setattr("bulk_sender.web.uploads.make_folders", full)
     answer = visitor.announce("people.csv", 10)
-    assert (answer.status_code, answer.json()["title"]) == (507, "the disk of the server is full")
+    assert (answer.status_code, answer.json()["detail"]) == (507, "the disk of the server is full")
     monkeypatch.setattr("bulk_sender.web.checks.make_folders", full)
     draft = visitor.site.store.draft(id)
     assert draft is not None
