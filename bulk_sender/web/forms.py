@@ -49,7 +49,7 @@ async def plain_file(request: Request) -> tuple[str, bytes]:
     data, end, _ = rest_of.rpartition(b"\r\n" + edge)
     file_name = _file_name(head.decode("utf-8", "replace"))
     if not sent.startswith(edge) or not found or not end or (b"\r\n" + edge) in data:
-        raise UploadError("the form could not be read", hint="choose one file and send it again")
+        raise UploadError("the form could not be read", hint="choose one file and upload it")
     if not file_name:
         raise UploadError("no file was sent", hint="choose a file first")
     if len(data) > MOST_PLAIN_FILE:

@@ -29,9 +29,7 @@ SENT_AT = "Sent"
 
 
 def disk_is_full(share: float) -> str:
-    return (
-        f"The disk with the runs is almost full: {100 * share:.0f} % is free. Make room before you start another run."
-    )
+    return f"The disk with the runs is almost full: {100 * share:.0f} % is free. Make room before the next run."
 
 
 def people_title(count: int) -> str:
@@ -65,7 +63,7 @@ def steps_of_a_list(run: Any) -> list[tuple[str, str]]:
 
 
 # Fixing rows.
-FIX_HERE = "Change the cells that are wrong. Only the rows on this page are sent then, as a separate run"
+FIX_HERE = "Change the cells that are wrong. Only the rows on this page are sent then. The name of their run"
 FIX_STAYS = "The run and its file stay as they are. What you change is kept with your name."
 FIX_BEFORE = "Change the cells that are wrong. The fixed rows then go out together with the rest, in one send."
 FIX_STAYS_BEFORE = "A new file is made for this send. Your own file stays as it is."
@@ -177,7 +175,7 @@ def prepared_as(name: str, who: str) -> str:
 
 
 def sent_again(count: int) -> str:
-    return f"{several(count, 'row')} went out again in another run. People who were accepted there are left out."
+    return f"{several(count, 'row')} went out again in a later run. People who were accepted there are left out."
 
 
 def fixed_told(rows: int, cells: int) -> str:
