@@ -13,7 +13,7 @@ import bulk_sender as bs
 from bulk_sender.text.clean import clean, escaped, plain
 from bulk_sender.text.masking import mask_in, masked
 from bulk_sender.text.numbers import duration
-from bulk_sender.web.words import size_of
+from bulk_sender.web.words import size_of, without_folders
 
 _SHOWN_AT_EACH_END = 2
 _LONG = 8
@@ -33,7 +33,7 @@ def who(identifier: str | None) -> str:
 
 def said(text: str | None, identifier: str | None = None) -> str:
     """Return a message for a person, with addresses and the row's identifier masked."""
-    return mask_in(clean(text or ""), [identifier] if identifier else ())
+    return mask_in(clean(without_folders(text or "")), [identifier] if identifier else ())
 
 
 def recipient(value: Any) -> str:
