@@ -26,7 +26,6 @@ from bulk_sender.web.roles import Role
 from bulk_sender.web.site import Site
 from bulk_sender.web.workers import STATUSES
 
-PREFIX = "/api/v1/"
 _DEFAULT_LIMIT = 50
 _MOST_RUNS = 200
 _MOST_ROWS = 1000
@@ -67,7 +66,7 @@ class ApiRoutes:
         facts = bs.facts(name, runs_dir=self._site.runs_dir)
         files = [{"name": show.file_name(file.name), "size": file.size, "sha256": file.sha256} for file in facts.files]
         told = {"tool": facts.tool, "target_name": facts.target_name, "plan": facts.plan, "input_files": files}
-        return JSONResponse(_told(runs.overview(self._site.runs_dir, name)) | told)
+        return JSONResponse(_told(found.run) | told)
 
     def rows(self, request: Request) -> Response:
         """Return rows in the input's order, after ``after``. Identifiers are masked for who may not see them."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -73,7 +72,7 @@ def question(crew: Crew, run: str) -> Question:
     """Return how the last question about a run stands."""
     seat = Job(run_id=run, kind="ask", by="").seat
     post = crew.post(seat)
-    is_asking = crew.is_alive(seat) and not post.read("over")
+    is_asking = crew.is_busy(seat)
     found = post.read("answer")
     return Question(is_asking, Answer.of(json.loads(found)) if found else None, post.refusal())
 
@@ -90,15 +89,12 @@ class Asker:
     async def work(self) -> int:
         """Ask. Return an exit code."""
         self._write(Answer(left=0))
-        environment = dict(os.environ)
-        if self.job.key_file:
-            environment["BRAZE_API_KEY_FILE"] = self.job.key_file
         try:
             is_rehearsal = bool(bs.facts(self.job.run_id, runs_dir=self.runs_dir).sandbox)
             found = await bs.reconcile_async(
                 self.job.run_id,
                 settle_s=0.0 if is_rehearsal else SETTLED_S,
-                environment=environment,
+                environment=self.job.environment(),
                 runs_dir=self.runs_dir,
                 on_progress=self._on_progress,
             )
@@ -117,10 +113,9 @@ class Asker:
             self._write(Answer(left=left))
 
     def _refuse(self, error: bs.BulkSenderError) -> int:
-        told = [clean(without_addresses(text), _LONGEST) for text in (str(error), error.hint)]
-        _log.error("%s: %s", type(error).__name__, told[0])
+        _log.error("%s: %s", type(error).__name__, clean(without_addresses(str(error)), _LONGEST))
         self.post.write("answer", "")
-        self.post.write("refusal", json.dumps(told))
+        self.post.refuse(error)
         return error.exit_code
 
     def _write(self, answer: Answer) -> None:

@@ -37,7 +37,7 @@ class Checks:
     # --- the check of all rows ----------------------------------------------------------------------------------
 
     def is_running(self, draft: Draft) -> bool:
-        return self._is_running(_check(draft))
+        return self._crew.is_busy(_check(draft))
 
     def moment(self, draft: Draft) -> Moment:
         """Return how far a check is."""
@@ -98,7 +98,7 @@ class Checks:
     # --- what Braze says about the campaign ---------------------------------------------------------------------
 
     def is_looking(self, draft: Draft) -> bool:
-        return self._is_running(_look(draft))
+        return self._crew.is_busy(_look(draft))
 
     def seen(self, draft: Draft, row: int | None) -> dict[str, Any] | None:
         """Return what Braze said lately about the draft's target, with the message for a row; None to ask."""
@@ -133,9 +133,6 @@ class Checks:
 
     def _seen(self, draft: Draft) -> Path:
         return self._uploads.home(draft) / f"look-{draft.terms[:16]}.json"
-
-    def _is_running(self, name: str) -> bool:
-        return self._crew.is_alive(name) and not self._crew.post(name).read("over")
 
 
 def run_name(file: str) -> str:

@@ -15,10 +15,9 @@ from typing import Any
 import anyio.to_thread
 
 import bulk_sender as bs
+from bulk_sender.web.mapping import MOST_ROWS
 from bulk_sender.web.workers import Job, Post
 
-MOST_ROWS = 10_000
-"""Rows among which the first recipient is searched for its message."""
 _MOST_REASONS = 50
 _MOST_WARNINGS = 50
 _MOST_TEXT = 20_000

@@ -101,9 +101,9 @@ def option_problems(canary: int | None, chosen: Mapping[str, Any], profile: Prof
             yield str(error)
     if window := chosen.get("window"):
         try:
-            if profile.window and not is_inside(SendingHours.parse(window), SendingHours.parse(profile.window)):
+            hours = SendingHours.parse(window)
+            if profile.window and not is_inside(hours, SendingHours.parse(profile.window)):
                 yield words.outside_hours(profile.window)
-            SendingHours.parse(window)
         except ValueError as error:
             yield str(error)
 

@@ -21,11 +21,11 @@ USES = ("", *SINGLE, *NAMED)
 TYPES = ("", "string", "integer", "float", "boolean", "date", "datetime", "json", "list")
 DATES = ("date", "datetime")
 READING = ("delimiter", "encoding", "header_row", "sheet", "decimal", "null_values", "timezone")
-_PRIORITIZATION = ["identified", "most_recently_updated"]
+PRIORITIZATION = ["identified", "most_recently_updated"]
 FIRST_ROWS = 200
 """Rows that the preview counts."""
 MOST_ROWS = 10_000
-"""Rows among which a recipient is searched for the preview."""
+"""Rows among which the first one that would be sent is searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Choices:
         if "alias_name" in recipient.get("user_alias", {}) and self.label:
             recipient["user_alias"].setdefault("alias_label", {"value": self.label})
         if "email" in recipient and "prioritization" not in self.base.get("recipient", {}):
-            recipient["prioritization"] = _PRIORITIZATION
+            recipient["prioritization"] = PRIORITIZATION
         reading = {name: value for name, value in self.reading.items() if name in READING and value not in ("", [])}
         if self.filter and self.uses_filter:
             reading["filter"] = self.filter

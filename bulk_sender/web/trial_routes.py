@@ -20,6 +20,7 @@ from bulk_sender.web import drafts, going, show, trials, words_send, words_trial
 from bulk_sender.web.desk import Desk
 from bulk_sender.web.drafts import Draft, IllegalStepError
 from bulk_sender.web.forms import fields, whole
+from bulk_sender.web.mapping import MOST_ROWS
 from bulk_sender.web.roles import Role
 from bulk_sender.web.site import Site, go
 from bulk_sender.web.store import Entry
@@ -159,7 +160,7 @@ class TrialRoutes:
                 self._desk.path(draft),
                 trials.source_of(config),
                 row=row,
-                limit=max(trials.MOST_ROWS, row or 0),
+                limit=max(MOST_ROWS, row or 0),
                 environment={},
             )
             own = trials.config_of(config, use, found.recipient)

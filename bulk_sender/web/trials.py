@@ -13,14 +13,11 @@ from typing import Any
 import bulk_sender as bs
 from bulk_sender.web import words_trial as words
 from bulk_sender.web.drafts import Draft
-from bulk_sender.web.mapping import WHO
+from bulk_sender.web.mapping import PRIORITIZATION, WHO
 
 MOST_PEOPLE = 5
-MOST_ROWS = 10_000
-"""Rows among which the first one that would be sent is searched."""
 _LONGEST = 512
 _USUAL = ("external_user_id", "email")
-_PRIORITIZATION = ["identified", "most_recently_updated"]
 _PERSON = "person"
 _PROPERTIES = ("trigger_properties", "context", "canvas_entry_properties")
 _KEPT = ("braze", "message", "delivery", "guard")
@@ -72,7 +69,7 @@ def config_of(config: Mapping[str, Any], use: str, recipient: Mapping[str, Any])
         label = recipient.get("user_alias", {}).get("alias_label", "")
         wanted = {"user_alias": {"alias_name": person, "alias_label": {"value": label}}}
     elif use == "email":
-        wanted["prioritization"] = own.get("prioritization", _PRIORITIZATION)
+        wanted["prioritization"] = own.get("prioritization", PRIORITIZATION)
         if own.get("email_is_hashed"):
             wanted["email_is_hashed"] = True
     if names := list(properties_of(recipient)):

@@ -24,7 +24,6 @@ from anyio.abc import SocketStream
 
 import bulk_sender as bs
 from bulk_sender.eventloop import run
-from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import without_addresses
 from bulk_sender.web import errands
 from bulk_sender.web.asking import Asker
@@ -35,7 +34,6 @@ _TURN_S = 0.2
 _COMMAND_S = 5.0
 _WATCHING_S = 30.0
 """A watcher that takes nothing for so long is not there any more."""
-_LONGEST_REFUSAL = 500
 
 _log = logging.getLogger("bulk_sender.web.worker")
 
@@ -71,33 +69,29 @@ class Worker:
             if self._job.kind in ERRANDS:  # it sends nothing, so it takes no other run's turn
                 self._moment = Moment()
                 watch = bs.Watch(on_stage=self._on_stage, control=self._control)
-                await errands.run_errand(self._job, self._runs_dir, watch, self._environment())
+                await errands.run_errand(self._job, self._runs_dir, watch, self._job.environment())
                 return 0
             await self._take_turn()
             self._moment = Moment()
             summary = await self._send()
         except bs.BulkSenderError as error:
             _log.error("%s: %s", type(error).__name__, without_addresses(str(error)))
-            self._tell_refusal(str(error), error.hint)
+            self._post.refuse(error)
             return error.exit_code
         except Exception as error:
             found = bs.InternalError.of(error)
             _log.error("%s", found, exc_info=error if os.environ.get("BULK_SENDER_DEBUG") else None)
-            self._tell_refusal(str(found), found.hint)
+            self._post.refuse(found)
             return found.exit_code
         _log.info("%s %s", summary.run_id, summary.state)
         return summary.exit_code
-
-    def _tell_refusal(self, message: str, hint: str) -> None:
-        told = [clean(without_addresses(text), _LONGEST_REFUSAL) for text in (message, hint)]
-        self._post.write("refusal", json.dumps(told))
 
     async def _send(self) -> bs.Summary:
         job = self._job
         watch = bs.Watch(
             on_progress=self._on_progress, on_stage=self._on_stage, on_canary=self._on_canary, control=self._control
         )
-        environment = self._environment()
+        environment = self._job.environment()
         plan_file = job.plan_file or None
         if plan_file and job.plan and bs.PlanFile.read(plan_file).digest != job.plan:
             raise bs.GuardrailError(
@@ -134,15 +128,6 @@ class Worker:
             environment=environment,
             by=job.by,
         )
-
-    def _environment(self) -> dict[str, str]:
-        """Return the environment of the library's calls. Where the job names an endpoint, no other counts."""
-        environment = dict(os.environ)
-        if self._job.key_file:
-            environment["BRAZE_API_KEY_FILE"] = self._job.key_file
-        if self._job.config.get("braze", {}).get("endpoint"):
-            environment.pop("BRAZE_ENDPOINT", None)
-        return environment
 
     async def _take_turn(self, *, stoppable: bool = True) -> None:
         """Wait until fewer runs are being sent than may be. ``stoppable``: a stop then raises Interrupted."""

@@ -22,6 +22,8 @@ from typing import Any, Literal, Self
 
 import bulk_sender as bs
 from bulk_sender.errors import BulkSenderError
+from bulk_sender.text.clean import clean
+from bulk_sender.text.masking import without_addresses
 
 DEFAULT_MOST_RUNS = 2
 STATUSES = ("unknown", "failed", "rejected", "not_sent", "accepted", "duplicate")
@@ -33,6 +35,7 @@ _ANSWER_S = 5.0
 _LOCK_TRIES = 50
 _LEAVING_S = 10.0
 _BEGINS_S = 60.0
+_LONGEST_REFUSAL = 500
 _KEPT_S = 30 * 86400
 _SECRETS = ("BRAZE_API_KEY", "BULK_SENDER_PROXY")
 
@@ -81,6 +84,15 @@ class Job:
     def seat(self) -> str:
         """The name of the worker's place. A question about a run does not keep the run from being sent."""
         return f"{self.run_id}\0ask" if self.kind == "ask" else self.run_id
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the library's calls. Where the job names an endpoint, no other counts."""
+        environment = dict(os.environ)
+        if self.key_file:
+            environment["BRAZE_API_KEY_FILE"] = self.key_file
+        if self.config.get("braze", {}).get("endpoint"):
+            environment.pop("BRAZE_ENDPOINT", None)
+        return environment
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
@@ -209,6 +221,11 @@ class Post:
         message, hint = json.loads(found)
         return message, hint
 
+    def refuse(self, error: bs.BulkSenderError) -> None:
+        """Write down why the worker ends, without addresses of people."""
+        told = [clean(without_addresses(text), _LONGEST_REFUSAL) for text in (str(error), error.hint)]
+        self.write("refusal", json.dumps(told))
+
     def recipients(self) -> int | None:
         """Return how many recipients the run has in all, if its first worker counted them."""
         found = self.read("recipients")
@@ -259,6 +276,10 @@ class Crew:
         if process is not None and process.poll() is None:  # a process that has ended is reaped here
             return True
         return self.post(run).is_held() or self.post(run).is_beginning()
+
+    def is_busy(self, seat: str) -> bool:
+        """Whether a worker at this place has not done its work yet."""
+        return self.is_alive(seat) and not self.post(seat).read("over")
 
     def waiting(self) -> list[str]:
         """Return the runs whose worker waits for its turn, or gets ready, and has sent nothing yet."""
