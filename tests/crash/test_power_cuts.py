@@ -25,7 +25,8 @@ from tests.faults import needs_strace, poison
 pytestmark = needs_strace
 
 IMAGES, RESUMED = 150, 2
-WEATHER = poison("u130", otherwise=QUICK)
+WEATHER = poison("u630", otherwise=QUICK)
+"""The refused recipient is in a batch that no worker has begun at the death below: it is always split."""
 STORIES = [
     Story("first run in a new place", weather=WEATHER, new_place=True),
     Story("killed and resumed", transport="httpx", weather=WEATHER, deaths=("after_intent:4",), second="resume"),

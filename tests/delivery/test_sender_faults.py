@@ -472,13 +472,14 @@ def test_a_paced_run_has_few_requests_in_flight_when_the_server_stops_answering(
 
 
 def honest_but(late_s: float) -> Fault:
-    """Take every other request, refuse the rest, and put one stray 201 behind each connection's first answer."""
+    """Refuse each batch once, then take it, and put one stray 201 behind each connection's first answer."""
+    refused: set[bytes] = set()
 
     def play(turn: Turn) -> None:
-        if turn.index % 2:
+        if turn.body in refused:
             turn.answer(http_answer(201, success(turn.accept())))
         else:
-            turn.read_whole()
+            refused.add(turn.body)
             turn.answer(http_answer(503, {"message": "Service unavailable"}))
         if turn.nth == 1:
             turn.wire.hang(late_s)
