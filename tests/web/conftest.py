@@ -13,7 +13,9 @@ from tests.reporting.runs import abused, rehearsed, shouted
 from tests.web.visitor import Visitor
 
 if TYPE_CHECKING:
-    from tests.web.surfing import Served
+    from playwright.sync_api import Browser
+
+    from tests.web.surfing import Served, Surfer
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +45,28 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             f'[profiles.Production]\nendpoint = "{target.url}"\nkey_file = "{folder / "production.key"}"\n'
         )
         found = Served(folder, "--config", str(settings), braze=target)
+        found.crew.prepare()
         yield found
         found.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium. For one module only: while Playwright is at work, no other event loop can run in this thread."""
+    from tests.web.surfing import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def surfer(browser: Browser, served: Served) -> Iterator[Surfer]:
+    """Somebody's browser, signed in, who sees no error and fetches nothing from elsewhere."""
+    from tests.web.surfing import Surfer
+
+    found = Surfer(browser, served)
+    yield found
+    found.close()
 
 
 @pytest.fixture

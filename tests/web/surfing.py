@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwright
@@ -31,6 +31,7 @@ ONLY_WITH_CHROMIUM = pytest.mark.skipif(CHROMIUM is None and not tools.required(
 PATIENCE_S = 60
 WITHOUT_SCRIPT = "--blink-settings=scriptEnabled=false"
 """Playwright's own switch leaves out what a page has for browsers without script."""
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SLOW = "8/second"
 """400 rows take a second."""
 expect.set_options(timeout=1000 * PATIENCE_S)
@@ -181,13 +182,21 @@ def value(tab: Page, expression: str) -> Any:
 
 
 def barriers(tab: Page) -> list[tuple[str, str]]:
-    """Return what axe-core finds in a page: rule, and the first element."""
+    """Return what axe-core finds in a page, in the light and in the dark: rule, and the first element.
+
+    Without motion: a button that is still changing its color is hard to read for a tenth of a second.
+    """
     if AXE is None and not tools.required():
         return []
     assert AXE is not None, "axe-core is not installed"
     value(tab, AXE.read_text(encoding="utf-8") + ";0")
-    found = value(tab, f"axe.run(document, {json.dumps(OPTIONS)}).then(r => JSON.stringify(r.violations))")
-    return [(each["id"], each["nodes"][0]["html"]) for each in json.loads(found)]
+    found = []
+    for scheme in SCHEMES:
+        tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        run = value(tab, f"axe.run(document, {json.dumps(OPTIONS)}).then(r => JSON.stringify(r.violations))")
+        found += [(each["id"], each["nodes"][0]["html"]) for each in json.loads(run)]
+    tab.emulate_media(color_scheme="null", reduced_motion="null")
+    return found
 
 
 def width(tab: Page) -> int:

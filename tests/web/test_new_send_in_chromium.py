@@ -5,38 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 import bulk_sender as bs
 from tests.kit.command import REPOSITORY
 from tests.kit.target import CAMPAIGN
-from tests.web.surfing import ONLY_WITH_CHROMIUM, Served, Surfer, barriers, chromium
+from tests.web.surfing import ONLY_WITH_CHROMIUM, Served, Surfer, barriers
 
-pytestmark = [ONLY_WITH_CHROMIUM, pytest.mark.browser]
+pytestmark = ONLY_WITH_CHROMIUM
 CUSTOMERS = REPOSITORY / "sample_data" / "customers.csv"
 LARGE = b"id;name\n" + b"1;Ann\n" * 1_500_000
 """Two parts of an upload."""
 WAITS = "Waiting for the server. The upload resumes by itself."
 LOST = "Failed to load resource"
-SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def surfer(browser: Browser, served: Served) -> Iterator[Surfer]:
-    found = Surfer(browser, served)
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +108,7 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
     draft = draft_of(tab)
 
     tab.get_by_role("link", name="Rehearse first").click()
-    has_no_barrier(tab)
+    assert barriers(tab) == []
     tab.get_by_role("button", name="Start the rehearsal").dblclick()
     expect(tab.locator("h1")).to_contain_text("3 of 186 rows need your attention; 181 are accepted")
     assert ledger.accepted_recipients == before
@@ -138,6 +122,7 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
     tab.get_by_label("Type the number of recipients").fill("186")
     tab.get_by_role("button", name="Send the first 100 rows").click()
     expect(tab.get_by_role("alert")).to_contain_text("what you typed is not the number of recipients")
+    assert barriers(tab) == []
     for each in (tab, second):
         each.get_by_label("Type the number of recipients").fill("181")
     tab.get_by_role("button", name="Send the first 100 rows").dblclick()
@@ -177,7 +162,7 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
     tab.get_by_label("Row 141, Basket").fill("[")
     tab.get_by_role("button", name="Check and send 3 rows").click()
     expect(tab.get_by_role("alert")).to_contain_text("Some rows are still wrong")
-    has_no_barrier(tab)
+    assert barriers(tab) == []
     tab.get_by_label("Row 141, Basket").fill("[]")
     tab.get_by_role("button", name="Check and send 3 rows").dblclick()
     expect(tab.locator("h1")).to_have_text("3 of 3 rows could be sent")
@@ -188,12 +173,6 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
 
 
 HELD = re.compile("The first 100 rows were sent. Send the other [0-9]+")
-
-
-def has_no_barrier(tab: Page) -> None:
-    for scheme in SCHEMES:
-        tab.emulate_media(color_scheme=scheme)
-        assert barriers(tab) == []
 
 
 def test_an_upload_that_was_cut_resumes_when_the_same_file_is_chosen_again(

@@ -8,32 +8,15 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.kit.command import REPOSITORY, until
-from tests.kit.jobs import braze
 from tests.web.surfing import ONLY_WITH_CHROMIUM, PATIENCE_S, WITHOUT_SCRIPT, Served, Surfer, chromium
 
-pytestmark = [ONLY_WITH_CHROMIUM, pytest.mark.browser]
+pytestmark = ONLY_WITH_CHROMIUM
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium(WITHOUT_SCRIPT) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with braze() as target:
-        found = Served(tmp_path_factory.mktemp("page"), braze=target)
-        found.crew.prepare()
-        yield found
-        found.end()
-
-
-@pytest.fixture
-def surfer(browser: Browser, served: Served) -> Iterator[Surfer]:
-    found = Surfer(browser, served)
-    yield found
-    found.close()
 
 
 def test_a_file_is_uploaded_its_columns_chosen_and_all_rows_checked(surfer: Surfer) -> None:

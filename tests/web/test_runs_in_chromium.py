@@ -4,41 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import bulk_sender as bs
 from tests.kit.command import until
-from tests.kit.jobs import braze
-from tests.web.surfing import ONLY_WITH_CHROMIUM, PATIENCE_S, Served, Surfer, barriers, chromium, value, width
+from tests.web.surfing import ONLY_WITH_CHROMIUM, PATIENCE_S, Served, Surfer, barriers, value, width
 
-pytestmark = [ONLY_WITH_CHROMIUM, pytest.mark.browser]
+pytestmark = ONLY_WITH_CHROMIUM
 LOST = ("Failed to load resource", "net::ERR_", "interrupted while the page was loading")
 QUICK = "1000/second"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with braze() as target:
-        found = Served(tmp_path_factory.mktemp("page"), braze=target)
-        found.crew.prepare()
-        yield found
-        found.end()
-
-
-@pytest.fixture
-def surfer(browser: Browser, served: Served) -> Iterator[Surfer]:
-    found = Surfer(browser, served)
-    yield found
-    found.close()
 
 
 def accepted(tab: Page) -> int:
@@ -176,7 +151,7 @@ def test_a_run_that_waits_for_an_answer_can_be_stopped(surfer: Surfer, served: S
 
 def test_first_rows_and_counts_fit_a_phone(browser: Browser, served: Served) -> None:
     served.begin("phone", rows=300, rate=QUICK, canary=100)
-    surfer = Surfer(browser, served, viewport={"width": 320, "height": 640}, color_scheme="dark")
+    surfer = Surfer(browser, served, viewport={"width": 320, "height": 640})
     tab = surfer.open("/runs/phone/live")
     expect(tab.get_by_label("Type the number")).to_be_visible()
     assert width(tab) == 320
