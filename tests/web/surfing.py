@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -110,14 +111,25 @@ class Served:
 
     def begin(self, run: str, rows: int = 500, rate: str = SLOW, **more: Any) -> None:
         assert self.braze is not None
-        file = self.folder / f"{run}.csv"
-        file.write_text("external_user_id\n" + "".join(f"{run}-{number:05}\n" for number in range(rows)))
         config = {
             "braze": {"endpoint": self.braze.url, "campaign_id": CAMPAIGN},
             "delivery": {"rate": rate, "share_rate": False},
         }
         given = {"kind": "send", "by": "Ada", "key_file": str(self._key_file)} | more
-        assert self.crew.begin(Job(run_id=run, files=(str(file),), config=config, **given))
+        assert self.crew.begin(Job(run_id=run, files=(str(self._file(run, rows)),), config=config, **given))
+
+    def rehearse_with_lost_answers(self, run: str) -> bs.Summary:
+        """Rehearse 60 requests. Some of them get no answer, though they were accepted."""
+        file, lossy = self._file(run, 3000), bs.Sandbox(weather="lost-answers")
+        with ThreadPoolExecutor(1) as thread:  # Playwright's event loop is in this one
+            done = thread.submit(bs.send, file, run_id=run, runs_dir=self.runs, sandbox=lossy).result()
+        assert done.unknown
+        return done
+
+    def _file(self, run: str, rows: int) -> Path:
+        file = self.folder / f"{run}.csv"
+        file.write_text("external_user_id\n" + "".join(f"{run}-{number:05}\n" for number in range(rows)))
+        return file
 
     def moment(self, run: str) -> Moment:
         return self.crew.post(run).moment() or Moment()

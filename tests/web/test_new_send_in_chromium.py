@@ -118,6 +118,17 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
     tab.get_by_role("link", name="Review the send").click()
     expect(tab.locator("h1")).to_have_text("Send to 181 people?")
     expect(tab.locator("main")).to_contain_text("Sandbox campaign")
+    tab.get_by_role("link", name="Send a test first").click()
+    tab.get_by_label("Who gets the test").fill("colleague-1\ncolleague-2")
+    tab.get_by_role("button", name="Show the test").click()
+    expect(tab.locator("pre")).to_contain_text("colleague-1")
+    assert barriers(tab) == []
+    tab.get_by_role("button", name="Send the test to 2 people").dblclick()
+    expect(tab.locator("main")).to_contain_text("All 2 rows accepted")
+    assert ledger.accepted_recipients == before + 2
+    before += 2
+    tab.goto(f"{served.url}/new/{draft}/review")
+    expect(tab.locator("main")).to_contain_text("Test sent to 2 people, 2 accepted.")
     second = surfer.open(f"/new/{draft}/review")
     tab.get_by_label("Type the number of recipients").fill("186")
     tab.get_by_role("button", name="Send the first 100 rows").click()
@@ -129,6 +140,7 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
     second.get_by_role("button", name="Send the first 100 rows").click()
     for each in (tab, second):
         expect(each.locator("h1")).to_have_text(HELD)
+    assert barriers(tab) == []
     live = tab.url
     assert second.url == live
     assert ledger.accepted_recipients == before + 97  # two are wrong, one is a duplicate
@@ -154,8 +166,10 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
     tab.get_by_role("button", name="Search").click()
     tab.get_by_role("link", name="2", exact=True).click()
     expect(tab.locator("h1")).to_have_text("Row 2: accepted")
+    assert barriers(tab) == []
 
     tab.goto(f"{served.url}/runs/{run}")
+    assert barriers(tab) == []
     tab.get_by_role("link", name="Fix 3 rows").first.click()
     tab.get_by_label("Row 32, Customer no").fill("000322")
     tab.get_by_label("Row 88, Order total").fill("12.50")

@@ -149,6 +149,35 @@ def test_a_run_that_waits_for_an_answer_can_be_stopped(surfer: Surfer, served: S
     assert served.until_ended("held").accepted == 100
 
 
+def test_what_braze_proves_about_rows_in_doubt_is_recorded(surfer: Surfer, served: Served) -> None:
+    before = served.rehearse_with_lost_answers("doubt")
+    tab = surfer.open("/runs/doubt")
+    tab.get_by_role("link", name=f"Decide about {before.unknown} rows").first.click()
+    tab.get_by_role("button", name="Ask Braze").dblclick()
+    expect(tab.get_by_role("button", name=f"Record {before.unknown} as accepted")).to_be_visible()
+    assert barriers(tab) == []
+    tab.get_by_role("button", name=f"Record {before.unknown} as accepted").dblclick()
+    expect(tab.locator("h1")).to_have_text("All 3,000 rows accepted")
+
+
+def test_a_decision_needs_a_reason_and_the_second_of_two_tabs_decides_nothing(surfer: Surfer, served: Served) -> None:
+    before = served.rehearse_with_lost_answers("doubtful")
+    tab, second = surfer.open("/runs/doubtful/decide"), surfer.open("/runs/doubtful/decide")
+    for each in (tab, second):
+        each.get_by_label("They do not have it: I know").check()
+    tab.get_by_role("button", name="Record this decision").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Say why")
+    tab.get_by_label("They do not have it: I know").check()
+    tab.get_by_label("Why").fill("their log shows no message")
+    tab.get_by_role("button", name="Record this decision").dblclick()
+    expect(tab).to_have_url(f"{served.url}/runs/doubtful")
+    second.get_by_label("Why").fill("so do I think")
+    second.get_by_role("button", name="Record this decision").click()
+    expect(second.get_by_role("alert")).to_contain_text("This changed meanwhile")
+    after = bs.status("doubtful", runs_dir=served.runs)
+    assert (after.unknown, after.failed, after.accepted) == (0, before.unknown, before.accepted)
+
+
 def test_first_rows_and_counts_fit_a_phone(browser: Browser, served: Served) -> None:
     served.begin("phone", rows=300, rate=QUICK, canary=100)
     surfer = Surfer(browser, served, viewport={"width": 320, "height": 640})
