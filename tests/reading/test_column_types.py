@@ -245,7 +245,8 @@ def test_an_unused_column_of_any_type_changes_nothing(name: str, kind: str, tmp_
     table = table.append_column("name", pa.array(["x"] * rows))
     ids = pa.array([None if row == rows - 2 else f"u{row}" for row in range(rows)])
     path = _written(table.set_column(0, "external_user_id", ids), tmp_path, kind)
-    summary = bs.send(path, sandbox=True, run_id="t", runs_dir=tmp_path / "runs")
+    config = {"delivery": {"rate": "100000/second"}}
+    summary = bs.send(path, config=config, sandbox=True, run_id="t", runs_dir=tmp_path / "runs")
     assert (summary.accepted, summary.rejected, summary.rows) == (rows - 1, 1, rows)
     assert len(bs.rejected("t", runs_dir=tmp_path / "runs")) == 1
 
