@@ -55,7 +55,7 @@ def serve(
             site = Site(
                 runs_dir.absolute(),
                 state,
-                Sessions(state.key(), port),
+                Sessions(state, port),
                 url,
                 read_only=read_only,
                 most_runs=most_runs or DEFAULT_MOST_RUNS,

@@ -1,4 +1,4 @@
-"""Session cookies: signed, for twelve hours, without anything stored on the server."""
+"""Session cookies: signed, for twelve hours. The server stores only which ones were ended before that."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 
+from bulk_sender.web.state import State
+
 LASTS_S = 12 * 3600
 _LONGEST = 4096
 """Characters of a Cookie header that are read."""
@@ -18,10 +20,13 @@ _LONGEST = 4096
 class Sessions:
     """Makes and checks the cookies of one page. ``is_https``: whether people reach it by https."""
 
-    key: bytes = field(repr=False)
+    state: State
     port: int
     is_https: bool = False
-    _ended: set[str] = field(default_factory=set, repr=False)
+    key: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.state.key())
 
     @property
     def name(self) -> str:
@@ -35,7 +40,7 @@ class Sessions:
 
     def end(self, cookies: str) -> str:
         """End the session in a ``Cookie`` header. Return a ``Set-Cookie`` header that removes it."""
-        self._ended.add(self._value(cookies))
+        self.state.end_session(self._value(cookies), LASTS_S)
         return self._set_cookie("", 0)
 
     def is_open(self, cookies: str) -> bool:
@@ -44,7 +49,7 @@ class Sessions:
         told, _, signature = value.rpartition(".")
         if not hmac.compare_digest(self._signature(told).encode(), signature.encode("utf-8", "replace")):
             return False
-        return value not in self._ended and int(told.partition(".")[0]) > time.time()
+        return int(told.partition(".")[0]) > time.time() and not self.state.has_ended(value)
 
     def _signature(self, told: str) -> str:
         signed = f"{self.name}.{told}".encode("utf-8", "replace")

@@ -1,6 +1,7 @@
-"""Private files of a page: the key that signs its cookies, unused sign-in links, and the lock that shows it runs.
+"""Private files of a page: the key that signs its cookies, unused links, ended sessions, and the lock that it runs.
 
-They are in a folder per port, so that ``web --link`` needs nothing but the port. Of a link only a digest is stored.
+They are in a folder per port, so that ``web --link`` needs nothing but the port. Of a link and of a session only a
+digest is stored.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class State:
     @property
     def _links(self) -> Path:
         return self.folder / "links"
+
+    @property
+    def _ended(self) -> Path:
+        return self.folder / "ended"
 
     def key(self) -> bytes:
         """Return the key that signs cookies, and make it first if need be. It outlives the page's restart."""
@@ -87,6 +92,19 @@ class State:
     def _all_links(self) -> list[Path]:
         return sorted(self._links.iterdir()) if self._links.is_dir() else []
 
+    def end_session(self, cookie: str, lasts_s: float) -> None:
+        """Remember that the session of ``cookie`` is over, until ``lasts_s`` seconds have passed."""
+        self._make_folders()
+        for path in self._ended.iterdir():
+            if time.time() - _made(path) > lasts_s:
+                path.unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            _write_private(self._ended / _digest(cookie), b"")
+
+    def has_ended(self, cookie: str) -> bool:
+        """Whether somebody ended the session of ``cookie``."""
+        return (self._ended / _digest(cookie)).exists()
+
     @contextmanager
     def held(self, url: str) -> Iterator[None]:
         """Hold the lock of the page that serves at ``url``. Raises BulkSenderError if another process has it."""
@@ -120,8 +138,8 @@ class State:
 
     def _make_folders(self) -> None:
         try:
-            self._links.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (self.folder, self._links):
+            for folder in (self.folder, self._links, self._ended):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 folder.chmod(0o700)
         except OSError as error:
             raise BulkSenderError(

@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, runs_dir: Path) -> Iterator[S
     until(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
     state = State(tmp_path_factory.mktemp("state"))
-    site = Site(runs_dir, state, Sessions(state.key(), port), f"http://127.0.0.1:{port}")
+    site = Site(runs_dir, state, Sessions(state, port), f"http://127.0.0.1:{port}")
     server.config.loaded_app = make_app(site, allowed_hosts(port))
     yield site
     server.should_exit = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
 import threading
 import time
@@ -74,8 +75,8 @@ def test_the_cookie_is_for_this_page_alone(stranger: Visitor) -> None:
     assert set(words[1:]) == {"Max-Age=43200", "Path=/", "HttpOnly", "SameSite=Strict"}
 
 
-def test_with_https_the_cookie_is_secure() -> None:
-    words = Sessions(b"k" * 32, PORT, is_https=True).begin()
+def test_with_https_the_cookie_is_secure(tmp_path: Path) -> None:
+    words = Sessions(State(tmp_path), PORT, is_https=True).begin()
     assert words.startswith("__Host-bs_8799=")
     assert words.endswith("; Secure")
 
@@ -96,18 +97,18 @@ def test_text_that_is_not_a_cookie_is_not_a_session(stranger: Visitor, cookie: s
     assert not stranger.sessions.is_open(cookie)
 
 
-def test_a_cookie_of_another_page_is_not_a_session(visitor: Visitor) -> None:
+def test_a_cookie_of_another_page_is_not_a_session(visitor: Visitor, tmp_path: Path) -> None:
     value = visitor.cookie.partition("=")[2]
     assert visitor.sessions.is_open(visitor.cookie)
-    assert not Sessions(visitor.sessions.key, 8800).is_open(f"bs_8800={value}")
-    assert not Sessions(b"k" * 32, PORT).is_open(visitor.cookie)
+    assert not Sessions(visitor.state, 8800).is_open(f"bs_8800={value}")
+    assert not Sessions(State(tmp_path / "other"), PORT).is_open(visitor.cookie)
 
 
 def test_a_session_outlives_a_restart_and_a_link_does_not(visitor: Visitor) -> None:
     again = State(visitor.state.folder)
     token = again.new_token()
     again.forget_links()
-    assert Sessions(again.key(), PORT).is_open(visitor.cookie)
+    assert Sessions(again, PORT).is_open(visitor.cookie)
     assert not again.redeem(token)
 
 
@@ -116,6 +117,16 @@ def test_signing_out_ends_the_session_even_for_a_copy_of_its_cookie(visitor: Vis
     assert answer.status_code == 303
     assert "Max-Age=0" in answer.headers["set-cookie"]
     assert visitor.get("/").status_code == 401
+    assert not Sessions(State(visitor.state.folder), PORT).is_open(visitor.cookie)  # after a restart of the page
+
+
+def test_ended_sessions_are_forgotten_when_they_would_be_over_anyway(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    state.end_session("first", 3600)
+    [path] = (tmp_path / "ended").iterdir()
+    os.utime(path, (0, 0))
+    state.end_session("second", 3600)
+    assert (state.has_ended("first"), state.has_ended("second")) == (False, True)
 
 
 def test_the_signing_key_is_in_no_text_about_the_page(visitor: Visitor) -> None:

@@ -46,9 +46,7 @@ class Asked:
     def __init__(self, folder: Path, runs_dir: Path) -> None:
         state = State(folder / "state")
         access = team()
-        self.site = Site(
-            runs_dir, state, Sessions(state.key(), PORT), access.url, team=True, access=access, has_api=True
-        )
+        self.site = Site(runs_dir, state, Sessions(state, PORT), access.url, team=True, access=access, has_api=True)
         self.app: Gate = make_app(self.site, allowed_hosts(PORT, access))
 
     def ask(

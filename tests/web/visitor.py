@@ -30,7 +30,7 @@ class Visitor:
 
     def __init__(self, state: Path, runs_dir: Path, *, read_only: bool = False, **more: Any) -> None:
         self.state = State(state)
-        self.sessions = Sessions(self.state.key(), PORT)
+        self.sessions = Sessions(self.state, PORT)
         self.site = Site(runs_dir, self.state, self.sessions, URL, read_only=read_only, **more)
         self.app: Gate = make_app(self.site, allowed_hosts(PORT))
         self.cookie = ""
