@@ -124,7 +124,7 @@ class DraftApi:
         goes = going.place(before | named, self._site.profiles, draft.goes)
         profile = self._site.profiles.get(goes.get("profile", ""))
         if canary is not None and profile is not None:
-            for found in going.option_problems(canary, {}, profile):
+            for found in going.option_problems(canary, {}, profile).values():
                 raise DraftError("canary", found, f"give {profile.canary} or more")
             goes = {**goes, "canary": canary}
         return goes

@@ -87,25 +87,27 @@ def first_rows(told: Mapping[str, str]) -> int | None:
     return 0 if not text else whole(text.replace(",", "").replace(" ", ""))
 
 
-def option_problems(canary: int | None, chosen: Mapping[str, Any], profile: Profile) -> Iterator[str]:
-    """Yield what is wrong with options of the review."""
+def option_problems(canary: int | None, chosen: Mapping[str, Any], profile: Profile) -> dict[str, str]:
+    """Return what is wrong with options of the review: field of the form → sentence."""
+    found = {}
     if canary is None:
-        yield words.NOT_A_NUMBER
+        found["canary"] = words.NOT_A_NUMBER
     elif canary < profile.canary:
-        yield words.too_few_first(profile.canary)
-    if rate := chosen.get("rate"):
-        try:
-            if Rate.parse(rate).per_second > Rate.parse(profile.rate or _USUAL_RATE).per_second:
-                yield words.too_fast(profile.rate or _USUAL_RATE)
-        except ValueError as error:
-            yield str(error)
+        found["canary"] = words.too_few_first(profile.canary)
     if window := chosen.get("window"):
         try:
             hours = SendingHours.parse(window)
             if profile.window and not is_inside(hours, SendingHours.parse(profile.window)):
-                yield words.outside_hours(profile.window)
+                found["window"] = words.outside_hours(profile.window)
         except ValueError as error:
-            yield str(error)
+            found["window"] = str(error)
+    if rate := chosen.get("rate"):
+        try:
+            if Rate.parse(rate).per_second > Rate.parse(profile.rate or _USUAL_RATE).per_second:
+                found["rate"] = words.too_fast(profile.rate or _USUAL_RATE)
+        except ValueError as error:
+            found["rate"] = str(error)
+    return found
 
 
 def is_inside(hours: SendingHours, allowed: SendingHours) -> bool:
@@ -134,7 +136,7 @@ def problems(draft: Draft, profiles: Profiles) -> Iterator[str]:
         return
     if profile.endpoint != goes["endpoint"]:
         yield words.ENDPOINT_CHANGED
-    yield from option_problems(goes["canary"], draft.pace, profile)
+    yield from option_problems(goes["canary"], draft.pace, profile).values()
     if draft.report.get("refused"):
         yield words.refused_by_limit(draft.report["refused"])
     elif not draft.report.get("valid"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import anyio.to_thread
 from starlette.exceptions import HTTPException
@@ -21,9 +22,10 @@ from bulk_sender.config.hours import SendingHours
 from bulk_sender.config.rate import Rate
 from bulk_sender.web import drafts, going, trials, words_send
 from bulk_sender.web.desk import Desk
-from bulk_sender.web.drafts import Draft, IllegalStepError, Step
+from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.forms import bare, fields, whole
 from bulk_sender.web.launching import Launch, about, same
+from bulk_sender.web.profiles import Profile
 from bulk_sender.web.roles import Person, Role
 from bulk_sender.web.site import Site, go
 from bulk_sender.web.store import Entry
@@ -33,6 +35,9 @@ _MOST_EARLIER = 5
 _MOST_LOOKED_AT = 50
 """Runs whose files are compared with the draft's: each opens a journal."""
 _LONGEST_WHY = 500
+_LONGEST_OPTION = 100
+_TYPED = ("canary", "window", "rate")
+"""Options of the review that somebody types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,7 @@ class ReviewRoutes:
         rate, window = going.rate_of(draft, profile), going.window_of(draft, profile)
         canary = draft.goes["canary"]
         refusal = site.crew.post(draft.run_id).refusal() if draft.run_id else None
+        typed, wrong = _options(request.query_params, draft, profile)
         return site.page(
             request,
             template,
@@ -168,6 +174,8 @@ class ReviewRoutes:
             rate=rate,
             hours=words_send.hours(window, _closed_s(window)),
             canary=canary,
+            typed=typed,
+            wrong=wrong,
             took=draft.report["requests"] / Rate.parse(rate).per_second,
             earlier=earlier(site.runs_dir, draft),
             tests=trials.outcomes(site.runs_dir, draft),
@@ -189,8 +197,9 @@ class ReviewRoutes:
         if profile is None or draft.step is Step.CHECKING:
             return go(here)
         canary, pace = going.first_rows(told), going.pace(told)
-        if found := list(going.option_problems(canary, pace, profile)):
-            raise IllegalStepError(found[0], hint="; ".join(found[1:]))
+        if going.option_problems(canary, pace, profile):
+            typed = {name: told.get(name, "")[:_LONGEST_OPTION] for name in _TYPED}
+            return go(f"{here}?{urlencode({'trouble': 'options'} | typed)}")
         version = whole(told.get("version", "")) or 0
         draft = self._site.store.change(
             draft.id,
@@ -255,6 +264,16 @@ def waiting(site: Site, person: Person) -> list[Draft]:
         if draft.step in (Step.ASKED, Step.APPROVED)
         and (draft.person == person.name or (person.may(Role.APPROVE) and draft.step is Step.ASKED))
     ]
+
+
+def _options(
+    told: Mapping[str, str], draft: Draft, profile: Profile | None
+) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """Return the options to show in their form, and what is wrong with them. They are saved, or just typed."""
+    if told.get("trouble") != "options" or profile is None:
+        return {"canary": draft.goes["canary"], **draft.pace}, {}
+    wrong = going.option_problems(going.first_rows(told), going.pace(told), profile)
+    return {name: told.get(name, "") for name in _TYPED}, wrong
 
 
 def earlier(runs_dir: Path, draft: Draft) -> list[Earlier]:

@@ -88,6 +88,7 @@ LASTS = "An approval counts for 24 hours, and ends when anything is changed."
 TAKE_OVER = "Take it over"
 TAKE_OVER_HINT = "Then you work on it, and the other person has to take it back first. The log of this page says so."
 
+NOT_SAVED = "These options were not saved."
 TROUBLES = {"typed": (WRONG_COUNT, WRONG_COUNT_HINT), "why": (WHY_NEEDED, WHY_NEEDED_HINT)}
 
 
