@@ -74,11 +74,12 @@ class Desk:
         return path
 
     def choices(self, draft: Draft) -> mapping.Choices:
-        """Return what a draft's columns are: as somebody chose, as the run did whose rows were fixed, or a guess."""
+        """Return what a draft's columns are: as somebody chose, as an earlier run had it, or a guess."""
         if draft.config:
             return mapping.Choices.of(draft.config)
         path = self.path(draft)
-        return inherit.from_parent(self._site, path) or mapping.suggested(path, {})
+        earlier = inherit.from_parent(self._site, path) or inherit.from_earlier(self._site, path)
+        return earlier or mapping.suggested(path, {})
 
     def profile(self, draft: Draft) -> Profile | None:
         return self._site.profiles.get(draft.goes.get("profile", ""))

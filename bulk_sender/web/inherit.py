@@ -1,4 +1,4 @@
-"""What the columns of fixed rows are: as the run that rejected them had it."""
+"""What the columns of a file are, as an earlier run had it, which rejected its rows or had the same columns."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 
 import bulk_sender as bs
 from bulk_sender.web import mapping
-from bulk_sender.web.drafts import Draft
+from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.mapping import NAMED, READING, SINGLE, TYPES, Choice, Choices
 from bulk_sender.web.site import Site
 
 ADDED = ("error", "source_line", "run")
 """The last columns of a file of rejected rows, each perhaps after ``bulk_sender_``."""
 _NOT_FOR_A_NEW_FILE = ("format", "delimiter", "encoding", "header", "header_row", "skip_last", "sheet", "limit")
+_MOST_KNOWN = 0.75
+"""The share of a file's columns that an earlier send has to know."""
 _KNOWN_KEYS = {"column", "type", "format"}
 
 
@@ -28,6 +30,24 @@ def from_parent(site: Site, path: Path) -> Choices | None:
             return None
         parent = found.columns[-1].samples
         return of_run(site, parent[0], path) if parent else None
+    return None
+
+
+def from_earlier(site: Site, path: Path) -> Choices | None:
+    """Return the choices of the latest send with nearly the same columns; None if there is none.
+
+    Each column that it sent has to be in this file, and at least three of four columns of this file were known to it.
+    Raises BulkSenderError when the file cannot be read.
+    """
+    names = {column.name for column in bs.columns(path).columns}
+    for draft in site.store.drafts():
+        if draft.step is not Step.LAUNCHED or draft.parent or not draft.config:
+            continue
+        earlier = Choices.of(draft.config)
+        sent = {each.column for each in earlier.columns if each.use}
+        known = names.intersection(each.column for each in earlier.columns)
+        if sent and sent <= names and len(known) >= _MOST_KNOWN * len(names):
+            return replace(of_draft(draft, path), like=draft.run_id)
     return None
 
 

@@ -65,6 +65,8 @@ class Choices:
     """The label of all aliases, where no column has it."""
     base: Mapping[str, Any] = field(default_factory=dict)
     """What the configuration of an earlier run says and this form cannot. A browser cannot change it."""
+    like: str = ""
+    """The earlier run whose columns these are."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"columns": [asdict(each) for each in self.columns]}

@@ -21,7 +21,7 @@ import bulk_sender as bs
 from bulk_sender.web import drafts, going, mapping, server_files, show, words, words_send
 from bulk_sender.web.desk import Desk
 from bulk_sender.web.downloads import opened
-from bulk_sender.web.drafts import Draft, IllegalStepError, Step
+from bulk_sender.web.drafts import ConflictError, Draft, IllegalStepError, Step
 from bulk_sender.web.forms import MOST_PLAIN_FILE, as_stream, fields, plain_file, whole
 from bulk_sender.web.rendering import page
 from bulk_sender.web.roles import Role
@@ -219,6 +219,8 @@ class NewSend:
             choices = mapping.suggested(self._path(draft), self._choices(draft).reading)
         elif do in ("save", "check"):
             choices = mapping.chosen(told, self._choices(draft))
+            if told.get("like", "") != choices.like:  # chosen as in a run that began after this page was shown
+                raise ConflictError("somebody sent a file with the same columns meanwhile", hint="look at it again")
         else:
             raise HTTPException(400)
         config = choices.to_dict()

@@ -421,6 +421,10 @@ def read_as(name: str, found: bs.Columns) -> str:
     return " · ".join(told)
 
 
+def like(run: str) -> str:
+    return f"The columns are chosen as in {run}, whose file had nearly the same ones. Look at each of them."
+
+
 def samples(values: tuple[str, ...]) -> str:
     return " · ".join(values[:3]) or "no value"
 

@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bulk_sender.web import mapping
 from bulk_sender.web.drafts import Draft, Step
 from bulk_sender.web.mapping import Choice, Choices
 from bulk_sender.web.roles import Person, Role
-from bulk_sender.web.store import Store
+from bulk_sender.web.store import Entry, Store
 from tests.kit.command import until
 from tests.reporting.markup import Element, read
 from tests.web.test_pages import refuse_anything_inline, refuse_barriers, texts
@@ -125,6 +126,47 @@ def test_who_saw_an_earlier_version_is_refused(visitor: Visitor, store: Store, i
     assert answer.status_code == 409
     assert "changed this send meanwhile" in answer.text
     assert draft_of(store, id).version == 3
+
+
+def launched(visitor: Visitor, store: Store, id: str, run: str, **changed: object) -> None:
+    visitor.press(f"/new/{id}", form(visitor, id, do="save", **changed))
+    store.change(id, lambda found: replace(found, step=Step.LAUNCHED, run_id=run), Entry("Ann", "sent it"))
+
+
+def test_columns_are_chosen_as_in_the_latest_send_with_nearly_the_same(visitor: Visitor, store: Store, id: str) -> None:
+    launched(visitor, store, visitor.uploaded("other.csv", b"id;x\n1;2\n"), "other-run")
+    launched(visitor, store, visitor.uploaded("older.csv", DATA), "older-run", **{"name-3": "old"})
+    launched(visitor, store, id, "people-run", **{"use-1": "", "name-3": "score", "type-3": "string"})
+    more = "\n".join(row.replace(";", ",") + ",Shop" for row in ROWS)
+    second = visitor.uploaded("next.csv", more.encode())
+    page = visitor.get(f"/new/{second}").text
+    assert "chosen as in people-run" in read(page).text
+    assert recipient(page) == {
+        "external_user_id": "000001",
+        "trigger_properties": {"score": "1", "joined": "2026-03-02"},
+    }
+    visitor.press(f"/new/{second}", form(visitor, second, do="guess"))
+    page = visitor.get(f"/new/{second}").text
+    assert "chosen as in" not in read(page).text
+    assert recipient(page)["trigger_properties"]["loyalty_points"] == 1
+
+
+@pytest.mark.parametrize(
+    "header", [b"Customer no;First name;mail;Points;When", b"Customer no;First name;Points;Joined;a;b;c", b"mail;x"]
+)
+def test_a_file_with_other_columns_gets_a_guess(visitor: Visitor, store: Store, id: str, header: bytes) -> None:
+    launched(visitor, store, id, "people-run", **{"name-3": "score"})
+    second = visitor.uploaded("next.csv", header + b"\n" + b";".join([b"1"] * (header.count(b";") + 1)))
+    assert "chosen as in" not in visitor.get(f"/new/{second}").text
+
+
+def test_a_form_shown_before_another_send_began_is_shown_again(visitor: Visitor, store: Store, id: str) -> None:
+    second = visitor.uploaded("next.csv", DATA)
+    before = form(visitor, second, do="check")
+    launched(visitor, store, id, "people-run", **{"name-3": "score"})
+    assert visitor.press(f"/new/{second}", before).status_code == 409
+    assert draft_of(store, second).step is Step.UPLOADED
+    assert form(visitor, second)["name-3"] == "score"
 
 
 FORBIDDEN = {
