@@ -19,7 +19,8 @@ from .stages import ROOT, STAGES, Stage
 PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
 FOUND = {str(page.relative_to(ROOT)): blocks(page, ROOT) for page in PAGES}
 ELSEWHERE = {
-    "&& .venv/bin/python -m pip install -q '.[sandbox,fast]'": "tests/users runs it, and keeps the environment",
+    "&& .venv/bin/python -m pip install -q '.[sandbox,fast,web]'": "tests/users runs it, and keeps the environment",
+    ".venv/bin/bulk-sender web": "tests/users runs it in that environment",
     "&& .venv/bin/python -m pip install -q -e . --group test": "runs this very suite; .ci/run does the same",
 }
 """Blocks that this test leaves out, by what is in them, with the reason."""
