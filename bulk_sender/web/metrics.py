@@ -49,8 +49,8 @@ def _lines(site: Site) -> Iterator[str]:
     steps = Counter(draft.step.value for draft in drafts)
     yield from _metric("prepared_sends", "gauge", "Sends that people prepare.", "step", steps)
     yield from _single("upload_bytes", "Bytes of their files.", found.upload_bytes)
-    yield from _single("disk_free_bytes", "Free on the fuller disk of uploads and runs.", found.free)
-    yield from _single("disk_bytes", "Size of that disk.", found.total)
+    yield from _single("disk_free_bytes", "Free on the fuller disk of uploads and runs.", found.disk.free)
+    yield from _single("disk_bytes", "Size of that disk.", found.disk.total)
     yield from _single("audit_entries", "Entries of the audit log.", site.store.count())
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -29,13 +26,12 @@ from bulk_sender.web.runs import LONGEST_SEARCH
 from bulk_sender.web.settings_routes import SettingsRoutes
 from bulk_sender.web.show import query_of
 from bulk_sender.web.site import Site, go
+from bulk_sender.web.space import disk
 from bulk_sender.web.store import Entry
 from bulk_sender.web.trial_routes import TrialRoutes
 
 _RUNS_ON_A_PAGE = 50
 _MOST_FOUND = 200
-_LITTLE = 0.1
-"""The share of the disk below which the page says so."""
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -119,7 +115,7 @@ class Pages:
             groups=groups,
             waiting=waiting(self._site, request.scope["person"]),
             queued=self._queued(groups),
-            free=_free_share(self._site.runs_dir),
+            disk=disk(self._site),
             found=found[skip : skip + _RUNS_ON_A_PAGE],
             count=len(found),
             query=query,
@@ -139,14 +135,6 @@ class Pages:
             return go("/")
         found = bs.find(who, runs_dir=self._site.runs_dir) if self._site.runs_dir.is_dir() else bs.Search((), 0, {})
         return self._site.page(request, "people", current="runs", who=who, found=found, most=_MOST_FOUND)
-
-
-def _free_share(runs_dir: Path) -> float | None:
-    """Return the free share of the disk with the runs where that is little; else None."""
-    folder = next((each for each in (runs_dir, *runs_dir.parents) if each.is_dir()), Path("/"))
-    usage = shutil.disk_usage(folder)
-    share = usage.free / usage.total if usage.total else 1.0
-    return share if share < _LITTLE else None
 
 
 def _fits(run: bs.RunOverview, query: str, shown: str) -> bool:

@@ -15,32 +15,47 @@ _LITTLE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
-    """``uploads`` and ``upload_bytes``: files of sends that are prepared. ``free`` and ``total``: the fuller disk."""
+class Disk:
+    """The bytes of the fuller disk of uploads and runs."""
 
-    uploads: int
-    upload_bytes: int
-    runs: int
     free: int
     total: int
 
     @property
+    def share(self) -> float:
+        """The free share."""
+        return self.free / self.total if self.total else 1.0
+
+    @property
     def is_little(self) -> bool:
-        return self.free < _LITTLE * self.total
+        return self.share < _LITTLE
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """``uploads`` and ``upload_bytes``: files of sends that are prepared."""
+
+    uploads: int
+    upload_bytes: int
+    runs: int
+    disk: Disk
 
 
 def space(site: Site) -> Space:
     """Return the figures of one page."""
     drafts = [draft for draft in site.store.drafts() if not draft.path and draft.step is not Step.LAUNCHED]
-    disks = [shutil.disk_usage(_existing(path)) for path in (site.state.folder, site.runs_dir)]
-    fullest = min(disks, key=lambda disk: disk.free / max(1, disk.total))
     return Space(
         uploads=len(drafts),
         upload_bytes=sum(site.uploads.offset(draft) for draft in drafts),
         runs=sum(1 for _ in bs.runs(site.runs_dir)),
-        free=fullest.free,
-        total=fullest.total,
+        disk=disk(site),
     )
+
+
+def disk(site: Site) -> Disk:
+    """Return what is free on the fuller disk."""
+    found = [shutil.disk_usage(_existing(path)) for path in (site.state.folder, site.runs_dir)]
+    return min((Disk(each.free, each.total) for each in found), key=lambda disk: disk.share)
 
 
 def _existing(path: Path) -> Path:

@@ -31,7 +31,7 @@ from bulk_sender.web.rendering import assets, page
 from bulk_sender.web.review_routes import Earlier
 from bulk_sender.web.roles import Person, Role
 from bulk_sender.web.server_files import ServerFile
-from bulk_sender.web.space import space
+from bulk_sender.web.space import Disk, space
 from bulk_sender.web.store import Entry
 from bulk_sender.web.workers import Moment
 from tests.reporting.markup import Element, read
@@ -235,10 +235,12 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "rate": text,
         "hours": text,
         "canary": 1,
+        "typed": dict.fromkeys(("canary", "window", "rate"), text),
+        "wrong": dict.fromkeys(("canary", "window", "rate"), text),
         "took": 5.0,
         "earlier": [Earlier(run, True, True)],
         "said": "",
-        "choices": Choices((Choice(text, "attributes", text, "date", text),), {}, text, True, text),
+        "choices": Choices((Choice(text, "attributes", text, "date", text),), {}, text, True, text, like=text),
         "problems": [text],
         "reading": dict.fromkeys(READING, text),
         "delimiter": text,
@@ -290,7 +292,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "tests": [(text, text)],
         "begun": [bs.Start("send", "2026-11-24T10:00:00.000Z", text, text)],
         "needs_another": False,
-        "free": 0.05,
+        "disk": Disk(5, 100),
         "has_workbook": True,
         "requests": 1,
         "fix": _hostile_fix(text),
