@@ -112,7 +112,7 @@ FILE_WORDS = {
     "rejected_xlsx": "The same rows as a workbook.",
     "summary": "The counts and facts of the run, for programs.",
 }
-FORMULAS = "Cells in rejected files are kept exactly as they were. Check the file before you open it in a spreadsheet."
+FORMULAS = "Cells are kept exactly as they were in your file. A spreadsheet may run a cell that begins with = as a formula."
 FACTS = "About this run"
 STARTED = "Started"
 TOOK = "Duration"
@@ -217,7 +217,8 @@ RESUME_UPLOAD = "Resume the upload"
 CANCEL_UPLOAD = "Cancel and delete it"
 UPLOAD_PAUSED = "Paused. What was uploaded is kept for 24 hours."
 UPLOAD_WAITS = "Waiting for the server. The upload resumes by itself."
-UPLOAD_SENDS = "{done} of {size} · {speed} · about {left} s left"
+UPLOAD_BEGINS = "{done} of {size}"
+UPLOAD_SENDS = UPLOAD_BEGINS + " · {speed} · about {left} s left"
 UPLOAD_TOO_LARGE = "This file is too large. Compress it, or send it from the command line."
 UPLOAD_MAY_CLOSE = "You may close this page. Choose the same file again within 24 hours, and the upload resumes."
 FILES_HERE = "Files you began with"
@@ -586,7 +587,7 @@ def live_sentence(moment: Any, state: str) -> str:
         return "Nothing was sent yet."
     told = [f"{moment.rows - moment.not_sent:,} of {several(moment.rows, 'row')} done"]
     if state == "sending" and moment.rate:
-        told.append(f"up to {number(moment.rate)} requests a second")
+        told.append(f"up to {number(moment.rate)} {'request' if moment.rate == 1 else 'requests'} a second")
     if state == "sending" and moment.seconds_left is not None:
         told.append(f"about {roughly(moment.seconds_left)} left")
     return " · ".join(told)

@@ -17,8 +17,8 @@ TARGET = "ID of the campaign or Canvas"
 TARGET_HINT = "Braze shows it on the page of the campaign or Canvas."
 ONLY_REHEARSALS = "Nothing can be sent to real people from this page."
 ONLY_REHEARSALS_HINT = (
-    "The person who runs this page can allow it: with a table [profiles.NAME] in the file after --config. "
-    "Until then you can check files here."
+    "The person who runs this page can allow it: with a table [profiles.NAME] in its settings file. "
+    "Until then you can check and rehearse files here."
 )
 NO_TARGET = "Enter the ID of the campaign or Canvas, or choose to only check the file."
 NOWHERE_CHOSEN = "No workspace is chosen for this send. Go back to the columns and choose one."
