@@ -19,6 +19,7 @@ from page_stage import (
     RECIPIENTS,
     Stage,
     check,
+    held,
     path_of,
     prepare,
     reviewed,
@@ -62,13 +63,6 @@ def sending(stage: Stage) -> str:
     server = stage.server()
     page = server.begin("spring-offer", stage.folder / RECIPIENTS, {"rate": "1/second"})
     until(lambda: server.moment("spring-offer").accepted >= 200)
-    return page
-
-
-def held(stage: Stage) -> str:
-    server = stage.server()
-    page = server.begin("loyalty-points", stage.folder / RECIPIENTS, {"rate": "50/second"}, canary=100)
-    until(lambda: server.moment("loyalty-points").stage == "held")
     return page
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +23,7 @@ from bulk_sender.web.state import State
 from bulk_sender.web.workers import Crew, Job, Moment, Post
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 CAMPAIGN = "3f5cbdf1-2c5d-4b0e-9a57-0b1d8f2b6c11"
 CUSTOMERS, RECIPIENTS = "sample_data/customers.csv", "sample_data/recipients.csv"
 MESSAGE = {
@@ -247,7 +248,8 @@ def rehearse(stage: Stage, rows: int, run: str, **sandbox: Any) -> None:
     """Rehearse a file of so many people with a simulated Braze of another kind."""
     runs = stage.server().runs
     source = people(stage.folder / f"{run}.csv", rows)
-    bs.send(source, run_id=run, runs_dir=runs, sandbox=bs.Sandbox(**sandbox), config={"delivery": {"timeout": 2}})
+    with ThreadPoolExecutor(1) as thread:  # this one has the event loop of the browser
+        thread.submit(bs.send, source, run_id=run, runs_dir=runs, sandbox=bs.Sandbox(**sandbox)).result()
 
 
 def people(path: Path, rows: int, age: str = "40") -> Path:
@@ -255,6 +257,14 @@ def people(path: Path, rows: int, age: str = "40") -> Path:
     text = "".join(f"customer-{number:06d},Name {number},{age}\n" for number in range(1, rows + 1))
     path.write_text(f"external_user_id,trigger_properties.name,trigger_properties.age:integer\n{text}", "utf-8")
     return path
+
+
+def held(stage: Stage) -> str:
+    """Return the address of a rehearsal that waits after its first rows."""
+    server = stage.server()
+    page = server.begin("loyalty-points", stage.folder / RECIPIENTS, {"rate": "50/second"}, canary=100)
+    until(lambda: server.moment("loyalty-points").stage == "held")
+    return page
 
 
 def broadcast(stage: Stage, run: str) -> None:

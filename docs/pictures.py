@@ -233,9 +233,7 @@ def main() -> None:
             print(given.to / name)
     if pages:
         with _furnished() as folder:
-            page_pictures.take(
-                pages, given.to, folder, dark=given.dark, width=given.width, whole="pages" in names
-            )
+            page_pictures.take(pages, given.to, folder, dark=given.dark, width=given.width, whole="pages" in names)
 
 
 @contextmanager

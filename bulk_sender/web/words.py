@@ -94,7 +94,7 @@ WHY = "Why"
 REASONS = "Reasons"
 REASON = "Reason"
 EXAMPLE = "Example"
-NEXT_STEPS = "What to do"
+NEXT_STEPS = "What to do in a terminal"
 ALL_ROWS = "All rows"
 STATUS = "Status"
 FIND_ROW = "Find a person"
@@ -112,7 +112,9 @@ FILE_WORDS = {
     "rejected_xlsx": "The same rows as a workbook.",
     "summary": "The counts and facts of the run, for programs.",
 }
-FORMULAS = "Cells are kept exactly as they were in your file. A spreadsheet may run a cell that begins with = as a formula."
+FORMULAS = (
+    "Cells are kept exactly as they were in your file. A spreadsheet may run a cell that begins with = as a formula."
+)
 FACTS = "About this run"
 STARTED = "Started"
 TOOK = "Duration"
@@ -135,7 +137,7 @@ STOP_NOW = "Stop the run"
 STOPPING_HINT = "Requests in flight finish first. What is not sent yet stays unsent."
 ELSEWHERE = "This run was not started on this page. Stop it where it was started."
 CLOSE_HINT = "You may close this page. The run does not need it."
-REFUSED = "Nothing was sent"
+REFUSED = "Nothing was sent."
 NOT_RESUMED = "The run was not resumed"
 LOOK_FIRST = "Look at the message now, on a phone, before you send the rest."
 SEE_FIRST_ROWS = "See the rows that were accepted"
@@ -146,7 +148,7 @@ STOP_HERE = "Stop here"
 STOP_HERE_HINT = "After “Stop here” nothing more is sent. What was sent cannot be undone."
 MAY_NOT_APPROVE = "A person who may approve has to answer."
 WRONG_ANSWER = "That was not sent: what you typed does not fit"
-WRONG_ANSWER_HINT = "Look at the number again, and type it without any other sign."
+WRONG_ANSWER_HINT = "Look at the number again. Type it with or without separators."
 NOT_REACHED = "The process of this run did not answer"
 NOT_REACHED_HINT = "It may be busy or may just have ended. Refresh the page, then try again."
 WAITING_ON = {
@@ -282,7 +284,6 @@ ALIAS_IN_TWO_PARTS = "An alias has a name and a label. Choose a column for both,
 CHECK_TITLE = "Check all rows"
 CHECKING = "Checking all rows"
 CHECK_CONTINUES = "You may close this page. The check continues, and its result stays here."
-CHECK_STOPPED = "The check was stopped."
 CHECK_ENDED = "The check ended with the page's server. Start it again."
 STOP_CHECK = "Stop the check"
 WRONG_ROWS = "They are never sent. The others can be sent without them."
@@ -669,10 +670,6 @@ def more_reasons(count: int) -> str:
     return f"{several(count, 'more reason')} with fewer rows. The report has them."
 
 
-def more_steps(count: int) -> str:
-    return several(count, "more choice")
-
-
 def example(row: int, text: str) -> str:
     return f"row {row:,}: {text}" if text else f"row {row:,}"
 
@@ -740,6 +737,11 @@ def zone(name: str) -> str:
     return f"Times are in {name}."
 
 
+def sentence(text: str) -> str:
+    """Return a message as it begins a paragraph."""
+    return text[:1].upper() + text[1:]
+
+
 def without_folders(text: str) -> str:
     """Return a message without the folders of uploads: paths of the server are nobody's business."""
     return _FOLDERS.sub("", text)
@@ -747,5 +749,4 @@ def without_folders(text: str) -> str:
 
 def trouble(error: BulkSenderError) -> tuple[str, str]:
     """Return heading and next step for an expected error."""
-    text = without_folders(str(error))
-    return text[:1].upper() + text[1:], without_folders(error.hint)
+    return sentence(without_folders(str(error))), sentence(without_folders(error.hint))
