@@ -19,6 +19,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, expect
 
 import bulk_sender as bs
+from bulk_sender.sandbox import run_in_thread
 from bulk_sender.web.state import State
 from bulk_sender.web.workers import Crew, Job, Moment, Post
 
@@ -161,7 +162,7 @@ class Stage:
     @cached_property
     def _key(self) -> Path:
         found = self.folder / "production.key"
-        found.write_text("0" * 36, encoding="utf-8")
+        found.write_text("00000000-0000-4000-8000-000000000000", encoding="utf-8")
         found.chmod(0o600)
         return found
 
@@ -244,12 +245,16 @@ def send(stage: Stage, file: str, run: str, *more: str, **variables: str) -> Non
     _command(stage.folder, *command, **variables)
 
 
-def rehearse(stage: Stage, rows: int, run: str, **sandbox: Any) -> None:
-    """Rehearse a file of so many people with a simulated Braze of another kind."""
-    runs = stage.server().runs
-    source = people(stage.folder / f"{run}.csv", rows)
+def deliver(stage: Stage, rows: int, run: str, answers: str = "usual") -> None:
+    """Send to so many people, to a simulated Braze that answers in its own way."""
     with ThreadPoolExecutor(1) as thread:  # this one has the event loop of the browser
-        thread.submit(bs.send, source, run_id=run, runs_dir=runs, sandbox=bs.Sandbox(**sandbox)).result()
+        thread.submit(_deliver, people(stage.folder / f"{run}.csv", rows), run, stage.server().runs, answers).result()
+
+
+def _deliver(source: Path, run: str, runs: Path, answers: str) -> None:
+    with run_in_thread(answers=answers) as braze:
+        config = {"braze": {"endpoint": braze.url, "campaign_id": CAMPAIGN}}
+        bs.send(source, config=config, run_id=run, runs_dir=runs, environment={"BRAZE_API_KEY": "0" * 36})
 
 
 def people(path: Path, rows: int, age: str = "40") -> Path:

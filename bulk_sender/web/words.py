@@ -319,7 +319,10 @@ MODE = "Mode"
 MODES = {True: "read-only: nothing can be changed", False: "runs can be stopped, resumed and approved here"}
 PERSON = "You"
 KEY = "API key"
-KEY_HINT = "This page does not read the API key. A run reads it from the file that BRAZE_API_KEY_FILE names."
+KEY_HINT = (
+    "This page does not read the API key. A run reads it from the file of its workspace, "
+    "or else from the one that BRAZE_API_KEY_FILE names."
+)
 SIGN_OUT = "Sign out"
 SIGN_OUT_HINT = "Your session ends after 12 hours. This ends it now, in this browser."
 CHANGE_HINT = "To change any of this, start the page again with other options:"
@@ -329,6 +332,7 @@ CHANGE_COMMAND = "bulk-sender web --help"
 SIGNED_IN = "You are signed in"
 CONTINUE = "Continue to the runs"
 
+BACK_TO_IT = "Back to it"
 DISK_IS_FULL = "the disk of the server is full"
 DISK_IS_FULL_HINT = "free some space there, and do the same again"
 ERRORS = {
@@ -749,4 +753,5 @@ def without_folders(text: str) -> str:
 
 def trouble(error: BulkSenderError) -> tuple[str, str]:
     """Return heading and next step for an expected error."""
-    return sentence(without_folders(str(error))), sentence(without_folders(error.hint))
+    step = sentence(without_folders(error.hint))
+    return sentence(without_folders(str(error))), f"{step}." if step[-1:].isalnum() else step
