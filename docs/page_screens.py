@@ -119,7 +119,7 @@ def test_asked(stage: Stage) -> Page:
 
 def test_shown(stage: Stage) -> Page:
     tab = test_asked(stage)
-    tab.get_by_label("Who gets the test").fill("000104\n000107")
+    tab.get_by_label("Identifiers").fill("000104\n000107")
     press(tab, "Show the test")
     expect(tab.get_by_role("button", name="Send the test")).to_be_visible()
     return tab

@@ -327,6 +327,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "heading": text,
         "step": text,
         "command": text,
+        "back": "/new/d",
         "code_shown": text,
     }
     if template == "test":
