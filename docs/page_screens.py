@@ -17,7 +17,6 @@ from page_stage import (
     broadcast,
     check,
     deliver,
-    held,
     path_of,
     people,
     prepare,
@@ -324,9 +323,11 @@ def live_dialog(stage: Stage) -> Page:
 
 def queued(stage: Stage) -> Page:
     """A run that waits until one of two others has ended."""
-    stage.once(held)
     stage.once(slow)
-    tab = stage.at(stage.server().begin("autumn-offer", stage.folder / RECIPIENTS, {"rate": "1/second"}))
+    server, file = stage.server(), stage.folder / RECIPIENTS
+    server.begin("autumn-offer", file, {"rate": "12/minute"})
+    until(lambda: server.moment("autumn-offer").accepted > 0)
+    tab = stage.at(server.begin("advent-offer", file, {"rate": "1/second"}))
     expect(tab.locator("h1")).to_contain_text("waits for its turn")
     return tab
 
@@ -336,7 +337,8 @@ def runs_with_a_queue(stage: Stage) -> Page:
 
 
 def paused(stage: Stage) -> Page:
-    stage.server().crew.post("autumn-offer").ask("stop", by="you")
+    for run in ("advent-offer", "autumn-offer"):
+        stage.server().crew.post(run).ask("stop", by="you")
     tab = stage.at(stage.once(slow))
     press(tab, "Pause")
     tab.wait_for_url(re.compile("/runs/[^/]+$"))

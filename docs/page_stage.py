@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Error, Page, expect
 
 import bulk_sender as bs
 from bulk_sender.sandbox import run_in_thread
@@ -156,6 +156,9 @@ class Stage:
     def at(self, path: str, server: str = "own", person: str = "") -> Page:
         """Open a path in a signed-in tab."""
         tab = self.tab(server, person)
+        with suppress(Error):  # the page before may have loaded itself again at this moment
+            tab.goto(f"{self.server(server).url}{path}")
+            return tab
         tab.goto(f"{self.server(server).url}{path}")
         return tab
 
