@@ -3,8 +3,9 @@
     python docs/pictures.py                     # all of them, into docs/assets/
     python docs/pictures.py send.svg            # some of them
     python docs/pictures.py --to /tmp/pictures
-    python docs/pictures.py pages --dark --to /tmp/dark        # every page of bulk-sender web, to look at
+    python docs/pictures.py pages --dark --to /tmp/dark        # every screen of bulk-sender web, to look at
     python docs/pictures.py pages --width 390 --to /tmp/phone
+    python docs/pictures.py web-live-dialog.png --to /tmp      # one of them; docs/page_screens.py has the names
 
 Each picture shows a real command, run in a temporary folder against the sandbox. Pictures of the report need
 ``chromium``, those of pages also the Python package ``playwright``. Run it again after a change of what the terminal,
@@ -34,6 +35,7 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
+ASSETS = ROOT / "docs" / "assets"
 WIDTH = 100
 _LONGEST_S = 60.0
 _SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
@@ -201,34 +203,37 @@ PAGES = (
     "web-first-rows.png",
     "web-runs.png",
 )
-"""Of ``bulk-sender web``, see ``page_pictures``."""
-ALL_PAGES = ("web-empty.png", "web-settings.png", *PAGES)
+"""Of ``bulk-sender web``, see ``page_pictures``. The other screens are only written to a folder that ``--to`` names."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = {*PICTURES, *ALL_PAGES, "pages"}
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*PICTURES, *ALL_PAGES, "pages"]))
-    parser.add_argument("--to", type=Path, default=ROOT / "docs" / "assets", help="folder to write to")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*PICTURES, *PAGES, "pages"]))
+    parser.add_argument("--to", type=Path, default=ASSETS, help="folder to write to")
     parser.add_argument("--dark", action="store_true", help="pages in the dark scheme")
     parser.add_argument("--width", type=int, default=1100, help="of pages, in pixels (1100)")
     given = parser.parse_args()
-    if unknown := set(given.names) - known:
-        parser.error(f"no such picture: {', '.join(sorted(unknown))}")
-    given.to.mkdir(parents=True, exist_ok=True)
     names = given.names or [*PICTURES, *PAGES]
-    pages = list(ALL_PAGES) if "pages" in names else [name for name in names if name in ALL_PAGES]
+    screens: list[str] = []
+    if any(name == "pages" or name.startswith("web-") for name in names):
+        sys.path.insert(0, str(Path(__file__).parent))
+        import page_pictures
+
+        screens += page_pictures.PAGES
+    pages = screens if "pages" in names else [name for name in names if name in screens]
+    if unknown := {*names} - {*PICTURES, *screens, "pages"}:
+        parser.error(f"no such picture: {', '.join(sorted(unknown))}")
+    if given.to == ASSETS and (other := {*pages} - {*PAGES}):
+        parser.error(f"the documentation does not show these: give a folder with --to: {', '.join(sorted(other))}")
+    given.to.mkdir(parents=True, exist_ok=True)
     for name in PICTURES:
         if name in names:
             with _furnished() as folder:
                 PICTURES[name](folder, given.to / name)
             print(given.to / name)
     if pages:
-        sys.path.insert(0, str(Path(__file__).parent))
-        import page_pictures
-
         with _furnished() as folder:
-            page_pictures.take(pages, given.to, folder, dark=given.dark, width=given.width)
+            page_pictures.take(pages, given.to, folder, dark=given.dark, width=given.width, whole="pages" in names)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from http import HTTPStatus
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -91,7 +92,16 @@ def _of_library(request: Request, error: Exception) -> Response:
         return refused(error)
     is_missing = isinstance(error, (bs.RunNotFoundError, bs.InputError))
     status = HTTPStatus.NOT_FOUND if is_missing else HTTPStatus(getattr(error, "status", 503))
-    return refusal("missing" if is_missing else "trouble", status, detail=words.trouble(error))
+    back = "" if is_missing else _page_of(request)
+    return refusal("missing" if is_missing else "trouble", status, detail=words.trouble(error), back=back)
+
+
+def _page_of(request: Request) -> str:
+    """Return the address of the send or run that a request is about; empty if it is about none."""
+    if draft := request.path_params.get("draft"):
+        return f"/new/{quote(draft, safe='')}"
+    run = request.path_params.get("run", "")
+    return f"/runs/{quote(run, safe='')}" if run else ""
 
 
 def _of_disk(request: Request, error: Exception) -> Response:

@@ -112,7 +112,7 @@ async def looked(job: Job, environment: Mapping[str, str]) -> dict[str, Any]:
         "state": details.state if details is not None else "",
         "refusal": details.refusal if details is not None else "",
         "channels": list(details.channels) if details is not None else [],
-        "why_not": why_not,
+        "why_not": why_not.replace(job.key_file, Path(job.key_file).name) if job.key_file else why_not,
         "asked_row": job.row,
         "row": row,
         "messages": messages,

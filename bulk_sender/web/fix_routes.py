@@ -48,6 +48,7 @@ class Screen:
     fixes: Fixes
     trial: Trial
     rows: tuple[Row, ...]
+    order: tuple[int, ...]
     alike: tuple[Alike, ...]
     kept: int
     name: str
@@ -86,6 +87,7 @@ class FixRoutes:
             fixes,
             trial,
             tuple(fixing.form(wrong, fixes, trial, whole(asked.get("row", "")))),
+            fixing.order(wrong, fixes, trial),
             tuple(fixing.alike(wrong, fixes, trial)),
             len(fixing.kept_rows(wrong, fixes)),
             fixing.free_name(self._site, run.run_id) if run is not None else "",

@@ -211,6 +211,12 @@ def form(wrong: Wrong, fixes: Fixes, trial: Trial, opened: int | None) -> Iterat
         yield Row(row, wrong.shown[place], tuple(cells), is_left_out, about_all)
 
 
+def order(wrong: Wrong, fixes: Fixes, trial: Trial) -> tuple[int, ...]:
+    """Return the places of the columns as they are shown: first those with a cell that is or was wrong."""
+    first = {fault.column for fault in trial.faults}.union(*fixes.cells.values())
+    return tuple(sorted(range(len(wrong.columns)), key=lambda place: wrong.columns[place] not in first))
+
+
 def alike(wrong: Wrong, fixes: Fixes, trial: Trial) -> list[Alike]:
     """Return the wrong cells by column and text, the most frequent first."""
     found: dict[tuple[str, str], int] = {}

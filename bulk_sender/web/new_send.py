@@ -118,7 +118,7 @@ class NewSend:
             choices = choices.with_columns(tuple(column.name for column in found.columns))
             seen = self._sight(request, draft, choices, row)
         except bs.BulkSenderError as error:
-            problems = [words.without_folders(each) for each in (str(error), error.hint) if each]
+            problems = [words.without_folders(": ".join(filter(None, (str(error), error.hint))))]
         may_see = request.scope["person"].may(Role.PERSONAL)
         if found is not None and not may_see:
             found, problems = show.without_values(found), [show.said(problem) for problem in problems]

@@ -82,7 +82,7 @@ def overview(runs_dir: Path, run: str) -> bs.RunOverview:
     """Return one run. Raises RunNotFoundError if there is none of that name, or if its folder is gone."""
     found = next((each for each in bs.runs(runs_dir) if each.run_id == run), None)
     if found is None or found.is_gone or found.pruned_at:
-        raise bs.RunNotFoundError(f"there is no data of a run {run!r} in this folder")
+        raise bs.RunNotFoundError(f"there is no data of a run named {run!r}")
     return found
 
 

@@ -13,7 +13,7 @@ import bulk_sender as bs
 from bulk_sender.text.clean import clean, escaped, plain
 from bulk_sender.text.masking import mask_in, masked
 from bulk_sender.text.numbers import duration
-from bulk_sender.web.words import size_of, without_folders
+from bulk_sender.web.words import sentence, size_of, without_folders
 
 _SHOWN_AT_EACH_END = 2
 _LONG = 8
@@ -117,6 +117,7 @@ FILTERS = {
     "seconds": lambda at: datetime.fromtimestamp(at, UTC).isoformat(),
     "who": who,
     "said": said,
+    "sentence": sentence,
     "recipient": recipient,
     "whole_recipient": whole_recipient,
     "moment": moment,

@@ -86,14 +86,18 @@ class Site:
 
 
 def refusal(
-    reason: str, status: HTTPStatus, *, detail: tuple[str, str] | None = None, port: int = DEFAULT_PORT
+    reason: str, status: HTTPStatus, *, detail: tuple[str, str] | None = None, port: int = DEFAULT_PORT, back: str = ""
 ) -> HTMLResponse:
-    """Return an error as a page that says what to do next. ``port``: for the command that prints a new link."""
+    """Return an error as a page that says what to do next.
+
+    ``port``: for the command that prints a new link. ``back``: the address of what the request was about.
+    """
     heading, step = words.ERRORS[reason]
     if detail is not None:
         heading, step = detail[0], detail[1] or step
     command = words.link_command(port) if reason == "session" else ""
-    return page("error", http_status=status, heading=heading, step=step, command=command, code=int(status))
+    facts = {"heading": heading, "step": step, "command": command, "code": int(status), "back": back}
+    return page("error", http_status=status, **facts)
 
 
 def go(path: str) -> RedirectResponse:

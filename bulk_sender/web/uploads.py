@@ -317,6 +317,9 @@ def cleaned(name: str) -> str:
     last = clean(re.split(r"[/\\]", name)[-1], 1000).rstrip("…")
     plain = _UNSAFE.sub("_", last).strip(" .")
     plain = re.sub(r"^-+", "_", plain) or "file"
+    kind, _, packing = plain.lower().partition(".")
+    if f".{kind}" in KINDS and f".{packing}" in (".", *COMPRESSED):  # only the ending is left
+        plain = f"file.{plain}"
     ending = "".join(PurePath(plain).suffixes[-2:])[-20:]
     stem = plain[: len(plain) - len(ending)] if ending else plain
     while len(stem + ending) > _LONGEST_NAME or len((stem + ending).encode()) > _MOST_NAME_BYTES:

@@ -94,7 +94,7 @@ WHY = "Why"
 REASONS = "Reasons"
 REASON = "Reason"
 EXAMPLE = "Example"
-NEXT_STEPS = "What to do"
+NEXT_STEPS = "What to do in a terminal"
 ALL_ROWS = "All rows"
 STATUS = "Status"
 FIND_ROW = "Find a person"
@@ -112,7 +112,9 @@ FILE_WORDS = {
     "rejected_xlsx": "The same rows as a workbook.",
     "summary": "The counts and facts of the run, for programs.",
 }
-FORMULAS = "Cells in rejected files are kept exactly as they were. Check the file before you open it in a spreadsheet."
+FORMULAS = (
+    "Cells are kept exactly as they were in your file. A spreadsheet may run a cell that begins with = as a formula."
+)
 FACTS = "About this run"
 STARTED = "Started"
 TOOK = "Duration"
@@ -135,18 +137,18 @@ STOP_NOW = "Stop the run"
 STOPPING_HINT = "Requests in flight finish first. What is not sent yet stays unsent."
 ELSEWHERE = "This run was not started on this page. Stop it where it was started."
 CLOSE_HINT = "You may close this page. The run does not need it."
-REFUSED = "Nothing was sent"
+REFUSED = "Nothing was sent."
 NOT_RESUMED = "The run was not resumed"
 LOOK_FIRST = "Look at the message now, on a phone, before you send the rest."
 SEE_FIRST_ROWS = "See the rows that were accepted"
-TYPE_COUNT = "Type the number of recipients that are sent now"
+TYPE_COUNT = "Type the number of recipients that follow"
 TYPE_NAME = "Type the name of the run"
 UNCOUNTED = "The file was not read to its end, so nobody knows yet how many recipients follow."
 STOP_HERE = "Stop here"
 STOP_HERE_HINT = "After “Stop here” nothing more is sent. What was sent cannot be undone."
 MAY_NOT_APPROVE = "A person who may approve has to answer."
 WRONG_ANSWER = "That was not sent: what you typed does not fit"
-WRONG_ANSWER_HINT = "Look at the number again, and type it without any other sign."
+WRONG_ANSWER_HINT = "Look at the number again. Type it with or without separators."
 NOT_REACHED = "The process of this run did not answer"
 NOT_REACHED_HINT = "It may be busy or may just have ended. Refresh the page, then try again."
 WAITING_ON = {
@@ -217,7 +219,8 @@ RESUME_UPLOAD = "Resume the upload"
 CANCEL_UPLOAD = "Cancel and delete it"
 UPLOAD_PAUSED = "Paused. What was uploaded is kept for 24 hours."
 UPLOAD_WAITS = "Waiting for the server. The upload resumes by itself."
-UPLOAD_SENDS = "{done} of {size} · {speed} · about {left} s left"
+UPLOAD_BEGINS = "{done} of {size}"
+UPLOAD_SENDS = UPLOAD_BEGINS + " · {speed} · about {left} s left"
 UPLOAD_TOO_LARGE = "This file is too large. Compress it, or send it from the command line."
 UPLOAD_MAY_CLOSE = "You may close this page. Choose the same file again within 24 hours, and the upload resumes."
 FILES_HERE = "Files you began with"
@@ -281,7 +284,6 @@ ALIAS_IN_TWO_PARTS = "An alias has a name and a label. Choose a column for both,
 CHECK_TITLE = "Check all rows"
 CHECKING = "Checking all rows"
 CHECK_CONTINUES = "You may close this page. The check continues, and its result stays here."
-CHECK_STOPPED = "The check was stopped."
 CHECK_ENDED = "The check ended with the page's server. Start it again."
 STOP_CHECK = "Stop the check"
 WRONG_ROWS = "They are never sent. The others can be sent without them."
@@ -317,7 +319,10 @@ MODE = "Mode"
 MODES = {True: "read-only: nothing can be changed", False: "runs can be stopped, resumed and approved here"}
 PERSON = "You"
 KEY = "API key"
-KEY_HINT = "This page does not read the API key. A run reads it from the file that BRAZE_API_KEY_FILE names."
+KEY_HINT = (
+    "This page does not read the API key. A run reads it from the file of its workspace, "
+    "or else from the one that BRAZE_API_KEY_FILE names."
+)
 SIGN_OUT = "Sign out"
 SIGN_OUT_HINT = "Your session ends after 12 hours. This ends it now, in this browser."
 CHANGE_HINT = "To change any of this, start the page again with other options:"
@@ -327,6 +332,7 @@ CHANGE_COMMAND = "bulk-sender web --help"
 SIGNED_IN = "You are signed in"
 CONTINUE = "Continue to the runs"
 
+BACK_TO_IT = "Back to it"
 DISK_IS_FULL = "the disk of the server is full"
 DISK_IS_FULL_HINT = "free some space there, and do the same again"
 ERRORS = {
@@ -590,7 +596,7 @@ def live_sentence(moment: Any, state: str) -> str:
         return "Nothing was sent yet."
     told = [f"{moment.rows - moment.not_sent:,} of {several(moment.rows, 'row')} done"]
     if state == "sending" and moment.rate:
-        told.append(f"up to {number(moment.rate)} requests a second")
+        told.append(f"up to {number(moment.rate)} {'request' if moment.rate == 1 else 'requests'} a second")
     if state == "sending" and moment.seconds_left is not None:
         told.append(f"about {roughly(moment.seconds_left)} left")
     return " · ".join(told)
@@ -672,10 +678,6 @@ def more_reasons(count: int) -> str:
     return f"{several(count, 'more reason')} with fewer rows. The report has them."
 
 
-def more_steps(count: int) -> str:
-    return several(count, "more choice")
-
-
 def example(row: int, text: str) -> str:
     return f"row {row:,}: {text}" if text else f"row {row:,}"
 
@@ -743,6 +745,11 @@ def zone(name: str) -> str:
     return f"Times are in {name}."
 
 
+def sentence(text: str) -> str:
+    """Return a message as it begins a paragraph."""
+    return text[:1].upper() + text[1:]
+
+
 def without_folders(text: str) -> str:
     """Return a message without the folders of uploads: paths of the server are nobody's business."""
     return _FOLDERS.sub("", text)
@@ -750,5 +757,5 @@ def without_folders(text: str) -> str:
 
 def trouble(error: BulkSenderError) -> tuple[str, str]:
     """Return heading and next step for an expected error."""
-    text = without_folders(str(error))
-    return text[:1].upper() + text[1:], without_folders(error.hint)
+    step = sentence(without_folders(error.hint))
+    return sentence(without_folders(str(error))), f"{step}." if step[-1:].isalnum() else step

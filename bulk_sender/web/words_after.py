@@ -50,7 +50,7 @@ def steps(run: Any) -> list[tuple[str, str]]:
         return []
     found = [
         ("decide", run.unknown, f"Decide about {several(run.unknown, 'row')}"),
-        ("decide#failed", run.failed, f"Send the {run.failed:,} refused again"),
+        ("decide#failed", run.failed, send_refused(run.failed)),
         ("fix", run.rejected - run.sent_again, fix_rows(run.rejected - run.sent_again)),
     ]
     return [(place, text) for place, count, text in found if count > 0]
@@ -189,7 +189,7 @@ ASK_HINT = "Braze is asked about each of these people. Nothing is sent and nothi
 ASK_REHEARSAL = "This was a rehearsal, so the simulated Braze is asked."
 NO_KEY = (
     "This page has no key for the address of this run, so it can neither ask Braze nor send. The person who runs this "
-    "page has to add a profile with that address."
+    "page has to add a workspace with that address."
 )
 BEING_SENT = "This run is being sent. Decide after it has ended."
 NOTHING_IN_DOUBT = "No row of this run is in doubt, and Braze refused none."
@@ -297,7 +297,7 @@ def scopes(run: Any, groups: Any) -> list[tuple[str, str]]:
 
 
 def send_refused(count: int) -> str:
-    return f"Send the {count:,} refused again"
+    return f"Send {several(count, 'refused row')} again"
 
 
 def also_unsent(count: int) -> str:

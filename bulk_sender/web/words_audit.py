@@ -8,6 +8,8 @@ from bulk_sender.text.numbers import several
 from bulk_sender.web.store import Entry
 
 TITLE = "Who did what"
+WHAT = "Who prepared, approved, sent, decided, or saw personal data."
+OPEN = "Open the log"
 LEAD = "The latest comes first. Entries are never changed or removed."
 WHEN = "When"
 WHO = "Who"

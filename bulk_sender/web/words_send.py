@@ -17,8 +17,8 @@ TARGET = "ID of the campaign or Canvas"
 TARGET_HINT = "Braze shows it on the page of the campaign or Canvas."
 ONLY_REHEARSALS = "Nothing can be sent to real people from this page."
 ONLY_REHEARSALS_HINT = (
-    "The person who runs this page can allow it: with a table [profiles.NAME] in the file after --config. "
-    "Until then you can check files here."
+    "The person who runs this page can allow it: with a table [profiles.NAME] in its settings file. "
+    "Until then you can check and rehearse files here."
 )
 NO_TARGET = "Enter the ID of the campaign or Canvas, or choose to only check the file."
 NOWHERE_CHOSEN = "No workspace is chosen for this send. Go back to the columns and choose one."
@@ -47,7 +47,7 @@ NO_EARLIER = "No run of this campaign or with this file in the last 7 days."
 PLAN = "Plan"
 PLAN_HINT = "exactly these requests, byte for byte; anything else is refused"
 MESSAGE = "The message"
-NO_MESSAGE = "Braze named no message to show."
+NO_MESSAGE = "No message is known."
 NO_PERSONAL = "You may not see personal data, so the message of a person is not shown."
 SHOW_ROW = "Show this row"
 ROW = "Row"
@@ -58,14 +58,18 @@ FIRST_ROWS_HINT = "Look at the message on a phone before you send the rest. Anot
 RATE = "Requests, at most"
 WINDOW = "Only in these hours"
 WINDOW_HINT = "Like mon-fri 09:00-20:00 Europe/Paris. Outside them the run waits, and continues by itself."
-AGAIN = "Send it although these people got it from the same file lately"
+AGAIN = "Send it also to people who already got it from this file"
 SAVE_OPTIONS = "Save these options"
 TYPE_COUNT = "Type the number of recipients to confirm"
 ASK = "Ask for approval"
 NOT_YET = "It cannot be sent yet:"
-WITHDRAWN = "Nothing leaves until then."
+WITHDRAWN = "Nothing is sent before it is approved."
 WRONG_COUNT = "That was not sent: what you typed is not the number of recipients"
 WRONG_COUNT_HINT = "Look at the number again. Type it with or without separators."
+SENT_LATELY = (
+    "Open that run to send what it has left. To send to everyone again, also to those who have it, tick "
+    f"“{AGAIN}” in the review of this send."
+)
 NOT_STARTED = "The send did not start. Nothing was sent."
 
 # Approvals.
@@ -86,7 +90,9 @@ LASTS = "An approval counts for 24 hours, and ends when anything is changed."
 
 # Another person's send.
 TAKE_OVER = "Take it over"
-TAKE_OVER_HINT = "Then you work on it, and the other person has to take it back first. The log of this page says so."
+TAKE_OVER_HINT = (
+    "If you take it over, you work on it, and the other person has to take it back first. The log of this page says so."
+)
 
 NOT_SAVED = "These options were not saved."
 TROUBLES = {"typed": (WRONG_COUNT, WRONG_COUNT_HINT), "why": (WHY_NEEDED, WHY_NEEDED_HINT)}
@@ -203,6 +209,11 @@ def check_said(moment: Any) -> str:
     if moment.step == "hashing":
         return f"Reading the file: {size_of(moment.done)} of {size_of(moment.total or 0)}"
     return rows_checked(moment.done if moment.step == "counting" else 0)
+
+
+def next_step(hint: str) -> str:
+    """Return what to do after a refusal. The library's own hint may name options of the command line."""
+    return SENT_LATELY if "--again" in hint else hint
 
 
 def state(name: str) -> str:

@@ -8,8 +8,8 @@ from bulk_sender.text.numbers import several
 from bulk_sender.web.words import size_of
 
 PROFILES = "Where real messages can be sent"
-NO_PROFILES = "No profile is configured, so this page sends rehearsals only."
-PROFILE = "Profile"
+NO_PROFILES = "No workspace is set up, so this page sends rehearsals only."
+PROFILE = "Workspace"
 LIMITS = "Limits"
 KEY = "Key"
 KEY_IS_THERE = "The key's file is there. This page never opens it."

@@ -14,6 +14,7 @@ LEAD = (
 )
 MUST_EXIST = "Each of them must already be a user in Braze."
 PEOPLE = "Who gets the test"
+IDENTIFIERS = "Identifiers"
 USE = "These are"
 USES = {
     "external_user_id": "external IDs",

@@ -65,3 +65,9 @@ def test_an_unknown_picture_is_refused(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, SCRIPT, "nothing.svg", "--to", tmp_path], capture_output=True, text=True)
     assert done.returncode == 2
     assert "no such picture" in done.stderr
+
+
+def test_a_screen_that_no_page_of_the_documentation_shows_needs_a_folder() -> None:
+    done = subprocess.run([sys.executable, SCRIPT, "web-settings.png"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "give a folder with --to: web-settings.png" in " ".join(done.stderr.split())

@@ -140,7 +140,7 @@ def test_some_requests_are_decided_and_a_part_of_one_is_refused(page: Visitor) -
     page.press(HERE, told(page, verdict="failed", scope="rows", rows=f"{first[0]}-{first[-1]}", why="w"))
     after = summary(page)
     assert (after.failed, after.unknown) == (len(first), before.unknown - len(first))
-    assert f"Send the {len(first)} refused again" in page.get(f"/runs/{RUN}").text
+    assert f"Send {len(first)} refused rows again" in page.get(f"/runs/{RUN}").text
 
 
 def test_what_somebody_else_decided_meanwhile_is_not_decided_again(page: Visitor) -> None:
@@ -176,14 +176,14 @@ def test_refused_rows_are_sent_again_with_the_key_of_the_profile(
     refuse_barriers(root)
     assert "This page has no key for the address of this run" in root.text
     assert "Ask Braze" not in texts(root, "button")
-    assert "refused again" not in " ".join(texts(root, "button"))
+    assert "refused row" not in " ".join(texts(root, "button"))
     run = bs.facts("abused", runs_dir=page.site.runs_dir)
     key = tmp_path / "key"
     key.write_text("k" * 36)
     key.chmod(0o600)
     profile = Profile(endpoint=run.endpoint, key_file=str(key))
     object.__setattr__(page.site, "profiles", {"p": profile})
-    assert "Send the 1 refused again" in texts(tree(page, "/runs/abused/decide"), "button")
+    assert "Send 1 refused row again" in texts(tree(page, "/runs/abused/decide"), "button")
     found = summary(page, "abused")
     form = {"failed": found.failed, "starts": 1}
     assert "trouble=why" in page.press("/runs/abused/retry", form).headers["location"]

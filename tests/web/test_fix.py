@@ -96,6 +96,8 @@ def test_wrong_cells_are_fields_with_the_reason(page: Visitor) -> None:
     assert "4 rows are still wrong" in root.text
     names = {each.attributes["name"] for each in root.all("input") if each.attributes.get("name", "").startswith("c-")}
     assert names == {"c-32-0", "c-33-2", "c-34-2", "c-35-3"}
+    heads = [each.words() for each in root.all("th") if each.attributes["scope"] == "col"]
+    assert heads[:5] == ["Row", "Customer no", "Total", "Basket", "First name"]  # first those to fix
     bad = [cell.words() for cell in root.all("td") if cell.attributes.get("class") == "bad"]
     assert len(bad) == 4
     assert "number" in bad[1]

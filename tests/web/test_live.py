@@ -186,7 +186,7 @@ def test_a_run_is_paused_with_the_name_and_resumed(desk: Desk) -> None:
     desk.until("ended")
     assert (desk.summary().state, desk.summary().reason) == ("stopped", "paused by Bob")
     shown = tree(desk.visitor, "/runs/r")
-    assert "paused by Bob" in shown.text
+    assert "Paused by Bob" in shown.text
     assert "Resume and send the" in shown.text
 
 
@@ -242,7 +242,7 @@ def test_a_worker_that_is_killed_leaves_a_run_that_can_be_resumed(desk: Desk) ->
     desk.until("ended")
     assert Path(desk.crew.post("r").address()).exists()  # its socket is left, and says nothing
     shown = tree(desk.visitor, "/runs/r")
-    assert "the process ended without closing the run" in shown.text
+    assert "The process ended without closing the run" in shown.text
     before = desk.summary()
     assert before.state == "stopped"
     desk.visitor.press("/runs/r/resume", starts="1")

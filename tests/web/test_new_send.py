@@ -282,7 +282,7 @@ def test_a_check_that_fails_says_why(visitor: Visitor, store: Store, id: str, tm
     visitor.press(f"/new/{id}/check", {"version": version})
     until(lambda: not visitor.get(f"/new/{id}/progress").json()["running"])
     page = visitor.get(f"/new/{id}/check").text
-    assert "input file not found" in page
+    assert "Input file not found" in page
     assert draft_of(store, id).step is Step.MAPPED
 
 

@@ -276,7 +276,7 @@ def test_the_second_of_two_tabs_is_told_that_the_columns_were_changed(surfer: Su
     second.get_by_label("Order total: Goes out as").select_option("")
     second.get_by_role("button", name="Check all rows").click()
     expect(second.locator("h1")).to_contain_text("changed this send meanwhile")
-    expect(second.locator("main")).to_contain_text("look at it again")
+    expect(second.locator("main")).to_contain_text("Look at it again")
     second.go_back()
     expect(second.locator("h1")).to_have_text("What is each column?")
 

@@ -329,6 +329,7 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
         "heading": text,
         "step": text,
         "command": text,
+        "back": "/new/d",
         "code_shown": text,
     }
     if template == "test":
@@ -360,17 +361,18 @@ def test_hostile_text_in_any_place_of_any_template_stays_text(visitor: Visitor, 
 def _hostile_fix(text: str) -> Screen:
     """A row whose column, cell and reason would like to be markup."""
     text = text.encode("utf-8", "replace").decode() or "x"  # a frame holds nothing else
-    wrong = Wrong("r", pl.DataFrame({text: [text], "error": [text], "source_line": ["2"], "run": ["r"]}), (1,), (1,), 1)
+    columns = [text, f"{text} 2", f"{text} 3", "error", "source_line", "run"]
+    wrong = Wrong("r", pl.DataFrame({column: [text] for column in columns}), (1,), (1,), 1)
     fault = Fault(1, text, text)
     cells = (
         Cell("c-1-0", text, text, "c-1-0", text),
         Cell("c-1-1", text, text, "c-1-1", text, True),
         Cell("x", text, text),
     )
-    rows = (Row(1, 1, cells, False, text), Row(2, 2, cells[2:], True))
+    rows = (Row(1, 1, cells, False, text), Row(2, 2, 3 * cells[2:], True))
     trial = Trial((fault,), 1, 1, text)
     draft = Draft("d", text, 10, text, wanted_name=text)
-    return Screen(wrong, Fixes(by=text), trial, rows, (Alike(text, text, 2),), 1, text, draft)
+    return Screen(wrong, Fixes(by=text), trial, rows, (2, 0, 1), (Alike(text, text, 2),), 1, text, draft)
 
 
 @pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*.jinja")), ids=lambda path: path.name)

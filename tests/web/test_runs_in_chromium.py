@@ -94,7 +94,7 @@ def test_a_run_whose_process_is_killed_says_so_and_is_resumed_once(surfer: Surfe
     until_more(tab, 0)
     os.kill(served.crew._started["killed"].pid, signal.SIGKILL)
     expect(tab).to_have_url(f"{served.url}/runs/killed")
-    expect(tab.locator("main")).to_contain_text("the process ended without closing the run")
+    expect(tab.locator("main")).to_contain_text("The process ended without closing the run")
     unknown = bs.status("killed", runs_dir=served.runs).unknown
     second = surfer.open("/runs/killed")
     tab.get_by_role("button", name="Resume and send").dblclick()

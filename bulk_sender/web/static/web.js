@@ -185,7 +185,8 @@ class Upload {
     const left = speed ? Math.ceil((size - offset) / speed) : 0;
     this.bar.max = size;
     this.bar.value = offset;
-    this.tell(fill(this.box.dataset.sending, { done: bytes(offset), size: bytes(size), speed: `${bytes(speed)}/s`, left }));
+    const told = speed ? this.box.dataset.sending : this.box.dataset.begins;
+    this.tell(fill(told, { done: bytes(offset), size: bytes(size), speed: `${bytes(speed)}/s`, left }));
   }
 
   tell(text) {
