@@ -119,7 +119,7 @@ def test_the_whole_way_from_a_file_to_people_and_to_the_fixed_rows(surfer: Surfe
     expect(tab.locator("h1")).to_have_text("Send to 181 people?")
     expect(tab.locator("main")).to_contain_text("Sandbox campaign")
     tab.get_by_role("link", name="Send a test first").click()
-    tab.get_by_label("Who gets the test").fill("colleague-1\ncolleague-2")
+    tab.get_by_label("Identifiers").fill("colleague-1\ncolleague-2")
     tab.get_by_role("button", name="Show the test").click()
     expect(tab.locator("pre")).to_contain_text("colleague-1")
     assert barriers(tab) == []

@@ -76,7 +76,7 @@ def test_a_file_is_rehearsed_tested_reviewed_and_sent_and_its_rows_fixed(
     tab.goto(f"{here}/review")
     expect(tab.locator("main")).to_contain_text("Sandbox campaign")
     tab.get_by_role("link", name="Send a test first").click()
-    tab.get_by_label("Who gets the test").fill("colleague-1")
+    tab.get_by_label("Identifiers").fill("colleague-1")
     tab.get_by_role("button", name="Show the test").click()
     tab.get_by_role("button", name="Send the test to 1 person").click()
     expect(tab.locator("h1")).to_contain_text("accepted")
