@@ -26,10 +26,9 @@ from pathlib import Path
 import measure
 import polars as pl
 from run import count, counting_server
-from subjects import HERE, KEY
+from subjects import HERE, KEY, OPEN
 
 MILLION = 1_000_000
-OPEN = "1000000/second"
 
 
 @dataclass
