@@ -231,7 +231,9 @@ class Attempts:
             # Take back what was accepted earlier under the same dispatch_id, by a separate record.
             why = f"its dispatch_id was given to batch {batch.id} too"
             records.append(Decision.doubt(self._writer.journal.new_decision_id(), ref.batch, ref.attempt, why))
-        self._writer.note(*records, failed=partial(self._unrecorded, batch, ended.outcome))
+        # A doubt about an earlier answer has to be durable soon; an outcome, before this worker's next request.
+        may_wait = not any(isinstance(record, Decision) for record in records)
+        self._writer.note(*records, failed=partial(self._unrecorded, batch, ended.outcome), may_wait=may_wait)
         self._on_attempt(ended)
 
     def _parted(self, attempt: Attempt, ended: Attempted, made: int) -> Iterator[Record]:
