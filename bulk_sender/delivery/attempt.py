@@ -87,7 +87,7 @@ class Attempts:
         stopping: Stopping,
         tally: Tally,
         config: DeliveryConfig,
-        on_attempt: Callable[[Attempted], None],
+        on_attempt: Callable[[Attempted], None] | None,
     ) -> None:
         self.unrecorded: list[str] = []
         """Outcomes that could not be written because the disk was full or failed."""
@@ -234,7 +234,8 @@ class Attempts:
         # A doubt about an earlier answer has to be durable soon; an outcome, before this worker's next request.
         may_wait = not any(isinstance(record, Decision) for record in records)
         self._writer.note(*records, failed=partial(self._unrecorded, batch, ended.outcome), may_wait=may_wait)
-        self._on_attempt(ended)
+        if self._on_attempt is not None:
+            self._on_attempt(ended)
 
     def _parted(self, attempt: Attempt, ended: Attempted, made: int) -> Iterator[Record]:
         """The parts of a batch whose rows have different outcomes, each with this request as its attempt."""

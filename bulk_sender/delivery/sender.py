@@ -42,7 +42,7 @@ class Sender:
         *,
         waits: Waits = WAITS,
         rng: random.Random | None = None,
-        on_attempt: Callable[[Attempted], None] = lambda _: None,
+        on_attempt: Callable[[Attempted], None] | None = None,
     ) -> None:
         """``new_client`` opens a worker's own connection; ``on_attempt`` is called with each attempt that ended."""
         rng = rng or random.Random()

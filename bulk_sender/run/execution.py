@@ -21,7 +21,7 @@ from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import SETTLED, Tally, Work
 from bulk_sender.delivery.worklist import Worklist
 from bulk_sender.errors import BulkSenderError, InternalError, JournalError
-from bulk_sender.eventloop import to_its_end
+from bulk_sender.eventloop import light_collections, to_its_end
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
 from bulk_sender.journal.answers import Counts
@@ -151,13 +151,13 @@ class Execution:
                 self._pace(shared),
                 self._settings.delivery,
                 waits=self._waits,
-                on_attempt=self._attempted,
+                on_attempt=self._attempted if self._observers.count_attempts else None,
             )
             self._observers.began(self._beginning(command))
             scope = stack.enter_context(self._control.attached(sender.stopping, anyio.CancelScope()))
             try:
                 async with writer:
-                    with scope:
+                    with scope, light_collections():
                         async with self._ticking(sender):
                             await self._send_all(writer, sender, target, prepared)
             except Exception as error:
