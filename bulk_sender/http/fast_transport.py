@@ -17,7 +17,7 @@ import httptools
 from httpcore import ConnectError, ConnectTimeout, ReadError, ReadTimeout, RemoteProtocolError, WriteTimeout
 
 from bulk_sender.http.bounds import MAX_ANSWER_BYTES
-from bulk_sender.http.exchange import Target, Trace
+from bulk_sender.http.exchange import Headers, Target, Trace
 from bulk_sender.http.transport import is_unasked
 
 MAX_HEAD_BYTES = 100 * 1024
@@ -225,14 +225,21 @@ class WireTransport:
         self.is_mixed_up = False
         self._context = context
         self._connection: _Connection | None = None
+        self._target: Target | None = None
+        self._head = b""
+        """The part of the head that all requests to this target have in common."""
 
     async def exchange(self, target: Target, body: bytes, trace: Trace) -> bool:
+        if self._target is not target:
+            self._target = target
+            self._head = b"%b %b HTTP/1.1\r\n%b" % (target.method.encode(), target.path, _lines(target.headers))
         connection = self._connection
         if connection is None or not connection.usable:
             connection = await self._connected(target, trace)
         trace.begins()
         try:
-            await connection.exchange(_head(target, body) + body, target.timeout_s - (trace.began - trace.started))
+            left_s = target.timeout_s - (trace.began - trace.started)
+            await connection.exchange(b"%b%b\r\n%b" % (self._head, _lines(target.about(body)), body), left_s)
         finally:
             connection.end()
             if connection.written and not connection.early:
@@ -282,7 +289,5 @@ class WireTransport:
             self._connection = None
 
 
-def _head(target: Target, body: bytes) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (target.method.encode(), target.path)]
-    lines.extend(name + b": " + value for name, value in target.headers + target.about(body))
-    return b"\r\n".join([*lines, b"", b""])
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
