@@ -59,8 +59,6 @@ class JournalWriter:
 
     async def __aexit__(self, *_: object) -> None:
         self._hand_over()
-        if self._timer is not None:
-            self._timer.cancel()
         self._orders.put(None)
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
@@ -86,7 +84,7 @@ class JournalWriter:
             return
         self._gathered.append(order)
         if self._timer is None:
-            self._timer = self._loop.call_later(_WAIT_S, self._end_wait)
+            self._timer = self._loop.call_later(_WAIT_S, self._hand_over)
 
     def _give(self, order: _Order) -> None:
         self._gathered.append(order)
@@ -94,12 +92,11 @@ class JournalWriter:
             self._is_due = True
             self._loop.call_soon(self._hand_over)
 
-    def _end_wait(self) -> None:
-        self._timer = None
-        self._hand_over()
-
     def _hand_over(self) -> None:
         self._is_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._gathered:
             self._orders.put(self._gathered)
             self._gathered = []

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 
 from bulk_sender.braze.endpoint import Endpoint, endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.delivery.attempt import Attempted
+from bulk_sender.delivery.feed import Feed
 from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import SETTLED, Tally, Work
 from bulk_sender.delivery.worklist import Worklist
@@ -244,17 +244,19 @@ class Execution:
 
     async def _send_until_held(self, sender: Sender, work: AsyncGenerator[Work | None]) -> bool:
         """Deliver work and wait for its outcomes. Return True when there may be more after a hold."""
-        feed, queue = anyio.create_memory_object_stream[Work](self._settings.delivery.concurrency)
+        feed = Feed(self._settings.delivery.concurrency)
         async with anyio.create_task_group() as group:
-            group.start_soon(sender.run, queue)
-            async with feed:
-                try:
-                    async for item in work:
-                        if item is None:
-                            return True
-                        await _put(feed, item, sender)
-                except BulkSenderError as error:
-                    sender.stopping.stop(str(error))
+            group.start_soon(sender.run, feed)
+            try:
+                async for item in work:
+                    if item is None:
+                        return True
+                    if not sender.stopping.is_set:  # a stopped run leaves it unsent
+                        await feed.put(item)
+            except BulkSenderError as error:
+                sender.stopping.stop(str(error))
+            finally:
+                feed.end()
         return False
 
     async def _hold(self, writer: JournalWriter, sender: Sender) -> None:
@@ -435,13 +437,3 @@ def _slowed_by(sender: Sender) -> str:
     if pace.limited_to < pace.asked:
         return f"held back by the workspace's rate limit: {number(pace.limited_to)} of {number(pace.asked)} a second"
     return ""
-
-
-async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:
-    """Hand a batch over. A stopped run leaves it unsent."""
-    if sender.stopping.is_set:
-        return
-    try:
-        await feed.send(work)
-    except anyio.BrokenResourceError:
-        return
