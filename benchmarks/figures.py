@@ -62,11 +62,17 @@ class Bench:
         )
 
     def send(self, path: Path, url: str, run_id: str, *more: str, on_one_core: bool = True) -> measure.Finished:
-        self.forget(run_id)
-        return self.run(*_send(path, url, self.work, run_id), *more, on_one_core=on_one_core)
+        """Raise RuntimeError when not everything was sent."""
+        self.forget()
+        done = self.run(*_send(path, url, self.work, run_id), *more, on_one_core=on_one_core)
+        if done.exit_code:
+            raise RuntimeError(f"exit code {done.exit_code}: {done.stderr[-500:]}")
+        return done
 
-    def forget(self, run_id: str) -> None:
-        shutil.rmtree(self.work / "runs" / run_id, ignore_errors=True)
+    def forget(self) -> None:
+        """Begin an empty folder of runs: a run that is known, and gone, is not begun again."""
+        shutil.rmtree(self.work / "runs", ignore_errors=True)
+        (self.work / "runs").mkdir()
 
 
 def _environment() -> dict[str, str]:
@@ -190,7 +196,7 @@ def memory(bench: Bench) -> None:
     written = bench.run("export", "memory", "--runs-dir", str(bench.work / "runs"), "--output", str(_fresh(bench)))
     value = f"{written.wall_s:.1f} s, {written.max_rss_mb:.0f} MB"
     bench.note(f"results of {bench.large / MILLION:g} M rows", value, "at most 30 s, flat")
-    bench.forget("memory")
+    bench.forget()
 
 
 def _fresh(bench: Bench) -> Path:
@@ -203,7 +209,7 @@ def resume(bench: Bench) -> None:
     """A large run interrupted at nine tenths: how long until its next request."""
     path = bench.input(bench.large, "csv")
     log = bench.work / "arrivals"
-    bench.forget("resume")
+    bench.forget()
     core, _ = measure.cores()
     with server() as url:
         command = [sys.executable, "-m", "bulk_sender", *_send(path, url, bench.work, "resume"), "--rate", OPEN]
@@ -227,7 +233,7 @@ def resume(bench: Bench) -> None:
         count(url)
     value = f"{arrivals(log)[0] - started:.1f} s"
     bench.note(f"first request of a {bench.large / MILLION:g} M-row run resumed at 90 %", value, "within 5 s")
-    bench.forget("resume")
+    bench.forget()
 
 
 PARTS, PART_ROWS = 1_000, 100
