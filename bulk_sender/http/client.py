@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -112,8 +111,8 @@ class HttpClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0), suppress(Exception):
-            await self._transport.aclose()  # also when it is broken
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1.0):
+            await self._transport.aclose()
 
 
 def _cause(error: BaseException | None) -> str:

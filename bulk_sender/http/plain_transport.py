@@ -93,7 +93,8 @@ class PlainTransport:
     async def aclose(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
-            await opened.aclose()
+            with suppress(Exception):  # of a broken connection
+                await opened.aclose()
 
     def _connections(self) -> list[Any]:
         """The open connections; behind a proxy each is wrapped in another."""

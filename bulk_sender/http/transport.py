@@ -34,10 +34,10 @@ class Transport(Protocol):
         """Whether there may be more to read than the answers so far: bytes, the connection's end, or a TLS record."""
 
     async def look(self) -> None:
-        """Close a connection that has a surplus, and note in ``is_mixed_up`` what it was."""
+        """Close a connection that has a surplus, and note in ``is_mixed_up`` what it was. Never raises."""
 
     async def aclose(self) -> None:
-        """Close the connection. The next request opens another."""
+        """Close the connection, also a broken one. The next request opens another. Never raises."""
 
 
 def is_unasked(data: bytes) -> bool:
