@@ -133,24 +133,31 @@ print(json.dumps([burnt.cpu_s, burnt.exit_code, killed.exit_code]))
     assert (exit_code, killed) == (0, -9)
 
 
-def test_the_ratio_of_costs_is_measured_with_both_programs() -> None:
+@pytest.mark.parametrize("transport", ["fast", "httpx"])
+def test_the_ratio_of_costs_is_measured_with_all_programs(transport: str) -> None:
     """``.ci/run`` demands it of a quiet machine; beside other tests a ratio of CPU times says little."""
     command = [sys.executable, str(BENCHMARKS / "ratio.py"), "--rows", "2000", "--rounds", "1"]
+    command += ["--transport", transport]
     done = subprocess.run(command, timeout=600, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)) == {"bulk_sender_us", "naive_us", "ratio"}
+    assert set(json.loads(done.stdout)) == {"bulk_sender_us", "naive_us", "sequential_us", "ratio", "sequential"}
 
 
-@pytest.mark.parametrize(("least", "code"), [("1.9", 0), ("2.1", 1)])
-def test_the_ratio_of_costs_can_be_demanded(least: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("demand", "code"),
+    [(["--least", "1.9"], 0), (["--least", "2.1"], 1), (["--most", "0.9"], 0), (["--most", "0.7"], 1)],
+)
+def test_the_ratio_of_costs_can_be_demanded(demand: list[str], code: int) -> None:
     program = f"""
 import ratio, sys
-ratio.cost_s = lambda command, rows, work, environment: rows * {{ratio.naive: 8e-6, ratio.bulk_sender: 4e-6}}[command]
-sys.argv[1:] = ["--rows", "20000", "--rounds", "1", "--least", {least!r}]
+costs = {{ratio.naive: 8e-6, ratio.bulk_sender: 4e-6, ratio.sequential: 5e-6}}
+ratio.cost_s = lambda command, rows, work, environment: rows * costs[command]
+sys.argv[1:] = ["--rows", "20000", "--rounds", "1", *{demand!r}]
 ratio.main()
 """
     done = subprocess.run(
         [sys.executable, "-c", program], env=ENVIRONMENT, timeout=300, capture_output=True, check=False
     )
     assert done.returncode == code, done.stderr
-    assert json.loads(done.stdout) == {"bulk_sender_us": 4.0, "naive_us": 8.0, "ratio": 2.0}
+    figures = {"bulk_sender_us": 4.0, "naive_us": 8.0, "sequential_us": 5.0, "ratio": 2.0, "sequential": 0.8}
+    assert json.loads(done.stdout) == figures

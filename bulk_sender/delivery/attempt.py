@@ -32,12 +32,19 @@ from bulk_sender.text.numbers import several
 _MOST_REMEMBERED = 16_384
 """Remember this many dispatch_ids to notice a repetition: an answer to another request arrives soon after it."""
 
+_CANCELLED = (
+    Evidence(Reach.NOTHING, error="Cancelled"),
+    Outcome(Verdict.UNKNOWN, "no_answer", "the process was stopped before an answer came"),
+    NextStep(Status.UNKNOWN, Action.DONE),
+)
+"""What holds for an attempt until it has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
     """An attempt that has ended. ``in_flight``: requests in flight when its answer came, itself included.
 
-    ``parts``: one for the whole batch, or several when its rows have different outcomes.
+    ``parts``: several when its rows have different outcomes, else at most one.
     """
 
     batch: Batch
@@ -55,7 +62,7 @@ class Attempted:
     @property
     def by_status(self) -> Counter[str]:
         """Recipients by status."""
-        if len(self.parts) == 1:
+        if len(self.parts) < 2:
             return Counter({self.step.status: self.batch.size})
         found: Counter[str] = Counter()
         for part in self.parts:
@@ -87,7 +94,7 @@ class Attempts:
         stopping: Stopping,
         tally: Tally,
         config: DeliveryConfig,
-        on_attempt: Callable[[Attempted], None],
+        on_attempt: Callable[[Attempted], None] | None,
     ) -> None:
         self.unrecorded: list[str] = []
         """Outcomes that could not be written because the disk was full or failed."""
@@ -136,10 +143,8 @@ class Attempts:
     async def _post(self, worker: Worker, batch: Batch, body: bytes, attempt: Attempt, tries: Tries) -> Attempted:
         self._tally.requests += 1
         self._tally.in_flight += 1
-        evidence = Evidence(Reach.NOTHING, error="Cancelled")
-        outcome = Outcome(Verdict.UNKNOWN, "no_answer", "the process was stopped before an answer came")
-        step = NextStep(Status.UNKNOWN, Action.DONE)
-        found: tuple[Part, ...] = (Part(0, batch.size, outcome),)
+        evidence, outcome, step = _CANCELLED
+        found: tuple[Part, ...] = ()
         earlier: tuple[AttemptRef, ...] = ()
         try:
             await self._pace.leave()
@@ -231,8 +236,11 @@ class Attempts:
             # Take back what was accepted earlier under the same dispatch_id, by a separate record.
             why = f"its dispatch_id was given to batch {batch.id} too"
             records.append(Decision.doubt(self._writer.journal.new_decision_id(), ref.batch, ref.attempt, why))
-        self._writer.note(*records, failed=partial(self._unrecorded, batch, ended.outcome))
-        self._on_attempt(ended)
+        # A doubt about an earlier answer has to be durable soon; an outcome, before this worker's next request.
+        may_wait = not any(isinstance(record, Decision) for record in records)
+        self._writer.note(*records, failed=partial(self._unrecorded, batch, ended.outcome), may_wait=may_wait)
+        if self._on_attempt is not None:
+            self._on_attempt(ended)
 
     def _parted(self, attempt: Attempt, ended: Attempted, made: int) -> Iterator[Record]:
         """The parts of a batch whose rows have different outcomes, each with this request as its attempt."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream
 
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.config.model import DeliveryConfig
 from bulk_sender.delivery.attempt import Attempted, Attempts
 from bulk_sender.delivery.breakers import Breakers
+from bulk_sender.delivery.feed import Feed
 from bulk_sender.delivery.guard import Guard
 from bulk_sender.delivery.splitting import Batches
 from bulk_sender.delivery.stopping import Stopping
@@ -42,7 +42,7 @@ class Sender:
         *,
         waits: Waits = WAITS,
         rng: random.Random | None = None,
-        on_attempt: Callable[[Attempted], None] = lambda _: None,
+        on_attempt: Callable[[Attempted], None] | None = None,
     ) -> None:
         """``new_client`` opens a worker's own connection; ``on_attempt`` is called with each attempt that ended."""
         rng = rng or random.Random()
@@ -75,36 +75,35 @@ class Sender:
         self._workers = config.concurrency
         self._answering = Answering()
 
-    async def run(self, work: MemoryObjectReceiveStream[Work]) -> None:
-        """Deliver until the stream ends or the run stops."""
-        async with AsyncExitStack() as stack, anyio.create_task_group() as watching:
-            watching.start_soon(self.turns.watch)
-            async with anyio.create_task_group() as workers:
-                for _ in range(self._workers):
-                    client = self._new_client()
-                    stack.push_async_callback(client.aclose)
-                    workers.start_soon(self._work, client, work.clone())
-                work.close()
-            watching.cancel_scope.cancel()
+    async def run(self, feed: Feed) -> None:
+        """Deliver until the feed ends or the run stops."""
+        try:
+            async with AsyncExitStack() as stack, anyio.create_task_group() as watching:
+                watching.start_soon(self.turns.watch)
+                async with anyio.create_task_group() as workers:
+                    for _ in range(self._workers):
+                        client = self._new_client()
+                        stack.push_async_callback(client.aclose)
+                        workers.start_soon(self._work, client, feed)
+                watching.cancel_scope.cancel()
+        finally:
+            feed.abandon()
 
-    async def _work(self, client: Client, work: MemoryObjectReceiveStream[Work]) -> None:
-        async with work:
-            with self.turns.slot() as slot:
-                worker = Worker(client, slot, self._answering)
-                with suppress(anyio.EndOfStream):
-                    while not self.stopping.is_set:
-                        item = await self._next(slot, work)
-                        if item is not None and not self.stopping.is_set:
-                            await self.batches.deliver(worker, item)
-                slot.release()
-                await self.attempts.is_silent(worker)
+    async def _work(self, client: Client, feed: Feed) -> None:
+        with self.turns.slot() as slot:
+            worker = Worker(client, slot, self._answering)
+            while not self.stopping.is_set and (item := await self._next(slot, feed)) is not None:
+                if not self.stopping.is_set:
+                    await self.batches.deliver(worker, item)
+            slot.release()
+            await self.attempts.is_silent(worker)
         await client.aclose()  # another worker may need its descriptor
 
-    async def _next(self, slot: Slot, work: MemoryObjectReceiveStream[Work]) -> Work | None:
-        """Return the next batch, or None when the run stopped first. Raise EndOfStream after the last."""
-        with suppress(anyio.WouldBlock):
-            return work.receive_nowait()
-        slot.release()
-        with self.stopping.cutting_short():
-            return await work.receive()
-        return None
+    async def _next(self, slot: Slot, feed: Feed) -> Work | None:
+        """Return the next batch, or None after the last, or when the run stopped first."""
+        item = feed.take_at_once()
+        if item is None:
+            slot.release()
+            with self.stopping.cutting_short():
+                item = await feed.take()
+        return item

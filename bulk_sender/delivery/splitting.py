@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 import anyio
@@ -66,14 +65,18 @@ class Batches:
         self._stopping = stopping
         self._tally = tally
         self._splitting = anyio.Lock()
+        self._splitter: Worker | None = None
+        """Who holds the lock, to the end of a batch."""
 
     async def deliver(self, worker: Worker, item: Work) -> None:
         """Deliver one batch, in halves and in the order of the rows when Braze refuses one of them."""
         self._guard.planned(item.batch)
-        async with AsyncExitStack() as splitting:
-            await self._deliver(worker, item, splitting)
+        try:
+            await self._deliver(worker, item)
+        finally:
+            self._end_splitting(worker)
 
-    async def _deliver(self, worker: Worker, item: Work, splitting: AsyncExitStack) -> None:
+    async def _deliver(self, worker: Worker, item: Work) -> None:
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
         accepted = split = False
@@ -95,20 +98,25 @@ class Batches:
             parts.extendleft((half, None) for half in reversed(halves))
             if settled.outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become smaller
                 refusals.append(settled.outcome.message)
-                await self._split_alone(worker, splitting)
+                await self._split_alone(worker)
             if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
                 self._stopping.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
         self._stopping.stop(self._breakers.ended(fate, lost=split and not accepted))
 
-    async def _split_alone(self, worker: Worker, splitting: AsyncExitStack) -> None:
+    async def _split_alone(self, worker: Worker) -> None:
         """Wait until no other batch is being split, while it may be the request that Braze refuses."""
-        mine = self._splitting.statistics().owner == anyio.get_current_task()
-        if not mine and self._breakers.alike.is_possible:
+        if self._splitter is not worker and self._breakers.alike.is_possible:
             worker.slot.release()
             with self._stopping.cutting_short():
-                await splitting.enter_async_context(self._splitting)
+                await self._splitting.acquire()
+                self._splitter = worker
         if not self._breakers.alike.is_possible:
-            await splitting.aclose()
+            self._end_splitting(worker)
+
+    def _end_splitting(self, worker: Worker) -> None:
+        if self._splitter is worker:
+            self._splitter = None
+            self._splitting.release()
 
     async def _halve(self, batch: Batch, attempts: int) -> tuple[Batch, Batch] | None:
         """Replace a batch by its halves in the journal. Return None when that cannot be written."""
@@ -131,7 +139,8 @@ class Batches:
             self._stopping.stop(f"batch {batch.id} would not be the same request as before")
         made = counted = 0
         while True:
-            async with self._turns.turn(worker.slot):
+            await self._turns.begin(worker.slot)
+            try:
                 if self._stopping.is_set:
                     return None
                 made, counted = made + 1, counted + 1
@@ -139,6 +148,8 @@ class Batches:
                 if ended is None:
                     return None
                 self._react(worker, planned, ended)  # before the next probe may go
+            finally:
+                self._turns.end(worker.slot)
             if ended.step.action in _SENDS_AGAIN:
                 if worker.wait_s:
                     worker.slot.release()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import anyio
@@ -69,6 +67,8 @@ class Turns:
         self._slots = anyio.CapacityLimiter(self._limit.limit)
         self._departures = Departures()
         self._probe = anyio.Lock()
+        self._prober: Slot | None = None
+        """The slot whose worker holds the lock, which it keeps to the end of its turn."""
         self._probing: anyio.CancelScope | None = None
         """The pause before a probe."""
         self._reached = False
@@ -99,36 +99,40 @@ class Turns:
         """Return a slot for one worker, not yet taken."""
         return Slot(self._slots)
 
-    @asynccontextmanager
-    async def turn(self, slot: Slot) -> AsyncIterator[None]:
+    async def begin(self, slot: Slot) -> None:
         """Wait for a turn. While the circuit is half open, let one request at a time go, after a pause.
 
-        The block runs also when a stop cut the wait short: look before you send.
+        It also begins when a stop cut the wait short: look before you send. The caller must call ``end`` afterwards.
         """
         is_calm = not self._stopping.is_set and not self._circuit.half_open
-        if is_calm and slot.take_at_once() and await self._pace.turn_at_once():
-            with self._leaving(slot):
-                yield  # nothing to wait for, so nothing that a stop would have to cut short
-        else:
-            async with AsyncExitStack() as probing:
-                with self._stopping.cutting_short():
-                    await slot.take()
-                    if self._circuit.half_open:
-                        await probing.enter_async_context(self._probe)
-                        await self._pause_while_half_open()
-                    await self._pace.turn()
-                with self._leaving(slot):
-                    yield
+        if not (is_calm and slot.take_at_once() and self._pace.turn_at_once()):
+            await self._wait(slot)
+        self._departures.left(slot, time.monotonic())
+
+    def end(self, slot: Slot) -> None:
+        """End the turn, however it went."""
+        self._departures.ended(slot)
+        self._set_slots()
+        self._end_probe(slot)
         slot.release_if_too_many()
 
-    @contextmanager
-    def _leaving(self, slot: Slot) -> Iterator[None]:
-        self._departures.left(slot, time.monotonic())
+    async def _wait(self, slot: Slot) -> None:
         try:
-            yield
-        finally:
-            self._departures.ended(slot)
-            self._set_slots()
+            with self._stopping.cutting_short():
+                await slot.take()
+                if self._circuit.half_open:
+                    await self._probe.acquire()
+                    self._prober = slot
+                    await self._pause_while_half_open()
+                await self._pace.turn()
+        except BaseException:
+            self._end_probe(slot)
+            raise
+
+    def _end_probe(self, slot: Slot) -> None:
+        if self._prober is slot:
+            self._prober = None
+            self._probe.release()
 
     async def _pause_while_half_open(self) -> None:
         """Pause before a probe. An answer to a request that was in flight already may end the pause."""
@@ -167,7 +171,6 @@ class Turns:
         elif ended.evidence.reach is Reach.ANSWERED:
             self._pace.observe(budget(headers, time.time(), self._waits))
         self._learn(ended, slot, time.monotonic())
-        self._set_slots()
 
     def close_circuit(self) -> None:
         """End the pause before a probe if the circuit is closed again."""

@@ -1,39 +1,43 @@
-"""The transports that a client can use: TLS settings, limits, and detection of surplus bytes."""
+"""What a client needs from a transport, which transports there are, and their TLS settings."""
 
 from __future__ import annotations
 
 import importlib.util
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import certifi
-import httpx
-from anyio.streams.tls import TLSStream
 
 from bulk_sender.errors import ConfigError
-from bulk_sender.http.bounds import KEEPALIVE_S
+from bulk_sender.http.exchange import Target, Trace
 from bulk_sender.http.settings import HttpSettings
-
-_READ_S = 0.05
-"""How long to wait for bytes that are known to be there: they may turn out to be no more than a TLS record."""
 
 
 class Transport(Protocol):
-    """What the client needs from an httpx transport."""
+    """One connection at a time, opened when a request needs it. Nothing is ever sent twice."""
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response: ...
+    is_mixed_up: bool
+    """Whether any of its connections had bytes that no request had asked for, as far as it has looked."""
 
-    async def aclose(self) -> None: ...
+    async def exchange(self, target: Target, body: bytes, trace: Trace) -> bool:
+        """Make one request, and note in ``trace`` how far it got. Return True when the answer is complete.
+
+        Look for a surplus behind it, if the connection is to be kept: that must not answer the next request.
+        The time limits are ``target``'s. Raise for any trouble; the type of the exception, or of the one behind it, is
+        evidence.
+        """
 
     def surplus(self) -> bool:
-        """Whether there may be more to read than the answer just read: bytes, the connection's end, or a TLS record."""
+        """Whether there may be more to read than the answers so far: bytes, the connection's end, or a TLS record."""
 
-    async def unasked(self) -> bool:
-        """Whether a connection had bytes that no request had asked for. It may not be used afterwards."""
+    async def look(self) -> None:
+        """Close a connection that has a surplus, and note in ``is_mixed_up`` what it was. Never raises."""
+
+    async def aclose(self) -> None:
+        """Close the connection, also a broken one. The next request opens another. Never raises."""
 
 
 def is_unasked(data: bytes) -> bool:
@@ -51,12 +55,13 @@ def transport_factory(settings: HttpSettings) -> Callable[[], Transport]:
     Raise ConfigError for an unreadable CA bundle, or a transport that is not installed.
     """
     context = tls_context(settings.ca_bundle)
-    proxy = httpx.Proxy(settings.proxy) if settings.proxy else None
     if _wants_wire(settings):
         from bulk_sender.http.fast_transport import WireTransport
 
         return lambda: WireTransport(context)
-    return lambda: PlainTransport(context, proxy)
+    from bulk_sender.http.plain_transport import PlainTransport
+
+    return lambda: PlainTransport(context, settings.proxy)
 
 
 def _wants_wire(settings: HttpSettings) -> bool:
@@ -92,71 +97,3 @@ def _tls_context(path: Path, modified_ns: int, size: int) -> ssl.SSLContext:
     # create_default_context obeys SSLKEYLOGFILE, which would write the session's secrets to a file.
     context.keylog_filename = None  # type: ignore[assignment]
     return context
-
-
-class PlainTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport: HTTP/1.1 only, one connection, no retries, nothing from the environment."""
-
-    def __init__(self, context: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
-        super().__init__(
-            verify=context,
-            trust_env=False,
-            http1=True,
-            http2=False,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S),
-            proxy=proxy,
-            retries=0,
-        )
-
-    def surplus(self) -> bool:
-        """Whether there may be more to read, in the kernel or above it.
-
-        httpcore checks the socket before it reuses a connection, but not the bytes that h11, TLS (a second record in
-        the same segment) or anyio have read and not used. These are private names: ``tests/http/test_transport.py``
-        fails when a release moves them, and a connection whose state cannot be seen counts as one with surplus.
-        """
-        try:
-            return any(_holds_bytes(connection) for connection in self._connections())
-        except AttributeError:
-            return True
-
-    async def unasked(self) -> bool:
-        try:
-            connections = self._connections()
-            return any([await _has_unasked(connection) for connection in connections])
-        except AttributeError:
-            return False
-
-    def _connections(self) -> list[Any]:
-        """The open connections; behind a proxy each is wrapped in another.
-
-        The pool closes an idle one that is readable, and nobody would see what it holds. So the client alone does that.
-        """
-        pool: Any = self._pool
-        wrapped = [connection for connection in pool.connections if connection._connection is not None]
-        for connection in wrapped:
-            connection.has_expired = _never
-        opened = [connection._connection for connection in wrapped]
-        return [getattr(connection, "_connection", connection) for connection in opened]
-
-
-def _never() -> bool:
-    return False
-
-
-def _holds_bytes(connection: Any) -> bool:
-    network: Any = connection._network_stream
-    stream = network._stream
-    held = len(connection._h11_state.trailing_data[0])
-    if isinstance(stream, TLSStream):
-        held += stream._ssl_object.pending() + stream._read_bio.pending
-        stream = stream.transport_stream
-    return held + len(stream._protocol.read_queue) > 0 or network.get_extra_info("is_readable")
-
-
-async def _has_unasked(connection: Any) -> bool:
-    """Read what is left. Under TLS that may be no more than a session ticket or the end of the connection."""
-    held: bytes = connection._h11_state.trailing_data[0]
-    with suppress(Exception):  # a broken connection has nothing more to say
-        held += await connection._network_stream.read(1024, timeout=_READ_S)
-    return is_unasked(held)

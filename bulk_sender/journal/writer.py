@@ -2,7 +2,8 @@
 
 ``write`` returns when its records are durable, ``note`` returns at once. Records become durable in the order of the
 calls: after a ``write``, everything noted before it is on the disk, too. The event loop never waits for the disk. The
-orders of one iteration of the loop are handed over together, because each handover may cost a thread switch.
+orders of one iteration of the loop are handed over together, because each handover may cost a thread switch. A note
+may wait longer, for the next ``write`` to take it along: then both share one sync.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from bulk_sender.journal.store import RunWriter
 _MOST_AT_ONCE = 256
 _GATHER_S = 0.001
 """How long the first order of a commit waits for others. One sync costs the same for one record and for many."""
+_WAIT_S = 0.02
+"""How long a note may wait for a ``write``: longer than the time between two requests at the default rate."""
 _CALM_S = 0.005
 """After this long without an order, do not wait for others: they would come too late, and waking up costs time."""
 
@@ -43,6 +46,9 @@ class JournalWriter:
     def __init__(self, journal: RunWriter) -> None:
         self.journal = journal
         self._gathered: list[_Order] = []
+        self._is_due = False
+        """Whether what has gathered is handed over at the end of this iteration."""
+        self._timer: asyncio.TimerHandle | None = None
         self._orders: queue.SimpleQueue[list[_Order] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
@@ -67,16 +73,30 @@ class JournalWriter:
         with anyio.CancelScope(shield=True):
             await written
 
-    def note(self, *records: Record, failed: Callable[[BaseException], None]) -> None:
-        """Add records, all or none, without waiting. In the loop ``failed`` gets the error if they are not on disk."""
-        self._give(_Order(records, failed))
+    def note(self, *records: Record, failed: Callable[[BaseException], None], may_wait: bool = False) -> None:
+        """Add records, all or none, without waiting. In the loop ``failed`` gets the error if they are not on disk.
+
+        ``may_wait``: they may stay in memory for up to 20 ms, until a ``write`` takes them along.
+        """
+        order = _Order(records, failed)
+        if not may_wait:
+            self._give(order)
+            return
+        self._gathered.append(order)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_WAIT_S, self._hand_over)
 
     def _give(self, order: _Order) -> None:
-        if not self._gathered:
-            self._loop.call_soon(self._hand_over)
         self._gathered.append(order)
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
+        self._is_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._gathered:
             self._orders.put(self._gathered)
             self._gathered = []

@@ -44,6 +44,11 @@ class Observers(Observer):
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = list(observers)
 
+    @property
+    def count_attempts(self) -> bool:
+        """Whether any of them wants to know of each attempt."""
+        return any(type(observer).attempted is not Observer.attempted for observer in self._observers)
+
     def began(self, beginning: Beginning) -> None:
         self._tell(lambda observer: observer.began(beginning))
 

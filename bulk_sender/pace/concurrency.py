@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from itertools import takewhile
 from statistics import median
 
 TOLERANCE = 1.5
@@ -167,5 +166,10 @@ class Departures:
         if not usual_s:
             return 0
         latest = now - max(OVERDUE_S, OVERDUE * usual_s)
-        overdue = list(takewhile(lambda left: left < latest, self._left.values()))
-        return len(overdue) if len(self._left) == 1 else sum(left < self._answered for left in overdue)
+        is_alone = len(self._left) == 1
+        found = 0
+        for left in self._left.values():  # in the order in which they left
+            if left >= latest:
+                break
+            found += is_alone or left < self._answered
+        return found

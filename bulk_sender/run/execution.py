@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 
 from bulk_sender.braze.endpoint import Endpoint, endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.delivery.attempt import Attempted
+from bulk_sender.delivery.feed import Feed
 from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import SETTLED, Tally, Work
 from bulk_sender.delivery.worklist import Worklist
 from bulk_sender.errors import BulkSenderError, InternalError, JournalError
-from bulk_sender.eventloop import to_its_end
+from bulk_sender.eventloop import light_collections, to_its_end
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
 from bulk_sender.journal.answers import Counts
@@ -151,13 +151,13 @@ class Execution:
                 self._pace(shared),
                 self._settings.delivery,
                 waits=self._waits,
-                on_attempt=self._attempted,
+                on_attempt=self._attempted if self._observers.count_attempts else None,
             )
             self._observers.began(self._beginning(command))
             scope = stack.enter_context(self._control.attached(sender.stopping, anyio.CancelScope()))
             try:
                 async with writer:
-                    with scope:
+                    with scope, light_collections():
                         async with self._ticking(sender):
                             await self._send_all(writer, sender, target, prepared)
             except Exception as error:
@@ -244,17 +244,19 @@ class Execution:
 
     async def _send_until_held(self, sender: Sender, work: AsyncGenerator[Work | None]) -> bool:
         """Deliver work and wait for its outcomes. Return True when there may be more after a hold."""
-        feed, queue = anyio.create_memory_object_stream[Work](self._settings.delivery.concurrency)
+        feed = Feed(self._settings.delivery.concurrency)
         async with anyio.create_task_group() as group:
-            group.start_soon(sender.run, queue)
-            async with feed:
-                try:
-                    async for item in work:
-                        if item is None:
-                            return True
-                        await _put(feed, item, sender)
-                except BulkSenderError as error:
-                    sender.stopping.stop(str(error))
+            group.start_soon(sender.run, feed)
+            try:
+                async for item in work:
+                    if item is None:
+                        return True
+                    if not sender.stopping.is_set:  # a stopped run leaves it unsent
+                        await feed.put(item)
+            except BulkSenderError as error:
+                sender.stopping.stop(str(error))
+            finally:
+                feed.end()
         return False
 
     async def _hold(self, writer: JournalWriter, sender: Sender) -> None:
@@ -435,13 +437,3 @@ def _slowed_by(sender: Sender) -> str:
     if pace.limited_to < pace.asked:
         return f"held back by the workspace's rate limit: {number(pace.limited_to)} of {number(pace.asked)} a second"
     return ""
-
-
-async def _put(feed: MemoryObjectSendStream[Work], work: Work, sender: Sender) -> None:
-    """Hand a batch over. A stopped run leaves it unsent."""
-    if sender.stopping.is_set:
-        return
-    try:
-        await feed.send(work)
-    except anyio.BrokenResourceError:
-        return

@@ -18,9 +18,10 @@ from bulk_sender.config.hosts import is_loopback
 from bulk_sender.config.model import Config
 from bulk_sender.errors import CredentialError, GuardrailError
 from bulk_sender.http.bounds import MAX_DETAILS_BYTES
-from bulk_sender.http.client import HttpxClient
+from bulk_sender.http.client import HttpClient
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.http.exchange import Target
 from bulk_sender.http.transport import transport_factory
 from bulk_sender.observe.events import log
 from bulk_sender.pace.backoff import WAITS, Waits
@@ -78,13 +79,13 @@ async def preflight(config: Config, credential: Credential, sandbox: Sandbox | N
 async def ask(config: Config, credential: Credential, waits: Waits = WAITS) -> Evidence:
     """Ask once for the details, with the client settings of the run; once more if the connection was refused."""
     settings = replace(http_settings(config), transport="httpx")
-    client = HttpxClient(
+    target = Target.of(
         details_url(check_url(config.braze.endpoint), config.braze),
         credential,
-        transport_factory(credential.routed(settings)),
-        timeout=min(TIMEOUT_S, settings.timeout_s),
+        timeout_s=min(TIMEOUT_S, settings.timeout_s),
         most_bytes=MAX_DETAILS_BYTES,
     )
+    client = HttpClient(target, credential, transport_factory(credential.routed(settings))())
     try:
         evidence = await client.get()
         if _may_pass(evidence):

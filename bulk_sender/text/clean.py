@@ -34,7 +34,9 @@ def clean(said: Any, most: int = _MAX_MESSAGE) -> str:
     Anything but a string becomes JSON; None becomes nothing.
     """
     text = said if isinstance(said, str) else "" if said is None else _as_json(said)
-    plain = _CONTROLS_AND_MARKS.sub(" ", text[: 4 * most]).encode("utf-8", "replace").decode()
+    plain = text[: 4 * most]
+    if not (plain.isascii() and plain.isprintable()):
+        plain = _CONTROLS_AND_MARKS.sub(" ", plain).encode("utf-8", "replace").decode()
     folded = " ".join(plain.split())
     return folded if len(folded) <= most else folded[: most - 1] + "…"
 

@@ -49,11 +49,11 @@ def after(order: str, *, first: Evidence = TIMED_OUT, second: Evidence = ACCEPTE
         circuit = Circuit(10)
         all_turns = turns(circuit)
         slots = {"1": all_turns.slot(), "2": all_turns.slot()}
-        async with all_turns.turn(slots["1"]):
-            await anyio.sleep(0.002)
-            async with all_turns.turn(slots["2"]):
-                for number in order:
-                    all_turns.adjust(ended(first if number == "1" else second), slots[number])
+        await all_turns.begin(slots["1"])
+        await anyio.sleep(0.002)
+        await all_turns.begin(slots["2"])
+        for number in order:
+            all_turns.adjust(ended(first if number == "1" else second), slots[number])
         return circuit
 
     return asyncio.run(go())
@@ -92,8 +92,10 @@ def test_an_answer_ends_the_pause_before_a_probe_and_more_trouble_does_not() -> 
         all_turns, left = turns(circuit), anyio.Event()
 
         async def probe() -> None:
-            async with all_turns.turn(all_turns.slot()):
-                left.set()
+            slot = all_turns.slot()
+            await all_turns.begin(slot)
+            left.set()
+            all_turns.end(slot)
 
         async with anyio.create_task_group() as group:
             group.start_soon(probe)
@@ -122,8 +124,10 @@ def test_a_stop_ends_the_pause_before_a_probe() -> None:
         all_turns, left = turns(circuit, stopping), anyio.Event()
 
         async def probe() -> None:
-            async with all_turns.turn(all_turns.slot()):
-                left.set()
+            slot = all_turns.slot()
+            await all_turns.begin(slot)
+            left.set()
+            all_turns.end(slot)
 
         async with anyio.create_task_group() as group:
             group.start_soon(probe)
@@ -131,5 +135,44 @@ def test_a_stop_ends_the_pause_before_a_probe() -> None:
             stopping.stop("enough")
             with anyio.fail_after(10):
                 await left.wait()
+
+    asyncio.run(go())
+
+
+def test_one_probe_at_a_time_goes_and_the_next_one_after_its_end() -> None:
+    async def go() -> list[int]:
+        circuit = Circuit(100)
+        circuit.silent = True
+        all_turns, probes = turns(circuit), [0]
+
+        async def probe() -> None:
+            slot = all_turns.slot()
+            await all_turns.begin(slot)
+            probes.append(probes[-1] + 1)
+            await anyio.sleep(0.01)
+            probes.append(probes[-1] - 1)
+            all_turns.end(slot)
+
+        all_turns._waits = Waits(backoff_base_s=0.001, backoff_cap_s=0.001)
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(probe)
+        return probes
+
+    assert asyncio.run(go()) == [0, 1, 0, 1, 0, 1, 0]
+
+
+def test_a_worker_that_is_cancelled_in_the_pause_before_a_probe_lets_another_one_go() -> None:
+    async def go() -> None:
+        circuit = Circuit(100)
+        circuit.silent = True
+        all_turns = turns(circuit)
+        cancelled = asyncio.ensure_future(all_turns.begin(all_turns.slot()))
+        await anyio.sleep(0.01)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        all_turns._waits = Waits(backoff_base_s=0.001, backoff_cap_s=0.001)
+        with anyio.fail_after(10):
+            await all_turns.begin(all_turns.slot())
 
     asyncio.run(go())

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bulk_sender.errors import CredentialError
-from bulk_sender.http.client import HttpxClient
+from bulk_sender.http.client import HttpClient
 from bulk_sender.http.credential import Credential
+from bulk_sender.http.exchange import Target
 from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import transport_factory
 
@@ -209,12 +210,9 @@ def test_a_credential_never_shows_its_key() -> None:
 
 
 def test_a_client_never_shows_the_key() -> None:
-    client = HttpxClient(
-        "https://rest.iad-01.braze.com/campaigns/trigger/send",
-        Credential.check(CANARY),
-        transport_factory(HttpSettings()),
-        timeout=1,
-    )
+    credential = Credential.check(CANARY)
+    target = Target.of("https://rest.iad-01.braze.com/campaigns/trigger/send", credential, timeout_s=1)
+    client = HttpClient(target, credential, transport_factory(HttpSettings())())
     shown = repr(vars(client)) + repr(client)
     assert "canary" not in shown
     assert "Bearer" not in shown

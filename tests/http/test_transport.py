@@ -15,19 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpcore
 import pytest
 
 from bulk_sender.braze.answer import Verdict, judge
 from bulk_sender.errors import ConfigError
 from bulk_sender.http.bounds import KEEPALIVE_S, MAX_ANSWER_BYTES
-from bulk_sender.http.client import HttpxClient
+from bulk_sender.http.client import HttpClient
 from bulk_sender.http.clock import since_boot
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
+from bulk_sender.http.exchange import Target, Trace
 from bulk_sender.http.fast_transport import WireTransport
+from bulk_sender.http.plain_transport import PlainTransport
 from bulk_sender.http.settings import HttpSettings
-from bulk_sender.http.transport import PlainTransport, tls_context, transport_factory
+from bulk_sender.http.transport import tls_context, transport_factory
 from tests.faults import (
     FAULTS,
     Fault,
@@ -334,16 +336,16 @@ def test_what_comes_in_one_piece_with_an_answer_counts_like_what_comes_later(
     assert second.connection in (1, 2)
 
 
-@both
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("httpx")])
 def test_bytes_that_come_between_two_looks_are_noticed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pool of httpx's transport looks by itself while a response is closed, and would close what is readable."""
-    aclose = httpx.Response.aclose
+    """httpcore has a connection to itself while a response is closed."""
+    aclose = httpcore.Response.aclose
 
-    async def late(response: httpx.Response) -> None:
+    async def late(response: httpcore.Response) -> None:
         await asyncio.sleep(0.1)
         await aclose(response)
 
-    monkeypatch.setattr(httpx.Response, "aclose", late)
+    monkeypatch.setattr(httpcore.Response, "aclose", late)
     with FaultServer(answering_then(http_answer(201, success("1" * 32)), 0.03)) as server:
         _, found, _ = after_an_answer(kind, server.url, 0.0)
     assert found
@@ -664,30 +666,27 @@ def test_damaged_answers_never_forge_a_verdict(tls: str | None, kind: str) -> No
 def test_the_private_names_that_show_surplus_bytes_still_exist() -> None:
     """``PlainTransport.surplus`` reads them; without them, every connection would be closed after one answer."""
 
-    async def go(url: str, count: int) -> list[bool]:
-        transport = PlainTransport(ssl.create_default_context(), None)
-        seen = []
+    async def go(url: str, count: int) -> tuple[list[bool], bool]:
+        transport, seen = PlainTransport(ssl.create_default_context(), None), []
+        target = Target.of(url, Credential.check(KEY), timeout_s=5)
         for _ in range(count):
-            request = httpx.Request("POST", url, content=SMALL, extensions={"timeout": httpx.Timeout(5).as_dict()})
-            response = await transport.handle_async_request(request)
-            await response.aread()
-            [connection] = transport._pool.connections  # type: ignore[attr-defined]
-            assert isinstance(connection._connection._h11_state.trailing_data[0], bytes)
+            assert await transport.exchange(target, SMALL, Trace())
             seen.append(transport.surplus())
-            await response.aclose()
+            for connection in transport._connections():
+                assert isinstance(connection._h11_state.trailing_data[0], bytes)
         await transport.aclose()
-        return seen
+        return seen, transport.is_mixed_up
 
     with FaultServer("ok") as server:
-        assert asyncio.run(go(server.url, 2)) == [False, False]
+        assert asyncio.run(go(server.url, 2)) == ([False, False], False)
         assert len(server.ledger.connections) == 1
     with FaultServer("desync_201_201") as server:
-        assert asyncio.run(go(server.url, 1)) == [True]
+        assert asyncio.run(go(server.url, 1)) == ([False], True)
 
 
 def test_unknown_surplus_counts_as_surplus() -> None:
     transport = PlainTransport(ssl.create_default_context(), None)
-    transport._pool = object()  # type: ignore[assignment]
+    transport._opened = object()  # type: ignore[assignment]
     assert transport.surplus() is True
 
 
@@ -727,8 +726,9 @@ def test_which_transport_is_chosen() -> None:
 
 def test_a_proxy_that_refuses_connect_proves_that_nothing_was_sent() -> None:
     async def go(proxy: str) -> Evidence:
-        factory = transport_factory(HttpSettings(proxy=proxy))
-        sender = HttpxClient("https://127.0.0.1:9/campaigns/trigger/send", Credential.check(KEY), factory, timeout=5)
+        credential = Credential.check(KEY)
+        target = Target.of("https://127.0.0.1:9/campaigns/trigger/send", credential, timeout_s=5)
+        sender = HttpClient(target, credential, transport_factory(HttpSettings(proxy=proxy))())
         evidence = await sender.post(SMALL)
         await sender.aclose()
         return evidence
@@ -750,7 +750,7 @@ def test_the_environments_proxies_are_not_used(kind: str, monkeypatch: pytest.Mo
     assert judge(evidence).verdict is Verdict.ACCEPTED
 
 
-def test_many_clients_share_one_tls_context() -> None:
-    first, second = (transports("httpx")() for _ in range(2))
-    pools = [each._pool for each in (first, second) if isinstance(each, PlainTransport)]
-    assert pools[0]._ssl_context is pools[1]._ssl_context  # type: ignore[attr-defined]
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_many_clients_share_one_tls_context(transport: str) -> None:
+    first, second = (transports(transport)() for _ in range(2))
+    assert vars(first)["_context"] is vars(second)["_context"]

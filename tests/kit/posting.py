@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bulk_sender.braze.answer import Outcome, Verdict
-from bulk_sender.http.client import HttpxClient
+from bulk_sender.http.client import HttpClient
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence
+from bulk_sender.http.exchange import Target
 from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import Transport, transport_factory
 from tests.faults.tls import authority
@@ -36,9 +37,10 @@ def transports(kind: str) -> Callable[[], Transport]:
     return transport_factory(HttpSettings(ca_bundle=str(authority_file()), transport=kind.split()[0]))  # type: ignore[arg-type]
 
 
-def client(kind: str, url: str, *, timeout: float = 10.0, keepalive: bool = True) -> HttpxClient:
-    target = f"{url}/campaigns/trigger/send"
-    return HttpxClient(target, Credential.check(KEY), transports(kind), timeout=timeout, keepalive=keepalive)
+def client(kind: str, url: str, *, timeout: float = 10.0, keepalive: bool = True) -> HttpClient:
+    credential = Credential.check(KEY)
+    target = Target.of(f"{url}/campaigns/trigger/send", credential, timeout_s=timeout, keepalive=keepalive)
+    return HttpClient(target, credential, transports(kind)())
 
 
 def post_all(kind: str, url: str, *bodies: bytes, timeout: float = 10.0, pause: float = 0.0) -> list[Evidence]:

@@ -231,17 +231,17 @@ def test_a_wrong_kind_of_host_is_named_when_it_cannot_be_reached() -> None:
 
 
 def test_a_connection_refused_once_is_tried_again(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bulk_sender.http.client import HttpxClient
+    from bulk_sender.http.client import HttpClient
 
-    real, tries = HttpxClient.get, []
+    real, tries = HttpClient.get, []
 
-    async def once_refused(self: HttpxClient) -> Evidence:
+    async def once_refused(self: HttpClient) -> Evidence:
         tries.append(1)
         if len(tries) == 1:
             return Evidence(Reach.NOTHING, error="ConnectError", cause="ConnectionRefusedError")
         return await real(self)
 
-    monkeypatch.setattr(HttpxClient, "get", once_refused)
+    monkeypatch.setattr(HttpClient, "get", once_refused)
     with scripted(taken, lambda _: Answer(200, CAMPAIGN)) as braze:
         assert send(people, braze.url).accepted == 2
     assert len(tries) == 2

@@ -80,16 +80,18 @@ SEAL_KEY = "seal_key"
 def seal(table: str, values: tuple[Value, ...], key: bytes = b"") -> bytes:
     """Return eight bytes over a record's table and values. Blobs enter as their digests. ``key`` is not a secret."""
     if bytes not in map(type, values):
-        text = table + "".join([f"{_plain(value)}\x1f" for value in values])
+        # As ``_plain``, without a call for each value.
+        plain = [str.__repr__(value) if isinstance(value, str) else repr(value) for value in values]
+        text = table + "\x1f".join(plain) + "\x1f"
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest()
-    parts = [table.encode()]
-    for value in values:
-        if isinstance(value, bytes):
-            parts.append(b"b" + hashlib.sha256(value).digest())
-        else:
-            parts.append(_plain(value).encode("utf-8", "surrogatepass"))
-        parts.append(b"\x1f")
-    return hashlib.blake2b(b"".join(parts), digest_size=8, key=key).digest()
+    parts = [
+        b"b" + hashlib.sha256(value).digest()
+        if isinstance(value, bytes)
+        else _plain(value).encode("utf-8", "surrogatepass")
+        for value in values
+    ]
+    sealed = table.encode() + b"\x1f".join(parts) + b"\x1f"
+    return hashlib.blake2b(sealed, digest_size=8, key=key).digest()
 
 
 def _plain(value: Value) -> str:
