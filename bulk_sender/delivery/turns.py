@@ -105,7 +105,7 @@ class Turns:
         It also begins when a stop cut the wait short: look before you send. The caller must call ``end`` afterwards.
         """
         is_calm = not self._stopping.is_set and not self._circuit.half_open
-        if not (is_calm and slot.take_at_once() and self._pace.turn_at_once()):
+        if not (is_calm and slot.take_at_once() and await self._pace.turn_at_once()):
             await self._wait(slot)
         self._departures.left(slot, time.monotonic())
 

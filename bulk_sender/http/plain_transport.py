@@ -1,17 +1,14 @@
-"""The transport of every install: httpx's own connection, or its proxy's, without the pool and the objects above it.
-
-That is httpcore: HTTP/1.1 only, one connection, no retries, nothing from the environment.
-"""
+"""The transport of every install: httpx's own."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, cast
 
 import anyio
-import httpcore
+import httpx
 from anyio.streams.tls import TLSStream
 
 from bulk_sender.http.bounds import KEEPALIVE_S
@@ -23,13 +20,13 @@ _READ_S = 0.05
 
 
 class PlainTransport:
-    """A transport over httpcore."""
+    """httpx's own transport: HTTP/1.1 only, one connection, no retries, nothing from the environment."""
 
     def __init__(self, context: ssl.SSLContext, proxy: str | None) -> None:
         self.is_mixed_up = False
         self._context = context
-        self._proxy = proxy
-        self._opened: httpcore.AsyncConnectionInterface | httpcore.AsyncConnectionPool | None = None
+        self._proxy = httpx.Proxy(proxy) if proxy else None
+        self._opened: httpx.AsyncHTTPTransport | None = None
 
     async def exchange(self, target: Target, body: bytes, trace: Trace) -> bool:
         with anyio.move_on_after(target.timeout_s):
@@ -37,39 +34,36 @@ class PlainTransport:
         raise DeadlineExceeded
 
     async def _exchange(self, target: Target, body: bytes, trace: Trace) -> bool:
-        seconds = target.timeout_s
-        request = httpcore.Request(
-            target.method,
-            httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
-            headers=[*target.headers, *target.about(body)],
-            content=body,
-            extensions={
-                "trace": _Report(trace),
-                "timeout": {"connect": target.connect_s, "read": seconds, "write": seconds, "pool": seconds},
-            },
-        )
-        opened = self._opened
-        if opened is None or (isinstance(opened, httpcore.AsyncConnectionInterface) and not opened.is_available()):
-            await self.aclose()
-            opened = self._opened = self._open(request.url.origin)
-        response = await opened.handle_async_request(request)
+        if self._opened is None:
+            self._opened = self._open()
+        response = await self._opened.handle_async_request(_request(target, body, trace))
         try:
             if response.extensions.get("http_version") not in (b"HTTP/1.1", b"HTTP/1.0"):
                 return False
-            async for part in cast(AsyncIterable[bytes], response.stream):
+            async for part in cast(httpx.AsyncByteStream, response.stream):
                 trace.body += part
                 if len(trace.body) > target.most_bytes:
                     return False
-            if target.keepalive and self.surplus():  # before the response is closed, and perhaps its connection
-                await self.look()
+            # Before the response is closed: the pool would close a connection that is readable.
+            has_surplus = target.keepalive and self.surplus()
+            if has_surplus:
+                await self._note_unasked()
         finally:
             await response.aclose()
+        if has_surplus:
+            await self.aclose()
         return True
 
-    def _open(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface | httpcore.AsyncConnectionPool:
-        if self._proxy is None:
-            return httpcore.AsyncHTTPConnection(origin, ssl_context=self._context)
-        return _through(self._proxy, self._context)
+    def _open(self) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(
+            verify=self._context,
+            trust_env=False,
+            http1=True,
+            http2=False,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S),
+            proxy=self._proxy,
+            retries=0,
+        )
 
     def surplus(self) -> bool:
         """Whether there may be more to read, in the kernel or above it.
@@ -85,48 +79,52 @@ class PlainTransport:
             return True
 
     async def look(self) -> None:
+        await self._note_unasked()
+        await self.aclose()
+
+    async def _note_unasked(self) -> None:
         with suppress(AttributeError):
             found = [await _has_unasked(connection) for connection in self._connections()]
             self.is_mixed_up = self.is_mixed_up or any(found)
-        await self.aclose()
 
     async def aclose(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
-            with suppress(Exception):  # of a broken connection
+            with suppress(Exception):
                 await opened.aclose()
 
     def _connections(self) -> list[Any]:
-        """The open connections; behind a proxy each is wrapped in another."""
-        opened: Any = self._opened
-        if opened is None:
+        """The open connections; behind a proxy each is wrapped in another.
+
+        The pool closes an idle one that is readable, and nobody would see what it holds. So only this class does that.
+        """
+        if self._opened is None:
             return []
-        if not isinstance(opened, httpcore.AsyncConnectionPool):
-            return [] if opened._connection is None else [opened._connection]
-        everyone: list[Any] = opened.connections
-        wrapped = [connection for connection in everyone if connection._connection is not None]
+        pool: Any = self._opened._pool
+        wrapped = [connection for connection in pool.connections if connection._connection is not None]
         for connection in wrapped:
-            # The pool closes an idle one that is readable, and nobody would see what it holds.
             connection.has_expired = _never
         inner = [connection._connection for connection in wrapped]
         return [getattr(connection, "_connection", connection) for connection in inner]
 
 
-def _through(proxy: str, context: ssl.SSLContext) -> httpcore.AsyncHTTPProxy:
-    """Return a pool of one connection through a proxy, whose address may have a user and a password."""
-    import httpx
-
-    known = httpx.Proxy(proxy)
-    url = known.url
-    return httpcore.AsyncHTTPProxy(
-        proxy_url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        proxy_auth=known.raw_auth,
-        ssl_context=context,
-        proxy_ssl_context=context if url.scheme == "https" else None,
-        max_connections=1,
-        max_keepalive_connections=1,
-        keepalive_expiry=KEEPALIVE_S,
+def _request(target: Target, body: bytes, trace: Trace) -> httpx.Request:
+    seconds = target.timeout_s
+    return httpx.Request(
+        target.method,
+        _url(target.scheme, target.host, target.port, target.path),
+        headers=[*target.headers, *target.about(body)],
+        stream=httpx.ByteStream(body),  # as content, httpx would look for missing headers
+        extensions={
+            "trace": _Report(trace),
+            "timeout": {"connect": target.connect_s, "read": seconds, "write": seconds, "pool": seconds},
+        },
     )
+
+
+@lru_cache(maxsize=4)
+def _url(scheme: str, host: str, port: int, path: bytes) -> httpx.URL:
+    return httpx.URL(scheme=scheme, host=host, port=port, raw_path=path)
 
 
 class _Report:

@@ -1,7 +1,7 @@
 """The rate limiter: when the next request may leave.
 
-A leaky bucket lets go at once what it holds. So it is small: the bucket holds one request plus twenty milliseconds'
-worth. That keeps the rate smooth from the start, and a task that wakes late can
+aiolimiter is a leaky bucket, and it lets a whole period's worth go at once. So the period is short: the bucket holds
+one request plus twenty milliseconds' worth. That keeps the rate smooth from the start, and a task that wakes late can
 still catch up. ``Spacing`` then makes sure that no second ever sees more than a second's worth. The bucket is slightly
 slower than the spacing, so that requests rarely wait there.
 
@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable
 
 import anyio
+from aiolimiter import AsyncLimiter
 
 from bulk_sender.pace.backoff import WAITS, Waits
-from bulk_sender.pace.bucket import Bucket
 from bulk_sender.pace.budget import Budget
 from bulk_sender.pace.shared import SharedRate
 from bulk_sender.pace.spacing import Spacing
@@ -76,9 +76,10 @@ class Pace:
         self._closed_for = closed_for
         self._waits, self._clock = waits, clock
         self._rng = rng or random.Random()
-        self._bucket = Bucket(1.0 + _BURST_S * rate, _SLOWER * rate)
+        burst = 1.0 + _BURST_S * rate
+        self._limiter = AsyncLimiter(burst, burst / (_SLOWER * rate))
         self._spacing = Spacing(rate)
-        self._queue = anyio.Lock(fast_acquire=True)
+        self._queue = anyio.Lock()
         self._throttled = 0
         self._allowed = rate if first is None else min(rate, first)
         """The rate that the rest of the workspace's limit allows."""
@@ -103,11 +104,11 @@ class Pace:
         """Slow down now, and grow back to the full rate within ``over_s`` seconds."""
         self._ramp_began, self._ramp_s = self._clock(), over_s
 
-    def turn_at_once(self) -> bool:
+    async def turn_at_once(self) -> bool:
         """Take a turn if one is free right now. Return False instead of waiting."""
         if not self._is_free():
             return False
-        self._bucket.fill(1.0)
+        await self._limiter.acquire()  # returns at once: there is capacity
         if self._shared is not None:
             self._shared.take()
         return True
@@ -118,29 +119,25 @@ class Pace:
             and not self._queue.locked()
             and self.current >= self.asked
             and self._closed_for() <= 0
-            and not self._bucket.wait_s(1.0, self._clock())
+            and self._limiter.has_capacity()
             and (self._shared is None or self._shared.is_due())
         )
 
     async def turn(self) -> None:
         """Wait until a request may leave."""
-        if self.turn_at_once():
+        if await self.turn_at_once():
             return
         owed = 1.0
         async with self._queue:  # one at a time, or tasks that pay in parts would all leave together
             while owed > 0:
                 await self._pause()
                 price = max(1.0, self.asked / self.current)
-                part = min(owed * price, self._bucket.size)
-                left = owed - part / price - 1e-9
-                wait = self._bucket.wait_s(part, self._clock())
-                self._bucket.fill(part)
-                if left <= 0 and self._shared is not None:
-                    wait = max(wait, self._shared.take())
-                if wait > 0.0:
-                    await anyio.sleep(wait)
+                part = min(owed * price, self._limiter.max_rate)
+                await self._limiter.acquire(part)
                 if self.waiting_until is None and self._closed_for() <= 0:
-                    owed = left
+                    owed -= part / price + 1e-9
+            if self._shared is not None and (wait := self._shared.take()) > 0.0:
+                await anyio.sleep(wait)
 
     async def leave(self) -> None:
         """Wait, if needed, just before a request leaves: requests that bunched up since their turn are spread out."""

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpcore
+import httpx
 import pytest
 
 from bulk_sender.braze.answer import Verdict, judge
@@ -338,14 +338,14 @@ def test_what_comes_in_one_piece_with_an_answer_counts_like_what_comes_later(
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("httpx")])
 def test_bytes_that_come_between_two_looks_are_noticed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """httpcore has a connection to itself while a response is closed."""
-    aclose = httpcore.Response.aclose
+    """The pool of httpx's transport looks by itself while a response is closed, and would close what is readable."""
+    aclose = httpx.Response.aclose
 
-    async def late(response: httpcore.Response) -> None:
+    async def late(response: httpx.Response) -> None:
         await asyncio.sleep(0.1)
         await aclose(response)
 
-    monkeypatch.setattr(httpcore.Response, "aclose", late)
+    monkeypatch.setattr(httpx.Response, "aclose", late)
     with FaultServer(answering_then(http_answer(201, success("1" * 32)), 0.03)) as server:
         _, found, _ = after_an_answer(kind, server.url, 0.0)
     assert found
@@ -747,6 +747,21 @@ def test_the_environments_proxies_are_not_used(kind: str, monkeypatch: pytest.Mo
         monkeypatch.setenv("NO_PROXY", "")
         [evidence] = post_all(kind, server.url, SMALL)
         assert proxy.ledger.connections == []
+    assert judge(evidence).verdict is Verdict.ACCEPTED
+
+
+def test_the_default_install_posts_through_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
+    posted = []
+    handle = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def seen(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        posted.append((request.method, str(request.url)))
+        return await handle(transport, request)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", seen)
+    with FaultServer("ok") as server:
+        [evidence] = post_all("httpx", server.url, SMALL)
+        assert posted == [("POST", f"{server.url}/campaigns/trigger/send")]
     assert judge(evidence).verdict is Verdict.ACCEPTED
 
 
