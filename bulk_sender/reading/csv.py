@@ -492,7 +492,8 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None  # a record has more fields than the header
-    if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
+    may_be_blank = all(column.null_count() for column in frame)
+    if may_be_blank and frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return None  # only the careful path can tell blank lines from rows of delimiters
     delimiters = block.count(dialect.delimiter.encode())
     has_quotes = b'"' in block
