@@ -50,7 +50,7 @@ def _text(value: pl.Expr) -> Columns:
 
 
 _ROW = pl.col("row")
-_LONG = _text(pl.concat_str([pl.format(f"{_WORDS}{{}}; ", _ROW * at % 9973) for at in range(1, LONG // 110)]))
+_LONG = _text(pl.concat_str([pl.format(f"{_WORDS}{{}}; ", _ROW * at % 99_991) for at in range(1, LONG // 110)]))
 _EVERY_BLOCK = 4_000
 """Rows after which a block of 1 MB has surely begun."""
 
