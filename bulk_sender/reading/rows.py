@@ -24,7 +24,7 @@ from bulk_sender.reading.chunk import chunk_rows
 from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.merge import merged, widened
 from bulk_sender.reading.query import reason
-from bulk_sender.reading.spool import Spool, unwritable
+from bulk_sender.reading.spool import STORED_ROWS, Spool, unwritable
 from bulk_sender.reading.types import JSON, NUMBER, has_numbers
 
 _LARGEST = 2**127 - 1
@@ -130,7 +130,9 @@ def _spool(batches: Iterator[dict[str, Sequence[Any]]], names: list[str], name: 
         raise InputError("no row was given")
     path = spool.place(".arrow")
     try:
-        register_io_source(_reread(stored, schema), schema=schema).sink_ipc(path, maintain_order=True)
+        register_io_source(_reread(stored, schema), schema=schema).sink_ipc(
+            path, maintain_order=True, record_batch_size=STORED_ROWS
+        )
     except OSError as error:
         raise unwritable(error) from None
     for part in stored:
