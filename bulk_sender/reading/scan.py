@@ -128,10 +128,14 @@ class ScanReader:
         """Return how many rows to read at once: several chunks of wide rows, because a slice costs by its columns."""
         rows = chunk_rows(len(self._schema))
         rows = max(rows, min(_NARROW_ROWS, _CHUNKS_AT_ONCE * rows))
+        return max(1, min(rows, _SLICE_BYTES // max(1, self.row_bytes)))
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """The bytes that a row unpacks to where rows are longest, if a slice unpacks no more than its rows; else 0."""
         with suppress(*UNREADABLE), self.path.open("rb") as file:
-            if self.kind == PARQUET and (longest := row_bytes(file, self.path.stat().st_size)):
-                return max(1, min(rows, _SLICE_BYTES // longest))
-        return rows
+            return row_bytes(file, self.path.stat().st_size) if self.kind == PARQUET else 0
+        return 0
 
 
 def readable(scan: Callable[[], pl.LazyFrame]) -> Readable:
