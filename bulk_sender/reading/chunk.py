@@ -14,11 +14,11 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 
-CHUNK_CELLS = 300_000
-CHUNK_BYTES = 4 << 20
+CHUNK_CELLS = 200_000
+CHUNK_BYTES = 2 << 20
 """About the most cells and bytes of text in a chunk, so that wide or long rows use no more memory than others."""
 
-_WIDE, _MOST_BLOCKS = 128, 3
+_WIDE, _MOST_BLOCKS = 128, 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ _TOLERANT = ("POLARS_IMPORT_INTERVAL_AS_STRUCT", "POLARS_IGNORE_TIMEZONE_PARSE_E
 _CONTINUED = b"\xff\xff\xff\xff"
 """What precedes the size of each message of an Arrow stream."""
 
-_NARROW_ROWS, _CHUNKS_AT_ONCE, _SLICE_BYTES = 15_000, 4, 2 * CHUNK_BYTES
+_NARROW_ROWS, _CHUNKS_AT_ONCE, _SLICE_BYTES = 15_000, 4, 4 * CHUNK_BYTES
 
 
 class Readable(NamedTuple):

@@ -44,7 +44,7 @@ from bulk_sender.text.numbers import several
 
 _MOST_STAMPS = 64
 _COLUMNS_AT_ONCE = 64
-_CHUNKS_OF_A_HEAD = 4
+_CHUNKS_OF_A_HEAD = 8
 _APART = (
     "send the others in a separate run: people who are in both get the message twice, unless --exclude names the first"
 )

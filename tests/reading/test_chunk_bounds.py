@@ -88,9 +88,9 @@ def test_a_plan_is_the_same_in_any_chunks_and_resumes_in_others(
     names = ("external_user_id", "trigger_properties.a", "attributes.b")
     frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String()), orient="row")
     frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    paths = write(frame, tmp_path_factory.mktemp("bounds"), kind)
-    if not len(frame) or (kind == "ndjson" and any(frame[name].null_count() == len(frame) for name in names)):
+    if not len(frame):
         return
+    paths = write(frame, tmp_path_factory.mktemp("bounds"), kind)
     whole = list(planned(paths))
     with bounds(*narrow):
         pieces = list(planned(paths))
