@@ -21,9 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import zstandard
 from figures import OPEN, Bench, server
 from run import BATCH, count
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 PART_ROWS = 100
 LONG = 20_000
@@ -65,7 +69,7 @@ def blocks(columns: Columns, rows: int) -> Iterator[pl.DataFrame]:
 
 
 def write_csv(path: Path, columns: Columns, rows: int) -> None:
-    opened = {".gz": gzip.open, ".zst": zstandard.open}.get(path.suffix, open)
+    opened = {".gz": gzip.open, ".zst": zstd.open}.get(path.suffix, open)
     with opened(path, "wb") as file:
         for number, frame in enumerate(blocks(columns, rows)):
             frame.write_csv(file, include_header=not number)
