@@ -161,3 +161,27 @@ ratio.main()
     assert done.returncode == code, done.stderr
     figures = {"bulk_sender_us": 4.0, "naive_us": 8.0, "sequential_us": 5.0, "ratio": 2.0, "sequential": 0.8}
     assert json.loads(done.stdout) == figures
+
+
+def test_a_shape_is_made_checked_and_sent() -> None:
+    command = [sys.executable, str(BENCHMARKS / "shapes.py"), "--quick", "--rounds", "1", "--only", "one-file"]
+    done = subprocess.run(command, timeout=300, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| one CSV file of 20,000 rows | 20,000 |" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "most", "code"), [("mb", 300, 0), ("mb", 199, 1), ("files", 1.9, 1), ("cell", 3, 0)]
+)
+def test_the_figures_of_shapes_can_be_demanded(option: str, most: float, code: int) -> None:
+    program = f"""
+import shapes, sys
+shapes.Bench.run = lambda *_, **__: type("Done", (), {{"cpu_s": 0.0}})
+costs = {{"files": 2.0, "one-file": 1.0, "csv": 9e-6, "csv-300": 600e-6}}
+shapes.measured = lambda bench, name, rows, rounds: shapes.Measured(shapes.SHAPES[name], 1, costs[name], 150, 200)
+sys.exit(shapes.main(["--only", ",".join(costs), "--most-{option}", "{most}"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT, timeout=300, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr

@@ -5,7 +5,7 @@ A chunk fits in memory, and knows the file and row number of each of its rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,8 +14,11 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 
-CHUNK_CELLS = 1_000_000
-"""Approximate cells per chunk, so that wide files use no more memory than narrow ones."""
+CHUNK_CELLS = 200_000
+CHUNK_BYTES = 2 << 20
+"""About the most cells and bytes of text in a chunk, so that wide or long rows use no more memory than others."""
+
+_WIDE, _MOST_BLOCKS = 128, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,22 @@ def chunk_rows(columns: int, *, most: int = 15_000) -> int:
     return max(50, min(most, CHUNK_CELLS // max(1, columns)))
 
 
-def chunk_bytes(columns: int, *, most: int) -> int:
-    """Return the bytes of text per chunk for ``columns`` columns, at 8 bytes per cell and 400 per row."""
-    return min(most, chunk_rows(columns) * max(400, 8 * columns))
+def chunk_bytes(columns: int, *, usual: int) -> int:
+    """Return the bytes of text per chunk: more for wide rows, because what a chunk costs grows with its columns."""
+    return usual * min(_MOST_BLOCKS, 1 + columns // _WIDE)
+
+
+def parts(text: bytes, columns: int, last_end: Callable[[bytes], int]) -> Iterator[bytes]:
+    """Yield a text of whole records in parts of about ``CHUNK_CELLS`` cells, because an empty cell takes no text.
+
+    ``last_end`` returns the offset after the last whole record of a text, 0 if it has none.
+    """
+    size = len(text) // (1 + text.count(b"\n") * columns // CHUNK_CELLS) + 1
+    while len(text) > size:
+        cut = last_end(text[:size])
+        if not cut:
+            size *= 2  # a long record
+            continue
+        yield text[:cut]
+        text = text[cut:]
+    yield text

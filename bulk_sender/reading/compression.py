@@ -64,7 +64,7 @@ _UNPACK = "unpack it first, then send the unpacked file"
 
 
 _LARGE_BYTES = 1 << 30
-_UNREADABLE = (ValueError, IndexError, KeyError, TypeError, struct.error, OSError)
+UNREADABLE = (ValueError, IndexError, KeyError, TypeError, struct.error, OSError)
 Sizes = Callable[[BinaryIO, int], Iterator[tuple[int, int]]]
 """Yields the parts of a file of a given size: the bytes of each in the file, and unpacked."""
 
@@ -78,7 +78,7 @@ def refuse_bomb(path: Path, name: str, sizes: Sizes) -> bool:
     size, total = path.stat().st_size, 0
     if size > _LARGE_BYTES:
         return True
-    with suppress(*_UNREADABLE), path.open("rb") as file:
+    with suppress(*UNREADABLE), path.open("rb") as file:
         for packed, unpacked in sizes(file, size):
             total += max(0, unpacked)
             if unpacked > FREE_BYTES + MAX_RATIO * packed or total > FREE_BYTES + MAX_RATIO * size:

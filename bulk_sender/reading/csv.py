@@ -16,6 +16,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +26,7 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns
-from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes, parts
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
 from bulk_sender.reading.layout import Layout, ReadAs, Setting
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
@@ -145,11 +146,11 @@ class CsvReader:
         return body if _is_plain(body, self.dialect.delimiter, whole=True) else None
 
     def read(self, start: Position) -> Iterator[Chunk]:
-        limit = chunk_bytes(len(self.dialect.columns), most=BLOCK_BYTES)
+        limit = chunk_bytes(len(self.dialect.columns), usual=BLOCK_BYTES)
         offset = max(start.offset, self.dialect.body)
         position = start if start.offset > self.dialect.body else replace(start, line=self.dialect.lines)
         with self.source.open(offset) as stream:
-            blocks = _blocks(stream, limit, self.dialect.delimiter)
+            blocks = _blocks(stream, limit, self.dialect)
             while (block := self._next(blocks, position)) is not None:
                 frame, faults, raws, lines, count = self._parse(block, position)
                 offset += len(block.data)
@@ -364,23 +365,22 @@ class _EndlessRecordError(Exception):
     """A record is longer than MAX_RECORD_BYTES."""
 
 
-def _blocks(stream: Decoded, limit: int, delimiter: str) -> Iterator[_Block]:
-    """Yield blocks of whole records, about ``limit`` bytes each. Raise _EndlessRecordError."""
-    rest = b""
+def _blocks(stream: Decoded, limit: int, dialect: Dialect) -> Iterator[_Block]:
+    """Yield blocks of whole records, about ``limit`` bytes each or less. Raise _EndlessRecordError."""
+    rest, delimiter, columns = b"", dialect.delimiter, len(dialect.columns)
     while True:
         # Double the leftover of a long record each time, so that searching for its end stays linear.
         data = stream.read(max(limit, len(rest)))
         block = rest + data
         plain = _is_plain(block, delimiter, whole=not data)
-        if not data:
-            if block:
-                yield _Block(block, plain)
-            return
-        cut = _last_record_end(block) if plain else _last_careful_end(block, delimiter)
-        if cut == 0 and len(block) > MAX_RECORD_BYTES:
+        last_end = _last_record_end if plain else partial(_last_careful_end, delimiter=delimiter)
+        cut = last_end(block) if data else len(block)
+        if data and cut == 0 and len(block) > MAX_RECORD_BYTES:
             raise _EndlessRecordError
         if cut:
-            yield _Block(block[:cut], plain)
+            yield from (_Block(part, plain) for part in parts(block[:cut], columns, last_end))
+        if not data:
+            return
         rest = block[cut:]
 
 
@@ -492,7 +492,8 @@ def _parse_plain(block: bytes, dialect: Dialect) -> pl.DataFrame | None:
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None  # a record has more fields than the header
-    if frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
+    may_be_blank = all(column.null_count() for column in frame)
+    if may_be_blank and frame.select(pl.all_horizontal(pl.all().is_null()).any()).item():
         return None  # only the careful path can tell blank lines from rows of delimiters
     delimiters = block.count(dialect.delimiter.encode())
     has_quotes = b'"' in block

@@ -28,7 +28,7 @@ from bulk_sender.reading.remote import fetch, is_url, name_of
 from bulk_sender.reading.rows import Cursor, Result, mixture, spool_cursor, spool_dicts
 from bulk_sender.reading.scan import readable, tolerate_types
 from bulk_sender.reading.settings import ReadSettings
-from bulk_sender.reading.spool import Spool
+from bulk_sender.reading.spool import STORED_ROWS, Spool
 from bulk_sender.text.clean import clean
 
 STDIN = "-"
@@ -329,5 +329,5 @@ def spool_frame(frame: pl.LazyFrame, name: str, spool: Spool) -> InputFile:
     with reading(name, TABLE), warnings.catch_warnings():
         warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)  # another Iceberg reader may be faster
         found = readable(lambda: frame)
-        found.frame.sink_ipc(path, maintain_order=True)
+        found.frame.sink_ipc(path, maintain_order=True, record_batch_size=STORED_ROWS)
     return InputFile(name, path, "arrow", unreadable=found.others)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes
+from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_bytes, parts
 from bulk_sender.reading.layout import ReadAs, Setting
 from bulk_sender.reading.ndjson_lines import fits, is_suspicious, misfit, repeats_names, shown, unsound
 from bulk_sender.reading.ndjson_types import common, inferred, replaced
@@ -70,10 +71,11 @@ class NdjsonReader:
         return None if faults else frame
 
     def read(self, start: Position) -> Iterator[Chunk]:
-        limit = chunk_bytes(len(self._schema), most=BLOCK_BYTES)
+        limit = chunk_bytes(len(self._schema), usual=BLOCK_BYTES)
         position = start
         with self.source.open(start.offset) as stream:
-            for block in _blocks(stream, limit, self.source.name, start.line):
+            lines = _blocks(stream, limit, self.source.name, start.line)
+            for block in chain.from_iterable(parts(each, len(self._schema), _last_line_end) for each in lines):
                 bare = _without_marks(block)
                 frame, faults, raws = _parse(bare, self._schema, position.line, self._may_repeat)
                 end = Position(
@@ -84,8 +86,8 @@ class NdjsonReader:
                     position.line + block.count(b"\n"),
                 )
                 if len(frame):
-                    lines = _lines_of(bare, frame, position.line)
-                    yield Chunk(frame, self.source.name, position, end, faults, lines, raws=raws)
+                    numbers = _lines_of(bare, frame, position.line)
+                    yield Chunk(frame, self.source.name, position, end, faults, numbers, raws=raws)
                 position = end
 
 
@@ -102,7 +104,7 @@ def _blocks(stream: Decoded, limit: int, name: str, lines_before: int) -> Iterat
     rest = b""
     while data := stream.read(max(limit, len(rest))):
         block = rest + data
-        cut = block.rfind(b"\n") + 1
+        cut = _last_line_end(block)
         if not cut and len(block) > MAX_LINE_BYTES:
             raise InputError(
                 f"{name}: a line after line {lines_before} is longer than {MAX_LINE_BYTES >> 20} MB",
@@ -114,6 +116,10 @@ def _blocks(stream: Decoded, limit: int, name: str, lines_before: int) -> Iterat
         rest = block[cut:]
     if rest:
         yield rest
+
+
+def _last_line_end(block: bytes) -> int:
+    return block.rfind(b"\n") + 1
 
 
 def _without_marks(block: bytes) -> bytes:

@@ -20,6 +20,7 @@ _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT, _UUID
 
 # Field numbers of parquet.thrift: FileMetaData, RowGroup, ColumnChunk, ColumnMetaData and PageHeader.
 _ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
+_GROUP_UNPACKED, _GROUP_ROWS = 2, 3
 _PACKED_SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 7, 9, 11
 _PAGE_UNPACKED, _PAGE_PACKED, _DATA_HEADERS = 2, 3, (5, 8)
 _VALUES = 1
@@ -28,13 +29,8 @@ _VALUES = 1
 
 def pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
     """Yield the size of each page in the file, and unpacked. Raise an error of ``UNREADABLE`` at damage."""
-    file.seek(size - 8)
-    length, magic = struct.unpack("<I4s", file.read(8))
-    if magic != b"PAR1" or length > size:
-        raise ValueError
-    file.seek(size - 8 - length)
     passed = 0
-    for about in _chunks(_Compact(file.read(length))):
+    for about in _chunks(_footer(file, size)):
         data, dictionary = about.get(_DATA_PAGE, 0), about.get(_DICTIONARY_PAGE, 0)
         if data < 0 or dictionary < 0:
             raise ValueError
@@ -52,6 +48,22 @@ def pages(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
                 passed += length + packed
                 if passed > 4 * size:
                     raise ValueError  # chunks lie over one another
+
+
+def row_bytes(file: BinaryIO, size: int) -> int:
+    """Return the bytes of a row, unpacked, in the row group with the longest rows. Raise an error as ``pages`` does."""
+    footer = _footer(file, size)
+    groups = (footer.numbers() for _ in footer.lists(_ROW_GROUPS))
+    return max((group.get(_GROUP_UNPACKED, 0) // max(1, group.get(_GROUP_ROWS, 0)) for group in groups), default=0)
+
+
+def _footer(file: BinaryIO, size: int) -> _Compact:
+    file.seek(size - 8)
+    length, magic = struct.unpack("<I4s", file.read(8))
+    if magic != b"PAR1" or length > size:
+        raise ValueError
+    file.seek(size - 8 - length)
+    return _Compact(file.read(length))
 
 
 def _chunks(footer: _Compact) -> Iterator[dict[int, int]]:

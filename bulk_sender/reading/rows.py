@@ -12,6 +12,7 @@ import json
 import numbers
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -20,15 +21,16 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from bulk_sender.errors import InputError
-from bulk_sender.reading.chunk import chunk_rows
+from bulk_sender.reading.chunk import CHUNK_BYTES, chunk_rows
 from bulk_sender.reading.formats import InputFile
 from bulk_sender.reading.merge import merged, widened
 from bulk_sender.reading.query import reason
-from bulk_sender.reading.spool import Spool, unwritable
+from bulk_sender.reading.spool import STORED_ROWS, Spool, unwritable
 from bulk_sender.reading.types import JSON, NUMBER, has_numbers
 
 _LARGEST = 2**127 - 1
 _DIGITS = 38
+_FIRST_ROWS = 1_000
 
 
 @runtime_checkable
@@ -63,25 +65,27 @@ def spool_cursor(cursor: Cursor | Result, name: str, spool: Spool) -> InputFile:
     if twice is not None:
         raise InputError(f"{name} has two columns {twice!r}", hint="name one of them otherwise, with AS")
 
+    step = _Step()
+
     def batches() -> Iterator[dict[str, Sequence[Any]]]:
-        size = chunk_rows(len(names))
-        while rows := _fetched(cursor, size, name):
+        while rows := _fetched(cursor, step.rows(len(names)), name):
             if isinstance(rows[0], Mapping):
                 yield {column: [row[column] for row in rows] for column in names}
             else:
                 yield dict(zip(names, zip(*rows, strict=True), strict=True))
 
-    return _spool(batches(), names, name, spool)
+    return _spool(batches(), names, name, spool, step)
 
 
 def spool_dicts(rows: Iterable[Any], name: str, spool: Spool) -> InputFile:
     """Write rows that are dicts to an Arrow IPC file. A member that a row does not have is null. Raise InputError."""
+    step = _Step()
 
     def batches() -> Iterator[dict[str, Sequence[Any]]]:
         source = iter(rows)
         names: dict[Any, None] = {}
         done = 0
-        while batch := list(islice(source, chunk_rows(max(1, len(names))))):
+        while batch := list(islice(source, step.rows(len(names)))):
             for number, row in enumerate(batch, done + 1):
                 if not isinstance(row, Mapping):
                     raise InputError(
@@ -94,7 +98,20 @@ def spool_dicts(rows: Iterable[Any], name: str, spool: Spool) -> InputFile:
                 raise InputError(f"{name}: the column name {wrong!r} is not text")
             yield {column: [row.get(column) for row in batch] for column in names}
 
-    return _spool(batches(), [], name, spool)
+    return _spool(batches(), [], name, spool, step)
+
+
+@dataclass(slots=True)
+class _Step:
+    """How many rows to take at once: few at first, more while they are short. ``row_bytes``: those of a row lately."""
+
+    row_bytes: float = CHUNK_BYTES / _FIRST_ROWS
+
+    def rows(self, columns: int) -> int:
+        return max(1, min(chunk_rows(columns), int(CHUNK_BYTES / self.row_bytes)))
+
+    def took(self, frame: pl.DataFrame) -> None:
+        self.row_bytes = max(1, frame.estimated_size()) / max(1, len(frame))
 
 
 def _fetched(cursor: Cursor | Result, size: int, name: str) -> list[Any]:
@@ -104,7 +121,9 @@ def _fetched(cursor: Cursor | Result, size: int, name: str) -> list[Any]:
         raise InputError(f"{name} cannot be read to its end: {reason(error)}") from None
 
 
-def _spool(batches: Iterator[dict[str, Sequence[Any]]], names: list[str], name: str, spool: Spool) -> InputFile:
+def _spool(
+    batches: Iterator[dict[str, Sequence[Any]]], names: list[str], name: str, spool: Spool, step: _Step
+) -> InputFile:
     schema: dict[str, pl.DataType] = dict.fromkeys(names, pl.Null())
     unreadable: dict[str, str] = {}
     stored: list[Path] = []
@@ -120,8 +139,10 @@ def _spool(batches: Iterator[dict[str, Sequence[Any]]], names: list[str], name: 
             except _MixedError as error:
                 unreadable[column] = str(error)
         path = spool.place(".part")
+        frame = pl.DataFrame(columns)
+        step.took(frame)
         try:
-            pl.DataFrame(columns).write_ipc(path)
+            frame.write_ipc(path)
         except OSError as error:
             raise unwritable(error) from None
         stored.append(path)
@@ -130,7 +151,9 @@ def _spool(batches: Iterator[dict[str, Sequence[Any]]], names: list[str], name: 
         raise InputError("no row was given")
     path = spool.place(".arrow")
     try:
-        register_io_source(_reread(stored, schema), schema=schema).sink_ipc(path, maintain_order=True)
+        register_io_source(_reread(stored, schema), schema=schema).sink_ipc(
+            path, maintain_order=True, record_batch_size=STORED_ROWS
+        )
     except OSError as error:
         raise unwritable(error) from None
     for part in stored:
@@ -160,7 +183,7 @@ class _MixedError(Exception):
 
 def _both(one: pl.DataType, other: pl.DataType) -> pl.DataType:
     both = merged(one, other)
-    if both is None and pl.String in (one, other) and _has_text(one) and _has_text(other):
+    if both is None and _has_text(one) and _has_text(other):
         return pl.String()
     if both is None:
         raise _MixedError(f"{_in_words(one)} and {_in_words(other)}")

@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -21,9 +22,9 @@ import polars as pl
 from bulk_sender.errors import InputError
 from bulk_sender.reading.arrow_buffers import buffers
 from bulk_sender.reading.arrow_stream import ReadableStream
-from bulk_sender.reading.chunk import Chunk, Position, chunk_rows
-from bulk_sender.reading.compression import refuse_bomb
-from bulk_sender.reading.parquet_pages import pages
+from bulk_sender.reading.chunk import CHUNK_BYTES, Chunk, Position, chunk_rows
+from bulk_sender.reading.compression import UNREADABLE, refuse_bomb
+from bulk_sender.reading.parquet_pages import pages, row_bytes
 from bulk_sender.reading.polars_errors import ARROW, PARQUET, UnknownTypeError, broken, is_panic, reading
 from bulk_sender.reading.types import as_plain, needs_care, unreadable
 from bulk_sender.reading.weight import pieces
@@ -33,6 +34,8 @@ _TOLERANT = ("POLARS_IMPORT_INTERVAL_AS_STRUCT", "POLARS_IGNORE_TIMEZONE_PARSE_E
 
 _CONTINUED = b"\xff\xff\xff\xff"
 """What precedes the size of each message of an Arrow stream."""
+
+_NARROW_ROWS, _CHUNKS_AT_ONCE, _SLICE_BYTES = 15_000, 4, 4 * CHUNK_BYTES
 
 
 class Readable(NamedTuple):
@@ -102,7 +105,7 @@ class ScanReader:
             return int(self._lazy.select(pl.len()).collect().item())
 
     def read(self, start: Position) -> Iterator[Chunk]:
-        rows = chunk_rows(len(self._schema))
+        rows = self._slice_rows()
         first = start.offset - start.offset % rows  # so that the chunks do not depend on where reading begins
         position = start
         while True:
@@ -120,6 +123,19 @@ class ScanReader:
             if len(frame) < rows:  # the end: another slice would only open the file again
                 return
             first += rows
+
+    def _slice_rows(self) -> int:
+        """Return how many rows to read at once: several chunks of wide rows, because a slice costs by its columns."""
+        rows = chunk_rows(len(self._schema))
+        rows = max(rows, min(_NARROW_ROWS, _CHUNKS_AT_ONCE * rows))
+        return max(1, min(rows, _SLICE_BYTES // max(1, self.row_bytes)))
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """The bytes that a row unpacks to where rows are longest, if a slice unpacks no more than its rows; else 0."""
+        with suppress(*UNREADABLE), self.path.open("rb") as file:
+            return row_bytes(file, self.path.stat().st_size) if self.kind == PARQUET else 0
+        return 0
 
 
 def readable(scan: Callable[[], pl.LazyFrame]) -> Readable:

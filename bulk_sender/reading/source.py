@@ -16,7 +16,7 @@ import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns, unreadable_column
-from bulk_sender.reading.chunk import Chunk, EmptyFileError, Noting, Position, Reader, Telling, chunk_rows
+from bulk_sender.reading.chunk import CHUNK_BYTES, Chunk, EmptyFileError, Noting, Position, Reader, Telling, chunk_rows
 from bulk_sender.reading.csv import CsvReader
 from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.formats import InputFile, open_reader
@@ -39,10 +39,12 @@ from bulk_sender.reading.streams import (
     without_last,
 )
 from bulk_sender.reading.together import Group, Small, count_rows, read_together, small
+from bulk_sender.reading.weight import text_bytes
 from bulk_sender.text.numbers import several
 
 _MOST_STAMPS = 64
 _COLUMNS_AT_ONCE = 64
+_CHUNKS_OF_A_HEAD = 8
 _APART = (
     "send the others in a separate run: people who are in both get the message twice, unless --exclude names the first"
 )
@@ -324,10 +326,15 @@ class Input:
         return all(FileStamp.of(self.files[at].path) == self._stamps[at] for at in looked_at)
 
     def head(self, rows: int) -> pl.DataFrame:
-        """Return the first ``rows`` valid rows, or all of them if there are fewer."""
+        """Return the first ``rows`` valid rows, fewer of them if they are wide or long, or all if there are fewer."""
         found = pl.DataFrame(schema=self.schema)
+        rows = min(rows, _CHUNKS_OF_A_HEAD * chunk_rows(len(self.schema)))
         chunks = self.read()
-        while len(found) < rows and (chunk := next(chunks, None)) is not None:
+        while (
+            len(found) < rows
+            and text_bytes(found) < _CHUNKS_OF_A_HEAD * CHUNK_BYTES
+            and (chunk := next(chunks, None)) is not None
+        ):
             valid = chunk.frame.filter(~pl.int_range(pl.len()).is_in(list(chunk.faults)))
             found = pl.concat([found, valid.head(rows - len(found))])
         return found

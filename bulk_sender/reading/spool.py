@@ -32,6 +32,8 @@ _TEMPORARY_PREFIX = ".bulk-sender-input-"
 """In the system's folder for temporary files, which programs share."""
 _LOCK = ".lock"
 _PART_BYTES = 1 << 20
+STORED_ROWS = 1_000
+"""Rows in a record batch of a stored table. polars reads no less than one, however few of its rows are wanted."""
 
 
 class Spool:

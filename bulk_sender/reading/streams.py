@@ -9,7 +9,8 @@ from dataclasses import replace
 import polars as pl
 
 from bulk_sender.reading.added import added_columns, foreign_columns, unreadable_column
-from bulk_sender.reading.chunk import Chunk, chunk_rows
+from bulk_sender.reading.chunk import CHUNK_BYTES, Chunk, chunk_rows
+from bulk_sender.reading.weight import text_bytes
 
 REPEATED = "the row repeats the header: the file may be several exports in one"
 
@@ -134,14 +135,14 @@ def numbered(chunks: Iterator[Chunk], before: int) -> Iterator[Chunk]:
 def joined(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     """Join small chunks of different files, so that many small files take no longer than one large one."""
     waiting: list[Chunk] = []
-    rows = 0
+    rows = size = 0
     for chunk in chunks:
         is_next_file = bool(waiting) and waiting[-1].end.file != chunk.start.file
-        if waiting and not (is_next_file and rows + len(chunk.frame) <= chunk_rows(len(chunk.frame.columns))):
+        rows, size = rows + len(chunk.frame), size + text_bytes(chunk.frame)
+        if waiting and not (is_next_file and rows <= chunk_rows(chunk.frame.width) and size <= CHUNK_BYTES):
             yield _one(waiting)
-            waiting, rows = [], 0
+            waiting, rows, size = [], len(chunk.frame), text_bytes(chunk.frame)
         waiting.append(chunk)
-        rows += len(chunk.frame)
     if waiting:
         yield _one(waiting)
 

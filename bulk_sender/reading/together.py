@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import polars as pl
 
-from bulk_sender.reading.chunk import Chunk, Position, Reader
+from bulk_sender.reading.chunk import CHUNK_BYTES, Chunk, Position, Reader
 from bulk_sender.reading.csv import CsvReader, parse_together
 from bulk_sender.reading.ndjson import NdjsonReader
 from bulk_sender.reading.polars_errors import ARROW, PARQUET, TROUBLE
@@ -17,14 +17,13 @@ from bulk_sender.reading.text_bytes import SMALL_BYTES
 from bulk_sender.reading.weight import is_heavy
 
 _SMALL_ROWS = 5_000
-_MOST_BYTES = 4 << 20
 _PATH = "\x00path"
 _SCANS: dict[str, Callable[..., pl.LazyFrame]] = {PARQUET: pl.scan_parquet, ARROW: pl.scan_ipc}
 
 
 @dataclass(frozen=True, slots=True)
 class Small:
-    """A small file: its place in the input, its rows, its bytes, its partition values, and a text itself."""
+    """A small file: its place in the input, its rows, its unpacked bytes, its partition values, and a text itself."""
 
     file: int
     reader: CsvReader | NdjsonReader | ScanReader
@@ -60,12 +59,14 @@ def small(file: int, reader: Reader, partitions: Mapping[str, str | None]) -> Sm
         size = reader.path.stat().st_size
     except OSError:
         return None  # read alone, it is named
-    return Small(file, reader, reader.height, size, partitions) if size < SMALL_BYTES else None
+    if size >= SMALL_BYTES:
+        return None
+    return Small(file, reader, reader.height, max(size, reader.height * reader.row_bytes), partitions)
 
 
 @dataclass(slots=True)
 class Group:
-    """Small files that are read in one call, up to ``most_rows`` rows and a few megabytes."""
+    """Small files that are read in one call, up to ``most_rows`` rows and the bytes of a chunk."""
 
     most_rows: int
     files: list[Small] = field(default_factory=list)
@@ -74,7 +75,7 @@ class Group:
 
     def takes(self, file: Small) -> bool:
         """Whether one more file may be read in the same call."""
-        fits = self.rows + file.rows <= self.most_rows and self.size + file.size <= _MOST_BYTES
+        fits = self.rows + file.rows <= self.most_rows and self.size + file.size <= CHUNK_BYTES
         return fits and file.goes_with(self.files[0])
 
     def add(self, file: Small) -> None:

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
 
 from bulk_sender.errors import InputError
+from bulk_sender.reading.chunk import CHUNK_BYTES, chunk_rows
 
 MAX_ROW_BYTES = 32 << 20
 """A longer row is refused, as in CSV and NDJSON. Braze takes requests of 4 MB."""
-_PIECE_BYTES = 8 << 20
 
 
 def pieces(frame: pl.DataFrame, name: str, row: int, *, begin: int = 0) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield a frame in pieces of at most 8 MB of text, or of one row, each with its place in the frame.
+    """Yield a frame in pieces that are chunks by their cells and their bytes, or of one row, each with its place.
 
     Where it is cut depends on nothing but the frame. ``begin``: rows at its start that are left out. ``row``: rows of
     the file before it. Raise InputError for a row that is too long.
     """
     first = 0
-    for end in _cuts(frame, name, row) if is_heavy(frame) else [len(frame)]:
+    for end in _cuts(frame, name, row):
         at = max(first, begin)
         if at < end:
             yield at, frame.slice(at, end - at)
@@ -33,25 +34,35 @@ def pieces(frame: pl.DataFrame, name: str, row: int, *, begin: int = 0) -> Itera
 
 def is_heavy(frame: pl.DataFrame) -> bool:
     """Whether a frame has to be divided."""
-    return sum(_sum(column) for column in frame.iter_columns()) > _PIECE_BYTES
+    return text_bytes(frame) > CHUNK_BYTES
+
+
+def text_bytes(frame: pl.DataFrame) -> int:
+    """Return the bytes of text that a frame holds."""
+    return sum(_sum(column) for column in frame.iter_columns())
 
 
 def _cuts(frame: pl.DataFrame, name: str, row: int) -> Iterator[int]:
     """Yield the end of each piece."""
-    weights = sum((_each(column) for column in frame.iter_columns()), pl.repeat(0, len(frame), eager=True))
-    heaviest = weights.arg_max()
-    if heaviest is not None and weights[heaviest] > MAX_ROW_BYTES:
+    count, rows = len(frame), chunk_rows(frame.width)
+    if not is_heavy(frame):
+        yield from range(rows, count, rows)
+        yield count
+        return
+    weights = sum((_each(column) for column in frame.iter_columns()), pl.repeat(0, count, eager=True)).to_numpy()
+    heaviest = int(weights.argmax())
+    if weights[heaviest] > MAX_ROW_BYTES:
         raise InputError(
             f"{name}: row {row + heaviest + 1} is longer than {MAX_ROW_BYTES >> 20} MB ({weights[heaviest]:,} bytes)",
             hint="Braze takes at most 4 MB a request; leave that row out, or shorten it",
         )
-    first = gathered = 0
-    for at, weight in enumerate(weights):
-        if at > first and gathered + weight > _PIECE_BYTES:
-            yield at
-            first, gathered = at, 0
-        gathered += weight
-    yield len(frame)
+    ends = weights.cumsum()
+    end, before = 0, 0
+    while end < count:
+        fits = int(np.searchsorted(ends, before + CHUNK_BYTES, side="right"))
+        end = min(max(end + 1, fits), end + rows, count)
+        before = int(ends[end - 1])
+        yield end
 
 
 def _sum(column: pl.Series) -> int:

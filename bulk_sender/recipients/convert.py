@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 
 from bulk_sender.config.model import FieldType
@@ -97,7 +98,7 @@ class Converted:
 
     A row is invalid where ``bad`` is true, or where ``present`` is true and ``json`` is null. Both are None when the
     conversion cannot fail. ``expected`` describes the valid values in an error, and ``advice`` says for text how to
-    get there (null where nothing is known).
+    get there (null where nothing is known). ``text``: what ``json`` quotes, if it is a JSON string of any text.
     """
 
     json: pl.Expr
@@ -105,6 +106,7 @@ class Converted:
     present: pl.Expr | None = None
     expected: str = ""
     advice: Callable[[pl.Expr], pl.Expr] | None = None
+    text: pl.Expr | None = None
 
     @property
     def can_fail(self) -> bool:
@@ -138,16 +140,18 @@ def convert(value: pl.Expr, dtype: pl.DataType, wanted: FieldType | None, by: Co
         )
     bad = unsendable(value, dtype, by)
     if wanted is None or _is_native(dtype, wanted) or (wanted == "json" and is_object(dtype)):
-        return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype))
+        own = value if dtype == pl.String else None
+        return Converted(json_text(value, dtype, by), bad=bad, expected=_native_expected(dtype), text=own)
     if is_object(dtype) or dtype == pl.Binary:
         raise ConfigError(f"a column of type {type_name(dtype)} cannot be sent as {wanted}")
     if dtype != pl.String:
         by = replace(by, decimal=".", thousands=None)  # the text below is written by polars, not taken from the file
     text = scalar_text(value, dtype, by)
     if wanted == "string" and dtype == pl.String:
-        return Converted(quote(text), bad=is_shown_bytes(text), expected="text in UTF-8")
+        return Converted(quote(text), bad=is_shown_bytes(text), expected="text in UTF-8", text=text)
     if wanted == "string":
-        return Converted(quote(text), bad=bad, expected=_EXPECTED["string"] if bad is None else _native_expected(dtype))
+        expected = _EXPECTED["string"] if bad is None else _native_expected(dtype)
+        return Converted(quote(text), bad=bad, expected=expected, text=text)
     # An empty cell is a missing value, not an invalid one; JSON's null counts as empty, too.
     bare = text.str.strip_chars()
     text = pl.when((bare != "null") & (bare != "") if wanted == "json" else bare != "").then(text)
@@ -219,6 +223,22 @@ def quote(text: pl.Expr) -> pl.Expr:
     """Return text as an escaped JSON string; null stays null."""
     encoded = pl.struct(text.alias("_")).struct.json_encode()
     return pl.when(text.is_not_null()).then(_member(encoded))
+
+
+def quoted(texts: pl.DataFrame) -> pl.DataFrame:
+    """Return columns of text as ``quote`` does, which takes longer than to prove that no text needs an escape."""
+    columns = texts.get_columns()
+    is_plain = _needs_no_escape(columns)
+    plain = {column.name for column in columns if is_plain or _needs_no_escape([column])}
+    return texts.select(
+        (joined('"', pl.col(name), '"') if name in plain else quote(pl.col(name))).alias(name) for name in texts.columns
+    )
+
+
+def _needs_no_escape(columns: list[pl.Series]) -> bool:
+    """Whether no text has a quote, a backslash or a control character: all that ``quote`` escapes."""
+    whole: bytes = pl.concat(columns).str.join("").cast(pl.Binary).item() if columns else b""
+    return not whole or (b'"' not in whole and b"\\" not in whole and np.frombuffer(whole, np.uint8).min() >= 0x20)
 
 
 def as_text(json: pl.Expr) -> pl.Expr:
@@ -308,7 +328,8 @@ def json_text(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr:
         is_sendable = ~_unsendable_moment(value, dtype, by).fill_null(False)
         shown = dates.written(value, dtype, "iso")  # without quotes it is not JSON, and is rejected again
         return pl.when(is_sendable).then(quote(scalar_text(value, dtype, by))).otherwise(shown)
-    return quote(scalar_text(value, dtype, by))
+    text = scalar_text(value, dtype, by)
+    return joined('"', text, '"') if dtype.is_temporal() else quote(text)
 
 
 def unsendable(value: pl.Expr, dtype: pl.DataType, by: Convention) -> pl.Expr | None:

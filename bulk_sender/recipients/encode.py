@@ -21,7 +21,7 @@ import polars as pl
 
 from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
 from bulk_sender.recipients.cells import cell_texts
-from bulk_sender.recipients.convert import joined, quote
+from bulk_sender.recipients.convert import joined, quote, quoted
 from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
@@ -49,9 +49,10 @@ def encode(frame: pl.DataFrame, mapping: RecipientMapping, *, max_bytes: int) ->
         _kind(mapping.identifiers),
         _identifier(mapping.identifiers),
         *_heads(mapping),
-        *(field.converted.json.alias(_NAMES.json(index)) for index, field in enumerate(mapping.fields)),
+        *_values(mapping),
         *_written(mapping),
     )
+    encoded = encoded.with_columns(quoted(encoded.select(_texts(mapping))))
     facts = encoded
     if failures := _failures(mapping):
         values = encoded.select(_NAMES.json(index) for index, _ in enumerate(mapping.fields))
@@ -138,6 +139,19 @@ def _heads(mapping: RecipientMapping) -> list[pl.Expr]:
     if mapping.prioritization is not None:
         heads.append(mapping.prioritization.alias(_NAMES.prioritization))
     return heads
+
+
+def _values(mapping: RecipientMapping) -> list[pl.Expr]:
+    """Return the values as JSON, but text as it is: it gets its quotes when all texts of the chunk are known."""
+    return [
+        (field.converted.json if field.converted.text is None else field.converted.text).alias(_NAMES.json(index))
+        for index, field in enumerate(mapping.fields)
+    ]
+
+
+def _texts(mapping: RecipientMapping) -> list[str]:
+    """Return the names of the values that are text."""
+    return [_NAMES.json(index) for index, field in enumerate(mapping.fields) if field.converted.text is not None]
 
 
 def _written(mapping: RecipientMapping) -> list[pl.Expr]:

@@ -489,10 +489,10 @@ class _Resolver:
             converted = convert(value, dtype, source.type, convention)
             written = converted.json if source.type in ("json", "list") or is_object(dtype) else None
             if written is not None:
-                converted = replace(converted, json=without_nulls(written))
+                converted = replace(converted, json=without_nulls(written), text=None)
             was_number = is_text and (dtype.is_numeric() or dtype == NUMBER or source.type in ("integer", "float"))
             if was_number or (is_text and (dtype == pl.Boolean or source.type == "boolean")):
-                converted = replace(converted, json=as_text(converted.json))
+                converted = replace(converted, json=as_text(converted.json), text=None)
             may_be_object, has_format = source.type == "json" or is_object(dtype), source.format is not None
             yield Field(path, column, value, converted, may_be_object, written, was_number, has_format)
         except ConfigError as error:

@@ -160,9 +160,10 @@ def _safe_cell(text: pl.Expr) -> pl.Expr:
 def rejects(journal: RunReader) -> Iterator[pl.DataFrame]:
     """Yield the rejected rows with all their own columns as text, then ``error``, ``source_line`` and ``run``.
 
-    If the text of a row could not be read as one, the column ``unreadable`` before these has it.
+    If the text of a row could not be read as one, the column ``unreadable`` before these has it. Chunks without a
+    rejected row are not read, except one for the columns where there are no others.
     """
-    chunks = journal.chunk_ids()
+    chunks = journal.chunks_with_rejects() or journal.chunk_ids()[:1]
     is_needed = any(RAW in pl.read_ipc_schema(io.BytesIO(journal.rejects(chunk))) for chunk in chunks)
     for chunk in chunks:
         reasons = chunk_rows(journal, chunk, ("row", "verdict", "source_row", "source_line", "error"))

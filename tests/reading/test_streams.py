@@ -56,7 +56,7 @@ def test_what_nobody_fixed_is_rejected_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2, 5, 50])
 def test_the_last_rows_are_left_out(tmp_path: Path, block: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", block)
-    monkeypatch.setattr("bulk_sender.reading.csv.chunk_bytes", lambda columns, most: block)
+    monkeypatch.setattr("bulk_sender.reading.csv.chunk_bytes", lambda columns, usual: block)
     path = put(tmp_path, "a.csv", f"{HEADER}\n" + "".join(f"u{n},{n}\n,\n" for n in range(20)) + "\n,\n")
     frame = read(path, skip_last=count) if count < 20 else pl.DataFrame()
     kept = [f"u{n}" for n in range(max(0, 20 - count))]

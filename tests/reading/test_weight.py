@@ -105,7 +105,7 @@ def test_a_row_that_is_too_long_is_named(tmp_path: Path) -> None:
 def test_pieces_do_not_depend_on_where_reading_begins(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weight, "_PIECE_BYTES", 3_000)
+    monkeypatch.setattr(weight, "CHUNK_BYTES", 3_000)
     frame = PEOPLE.with_columns(text=pl.Series(["x" * (n * 37 % 900) for n in range(len(PEOPLE))]))
     path = write(frame, tmp_path / f"people.{kind}")
     whole = chunks(path)
@@ -243,7 +243,7 @@ def test_pieces_are_the_frame_whatever_it_holds(rows: list[tuple[object, ...]], 
         return lists + sum(len((text or "").encode()) for text in texts)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weight, "_PIECE_BYTES", 40)
+        patch.setattr(weight, "CHUNK_BYTES", 40)
         found = list(pieces(frame, "x", 0, begin=begin))
     assert sum(len(part) for _, part in found) == max(0, len(frame) - begin)
     at = begin

@@ -7,12 +7,13 @@ import math
 from decimal import Decimal
 from typing import Any, get_args
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_sender.config.model import FieldType
-from bulk_sender.recipients.convert import Convention
+from bulk_sender.recipients.convert import Convention, quote, quoted
 from tests.recipients.converting import WRONG, Sent, converted
 
 PARIS = Convention(timezone="Europe/Paris")
@@ -286,3 +287,16 @@ def test_the_result_for_any_cell_is_valid_json(cells: list[str], wanted: FieldTy
     for sent in converted(cells, wanted):
         if isinstance(sent, str):
             json.loads(sent, parse_constant=refuse)
+
+
+_ANY_TEXT = st.none() | st.text() | st.sampled_from(['"', "\\", "\n", "\x00", "\x1f", "\x7f", "{}", "é", "😀"])
+
+
+@given(st.lists(st.tuples(_ANY_TEXT, _ANY_TEXT, st.none() | st.just("plain")), max_size=8), st.integers(0, 8))
+def test_columns_are_quoted_as_json_whatever_they_hold(rows: list[tuple[str | None, ...]], cut: int) -> None:
+    frame = pl.DataFrame(rows, schema=dict.fromkeys("abc", pl.String()), orient="row")
+    frame = pl.concat([frame.head(cut), frame.slice(cut)], rechunk=False)
+    found = quoted(frame)
+    assert found.equals(frame.select(quote(pl.col(name)).alias(name) for name in "abc"))
+    texts = [None if text is None else json.loads(text) for column in found for text in column]
+    assert texts == [text for column in frame for text in column]
