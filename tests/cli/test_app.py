@@ -88,3 +88,14 @@ def test_expected_trouble_once_sending_has_begun_is_exit_code_3(tmp_path: Path) 
     done = _python(code, "send", str(path), "--sandbox", "--yes", "--run-id", "r", cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr.splitlines()[-2:] == ["error: no space left", "  hint: free some"]
+
+
+def test_a_command_is_loaded_without_the_others(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from bulk_sender.cli.app import run\n"
+        "code = run(['send', '--help'])\n"
+        "prefix = 'bulk_sender.cli.commands.'\n"
+        "print(code, [name.removeprefix(prefix) for name in sys.modules if name.startswith(prefix)], file=sys.stderr)\n"
+    )
+    assert _python(code, cwd=tmp_path).stderr == "0 ['send']\n"
