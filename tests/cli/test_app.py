@@ -99,3 +99,20 @@ def test_a_command_is_loaded_without_the_others(tmp_path: Path) -> None:
         "print(code, [name.removeprefix(prefix) for name in sys.modules if name.startswith(prefix)], file=sys.stderr)\n"
     )
     assert _python(code, cwd=tmp_path).stderr == "0 ['send']\n"
+
+
+def test_what_a_command_has_loaded_is_not_searched_for_garbage_again(tmp_path: Path) -> None:
+    code = (
+        "import gc, sys\n"
+        "from bulk_sender.run import closing\n"
+        "close_files = closing.close_files\n"
+        "def closed(*args, **options):\n"
+        "    print(gc.isenabled(), len(gc.get_objects()) < gc.get_freeze_count(), file=sys.stderr)\n"
+        "    return close_files(*args, **options)\n"
+        "closing.close_files = closed\n"
+        "from bulk_sender.cli import main\n"
+        "main()\n"
+    )
+    path = Place(tmp_path).people(3)
+    done = _python(code, "send", str(path), "--sandbox", "--yes", "--json", "--quiet", cwd=tmp_path)
+    assert done.stderr == "True True\n"
