@@ -78,10 +78,11 @@ async def preflight(config: Config, credential: Credential, sandbox: Sandbox | N
 async def ask(config: Config, credential: Credential, waits: Waits = WAITS) -> Evidence:
     """Ask once for the details, with the client settings of the run; once more if the connection was refused."""
     settings = replace(http_settings(config), transport="httpx")
+    url = details_url(check_url(config.braze.endpoint), config.braze)
     client = HttpxClient(
-        details_url(check_url(config.braze.endpoint), config.braze),
+        url,
         credential,
-        transport_factory(credential.routed(settings)),
+        transport_factory(credential.routed(settings), is_plain=url.startswith("http:")),
         timeout=min(TIMEOUT_S, settings.timeout_s),
         most_bytes=MAX_DETAILS_BYTES,
     )

@@ -754,3 +754,15 @@ def test_many_clients_share_one_tls_context() -> None:
     first, second = (transports("httpx")() for _ in range(2))
     pools = [each._pool for each in (first, second) if isinstance(each, PlainTransport)]
     assert pools[0]._ssl_context is pools[1]._ssl_context  # type: ignore[attr-defined]
+
+
+def test_certificates_are_read_only_for_tls() -> None:
+    """A server without TLS is on this machine. A bundle that is configured is read all the same, and may be refused."""
+    made = transport_factory(HttpSettings(transport="httpx"), is_plain=True)()
+    context: ssl.SSLContext = made._pool._ssl_context  # type: ignore[attr-defined]
+    assert context.get_ca_certs() == []
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    through_proxy = transport_factory(HttpSettings(proxy="https://127.0.0.1:9"), is_plain=True)()
+    assert through_proxy._pool._ssl_context.get_ca_certs()  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="cannot be read as certificates"):
+        transport_factory(HttpSettings(ca_bundle="missing.pem"), is_plain=True)
