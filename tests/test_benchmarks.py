@@ -185,3 +185,26 @@ sys.exit(shapes.main(["--only", ",".join(costs), "--most-{option}", "{most}"]))
         [sys.executable, "-c", program], env=ENVIRONMENT, timeout=300, capture_output=True, text=True, check=False
     )
     assert done.returncode == code, done.stderr
+
+
+def test_the_cost_of_a_start_is_measured_in_units_of_its_libraries() -> None:
+    command = [sys.executable, str(BENCHMARKS / "start.py"), "--rounds", "1"]
+    done = subprocess.run(command, timeout=600, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {"imports_ms", "send_ms", "ratio"}
+
+
+@pytest.mark.parametrize(("most", "code"), [("2.6", 0), ("2.4", 1)])
+def test_the_cost_of_a_start_can_be_bounded(most: str, code: int) -> None:
+    program = f"""
+import start, sys
+start.cost_s = lambda command, rows, work, environment: 0.5
+start.imports_s = lambda work, environment: 0.2
+sys.argv[1:] = ["--rounds", "1", "--most", {most!r}]
+start.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT, timeout=300, capture_output=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert json.loads(done.stdout) == {"imports_ms": 200.0, "send_ms": 500.0, "ratio": 2.5}

@@ -1,10 +1,10 @@
 """The commands, and the one place that turns an exception into a message and an exit code.
 
 A command is a function in ``commands`` whose parameters are its options; shared ones are in ``options``. To add one,
-write the module, import it here and name it in ``_COMMANDS``. At its top it imports only the standard library, typer
-and modules of ``cli`` that do the same. Heavy imports (polars, pydantic, httpx, rich) stay inside the function, so that
-``--help`` stays quick. It ends with ``raise typer.Exit(code)`` where the code is not 0, and raises a
-``BulkSenderError`` for expected trouble, which is printed here without a traceback.
+write the module and name it in ``_COMMANDS``. A module with several subcommands has them in ``group``. At its top it
+imports only the standard library, typer and modules of ``cli`` that do the same. Heavy imports (polars, pydantic,
+httpx, rich) stay inside the function, so that ``--help`` stays quick. It ends with ``raise typer.Exit(code)`` where
+the code is not 0, and raises a ``BulkSenderError`` for expected trouble, which is printed here without a traceback.
 
 The requested output (a report, a listing, JSON) goes to standard output, everything else to standard error.
 """
@@ -13,29 +13,13 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from bulk_sender._version import __version__
-from bulk_sender.cli.commands import (
-    broadcast,
-    check,
-    doctor,
-    export,
-    init,
-    inspect,
-    preview,
-    reconcile,
-    resolve,
-    resume,
-    runs,
-    sandbox,
-    send,
-    test,
-    web,
-)
 from bulk_sender.cli.console.signals import Terminated, end_on_sigterm
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.environment import program
@@ -43,44 +27,56 @@ from bulk_sender.cli.help import Command, Group, UsageError, is_bare_call, is_un
 from bulk_sender.errors import BulkSenderError, InternalError
 from bulk_sender.process_limits import refuse_little_memory
 
-app = typer.Typer(
-    name="bulk-sender",
-    cls=Group,
-    help="Send large recipient files to Braze, with an account of every row.",
-    epilog="The API key comes from BRAZE_API_KEY or BRAZE_API_KEY_FILE in the environment, never from an option.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-
-_COMMANDS: dict[str, Sequence[tuple[str, Callable[..., None]]]] = {
-    "Send": (
-        ("init", init.init),
-        ("check", check.check),
-        ("preview", preview.preview),
-        ("doctor", doctor.doctor),
-        ("test", test.test),
-        ("send", send.send),
-        ("resume", resume.resume),
-        ("retry", resume.retry),
-        ("broadcast", broadcast.broadcast),
-    ),
-    "Inspect and decide": (
-        ("status", inspect.status),
-        ("explain", inspect.explain),
-        ("find", inspect.find),
-        ("reconcile", reconcile.reconcile),
-        ("resolve", resolve.resolve),
-        ("export", export.export),
-        ("report", inspect.report),
-    ),
-    "Rehearse": (("sandbox", sandbox.sandbox),),
+_COMMANDS = {
+    "Send": {
+        "init": "init",
+        "check": "check",
+        "preview": "preview",
+        "doctor": "doctor",
+        "test": "test",
+        "send": "send",
+        "resume": "resume",
+        "retry": "resume",
+        "broadcast": "broadcast",
+    },
+    "Inspect and decide": {
+        "status": "inspect",
+        "explain": "inspect",
+        "find": "inspect",
+        "reconcile": "reconcile",
+        "resolve": "resolve",
+        "export": "export",
+        "report": "inspect",
+        "runs": "runs",
+        "web": "web",
+    },
+    "Rehearse": {"sandbox": "sandbox"},
 }
-app.add_typer(runs.group, name="runs", rich_help_panel="Inspect and decide")
-app.add_typer(web.group, name="web", rich_help_panel="Inspect and decide")
-for _panel, _group in _COMMANDS.items():
-    for _name, _command in _group:
-        app.command(_name, cls=Command, rich_help_panel=_panel)(_command)
+"""Heading in the help → name of the command → its module in ``commands``."""
+
+
+def assembled(wanted: str = "") -> typer.Typer:
+    """Return the program: with one command if that is ``wanted``, else with all, of which each takes time to load."""
+    app = typer.Typer(
+        name="bulk-sender",
+        cls=Group,
+        help="Send large recipient files to Braze, with an account of every row.",
+        epilog="The API key comes from BRAZE_API_KEY or BRAZE_API_KEY_FILE in the environment, never from an option.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_main)
+    is_known = any(wanted in commands for commands in _COMMANDS.values())
+    for panel, commands in _COMMANDS.items():
+        for name in [wanted] if wanted in commands else [] if is_known else commands:
+            module = import_module(f"bulk_sender.cli.commands.{commands[name]}")
+            if (group := getattr(module, "group", None)) is not None:
+                app.add_typer(group, name=name, rich_help_panel=panel)
+            else:
+                app.command(name, cls=Command, rich_help_panel=panel)(getattr(module, name))
+    return app
+
 
 _KEY_WORDS = ("key", "token", "secret", "passw", "auth", "bearer", "credential")
 
@@ -91,7 +87,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
@@ -106,6 +101,7 @@ def run(arguments: Sequence[str]) -> int:
     terminal.open_missing_streams()
     end_on_sigterm()
     try:
+        app = assembled(*arguments[:1])
         return int(app(list(arguments), prog_name=_named(arguments), standalone_mode=False) or 0)
     except typer.Abort:
         return _interrupted(130)

@@ -41,7 +41,7 @@ class Client(Protocol):
 
 def client_factory(settings: HttpSettings, url: str, credential: Credential) -> Callable[[], Client]:
     """Return a maker of clients that share one TLS context. Raise ConfigError for an unreadable CA bundle."""
-    new_transport = transport_factory(credential.routed(settings))
+    new_transport = transport_factory(credential.routed(settings), is_plain=url.startswith("http:"))
     target = Target.of(url, credential, timeout_s=settings.timeout_s, keepalive=settings.keepalive)
     return lambda: HttpClient(target, credential, new_transport())
 

@@ -49,12 +49,14 @@ def is_unasked(data: bytes) -> bool:
     return bool(text) and not text.startswith((b"HTTP/1.1 408 ", b"HTTP/1.0 408 "))
 
 
-def transport_factory(settings: HttpSettings) -> Callable[[], Transport]:
+def transport_factory(settings: HttpSettings, *, is_plain: bool = False) -> Callable[[], Transport]:
     """Return a function that makes transports, one for each worker, with one shared TLS context.
 
+    ``is_plain``: the server is asked without TLS, as on this machine, so that certificates are read only for a proxy.
     Raise ConfigError for an unreadable CA bundle, or a transport that is not installed.
     """
-    context = tls_context(settings.ca_bundle)
+    needs_certificates = not is_plain or settings.ca_bundle or settings.proxy
+    context = tls_context(settings.ca_bundle) if needs_certificates else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if _wants_wire(settings):
         from bulk_sender.http.fast_transport import WireTransport
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from bulk_sender.braze.limits import BATCH_SIZE
 from bulk_sender.reading.chunk import Position
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _MOST_WAITING = 50_000
 """Rows that may wait for the next chunk; more are sent in a short batch."""
@@ -149,12 +153,28 @@ def batch_sizes(recipients: pl.Series, most: int, keys: pl.Series | None = None)
     ``keys``: who each recipient is. A batch ends before somebody who is in it already, because Braze would send them
     only one message. None if nobody comes twice.
     """
-    ends = np.cumsum(recipients.str.len_bytes().to_numpy().astype(np.int64) + 1)
-    again, earlier = _close_repeats(keys)
-    edges = np.append(np.arange(0, len(ends), BATCH_SIZE), len(ends))
-    if not len(again) and (np.diff(np.append(0, ends)[edges]) <= most + 1).all():  # the common case: each fifty fit
-        whole: list[int] = np.diff(edges).tolist()
+    ends = _ends(recipients)
+    edges = [*range(0, len(ends), BATCH_SIZE), len(ends)]
+    whole = [after - first for first, after in pairwise(edges)]
+    until = ends.gather([edge - 1 for edge in edges[1:]])
+    each_fifty_fits = (until - until.shift(1, fill_value=0) <= most + 1).all()
+    if each_fifty_fits and (keys is None or not keys.is_duplicated().any()):  # the common case
         return whole
+    again, earlier = _close_repeats(keys)
+    return whole if each_fifty_fits and not len(again) else _cut(ends.to_numpy(), most, again, earlier)
+
+
+def _ends(recipients: pl.Series) -> pl.Series:
+    """Return how many bytes the recipients up to each one take, with a comma after each."""
+    return (recipients.str.len_bytes().cast(pl.Int64) + 1).cum_sum()
+
+
+def _cut(
+    ends: npt.NDArray[np.int64], most: int, again: npt.NDArray[np.int64], earlier: npt.NDArray[np.int64]
+) -> list[int]:
+    """Cut one batch after the other. ``again`` and ``earlier`` as in ``_close_repeats``."""
+    import numpy as np
+
     sizes: list[int] = []
     first, before = 0, 0
     while first < len(ends):
@@ -172,6 +192,8 @@ def batch_sizes(recipients: pl.Series, most: int, keys: pl.Series | None = None)
 
 def _close_repeats(keys: pl.Series | None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the places where somebody comes again within a batch's length, and where they came last before."""
+    import numpy as np
+
     if keys is None or not len(keys):
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     hashes = keys.hash().to_numpy()  # two people with one hash would only make a batch shorter
@@ -191,14 +213,14 @@ class Payload:
         texts = recipients.drop_nulls()
         # As binary: bytes are copied once, where text would be decoded and encoded again.
         self._bytes: bytes = texts.str.join(",").cast(pl.Binary).item() if len(texts) else b""
-        self._ends = np.cumsum(texts.str.len_bytes().to_numpy().astype(np.int64) + 1)
+        self._ends: list[int] = _ends(texts).to_list()
 
     def recipients(self, first: int, count: int) -> bytes:
         """``count`` recipient objects from the ``first`` on, joined by commas."""
         if not count:
             return b""
-        start = int(self._ends[first - 1]) if first else 0
-        return self._bytes[start : int(self._ends[first + count - 1]) - 1]
+        start = self._ends[first - 1] if first else 0
+        return self._bytes[start : self._ends[first + count - 1] - 1]
 
     def recipient(self, slot: int) -> dict[str, object]:
         """One recipient object, parsed."""

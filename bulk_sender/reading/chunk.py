@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 
 from bulk_sender.errors import InputError
+from bulk_sender.reading.layout import ReadAs
 
 CHUNK_CELLS = 200_000
 CHUNK_BYTES = 2 << 20
@@ -132,6 +133,22 @@ class Telling(Protocol):
     """A reader that knows without reading whether its file has rows."""
 
     def has_no_rows(self) -> bool: ...
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A reader that says how it reads its file."""
+
+    def read_as(self) -> ReadAs: ...
+
+
+@runtime_checkable
+class Headed(Protocol):
+    """A reader that looks for the header of its file."""
+
+    @property
+    def found_header(self) -> tuple[int, str] | None:
+        """The line of the header, and what to say about it, if it is below others."""
 
 
 def chunk_rows(columns: int, *, most: int = 15_000) -> int:

@@ -19,9 +19,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from bulk_sender.errors import InputError
@@ -30,6 +29,10 @@ from bulk_sender.reading.chunk import Chunk, EmptyFileError, Position, chunk_byt
 from bulk_sender.reading.header import SAMPLE_ROWS, header_index, told
 from bulk_sender.reading.layout import Layout, ReadAs, Setting
 from bulk_sender.reading.text_bytes import ByteSource, Decoded
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 BLOCK_BYTES = 1 << 20
 MAX_RECORD_BYTES = 32 << 20
@@ -457,6 +460,8 @@ def _is_plain(block: bytes, delimiter: str, *, whole: bool) -> bool:
         lone_returns = block.count(b"\r") - block.count(b"\r\n") - (not whole and block.endswith(b"\r"))
     if b'"' not in block:
         return not lone_returns
+    import numpy as np  # here: many files have no quotes
+
     data = np.frombuffer(block, dtype=np.uint8)
     at = np.flatnonzero(data == _QUOTE)
     if whole and len(at) % 2:
@@ -474,6 +479,8 @@ def _is_plain(block: bytes, delimiter: str, *, whole: bool) -> bool:
 
 def _ends_lines_with_returns(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp]) -> bool:
     """Whether a CR without LF occurs outside quotes, where the ``csv`` module treats it as a line end."""
+    import numpy as np
+
     returns = np.flatnonzero(data[:-1] == _RETURN)
     lone = returns[data[returns + 1] != _NEWLINE]
     if data[-1] == _RETURN:

@@ -10,8 +10,6 @@ import codecs
 import re
 from dataclasses import dataclass
 
-import charset_normalizer
-
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -83,6 +81,8 @@ def _guess(part: bytes) -> Encoding | None:
         return Encoding("cp932", guessed=True)
     if _is_western(part):
         return Encoding(_WESTERN, guessed=True)
+    import charset_normalizer  # here: UTF-8 is known by its bytes
+
     found = charset_normalizer.from_bytes(part, cp_isolation=_GUESSES, threshold=0.5).best()
     found = found or charset_normalizer.from_bytes(part).best()
     return Encoding(codecs.lookup(found.encoding).name, guessed=True) if found else None

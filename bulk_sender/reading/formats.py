@@ -16,7 +16,6 @@ from bulk_sender.reading.added import added_columns
 from bulk_sender.reading.chunk import EmptyFileError, Reader
 from bulk_sender.reading.compression import DAMAGED, SUFFIXES, UNSUPPORTED, compression, only_member, unpacked
 from bulk_sender.reading.csv import CsvReader
-from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.ndjson import NdjsonReader
 from bulk_sender.reading.polars_errors import ARROW, PARQUET
 from bulk_sender.reading.scan import ScanReader, scan_arrow, scan_parquet
@@ -189,6 +188,8 @@ def _arrow(file: InputFile, _: ReadSettings) -> Reader:
 
 
 def _excel(file: InputFile, settings: ReadSettings) -> Reader:
+    from bulk_sender.reading.excel import ExcelReader  # here: few inputs are workbooks
+
     return ExcelReader(
         file.path,
         name=file.name,

@@ -11,20 +11,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
 from bulk_sender.errors import InputError
 from bulk_sender.reading.added import added_columns, unreadable_column
-from bulk_sender.reading.chunk import CHUNK_BYTES, Chunk, EmptyFileError, Noting, Position, Reader, Telling, chunk_rows
+from bulk_sender.reading.chunk import (
+    CHUNK_BYTES,
+    Chunk,
+    Describing,
+    EmptyFileError,
+    Headed,
+    Noting,
+    Position,
+    Reader,
+    Telling,
+    chunk_rows,
+)
 from bulk_sender.reading.csv import CsvReader
-from bulk_sender.reading.excel import ExcelReader
 from bulk_sender.reading.formats import InputFile, open_reader
 from bulk_sender.reading.identity import FileIdentity, FileStamp, identify
 from bulk_sender.reading.layout import Layout, ReadAs
 from bulk_sender.reading.locate import Given, locate
 from bulk_sender.reading.merge import merged, widened
-from bulk_sender.reading.ndjson import NdjsonReader
 from bulk_sender.reading.passed_over import NO_ROWS, PassedOver, told
 from bulk_sender.reading.polars_errors import reading
 from bulk_sender.reading.scan import ScanReader
@@ -41,6 +51,9 @@ from bulk_sender.reading.streams import (
 from bulk_sender.reading.together import Group, Small, count_rows, read_together, small
 from bulk_sender.reading.weight import text_bytes
 from bulk_sender.text.numbers import several
+
+if TYPE_CHECKING:
+    from bulk_sender.reading.excel import ExcelReader
 
 _MOST_STAMPS = 64
 _COLUMNS_AT_ONCE = 64
@@ -147,11 +160,7 @@ class Input:
 
         ``typed``: the columns that have a configured type, whose other cells are rejected.
         """
-        notes = [
-            (file.name, reader.cell_notes(used, typed))
-            for file, reader in zip(self.files, self._readers, strict=True)
-            if isinstance(reader, ExcelReader)
-        ]
+        notes = [(reader.name, reader.cell_notes(used, typed)) for reader in self._workbooks]
         one = len(self.files) == 1
         return [note if one else f"{name}: {note}" for name, found in notes for note in found]
 
@@ -176,17 +185,15 @@ class Input:
     def layout(self) -> Layout | None:
         """How the first file is written; None when it is neither a CSV nor a workbook."""
         first = self._readers[0]
-        if isinstance(first, ExcelReader):
-            return Layout(sheet=first.sheet)
+        if self.files[0].format == "excel":
+            return Layout(sheet=self._workbooks[0].sheet)
         return first.layout() if isinstance(first, CsvReader) else None
 
     @property
     def read_as(self) -> ReadAs:
         """How the first file is read, and what of that is a guess."""
         first = self._readers[0]
-        if isinstance(first, CsvReader | ExcelReader | NdjsonReader):
-            return first.read_as()
-        return ReadAs(format=self.files[0].format)
+        return first.read_as() if isinstance(first, Describing) else ReadAs(format=self.files[0].format)
 
     @property
     def visible_sheets(self) -> tuple[str, ...]:
@@ -203,7 +210,9 @@ class Input:
 
     @property
     def _workbooks(self) -> list[ExcelReader]:
-        return [reader for reader in self._readers if isinstance(reader, ExcelReader)]
+        """The readers of workbooks. Their class is known without loading it, because few inputs are workbooks."""
+        pairs = zip(self.files, self._readers, strict=True)
+        return [cast("ExcelReader", reader) for file, reader in pairs if file.format == "excel"]
 
     @property
     def guessed_encodings(self) -> list[str]:
@@ -213,9 +222,7 @@ class Input:
     @property
     def found_header(self) -> tuple[int, str] | None:
         """The line of the header, and what to say about it, if all files have it in one line below others."""
-        found = {
-            reader.found_header if isinstance(reader, CsvReader | ExcelReader) else None for reader in self._readers
-        }
+        found = {reader.found_header if isinstance(reader, Headed) else None for reader in self._readers}
         return found.pop() if len(found) == 1 else None
 
     def identify(self, on_bytes: Callable[[int], object] = lambda _: None) -> tuple[FileIdentity, ...]:
@@ -412,9 +419,9 @@ class Input:
 
         It is what a reader of one workbook does with a column of several kinds.
         """
-        readers = self._readers[: index + 1]
-        workbooks = [reader for reader in readers if isinstance(reader, ExcelReader)]
-        others = {self._schema(at)[column] for at, reader in enumerate(readers) if not isinstance(reader, ExcelReader)}
+        formats = [file.format for file in self.files[: index + 1]]
+        workbooks = self._workbooks[: formats.count("excel")]
+        others = {self._schema(at)[column] for at, format_ in enumerate(formats) if format_ != "excel"}
         if not workbooks or not others <= {pl.String()}:
             return None
         for reader in workbooks:

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from bulk_sender.journal.answers import BatchState
@@ -98,7 +97,7 @@ def _batches(states: Sequence[BatchState]) -> pl.DataFrame:
 
 def _chunk_results(rows: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
     """Give each valid row what holds for its batch."""
-    owner = np.repeat(np.arange(len(batches)), batches["size"].to_numpy())
+    owner = pl.int_range(len(batches), eager=True).repeat_by(batches["size"]).explode(empty_as_null=False)
     valid = rows["verdict"] == "valid"
     position = pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1)
     sent = batches[owner].select(

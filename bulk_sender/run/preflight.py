@@ -79,13 +79,15 @@ async def preflight(config: Config, credential: Credential, sandbox: Sandbox | N
 async def ask(config: Config, credential: Credential, waits: Waits = WAITS) -> Evidence:
     """Ask once for the details, with the client settings of the run; once more if the connection was refused."""
     settings = replace(http_settings(config), transport="httpx")
+    url = details_url(check_url(config.braze.endpoint), config.braze)
     target = Target.of(
-        details_url(check_url(config.braze.endpoint), config.braze),
+        url,
         credential,
         timeout_s=min(TIMEOUT_S, settings.timeout_s),
         most_bytes=MAX_DETAILS_BYTES,
     )
-    client = HttpClient(target, credential, transport_factory(credential.routed(settings))())
+    new_transport = transport_factory(credential.routed(settings), is_plain=url.startswith("http:"))
+    client = HttpClient(target, credential, new_transport())
     try:
         evidence = await client.get()
         if _may_pass(evidence):

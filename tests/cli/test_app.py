@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from bulk_sender import __version__
+from tests.faults import FaultServer
 from tests.kit.command import Place, environment
+from tests.kit.target import KEY
 
 _BOOM = """
 import sys
@@ -88,3 +90,72 @@ def test_expected_trouble_once_sending_has_begun_is_exit_code_3(tmp_path: Path) 
     done = _python(code, "send", str(path), "--sandbox", "--yes", "--run-id", "r", cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr.splitlines()[-2:] == ["error: no space left", "  hint: free some"]
+
+
+def test_a_command_is_loaded_without_the_others(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from bulk_sender.cli.app import run\n"
+        "code = run(['send', '--help'])\n"
+        "prefix = 'bulk_sender.cli.commands.'\n"
+        "print(code, [name.removeprefix(prefix) for name in sys.modules if name.startswith(prefix)], file=sys.stderr)\n"
+    )
+    assert _python(code, cwd=tmp_path).stderr == "0 ['send']\n"
+
+
+def test_what_a_command_has_loaded_is_not_searched_for_garbage_again(tmp_path: Path) -> None:
+    code = (
+        "import gc, sys\n"
+        "from bulk_sender.run import closing\n"
+        "close_files = closing.close_files\n"
+        "def closed(*args, **options):\n"
+        "    print(gc.isenabled(), len(gc.get_objects()) < gc.get_freeze_count(), file=sys.stderr)\n"
+        "    return close_files(*args, **options)\n"
+        "closing.close_files = closed\n"
+        "from bulk_sender.cli import main\n"
+        "main()\n"
+    )
+    path = Place(tmp_path).people(3)
+    done = _python(code, "send", str(path), "--sandbox", "--yes", "--json", "--quiet", cwd=tmp_path)
+    assert done.stderr == "True True\n"
+
+
+_NOT_FOR_A_SMALL_SEND = {
+    "apprise",
+    "charset_normalizer",
+    "deltalake",
+    "duckdb",
+    "jinja2",
+    "liquid",
+    "numpy",
+    "opentelemetry",
+    "orjson",
+    "pandas",
+    "pyarrow",
+    "pyiceberg",
+    "requests",
+    "sqlglot",
+    "starlette",
+    "uvicorn",
+    "vl_convert",
+    "xlsxwriter",
+    "bulk_sender.guessing.draft",
+    "bulk_sender.planning.fingerprints",
+    "bulk_sender.reading.excel",
+    "bulk_sender.sandbox",
+    "bulk_sender.web",
+}
+
+
+def test_a_send_of_a_small_file_loads_only_what_it_uses(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from bulk_sender.cli.app import run\n"
+        "code = run(sys.argv[1:])\n"
+        f"print(code, sorted({_NOT_FOR_A_SMALL_SEND!r} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    path = Place(tmp_path).people(50)
+    with FaultServer("ok") as server:
+        target = ("--endpoint", server.url, "--campaign-id", "c")
+        done = _python(code, "send", str(path), *target, "--yes", "--json", "--quiet", cwd=tmp_path, BRAZE_API_KEY=KEY)
+    assert done.stderr.splitlines()[-1] == "0 []", done.stderr

@@ -9,15 +9,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bulk_sender.cli.app import app
+from bulk_sender.cli.app import assembled
 from bulk_sender.cli.help import UsageError, is_bare_call, is_unknown_option, unwrapped
 
-PROGRAM: Any = typer.main.get_command(app)
+APP = assembled()
+PROGRAM: Any = typer.main.get_command(APP)
 
 
 def trouble(*arguments: str) -> Exception:
     with pytest.raises(Exception) as raised:
-        app(list(arguments), standalone_mode=False)
+        APP(list(arguments), standalone_mode=False)
     return raised.value
 
 
@@ -49,7 +50,7 @@ def test_a_usage_error_is_not_an_error_of_the_program() -> None:
 
 @pytest.mark.parametrize("name", sorted(PROGRAM.commands))
 def test_flags_have_no_type_in_the_help(name: str) -> None:
-    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "100", "TERM": "dumb"})
+    shown = CliRunner().invoke(APP, [name, "--help"], env={"COLUMNS": "100", "TERM": "dumb"})
     assert shown.exit_code == 0
     assert "<bool>" not in shown.output and "BOOLEAN" not in shown.output
 

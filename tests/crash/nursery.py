@@ -213,6 +213,7 @@ def _wait_for_tracer() -> None:
 def _parent(folder: str) -> None:
     for name in (
         "bulk_sender.cli.app",
+        "bulk_sender.cli.commands.send",
         "bulk_sender.operations.send",
         "bulk_sender.cli.console.watch",
         "anyio._backends._asyncio",

@@ -15,14 +15,14 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from bulk_sender import errors
-from bulk_sender.cli.app import app
+from bulk_sender.cli.app import assembled
 from bulk_sender.config.model import AliasSource, Attachment, Config, FieldSource
 from bulk_sender.planning.plan_file import PlanFile
 from bulk_sender.reporting.summary import State, Summary
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
 PUBLIC_ERRORS = [kind for kind in errors.BulkSenderError.__subclasses__() if kind.__module__ == errors.__name__]
-PROGRAM: Any = typer.main.get_command(app)
+PROGRAM: Any = typer.main.get_command(assembled())
 
 
 def section(page: str, heading: str) -> str:

@@ -769,3 +769,15 @@ def test_the_default_install_posts_through_httpx(monkeypatch: pytest.MonkeyPatch
 def test_many_clients_share_one_tls_context(transport: str) -> None:
     first, second = (transports(transport)() for _ in range(2))
     assert vars(first)["_context"] is vars(second)["_context"]
+
+
+def test_certificates_are_read_only_for_tls() -> None:
+    """A server without TLS is on this machine. A bundle that is configured is read all the same, and may be refused."""
+    made = transport_factory(HttpSettings(transport="httpx"), is_plain=True)()
+    context: ssl.SSLContext = vars(made)["_context"]
+    assert context.get_ca_certs() == []
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    through_proxy = transport_factory(HttpSettings(proxy="https://127.0.0.1:9"), is_plain=True)()
+    assert vars(through_proxy)["_context"].get_ca_certs()
+    with pytest.raises(ConfigError, match="cannot be read as certificates"):
+        transport_factory(HttpSettings(ca_bundle="missing.pem"), is_plain=True)

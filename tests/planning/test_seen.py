@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.planning import seen as room
+from bulk_sender.planning import fingerprints as room
 from bulk_sender.planning.seen import Seen
 
 

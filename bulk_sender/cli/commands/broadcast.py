@@ -9,6 +9,7 @@ import typer
 
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.loading import loading
 from bulk_sender.cli.options import (
     RUNS_DIR,
     Again,
@@ -57,12 +58,14 @@ def broadcast(
 
     terminal.set_up(quiet=quiet)
     must_be_able_to_ask(yes, "broadcast")
-    plain = settings_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
+    with loading():
+        import bulk_sender as bs
+        from bulk_sender.braze.hosts import host_warning
+        from bulk_sender.cli.console.watch import Session
+        from bulk_sender.cli.environment import take_environment
 
-    import bulk_sender as bs
-    from bulk_sender.braze.hosts import host_warning
-    from bulk_sender.cli.console.watch import Session
-    from bulk_sender.cli.environment import take_environment
+        begin = bs.broadcast_async
+    plain = settings_of(campaign_id=campaign_id, canvas_id=canvas_id, endpoint=endpoint)
 
     session = Session(yes=yes)
 
@@ -76,7 +79,7 @@ def broadcast(
         return yes or session.ask("Send it?")
 
     code = session.deliver(
-        lambda: bs.broadcast_async(
+        lambda: begin(
             config,
             confirm_campaign=confirm,
             confirm=agree,

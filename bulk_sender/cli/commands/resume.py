@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.loading import loading
 from bulk_sender.cli.options import (
     LOG_FORMATS,
     RUNS_DIR,
@@ -51,15 +52,17 @@ def resume(
     """Resume a stopped run: send the unsent rows, and leave unknown rows as they are."""
     run, runs_dir = located(run, runs_dir)
     _ready_to_send("resume", yes, quiet, log_format)
-    plain = settings(rate=rate, concurrency=concurrency)
+    with loading():
+        import bulk_sender as bs
+        from bulk_sender.cli.console.watch import Session
+        from bulk_sender.cli.environment import take_environment
 
-    import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Session
-    from bulk_sender.cli.environment import take_environment
+        begin = bs.resume_async
+    plain = settings(rate=rate, concurrency=concurrency)
 
     session = Session(yes=yes, resumes=True)
     code = session.deliver(
-        lambda: bs.resume_async(
+        lambda: begin(
             run,
             guards=bs.Guards(
                 not_after=not_after,
@@ -106,18 +109,20 @@ def retry(
     """Send failed rows, unknown rows, or both again, in the same run: all of them, or some."""
     run, runs_dir = located(run, runs_dir)
     _ready_to_send("retry", yes, quiet, log_format)
+    with loading():
+        import bulk_sender as bs
+        from bulk_sender.cli.console.watch import Session
+        from bulk_sender.cli.environment import take_environment
+
+        begin = bs.retry_async
     which = which_of(rows, batch, likely, from_)
     plain = settings(rate=rate, concurrency=concurrency)
-
-    import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Session
-    from bulk_sender.cli.environment import take_environment
 
     wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
     wanted = f"{wanted} row" if from_ is None else "row to send again"
     session = Session(yes=yes)
     code = session.deliver(
-        lambda: bs.retry_async(
+        lambda: begin(
             run,
             failed=failed,
             unknown=unknown,

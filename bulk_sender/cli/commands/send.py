@@ -9,6 +9,7 @@ import typer
 
 from bulk_sender.cli import completion
 from bulk_sender.cli.console.terminal import terminal
+from bulk_sender.cli.loading import loading
 from bulk_sender.cli.options import (
     FORMATS,
     LOG_FORMATS,
@@ -131,6 +132,12 @@ def send(
     one_of(format_, FORMATS, "--format")
     if weather is not None and not sandbox:
         raise ConfigError("--weather needs --sandbox", hint="add --sandbox")
+    with loading():
+        import bulk_sender as bs
+        from bulk_sender.cli.console.watch import Session
+        from bulk_sender.cli.environment import take_environment
+
+        begin = bs.send_async
     tolerated = _tolerated(tolerate)
     plain = settings(
         campaign_id=campaign_id,
@@ -141,15 +148,10 @@ def send(
         rate=rate,
         concurrency=concurrency,
     )
-
-    import bulk_sender as bs
-    from bulk_sender.cli.console.watch import Session
-    from bulk_sender.cli.environment import take_environment
-
     session = Session(yes=yes, canary=canary, tolerated=tolerated)
     is_named = run_id is not None and runs_dir != RUNS_DIR
     code = session.deliver(
-        lambda: bs.send_async(
+        lambda: begin(
             source,
             config,
             run=bs.RunName(id=run_id, folder=runs_dir, must_exist=is_named, result_format=format_),  # type: ignore[arg-type]
