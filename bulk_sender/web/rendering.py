@@ -6,14 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from bulk_sender.text.clean import plain
-from bulk_sender.text.pages import style
+from bulk_sender.text.pages import style, templates
 from bulk_sender.web import show, words, words_after, words_audit, words_send, words_trial
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _HERE = Path(__file__).parent
 
@@ -49,18 +50,8 @@ def assets() -> dict[str, Asset]:
 
 @cache
 def environment() -> Environment:
-    """Return the templates, with what they may call.
-
-    Markup from outside stays text, and no sign of direction gets through.
-    """
-    made = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        finalize=lambda value: plain(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Return the templates, with what they may call."""
+    made = templates(_HERE / "templates")
     made.filters |= show.FILTERS
     made.globals |= {
         "words": words,

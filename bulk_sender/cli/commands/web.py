@@ -101,11 +101,11 @@ def web(
 def _refuse_missing_extra() -> None:
     from importlib.util import find_spec
 
-    missing = [name for name in ("jinja2", "starlette", "uvicorn") if find_spec(name) is None]
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"the page needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
-            hint="pip install jinja2 starlette uvicorn",
+            hint="pip install starlette uvicorn",
         )
 
 

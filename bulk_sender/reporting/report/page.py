@@ -1,7 +1,7 @@
 """The report of a run as ``report.html``: one file that needs no network, made from the journal alone.
 
-Nothing in the page can run: there is no script, and its policy allows none. Everything that comes from outside is
-escaped: messages, identifiers, names of columns, the campaign's id.
+Nothing in the page can run: there is no script, and its policy allows none. The template escapes everything that comes
+from outside: messages, identifiers, names of columns, the campaign's id.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bulk_sender.atomic import replacing
 from bulk_sender.braze.answer import Verdict
@@ -26,15 +26,19 @@ from bulk_sender.reporting.lateness import IsLate, never
 from bulk_sender.reporting.origin import Origin
 from bulk_sender.reporting.reasons import Reasons, refusals, rejections, remarks
 from bulk_sender.reporting.rejects_file import rejects_path
-from bulk_sender.reporting.report import charts, sections
+from bulk_sender.reporting.report import charts
 from bulk_sender.reporting.report.charts import Chart, NoCharts
 from bulk_sender.reporting.report.history import Event, history
 from bulk_sender.reporting.report.timeline import GROUPS, Answer, Bucket, Timeline, timeline
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.text import numbers as figures
 from bulk_sender.text.clean import clean
 from bulk_sender.text.masking import mask_in, without_credentials
-from bulk_sender.text.pages import style
-from bulk_sender.text.times import now
+from bulk_sender.text.pages import style, templates
+from bulk_sender.text.times import clock, now
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 REPORT = "report.html"
 _HERE = Path(__file__).parent
@@ -214,4 +218,16 @@ def render(report: Report) -> str:
     whole = style(_HERE / "report.css")
     digest = base64.b64encode(hashlib.sha256(whole.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    return sections.page(report, whole, policy)
+    return _environment().get_template("report.html.jinja").render(report=report, style=whole, policy=policy)
+
+
+def _environment() -> Environment:
+    environment = templates(_HERE)
+    environment.filters |= {
+        "number": figures.number,
+        "duration": figures.duration,
+        "share": figures.share,
+        "masked": lambda text: mask_in(clean(text)),
+        "clock": clock,
+    }
+    return environment
