@@ -125,7 +125,6 @@ _NOT_FOR_A_SMALL_SEND = {
     "charset_normalizer",
     "deltalake",
     "duckdb",
-    "jinja2",
     "liquid",
     "numpy",
     "opentelemetry",
