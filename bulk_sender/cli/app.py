@@ -1,7 +1,7 @@
 """The commands, and the one place that turns an exception into a message and an exit code.
 
 A command is a function in ``commands`` whose parameters are its options; shared ones are in ``options``. To add one,
-write the module and name it in ``_COMMANDS``. A module with commands of its own has them in ``group``. At its top it
+write the module and name it in ``_COMMANDS``. A module with several commands has them in ``group``. At its top it
 imports only the standard library, typer and modules of ``cli`` that do the same. Heavy imports (polars, pydantic,
 httpx, rich) stay inside the function, so that ``--help`` stays quick. It ends with ``raise typer.Exit(code)`` where
 the code is not 0, and raises a ``BulkSenderError`` for expected trouble, which is printed here without a traceback.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import polars as pl
 
 from bulk_sender.errors import InputError
@@ -49,17 +48,17 @@ def _cuts(frame: pl.DataFrame, name: str, row: int) -> Iterator[int]:
         yield from range(rows, count, rows)
         yield count
         return
-    weights = sum((_each(column) for column in frame.iter_columns()), pl.repeat(0, count, eager=True)).to_numpy()
-    heaviest = int(weights.argmax())
+    weights = sum((_each(column) for column in frame.iter_columns()), pl.repeat(0, count, eager=True))
+    heaviest = weights.arg_max() or 0
     if weights[heaviest] > MAX_ROW_BYTES:
         raise InputError(
             f"{name}: row {row + heaviest + 1} is longer than {MAX_ROW_BYTES >> 20} MB ({weights[heaviest]:,} bytes)",
             hint="Braze takes at most 4 MB a request; leave that row out, or shorten it",
         )
-    ends = weights.cumsum()
+    ends = weights.cum_sum()
     end, before = 0, 0
     while end < count:
-        fits = int(np.searchsorted(ends, before + CHUNK_BYTES, side="right"))
+        fits = ends.search_sorted(before + CHUNK_BYTES, side="right")
         end = min(max(end + 1, fits), end + rows, count)
         before = int(ends[end - 1])
         yield end
