@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import polars as pl
 
 from bulk_sender.config.model import FieldType
@@ -235,10 +234,14 @@ def quoted(texts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+_PLAIN = bytes(set(range(0x20, 0x100)) - set(b'"\\'))
+"""Every byte that stands for itself in a JSON text."""
+
+
 def _needs_no_escape(columns: list[pl.Series]) -> bool:
     """Whether no text has a quote, a backslash or a control character: all that ``quote`` escapes."""
     whole: bytes = pl.concat(columns).str.join("").cast(pl.Binary).item() if columns else b""
-    return not whole or (b'"' not in whole and b"\\" not in whole and np.frombuffer(whole, np.uint8).min() >= 0x20)
+    return not whole.translate(None, _PLAIN)
 
 
 def as_text(json: pl.Expr) -> pl.Expr:
