@@ -6,8 +6,9 @@ such as 9007199254740993 beside 1.5, stay the text of the file (type ``NUMBER``)
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import polars as pl
 
@@ -36,6 +37,26 @@ def inferred(block: bytes, repeats: bool) -> Iterator[pl.Schema]:
         yield _with_numbers(schema) if floats and (is_enormous or _loses_digits(block, schema)) else schema
 
 
+def _in_order(fields: Iterable[tuple[str, pl.DataType]], block: bytes) -> Iterable[tuple[str, pl.DataType]]:
+    """Return the names of an object in the order of the text: polars has wide ones in another order in each process."""
+    ordered = [(name, _with_order(dtype, block)) for name, dtype in fields]
+    return sorted(ordered, key=lambda field: (_place(field[0], block), field[0]))
+
+
+def _place(name: str, block: bytes) -> int:
+    """Return where a name comes first, at the end if it is written with other escapes."""
+    found = block.find(json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    return found if found >= 0 else len(block)
+
+
+def _with_order(dtype: pl.DataType, block: bytes) -> pl.DataType:
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct(dict(_in_order(((field.name, type_of(field.dtype)) for field in dtype.fields), block)))
+    if isinstance(dtype, pl.List):
+        return pl.List(_with_order(type_of(dtype.inner), block))
+    return dtype
+
+
 def _inferred_types(block: bytes, repeats: bool) -> Iterator[pl.Schema]:
     """Yield the schemas of sound lines. A line with one name twice would give the name a type that no value has."""
     try:
@@ -43,7 +64,7 @@ def _inferred_types(block: bytes, repeats: bool) -> Iterator[pl.Schema]:
             raise pl.exceptions.ComputeError
         found = pl.scan_ndjson(block, infer_schema_length=None).collect_schema()
         if all(_depth(dtype) <= MAX_DEPTH for dtype in found.dtypes()):
-            yield found
+            yield pl.Schema(_in_order(found.items(), block))
             return
     except TROUBLE:
         pass
@@ -55,8 +76,9 @@ def _inferred_piecewise(lines: list[bytes]) -> Iterator[pl.Schema]:
     """Yield the schemas of ever smaller halves, until each half contains only compatible lines."""
     if not lines:
         return
+    text = b"\n".join(lines)
     try:
-        yield pl.scan_ndjson(b"\n".join(lines), infer_schema_length=None).collect_schema()
+        yield pl.Schema(_in_order(pl.scan_ndjson(text, infer_schema_length=None).collect_schema().items(), text))
     except TROUBLE:
         if len(lines) > 1:
             middle = len(lines) // 2

@@ -251,3 +251,16 @@ def test_a_filter_compares_numbers_of_any_length(tmp_path: Path) -> None:
     path = put(tmp_path, "people.ndjson", '{"external_user_id":"a","n":10}\n{"external_user_id":"b","n":1.5}\n')
     report = bs.check(path, {"input": {"filter": "n > 5"}, "recipient": {"external_user_id": "external_user_id"}})
     assert report.valid == 1
+
+
+def test_the_names_of_wide_objects_keep_the_order_of_the_text(tmp_path: Path) -> None:
+    """polars has them in another order in each process, so a plan would fit no other process."""
+    late = {f"n{number}": number for number in range(60)}
+    rows = [
+        {"external_user_id": f"u{row}"} | {f"c{number}": "é" for number in range(60)} | ({"late": late} if row else {})
+        for row in range(3)
+    ]
+    path = put(tmp_path, "wide.ndjson", "\n".join(map(json.dumps, rows)))
+    frame = read(path)
+    assert frame.columns == list(rows[1])
+    assert [field.name for field in frame.schema["late"].fields] == list(late)  # type: ignore[attr-defined]
