@@ -41,6 +41,8 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._poll = select.poll()
         self.usable = True
+        self._is_lost = False
+        """The transport has closed. In Python 3.11, aborting one that closed after it had written its rest raises."""
         self.unasked = False
         """Bytes came that no request had asked for."""
         self._parser: httptools.HttpResponseParser | None = None
@@ -98,6 +100,7 @@ class _Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
         if exc is None:
             self._ended()
         else:
@@ -183,7 +186,7 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self.usable = False
-        if self.transport is not None:
+        if self.transport is not None and not self._is_lost:
             self.transport.abort()
 
     def _look(self) -> None:

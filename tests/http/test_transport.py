@@ -26,7 +26,7 @@ from bulk_sender.http.clock import since_boot
 from bulk_sender.http.credential import Credential
 from bulk_sender.http.evidence import Evidence, Reach
 from bulk_sender.http.exchange import Target, Trace
-from bulk_sender.http.fast_transport import WireTransport
+from bulk_sender.http.fast_transport import WireTransport, _Connection
 from bulk_sender.http.plain_transport import PlainTransport
 from bulk_sender.http.settings import HttpSettings
 from bulk_sender.http.transport import tls_context, transport_factory
@@ -781,3 +781,21 @@ def test_certificates_are_read_only_for_tls() -> None:
     assert vars(through_proxy)["_context"].get_ca_certs()
     with pytest.raises(ConfigError, match="cannot be read as certificates"):
         transport_factory(HttpSettings(ca_bundle="missing.pem"), is_plain=True)
+
+
+def test_a_connection_that_has_closed_behind_its_last_byte_is_closed_again_in_peace() -> None:
+    """asyncio raises AttributeError when such a transport is aborted."""
+
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            made, connection = await loop.create_connection(_Connection, *listener.getsockname())
+            other, _ = listener.accept()
+            with other:
+                made.write(LARGE)
+                made.close()
+                while not connection._is_lost:
+                    await asyncio.wait_for(loop.run_in_executor(None, other.recv, 1 << 20), 10)
+            connection.close()
+
+    asyncio.run(go())
