@@ -102,6 +102,21 @@ def barriers(page: Page) -> list[tuple[str, str]]:
     return [(each["id"], each["nodes"][0]["html"]) for each in json.loads(found)]
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/runs/none", "/people?who=nobody", "/runs/calm?status=accepted&after=x"])
+def test_a_page_that_says_what_is_wrong_has_no_barrier(page: Page, site: Site, path: str) -> None:
+    for width, scheme in ((1200, "light"), (390, "dark")):
+        page.open(f"{site.url}{path}", width=width, scheme=scheme)
+        assert page.evaluate("document.scrollingElement.scrollWidth") == width
+        assert barriers(page) == []
+
+
+def test_the_page_for_strangers_has_no_barrier(page: Page, site: Site) -> None:
+    page.follow("document.querySelector('a[href=\"/settings\"]').click()")
+    page.follow("document.querySelector('form[action=\"/sign-out\"] button').click()")
+    assert page.evaluate("document.querySelector('h1').textContent") == "Sign in first"
+    assert barriers(page) == []
+
+
 def test_what_can_be_pressed_is_large_enough_on_a_phone(page: Page, site: Site) -> None:
     wanted = "a:not(p a, li a, dd a, .skip), button, input, select, summary, .button, .six a"
     small = f"[...document.querySelectorAll('{wanted}')].filter(e => e.checkVisibility() && e.offsetHeight < 44)"
