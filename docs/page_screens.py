@@ -443,7 +443,11 @@ def asked_braze(stage: Stage) -> Page:
 
 
 def decided_wrongly(stage: Stage) -> Page:
-    return press(stage.at("/runs/winter-offer/decide"), "Record this decision")
+    tab = stage.at("/runs/winter-offer/decide")
+    tab.get_by_text("They have it: I saw it in Braze").click()
+    press(tab, "Record this decision")
+    expect(tab.get_by_role("alert")).to_contain_text("Say why")
+    return tab
 
 
 def decided(stage: Stage) -> Page:
