@@ -69,8 +69,10 @@ def assembled(wanted: str = "") -> typer.Typer:
     app.callback()(_main)
     is_known = any(wanted in commands for commands in _COMMANDS.values())
     for panel, commands in _COMMANDS.items():
-        for name in [wanted] if wanted in commands else [] if is_known else commands:
-            module = import_module(f"bulk_sender.cli.commands.{commands[name]}")
+        for name, place in commands.items():
+            if is_known and name != wanted:
+                continue
+            module = import_module(f"bulk_sender.cli.commands.{place}")
             if (group := getattr(module, "group", None)) is not None:
                 app.add_typer(group, name=name, rich_help_panel=panel)
             else:
