@@ -39,10 +39,11 @@ def from_earlier(site: Site, path: Path) -> Choices | None:
     Each column that it sent has to be in this file, and at least three of four columns of this file were known to it.
     Raises BulkSenderError when the file cannot be read.
     """
-    names = {column.name for column in bs.columns(path).columns}
-    for draft in site.store.drafts():
-        if draft.step is not Step.LAUNCHED or draft.parent or not draft.config:
-            continue
+    sends = [
+        draft for draft in site.store.drafts() if draft.step is Step.LAUNCHED and draft.config and not draft.parent
+    ]
+    names = {column.name for column in bs.columns(path).columns} if sends else set()
+    for draft in sends:
         earlier = Choices.of(draft.config)
         sent = {each.column for each in earlier.columns if each.use}
         known = names.intersection(each.column for each in earlier.columns)
