@@ -211,6 +211,15 @@ def barriers(tab: Page) -> list[tuple[str, str]]:
     return found
 
 
+def fill_in_wrong_rows(tab: Page) -> None:
+    """Fix two of the three wrong rows of ``customers.csv``, and leave the third wrong."""
+    tab.get_by_label("Row 32, Customer no").fill("000322")
+    tab.get_by_label("Row 88, Order total").fill("12.50")
+    tab.get_by_label("Row 141, Basket").fill("[")
+    tab.get_by_role("button", name="Check and send 3 rows").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Some rows are still wrong")
+
+
 def width(tab: Page) -> int:
     """Return how wide the page is. More than the window means scrolling sideways."""
     found: int = value(tab, "document.scrollingElement.scrollWidth")

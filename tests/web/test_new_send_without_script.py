@@ -11,7 +11,15 @@ from playwright.sync_api import Browser, expect
 import bulk_sender as bs
 from tests.kit.command import REPOSITORY, until
 from tests.kit.target import CAMPAIGN
-from tests.web.surfing import ONLY_WITH_CHROMIUM, PATIENCE_S, WITHOUT_SCRIPT, Served, Surfer, chromium
+from tests.web.surfing import (
+    ONLY_WITH_CHROMIUM,
+    PATIENCE_S,
+    WITHOUT_SCRIPT,
+    Served,
+    Surfer,
+    chromium,
+    fill_in_wrong_rows,
+)
 
 pytestmark = ONLY_WITH_CHROMIUM
 CUSTOMERS = REPOSITORY / "sample_data" / "customers.csv"
@@ -90,11 +98,7 @@ def test_a_file_is_rehearsed_tested_reviewed_and_sent_and_its_rows_fixed(
     assert served.braze.ledger.accepted_recipients == before + 1 + 181
 
     tab.get_by_role("link", name="Fix 3 rows").first.click()
-    tab.get_by_label("Row 32, Customer no").fill("000322")
-    tab.get_by_label("Row 88, Order total").fill("12.50")
-    tab.get_by_label("Row 141, Basket").fill("[")
-    tab.get_by_role("button", name="Check and send 3 rows").click()
-    expect(tab.get_by_role("alert")).to_contain_text("Some rows are still wrong")
+    fill_in_wrong_rows(tab)
     tab.get_by_label("Row 141, Basket").fill("[]")
     tab.get_by_role("button", name="Check and send 3 rows").click()
     expect(tab.locator("h1")).to_have_text("3 of 3 rows could be sent")
