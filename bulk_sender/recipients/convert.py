@@ -224,14 +224,16 @@ def quote(text: pl.Expr) -> pl.Expr:
     return pl.when(text.is_not_null()).then(_member(encoded))
 
 
-def quoted(texts: pl.DataFrame) -> pl.DataFrame:
-    """Return columns of text as ``quote`` does, which takes longer than to prove that no text needs an escape."""
+def plain_quote(text: pl.Expr) -> pl.Expr:
+    """Return as a JSON string what ``plain_texts`` has found to need no escape; null stays null."""
+    return joined('"', text, '"')
+
+
+def plain_texts(texts: pl.DataFrame) -> frozenset[str]:
+    """Return the columns in which no text needs an escape: to prove that is cheaper than to escape."""
     columns = texts.get_columns()
     is_plain = _needs_no_escape(columns)
-    plain = {column.name for column in columns if is_plain or _needs_no_escape([column])}
-    return texts.select(
-        (joined('"', pl.col(name), '"') if name in plain else quote(pl.col(name))).alias(name) for name in texts.columns
-    )
+    return frozenset(column.name for column in columns if is_plain or _needs_no_escape([column]))
 
 
 _PLAIN = bytes(set(range(0x20, 0x100)) - set(b'"\\'))

@@ -14,14 +14,14 @@ Pure, and in whole columns for speed. The result has one row for each row of the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from bulk_sender.braze.limits import MAX_PROPERTIES_BYTES
 from bulk_sender.recipients.cells import cell_texts
-from bulk_sender.recipients.convert import joined, quote, quoted
+from bulk_sender.recipients.convert import joined, plain_quote, plain_texts, quote
 from bulk_sender.recipients.mapping import Field, Identifier, RecipientMapping
 from bulk_sender.recipients.rules import Names, Rule, rules
 
@@ -46,24 +46,25 @@ SCHEMA = pl.Schema(
 def encode(frame: pl.DataFrame, mapping: RecipientMapping, *, max_bytes: int) -> pl.DataFrame:
     """Encode ``frame`` (the input's columns) by ``mapping``; reject recipients larger than ``max_bytes``."""
     encoded = frame.select(
-        _kind(mapping.identifiers),
-        _identifier(mapping.identifiers),
-        *_heads(mapping),
-        *_values(mapping),
-        *_written(mapping),
+        _kind(mapping.identifiers), _identifier(mapping.identifiers), *_values(mapping), *_written(mapping)
     )
-    encoded = encoded.with_columns(quoted(encoded.select(_texts(mapping))))
+    plain = plain_texts(encoded.select(_NAMES.identifier, *_texts(mapping)))
+    names = Names(unquoted=plain - {_NAMES.identifier})
+    heads = frame.select(_heads(mapping, plain_quote if _NAMES.identifier in plain else quote))
+    others = [quote(pl.col(name)).alias(name) for name in _texts(mapping) if name not in plain]
+    encoded = pl.concat([encoded.with_columns(others), heads], how="horizontal")
     facts = encoded
     if failures := _failures(mapping):
         values = encoded.select(_NAMES.json(index) for index, _ in enumerate(mapping.fields))
         flags = pl.concat([values, frame], how="horizontal").select(failures)
         facts = pl.concat([encoded, flags], how="horizontal")
     full = frozenset(name for name in encoded.columns if encoded[name].null_count() == 0)
-    facts = facts.with_columns(recipient=_recipient(mapping, full)).with_columns(
+    renderer = _Renderer(names, full)
+    facts = facts.with_columns(recipient=_recipient(mapping, renderer)).with_columns(
         pl.col("recipient").str.len_bytes().alias(_NAMES.recipient_bytes)
     )
-    facts = facts.with_columns(_properties_bytes(mapping, facts, full).alias(_NAMES.properties_bytes))
-    broken = list(rules(mapping, _NAMES, max_bytes))
+    facts = facts.with_columns(_properties_bytes(mapping, facts, renderer).alias(_NAMES.properties_bytes))
+    broken = list(rules(mapping, names, max_bytes))
     bad = facts.select(pl.any_horizontal([rule.broken.fill_null(False) for rule in broken])).to_series()
     if not bad.any():
         none = dict.fromkeys(_REASON, pl.lit(None, dtype=pl.String))
@@ -123,8 +124,11 @@ def _identifier(identifiers: Iterable[Identifier]) -> pl.Expr:
     return chain.alias("identifier")
 
 
-def _heads(mapping: RecipientMapping) -> list[pl.Expr]:
-    """Return the start of the recipient object: ``"external_user_id":"…"``, the first identifier of the row."""
+def _heads(mapping: RecipientMapping, quote: Callable[[pl.Expr], pl.Expr]) -> list[pl.Expr]:
+    """Return the start of the recipient object: ``"external_user_id":"…"``, the first identifier of the row.
+
+    ``quote`` makes an identifier a JSON string.
+    """
     chain = pl.lit(None, dtype=pl.String)
     for item in reversed(mapping.identifiers):
         if item.label is not None:
@@ -142,7 +146,7 @@ def _heads(mapping: RecipientMapping) -> list[pl.Expr]:
 
 
 def _values(mapping: RecipientMapping) -> list[pl.Expr]:
-    """Return the values as JSON, but text as it is: it gets its quotes when all texts of the chunk are known."""
+    """Return the values as JSON, but text as it is: only what a chunk's texts have in them says how to quote them."""
     return [
         (field.converted.json if field.converted.text is None else field.converted.text).alias(_NAMES.json(index))
         for index, field in enumerate(mapping.fields)
@@ -173,11 +177,8 @@ def _failures(mapping: RecipientMapping) -> list[pl.Expr]:
     ]
 
 
-def _recipient(mapping: RecipientMapping, full: frozenset[str]) -> pl.Expr:
-    """Concatenate the recipient's parts: the head, then each group that has a member.
-
-    ``full`` names the columns without nulls; an object built only from these has no missing members to handle.
-    """
+def _recipient(mapping: RecipientMapping, renderer: _Renderer) -> pl.Expr:
+    """Concatenate the recipient's parts: the head, then each group that has a member."""
     index = 0
     parts: list[str | pl.Expr] = ["{", pl.col(_NAMES.head)]
     if mapping.existing_only is not None:
@@ -187,15 +188,15 @@ def _recipient(mapping: RecipientMapping, full: frozenset[str]) -> pl.Expr:
         parts.append(_optional("send_to_existing_only", given))
         index = 1
     tree, index = _tree(mapping.properties, index)
-    parts.extend(_Renderer(full).group(mapping.properties_name, tree))
+    parts.extend(renderer.group(mapping.properties_name, tree))
     tree, index = _tree(mapping.attributes, index)
     groups, index = _tree(mapping.subscription_groups, index)
-    more = [_subscriptions(groups)] if groups else []
-    parts.extend(_Renderer(full, mapping.send_nulls).group("attributes", tree, *more))
+    more = [renderer.subscriptions(groups)] if groups else []
+    parts.extend(replace(renderer, send_nulls=mapping.send_nulls).group("attributes", tree, *more))
     return joined(*parts, "}")
 
 
-def _properties_bytes(mapping: RecipientMapping, facts: pl.DataFrame, full: frozenset[str]) -> pl.Expr:
+def _properties_bytes(mapping: RecipientMapping, facts: pl.DataFrame, renderer: _Renderer) -> pl.Expr:
     """Return the size of a recipient's properties merged with the request's: a member of the recipient's replaces one.
 
     It is null where no row can reach the limit, so that ordinary rows cost nothing.
@@ -207,7 +208,7 @@ def _properties_bytes(mapping: RecipientMapping, facts: pl.DataFrame, full: froz
         return none
     start = 0 if mapping.existing_only is None else 1
     tree, _ = _tree(mapping.properties, start)
-    parts = _Renderer(full).group(mapping.properties_name, tree)
+    parts = renderer.group(mapping.properties_name, tree)
     frame = len(f",{_key(mapping.properties_name)}:{{}}".encode())
     own = joined(*parts).str.len_bytes().cast(pl.Int64) if parts else pl.lit(0, dtype=pl.Int64)
     # Each member counts with one comma, the last of them for nothing.
@@ -236,12 +237,18 @@ def _tree(fields: tuple[Field, ...], index: int) -> tuple[_Tree, int]:
 class _Renderer:
     """Renders a tree of members as the parts of a JSON object, for a single call of ``joined``.
 
-    ``send_nulls``: whether a missing member is sent as null. That goes for the first level only: Braze drops the whole
-    update of a nested attribute that has a null inside.
+    ``names``: of the columns with the values. ``full``: those without nulls; an object built only from these has no
+    missing members to handle. ``send_nulls``: whether a missing member is sent as null. That goes for the first level
+    only: Braze drops the whole update of a nested attribute that has a null inside.
     """
 
+    names: Names
     full: frozenset[str]
     send_nulls: bool = False
+
+    @property
+    def _inner(self) -> _Renderer:
+        return replace(self, send_nulls=False)
 
     def group(self, name: str, tree: _Tree, *more: pl.Expr) -> list[str | pl.Expr]:
         """Return ``,"name":{…}``, or empty text where no member has a value. ``more``: rendered extra members."""
@@ -260,7 +267,7 @@ class _Renderer:
 
     def _is_full(self, tree: _Tree) -> bool:
         return all(
-            _Renderer(self.full)._is_full(node) and bool(node)
+            self._inner._is_full(node) and bool(node)
             if isinstance(node, dict)
             else self.send_nulls or node in self.full
             for node in tree.values()
@@ -272,9 +279,9 @@ class _Renderer:
         for number, (name, node) in enumerate(tree.items()):
             start = f"{',' if number else ''}{_key(name)}:"
             if isinstance(node, dict):
-                parts.extend([start + "{", *_Renderer(self.full)._members(node), "}"])
+                parts.extend([start + "{", *self._inner._members(node), "}"])
             else:
-                parts.extend([start, pl.col(node).fill_null("null") if self.send_nulls else pl.col(node)])
+                parts.extend([start, *self._value(node)])
         return parts
 
     def _present_members(self, tree: _Tree) -> list[str | pl.Expr]:
@@ -282,12 +289,30 @@ class _Renderer:
         parts: list[str | pl.Expr] = []
         for name, node in tree.items():
             if isinstance(node, dict):
-                parts.extend(_Renderer(self.full).group(name, node))
+                parts.extend(self._inner.group(name, node))
             elif node in self.full or self.send_nulls:
-                parts.extend([f",{_key(name)}:", pl.col(node).fill_null("null") if self.send_nulls else pl.col(node)])
+                parts.extend([f",{_key(name)}:", *self._value(node)])
             else:
-                parts.append(_optional(name, pl.col(node)))
+                parts.append(_optional(name, *self.names.parts(node)))
         return parts
+
+    def _value(self, column: str) -> list[str | pl.Expr]:
+        """Return a value of a member that is always sent."""
+        parts = self.names.parts(column)
+        return parts if column in self.full or not self.send_nulls else [joined(*parts).fill_null("null")]
+
+    def subscriptions(self, groups: _Tree) -> pl.Expr:
+        """Return flat subscription-group columns as the list of objects that Braze expects."""
+        entries = [
+            joined(
+                f',{{"subscription_group_id":{_key(name)},"subscription_state":', *self.names.parts(column), "}"
+            ).fill_null("")
+            for name, column in groups.items()
+            if isinstance(column, str)
+        ]
+        body = joined(*entries)
+        listed = joined(',"subscription_groups":[', body.str.slice(1), "]")
+        return pl.when(body.str.len_bytes() > 0).then(listed).otherwise(pl.lit(""))
 
 
 def _columns(tree: _Tree) -> Iterator[str]:
@@ -299,21 +324,9 @@ def _columns(tree: _Tree) -> Iterator[str]:
             yield node
 
 
-def _optional(name: str, value: pl.Expr) -> pl.Expr:
+def _optional(name: str, *value: str | pl.Expr) -> pl.Expr:
     """Return ``,"name":value``, or empty text where there is no value."""
-    return joined(f",{_key(name)}:", value).fill_null("")
-
-
-def _subscriptions(groups: _Tree) -> pl.Expr:
-    """Return flat subscription-group columns as the list of objects that Braze expects."""
-    entries = [
-        joined(f',{{"subscription_group_id":{_key(name)},"subscription_state":', pl.col(column), "}").fill_null("")
-        for name, column in groups.items()
-        if isinstance(column, str)
-    ]
-    body = joined(*entries)
-    listed = joined(',"subscription_groups":[', body.str.slice(1), "]")
-    return pl.when(body.str.len_bytes() > 0).then(listed).otherwise(pl.lit(""))
+    return joined(f",{_key(name)}:", *value).fill_null("")
 
 
 def _key(name: str) -> str:
