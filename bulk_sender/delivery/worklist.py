@@ -16,7 +16,7 @@ from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.work import Work
 from bulk_sender.eventloop import one_ahead
-from bulk_sender.journal.chunks import chunk_record, chunk_rows
+from bulk_sender.journal.chunks import chunk_payload, chunk_record, chunk_rows
 from bulk_sender.journal.records import Batch, Chunk, PlanComplete
 from bulk_sender.journal.store import RunReader, RunWriter
 from bulk_sender.journal.writer import JournalWriter
@@ -76,7 +76,7 @@ class Worklist:
                     yield None
                 if stopping.is_set:
                     return
-                payload = Payload(chunk_rows(reading, chunk.id)["recipient"])
+                payload = chunk_payload(reading, chunk.id)
                 for unsent in reading.unsent_batches(chunk.id):
                     yield Work(unsent.batch, payload, unsent.body_sha256)
 
@@ -135,8 +135,9 @@ def _prepared(pieces: Iterator[Planned], new_id: Callable[[], int]) -> Iterator[
     """Number the pieces, and pack them as chunks."""
     for piece in pieces:
         verdicts: dict[str, int] = dict(piece.rows["verdict"].value_counts().iter_rows())
-        chunk = chunk_record(new_id(), piece, verdicts)
-        yield _Prepared(chunk, verdicts, piece.sizes, Payload(piece.rows["recipient"]))
+        payload = Payload.of(piece.rows["recipient"])
+        chunk = chunk_record(new_id(), piece, payload, verdicts)
+        yield _Prepared(chunk, verdicts, piece.sizes, payload)
 
 
 def _number(piece: _Prepared, new_id: Callable[[], int]) -> list[Batch]:

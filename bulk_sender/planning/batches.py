@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
@@ -153,20 +153,20 @@ def batch_sizes(recipients: pl.Series, most: int, keys: pl.Series | None = None)
     ``keys``: who each recipient is. A batch ends before somebody who is in it already, because Braze would send them
     only one message. None if nobody comes twice.
     """
-    ends = _ends(recipients)
-    edges = [*range(0, len(ends), BATCH_SIZE), len(ends)]
+    until_each = ends(recipients.str.len_bytes())
+    edges = [*range(0, len(until_each), BATCH_SIZE), len(until_each)]
     whole = [after - first for first, after in pairwise(edges)]
-    until = ends.gather([edge - 1 for edge in edges[1:]])
+    until = until_each.gather([edge - 1 for edge in edges[1:]])
     each_fifty_fits = (until - until.shift(1, fill_value=0) <= most + 1).all()
     if each_fifty_fits and (keys is None or not keys.is_duplicated().any()):  # the common case
         return whole
     again, earlier = _close_repeats(keys)
-    return whole if each_fifty_fits and not len(again) else _cut(ends.to_numpy(), most, again, earlier)
+    return whole if each_fifty_fits and not len(again) else _cut(until_each.to_numpy(), most, again, earlier)
 
 
-def _ends(recipients: pl.Series) -> pl.Series:
-    """Return how many bytes the recipients up to each one take, with a comma after each."""
-    return (recipients.str.len_bytes().cast(pl.Int64) + 1).cum_sum()
+def ends(sizes: pl.Series) -> pl.Series:
+    """Return how many bytes the recipients up to each one take, with a comma after each. ``sizes``: their bytes."""
+    return (sizes.cast(pl.Int64) + 1).cum_sum()
 
 
 def _cut(
@@ -207,20 +207,30 @@ def _close_repeats(keys: pl.Series | None) -> tuple[npt.NDArray[np.int64], npt.N
 
 
 class Payload:
-    """The recipients of a planned chunk as one stretch of JSON bytes, of which each batch is a slice."""
+    """The recipients of a planned chunk as one stretch of JSON bytes, of which each batch is a slice.
 
-    def __init__(self, recipients: pl.Series) -> None:
+    ``joined``: the recipients with a comma between two. ``ends``: how many bytes those up to each one take, with a
+    comma after each.
+    """
+
+    def __init__(self, joined: bytes, ends: list[int]) -> None:
+        self.joined = joined
+        self._ends = ends
+
+    @classmethod
+    def of(cls, recipients: pl.Series) -> Self:
+        """Return the recipients (JSON texts, in order); null for rows without one."""
         texts = recipients.drop_nulls()
         # As binary: bytes are copied once, where text would be decoded and encoded again.
-        self._bytes: bytes = texts.str.join(",").cast(pl.Binary).item() if len(texts) else b""
-        self._ends: list[int] = _ends(texts).to_list()
+        joined: bytes = texts.str.join(",").cast(pl.Binary).item() if len(texts) else b""
+        return cls(joined, ends(texts.str.len_bytes()).to_list())
 
     def recipients(self, first: int, count: int) -> bytes:
         """``count`` recipient objects from the ``first`` on, joined by commas."""
         if not count:
             return b""
         start = self._ends[first - 1] if first else 0
-        return self._bytes[start : self._ends[first + count - 1] - 1]
+        return self.joined[start : self._ends[first + count - 1] - 1]
 
     def recipient(self, slot: int) -> dict[str, object]:
         """One recipient object, parsed."""

@@ -38,7 +38,7 @@ class BodyDigest:
 def mark(endpoint: Endpoint, piece: Planned) -> bytes:
     """Return the digest of one piece's bodies, as in ``BodyDigest.marks``."""
     bodies = BodyDigest(endpoint)
-    bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
+    bodies.add(Payload.of(piece.rows["recipient"]), piece.sizes)
     return bodies.marks[0]
 
 

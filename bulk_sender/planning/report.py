@@ -229,7 +229,7 @@ def examine(
         if piece.sizes:
             _sample(report, piece, body)
         if bodies is not None:
-            bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
+            bodies.add(Payload.of(piece.rows["recipient"]), piece.sizes)
         if on_rows is not None:
             on_rows(report.rows)
     report.seconds = max(0, report.requests - 1) / config.delivery.pace.per_second
@@ -267,7 +267,7 @@ def _sample(report: CheckReport, piece: Planned, body: Callable[[bytes], bytes])
     wanted = min(_EXAMPLES - len(report.samples), sum(piece.sizes))
     if not wanted:
         return
-    payload = Payload(piece.rows["recipient"])
+    payload = Payload.of(piece.rows["recipient"])
     if report.sample_request is None:
         first = body(payload.recipients(0, piece.sizes[0]))
         report.sample_request = json.loads(first)

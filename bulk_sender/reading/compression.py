@@ -10,7 +10,6 @@ import bz2
 import gzip
 import lzma
 import struct
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,12 +17,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from bulk_sender import zstd
 from bulk_sender.errors import InputError
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 MAX_RATIO = 1000
 """Text rarely compresses better than 1:100, nearly empty columns up to 1:500; deflate cannot exceed 1:1032."""

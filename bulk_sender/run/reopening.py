@@ -20,7 +20,7 @@ from bulk_sender.delivery.worklist import resume_point
 from bulk_sender.errors import GuardrailError, InputError, RunHeldError, RunMismatchError
 from bulk_sender.http.credential import Credential
 from bulk_sender.journal.answers import BatchState
-from bulk_sender.journal.chunks import chunk_rows
+from bulk_sender.journal.chunks import chunk_payload
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import RESEND
 from bulk_sender.journal.store import RunReader, RunRef, RunWriter
@@ -254,12 +254,11 @@ def bodies_of_run(
     with journal.reader() as reading:
         for chunk in reading.chunk_ids():
             # A batch that was refused and split was one request when it was planned.
-            recipients = Payload(chunk_rows(reading, chunk, ["recipient"])["recipient"])
-            bodies.add(recipients, reading.planned_sizes(chunk))
+            bodies.add(chunk_payload(reading, chunk), reading.planned_sizes(chunk))
     bodies.marks.clear()
     if prepared is not None:
         for piece in prepared.plan(target, canary=canary, **resume_point(journal, prepared)):
-            bodies.add(Payload(piece.rows["recipient"]), piece.sizes)
+            bodies.add(Payload.of(piece.rows["recipient"]), piece.sizes)
             if on_rows is not None:
                 on_rows(int(piece.rows["row"][-1]))
     return bodies

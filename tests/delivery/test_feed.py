@@ -13,7 +13,7 @@ from bulk_sender.delivery.work import Work
 from bulk_sender.journal.records import Batch
 from bulk_sender.planning.batches import Payload
 
-PAYLOAD = Payload(pl.Series(["{}"]))
+PAYLOAD = Payload.of(pl.Series(["{}"]))
 
 
 def work(number: int) -> Work:

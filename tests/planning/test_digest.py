@@ -30,7 +30,7 @@ def test_the_digest_covers_the_bodies_in_order(pieces: list[list[list[str]]]) ->
     bodies = BodyDigest(FRAME)
     for batches in pieces:
         recipients = [recipient for batch in batches for recipient in batch]
-        bodies.add(Payload(pl.Series(recipients, dtype=pl.String)), [len(batch) for batch in batches])
+        bodies.add(Payload.of(pl.Series(recipients, dtype=pl.String)), [len(batch) for batch in batches])
     posted = [FRAME.body(",".join(batch).encode()) for batches in pieces for batch in batches]
     assert bodies.sha256 == hashlib.sha256(b"".join(posted)).hexdigest()
     assert len(bodies.marks) == len(pieces)

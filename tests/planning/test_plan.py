@@ -327,7 +327,7 @@ def test_rich_rows_do_not_multiply_the_requests(path: Path) -> None:
 
 def test_each_slice_of_a_payload_is_the_content_of_a_json_array() -> None:
     texts = ['{"a":"é,"}', None, '{"b":[1,2]}', '{"c":"x"}']
-    payload = Payload(pl.Series(texts))
+    payload = Payload.of(pl.Series(texts))
     sound = [json.loads(text) for text in texts if text]
     for first in range(3):
         for count in range(1, 4 - first):

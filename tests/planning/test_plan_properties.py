@@ -114,7 +114,7 @@ def assert_batches_fit(pieces: list[Planned]) -> list[dict[str, Any]]:
     """Assert that batches fit, and are short only at the end, before a large recipient or a repeated one."""
     batches: list[bytes] = []
     for piece in pieces:
-        payload = Payload(piece.rows["recipient"])
+        payload = Payload.of(piece.rows["recipient"])
         first = 0
         for size in piece.sizes:
             batches.append(payload.recipients(first, size))

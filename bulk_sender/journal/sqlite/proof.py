@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.sqlite.mark import MARK, read_mark
-from bulk_sender.journal.sqlite.schema import SCHEMA, SCHEMA_VERSION, SEAL_KEY, TABLES, seal
+from bulk_sender.journal.sqlite.schema import READABLE, SCHEMA, SCHEMA_VERSION, SEAL_KEY, TABLES, seal
 
 _WITHOUT_GAPS = ("epoch", "chunk")
 """Tables without gaps in their ids. In the others a failed write may have used some up."""
@@ -48,7 +48,7 @@ def _identity(connection: sqlite3.Connection, folder: Path) -> bytes:
         raise damaged(folder, "it does not say which run it belongs to") from None
     if not 16 <= len(key) <= 64:
         raise damaged(folder, "the key of its checksums has the wrong length")
-    if version != SCHEMA_VERSION:
+    if version not in READABLE:
         raise JournalError(
             f"{folder} was written by another version of bulk-sender (journal version {str(version)[:20]}, "
             f"this one writes {SCHEMA_VERSION})"

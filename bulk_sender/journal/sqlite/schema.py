@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""What this release writes: the tables are those of 1, and the frames of chunks are smaller."""
+READABLE = (1, SCHEMA_VERSION)
 
 
 SCHEMA = """
