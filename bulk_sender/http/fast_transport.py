@@ -9,8 +9,8 @@ connection at once.
 from __future__ import annotations
 
 import asyncio
-import select
 import ssl
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -18,7 +18,7 @@ from httpcore import ConnectError, ConnectTimeout, ReadError, ReadTimeout, Remot
 
 from bulk_sender.http.bounds import MAX_ANSWER_BYTES
 from bulk_sender.http.exchange import Headers, Target, Trace
-from bulk_sender.http.transport import is_unasked
+from bulk_sender.http.unasked import is_unasked, watch
 
 MAX_HEAD_BYTES = 100 * 1024
 """The most bytes of a head, as in h11; 1xx answers count too."""
@@ -39,7 +39,8 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._raw: asyncio.Transport | None = None
         self.transport: asyncio.Transport | None = None
-        self._poll = select.poll()
+        self.readable: Callable[[], bool] = lambda: False
+        """Whether the kernel has bytes, or an end, to read."""
         self.usable = True
         self._is_lost = False
         """The transport has closed. In Python 3.11, aborting one that closed after it had written its rest raises."""
@@ -69,7 +70,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = self._raw = cast(asyncio.Transport, transport)  # uvloop's has the methods, not the base class
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self.readable = watch(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:
@@ -150,10 +151,6 @@ class _Connection(asyncio.Protocol):
             raise
         if self.transport is None:  # only by its type; asyncio returns one or raises
             raise ConnectionResetError
-
-    def readable(self) -> bool:
-        """Whether the kernel has bytes, or an end, to read. Not ``select``, which fails from descriptor 1024 on."""
-        return bool(self._poll.poll(0))
 
     async def exchange(self, request: bytes, seconds: float) -> None:
         """Write a request and wait up to ``seconds`` for the whole answer. Raise httpcore's errors.
@@ -250,8 +247,8 @@ class WireTransport:
             if connection.head_seen:
                 trace.answered(connection.status, connection.headers)
             trace.body = connection.body
-        if target.keepalive and self.surplus():
-            await self.look()
+        if connection.unasked:
+            await self.aclose()
         return connection.version in ("1.1", "1.0")
 
     async def _connected(self, target: Target, trace: Trace) -> _Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, cast
@@ -13,7 +14,7 @@ from anyio.streams.tls import TLSStream
 
 from bulk_sender.http.bounds import KEEPALIVE_S
 from bulk_sender.http.exchange import DeadlineExceeded, Target, Trace
-from bulk_sender.http.transport import is_unasked
+from bulk_sender.http.unasked import is_unasked, watch
 
 _READ_S = 0.05
 """How long to wait for bytes that are known to be there: they may turn out to be no more than a TLS record."""
@@ -27,6 +28,8 @@ class PlainTransport:
         self._context = context
         self._proxy = httpx.Proxy(proxy) if proxy else None
         self._opened: httpx.AsyncHTTPTransport | None = None
+        self._looks: dict[Any, Callable[[], bool]] = {}
+        """A look at the socket of each open connection: to find the socket takes longer."""
 
     async def exchange(self, target: Target, body: bytes, trace: Trace) -> bool:
         with anyio.move_on_after(target.timeout_s):
@@ -74,7 +77,7 @@ class PlainTransport:
         counts as one with surplus.
         """
         try:
-            return any(map(_holds_bytes, self._connections()))
+            return any(map(self._holds_bytes, self._connections()))
         except AttributeError:
             return True
 
@@ -89,6 +92,7 @@ class PlainTransport:
 
     async def aclose(self) -> None:
         opened, self._opened = self._opened, None
+        self._looks.clear()
         if opened is not None:
             with suppress(Exception):
                 await opened.aclose()
@@ -106,6 +110,17 @@ class PlainTransport:
             connection.has_expired = _never
         inner = [connection._connection for connection in wrapped]
         return [getattr(connection, "_connection", connection) for connection in inner]
+
+    def _holds_bytes(self, connection: Any) -> bool:
+        network: Any = connection._network_stream
+        stream = network._stream
+        held = len(connection._h11_state.trailing_data[0])
+        if isinstance(stream, TLSStream):
+            held += stream._ssl_object.pending() + stream._read_bio.pending
+            stream = stream.transport_stream
+        if network not in self._looks:
+            self._looks[network] = watch(network.get_extra_info("socket"))
+        return held + len(stream._protocol.read_queue) > 0 or self._looks[network]()
 
 
 def _request(target: Target, body: bytes, trace: Trace) -> httpx.Request:
@@ -156,16 +171,6 @@ class _Report:
 
 def _never() -> bool:
     return False
-
-
-def _holds_bytes(connection: Any) -> bool:
-    network: Any = connection._network_stream
-    stream = network._stream
-    held = len(connection._h11_state.trailing_data[0])
-    if isinstance(stream, TLSStream):
-        held += stream._ssl_object.pending() + stream._read_bio.pending
-        stream = stream.transport_stream
-    return held + len(stream._protocol.read_queue) > 0 or network.get_extra_info("is_readable")
 
 
 async def _has_unasked(connection: Any) -> bool:

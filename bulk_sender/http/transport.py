@@ -25,9 +25,8 @@ class Transport(Protocol):
     async def exchange(self, target: Target, body: bytes, trace: Trace) -> bool:
         """Make one request, and note in ``trace`` how far it got. Return True when the answer is complete.
 
-        Look for a surplus behind it, if the connection is to be kept: that must not answer the next request.
-        The time limits are ``target``'s. Raise for any trouble; the type of the exception, or of the one behind it, is
-        evidence.
+        What came together with the answer and does not belong to it is noted in ``is_mixed_up``. The time limits are
+        ``target``'s. Raise for any trouble; the type of the exception, or of the one behind it, is evidence.
         """
 
     def surplus(self) -> bool:
@@ -38,15 +37,6 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close the connection, also a broken one. The next request opens another. Never raises."""
-
-
-def is_unasked(data: bytes) -> bool:
-    """Whether bytes outside an answer are more than what servers send to end an idle connection.
-
-    That is a 408, as some do before they close (RFC 9110, 15.5.9), or an empty line.
-    """
-    text = data.lstrip(b"\r\n")
-    return bool(text) and not text.startswith((b"HTTP/1.1 408 ", b"HTTP/1.0 408 "))
 
 
 def transport_factory(settings: HttpSettings, *, is_plain: bool = False) -> Callable[[], Transport]:

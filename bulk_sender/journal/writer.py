@@ -23,8 +23,11 @@ from bulk_sender.journal.records import Record
 from bulk_sender.journal.store import RunWriter
 
 _MOST_AT_ONCE = 256
-_GATHER_S = 0.001
-"""How long the first order of a commit waits for others. One sync costs the same for one record and for many."""
+_GATHER = 0.2
+"""How long the first order of a commit waits for others, as a share of the time that the last commit took.
+
+One sync costs the same for one record and for many, and a slow disk or a distant database gathers more.
+"""
 _WAIT_S = 0.02
 """How long a note may wait for a ``write``: longer than the time between two requests at the default rate."""
 _CALM_S = 0.005
@@ -102,10 +105,12 @@ class JournalWriter:
             self._gathered = []
 
     def _run(self) -> None:
-        last, ended = False, 0.0
+        last, ended, took = False, 0.0, 0.0
         while not last and (orders := self._orders.get()) is not None:
-            if time.monotonic() - ended < _CALM_S:
-                time.sleep(_GATHER_S)
+            began = time.monotonic()
+            if began - ended < _CALM_S:
+                time.sleep(_GATHER * took)
+                began = time.monotonic()
             with suppress(queue.Empty):
                 while len(orders) < _MOST_AT_ONCE:
                     more = self._orders.get_nowait()
@@ -115,6 +120,7 @@ class JournalWriter:
                     orders.extend(more)
             errors = self._commit(orders)
             ended = time.monotonic()
+            took = min(ended - began, _CALM_S)
             if calls := [call for pair in zip(orders, errors, strict=True) if (call := _reply(*pair))]:
                 self._loop.call_soon_threadsafe(_call_all, calls)
 
