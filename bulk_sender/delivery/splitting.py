@@ -26,6 +26,9 @@ from bulk_sender.planning.batches import Payload
 _EVEN_IF_DONE = ("not_live", "mixed_up")
 """What has to be heard of a run even when no row is left."""
 _SENDS_AGAIN = (Action.AGAIN, Action.AGAIN_AFTER_RESET, Action.SPLIT)
+_PIECE = 2047
+"""Bytes that are hashed without giving up Python's lock (hashlib). With other threads at work, getting it back takes
+longer than to hash a body."""
 _MOST_REFUSALS = 15
 """After this many refusals of one batch's parts, all alike and none accepted, the request itself is at fault."""
 
@@ -134,7 +137,7 @@ class Batches:
     ) -> Settled | None:
         """POST one batch until it is settled or must be split. Return None when the run stopped first."""
         body = self._endpoint.body(payload.recipients(batch.first, batch.size))
-        digest = hashlib.sha256(body).digest()
+        digest = _sha256(body)
         if body_sha256 is not None and body_sha256 != digest:
             self._stopping.stop(f"batch {batch.id} would not be the same request as before")
         made = counted = 0
@@ -180,3 +183,10 @@ class Batches:
             or self._breakers.unreached.record(ended.outcome)
         )
         self._turns.close_circuit()
+
+
+def _sha256(body: bytes) -> bytes:
+    hashed, view = hashlib.sha256(), memoryview(body)
+    for start in range(0, len(body), _PIECE):
+        hashed.update(view[start : start + _PIECE])
+    return hashed.digest()

@@ -31,7 +31,11 @@ class Client(Protocol):
         """Make exactly one POST. Raise nothing but cancellation: any trouble is evidence."""
 
     async def unasked(self, wait_s: float = 0.0) -> bool:
-        """Whether bytes ever came that no request had asked for, looking for them during ``wait_s`` seconds."""
+        """Whether bytes ever came that no request had asked for.
+
+        Those that come during the next ``wait_s`` seconds count. Without any, those do that have been read by now:
+        ``post`` looks for others before a request leaves.
+        """
 
     async def renew(self) -> None:
         """Use a new connection for the next request."""
@@ -66,8 +70,8 @@ class HttpClient:
     async def _once(self, target: Target, body: bytes) -> Evidence:
         if since_boot() - self._used_at >= KEEPALIVE_S:
             await self.renew()
-        elif self._transport.surplus():
-            await self._transport.look()
+        else:
+            await self._look()
         trace = Trace()
         error: Exception | None = None
         ended = False
@@ -101,13 +105,15 @@ class HttpClient:
     async def unasked(self, wait_s: float = 0.0) -> bool:
         if wait_s > 0:
             await anyio.sleep(wait_s)
-        if self._transport.surplus():
-            await self._transport.look()
+            await self._look()
         return self._is_mixed_up
 
-    async def renew(self) -> None:
+    async def _look(self) -> None:
         if self._transport.surplus():
             await self._transport.look()
+
+    async def renew(self) -> None:
+        await self._look()
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -222,12 +222,17 @@ class WireTransport:
     """A transport with its own connection."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        self.is_mixed_up = False
+        self._was_mixed_up = False
+        """What ``is_mixed_up`` says of the connections before this one."""
         self._context = context
         self._connection: _Connection | None = None
         self._target: Target | None = None
         self._head = b""
         """The part of the head that all requests to this target have in common."""
+
+    @property
+    def is_mixed_up(self) -> bool:
+        return self._was_mixed_up or (self._connection is not None and self._connection.unasked)
 
     async def exchange(self, target: Target, body: bytes, trace: Trace) -> bool:
         if self._target is not target:
@@ -284,7 +289,7 @@ class WireTransport:
 
     async def aclose(self) -> None:
         if self._connection is not None:
-            self.is_mixed_up = self.is_mixed_up or self._connection.unasked
+            self._was_mixed_up = self.is_mixed_up
             self._connection.close()
             self._connection = None
 

@@ -19,8 +19,9 @@ from bulk_sender.http.settings import HttpSettings
 class Transport(Protocol):
     """One connection at a time, opened when a request needs it. Nothing is ever sent twice."""
 
-    is_mixed_up: bool
-    """Whether any of its connections had bytes that no request had asked for, as far as it has looked."""
+    @property
+    def is_mixed_up(self) -> bool:
+        """Whether any of its connections had bytes that no request had asked for, as far as it has read them."""
 
     async def exchange(self, target: Target, body: bytes, trace: Trace) -> bool:
         """Make one request, and note in ``trace`` how far it got. Return True when the answer is complete.

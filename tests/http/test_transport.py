@@ -347,8 +347,8 @@ def test_bytes_that_come_between_two_looks_are_noticed(kind: str, monkeypatch: p
 
     monkeypatch.setattr(httpx.Response, "aclose", late)
     with FaultServer(answering_then(http_answer(201, success("1" * 32)), 0.03)) as server:
-        _, found, _ = after_an_answer(kind, server.url, 0.0)
-    assert found
+        first, _, second = after_an_answer(kind, server.url, 0.0)
+    assert (first.unasked, second.unasked, second.connection) == (False, True, 2)
 
 
 @both
