@@ -19,7 +19,7 @@ from jinja2.bccache import Bucket
 class CompiledTemplates(BytecodeCache):
     """The compiled templates of a folder. Where nothing can be read or written, templates are compiled as without it.
 
-    Trusting the files is no more than Python does: whoever can write them can change the modules beside them.
+    Python trusts the folder as much: anyone who can write there can change the compiled modules beside the templates.
     """
 
     def __init__(self, folder: Path, terms: str) -> None:
@@ -52,4 +52,4 @@ class CompiledTemplates(BytecodeCache):
                 new.unlink(missing_ok=True)
 
     def _path(self, bucket: Bucket) -> Path:
-        return Path(cache_from_source(str(self._folder / bucket.key))).with_suffix(".jinja")
+        return Path(cache_from_source(str(self._folder / bucket.key))).with_suffix(".jinjac")

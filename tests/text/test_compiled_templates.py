@@ -47,7 +47,7 @@ def test_a_template_is_compiled_once(folder: Path, compiled: Compiled) -> None:
     assert [rendered(folder), rendered(folder)] == ["Hello &lt;Ada&gt;"] * 2
     assert compiled == ["hello.html.jinja"]
     [file] = kept(folder)
-    assert file.name == f"hello.html.{sys.implementation.cache_tag}.jinja"
+    assert file.name == f"hello.html.{sys.implementation.cache_tag}.jinjac"
     assert not file.stat().st_mode & 0o022
 
 
