@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import ParamSpec, TypeVar, cast
 
@@ -20,23 +18,6 @@ _T = TypeVar("_T")
 def run(function: Callable[..., Awaitable[_T]], *arguments: object) -> _T:
     """Run ``function`` in an event loop: uvloop where it is installed, else asyncio's own."""
     return anyio.run(function, *arguments, backend_options={"use_uvloop": find_spec("uvloop") is not None})
-
-
-@contextmanager
-def light_collections() -> Iterator[None]:
-    """Leave all objects that exist now out of garbage collections during the block.
-
-    The modules of a process are a hundred thousand objects, and looking through them again and again costs a sending
-    loop a sixth of its time. Does nothing where the process has such objects already.
-    """
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 async def in_thread(call: Callable[..., _T], *arguments: object) -> _T:

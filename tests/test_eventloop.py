@@ -1,18 +1,16 @@
-"""Items made in a thread one ahead, and garbage collections that leave old objects out."""
+"""Items made in a thread one ahead."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import aclosing
 
 import anyio
 import pytest
 
-from bulk_sender.eventloop import light_collections, one_ahead
+from bulk_sender.eventloop import one_ahead
 
 
 def test_items_come_in_order_and_the_next_is_made_meanwhile() -> None:
@@ -74,32 +72,3 @@ def test_nothing_is_made_any_more_when_it_is_left(how: str) -> None:
         assert done.is_set()
 
     asyncio.run(leave())
-
-
-class Knot:
-    """An object that refers to itself, so that only a collection removes it."""
-
-    def __init__(self) -> None:
-        self.itself = self
-
-
-def test_new_objects_are_collected_within_the_block_and_old_ones_after_it() -> None:
-    gc.unfreeze()  # a command that ran in this process may have frozen what it had loaded
-    old = weakref.ref(Knot())
-    with light_collections():
-        new = weakref.ref(Knot())
-        gc.collect()
-        assert new() is None
-        assert old() is not None
-    gc.collect()
-    assert old() is None
-
-
-def test_what_others_have_frozen_stays_frozen() -> None:
-    gc.freeze()
-    try:
-        with light_collections():
-            pass
-        assert gc.get_freeze_count()
-    finally:
-        gc.unfreeze()

@@ -10,6 +10,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bulk_sender.garbage import keep_what_exists
+
 
 @contextmanager
 def loading() -> Iterator[None]:
@@ -21,6 +23,5 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():
-            gc.freeze()
+        keep_what_exists()
         gc.enable()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import anyio
 
@@ -17,7 +17,6 @@ from bulk_sender.http.credential import Credential
 from bulk_sender.journal.store import RunRef
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.limits import REFUSED_HINT
-from bulk_sender.planning.plan_file import PlanFile
 from bulk_sender.planning.prepared import InputLike, PreparedInput, no_rows, refuse_empty
 from bulk_sender.planning.report import CheckReport, examined
 from bulk_sender.reading.spool import FOLDER as SPOOLED
@@ -48,6 +47,9 @@ from bulk_sender.run.reopening import refuse_held, reopened
 from bulk_sender.run.settings import ConfigLike, config_of, environment_of, overrides_of, spelled
 from bulk_sender.run.stages import Stages
 from bulk_sender.run.target import credential_for
+
+if TYPE_CHECKING:
+    from bulk_sender.planning.plan_file import PlanFile
 
 _SMALL_BYTES = 16 << 20
 
@@ -109,7 +111,7 @@ async def _send(
     """Send as a new run, or resume or report the run of that name. ``given``: options that send the same way."""
     guards = caller.guards
     endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
-    plan_file = PlanFile.read(Path(guards.plan_file)) if guards.plan_file is not None else None
+    plan_file = _approved(guards)
     folder = run_folder(Path(run.folder), run.id or new_run_id())
     ref = RunRef.at(folder)
     if run.must_exist:
@@ -159,6 +161,15 @@ async def _send(
                 canary=canary,
                 recipients=recipients,
             )
+
+
+def _approved(guards: Guards) -> PlanFile | None:
+    """Return the plan file that the send has to match. Raises ConfigError."""
+    if guards.plan_file is None:
+        return None
+    from bulk_sender.planning.plan_file import PlanFile  # here: few sends have one
+
+    return PlanFile.read(Path(guards.plan_file))
 
 
 def _with_stored_rows(error: InputError, ref: RunRef) -> InputError:

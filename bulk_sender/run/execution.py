@@ -21,7 +21,8 @@ from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import SETTLED, Tally, Work
 from bulk_sender.delivery.worklist import Worklist
 from bulk_sender.errors import BulkSenderError, InternalError, JournalError
-from bulk_sender.eventloop import light_collections, to_its_end
+from bulk_sender.eventloop import to_its_end
+from bulk_sender.garbage import light_collections
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
 from bulk_sender.journal.answers import Counts

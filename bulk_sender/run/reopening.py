@@ -27,7 +27,6 @@ from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from bulk_sender.planning.batches import Payload
 from bulk_sender.planning.digest import BodyDigest
 from bulk_sender.planning.excluded import Excluded
-from bulk_sender.planning.plan_file import PlanFile
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
@@ -144,6 +143,8 @@ class ExistingRun:
         """
         if guards.plan_file is None:
             return ""
+        from bulk_sender.planning.plan_file import PlanFile  # here: few runs have one
+
         plan_file = PlanFile.read(Path(guards.plan_file))
         is_rehearsal = sandbox_of(self.facts) is not None
         plan_file.refuse_other_terms(self.facts.input, config, guards.canary, sandbox=is_rehearsal)

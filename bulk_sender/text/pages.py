@@ -22,8 +22,11 @@ def templates(folder: Path) -> Environment:
     # Imported here because most commands write no page.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    from bulk_sender.text.compiled_templates import CompiledTemplates
+
     return Environment(
         loader=FileSystemLoader(folder),
+        bytecode_cache=CompiledTemplates(folder, terms=Path(__file__).read_text(encoding="utf-8")),
         autoescape=True,
         finalize=lambda value: plain(value) if type(value) is str else value,
         undefined=StrictUndefined,

@@ -140,6 +140,7 @@ _NOT_FOR_A_SMALL_SEND = {
     "xlsxwriter",
     "bulk_sender.guessing.draft",
     "bulk_sender.planning.fingerprints",
+    "bulk_sender.planning.plan_file",
     "bulk_sender.reading.excel",
     "bulk_sender.sandbox",
     "bulk_sender.web",
