@@ -114,7 +114,7 @@ class RunReader(Protocol):
         ...
 
     def frame(self, chunk: int) -> bytes:
-        """Return the planned rows of a chunk, as an Arrow file."""
+        """Return the planned rows of a chunk, as `journal.chunks` packed them."""
         ...
 
     def rejects(self, chunk: int) -> bytes:
