@@ -1,6 +1,7 @@
 """The figures of bulk-sender itself: ``python benchmarks/figures.py`` prints them as a table in Markdown.
 
-Whole processes, journal with full sync, results written, nine columns, a counting server on another core. What
+Whole processes with the extra ``fast`` alone, journal with full sync, results written, nine columns, a counting server
+on another core. What
 depends on the machine's speed is given beside something measured in the same run: the naive script, or the server's
 own limit as wrk finds it (where wrk is installed). ``--only`` picks figures, ``--large`` sets the rows of the large
 files.
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import measure
 import polars as pl
+from ratio import CHARTS, WITHOUT
 from run import count, counting_server
 from subjects import HERE, KEY, OPEN
 
@@ -54,7 +56,7 @@ class Bench:
     def run(self, *arguments: str, on_one_core: bool = True) -> measure.Finished:
         core, _ = measure.cores()
         return measure.run(
-            [sys.executable, "-m", "bulk_sender", *arguments],
+            [sys.executable, "-c", WITHOUT, CHARTS, *arguments],
             env=_environment(),
             cwd=self.work,
             core=core if on_one_core else None,
@@ -215,7 +217,8 @@ def resume(bench: Bench) -> None:
     bench.forget()
     core, _ = measure.cores()
     with server() as url:
-        command = [sys.executable, "-m", "bulk_sender", *_send(path, url, bench.work, "resume"), "--rate", OPEN]
+        send = _send(path, url, bench.work, "resume")
+        command = [sys.executable, "-c", WITHOUT, CHARTS, *send, "--rate", OPEN]
         process = subprocess.Popen(
             command,
             env=_environment(),
