@@ -1,10 +1,9 @@
 """The figures of bulk-sender itself: ``python benchmarks/figures.py`` prints them as a table in Markdown.
 
 Whole processes with the extra ``fast`` alone, journal with full sync, results written, nine columns, a counting server
-on another core. What
-depends on the machine's speed is given beside something measured in the same run: the naive script, or the server's
-own limit as wrk finds it (where wrk is installed). ``--only`` picks figures, ``--large`` sets the rows of the large
-files.
+on another core. What depends on the machine's speed is given beside something measured in the same run: the naive
+script, or the server's own limit as wrk finds it (where wrk is installed). ``--only`` picks figures, ``--large`` sets
+the rows of the large files.
 """
 
 from __future__ import annotations
