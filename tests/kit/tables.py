@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from bulk_sender.journal.rows import TABLES
 from bulk_sender.journal.sqlite.database import JOURNAL
-from bulk_sender.journal.sqlite.schema import TABLES
 
 
 def table(folder: Path, name: str) -> list[dict[str, Any]]:

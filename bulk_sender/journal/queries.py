@@ -1,16 +1,20 @@
-"""The journal's named queries, in SQLite's SQL."""
+"""The journal's named queries, in SQL that every store understands.
+
+A store runs a statement with ``?`` for its values, over tables with the names and columns of ``rows`` and the query
+``state``. Text compares by its bytes.
+"""
 
 from __future__ import annotations
 
 import json
-import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
 from bulk_sender.braze.answer import WITH_ERRORS
+from bulk_sender.journal import sendings
 from bulk_sender.journal.answers import (
     AttemptRef,
     AttemptsOfBatches,
@@ -39,12 +43,10 @@ from bulk_sender.journal.answers import (
 )
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import PROCESS_ENDED, Ending
-from bulk_sender.journal.sqlite import sendings
-from bulk_sender.journal.sqlite.database import JOURNAL, connect_to_read
-from bulk_sender.journal.sqlite.proof import unreadable
-from bulk_sender.journal.sqlite.schema import INHERITED, STATE_VIEW, Value
-from bulk_sender.journal.sqlite.tables import CANARY_FACTS, PLAN_COMPLETE
-from bulk_sender.journal.store import RunReader, RunRef
+from bulk_sender.journal.rows import CANARY_FACTS, PLAN_COMPLETE
+from bulk_sender.journal.seal import Value
+from bulk_sender.journal.state import INHERITED
+from bulk_sender.journal.store import RunRef
 
 _STATE = """
 SELECT batch, chunk, first, size, parent, status, attempts, attempt, sent_at, body_sha256, verdict, http_status,
@@ -83,37 +85,25 @@ _REQUESTS = "count(DISTINCT CASE WHEN body_sha256 IS NULL THEN parent ELSE batch
 """The requests behind batches of ``state``: parts that inherit an attempt were in the same one."""
 
 
-class SqliteReader:
+class SqlReader(ABC):
     """One run's journal, to be read. Not thread-safe: one thread at a time may use it."""
 
-    def __init__(self, run: RunRef, connection: sqlite3.Connection) -> None:
+    def __init__(self, run: RunRef) -> None:
         self.run = run
-        self._connection = connection
         self._facts: Facts | None = None
-        connection.executescript(STATE_VIEW)
 
-    def reader(self) -> RunReader:
-        """Open another reader, without a second proof: the journal was proved sound for this one."""
-        try:
-            return SqliteReader(self.run, connect_to_read(self.run.folder / JOURNAL))
-        except sqlite3.Error as error:
-            raise unreadable(self.run.folder, error) from None
+    @abstractmethod
+    def _rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
+        """Run a statement. Raises JournalError."""
 
-    def close(self) -> None:
-        with suppress(sqlite3.Error):
-            self._connection.close()
+    @abstractmethod
+    def close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
-        try:
-            return self._connection.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise unreadable(self.run.folder, error) from None
 
     def _value(self, sql: str, *values: Value) -> Any:
         """The first column of the first row, None without one."""
@@ -174,7 +164,7 @@ class SqliteReader:
                 own = f"status IN ({marks})" + ("" if code is None else " AND code = ?")
                 found.append(condition.format(own))
                 values += [*wanted, *([] if code is None else [code])]
-        sql = f"SELECT id FROM chunk WHERE last_row > ? AND ({' OR '.join(found) or '0'}) ORDER BY id"
+        sql = f"SELECT id FROM chunk WHERE last_row > ? AND ({' OR '.join(found) or '1 = 0'}) ORDER BY id"
         return [row[0] for row in self._rows(sql, *values)]
 
     def chunk_of(self, row: int) -> int | None:
@@ -287,20 +277,22 @@ class SqliteReader:
 
     def _attempts(self, batch: int) -> tuple[AttemptStory, ...]:
         found = self._rows(
-            "SELECT a.id, a.at, a.epoch, lower(hex(a.body_sha256)), o.status, o.verdict, o.http_status, o.dispatch_id,"
+            "SELECT a.id, a.at, a.epoch, a.body_sha256, o.status, o.verdict, o.http_status, o.dispatch_id,"
             " o.code, o.message, o.reach, o.likely, o.elapsed_s, o.at"
             " FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = ? ORDER BY a.id",
             batch,
         )
-        return tuple(AttemptStory(*row) for row in found)
+        return tuple(
+            AttemptStory(number, at, epoch, digest.hex(), *answer) for number, at, epoch, digest, *answer in found
+        )
 
     def _decisions(self, batch: int) -> tuple[DecisionStory, ...]:
-        sql = "SELECT attempt, status, at, user, why FROM decision WHERE batch = ? ORDER BY id"
+        sql = 'SELECT attempt, status, at, "user", why FROM decision WHERE batch = ? ORDER BY id'
         return tuple(DecisionStory(*row) for row in self._rows(sql, batch))
 
     def dispatched(self, most: int) -> dict[str, tuple[AttemptRef, ...]]:
         latest = self._rows(
-            "SELECT dispatch_id, outcome.batch, attempt, body_sha256 = x'' AND status = 'accepted'"
+            "SELECT dispatch_id, outcome.batch, attempt, length(body_sha256) = 0 AND status = 'accepted'"
             " FROM outcome JOIN attempt ON attempt.id = outcome.attempt"
             " WHERE dispatch_id <> '' ORDER BY attempt DESC LIMIT ?",
             most,
@@ -329,15 +321,15 @@ class SqliteReader:
 
     def epochs(self) -> tuple[EpochStory, ...]:
         found = self._rows(
-            "SELECT epoch.id, command, epoch.at, user, host, state, reason, elapsed_s"
+            'SELECT epoch.id, command, epoch.at, "user", host, state, reason, elapsed_s'
             " FROM epoch LEFT JOIN ending ON ending.epoch = epoch.id ORDER BY epoch.id"
         )
         return tuple(EpochStory(*row) for row in found)
 
     def decided(self) -> tuple[DecidedRows, ...]:
         found = self._rows(
-            "SELECT status, user, why, at, sum(size) FROM decision JOIN batch ON batch.id = decision.batch"
-            " GROUP BY status, user, why, at ORDER BY at, min(decision.id)"
+            'SELECT status, "user", why, at, sum(size) FROM decision JOIN batch ON batch.id = decision.batch'
+            ' GROUP BY status, "user", why, at ORDER BY at, min(decision.id)'
         )
         return tuple(DecidedRows(*row) for row in found)
 
