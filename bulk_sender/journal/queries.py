@@ -210,14 +210,14 @@ class SqlReader(ABC):
         return [UnsentChunk(*row) for row in found]
 
     def unsent_batches(self, chunk: int) -> list[BatchState]:
-        return self._states("WHERE status = 'not_sent' AND chunk = ? ORDER BY first", chunk)
+        return self._states("WHERE status = 'not_sent' AND chunk = ? ORDER BY first, batch", chunk)
 
     def batches(self, chunk: int) -> list[BatchState]:
-        return self._states("WHERE chunk = ? ORDER BY first", chunk)
+        return self._states("WHERE chunk = ? ORDER BY first, batch", chunk)
 
     def batches_with(self, *statuses: str) -> list[BatchState]:
         marks = ",".join("?" * len(statuses))
-        return self._states(f"WHERE status IN ({marks}) ORDER BY chunk, first", *statuses)
+        return self._states(f"WHERE status IN ({marks}) ORDER BY chunk, first, batch", *statuses)
 
     def _states(self, where: str, *values: Value) -> list[BatchState]:
         return [BatchState(*row) for row in self._rows(_STATE + where, *values)]
@@ -227,7 +227,7 @@ class SqlReader(ABC):
             "SELECT batch, chunk, first, size, attempt, coalesce((SELECT min(a.at) FROM attempt a"
             " LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = state.batch"
             " AND coalesce(o.status, 'unknown') = 'unknown'), sent_at), sent_at"
-            " FROM state WHERE status = 'unknown' ORDER BY chunk, first"
+            " FROM state WHERE status = 'unknown' ORDER BY chunk, first, batch"
         )
         return [DoubtfulBatch(*row) for row in found]
 
