@@ -48,6 +48,7 @@ _COMMANDS = {
         "export": "export",
         "report": "inspect",
         "runs": "runs",
+        "journal": "journal",
         "web": "web",
     },
     "Rehearse": {"sandbox": "sandbox"},

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bulk_sender.errors import ConfigError
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.index import RunIndex
 from bulk_sender.journal.place import Place, keep_in, place_of
 from bulk_sender.journal.sqlite import runs as _sqlite
-from bulk_sender.journal.store import RunReader, RunRef, RunStore, RunWriter
-
-if TYPE_CHECKING:
-    from bulk_sender.journal.postgres.setup import Made
+from bulk_sender.journal.store import Made, RunReader, RunRef, RunStore, RunWriter
 
 __all__ = [
+    "Made",
     "Place",
     "RunIndex",
     "RunReader",

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from bulk_sender.config.database import (
+    DEFAULT_SCHEMA,
+    DEFAULT_TTL_S,
+    is_address,
+    is_schema_name,
+    without_password,
+)
 from bulk_sender.config.defaults import ANOTHER_RUNS_DIR
 from bulk_sender.durable import make_folders, sync_folder, sync_path
 from bulk_sender.errors import ConfigError, JournalError
@@ -21,11 +26,6 @@ VARIABLE = "BULK_SENDER_JOURNAL"
 SCHEMA_VARIABLE = "BULK_SENDER_JOURNAL_SCHEMA"
 POINTER = "journal.toml"
 """The file that says where a journal is. It holds no password."""
-DEFAULT_SCHEMA = "bulk_sender"
-DEFAULT_TTL_S = 15.0
-
-_SCHEMES = ("postgresql:", "postgres:")
-_SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +48,12 @@ class Place:
         )
 
 
-def is_address(text: str) -> bool:
-    """Whether a text names a PostgreSQL database: ``postgresql:`` alone, or with ``//user@host/database``."""
-    return text in _SCHEMES or any(text.startswith(f"{scheme}//") for scheme in _SCHEMES)
+def place_of(runs_dir: Path, wanted: str | None = None, schema: str = DEFAULT_SCHEMA) -> Place | None:
+    """Return the database of a folder's journals; None when each is in its run's folder. Raises ConfigError.
 
-
-def has_password(address: str) -> bool:
-    """Whether an address has a password in it."""
-    return without_password(address) != address
-
-
-def without_password(address: str) -> str:
-    """Return an address without its password."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return address.partition(":")[0] + ":"
-    user, at, host = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    kept = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if "password" not in key]
-    is_plain = not colon and "password" not in parts.query
-    return address if is_plain else urlunsplit(parts._replace(netloc=f"{name}{at}{host}", query=urlencode(kept)))
-
-
-def is_schema_name(text: str) -> bool:
-    """Whether a schema can have this name: it needs no quotes in SQL."""
-    return _SCHEMA_NAME.fullmatch(text) is not None
-
-
-def place_of(runs_dir: Path) -> Place | None:
-    """Return the database of a folder's journals; None when each is in its run's folder. Raises ConfigError."""
-    noted = _noted(runs_dir)
+    ``wanted`` and ``schema``: what a configuration says that the folder does not know yet.
+    """
+    noted = _noted(runs_dir) if wanted is None else Place(wanted, schema)
     given = os.environ.get(VARIABLE, "")
     if not given:
         return noted

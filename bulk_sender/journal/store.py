@@ -64,6 +64,16 @@ class Loss:
     """Whether another process has the run now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A schema for journals, and who may use it. ``warnings``: what makes this database less safe than it could be."""
+
+    schema: str
+    is_new: bool
+    grants: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 class RunReader(Protocol):
     """One run, to be read. Not thread-safe: one thread at a time may use it. Queries raise JournalError."""
 

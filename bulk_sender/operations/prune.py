@@ -36,7 +36,7 @@ def prune(
     are removed as well, without a question.
     """
     folder, before = Path(runs_dir).absolute(), datetime.now(UTC) - _length(older_than)
-    if not folder.is_dir():
+    if not journals.is_there(folder):
         return []
     remove_inputs_left_over(folder)
     with catalogue(folder) as index:
@@ -75,10 +75,10 @@ def _is_over(entry: IndexEntry, before: datetime) -> bool:
 def _remove(run: RunRef) -> None:
     """Remove all files of the run but its summary; the journal goes last, so that an interrupted call is repeated."""
     own = set(journals.files(run))
-    for path in [path for path in run.folder.iterdir() if path.name != _KEPT and path not in own]:
+    every = list(run.folder.iterdir()) if run.folder.is_dir() else []
+    for path in [path for path in every if path.name != _KEPT and path not in own]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    for path in sorted(own, key=lambda path: path == Path(journals.location(run))):
-        path.unlink(missing_ok=True)
+    journals.remove(run)

@@ -131,7 +131,7 @@ def insert_epoch(
 
 
 def insert_facts(connection: Connection, run: int, key: bytes, rows: Sequence[Row], claim: str, node: str) -> None:
-    """Insert the facts of a new run, and row 0 of ``epoch``, for whoever has the run open without an epoch."""
+    """Insert the facts of a new run, and row 0 of ``epoch``, for a process that has the run open without an epoch."""
     connection.execute(
         'INSERT INTO epoch (run, id, command, at, pid, host, "user", seal, claim, node, records)'
         " VALUES (%s, 0, '', '', 0, '', '', '', %s, %s, %s)",

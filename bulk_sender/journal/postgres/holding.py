@@ -72,7 +72,7 @@ def holder(session: Session, run: int, ttl_s: float) -> str | None:
 
 
 def row_zero(connection: Connection, run: int) -> tuple[Any, ...]:
-    """Return number, claim and records of the row for whoever has the run open without an epoch."""
+    """Return number, claim and records of the row for a process that has the run open without an epoch."""
     row = connection.execute("SELECT commit_no, claim, records FROM epoch WHERE run = %s AND id = 0", [run]).fetchone()
     assert row is not None
     return row

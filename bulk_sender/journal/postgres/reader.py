@@ -19,7 +19,7 @@ from bulk_sender.journal.store import RunReader, RunRef
 def tables_of(run: int) -> str:
     """Return the beginning of a statement that makes one run's records look like a database of their own.
 
-    Row 0 of ``epoch`` is not a start of a process: it stands for whoever has the run open before it begins one.
+    Row 0 of ``epoch`` is not a start of a process: it stands for a process that has the run open before it begins one.
     """
     parts = []
     for name, columns in COLUMNS.items():

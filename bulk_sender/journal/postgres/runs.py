@@ -261,8 +261,9 @@ class PostgresRuns:
 
     def _note_in(self, run: RunRef) -> None:
         """Make the run's folder, if need be, and write into it where the journal is. Raises JournalError."""
-        if not (run.folder / POINTER).exists():
-            write_pointer(run.folder, self.place)
+        for folder in (run.folder.parent, run.folder):
+            if not (folder / POINTER).exists():
+                write_pointer(folder, self.place)
         with suppress(OSError):
             (run.folder / _ANNOUNCED).unlink()
 

@@ -123,8 +123,8 @@ def server_of(connection: Connection, place: Place) -> Server:
         if may_pass(error):
             raise
         raise JournalError(
-            f"the database {place} does not say which server it is ({type(error).__name__}), so a restored copy could "
-            "not be told from it",
+            f"the database {place} does not say which server it is ({type(error).__name__}), so a restored copy would "
+            "look the same",
             hint="grant EXECUTE on pg_control_system() and pg_walfile_name() to the role, or use another database",
         ) from None
     assert row is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psycopg
 
 from bulk_sender.errors import RunNotFoundError
@@ -11,17 +9,7 @@ from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import unreachable, unreadable
 from bulk_sender.journal.postgres.schema import STATEMENTS, grants
 from bulk_sender.journal.postgres.session import Connection, check_schema, opened, server_of
-from bulk_sender.journal.store import RunRef
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What ``make_schema`` did. ``warnings``: what makes this database less safe than it could be."""
-
-    schema: str
-    is_new: bool
-    grants: tuple[str, ...]
-    warnings: tuple[str, ...]
+from bulk_sender.journal.store import Made, RunRef
 
 
 def make_schema(place: Place) -> Made:
