@@ -39,6 +39,7 @@ from bulk_sender.journal.answers import (
     Totals,
     Traffic,
     UnsentChunk,
+    Worker,
     accepted_first,
 )
 from bulk_sender.journal.facts import Facts
@@ -195,7 +196,8 @@ class SqlReader(ABC):
         [sums] = self._rows(
             "SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM attempt) -"
             f" (SELECT count(*) FROM ({INHERITED}) AS inherited), (SELECT min(at) FROM epoch),"
-            " (SELECT max(at) FROM ending), (SELECT coalesce(sum(elapsed_s), 0) FROM ending)"
+            " (SELECT max(at) FROM ending),"
+            " (SELECT coalesce(sum(elapsed_s), 0) FROM ending WHERE state <> 'left')"
         )
         return Totals(*sums)
 
@@ -326,6 +328,9 @@ class SqlReader(ABC):
         )
         return tuple(EpochStory(*row) for row in found)
 
+    def workers(self) -> tuple[Worker, ...]:
+        return ()
+
     def decided(self) -> tuple[DecidedRows, ...]:
         found = self._rows(
             'SELECT status, "user", why, at, sum(size) FROM decision JOIN batch ON batch.id = decision.batch'
@@ -335,7 +340,9 @@ class SqlReader(ABC):
 
     def last_ending(self) -> Ending | None:
         found = self._rows(
-            "SELECT epoch, at, state, reason, elapsed_s FROM ending WHERE epoch = (SELECT max(id) FROM epoch)"
+            "SELECT epoch, at, state, reason, elapsed_s FROM ending"
+            " WHERE epoch >= coalesce((SELECT max(id) FROM epoch WHERE command <> 'join'), 0) AND state <> 'left'"
+            " ORDER BY epoch DESC LIMIT 1"
         )
         return next((Ending(*row) for row in found), None)
 

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bulk_sender.errors import JournalError
+from bulk_sender.journal.postgres import leases
 from bulk_sender.journal.postgres.schema import BYTES, COLUMNS, WRITTEN_IN, quoted, table
 from bulk_sender.journal.postgres.session import Connection
+from bulk_sender.journal.records import CanaryReleased, Lease
 from bulk_sender.journal.rows import TABLES, Row
 from bulk_sender.journal.seal import Value, seal
 
@@ -21,10 +23,15 @@ WITH me AS (
   UPDATE epoch SET commit_no = %s, records = records + %s, beat_at = clock_timestamp()
   WHERE run = %s AND id = %s AND claim = %s AND commit_no = %s AND fenced_at IS NULL AND ended_at IS NULL
   RETURNING run, id, records)"""
+_TOLD = " SELECT me.records, run.stop FROM me JOIN run ON run.id = me.run"
 
 
 class TakenOverError(JournalError):
-    """Another process has fenced this one, or has the run."""
+    """Another process has the run now."""
+
+
+class GivenUpError(TakenOverError):
+    """Another process of the run has fenced this one, which gave no sign of life for too long."""
 
 
 class ForgottenError(JournalError):
@@ -40,44 +47,64 @@ class Commits:
         self.claim = claim
         self._run, self._key = run, key
         self._number, self._records = number, records
+        self.stop = ""
+        """Why all processes of the run are to stop, as the last commit found it."""
 
-    def make(self, connection: Connection, rows: Sequence[Row]) -> int:
+    def make(
+        self, connection: Connection, rows: Sequence[Row], orders: Sequence[Lease | CanaryReleased] = ()
+    ) -> int:
         """Commit rows, which may be none, as the next commit; return how many records the epoch has then.
 
-        May be repeated after a lost connection; ``made`` comes after it. Raises psycopg.Error, TakenOverError,
-        ForgottenError.
+        ``orders``: changes of leases to make with it. May be repeated after a lost connection; ``made`` comes after
+        it. Raises psycopg.Error, TakenOverError, ForgottenError.
         """
         statement, arrays = _inserts(rows, self._key)
+        changed, changes = leases.changes(orders)
         following = self._number + 1
-        values = [following, len(rows), self._run, self.epoch, self.claim, self._number, *arrays]
-        found = connection.execute(f"{_ME}{statement} SELECT records FROM me", values).fetchone()
+        values = [following, len(rows), self._run, self.epoch, self.claim, self._number, *arrays, *changes]
+        found = connection.execute(f"{_ME}{statement}{changed}{_TOLD}", values).fetchone()
         records = self._records + len(rows)
         if found is None:
             found = self._settled(connection, following)
-        if found != (records,):
+        if found[0] != records:
             raise _forgotten(f"{found[0]} records instead of {records}")
+        self.stop = found[1]
         return records
+
+    def made_before(self, connection: Connection) -> int | None:
+        """Return the epoch's records if the commit that is tried now was done before its answer was lost.
+
+        For a commit whose rows depend on what it finds, and which would find something else now.
+        """
+        row = connection.execute(
+            "SELECT records FROM epoch WHERE run = %s AND id = %s AND claim = %s AND commit_no = %s",
+            [self._run, self.epoch, self.claim, self._number + 1],
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def made(self, records: int) -> None:
         """Count a commit that is durable."""
         self._number += 1
         self._records = records
 
-    def _settled(self, connection: Connection, number: int) -> tuple[int]:
+    def _settled(self, connection: Connection, number: int) -> tuple[int, str]:
         """Return the epoch's records when this very commit was done before its answer was lost."""
         row = connection.execute(
-            "SELECT commit_no, records, claim, fenced_at IS NOT NULL OR ended_at IS NOT NULL FROM epoch"
-            " WHERE run = %s AND id = %s",
+            "SELECT commit_no, records, claim, fenced_at IS NOT NULL OR ended_at IS NOT NULL,"
+            " (SELECT command = 'join' OR id < me.id FROM epoch WHERE run = me.run AND id = me.fenced_by)"
+            " FROM epoch AS me WHERE run = %s AND id = %s",
             [self._run, self.epoch],
         ).fetchone()
         if row is None:
             raise _forgotten("nothing of this process")
-        commit_no, records, claim, is_over = row
+        commit_no, records, claim, is_over, is_by_peer = row
+        if is_over and is_by_peer:
+            raise GivenUpError("another process of this run has given this one up, which had not been heard of for long")
         if claim != self.claim or is_over:
             raise TakenOverError("another process has taken over this run since this one started")
         if commit_no != number:
             raise _forgotten(f"commit {commit_no} as the last one instead of {number - 1}")
-        return (int(records),)
+        return int(records), ""
 
 
 def _forgotten(what: str) -> ForgottenError:
