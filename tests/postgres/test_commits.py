@@ -183,14 +183,21 @@ def test_a_second_process_is_refused_with_the_holder_until_the_first_is_gone(
     runs.open_to_write(run).close()
 
 
-def test_of_two_that_open_at_the_same_moment_one_gets_the_run(runs: PostgresRuns, run: RunRef) -> None:
+def test_of_several_that_open_at_the_same_moment_one_gets_the_run(
+    runs: PostgresRuns, run: RunRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All see that nobody has it, and then claim it."""
     runs.create(run, run_facts()).close()
-    got: list[PostgresWriter] = []
-    refused: list[RunHeldError] = []
     barrier = threading.Barrier(4)
 
-    def open_it() -> None:
+    def nobody(*_: object) -> None:
         barrier.wait()
+
+    monkeypatch.setattr(runs_module, "holder", nobody)
+    got: list[PostgresWriter] = []
+    refused: list[RunHeldError] = []
+
+    def open_it() -> None:
         try:
             got.append(runs.open_to_write(run))
         except RunHeldError as error:
