@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,9 +61,10 @@ class PostgresRuns:
                 server = server_of(connection, self.place)
                 made_on[:] = [server]
                 row = connection.execute(
-                    "INSERT INTO run (name, seal_key, system_identifier, timeline, ttl_s) VALUES (%s, %s, %s, %s, %s)"
+                    "INSERT INTO run (name, seal_key, system_identifier, timeline, origin, ttl_s)"
+                    " VALUES (%s, %s, %s, %s, %s, %s)"
                     " ON CONFLICT (name) DO NOTHING RETURNING id",
-                    [run.name, key, server.system_identifier, server.timeline, self.place.ttl_s],
+                    [run.name, key, *astuple(server), self.place.ttl_s],
                 ).fetchone()
                 if row is None:
                     return self._made_before(connection, run, key)
@@ -224,13 +226,13 @@ class PostgresRuns:
     def _found(self, run: RunRef) -> tuple[int, bytes, Server, float]:
         rows = self._ask(
             lambda session: session.rows(
-                "SELECT id, seal_key, system_identifier, timeline, ttl_s FROM run WHERE name = %s", [run.name]
+                "SELECT id, seal_key, ttl_s, system_identifier, timeline, origin FROM run WHERE name = %s", [run.name]
             )
         )
         if not rows:
             raise self._not_found(run)
-        number, key, identifier, timeline, ttl_s = rows[0]
-        return number, key, Server(identifier, timeline), ttl_s
+        number, key, ttl_s, *server = rows[0]
+        return number, key, Server(*server), ttl_s
 
     def _not_found(self, run: RunRef) -> RunNotFoundError:
         known = self._ask(lambda session: PostgresIndex(session).entry(run.name))
@@ -279,7 +281,7 @@ def _held(run: RunRef, by: str) -> RunHeldError:
 
 
 def _refuse_other(found: Server, expected: Server, run: RunRef) -> None:
-    if found.system_identifier != expected.system_identifier:
+    if (found.system_identifier, found.origin) != (expected.system_identifier, expected.origin):
         raise JournalError(
             f"the journal of run {run.name!r} is not in the database in which the run began: it was restored from a "
             "dump, or copied to another server",
