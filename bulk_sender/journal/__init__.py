@@ -33,6 +33,7 @@ __all__ = [
     "index",
     "is_there",
     "is_unfinished",
+    "join",
     "keep_in",
     "location",
     "make_schema",
@@ -79,12 +80,22 @@ def create(run: RunRef, facts: Facts) -> RunWriter:
     return _of(run).create(run, facts)
 
 
-def open(run: RunRef) -> RunWriter:
-    """Open a run to continue it, for this process alone.
+def open(run: RunRef, *, take_over: bool = False) -> RunWriter:
+    """Open a run to continue it, for this process alone; others may join it later.
+
+    ``take_over``: even if a process has it, where a store can shut that out.
 
     Raises RunNotFoundError, RunHeldError, and JournalError when the journal is damaged.
     """
-    return _of(run).open_to_write(run)
+    return _of(run).open_to_write(run, take_over=take_over)
+
+
+def join(run: RunRef) -> RunWriter:
+    """Open a run for one more process, beside those that have it.
+
+    Raises RunNotFoundError, ConfigError where only one process can have it, and JournalError when it is damaged.
+    """
+    return _of(run).join(run)
 
 
 def read(run: RunRef) -> RunReader:

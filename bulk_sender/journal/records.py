@@ -207,6 +207,9 @@ class CanaryReleased:
 
 Record = Chunk | Batch | Attempt | AttemptOutcome | Decision | PlanComplete | Canary | Held | Answered
 """What a caller may write. The store adds the epoch."""
+LeaseOrder = Lease | CanaryReleased
+Entry = Record | LeaseOrder
+"""What a writer takes in order: leases only where a store has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from bulk_sender.journal.records import (
     Chunk,
     Decision,
     Ending,
+    Entry,
     Epoch,
     Held,
     PlanComplete,
-    Record,
 )
 from bulk_sender.journal.seal import Value
 
@@ -44,7 +44,7 @@ def fact(name: str, value: Any) -> Row:
     return "run", (name, json.dumps(value))
 
 
-def row_of(record: Record | Epoch | Ending, epoch: int) -> Row:
+def row_of(record: Entry | Epoch | Ending, epoch: int) -> Row:
     """Return the row of a record that is written in ``epoch``."""
     return _ROWS[type(record)](record, epoch)
 

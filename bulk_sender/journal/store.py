@@ -35,7 +35,7 @@ from bulk_sender.journal.answers import (
 )
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.index import RunIndex
-from bulk_sender.journal.records import CanaryReleased, Ending, Lease, Record
+from bulk_sender.journal.records import Ending, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +347,7 @@ class RunWriter(RunReader, Protocol):
         """Declare another epoch dead: its writer can write nothing more, and its open attempts become unknown."""
         ...
 
-    def write(self, records: Iterable[Record | Lease | CanaryReleased]) -> None:
+    def write(self, records: Iterable[Entry]) -> None:
         """Add records, all or none; they are durable on return, in the order of the calls.
 
         Raises JournalError when they are not, and when this writer's epoch was fenced or taken over.

@@ -6,12 +6,12 @@ import getpass
 import itertools
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bulk_sender.errors import GuardrailError
 from bulk_sender.journal.answers import AttemptRef
 from bulk_sender.journal.queries import SqlReader
-from bulk_sender.journal.records import RESEND, Decision, Record, Status
+from bulk_sender.journal.records import RESEND, Decision, Entry, Status
 from bulk_sender.text.times import now
 
 
@@ -19,11 +19,11 @@ class SqlWriter(SqlReader):
     """One run's journal, to be read and written by one process at a time."""
 
     @abstractmethod
-    def write(self, records: Iterable[Record]) -> None: ...
+    def write(self, records: Iterable[Entry]) -> None: ...
 
     def _number_from_here(self) -> None:
         """Continue the ids after those in the journal."""
-        self._next = {
+        self._next: dict[str, Iterator[int]] = {
             table: itertools.count(int(self._value(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")))
             for table in ("chunk", "batch", "attempt", "decision")
         }

@@ -8,13 +8,13 @@ answer was lost is repeated under its number: if it was done before, the number 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.postgres import leases
 from bulk_sender.journal.postgres.schema import BYTES, COLUMNS, WRITTEN_IN, quoted, table
 from bulk_sender.journal.postgres.session import Connection
-from bulk_sender.journal.records import CanaryReleased, Lease
+from bulk_sender.journal.records import LeaseOrder
 from bulk_sender.journal.rows import TABLES, Row
 from bulk_sender.journal.seal import Value, seal
 
@@ -50,9 +50,12 @@ class Commits:
         self.stop = ""
         """Why all processes of the run are to stop, as the last commit found it."""
 
-    def make(
-        self, connection: Connection, rows: Sequence[Row], orders: Sequence[Lease | CanaryReleased] = ()
-    ) -> int:
+    @classmethod
+    def none(cls, run: int, key: bytes) -> Self:
+        """Return those of a process that has no row yet."""
+        return cls(run, 0, "", key, number=0, records=0)
+
+    def make(self, connection: Connection, rows: Sequence[Row], orders: Sequence[LeaseOrder] = ()) -> int:
         """Commit rows, which may be none, as the next commit; return how many records the epoch has then.
 
         ``orders``: changes of leases to make with it. May be repeated after a lost connection; ``made`` comes after
@@ -82,6 +85,11 @@ class Commits:
         ).fetchone()
         return None if row is None else int(row[0])
 
+    def make_again(self, connection: Connection) -> int:
+        """Commit nothing, in a transaction with other work: it counts only while this process has the run."""
+        made = self.made_before(connection)
+        return self.make(connection, ()) if made is None else made
+
     def made(self, records: int) -> None:
         """Count a commit that is durable."""
         self._number += 1
@@ -99,7 +107,7 @@ class Commits:
             raise _forgotten("nothing of this process")
         commit_no, records, claim, is_over, is_by_peer = row
         if is_over and is_by_peer:
-            raise GivenUpError("another process of this run has given this one up, which had not been heard of for long")
+            raise GivenUpError("another process of this run has given this one up, after a long silence")
         if claim != self.claim or is_over:
             raise TakenOverError("another process has taken over this run since this one started")
         if commit_no != number:

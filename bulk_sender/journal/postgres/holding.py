@@ -78,6 +78,13 @@ def row_zero(connection: Connection, run: int) -> tuple[Any, ...]:
     return row
 
 
+def latest_epoch(connection: Connection, run: int) -> int:
+    """Return the latest epoch that has begun; 0 before the first."""
+    row = connection.execute("SELECT max(id) FROM epoch WHERE run = %s", [run]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def take(connection: Connection, run: int, claim: Claim, seen: tuple[Any, ...]) -> bool:
     """Claim a run in the state that was ``seen``. Returns False when another process was faster."""
     number, before, _ = seen

@@ -11,13 +11,13 @@ from typing import Any
 
 from bulk_sender.journal.postgres.reader import tables_of
 from bulk_sender.journal.postgres.session import Connection
-from bulk_sender.journal.records import CanaryReleased, Lease, LeaseState
+from bulk_sender.journal.records import CanaryReleased, Lease, LeaseOrder, LeaseState
 
 HELD_BACK = 0
 _NEW = (LeaseState.OPEN, LeaseState.HELD_BACK)
 
 
-def changes(orders: Iterable[Lease | CanaryReleased]) -> tuple[str, list[Any]]:
+def changes(orders: Iterable[LeaseOrder]) -> tuple[str, list[Any]]:
     """Return the parts of a commit's statement that change leases, with their values. They hang on its row ``me``."""
     orders = list(orders)
     is_released = any(isinstance(order, CanaryReleased) for order in orders)
@@ -80,11 +80,14 @@ def take(connection: Connection, run: int, epoch: int, claim: str, has: Collecti
         "SELECT chunk FROM lease WHERE run = %s AND holder = %s AND NOT done AND NOT chunk = ANY(%s) LIMIT 1",
         [run, epoch, list(has)],
     ).fetchone()
-    row = row or connection.execute(
-        "UPDATE lease SET holder = %s WHERE run = %s AND chunk = (SELECT chunk FROM lease WHERE run = %s"
-        " AND holder IS NULL AND NOT done ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING chunk",
-        [epoch, run, run],
-    ).fetchone()
+    row = (
+        row
+        or connection.execute(
+            "UPDATE lease SET holder = %s WHERE run = %s AND chunk = (SELECT chunk FROM lease WHERE run = %s"
+            " AND holder IS NULL AND NOT done ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING chunk",
+            [epoch, run, run],
+        ).fetchone()
+    )
     return None if row is None else int(row[0])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +16,9 @@ from bulk_sender.errors import JournalError, RunHeldError, RunNotFoundError
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.place import POINTER, Place, write_pointer
 from bulk_sender.journal.postgres import index
-from bulk_sender.journal.postgres.commits import insert_facts
+from bulk_sender.journal.postgres.commits import Commits, insert_facts
 from bulk_sender.journal.postgres.errors import unreadable
-from bulk_sender.journal.postgres.holding import Claim, holder, row_zero, take
+from bulk_sender.journal.postgres.holding import Claim, holder, latest_epoch, row_zero, take
 from bulk_sender.journal.postgres.index import PostgresIndex
 from bulk_sender.journal.postgres.proof import Proved, prove, state_of
 from bulk_sender.journal.postgres.reader import PostgresReader
@@ -34,6 +34,16 @@ T = TypeVar("T")
 _ANNOUNCED = "journal.new"
 """The file in the folder of a run that is about to be created."""
 _proved: Proved = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A run in the database: its id there, the key of its seals, and the server in which it began."""
+
+    number: int
+    key: bytes
+    ttl_s: float
+    server: Server
 
 
 class PostgresRuns:
@@ -73,10 +83,11 @@ class PostgresRuns:
 
         session = Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)
         try:
-            number = session.through(make)
-            writer = self._writer(run, session, number, key, claim, made_on[0], (0, claim.on(0), len(rows)))
+            found = _Found(session.through(make), key, self.place.ttl_s, made_on[0])
+            commits = Commits(found.number, 0, claim.on(0), key, number=0, records=len(rows))
+            writer = self._writer(run, session, claim, found, commits)
             self._note_in(run)
-            writer.ready()
+            writer.ready(0)
             return writer
         except psycopg.Error as error:
             session.close()
@@ -98,23 +109,26 @@ class PostgresRuns:
 
         Raises RunNotFoundError, RunHeldError, and JournalError when a record is damaged or the database is another.
         """
-        number, key, server, ttl_s = self._found(run)
-        claim = Claim.new()
+        found = self._found(run)
+        number, claim = found.number, Claim.new()
         session = Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)
         writer = None
         try:
-            session.through(lambda connection: _refuse_other(server_of(connection, self.place), server, run))
+            session.through(lambda connection: _refuse_other(server_of(connection, self.place), found.server, run))
             seen = session.through(lambda connection: row_zero(connection, number))
-            held_by = None if take_over else holder(session, number, ttl_s)
+            before = session.through(lambda connection: latest_epoch(connection, number))
+            held_by = None if take_over else holder(session, number, found.ttl_s)
             if held_by is not None:
                 raise _held(run, held_by)
             if not session.through(lambda connection: _taken(connection, number, claim, seen)):
                 raise _held(run, "another process")
-            claimed = (seen[0] + 1, claim.on(0), seen[2])
-            writer = self._writer(run, session, number, key, claim, server, claimed)
-            prove(self.place, run, number, key)
+            commits = Commits(number, 0, claim.on(0), found.key, number=seen[0] + 1, records=seen[2])
+            writer = self._writer(run, session, claim, found, commits)
+            writer.ready(before)
+            if take_over:
+                writer.take_over()
+            prove(self.place, run, number, found.key)
             self._note_in(run)
-            writer.ready()
             return writer
         except psycopg.Error as error:
             (writer or session).close()
@@ -123,34 +137,48 @@ class PostgresRuns:
             (writer or session).close()
             raise
 
-    def _writer(
-        self,
-        run: RunRef,
-        session: Session,
-        number: int,
-        key: bytes,
-        claim: Claim,
-        server: Server,
-        row: tuple[Any, ...],
-    ) -> PostgresWriter:
+    def join(self, run: RunRef) -> PostgresWriter:
+        """Open a run for one more process, beside those that have it; prove it sound first.
+
+        Raises RunNotFoundError, and JournalError when a record is damaged or the database is another.
+        """
+        found = self._found(run)
+        claim = Claim.new()
+        session = Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)
+        try:
+            session.through(lambda connection: _refuse_other(server_of(connection, self.place), found.server, run))
+            prove(self.place, run, found.number, found.key)
+            self._note_in(run)
+            writer = self._writer(run, session, claim, found, Commits.none(found.number, found.key))
+            writer.ready(0)
+            return writer
+        except psycopg.Error as error:
+            session.close()
+            raise unreadable(self.place, error) from None
+        except BaseException:
+            session.close()
+            raise
+
+    def _writer(self, run: RunRef, session: Session, claim: Claim, found: _Found, commits: Commits) -> PostgresWriter:
         """Return the writer. From now on each new connection has to be one to the same database."""
 
         def welcome(connection: Connection) -> None:
-            _refuse_other(server_of(connection, self.place), server, run)
+            _refuse_other(server_of(connection, self.place), found.server, run)
             claim.lock(connection)
 
         session.welcome = welcome
-        return PostgresWriter(run, session, number, key, claim, commit_no=row[0], records=row[2])
+        return PostgresWriter(run, session, found.number, found.key, claim, commits, found.ttl_s)
 
     def open_to_read(self, run: RunRef) -> PostgresReader:
         """Open a run to read it. Proved sound first, unless a process has it, or nothing was added since.
 
         Raises RunNotFoundError, JournalError.
         """
-        number, key, _, ttl_s = self._found(run)
+        found = self._found(run)
+        number, key = found.number, found.key
         session = Session(self.place)
         try:
-            if holder(session, number, ttl_s) is None:
+            if holder(session, number, found.ttl_s) is None:
                 state = session.through(lambda connection: state_of(connection, number))
                 if _proved.get((self.place, run.name)) != (number, *state):
                     prove(self.place, run, number, key)
@@ -223,7 +251,7 @@ class PostgresRuns:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _found(self, run: RunRef) -> tuple[int, bytes, Server, float]:
+    def _found(self, run: RunRef) -> _Found:
         rows = self._ask(
             lambda session: session.rows(
                 "SELECT id, seal_key, ttl_s, system_identifier, timeline, origin FROM run WHERE name = %s", [run.name]
@@ -232,7 +260,7 @@ class PostgresRuns:
         if not rows:
             raise self._not_found(run)
         number, key, ttl_s, *server = rows[0]
-        return number, key, Server(*server), ttl_s
+        return _Found(number, key, ttl_s, Server(*server))
 
     def _not_found(self, run: RunRef) -> RunNotFoundError:
         known = self._ask(lambda session: PostgresIndex(session).entry(run.name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -149,10 +149,12 @@ class Session:
         self.lock = threading.RLock()
         self._patience_s = _BRIEFLY_S if patience_s is None else patience_s
         self.welcome = welcome
+        self.connections = 0
+        """How many connections there were until now."""
         self._connection: Connection | None = None
         self._is_closed = False
 
-    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Run a statement that may be repeated, and return its rows. Raises psycopg.Error, JournalError."""
         return self.through(lambda connection: connection.execute(sql, values or None).fetchall())
 
@@ -193,6 +195,7 @@ class Session:
                 connection.close()
                 raise
             self._connection = connection
+            self.connections += 1
         return self._connection
 
     def _drop_broken(self) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from bulk_sender import failpoints
 from bulk_sender.durable import sync_folder, sync_path
-from bulk_sender.errors import JournalError, RunNotFoundError
+from bulk_sender.errors import ConfigError, JournalError, RunNotFoundError
 from bulk_sender.journal.facts import Facts
-from bulk_sender.journal.records import INHERITED, AttemptOutcome, Ending, Epoch, Record
+from bulk_sender.journal.records import INHERITED, AttemptOutcome, Ending, Entry, Epoch
 from bulk_sender.journal.rows import Row, fact, row_of
 from bulk_sender.journal.seal import SEAL_KEY
 from bulk_sender.journal.sqlite import index
@@ -34,7 +34,7 @@ from bulk_sender.journal.sqlite.proof import damaged, primary_code, prove, unrea
 from bulk_sender.journal.sqlite.proved import Proved
 from bulk_sender.journal.sqlite.reader import SqliteReader
 from bulk_sender.journal.sqlite.schema import SCHEMA_VERSION
-from bulk_sender.journal.store import Loss, RunRef
+from bulk_sender.journal.store import Loss, RunRef, Team
 from bulk_sender.journal.writing import SqlWriter, user
 from bulk_sender.text.times import now
 
@@ -64,6 +64,7 @@ class SqliteWriter(SqlWriter, SqliteReader):
     def __init__(self, run: RunRef, connection: sqlite3.Connection, lock: int, key: bytes, records: int) -> None:
         super().__init__(run, connection)
         self.epoch = 0
+        self.team: Team | None = None
         self.is_locked_out = False
         """Whether the last write failed because another program kept the file locked for longer than we wait."""
         self._lock: int | None = lock
@@ -101,7 +102,7 @@ class SqliteWriter(SqlWriter, SqliteReader):
 
     # --- writing ------------------------------------------------------------------------------------------------
 
-    def write(self, records: Iterable[Record]) -> None:
+    def write(self, records: Iterable[Entry]) -> None:
         """Add records, all or none; durable on return. Raises JournalError (the disk is full, or failed).
 
         On a full disk outcomes and endings get the ballast's space. From then on nothing else is accepted.
@@ -269,8 +270,10 @@ def create(run: RunRef, facts: Facts) -> SqliteWriter:
         raise
 
 
-def open_to_write(run: RunRef) -> SqliteWriter:
+def open_to_write(run: RunRef, *, take_over: bool = False) -> SqliteWriter:
     """Open a run to continue it: lock it, and prove it sound before anything in it is changed.
+
+    A lock cannot be taken from a process that lives: ``take_over`` changes nothing.
 
     Raises RunNotFoundError, RunHeldError, and JournalError when a record is damaged or the journal is another run's.
     """
@@ -295,6 +298,15 @@ def open_to_write(run: RunRef) -> SqliteWriter:
     except BaseException:
         release(lock)
         raise
+
+
+def join(run: RunRef) -> SqliteWriter:
+    """Raise ConfigError: one process at a time has a journal in a file. Raises RunNotFoundError."""
+    _must_exist(run)
+    raise ConfigError(
+        f"run {run.name!r} has its journal in {run.folder / JOURNAL}, and only one process at a time can send it",
+        hint="start runs for several processes with a journal in PostgreSQL: [scale] journal, or BULK_SENDER_JOURNAL",
+    )
 
 
 def open_to_read(run: RunRef) -> SqliteReader:
