@@ -36,6 +36,7 @@ _COMMANDS = {
         "test": "test",
         "send": "send",
         "resume": "resume",
+        "join": "join",
         "retry": "resume",
         "broadcast": "broadcast",
     },

@@ -84,7 +84,8 @@ class Scene:
 
     def command(self, name: str, *more: object) -> list[object]:
         """Return the arguments of ``send``, ``resume``, ``retry`` or ``resolve``."""
-        common = ["--runs-dir", self.runs_dir, "--yes", "--json", "--quiet"]
+        asks = [] if name == "join" else ["--yes"]
+        common = ["--runs-dir", self.runs_dir, *asks, "--json", "--quiet"]
         if name == "send":
             given = ["-"] if self.is_piped else self.inputs
             return ["send", *given, "--config", self.config, "--run-id", self.run_id, *common, *more]

@@ -99,7 +99,7 @@ class Commits:
         """Return the epoch's records when this very commit was done before its answer was lost."""
         row = connection.execute(
             "SELECT commit_no, records, claim, fenced_at IS NOT NULL OR ended_at IS NOT NULL,"
-            " (SELECT command = 'join' OR id < me.id FROM epoch WHERE run = me.run AND id = me.fenced_by)"
+            " (SELECT command = 'join' OR id < me.id FROM epoch WHERE run = me.run AND id = me.fenced_by AND id > 0)"
             " FROM epoch AS me WHERE run = %s AND id = %s",
             [self._run, self.epoch],
         ).fetchone()
