@@ -1,8 +1,8 @@
 """Failpoints: places where a test can kill the process, to prove that a run survives it.
 
 ``BULK_SENDER_FAILPOINT=before_outcome:3`` sends SIGKILL to this process when it reaches ``before_outcome`` for the
-third time; without ``:n``, the first time. ``before_outcome:3:stop`` suspends it there (SIGSTOP). No handler runs and nothing is cleaned up, as in a power cut. Without the
-variable, ``reach`` costs one comparison.
+third time; without ``:n``, the first time. No handler runs and nothing is cleaned up, as in a power cut. Without the
+variable, ``reach`` costs one comparison. ``before_outcome:3:stop`` suspends the process there (SIGSTOP).
 
 =====================  ===============================================================================================
 ``before_KIND``        a transaction with a record of that kind is about to begin

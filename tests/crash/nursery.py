@@ -133,7 +133,8 @@ class Nursery:
 
         ``traced``: strace injections from ``killed_at`` and ``failing_at``. ``strace``: any other options for it.
         ``piped``: the file on standard input. ``chunk_cells``: cells per chunk, so that a small input is read in
-        several; 0 for the usual number. ``mutant``: a text in a module to replace: ``module``, ``name``, ``old``, ``new``.
+        several; 0 for the usual number. ``mutant``: ``module``, ``name``, and in its text
+        ``old``, to be replaced by ``new``.
         """
         order = {
             "arguments": [str(part) for part in arguments],

@@ -44,8 +44,9 @@ class Session:
         helps: bool = False,
         tolerated: Amount | None = None,
     ) -> None:
-        """``helps``: another process answers for the run, so that any end of it is well. ``resumes``: to go on is what the command is for, so its yes also lets the rest follow a canary.
+        """``resumes``: to go on is what the command is for, so its yes also lets the rest follow a canary.
 
+        ``helps``: another process answers for the run, so that any end of it is well.
         ``tolerated``: how many rejected rows do not change the exit code; None: not one.
         """
         self.control = Control()

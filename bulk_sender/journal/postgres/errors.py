@@ -7,9 +7,9 @@ import psycopg
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.place import Place
 
-_MAY_PASS = ("08", "53", "57P", "58", "40001", "40P01", "25006")
+_MAY_PASS = ("08", "53", "57P", "58", "40001", "40P01", "25006", "25P03")
 """SQLSTATEs of trouble that may pass: a lost connection, a full disk, too many connections, a shutdown, an I/O error,
-a deadlock, a server that cannot be written to at the moment."""
+a deadlock, a server that cannot be written to at the moment, a transaction in which this process was held up."""
 
 
 class NotYetError(psycopg.OperationalError):

@@ -23,7 +23,7 @@ from bulk_sender.journal.postgres.index import PostgresIndex
 from bulk_sender.journal.postgres.proof import Proved, prove, state_of
 from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.schema import RECORDS_OF_A_RUN
-from bulk_sender.journal.postgres.session import PATIENCE_S, Connection, Server, Session, server_of
+from bulk_sender.journal.postgres.session import PATIENCE_S, Connection, Server, Session, limit_idling, server_of
 from bulk_sender.journal.postgres.writer import PostgresWriter
 from bulk_sender.journal.rows import fact
 from bulk_sender.journal.seal import SEAL_KEY
@@ -165,6 +165,7 @@ class PostgresRuns:
         def welcome(connection: Connection) -> None:
             _refuse_other(server_of(connection, self.place), found.server, run)
             claim.lock(connection)
+            limit_idling(connection)
 
         session.welcome = welcome
         return PostgresWriter(run, session, found.number, found.key, claim, commits, found.ttl_s)

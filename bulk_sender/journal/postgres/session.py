@@ -41,6 +41,7 @@ _KEEP_ALIVE = {
     "tcp_user_timeout": 20_000,
     "connect_timeout": _CONNECT_S,
 }
+_LONGEST_IDLE_S = 2
 _SAFE_MODES = ("verify-full",)
 _SET_UP = """
 SELECT set_config('search_path', %s, false),
@@ -132,6 +133,11 @@ def server_of(connection: Connection, place: Place) -> Server:
         ) from None
     assert row is not None
     return Server(*row)
+
+
+def limit_idling(connection: Connection) -> None:
+    """Let the server end a transaction of a process that is suspended in the midst of it: others wait for its locks."""
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{_LONGEST_IDLE_S} s'")
 
 
 class Session:

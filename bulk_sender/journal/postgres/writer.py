@@ -298,6 +298,7 @@ class PostgresWriter(SqlWriter, PostgresReader):
             with connection.transaction():
                 if (made := self.commits.made_before(connection)) is not None:
                     return made
+                connection.execute("SET LOCAL lock_timeout = '1 s'")  # this process's own beats wait meanwhile
                 # This waits for a commit of that process, or comes before it and makes it fail.
                 connection.execute(
                     "UPDATE epoch SET fenced_at = clock_timestamp(), fenced_by = %s"
