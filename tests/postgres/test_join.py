@@ -16,6 +16,8 @@ from bulk_sender.journal.place import VARIABLE, Place
 from tests.crash.nursery import Nursery, until
 from tests.faults import FaultServer
 from tests.faults import until as until_script
+from tests.kit.pg_proxy import Proxy
+from tests.kit.scene import Scene
 from tests.postgres.crew import UNFENCED, Crew
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -167,7 +169,7 @@ def test_a_process_that_is_cut_off_from_the_database_sends_nothing(hire: Hire, p
 @pytest.mark.parametrize("who", ["planner", "joiner"])
 def test_a_stop_that_concerns_all_stops_all(hire: Hire, who: str) -> None:
     event = threading.Event()
-    with FaultServer(until_script("unauthorized_401", event)) as server:
+    with FaultServer(until_script("ok", event=event, then="status_401")) as server:
         crew = hire(server, 6000, rate="40/second")
         planner = crew.started()
         others = [crew.join(), crew.join()]
