@@ -142,8 +142,7 @@ class PostgresTeam:
     def on_the_way_s(self, attempts: Iterable[AttemptRef], longest_s: float) -> float:
         [(fenced_s,)] = self._rows(
             "SELECT min(extract(epoch FROM clock_timestamp() - e.fenced_at))::float8 FROM attempt a"
-            " JOIN epoch e ON e.run = a.run AND e.id = a.epoch WHERE a.run = %s AND a.id = ANY(%s)"
-            " AND e.fenced_at IS NOT NULL AND e.ended_at IS NULL",
+            " JOIN epoch e ON e.run = a.run AND e.id = a.epoch WHERE a.run = %s AND a.id = ANY(%s)",
             [self._run, [ref.attempt for ref in attempts]],
         )
         return 0.0 if fenced_s is None else max(0.0, longest_s - fenced_s)
