@@ -25,8 +25,8 @@ from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.schema import RECORDS_OF_A_RUN
 from bulk_sender.journal.postgres.session import PATIENCE_S, Connection, Server, Session, server_of
 from bulk_sender.journal.postgres.writer import PostgresWriter
-from bulk_sender.journal.rows import fact
-from bulk_sender.journal.seal import SEAL_KEY
+from bulk_sender.journal.sql.rows import fact
+from bulk_sender.journal.sql.seal import SEAL_KEY
 from bulk_sender.journal.store import RunRef
 
 T = TypeVar("T")
