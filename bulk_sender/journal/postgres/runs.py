@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple
@@ -34,6 +35,9 @@ T = TypeVar("T")
 _ANNOUNCED = "journal.new"
 """The file in the folder of a run that is about to be created."""
 _proved: Proved = {}
+_asking = threading.Lock()
+_open: dict[Place, Session] = {}
+"""The session for short questions to the place that was asked last."""
 
 
 class PostgresRuns:
@@ -252,14 +256,12 @@ class PostgresRuns:
         )
 
     def _ask(self, question: Callable[[Session], T]) -> T:
-        """Ask over a connection for one use. Raises JournalError."""
-        session = Session(self.place)
+        """Ask over the connection for short questions. Raises JournalError."""
         try:
-            return question(session)
+            with _asking:
+                return question(_for_questions(self.place))
         except psycopg.Error as error:
             raise unreadable(self.place, error) from None
-        finally:
-            session.close()
 
     def _note_in(self, run: RunRef) -> None:
         """Make the run's folder, if need be, and write into it where the journal is. Raises JournalError."""
@@ -268,6 +270,16 @@ class PostgresRuns:
                 write_pointer(folder, self.place)
         with suppress(OSError):
             (run.folder / _ANNOUNCED).unlink()
+
+
+def _for_questions(place: Place) -> Session:
+    """Return a session that stays open for the next question: a command has several, and each connection takes time."""
+    if place not in _open:
+        for session in _open.values():
+            session.close()
+        _open.clear()
+        _open[place] = Session(place)
+    return _open[place]
 
 
 def _taken(connection: Connection, number: int, claim: Claim, seen: tuple[Any, ...]) -> bool:
