@@ -10,6 +10,7 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.journal.place import SCHEMA_VARIABLE, VARIABLE, Place
+from bulk_sender.journal.postgres.schema import grants
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
 from tests.faults import FaultServer, first_with, until
@@ -129,6 +130,23 @@ def test_a_pruned_run_leaves_the_database_and_its_name_stays_taken(
         assert again.code == 2
         assert "its data was removed at" in again.err
         assert "winter" in second.nursery.run(["runs", "--runs-dir", second.runs_dir], second.env).out
+
+
+def test_an_account_that_may_not_delete_is_told_so_and_the_run_stays_as_it_is(
+    machines: list[Scene], postgres: Server, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer() as server:
+        first, second = with_inputs(machines, server)
+        assert first.run("send").code == 1
+    role = f"worker_{place.schema}"
+    for statement in grants(place.schema, role):
+        postgres.sql(statement)
+    monkeypatch.setenv(VARIABLE, place.address.replace("postgres@", f"{role}@"))
+    refused = second.nursery.run(["runs", "prune", "--older-than", "0h", "--yes"], second.env, cwd=second.place)
+    assert refused.code == 2
+    assert "this role may not do that (permission denied" in refused.err
+    assert bs.status("winter", runs_dir=second.runs_dir).rows == 400
+    assert [run.pruned_at for run in bs.runs(second.runs_dir)] == [""]
 
 
 def test_a_configuration_names_the_database_and_the_folder_remembers_it(
