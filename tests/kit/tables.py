@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bulk_sender.journal.place import place_of
-from bulk_sender.journal.rows import TABLES
+from bulk_sender.journal.sql.rows import TABLES
 from bulk_sender.journal.sqlite.database import JOURNAL
 
 

@@ -20,7 +20,7 @@ from bulk_sender.journal.postgres.runs import PostgresRuns
 from bulk_sender.journal.postgres.session import connect
 from bulk_sender.journal.postgres.writer import PostgresWriter
 from bulk_sender.journal.records import Attempt, Batch, Epoch
-from bulk_sender.journal.rows import row_of
+from bulk_sender.journal.sql.rows import row_of
 from bulk_sender.journal.store import RunRef
 from tests.journal.contract import chunk
 from tests.kit.journals import run_facts

@@ -44,9 +44,9 @@ def live(runs: PostgresRuns, run: RunRef) -> None:
         sending.attempt(second)
         writer.end_epoch("stopped", "", 1.0)
     with runs.open_to_write(run) as writer:
+        writer.fence(1)
         writer.begin_epoch("resume")
         writer.write([PlanComplete()])
-        writer.fence(1)
 
 
 def test_whatever_answer_is_lost_each_record_is_there_once(

@@ -121,7 +121,7 @@ def test_a_server_that_takes_no_more_connections_is_waited_for_and_then_refused_
             taken.append(psycopg.connect(postgres.address))
     try:
         with pytest.raises(JournalError, match=r"cannot be reached: .*too many clients"):
-            runs.exists(run)
+            runs.open_to_read(run)
     finally:
         for connection in taken:
             connection.close()

@@ -15,8 +15,8 @@ from bulk_sender.journal.postgres import leases
 from bulk_sender.journal.postgres.schema import BYTES, COLUMNS, WRITTEN_IN, quoted, table
 from bulk_sender.journal.postgres.session import Connection
 from bulk_sender.journal.records import LeaseOrder
-from bulk_sender.journal.rows import TABLES, Row
-from bulk_sender.journal.seal import Value, seal
+from bulk_sender.journal.sql.rows import TABLES, Row
+from bulk_sender.journal.sql.seal import Value, seal
 
 _ME = """
 WITH me AS (
@@ -74,7 +74,7 @@ class Commits:
         self.stop = found[1]
         return records
 
-    def made_before(self, connection: Connection) -> int | None:
+    def done(self, connection: Connection) -> int | None:
         """Return the epoch's records if the commit that is tried now was done before its answer was lost.
 
         For a commit whose rows depend on what it finds, and which would find something else now.
@@ -87,7 +87,7 @@ class Commits:
 
     def make_again(self, connection: Connection) -> int:
         """Commit nothing, in a transaction with other work: it counts only while this process has the run."""
-        made = self.made_before(connection)
+        made = self.done(connection)
         return self.make(connection, ()) if made is None else made
 
     def made(self, records: int) -> None:

@@ -14,8 +14,8 @@ from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import unreadable
 from bulk_sender.journal.postgres.schema import COLUMNS, WRITTEN_IN, quoted, table
 from bulk_sender.journal.postgres.session import Connection, Session
-from bulk_sender.journal.rows import TABLES
-from bulk_sender.journal.seal import seal
+from bulk_sender.journal.sql.rows import TABLES
+from bulk_sender.journal.sql.seal import seal
 from bulk_sender.journal.store import RunRef
 
 _WITHOUT_GAPS = ("epoch", "chunk")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple, dataclass
@@ -25,8 +26,8 @@ from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.schema import RECORDS_OF_A_RUN
 from bulk_sender.journal.postgres.session import PATIENCE_S, Connection, Server, Session, limit_idling, server_of
 from bulk_sender.journal.postgres.writer import PostgresWriter
-from bulk_sender.journal.rows import fact
-from bulk_sender.journal.seal import SEAL_KEY
+from bulk_sender.journal.sql.rows import fact
+from bulk_sender.journal.sql.seal import SEAL_KEY
 from bulk_sender.journal.store import RunRef
 
 T = TypeVar("T")
@@ -34,6 +35,9 @@ T = TypeVar("T")
 _ANNOUNCED = "journal.new"
 """The file in the folder of a run that is about to be created."""
 _proved: Proved = {}
+_asking = threading.Lock()
+_open: dict[Place, Session] = {}
+"""The session for short questions to the place that was asked last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class PostgresRuns:
                     [run.name, key, *astuple(server), self.place.ttl_s],
                 ).fetchone()
                 if row is None:
-                    return self._made_before(connection, run, key)
+                    return self._done(connection, run, key)
                 insert_facts(connection, row[0], key, rows, claim.on(0), claim.node)
                 return int(row[0])
 
@@ -97,7 +101,7 @@ class PostgresRuns:
             raise
 
     @staticmethod
-    def _made_before(connection: Connection, run: RunRef, key: bytes) -> int:
+    def _done(connection: Connection, run: RunRef, key: bytes) -> int:
         """Return the id of a run that this process made itself, before the answer was lost."""
         row = connection.execute("SELECT id, seal_key FROM run WHERE name = %s", [run.name]).fetchone()
         if row is None or row[1] != key:
@@ -281,14 +285,12 @@ class PostgresRuns:
         )
 
     def _ask(self, question: Callable[[Session], T]) -> T:
-        """Ask over a connection for one use. Raises JournalError."""
-        session = Session(self.place)
+        """Ask over the connection for short questions. Raises JournalError."""
         try:
-            return question(session)
+            with _asking:
+                return question(_for_questions(self.place))
         except psycopg.Error as error:
             raise unreadable(self.place, error) from None
-        finally:
-            session.close()
 
     def _note_in(self, run: RunRef) -> None:
         """Make the run's folder, if need be, and write into it where the journal is. Raises JournalError."""
@@ -297,6 +299,16 @@ class PostgresRuns:
                 write_pointer(folder, self.place)
         with suppress(OSError):
             (run.folder / _ANNOUNCED).unlink()
+
+
+def _for_questions(place: Place) -> Session:
+    """Return a session that stays open for the next question: a command has several, and each connection takes time."""
+    if place not in _open:
+        for session in _open.values():
+            session.close()
+        _open.clear()
+        _open[place] = Session(place)
+    return _open[place]
 
 
 def _taken(connection: Connection, number: int, claim: Claim, seen: tuple[Any, ...]) -> bool:

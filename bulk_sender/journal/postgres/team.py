@@ -20,8 +20,8 @@ from bulk_sender.journal.postgres.holding import let_go
 from bulk_sender.journal.postgres.peers import Peers
 from bulk_sender.journal.postgres.session import Connection
 from bulk_sender.journal.records import LEFT, AttemptOutcome, Decision, Ending, Record, Status
-from bulk_sender.journal.rows import PLAN_COMPLETE, row_of
-from bulk_sender.journal.seal import seal
+from bulk_sender.journal.sql.rows import PLAN_COMPLETE, row_of
+from bulk_sender.journal.sql.seal import seal
 from bulk_sender.text.times import now
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class PostgresTeam:
                 found = connection.execute(_LEFT, {"run": self._run, "me": mine.epoch}).fetchone()
                 if found is not None and not WorkLeft(*found).others:
                     return False
-                if mine.made_before(connection) is None:
+                if mine.done(connection) is None:
                     mine.make(connection, [row])
                     leases.give_back(connection, self._run, mine.epoch)
                     let_go(connection, self._run, mine.epoch, mine.claim)

@@ -25,9 +25,9 @@ from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.session import Connection, Session
 from bulk_sender.journal.postgres.team import PostgresTeam
 from bulk_sender.journal.records import AttemptOutcome, Ending, Entry, Epoch, LeaseOrder
-from bulk_sender.journal.rows import Row, row_of
+from bulk_sender.journal.sql.rows import Row, row_of
+from bulk_sender.journal.sql.writing import SqlWriter, user
 from bulk_sender.journal.store import Loss, RunRef
-from bulk_sender.journal.writing import SqlWriter, user
 from bulk_sender.text.times import now
 
 T = TypeVar("T")
@@ -296,7 +296,7 @@ class PostgresWriter(SqlWriter, PostgresReader):
 
         def work(connection: Connection) -> int:
             with connection.transaction():
-                if (made := self.commits.made_before(connection)) is not None:
+                if (made := self.commits.done(connection)) is not None:
                     return made
                 connection.execute("SET LOCAL lock_timeout = '1 s'")  # this process's own beats wait meanwhile
                 # This waits for a commit of that process, or comes before it and makes it fail.
