@@ -117,6 +117,7 @@ class LeasedWork:
                     self._end_if_settled(writer, chunk)
                     continue
                 left = await anyio.to_thread.run_sync(self._team.left)
+                stopping.stop(self._team.stopped)  # before anything follows from who has gone
                 if self._is_to_be_held and left.held_back and left.is_none:
                     yield None
                     await self._release(writer, stopping)

@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+import anyio
+
 from bulk_sender import journal as journals
+from bulk_sender.errors import RunNotFoundError
 from bulk_sender.eventloop import blocking
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.execution import execute
 from bulk_sender.run.folder import run_folder
-from bulk_sender.run.joining import outcome_of, over, refuse_to_join, resumed
+from bulk_sender.run.joining import LOOK_S, outcome_of, over, refuse_to_join, resumed
 from bulk_sender.run.options import Guards, ResumeSettings, RunName, Watch, named, refuse_unknown, watching
 from bulk_sender.run.reopening import ExistingRun
 from bulk_sender.run.settings import environment_of, overrides_of
@@ -26,8 +29,8 @@ async def join_async(
 ) -> Summary:
     """Help to send a run whose journal is in PostgreSQL, beside the process that started it and any others.
 
-    Returns when the run has finished or was stopped; its summary says which. ``until_finished``: after a stop, wait
-    until somebody resumes the run, and help again. ``rate`` and ``concurrency`` are those of this process alone. The
+    Returns when the run has finished or was stopped; its summary says which. ``until_finished``: wait for the run to
+    begin, and after a stop until somebody resumes it. ``rate`` and ``concurrency`` are those of this process alone. The
     key comes from the environment of this process. The results are written by the process that started the run.
     ``watch`` and the plain keywords mean the same as those of ``resume``.
 
@@ -37,7 +40,13 @@ async def join_async(
     ref = RunRef.at(run_folder(Path(named(RunName(), plain).folder), run))
     caller = Caller.of(Guards(), watching(watch, plain), plain)
     while True:
-        summary = await _joined(ref, caller, plain)
+        try:
+            summary = await _joined(ref, caller, plain)
+        except RunNotFoundError:
+            if not until_finished:
+                raise
+            await anyio.sleep(LOOK_S)
+            continue
         if not until_finished or summary.state != "stopped" or summary.lost:
             return summary
         await resumed(ref)

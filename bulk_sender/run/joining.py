@@ -16,7 +16,7 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.standing import ended, files, standing
 
-_LOOK_S = 0.5
+LOOK_S = 0.5
 
 
 def refuse_to_join(facts: Facts, name: str) -> None:
@@ -45,7 +45,7 @@ async def outcome_of(run: RunRef, summary: Summary) -> Summary:
     while summary.state == "running":
         summary = await anyio.to_thread.run_sync(_looked, run)
         if summary.state == "running":
-            await anyio.sleep(_LOOK_S)
+            await anyio.sleep(LOOK_S)
     return summary
 
 
@@ -63,7 +63,7 @@ async def resumed(run: RunRef) -> None:
     while True:
         if await anyio.to_thread.run_sync(_is_resumed, run):
             return
-        await anyio.sleep(_LOOK_S)
+        await anyio.sleep(LOOK_S)
 
 
 def _is_resumed(run: RunRef) -> bool:

@@ -58,7 +58,7 @@ class Crew:
     def started(self, *more: object, **limits: Any) -> Child:
         """Start the run, and wait until there is one to join."""
         child = self.start(*more, **limits)
-        until(lambda: bool(self.sql("SELECT 1 FROM epoch WHERE id > 0")), 30)
+        until(self.has_begun, 30)
         return child
 
     def join(self, *more: object, failpoint: str = "", port: int = 0, **limits: Any) -> Child:
@@ -84,6 +84,9 @@ class Crew:
     def epochs(self) -> dict[int, int]:
         """The process of each epoch."""
         return dict(self.sql("SELECT pid, id FROM epoch WHERE id > 0"))
+
+    def has_begun(self) -> bool:
+        return bool(self.sql("SELECT 1 FROM epoch WHERE id > 0"))
 
     def requests_of(self, child: Child) -> int:
         [(count,)] = self.sql(

@@ -209,7 +209,7 @@ def test_what_waits_behind_a_canary_is_taken_by_nobody(hire: Hire) -> None:
     with FaultServer() as server:
         crew = hire(server, 6000)
         planner = crew.start("--canary", 100)
-        until(lambda: bool(crew.sql("SELECT 1 FROM epoch WHERE id > 0")), 30)
+        until(crew.has_begun, 30)
         helping = crew.join()
         held, told = crew.wait(planner), crew.wait(helping)
         assert held.code == told.code == 3

@@ -29,7 +29,7 @@ def join(
     run: Run,
     until_finished: Annotated[
         bool,
-        typer.Option("--until-finished", help="After a stop, wait until somebody resumes the run."),
+        typer.Option("--until-finished", help="Wait for the run to begin, and after a stop until somebody resumes it."),
     ] = False,
     runs_dir: RunsDir = RUNS_DIR,
     rate: Rate = None,

@@ -32,7 +32,8 @@ _LEFT = f"""
 SELECT count(*) FILTER (WHERE holder IS NULL), count(*) FILTER (WHERE holder > 0), count(*) FILTER (WHERE holder = 0),
   EXISTS (SELECT 1 FROM fact WHERE run = %(run)s AND name = '{PLAN_COMPLETE}' AND value = 'true'),
   EXISTS (SELECT 1 FROM epoch WHERE run = %(run)s AND command <> 'join' AND {_LIVE}),
-  (SELECT count(*) FROM epoch WHERE run = %(run)s AND id <> %(me)s AND {_LIVE})
+  (SELECT count(*) FROM epoch WHERE run = %(run)s AND id <> %(me)s AND {_LIVE}),
+  (SELECT stop FROM run WHERE id = %(run)s)
 FROM lease WHERE run = %(run)s AND NOT done"""
 _LATE = """
 SELECT late.attempt, late.epoch, late.status, late.dispatch_id, late.at, late.seal, o.batch FROM late
@@ -94,7 +95,8 @@ class PostgresTeam:
             assert row is not None
             return row
 
-        return WorkLeft(*self._writer.kept(work))
+        *left, self._writer.commits.stop = self._writer.kept(work)
+        return WorkLeft(*left)
 
     def stop(self, reason: str) -> None:
         def work(connection: Connection) -> int:
@@ -114,7 +116,7 @@ class PostgresTeam:
             with connection.transaction():
                 connection.execute("SELECT 1 FROM run WHERE id = %s FOR UPDATE", [self._run])  # one leaves at a time
                 found = connection.execute(_LEFT, {"run": self._run, "me": mine.epoch}).fetchone()
-                if found is not None and not WorkLeft(*found).others:
+                if found is not None and not WorkLeft(*found[:-1]).others:
                     return False
                 if mine.done(connection) is None:
                     mine.make(connection, [row])
