@@ -177,7 +177,7 @@ class Answered:
 
 
 class LeaseState(StrEnum):
-    """What becomes of the right to send a chunk, where several processes send one run."""
+    """A change of the right to send a chunk, where several processes send one run."""
 
     OPEN = "open"
     """A new chunk, for any process to take."""
@@ -191,7 +191,7 @@ class LeaseState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A change of who may send a chunk. It is no record: it says nothing about what was sent, and it is not sealed.
+    """A change of who may send a chunk. It says nothing about what was sent, so it is not sealed.
 
     It is written in order with the records, so that a chunk is given back behind the last outcome in it.
     """
@@ -202,7 +202,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class CanaryReleased:
-    """Every chunk that was held back behind the canary may be taken. It is no record, like ``Lease``."""
+    """Every chunk that was held back behind the canary may be taken. Not sealed, like ``Lease``."""
 
 
 Record = Chunk | Batch | Attempt | AttemptOutcome | Decision | PlanComplete | Canary | Held | Answered

@@ -433,7 +433,7 @@ class Execution:
 
     async def _conclude(self, sender: Sender) -> Summary:
         summary = await to_its_end(lambda: self._close(sender))
-        if not self._joins:  # whoever started the run tells how it ended
+        if not self._joins:  # the process that started the run tells how it ended
             await self._observers.tell_end(summary)
         return summary
 

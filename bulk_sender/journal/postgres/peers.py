@@ -35,7 +35,7 @@ class Peers:
         """Return the epochs that stood still for too long. ``commits``: the commits of each epoch until now.
 
         ``now``: seconds on a clock that does not jump. ``connection``: the number of the connection that was asked. A
-        new one begins the watch anew, so that a restart of the database accuses nobody; so does a pause of this
+        new one starts the watch again, so that a restart of the database accuses nobody; so does a pause of this
         process.
         """
         before, connected = self._last or (now, connection)

@@ -169,7 +169,7 @@ class PostgresTeam:
             self._writer.fence(epoch)
 
     def testify(self, outcomes: Sequence[AttemptOutcome]) -> None:
-        """Leave word of what a fenced process has learned of its own attempts. It claims nothing, so it needs no fence.
+        """Leave word of what a fenced process has learned about its attempts. It claims nothing, so it needs no fence.
 
         An answer that names rows says too much for it, and is left out. Trouble is passed over.
         """

@@ -130,7 +130,7 @@ class PostgresWriter(SqlWriter, PostgresReader):
             if self.lost is not None and self.lost.is_taken_over:
                 self._team.testify(outcomes)
             raise
-        with suppress(psycopg.Error, BulkSenderError):  # whoever needs an id later gets the error
+        with suppress(psycopg.Error, BulkSenderError):  # the next caller that needs an id gets the error
             self.ids.refill()
 
     def _write(self, rows: Sequence[Row], orders: Sequence[LeaseOrder] = ()) -> None:
