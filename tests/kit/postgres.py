@@ -125,7 +125,7 @@ class Server:
         return self._process is None or self._process.poll() is not None
 
     def remove(self) -> None:
-        self.end()
+        self.end(signal.SIGQUIT)  # without writing everything down once more
         for folder in (self.data, self.folder):
             shutil.rmtree(folder, ignore_errors=True)
 

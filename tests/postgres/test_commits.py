@@ -25,8 +25,8 @@ from tests.kit.journals import run_facts
 from tests.kit.pg_proxy import Proxy
 from tests.kit.postgres import Server
 
-STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3
-"""Of all answers that can be lost, take each third."""
+STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 4
+"""Of all answers that can be lost, take each fourth."""
 
 
 def told(runs: PostgresRuns, run: RunRef) -> list[object]:
