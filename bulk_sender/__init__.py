@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.guessing.fit import Missing as Missing
     from bulk_sender.journal.answers import Counts as Counts
     from bulk_sender.journal.answers import Doubt as Doubt
+    from bulk_sender.journal.answers import Worker as Worker
     from bulk_sender.journal.facts import Format as Format
     from bulk_sender.observe.events import Progress as Progress
     from bulk_sender.operations.broadcast import broadcast as broadcast
@@ -70,6 +71,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.inspect import report as report
     from bulk_sender.operations.inspect import runs as runs
     from bulk_sender.operations.inspect import status as status
+    from bulk_sender.operations.join import join as join
+    from bulk_sender.operations.join import join_async as join_async
     from bulk_sender.operations.preview import MessagePreview as MessagePreview
     from bulk_sender.operations.preview import campaign as campaign
     from bulk_sender.operations.preview import campaign_async as campaign_async
@@ -142,7 +145,7 @@ _HOMES = {
     "guessing.columns": "Cell Column ColumnUse Columns",
     "guessing.draft": "Draft",
     "guessing.fit": "EmptyValue Fit Missing",
-    "journal.answers": "Counts Doubt",
+    "journal.answers": "Counts Doubt Worker",
     "journal.facts": "Format",
     "observe.events": "Progress",
     "operations.broadcast": "broadcast broadcast_async preview_broadcast",
@@ -153,6 +156,7 @@ _HOMES = {
     "operations.export": "export",
     "operations.frames": "Like rejected rejects results",
     "operations.inspect": "advice configuration explain facts report runs status",
+    "operations.join": "join join_async",
     "operations.preview": "MessagePreview campaign campaign_async preview preview_async",
     "operations.prune": "prune",
     "operations.reconcile": "BatchFinding Reconciliation RowFinding reconcile reconcile_async",

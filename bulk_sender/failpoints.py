@@ -2,7 +2,7 @@
 
 ``BULK_SENDER_FAILPOINT=before_outcome:3`` sends SIGKILL to this process when it reaches ``before_outcome`` for the
 third time; without ``:n``, the first time. No handler runs and nothing is cleaned up, as in a power cut. Without the
-variable, ``reach`` costs one comparison.
+variable, ``reach`` costs one comparison. ``before_outcome:3:stop`` suspends the process there (SIGSTOP).
 
 =====================  ===============================================================================================
 ``before_KIND``        a transaction with a record of that kind is about to begin
@@ -57,7 +57,9 @@ class Failpoint:
 
     def __init__(self, text: str) -> None:
         """Raise ValueError for an unknown name: a test that never strikes must not pass."""
-        self.name, _, nth = text.partition(":")
+        self.name, _, rest = text.partition(":")
+        nth, _, how = rest.partition(":")
+        self._signal = signal.SIGSTOP if how == "stop" else signal.SIGKILL
         if self.name not in PLACES:
             raise ValueError(f"{VARIABLE}: {self.name!r} is not a failpoint")
         self._left = int(nth or 1)
@@ -69,7 +71,7 @@ class Failpoint:
         with self._lock:
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
 
 
 _armed = Failpoint(text) if (text := os.environ.get(VARIABLE)) else None

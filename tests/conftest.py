@@ -7,10 +7,15 @@ times as many examples. Hypothesis has no deadlines, for busy machines, and prin
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.kit.postgres import Server
 
 FAST = ("braze", "config", "guessing", "journal", "pace", "planning", "reading", "recipients", "text")
 """The folders whose tests start no run and no server of their own, but for a few short ones."""
@@ -36,3 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.relative_to(tests).parts[0] in FAST:
             item.add_marker(pytest.mark.fast)
     items.sort(key=lambda item: (item.get_closest_marker("fast") is None, item.path.relative_to(tests).parts != FIRST))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, started for the first test that wants it."""
+    from tests.kit.postgres import running
+
+    with running() as server:
+        yield server

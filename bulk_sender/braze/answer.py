@@ -67,8 +67,19 @@ class Outcome:
         return self.verdict not in (Verdict.ACCEPTED, Verdict.UNKNOWN)
 
 
+STALE = "StaleIntent"
+"""The ``error`` of a POST that was not made, because too much time had passed since its intent was written."""
 _NEVER_LEFT = frozenset(
-    {"PoolTimeout", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "InvalidURL", "ProxyError", JOURNAL_LOST}
+    {
+        "PoolTimeout",
+        "ConnectTimeout",
+        "ConnectError",
+        "UnsupportedProtocol",
+        "InvalidURL",
+        "ProxyError",
+        JOURNAL_LOST,
+        STALE,
+    }
 )
 _ABOUT_THE_TARGET = frozenset(
     {
@@ -84,6 +95,8 @@ Braze says "Don't parse error-message text". Any other 400 may be about one row:
 """
 WITH_ERRORS = "accepted_with_errors"
 """The code of an accepted request whose answer has ``errors[]``."""
+HELD_UP = "held_up"
+"""The code of a request that did not leave because this process, or its machine, was held up before it could."""
 SHORT = "no_descriptor"
 """The code of a request that could not leave because this process may open no more files."""
 _MOST_RAW = 200
@@ -215,6 +228,8 @@ def _client_error(evidence: Evidence, status: int, message: str) -> Outcome:
 def _never_left(evidence: Evidence) -> Outcome:
     if evidence.error == JOURNAL_LOST:
         return _outcome(evidence, Verdict.UNSENT, "journal_lost", "it did not leave, because the journal was lost")
+    if evidence.error == STALE:
+        return _outcome(evidence, Verdict.UNSENT, HELD_UP, "it did not leave, because this process had been held up")
     if evidence.cause in _CERTIFICATE_ERRORS:
         return _outcome(
             evidence,

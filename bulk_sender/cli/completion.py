@@ -20,11 +20,12 @@ def runs(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """
     from bulk_sender import journal as journals
     from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
+    from bulk_sender.errors import BulkSenderError
 
     runs_dir = Path(ctx.params.get("runs_dir") or DEFAULT_RUNS_DIR)
     try:
         return [(name, _state(runs_dir / name)) for name in journals.run_names(runs_dir) if name.startswith(incomplete)]
-    except OSError:
+    except (OSError, BulkSenderError):
         return []
 
 

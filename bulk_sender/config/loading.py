@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bulk_sender.config.base import JsonObject
+from bulk_sender.config.database import has_password
 from bulk_sender.errors import ConfigError, CredentialError
 
 _KEY_NAMES = re.compile(r"(?i)^(rest_?)?(braze_?)?api_?-?key$|^(secret|token|password|authorization)$")
@@ -83,6 +84,11 @@ def refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
             raise CredentialError(
                 f"{where}: braze.proxy holds a credential, which does not belong in a configuration file",
                 hint=f"remove the user and password, and set {PROXY} in the environment to the proxy's whole address",
+            )
+        if f"{prefix}{name}" == "scale.journal" and isinstance(value, str) and has_password(value):
+            raise CredentialError(
+                f"{where}: scale.journal holds a password, which does not belong in a configuration file",
+                hint="remove it, and set PGPASSWORD or PGPASSFILE in the environment",
             )
         if isinstance(value, dict) and not prefix:
             refuse_keys(value, where, f"{name}.")

@@ -23,6 +23,7 @@ from pydantic import (
 
 from bulk_sender.config.amount import Amount
 from bulk_sender.config.base import Constant, JsonObject, Model
+from bulk_sender.config.database import DEFAULT_SCHEMA, DEFAULT_TTL_S, is_address, is_schema_name
 from bulk_sender.config.duration import parse_duration
 from bulk_sender.config.hours import SendingHours
 from bulk_sender.config.loading import overlaid, read_toml, refuse_keys
@@ -379,6 +380,35 @@ class NotifyConfig(Model):
     on: list[Literal["trouble", "end"]] = Field(default=["trouble", "end"], min_length=1)
 
 
+class ScaleConfig(Model):
+    """Where journals are, for runs that several machines may send or look at (extra ``postgres``)."""
+
+    journal: str | None = None
+    """``postgresql:``, or an address without a password; by default a journal is a file in its run's folder."""
+    schema_name: str = Field(default=DEFAULT_SCHEMA, alias="schema")
+    ttl: float = Field(default=DEFAULT_TTL_S, ge=5.0, le=3600.0)
+    """Seconds without a sign of life after which the process of a run counts as dead."""
+
+    @field_validator("journal")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not is_address(value):
+            raise ValueError('is not the address of a PostgreSQL database, such as "postgresql://user@host/database"')
+        return value
+
+    @field_validator("schema_name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if not is_schema_name(value):
+            raise ValueError(f"{value!r} is not a name of a schema: use a-z, 0-9 and _")
+        return value
+
+    @field_validator("ttl", mode="before")
+    @classmethod
+    def _seconds(cls, value: Any) -> Any:
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class Config(Model):
     """Everything that decides what a run sends, and how. It does not hold the key."""
 
@@ -389,6 +419,7 @@ class Config(Model):
     delivery: DeliveryConfig = DeliveryConfig()
     guard: GuardConfig = GuardConfig()
     notify: NotifyConfig | None = None
+    scale: ScaleConfig = ScaleConfig()
 
     @classmethod
     def load(cls, path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Self:
@@ -423,7 +454,13 @@ class Config(Model):
         """Return what must not change when a run is resumed: all that decides the bodies and where they go."""
         settings: JsonObject = json.loads(
             self.model_dump_json(
-                exclude={"delivery": True, "guard": True, "notify": True, "braze": {"ca_bundle", "proxy"}}
+                exclude={
+                    "delivery": True,
+                    "guard": True,
+                    "notify": True,
+                    "scale": True,
+                    "braze": {"ca_bundle", "proxy"},
+                }
             )
         )
         settings["delivery"] = {

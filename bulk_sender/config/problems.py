@@ -41,7 +41,7 @@ def _known_keys(model: type[BaseModel], path: list[Any]) -> list[str]:
     for part in path:
         field = model.model_fields.get(str(part))
         model = (next(_models_in(field.annotation), None) if field else None) or model
-    names = [name for name in model.model_fields if name not in _NOT_WRITTEN]
+    names = [field.alias or name for name, field in model.model_fields.items() if name not in _NOT_WRITTEN]
     return [*names, "context", "canvas_entry_properties"] if "trigger_properties" in names else names
 
 

@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from bulk_sender.braze.answer import Outcome, Verdict, judge, repeated
+from bulk_sender.braze.answer import STALE, Outcome, Verdict, judge, repeated
 from bulk_sender.braze.row_errors import CODE as RECIPIENT_ERROR
 from bulk_sender.braze.row_errors import Part, parts
 from bulk_sender.config.model import DeliveryConfig
 from bulk_sender.delivery.guard import Guard
 from bulk_sender.delivery.policy import MIXED_UP, Action, NextStep, next_step
+from bulk_sender.delivery.staleness import STALE_S
 from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.work import Tally
 from bulk_sender.delivery.worker import Worker
 from bulk_sender.errors import InternalError, JournalError
 from bulk_sender.http.client import Client
+from bulk_sender.http.clock import since_boot
 from bulk_sender.http.evidence import JOURNAL_LOST, Evidence, Reach
 from bulk_sender.journal.answers import AttemptRef
 from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Decision, Record, Status
@@ -126,6 +128,7 @@ class Attempts:
             self._stopping.stop(f"stopped by a guard: {refusal}")
             return None
         attempt = Attempt(self._writer.journal.new_attempt_id(), batch.id, digest)
+        began = since_boot()
         self._in_flight += 1
         try:
             await self._writer.write(attempt)
@@ -138,9 +141,11 @@ class Attempts:
                 outcome = AttemptOutcome(attempt.id, batch.id, Status.NOT_SENT, unsent, 0.0)
                 self._writer.note(outcome, failed=lambda _: None)
             return None
-        return await self._post(worker, batch, body, attempt, tries)
+        return await self._post(worker, batch, body, attempt, began, tries)
 
-    async def _post(self, worker: Worker, batch: Batch, body: bytes, attempt: Attempt, tries: Tries) -> Attempted:
+    async def _post(
+        self, worker: Worker, batch: Batch, body: bytes, attempt: Attempt, began: float, tries: Tries
+    ) -> Attempted:
         self._tally.requests += 1
         self._tally.in_flight += 1
         evidence, outcome, step = _CANCELLED
@@ -148,7 +153,7 @@ class Attempts:
         earlier: tuple[AttemptRef, ...] = ()
         try:
             await self._pace.leave()
-            evidence = await self._exchange(worker.client, body)
+            evidence = await self._exchange(worker.client, body, began)
             outcome = judge(evidence, server_errors=self._config.server_errors)
             earlier = self._dispatched_before(outcome, attempt)
             if earlier:
@@ -169,10 +174,13 @@ class Attempts:
         self._reached = self._reached or evidence.reach >= Reach.CONNECTED
         return attempted
 
-    async def _exchange(self, client: Client, body: bytes) -> Evidence:
-        """POST, unless the journal was lost since the intent was written: then nothing leaves."""
+    async def _exchange(self, client: Client, body: bytes, began: float) -> Evidence:
+        """POST, unless the journal was lost since the intent was written at ``began``, or that is too long ago."""
         if self._writer.journal.lost is not None:
             return Evidence(Reach.NOTHING, error=JOURNAL_LOST)
+        # Between the two, a slow pace may wait for one turn.
+        if since_boot() - began > STALE_S + 1.0 / self._pace.asked:
+            return Evidence(Reach.NOTHING, error=STALE)
         return await client.post(body)
 
     def _dispatched_before(self, outcome: Outcome, attempt: Attempt) -> tuple[AttemptRef, ...]:

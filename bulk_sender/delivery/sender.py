@@ -94,7 +94,9 @@ class Sender:
             worker = Worker(client, slot, self._answering)
             while not self.stopping.is_set and (item := await self._next(slot, feed)) is not None:
                 if not self.stopping.is_set:
-                    await self.batches.deliver(worker, item)
+                    is_settled = await self.batches.deliver(worker, item)
+                    if item.ended is not None:
+                        item.ended(is_settled)
             slot.release()
             await self.attempts.is_silent(worker)
         await client.aclose()  # another worker may need its descriptor

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import anyio
 
-from bulk_sender.braze.answer import SHORT, Outcome, Verdict
+from bulk_sender.braze.answer import HELD_UP, SHORT, Outcome, Verdict
 from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.delivery.attempt import Attempted, Attempts, Tries
 from bulk_sender.delivery.breakers import Breakers, Fate
@@ -19,7 +19,7 @@ from bulk_sender.delivery.turns import Turns
 from bulk_sender.delivery.work import Tally, Work
 from bulk_sender.delivery.worker import Worker
 from bulk_sender.errors import JournalError
-from bulk_sender.journal.records import Batch
+from bulk_sender.journal.records import Batch, Status
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.planning.batches import Payload
 
@@ -71,32 +71,37 @@ class Batches:
         self._splitter: Worker | None = None
         """Who holds the lock, to the end of a batch."""
 
-    async def deliver(self, worker: Worker, item: Work) -> None:
-        """Deliver one batch, in halves and in the order of the rows when Braze refuses one of them."""
+    async def deliver(self, worker: Worker, item: Work) -> bool:
+        """Deliver one batch, in halves and in the order of the rows when Braze refuses one of them.
+
+        Return whether all of it has a final outcome.
+        """
         self._guard.planned(item.batch)
         try:
-            await self._deliver(worker, item)
+            return await self._deliver(worker, item)
         finally:
             self._end_splitting(worker)
 
-    async def _deliver(self, worker: Worker, item: Work) -> None:
+    async def _deliver(self, worker: Worker, item: Work) -> bool:
         parts = deque([(item.batch, item.body_sha256)])
         refusals: list[str] = []
         accepted = split = False
+        is_final = True
         fate = Fate()
         while parts and not self._stopping.is_set:
             batch, body_sha256 = parts.popleft()
             settled = await self._settle(worker, item.batch, batch, item.payload, body_sha256)
             if settled is None:
-                return
+                return False
             accepted = accepted or settled.outcome.verdict is Verdict.ACCEPTED
             fate.add(settled.step, settled.outcome, batch.size, named=settled.named)
             if settled.step.action is not Action.SPLIT:
+                is_final = is_final and settled.step.status != Status.NOT_SENT
                 continue
             split = True
             halves = await self._halve(batch, settled.attempts)
             if halves is None:
-                return
+                return False
             worker.split(batch.id)
             parts.extendleft((half, None) for half in reversed(halves))
             if settled.outcome.verdict is Verdict.REFUSED:  # a batch that is too large only has to become smaller
@@ -105,6 +110,7 @@ class Batches:
             if not accepted and len(refusals) >= _MOST_REFUSALS and len(set(refusals)) == 1:
                 self._stopping.stop(f"Braze refuses every part of batch {item.batch.id} alike: {refusals[0]}")
         self._stopping.stop(self._breakers.ended(fate, lost=split and not accepted))
+        return is_final and not parts
 
     async def _split_alone(self, worker: Worker) -> None:
         """Wait until no other batch is being split, while it may be the request that Braze refuses."""
@@ -175,7 +181,7 @@ class Batches:
         self._tally.throttled += ended.outcome.verdict is Verdict.THROTTLED
         verdict = ended.outcome.verdict
         self._stopping.stop(ended.step.reason, even_if_done=ended.outcome.stop in _EVEN_IF_DONE)
-        if ended.outcome.code == SHORT:
+        if ended.outcome.code in (SHORT, HELD_UP):
             return  # it says nothing about Braze
         self._stopping.stop(self._breakers.alike.record(planned.id, ended.batch.size, ended.outcome))
         self._stopping.stop(

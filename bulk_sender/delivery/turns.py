@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from bulk_sender.braze.answer import SHORT, Verdict
+from bulk_sender.braze.answer import HELD_UP, SHORT, Verdict
 from bulk_sender.braze.headers import budget, throttle_wait
 from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.breakers import Circuit
@@ -220,6 +220,8 @@ def _trouble(ended: Attempted) -> tuple[str, str] | None:
     """Return the kind of an attempt's trouble and what to call it, without any text from outside."""
     outcome, evidence = ended.outcome, ended.evidence
     if outcome.verdict in (Verdict.ACCEPTED, Verdict.REFUSED, Verdict.TOO_LARGE, Verdict.THROTTLED):
+        return None
+    if outcome.code == HELD_UP:
         return None
     if outcome.code == SHORT:
         return "connection", outcome.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bulk_sender.journal.records import Batch, Status
@@ -18,6 +19,8 @@ class Work:
     batch: Batch
     payload: Payload
     body_sha256: bytes | None = None
+    ended: Callable[[bool], None] | None = None
+    """Called when this process is through with the batch, with whether all of it has a final outcome."""
 
 
 @dataclass(slots=True)

@@ -306,6 +306,44 @@ class EpochStory:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """One process of several that send a run. ``epoch``: its number. ``at``: when it began (UTC, ISO 8601)."""
+
+    epoch: int
+    command: str
+    at: str
+    pid: int
+    host: str
+    state: str
+    """``working``, ``silent`` (no sign of life lately), ``given_up`` (others have its work) or ``ended``."""
+    requests: int
+    last_beat: str
+    """Its last sign of life, by the database's clock."""
+    chunk: int | None
+    """The lowest chunk that it has; None when it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkLeft:
+    """What several processes of a run have left to do. ``open``, ``taken`` and ``held_back`` count chunks."""
+
+    open: int
+    taken: int
+    held_back: int
+    is_planned: bool
+    """Whether every row of the input is in a chunk."""
+    has_planner: bool
+    """Whether the process that started or resumed the run is there."""
+    others: int
+    """How many other processes have the run."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether every chunk is settled that may be sent."""
+        return not (self.open or self.taken)
+
+
+@dataclass(frozen=True, slots=True)
 class DecidedRows:
     """Decisions of one kind, made at once: by whom, why, and for how many rows."""
 

@@ -134,6 +134,12 @@ class Decision:
     at: str = field(default_factory=now)
 
     @classmethod
+    def late(cls, number: int, batch: int, attempt: int, dispatch_id: str) -> Self:
+        """Return the program's own record of an acceptance that its process learned of after it was given up."""
+        why = f"answered after its process was given up{dispatch_id and f' (dispatch_id {dispatch_id})'}"
+        return cls(number, batch, attempt, Status.ACCEPTED.value, "bulk-sender", why)
+
+    @classmethod
     def doubt(cls, number: int, batch: int, attempt: int, why: str) -> Self:
         """Return the program's own record that takes an acceptance back: the batch becomes unknown."""
         return cls(number, batch, attempt, Status.UNKNOWN.value, "bulk-sender", why)
@@ -170,8 +176,40 @@ class Answered:
     at: str = field(default_factory=now)
 
 
+class LeaseState(StrEnum):
+    """A change of the right to send a chunk, where several processes send one run."""
+
+    OPEN = "open"
+    """A new chunk, for any process to take."""
+    HELD_BACK = "held_back"
+    """A new chunk behind a canary: nobody may take it yet."""
+    DONE = "done"
+    """This process has settled every batch of the chunk."""
+    GIVEN_BACK = "given_back"
+    """This process had the chunk, and leaves the rest of it to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A change of who may send a chunk. It says nothing about what was sent, so it is not sealed.
+
+    It is written in order with the records, so that a chunk is given back behind the last outcome in it.
+    """
+
+    chunk: int
+    state: LeaseState
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryReleased:
+    """Every chunk that was held back behind the canary may be taken. Not sealed, like ``Lease``."""
+
+
 Record = Chunk | Batch | Attempt | AttemptOutcome | Decision | PlanComplete | Canary | Held | Answered
 """What a caller may write. The store adds the epoch."""
+LeaseOrder = Lease | CanaryReleased
+Entry = Record | LeaseOrder
+"""What a writer takes in order: leases only where a store has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +222,10 @@ class Epoch:
     pid: int
     host: str
     user: str
+
+
+LEFT = "left"
+"""The state in the ending of a process that left while others had the run: it says nothing of the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,12 @@ from bulk_sender.journal.answers import (
     Totals,
     Traffic,
     UnsentChunk,
+    Worker,
+    WorkLeft,
 )
 from bulk_sender.journal.facts import Facts
-from bulk_sender.journal.records import Ending, Record
+from bulk_sender.journal.index import RunIndex
+from bulk_sender.journal.records import Ending, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,16 @@ class Loss:
     to_do: str
     is_taken_over: bool = False
     """Whether another process has the run now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A schema for journals, and who may use it. ``warnings``: what makes this database less safe than it could be."""
+
+    schema: str
+    is_new: bool
+    grants: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 class RunReader(Protocol):
@@ -200,6 +213,11 @@ class RunReader(Protocol):
         """Return every start of a process, in order."""
         ...
 
+    def workers(self) -> tuple[Worker, ...]:
+        """Return the processes that sent the run since somebody last started or resumed it; empty for a store
+        that lets only one process at a time have a run."""
+        ...
+
     def decided(self) -> tuple[DecidedRows, ...]:
         """Return what was decided, in the order of time."""
         ...
@@ -227,6 +245,63 @@ class RunReader(Protocol):
         ...
 
 
+class Team(Protocol):
+    """The processes that send one run together, for one of them. Any thread may call this at any time.
+
+    One process has started or resumed the run: it plans, asks and closes. The others have joined. Each chunk has a
+    lease, and only the process that holds it sends the chunk's batches. A process without a sign of life for a while is
+    fenced by any other: from then on it can write nothing, its open attempts are unknown, and others take its chunks.
+    ``RunWriter.write`` takes ``Lease`` and ``CanaryReleased`` beside records. Methods raise JournalError, also when
+    this process was fenced.
+    """
+
+    @property
+    def stopped(self) -> str:
+        """Why all processes are to stop, at most a second old; empty while they are not."""
+        ...
+
+    def open_leases(self, canary: int | None) -> None:
+        """Let every chunk with unsent batches be taken; with a canary that waits for its answer, only its own.
+
+        For the process that plans, before anything else.
+        """
+        ...
+
+    def take(self, has: Collection[int]) -> int | None:
+        """Take the lowest open chunk; None when there is none. ``has``: the chunks that this process knows it has.
+
+        Ids that are given out afterwards are higher than those of all earlier attempts in the chunk.
+        """
+        ...
+
+    def left(self) -> WorkLeft:
+        """Return what is left to do, and who is there to do it."""
+        ...
+
+    def stop(self, reason: str) -> None:
+        """Make all processes stop. The first reason stands."""
+        ...
+
+    def leave(self, reason: str, elapsed_s: float) -> bool:
+        """End this process's epoch while others have the run. Return False when there are none: it has to be closed."""
+        ...
+
+    def settle(self) -> None:
+        """Before the run is closed, record what no process could see alone.
+
+        An attempt that was given up and turned out to be accepted becomes so, unless somebody has decided about it.
+        Acceptances that share one dispatch_id become unknown.
+        """
+        ...
+
+    def on_the_way_s(self, attempts: Iterable[AttemptRef], longest_s: float) -> float:
+        """Return for how many seconds requests of these attempts may still be on their way to Braze.
+
+        That is so for ``longest_s`` after their process was fenced; 0.0 when none can be.
+        """
+        ...
+
+
 class RunWriter(RunReader, Protocol):
     """One run, to be read and written by this process.
 
@@ -243,6 +318,11 @@ class RunWriter(RunReader, Protocol):
 
     None while it has the run. Afterwards no request may leave, and no file may be written in the run's folder.
     """
+
+    @property
+    def team(self) -> Team | None:
+        """The processes that send the run together; None where a store lets only one process have it."""
+        ...
 
     def look(self) -> Loss | None:
         """Look whether the journal is still there, and return ``lost``. Any thread may call this at any time."""
@@ -267,7 +347,7 @@ class RunWriter(RunReader, Protocol):
         """Declare another epoch dead: its writer can write nothing more, and its open attempts become unknown."""
         ...
 
-    def write(self, records: Iterable[Record]) -> None:
+    def write(self, records: Iterable[Entry]) -> None:
         """Add records, all or none; they are durable on return, in the order of the calls.
 
         Raises JournalError when they are not, and when this writer's epoch was fenced or taken over.
@@ -295,3 +375,37 @@ class RunWriter(RunReader, Protocol):
     def end_epoch(self, state: str, reason: str, elapsed_s: float) -> None:
         """Record the end of this writer's epoch."""
         ...
+
+
+class RunStore(Protocol):
+    """All runs whose journals are in one place. ``runs_dir``: the folder of their results."""
+
+    def announce(self, run: RunRef) -> None: ...
+
+    def create(self, run: RunRef, facts: Facts) -> RunWriter: ...
+
+    def open_to_write(self, run: RunRef, *, take_over: bool = False) -> RunWriter: ...
+
+    def join(self, run: RunRef) -> RunWriter: ...
+
+    def open_to_read(self, run: RunRef) -> RunReader: ...
+
+    def holder(self, run: RunRef) -> str | None: ...
+
+    def exists(self, run: RunRef) -> bool: ...
+
+    def is_unfinished(self, run: RunRef) -> bool: ...
+
+    def location(self, run: RunRef) -> Path: ...
+
+    def files(self, run: RunRef) -> list[Path]: ...
+
+    def remove(self, run: RunRef) -> None: ...
+
+    def run_names(self, runs_dir: Path) -> Iterable[str]: ...
+
+    def index(self, runs_dir: Path) -> RunIndex: ...
+
+    def has_index(self, runs_dir: Path) -> bool: ...
+
+    def is_there(self, runs_dir: Path) -> bool: ...

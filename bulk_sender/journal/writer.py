@@ -19,7 +19,7 @@ from functools import partial
 
 import anyio
 
-from bulk_sender.journal.records import Record
+from bulk_sender.journal.records import Entry
 from bulk_sender.journal.store import RunWriter
 
 _MOST_AT_ONCE = 256
@@ -38,7 +38,7 @@ _CALM_S = 0.005
 class _Order:
     """Records to add, all or none. In the loop ``failed`` gets the error, or ``done`` is called if the caller waits."""
 
-    records: Sequence[Record]
+    records: Sequence[Entry]
     failed: Callable[[BaseException], None]
     done: Callable[[], None] | None = None
 
@@ -66,7 +66,7 @@ class JournalWriter:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
 
-    async def write(self, *records: Record) -> None:
+    async def write(self, *records: Entry) -> None:
         """Add records, all or none. Raises JournalError when they are not on the disk.
 
         Cancellation does not cut this short: the caller always learns whether the records are on the disk.
@@ -76,7 +76,7 @@ class JournalWriter:
         with anyio.CancelScope(shield=True):
             await written
 
-    def note(self, *records: Record, failed: Callable[[BaseException], None], may_wait: bool = False) -> None:
+    def note(self, *records: Entry, failed: Callable[[BaseException], None], may_wait: bool = False) -> None:
         """Add records, all or none, without waiting. In the loop ``failed`` gets the error if they are not on disk.
 
         ``may_wait``: they may stay in memory for up to 20 ms, until a ``write`` takes them along.
@@ -135,7 +135,7 @@ class JournalWriter:
             return [error] * len(orders)
         return [self._try(order.records) for order in orders]
 
-    def _try(self, records: Sequence[Record]) -> BaseException | None:
+    def _try(self, records: Sequence[Entry]) -> BaseException | None:
         try:
             self.journal.write(records)
         except BaseException as error:  # a bug must reach the worker that waits, not end this thread silently

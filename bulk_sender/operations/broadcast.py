@@ -31,7 +31,7 @@ from bulk_sender.run.caller import Caller, ask
 from bulk_sender.run.catalogue import created, earlier_runs, refuse_gone, refuse_missing_folder, refuse_repeat
 from bulk_sender.run.execution import execute
 from bulk_sender.run.facts import new_facts
-from bulk_sender.run.folder import new_run_id, run_folder
+from bulk_sender.run.folder import new_run_id, run_folder, settle_journals
 from bulk_sender.run.options import (
     BroadcastSettings,
     Guards,
@@ -92,6 +92,7 @@ async def broadcast_async(
     _demand_confirmation(settings, confirm_campaign)
     caller = Caller.of(guards, watch, plain).observed(settings, environment)
     ref = RunRef.at(run_folder(Path(run.folder), run.id or new_run_id()))
+    settle_journals(ref.folder.parent, settings)
     if run.must_exist:
         refuse_missing_folder(ref.folder.parent)
     refuse_gone(ref)

@@ -28,7 +28,7 @@ from bulk_sender.run.standing import files, standing
 def runs(runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Iterator[RunOverview]:
     """Yield the runs of a folder, oldest first, from its index. A run that is open is asked how it stands."""
     folder = Path(runs_dir).absolute()
-    if not folder.is_dir():
+    if not journals.is_there(folder):
         return
     again: dict[str, int] = {}
     try:
@@ -83,6 +83,7 @@ def report(run: str, *, runs_dir: str | Path = DEFAULT_RUNS_DIR) -> Path:
     summary = status(run, runs_dir=runs_dir)
     with journals.read(RunRef.at(run_folder(Path(runs_dir), run))) as journal:
         path = journal.run.folder / REPORT
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the journal may be in a database
         write_report(journal, summary, path)
     return path
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.duration import parse_duration
-from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
+from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError, JournalError
 from bulk_sender.journal.index import IndexEntry
 from bulk_sender.journal.store import RunRef
 from bulk_sender.run.catalogue import catalogue, refreshed
@@ -33,10 +32,10 @@ def prune(
     The index and ``summary.json`` keep their counts, digests and decisions, so a repeat is still noticed and the names
     stay taken. A run with unknown or unsent rows stays as it is. ``confirm`` gets the names before anything is removed;
     GuardrailError if it says no. Returns the names. Stored inputs that killed processes left, before their run began,
-    are removed as well, without a question.
+    are removed as well, without a question. Raises JournalError when a database does not let this account remove it.
     """
     folder, before = Path(runs_dir).absolute(), datetime.now(UTC) - _length(older_than)
-    if not folder.is_dir():
+    if not journals.is_there(folder):
         return []
     remove_inputs_left_over(folder)
     with catalogue(folder) as index:
@@ -49,12 +48,19 @@ def prune(
         removed = []
         for entry in old:
             run = RunRef.at(folder / entry.name)
-            with suppress(BulkSenderError):  # another process holds it, or its journal is damaged: it stays
-                with journals.open(run) as journal:
-                    decisions = tuple(asdict(each) for each in journal.decided())
-                    index.note(replace(entry, pruned_at=now(), decisions=decisions))
+            try:
+                opened = journals.open(run)
+            except BulkSenderError:  # another process holds it, or its journal is damaged: it stays
+                continue
+            with opened as journal:
+                decisions = tuple(asdict(each) for each in journal.decided())
+                index.note(replace(entry, pruned_at=now(), decisions=decisions))
+                try:
                     _remove(run)
-                removed.append(entry.name)
+                except JournalError:  # such as an account that may not delete
+                    index.note(entry)
+                    raise
+            removed.append(entry.name)
         return removed
 
 
@@ -75,10 +81,10 @@ def _is_over(entry: IndexEntry, before: datetime) -> bool:
 def _remove(run: RunRef) -> None:
     """Remove all files of the run but its summary; the journal goes last, so that an interrupted call is repeated."""
     own = set(journals.files(run))
-    for path in [path for path in run.folder.iterdir() if path.name != _KEPT and path not in own]:
+    every = list(run.folder.iterdir()) if run.folder.is_dir() else []
+    for path in [path for path in every if path.name != _KEPT and path not in own]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    for path in sorted(own, key=lambda path: path == Path(journals.location(run))):
-        path.unlink(missing_ok=True)
+    journals.remove(run)

@@ -35,18 +35,26 @@ _KEPT = ("not_after", "plan_file", "canary", "confirm", "count_first", "again", 
 
 
 async def resume_async(
-    run: str, *, guards: Guards = Guards(), watch: Watch = Watch(), **plain: Unpack[ResumeSettings]
+    run: str,
+    *,
+    take_over: bool = False,
+    guards: Guards = Guards(),
+    watch: Watch = Watch(),
+    **plain: Unpack[ResumeSettings],
 ) -> Summary:
     """Resume a stopped run. A finished run is only reported.
 
     ``rate``, ``concurrency`` and ``overrides`` may change how the rest is delivered, never what. ``guards`` and
     ``watch`` mean the same as those of ``send``; ``Guards.max_recipients`` is refused with ConfigError.
+
+    ``take_over``: shut out the processes that have the run, where its journal is in PostgreSQL. What they have in
+    flight becomes ``unknown``.
     """
     refuse_unknown("resume", ResumeSettings, plain, "guards", "watch")
     guards = guarded(guards, plain)
     guards.refuse_unless("resume", *_KEPT)
     caller = Caller.of(guards, watching(watch, plain), plain)
-    with reopened(_run(run, plain)) as existing:
+    with reopened(_run(run, plain), take_over=take_over) as existing:
         if (summary := existing.finished()) is not None:
             return summary
         existing.refuse_broadcast()

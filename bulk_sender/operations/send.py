@@ -27,7 +27,7 @@ from bulk_sender.run.canary import Canary
 from bulk_sender.run.catalogue import refuse_gone, refuse_missing_folder, told
 from bulk_sender.run.execution import execute
 from bulk_sender.run.facts import new_facts
-from bulk_sender.run.folder import new_run_id, remove_inputs_left_over, run_folder
+from bulk_sender.run.folder import new_run_id, remove_inputs_left_over, run_folder, settle_journals
 from bulk_sender.run.input_again import GivenAgain
 from bulk_sender.run.newcomer import NewRun
 from bulk_sender.run.options import (
@@ -113,6 +113,7 @@ async def _send(
     endpoint(settings.braze, settings.message)  # fail on a bad endpoint before reading the input
     plan_file = _approved(guards)
     folder = run_folder(Path(run.folder), run.id or new_run_id())
+    settle_journals(folder.parent, settings)
     ref = RunRef.at(folder)
     if run.must_exist:
         refuse_missing_folder(folder.parent)

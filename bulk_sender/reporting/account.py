@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from bulk_sender import journal as journals
 from bulk_sender.atomic import write_json
@@ -48,11 +49,16 @@ def refresh_files(journal: RunReader, ended: Summary) -> Summary:
         known = json.loads((journal.run.folder / "summary.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         known = None
-    if known == ended.to_dict() and all(Path(path).is_file() for path in ended.files.values()):
+    if _lasting(known) == _lasting(ended.to_dict()) and all(Path(path).is_file() for path in ended.files.values()):
         return ended
     kind = journal.facts().format
     refuse_unwritable(journal.run.folder, kind)
     return close_files(journal, kind, ended.state, [ended.reason] if ended.reason else [])
+
+
+def _lasting(summary: Any) -> Any:
+    """Return a summary without what changes behind a run's end: its own process was alive when it was written."""
+    return {**summary, "workers": []} if isinstance(summary, dict) else summary
 
 
 def _held(journal: RunReader) -> Hold | None:
@@ -113,6 +119,7 @@ def file_names(folder: Path, kind: str) -> dict[str, str]:
 def summarize(journal: RunReader, state: State, reason: str | None, files: dict[str, str]) -> Summary:
     """Return the summary as the journal has it now."""
     totals, counted = journal.totals(), journal.counts()
+    workers = journal.workers()
     return Summary(
         run_id=journal.run.name,
         state=state,
@@ -129,6 +136,8 @@ def summarize(journal: RunReader, state: State, reason: str | None, files: dict[
         held=_held(journal) if state != "finished" else None,
         accepted_with_errors=journal.remarks(0).rows,
         broadcast=frames.broadcast(journal),
+        workers=workers,
+        epochs=workers[-1].epoch if workers else 0,
         later_rows_unread=not journal.is_plan_complete(),
     )
 

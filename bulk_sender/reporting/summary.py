@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bulk_sender.config.amount import Amount
+
+if TYPE_CHECKING:  # and imported below: the terminal needs only the summary
+    from bulk_sender.journal.answers import Worker
 
 State = Literal["finished", "stopped", "interrupted", "running"]
 
@@ -71,6 +74,10 @@ class Summary:
     taken over. Then it wrote no files, and ``reason`` says what to do. Empty otherwise."""
     broadcast: BroadcastResult | None = None
     """Only for a broadcast, which has no rows, so that all counts are 0."""
+    workers: tuple[Worker, ...] = ()
+    """The processes that sent since somebody last started or resumed the run. Only with a journal in PostgreSQL."""
+    epochs: int = 0
+    """How many processes have had the run, from its start. Only with a journal in PostgreSQL."""
     later_rows_unread: bool = False
     """Whether the input is not read to its end, or not yet: ``rows`` does not count the rows after these."""
 
@@ -110,8 +117,9 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """Return the values as ``summary.json`` has them."""
         facts = asdict(self)
+        facts["workers"] = list(facts["workers"])
         del facts["signal"]
-        for name in ("broadcast", "held", "lost", "later_rows_unread"):
+        for name in ("broadcast", "held", "lost", "workers", "epochs", "later_rows_unread"):
             if not facts[name]:
                 del facts[name]
         return facts
@@ -150,6 +158,10 @@ class RunOverview(Summary):
         }
         told, held = summary.get("broadcast"), summary.get("held")
         known = {key: value for key, value in summary.items() if key in Summary.__dataclass_fields__}
+        if known.pop("workers", ()):
+            from bulk_sender.journal.answers import Worker
+
+            known["workers"] = tuple(Worker(**each) for each in summary["workers"])
         known |= {"broadcast": BroadcastResult(**told) if told else None, "held": Hold(**held) if held else None}
         return cls(**(unknown | known), **facts)
 

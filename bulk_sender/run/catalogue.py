@@ -89,7 +89,7 @@ def make_runs_folder(runs_dir: Path) -> bool:
 
 def refuse_missing_folder(runs_dir: Path) -> None:
     """Raise ConfigError when the folder of all runs does not exist, though a run was named that may be in it."""
-    if not runs_dir.is_dir():
+    if not journals.is_there(runs_dir):
         raise ConfigError(
             f"the folder of the runs, {runs_dir}, does not exist",
             hint=f"if its disk is not mounted, mount it; if this is the first run, bulk-sender runs init {runs_dir}",
@@ -230,7 +230,7 @@ class Earlier:
 def earlier_runs(run: RunRef, facts: Facts, config: Config) -> Earlier:
     """Return what a new run would repeat; nothing for a rehearsal."""
     runs_dir = run.folder.parent
-    if facts.sandbox or not runs_dir.is_dir():
+    if facts.sandbox or not journals.is_there(runs_dir):
         return Earlier()
     with catalogue(runs_dir) as index:
         entry = IndexEntry.of(run.name, facts)
@@ -277,7 +277,7 @@ def note_loss(journal: RunWriter, facts: Facts) -> None:
     Trouble is only logged. Without the folder of all runs there is no place for an index.
     """
     run = journal.run
-    if journal.lost is None or journal.lost.is_taken_over or not run.folder.parent.is_dir():
+    if journal.lost is None or journal.lost.is_taken_over or not journals.is_there(run.folder.parent):
         return
     try:
         with closing(journals.index(run.folder.parent)) as index:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bulk_sender import journal as journals
@@ -35,10 +36,35 @@ def _lost(journal: RunWriter, loss: Loss, reasons: list[str]) -> Summary:
     return replace(summary, lost="taken_over" if loss.is_taken_over else "journal")
 
 
-def close_account(journal: RunWriter, kind: Format, ending: Ending, *, is_late: IsLate = never) -> Summary:
+def leave(journal: RunWriter, ending: Ending) -> Summary | None:
+    """Return the summary of a process that ends while others have the run; None when it has to close the run.
+
+    Raises BulkSenderError with exit code 3.
+    """
+    journal.look()
+    if journal.team is None or journal.lost is not None:
+        return None
+    is_left = ending.stopped is not None or not ending.plan_complete
+    reasons = "; ".join(_reasons(ending, journal, is_left=is_left))
+    try:
+        if not journal.team.leave(reasons, ending.elapsed_s):
+            return None
+        signal = ending.stopped.signal if ending.stopped is not None else 0
+        state: State = "interrupted" if signal else "stopped" if is_left else "running"
+        files = {"journal": journals.location(journal.run)}
+        return replace(summarize(journal, state, reasons or None, files), signal=signal)
+    except BulkSenderError as error:
+        if journal.lost is not None:
+            return None
+        error.exit_code = 3
+        raise
+
+
+def close_account(journal: RunWriter, kind: Format | None, ending: Ending, *, is_late: IsLate = never) -> Summary:
     """Record the end in the journal and write the run's files. Raises BulkSenderError with exit code 3.
 
-    Once it ``is_late``, the files of the rows are left out, and the summary says how to write them.
+    ``kind``: the format of the results; None for a process that leaves the files to others. Once it ``is_late``, the
+    files of the rows are left out, and the summary says how to write them.
     """
     try:
         return _close(journal, kind, ending, is_late)
@@ -52,8 +78,11 @@ def close_account(journal: RunWriter, kind: Format, ending: Ending, *, is_late: 
         raise
 
 
-def _close(journal: RunWriter, kind: Format, ending: Ending, is_late: IsLate) -> Summary:
+def _close(journal: RunWriter, kind: Format | None, ending: Ending, is_late: IsLate) -> Summary:
     journal.look()
+    if journal.team is not None and journal.lost is None:
+        with suppress(BulkSenderError):  # if the run was lost, its end says so below
+            journal.team.settle()
     is_left = journal.has_unsent() or not ending.plan_complete
     even_if_done = ending.stopped is not None and ending.stopped.even_if_done
     signal = ending.stopped.signal if ending.stopped is not None else 0
@@ -67,6 +96,9 @@ def _close(journal: RunWriter, kind: Format, ending: Ending, is_late: IsLate) ->
         reasons += [str(error)] if str(error) not in reasons else []
     if (loss := journal.lost) is not None:
         return _lost(journal, loss, reasons)
+    if kind is None:
+        files = {"journal": journals.location(journal.run)}
+        return replace(summarize(journal, state, "; ".join(reasons) or None, files), signal=signal)
     return replace(close_files(journal, kind, state, reasons, is_late=is_late), signal=signal)
 
 

@@ -17,6 +17,8 @@ from bulk_sender.braze.endpoint import Endpoint, endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.delivery.attempt import Attempted
 from bulk_sender.delivery.feed import Feed
+from bulk_sender.delivery.leased_work import LeasedWork
+from bulk_sender.delivery.own_work import OwnWork
 from bulk_sender.delivery.sender import Sender
 from bulk_sender.delivery.work import SETTLED, Tally, Work
 from bulk_sender.delivery.worklist import Worklist
@@ -43,12 +45,13 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.canary import NO_CANARY, Canary, held_after, ramp_is_due
 from bulk_sender.run.catalogue import note_beginning, note_end, note_loss
-from bulk_sender.run.closing import Ending, close_account
+from bulk_sender.run.closing import Ending, close_account, leave
 from bulk_sender.run.control import Control
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Approval
 from bulk_sender.run.settings import RunSettings
 from bulk_sender.run.target import MakeEndpoint, place
+from bulk_sender.run.together import Together
 from bulk_sender.text.numbers import number, roughly
 
 _TICK_S = 0.25
@@ -70,18 +73,20 @@ async def execute(
     make: MakeEndpoint = endpoint,
     gone: str = "",
     recipients: int | None = None,
+    joins: bool = False,
 ) -> Summary:
     """Send what the run has left.
 
     ``prepared``: its input, None when an earlier process read it to its end, or when the rest of it is ``gone``, which
-    says why. ``make`` makes the endpoint. ``recipients``: those of the whole run, if they were counted.
+    says why. ``make`` makes the endpoint. ``recipients``: those of the whole run, if they were counted. ``joins``:
+    whether other processes have the run, and this one only helps to send.
     """
     folder = journal.run.folder
     async with place(config.braze, config.message, sandbox_of(facts), make, folder) as target:
         settings = RunSettings.of(config, target)
-        execution = Execution(journal, facts, settings, caller, canary, gone=gone, recipients=recipients)
+        execution = Execution(journal, facts, settings, caller, canary, gone=gone, recipients=recipients, joins=joins)
         summary = await execution.run(command, target, credential, prepared)
-    if execution.worklist.plan_complete and journal.lost is None:
+    if execution.worklist.plan_complete and journal.lost is None and not joins:
         forget_stored_input(journal)
     return summary
 
@@ -104,10 +109,17 @@ class Execution:
         *,
         gone: str = "",
         recipients: int | None = None,
+        joins: bool = False,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         is_held = canary.rows is not None and not canary.is_granted
-        self.worklist = Worklist(journal, canary=canary.rows, is_held=is_held)
+        team = journal.team
+        self._together = None if team is None else Together(journal, team, leads=not joins)
+        self.worklist: Worklist = (
+            OwnWork(journal, canary=canary.rows, is_held=is_held)
+            if team is None
+            else LeasedWork(journal, team, plans=not joins, canary=canary.rows, is_held=is_held)
+        )
         self.bug: InternalError | None = None
         """An unforeseen exception, which is its ``__cause__``."""
         self._journal = journal
@@ -124,6 +136,7 @@ class Execution:
         self._longest = caller.guards.longest()
         self._by = caller.by
         self._is_held = False
+        self._joins = joins
         self._wall = wall
         self._waits = caller.waits
 
@@ -138,7 +151,8 @@ class Execution:
         self._started = time.monotonic()
         self._respect_descriptors()
         new_client = client_factory(self._settings.http, target.url, credential)
-        refuse_unwritable(self._journal.run.folder, self._facts.format)
+        if not self._joins:
+            refuse_unwritable(self._journal.run.folder, self._facts.format)
         with ExitStack() as stack:
             shared = self._shared_rate(stack, credential)
             note_beginning(self._journal)
@@ -229,11 +243,20 @@ class Execution:
         """Send the canary if there is one, ask, then send the rest."""
         if self._canary.rows is not None and self._canary.story is None:
             await self._noted(writer, sender, NewCanary(self._canary.rows))
-        async with aclosing(self.worklist.batches(writer, sender.stopping, target, prepared)) as work:
-            while await self._send_until_held(sender, work):
-                await self._hold(writer, sender)
-        if not self.worklist.plan_complete:
-            sender.stopping.stop(self._gone)  # not before: what the journal has goes out
+        stopping, worklist = sender.stopping, self.worklist
+        try:
+            async with (
+                worklist.planning(writer, stopping, target, prepared),
+                aclosing(worklist.batches(writer, stopping, target, prepared)) as work,
+            ):
+                while await self._send_until_held(sender, work):
+                    await self._hold(writer, sender)
+        finally:
+            await worklist.close(writer)
+        if not worklist.plan_complete:
+            stopping.stop(self._gone)  # not before: what the journal has goes out
+        if self._together is not None:
+            await self._together.wait_for_others(stopping)
 
     @staticmethod
     async def _noted(writer: JournalWriter, sender: Sender, record: Record) -> None:
@@ -315,6 +338,8 @@ class Execution:
         async with anyio.create_task_group() as group:
             group.start_soon(tick)
             group.start_soon(look)
+            if self._together is not None:
+                group.start_soon(self._together.watch, sender.stopping)
             yield
             group.cancel_scope.cancel()
         self._observers.moment(self._progress(sender))
@@ -409,7 +434,8 @@ class Execution:
 
     async def _conclude(self, sender: Sender) -> Summary:
         summary = await to_its_end(lambda: self._close(sender))
-        await self._observers.tell_end(summary)
+        if not self._joins:  # the process that started the run tells how it ended
+            await self._observers.tell_end(summary)
         return summary
 
     def _close(self, sender: Sender) -> Summary:
@@ -420,8 +446,15 @@ class Execution:
             bug=self.bug,
             elapsed_s=time.monotonic() - self._started,
         )
+        if self._joins and (summary := leave(self._journal, ending)) is not None:
+            return summary
         try:
-            summary = close_account(self._journal, self._facts.format, ending, is_late=sender.stopping.is_late)
+            summary = close_account(
+                self._journal,
+                None if self._joins else self._facts.format,
+                ending,
+                is_late=sender.stopping.is_late,
+            )
         finally:
             note_loss(self._journal, self._facts)
         note_end(self._journal, summary)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bulk_sender import journal as journals
 from bulk_sender.config.defaults import ANOTHER_RUNS_DIR
+from bulk_sender.config.model import Config
 from bulk_sender.durable import make_folders
 from bulk_sender.errors import BulkSenderError, ConfigError, RunHeldError
 from bulk_sender.journal.store import RunRef
@@ -84,6 +85,13 @@ def make_run_folder(run: RunRef) -> None:
             f"the run's folder {folder} cannot be created: {error.strerror}",
             hint=f"make it writable, or {ANOTHER_RUNS_DIR}",
         ) from None
+
+
+def settle_journals(runs_dir: Path, config: Config) -> None:
+    """Let a folder of runs remember where the configuration wants their journals. Raises BulkSenderError."""
+    scale = config.scale
+    if scale.journal is not None:
+        journals.keep_in(runs_dir.absolute(), journals.Place(scale.journal, scale.schema_name, scale.ttl))
 
 
 def remove_inputs_left_over(runs_dir: Path) -> None:

@@ -16,7 +16,7 @@ import anyio
 from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import Endpoint, unaddressed
 from bulk_sender.config.model import Config
-from bulk_sender.delivery.worklist import resume_point
+from bulk_sender.delivery.planned import resume_point
 from bulk_sender.errors import GuardrailError, InputError, RunHeldError, RunMismatchError
 from bulk_sender.http.credential import Credential
 from bulk_sender.journal.answers import BatchState
@@ -61,13 +61,13 @@ def refuse_held(run: RunRef) -> None:
 
 
 @contextmanager
-def reopened(run: RunRef, asked: Facts | None = None) -> Iterator[ExistingRun]:
+def reopened(run: RunRef, asked: Facts | None = None, *, take_over: bool = False) -> Iterator[ExistingRun]:
     """Open a run that exists, for this process alone.
 
-    ``asked``: the facts of a call that would start a run of this name. Raises RunMismatchError if they are not the
-    facts that the run was started with.
+    ``take_over``: shut out the processes that have it, where its store can. ``asked``: the facts of a call that would
+    start a run of this name. Raises RunMismatchError if they are not the facts that the run was started with.
     """
-    with journals.open(run) as journal:
+    with journals.open(run, take_over=take_over) as journal:
         facts = journal.facts()
         if asked is not None and (different := facts.difference(asked)):
             raise RunMismatchError(

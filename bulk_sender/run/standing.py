@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from bulk_sender.journal.answers import BatchState
+from bulk_sender.delivery.staleness import STALE_S
+from bulk_sender.errors import GuardrailError
+from bulk_sender.journal.answers import AttemptRef, BatchState
 from bulk_sender.journal.store import RunReader, RunWriter
 from bulk_sender.reporting.account import NOT_READ, file_names, summarize, write_files
 from bulk_sender.reporting.summary import State, Summary
@@ -14,15 +17,33 @@ _KILLED = "the process ended without closing the run"
 
 
 def decide(journal: RunWriter, batches: Mapping[str, Sequence[BatchState]], why: str, by: str) -> int:
-    """Append a decision about each of the ``batches`` (by verdict). Return the number of rows that they concern."""
+    """Append a decision about each of the ``batches`` (by verdict). Return the number of rows that they concern.
+
+    Raises GuardrailError while a request of one of them may still be on its way.
+    """
     attempted = [
         (batch, attempt, verdict)
         for verdict, alike in batches.items()
         for batch in alike
         if (attempt := batch.last_attempt) is not None
     ]
+    _refuse_on_the_way(journal, [attempt for _, attempt, _ in attempted])
     journal.decide({attempt: verdict for _, attempt, verdict in attempted}, why, by)
     return sum(batch.size for batch, _, _ in attempted)
+
+
+def _refuse_on_the_way(journal: RunWriter, attempts: Sequence[AttemptRef]) -> None:
+    """A process that was given up may be alive, and send until its requests are too old."""
+    if journal.team is None:
+        return
+    longest_s = journal.facts().revived().delivery.timeout + STALE_S
+    wait_s = journal.team.on_the_way_s(attempts, longest_s)
+    if wait_s:
+        raise GuardrailError(
+            "a process of the run was given up while it had some of these rows in flight, and its requests may still "
+            "be on their way to Braze: nothing was decided",
+            hint=f"try again in {math.ceil(wait_s)} s",
+        )
 
 
 def rewritten(journal: RunReader) -> Summary:

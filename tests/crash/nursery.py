@@ -127,12 +127,14 @@ class Nursery:
         cwd: Path | None = None,
         piped: Path | None = None,
         chunk_cells: int = 0,
+        mutant: Mapping[str, str] | None = None,
     ) -> Child:
         """Run ``bulk-sender ARGUMENTS``. ``largest_file``: RLIMIT_FSIZE in bytes, 0 for none.
 
         ``traced``: strace injections from ``killed_at`` and ``failing_at``. ``strace``: any other options for it.
         ``piped``: the file on standard input. ``chunk_cells``: cells per chunk, so that a small input is read in
-        several; 0 for the usual number.
+        several; 0 for the usual number. ``mutant``: ``module``, ``name``, and in its text
+        ``old``, to be replaced by ``new``.
         """
         order = {
             "arguments": [str(part) for part in arguments],
@@ -142,6 +144,7 @@ class Nursery:
             "chunk_cells": chunk_cells,
             "cwd": str(cwd or ""),
             "piped": str(piped or os.devnull),
+            "mutant": dict(mutant or {}),
         }
         child = Child(self.ask(order)["pid"], self)
         if traced or strace:
@@ -255,6 +258,11 @@ def _child(order: Mapping[str, Any], folder: str) -> None:
             from bulk_sender.reading import chunk
 
             chunk.CHUNK_CELLS = order["chunk_cells"]
+        if mutant := order["mutant"]:
+            module = importlib.import_module(mutant["module"])
+            text = getattr(module, mutant["name"])
+            assert mutant["old"] in text
+            setattr(module, mutant["name"], text.replace(mutant["old"], mutant["new"]))
         if order["stop"]:
             _wait_for_tracer()
         from bulk_sender import failpoints

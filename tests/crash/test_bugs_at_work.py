@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.delivery import worklist
+from bulk_sender.delivery import planned
 from bulk_sender.http.client import Client
 from bulk_sender.http.evidence import Evidence
 from bulk_sender.reporting.summary import Summary
@@ -128,7 +128,7 @@ def test_an_exception_in_the_plan_stops_the_run(scene: Scene, monkeypatch: pytes
 
     with FaultServer() as server:
         with monkeypatch.context() as patch:
-            patch.setattr(worklist, "chunk_record", broken)
+            patch.setattr(planned, "chunk_record", broken)
             summary = send(scene, server.url)
         assert (summary.state, summary.rows) == ("stopped", 0)
         assert "ZeroDivisionError" in (summary.reason or "")

@@ -14,9 +14,9 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.errors import JournalError, RunNotFoundError
+from bulk_sender.journal.sql.rows import TABLES
 from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.journal.sqlite.mark import MARK
-from bulk_sender.journal.sqlite.schema import TABLES
 from tests.crash.nursery import Nursery
 from tests.faults import FaultServer, nth
 from tests.kit.journals import opened, read

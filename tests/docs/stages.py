@@ -21,6 +21,7 @@ import duckdb
 import bulk_sender as bs
 from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import environment
+from tests.kit.postgres import running
 from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, KEY
 
@@ -198,6 +199,15 @@ def _scheduled(folder: Path) -> Iterator[Stage]:
         yield replace(stage, instead=places | {"--not-after 12:00": "--not-after 23:59:59"})
 
 
+@contextmanager
+def _database(folder: Path) -> Iterator[Stage]:
+    """Journals are in a PostgreSQL server, which the page has elsewhere."""
+    with running() as server, customers(folder) as stage:
+        there = f"PGHOST=127.0.0.1 PGPORT={server.port} PGDATABASE=postgres PGUSER=postgres"
+        elsewhere = "PGHOST=db.internal PGDATABASE=sends PGUSER=owner PGPASSFILE=/run/secrets/pgpass"
+        yield replace(stage, instead={elsewhere: there}, more={"BULK_SENDER_JOURNAL": server.address})
+
+
 STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "README.md": _readme,
     "docs/tutorial.md": _tutorial,
@@ -206,6 +216,7 @@ STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "docs/howto/encodings.md": customers,
     "docs/howto/hours.md": _hours,
     "docs/howto/identifiers.md": _identifiers,
+    "docs/howto/postgres.md": _database,
     "docs/howto/queries.md": _warehouse,
     "docs/howto/resume.md": _resumed,
     "docs/howto/retries.md": _failed,

@@ -73,7 +73,7 @@ for _name, _field in Config.model_fields.items():
 @pytest.mark.parametrize("heading", sorted(MODELS))
 def test_a_tables_keys_and_defaults_are_listed_and_no_others(heading: str) -> None:
     listed = {name.strip("`"): cells for name, cells in rows(section("configuration.md", heading)).items()}
-    fields = MODELS[heading].model_fields
+    fields = {field.alias or name: field for name, field in MODELS[heading].model_fields.items()}
     assert set(listed) == set(fields)
     for name, field in fields.items():
         if name == "identifier_order":  # filled in from the order of the others

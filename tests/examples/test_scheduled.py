@@ -112,6 +112,21 @@ def test_the_cronjob_calls_with_options_that_exist() -> None:
         assert argument.split("=")[0] in known
 
 
+def test_the_parallel_job_starts_one_run_and_joins_it_with_options_that_exist() -> None:
+    yaml = pytest.importorskip("yaml")
+    job = yaml.safe_load((SCHEDULED / "parallel-job.yaml").read_text())["spec"]
+    assert job["completionMode"] == "Indexed" and job["parallelism"] == job["completions"] > 1
+    pod = job["template"]["spec"]
+    [container] = pod["containers"]
+    assert {each["name"] for each in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
+    [script] = container["args"]
+    for name in ("send", "join"):
+        [line] = re.findall(rf"exec bulk-sender {name} ((?:[^\n]|\\\n)*)\n", script)
+        command = [sys.executable, "-m", "bulk_sender", name, "--help"]
+        known = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True).stdout
+        assert set(re.findall(r"--[a-z-]+", line)) <= set(re.findall(r"--[a-z-]+", known))
+
+
 def dockerfile() -> list[list[str]]:
     """The steps of the container's file: an instruction, and what it is given."""
     joined = re.sub(r"\\\n", " ", (SCHEDULED / "Dockerfile").read_text())

@@ -1,8 +1,10 @@
-"""Both stores keep the journal's contract, and give the same answers to the same history."""
+"""All stores keep the journal's contract, and give the same answers to the same history."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from bulk_sender import journal as journals
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.answers import Counts
 from bulk_sender.journal.facts import Facts
+from bulk_sender.journal.postgres.runs import PostgresRuns
 from bulk_sender.journal.records import PROCESS_ENDED, SPLIT, Attempt, Batch, Decision, PlanComplete, Status
 from bulk_sender.journal.sqlite.lock import LOCK
 from bulk_sender.journal.store import RunReader, RunRef, RunWriter
 from tests.journal.contract import JournalContract, Sending, Store, chunk, outcome
 from tests.kit.journals import moment, run_facts
 from tests.kit.memory_journal import MemoryStore
+from tests.kit.postgres import Server
 
 
 class SqliteStore:
@@ -55,6 +59,43 @@ class SharedMemoryStore(MemoryStore):
         epoch = writer.begin_epoch("resume")
         writer.fence(epoch - 1)
         return writer
+
+
+class PostgresStore:
+    """Runs in a schema of their own. The tests leave writers open, which would go on beating."""
+
+    def __init__(self, server: Server) -> None:
+        self.runs = PostgresRuns(server.place())
+        self._writers: list[RunWriter] = []
+
+    def create(self, run: RunRef, facts: Facts) -> RunWriter:
+        return self._kept(self.runs.create(run, facts))
+
+    def open(self, run: RunRef) -> RunWriter:
+        return self._kept(self.runs.open_to_write(run))
+
+    def read(self, run: RunRef) -> RunReader:
+        return self.runs.open_to_read(run)
+
+    def take_over(self, run: RunRef) -> RunWriter:
+        writer = self._kept(self.runs.open_to_write(run, take_over=True))
+        writer.begin_epoch("resume")
+        return writer
+
+    def _kept(self, writer: RunWriter) -> RunWriter:
+        self._writers.append(writer)
+        return writer
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+class TestPostgres(JournalContract):
+    @pytest.fixture
+    def store(self, postgres: Server) -> Iterator[Store]:
+        with closing(PostgresStore(postgres)) as store:
+            yield store
 
 
 class TestMemory(JournalContract):
@@ -223,22 +264,22 @@ def sorted_traffic(reader: RunReader, sending: Any) -> list[Any]:
     return [(one.requests, sorted(one.answers, key=repr), one.p50_s, one.p95_s) for one in found]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 40))
-def test_both_stores_tell_the_same_of_the_same_history(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, length: int
+def test_all_stores_tell_the_same_of_the_same_history(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Server, seed: int, length: int
 ) -> None:
     ref = RunRef.at(tmp_path_factory.mktemp("runs") / "run")
     ref.folder.mkdir()
     found = []
-    for store in (SqliteStore(), MemoryStore()):
+    for store in (SqliteStore(), MemoryStore(), PostgresStore(postgres)):
         with store.create(ref, run_facts()) as writer:
             History(writer, seed, length).unfold()
             before = answers(writer)
         with store.open(ref) as again:
             again.begin_epoch("resume")
             found.append((before, answers(again)))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_store_says_where_it_is_and_which_files_are_its_own(tmp_path: Path) -> None:

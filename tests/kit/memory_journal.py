@@ -43,6 +43,7 @@ from bulk_sender.journal.answers import (
     Totals,
     Traffic,
     UnsentChunk,
+    Worker,
     accepted_first,
 )
 from bulk_sender.journal.facts import Facts
@@ -64,7 +65,7 @@ from bulk_sender.journal.records import (
     Record,
     Status,
 )
-from bulk_sender.journal.store import Loss, RunReader, RunRef, RunWriter
+from bulk_sender.journal.store import Loss, RunReader, RunRef, RunWriter, Team
 from bulk_sender.text.times import now
 
 T = TypeVar("T")
@@ -360,6 +361,9 @@ class MemoryReader:
             for epoch in self._all.epochs.values()
         )
 
+    def workers(self) -> tuple[Worker, ...]:
+        return ()
+
     def decided(self) -> tuple[DecidedRows, ...]:
         groups = _grouped(
             [decision for _, decision in sorted(self._all.decisions.items())],
@@ -447,6 +451,7 @@ class MemoryWriter(MemoryReader):
     def __init__(self, run: RunRef, records: _Run) -> None:
         super().__init__(run, records)
         self.epoch = 0
+        self.team: Team | None = None
         self.is_locked_out = False
         self.lost: Loss | None = None
         self._ids: dict[str, Iterator[int]] = {}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bulk_sender.failpoints import VARIABLE
+from bulk_sender.journal.place import SCHEMA_VARIABLE as SCHEMA
+from bulk_sender.journal.place import VARIABLE as JOURNAL
 from tests.crash.nursery import Child, Ended, Nursery
 from tests.faults import FaultServer
 from tests.kit.target import KEY
@@ -68,7 +71,8 @@ class Scene:
 
     @property
     def env(self) -> dict[str, str]:
-        return {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": self.url}
+        where = {name: os.environ[name] for name in (JOURNAL, SCHEMA) if name in os.environ}
+        return {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": self.url, **where}
 
     def with_rows(self, *counts: int) -> Scene:
         """Write one input file for each count."""
@@ -80,7 +84,8 @@ class Scene:
 
     def command(self, name: str, *more: object) -> list[object]:
         """Return the arguments of ``send``, ``resume``, ``retry`` or ``resolve``."""
-        common = ["--runs-dir", self.runs_dir, "--yes", "--json", "--quiet"]
+        asks = [] if name == "join" else ["--yes"]
+        common = ["--runs-dir", self.runs_dir, *asks, "--json", "--quiet"]
         if name == "send":
             given = ["-"] if self.is_piped else self.inputs
             return ["send", *given, "--config", self.config, "--run-id", self.run_id, *common, *more]

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import bulk_sender as bs
-from bulk_sender.delivery import worklist
+from bulk_sender.delivery import planned
 from bulk_sender.reading import csv as reading_csv
 from bulk_sender.reading.identity import FileStamp
 from tests.faults import FaultServer, Turn, ok
@@ -329,7 +329,7 @@ def test_an_input_that_changes_between_the_comparison_and_the_sending_is_not_sen
 
 def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> bs.Summary:
     """Return a run that stopped while it planned the third of many pieces."""
-    record, count = worklist.chunk_record, iter(range(1, 100))
+    record, count = planned.chunk_record, iter(range(1, 100))
 
     def failing(*arguments: Any) -> Any:
         if next(count) == 3:
@@ -337,7 +337,7 @@ def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, **given: Any) -> b
         return record(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(worklist, "chunk_record", failing)
+        patch.setattr(planned, "chunk_record", failing)
         summary = bench.send(run_id="a", **given)
     assert summary.state == "stopped"
     assert 0 < summary.rows < 230

@@ -37,6 +37,13 @@ from bulk_sender.cli.options import (
 
 def resume(
     run: Run,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Shut out processes that still have the run (journal in PostgreSQL): their open rows become unknown.",
+        ),
+    ] = False,
     runs_dir: RunsDir = RUNS_DIR,
     rate: Rate = None,
     concurrency: Concurrency = None,
@@ -64,6 +71,7 @@ def resume(
     code = session.deliver(
         lambda: begin(
             run,
+            take_over=take_over,
             guards=bs.Guards(
                 not_after=not_after,
                 max_duration=max_duration,

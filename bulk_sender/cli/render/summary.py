@@ -137,7 +137,7 @@ def _elsewhere(about: Summary) -> str:
 def _facts(about: Summary, width: int | None) -> list[Text]:
     if about.state == "running":
         text = f"{several(about.requests, 'request')} since {clock(about.started_at or '')} UTC"
-        return [Text(line) for line in wrapped(text, width, indent="  ")]
+        return [*(Text(line) for line in wrapped(text, width, indent="  ")), *_workers(about, width)]
     facts = [duration(about.elapsed_s), several(about.requests, "request")]
     if about.recipients_per_s:
         facts.append(f"{number(about.recipients_per_s)} recipients a second")
@@ -150,8 +150,24 @@ def _facts(about: Summary, width: int | None) -> list[Text]:
     return [
         *(Text(line) for line in wrapped(" · ".join(facts), width, indent="  ")),
         *labelled("in", shown(_folder(about)), width, column=3),
-        *labelled("", ", ".join(files), width, column=3),
+        *(labelled("", ", ".join(files), width, column=3) if files else []),
+        *_workers(about, width),
     ]
+
+
+_STATES = {"working": "at work", "silent": "silent", "given_up": "given up", "ended": "ended"}
+
+
+def _workers(about: Summary, width: int | None) -> list[Text]:
+    """Return a line for each process, where several send the run."""
+    lines: list[Text] = []
+    for each in about.workers if len(about.workers) > 1 else ():
+        at = f" on chunk {each.chunk}" if each.chunk is not None else ""
+        what = f"{_STATES[each.state]}{at}, {several(each.requests, 'request')}, last heard of at"
+        text = f"{each.host} process {each.pid} ({each.command}): {what} {clock(each.last_beat)} UTC"
+        style = "yellow" if each.state in ("silent", "given_up") else ""
+        lines += [Text(line, style) for line in wrapped(shown(text), width, indent="  ")]
+    return [Text(), *lines] if lines else []
 
 
 def _folder(about: Summary) -> Path:

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from bulk_sender import failpoints
 from bulk_sender.durable import sync_folder
+from bulk_sender.journal.sql.rows import TABLES, Row
+from bulk_sender.journal.sql.seal import Value, seal
 from bulk_sender.journal.sqlite.mark import Mark
 from bulk_sender.journal.sqlite.proof import primary_code
-from bulk_sender.journal.sqlite.schema import SCHEMA, TABLES, Value, seal
-from bulk_sender.journal.sqlite.tables import Row
+from bulk_sender.journal.sqlite.schema import SCHEMA
 
 JOURNAL = "journal.sqlite"
 UNFINISHED = f"{JOURNAL}.new"

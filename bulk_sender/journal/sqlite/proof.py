@@ -8,8 +8,10 @@ import sqlite3
 from pathlib import Path
 
 from bulk_sender.errors import JournalError
+from bulk_sender.journal.sql.rows import TABLES
+from bulk_sender.journal.sql.seal import SEAL_KEY, seal
 from bulk_sender.journal.sqlite.mark import MARK, read_mark
-from bulk_sender.journal.sqlite.schema import READABLE, SCHEMA, SCHEMA_VERSION, SEAL_KEY, TABLES, seal
+from bulk_sender.journal.sqlite.schema import READABLE, SCHEMA, SCHEMA_VERSION
 
 _WITHOUT_GAPS = ("epoch", "chunk")
 """Tables without gaps in their ids. In the others a failed write may have used some up."""

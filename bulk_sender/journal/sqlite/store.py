@@ -7,22 +7,22 @@ older epoch are refused, so that a process that was suspended while another took
 
 from __future__ import annotations
 
-import getpass
-import itertools
 import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from bulk_sender import failpoints
 from bulk_sender.durable import sync_folder, sync_path
-from bulk_sender.errors import GuardrailError, JournalError, RunNotFoundError
-from bulk_sender.journal.answers import AttemptRef
+from bulk_sender.errors import ConfigError, JournalError, RunNotFoundError
 from bulk_sender.journal.facts import Facts
-from bulk_sender.journal.records import INHERITED, RESEND, AttemptOutcome, Decision, Ending, Epoch, Record, Status
+from bulk_sender.journal.records import INHERITED, AttemptOutcome, Ending, Entry, Epoch
+from bulk_sender.journal.sql.rows import Row, fact, row_of
+from bulk_sender.journal.sql.seal import SEAL_KEY
+from bulk_sender.journal.sql.writing import SqlWriter, user
 from bulk_sender.journal.sqlite import index
 from bulk_sender.journal.sqlite.ballast import BALLAST, Ballast
 from bulk_sender.journal.sqlite.ballast import SIZE as BALLAST_BYTES
@@ -33,10 +33,9 @@ from bulk_sender.journal.sqlite.mark import MARK, Mark
 from bulk_sender.journal.sqlite.presence import Missing, Presence
 from bulk_sender.journal.sqlite.proof import damaged, primary_code, prove, unreadable
 from bulk_sender.journal.sqlite.proved import Proved
-from bulk_sender.journal.sqlite.queries import SqliteReader
-from bulk_sender.journal.sqlite.schema import SCHEMA_VERSION, SEAL_KEY
-from bulk_sender.journal.sqlite.tables import Row, fact, row_of
-from bulk_sender.journal.store import Loss, RunRef
+from bulk_sender.journal.sqlite.reader import SqliteReader
+from bulk_sender.journal.sqlite.schema import SCHEMA_VERSION
+from bulk_sender.journal.store import Loss, RunRef, Team
 from bulk_sender.text.times import now
 
 FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", MARK, LOCK, BALLAST)
@@ -59,12 +58,13 @@ def _closes_the_account(rows: Sequence[Row]) -> bool:
     )
 
 
-class SqliteWriter(SqliteReader):
+class SqliteWriter(SqlWriter, SqliteReader):
     """One run's journal, to be read and written. Not thread-safe: one thread at a time may use it, except for ids."""
 
     def __init__(self, run: RunRef, connection: sqlite3.Connection, lock: int, key: bytes, records: int) -> None:
         super().__init__(run, connection)
         self.epoch = 0
+        self.team: Team | None = None
         self.is_locked_out = False
         """Whether the last write failed because another program kept the file locked for longer than we wait."""
         self._lock: int | None = lock
@@ -100,28 +100,9 @@ class SqliteWriter(SqliteReader):
             release(self._lock)
             self._lock = None
 
-    def _number_from_here(self) -> None:
-        """Continue the ids after those in the journal."""
-        self._next = {
-            table: itertools.count(int(self._value(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")))
-            for table in ("chunk", "batch", "attempt", "decision")
-        }
-
-    def new_chunk_id(self) -> int:
-        return next(self._next["chunk"])
-
-    def new_batch_id(self) -> int:
-        return next(self._next["batch"])
-
-    def new_attempt_id(self) -> int:
-        return next(self._next["attempt"])
-
-    def new_decision_id(self) -> int:
-        return next(self._next["decision"])
-
     # --- writing ------------------------------------------------------------------------------------------------
 
-    def write(self, records: Iterable[Record]) -> None:
+    def write(self, records: Iterable[Entry]) -> None:
         """Add records, all or none; durable on return. Raises JournalError (the disk is full, or failed).
 
         On a full disk outcomes and endings get the ballast's space. From then on nothing else is accepted.
@@ -226,7 +207,7 @@ class SqliteWriter(SqliteReader):
             raise self._refused(f"no room for the {BALLAST_BYTES >> 20} MB set aside ({error.strerror})") from None
         self.epoch = 0
         epoch = int(self._value("SELECT coalesce(max(id), 0) + 1 FROM epoch"))
-        began = Epoch(epoch, command, now(), os.getpid(), socket.gethostname(), by or _user())
+        began = Epoch(epoch, command, now(), os.getpid(), socket.gethostname(), by or user())
         self._write([row_of(began, epoch), *(row_of(outcome, epoch) for outcome in self._recovered())])
         self.epoch = epoch
         self._number_from_here()
@@ -254,33 +235,6 @@ class SqliteWriter(SqliteReader):
         if self.epoch and self._connection.execute("SELECT max(id) FROM epoch").fetchone() != (self.epoch,):
             self.lost = _taken_over(self.run)
             self._refuse_lost()
-
-    # --- decisions ----------------------------------------------------------------------------------------------
-
-    def decide(self, verdicts: Mapping[AttemptRef, str], why: str, by: str) -> int:
-        """Record a decision about each attempt. Raises GuardrailError for a second one about the same."""
-        for ref, status in verdicts.items():
-            self._refuse_second_decision(ref, {Status.FAILED.value} if status == RESEND else set())
-        at = now()
-        decisions = [
-            Decision(self.new_decision_id(), ref.batch, ref.attempt, status, by, why, at)
-            for ref, status in verdicts.items()
-        ]
-        self.write(decisions)
-        return len(decisions)
-
-    def _refuse_second_decision(self, ref: AttemptRef, allowed: set[str]) -> None:
-        decided = self._rows(
-            # An acceptance that the program took back is a doubt, not yet a decision.
-            "SELECT status, at, user FROM decision WHERE attempt = ? AND status <> 'unknown' ORDER BY id DESC",
-            ref.attempt,
-        )
-        if decided and not allowed.issuperset(status for status, _, _ in decided):
-            status, at, user = decided[0]
-            raise GuardrailError(
-                f"batch {ref.batch}: attempt {ref.attempt} was decided to be {status!r} at {at} by {user}",
-                hint="decisions are final; bulk-sender explain shows them",
-            )
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -316,8 +270,10 @@ def create(run: RunRef, facts: Facts) -> SqliteWriter:
         raise
 
 
-def open_to_write(run: RunRef) -> SqliteWriter:
+def open_to_write(run: RunRef, *, take_over: bool = False) -> SqliteWriter:
     """Open a run to continue it: lock it, and prove it sound before anything in it is changed.
+
+    A lock cannot be taken from a process that lives: ``take_over`` changes nothing.
 
     Raises RunNotFoundError, RunHeldError, and JournalError when a record is damaged or the journal is another run's.
     """
@@ -342,6 +298,15 @@ def open_to_write(run: RunRef) -> SqliteWriter:
     except BaseException:
         release(lock)
         raise
+
+
+def join(run: RunRef) -> SqliteWriter:
+    """Raise ConfigError: one process at a time has a journal in a file. Raises RunNotFoundError."""
+    _must_exist(run)
+    raise ConfigError(
+        f"run {run.name!r} has its journal in {run.folder / JOURNAL}, and only one process at a time can send it",
+        hint="start runs for several processes with a journal in PostgreSQL: [scale] journal, or BULK_SENDER_JOURNAL",
+    )
 
 
 def open_to_read(run: RunRef) -> SqliteReader:
@@ -451,10 +416,3 @@ def _not_found(run: RunRef) -> RunNotFoundError:
         else f"there is no run {run.name!r} in {folder.parent}",
         hint="bulk-sender runs lists the runs; --runs-dir says where to look",
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"uid {os.getuid()}"

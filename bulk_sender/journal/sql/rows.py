@@ -1,6 +1,6 @@
-"""Records as rows of SQLite's tables.
+"""Records as rows of a store's tables.
 
-The order of the values is the schema's, and what each record's seal is made over.
+The order of the values is that of the columns in every store, and what each record's seal is made over.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from bulk_sender.journal.records import (
     Chunk,
     Decision,
     Ending,
+    Entry,
     Epoch,
     Held,
     PlanComplete,
-    Record,
 )
-from bulk_sender.journal.sqlite.schema import Value
+from bulk_sender.journal.sql.seal import Value
 
 Row = tuple[str, tuple[Value, ...]]
 """A table's name and the values of one record, without its seal."""
+
+TABLES = ("run", "epoch", "ending", "chunk", "batch", "attempt", "outcome", "decision")
+"""The tables, each before those that refer to it. ``run`` has the facts."""
 
 PLAN_COMPLETE = "plan_complete"
 
@@ -41,7 +44,7 @@ def fact(name: str, value: Any) -> Row:
     return "run", (name, json.dumps(value))
 
 
-def row_of(record: Record | Epoch | Ending, epoch: int) -> Row:
+def row_of(record: Entry | Epoch | Ending, epoch: int) -> Row:
     """Return the row of a record that is written in ``epoch``."""
     return _ROWS[type(record)](record, epoch)
 

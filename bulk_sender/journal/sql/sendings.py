@@ -1,4 +1,4 @@
-"""The attempts of a run over time, in SQLite's SQL.
+"""The attempts of a run over time, in SQL that every store understands.
 
 Attempts are numbered in the order in which they left, so a stretch of time is a stretch of their numbers. Its ends are
 found by bisection, and SQL sums up what is between them: nothing is held in memory but one stretch's latencies.
@@ -14,7 +14,7 @@ from typing import Any
 from bulk_sender.braze.answer import WITH_ERRORS, Verdict
 from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.answers import AnswerCount, Gap, Sending, Traffic
-from bulk_sender.journal.sqlite.schema import INHERITED
+from bulk_sender.journal.sql.state import INHERITED
 from bulk_sender.text.times import iso
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -29,7 +29,7 @@ _DOUBTED = f"""
 CASE WHEN code <> '{WITH_ERRORS}' THEN 0 ELSE (
   SELECT coalesce(sum(part.size), 0) FROM batch AS part JOIN attempt AS own ON own.batch = part.id
   JOIN outcome AS other ON other.attempt = own.id
-  WHERE part.parent = outcome.batch AND own.body_sha256 = x'' AND other.status = 'unknown') END
+  WHERE part.parent = outcome.batch AND length(own.body_sha256) = 0 AND other.status = 'unknown') END
 """
 """The rows of an accepted request that its answer named with an error."""
 
@@ -131,7 +131,7 @@ def _first_at(rows: Rows, sending: Sending, moment: datetime) -> int:
 def _at(rows: Rows, attempt: int) -> datetime:
     [(at,)] = rows(
         # An inherited attempt has its request's time, so it stands out of order.
-        "SELECT at FROM attempt WHERE id >= ? AND body_sha256 <> x'' ORDER BY id LIMIT 1",
+        "SELECT at FROM attempt WHERE id >= ? AND length(body_sha256) > 0 ORDER BY id LIMIT 1",
         attempt,
     )
     return datetime.fromisoformat(at)

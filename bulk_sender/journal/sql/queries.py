@@ -1,11 +1,14 @@
-"""The journal's named queries, in SQLite's SQL."""
+"""The journal's named queries, in SQL that every store understands.
+
+A store runs a statement with ``?`` for its values, over tables with the names and columns of ``rows`` and the query
+``state``. Text compares by its bytes.
+"""
 
 from __future__ import annotations
 
 import json
-import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
@@ -35,16 +38,16 @@ from bulk_sender.journal.answers import (
     Totals,
     Traffic,
     UnsentChunk,
+    Worker,
     accepted_first,
 )
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import PROCESS_ENDED, Ending
-from bulk_sender.journal.sqlite import sendings
-from bulk_sender.journal.sqlite.database import JOURNAL, connect_to_read
-from bulk_sender.journal.sqlite.proof import unreadable
-from bulk_sender.journal.sqlite.schema import INHERITED, STATE_VIEW, Value
-from bulk_sender.journal.sqlite.tables import CANARY_FACTS, PLAN_COMPLETE
-from bulk_sender.journal.store import RunReader, RunRef
+from bulk_sender.journal.sql import sendings
+from bulk_sender.journal.sql.rows import CANARY_FACTS, PLAN_COMPLETE
+from bulk_sender.journal.sql.seal import Value
+from bulk_sender.journal.sql.state import INHERITED
+from bulk_sender.journal.store import RunRef
 
 _STATE = """
 SELECT batch, chunk, first, size, parent, status, attempts, attempt, sent_at, body_sha256, verdict, http_status,
@@ -83,37 +86,25 @@ _REQUESTS = "count(DISTINCT CASE WHEN body_sha256 IS NULL THEN parent ELSE batch
 """The requests behind batches of ``state``: parts that inherit an attempt were in the same one."""
 
 
-class SqliteReader:
+class SqlReader(ABC):
     """One run's journal, to be read. Not thread-safe: one thread at a time may use it."""
 
-    def __init__(self, run: RunRef, connection: sqlite3.Connection) -> None:
+    def __init__(self, run: RunRef) -> None:
         self.run = run
-        self._connection = connection
         self._facts: Facts | None = None
-        connection.executescript(STATE_VIEW)
 
-    def reader(self) -> RunReader:
-        """Open another reader, without a second proof: the journal was proved sound for this one."""
-        try:
-            return SqliteReader(self.run, connect_to_read(self.run.folder / JOURNAL))
-        except sqlite3.Error as error:
-            raise unreadable(self.run.folder, error) from None
+    @abstractmethod
+    def _rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
+        """Run a statement. Raises JournalError."""
 
-    def close(self) -> None:
-        with suppress(sqlite3.Error):
-            self._connection.close()
+    @abstractmethod
+    def close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
-        try:
-            return self._connection.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise unreadable(self.run.folder, error) from None
 
     def _value(self, sql: str, *values: Value) -> Any:
         """The first column of the first row, None without one."""
@@ -174,7 +165,7 @@ class SqliteReader:
                 own = f"status IN ({marks})" + ("" if code is None else " AND code = ?")
                 found.append(condition.format(own))
                 values += [*wanted, *([] if code is None else [code])]
-        sql = f"SELECT id FROM chunk WHERE last_row > ? AND ({' OR '.join(found) or '0'}) ORDER BY id"
+        sql = f"SELECT id FROM chunk WHERE last_row > ? AND ({' OR '.join(found) or '1 = 0'}) ORDER BY id"
         return [row[0] for row in self._rows(sql, *values)]
 
     def chunk_of(self, row: int) -> int | None:
@@ -205,7 +196,8 @@ class SqliteReader:
         [sums] = self._rows(
             "SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM attempt) -"
             f" (SELECT count(*) FROM ({INHERITED}) AS inherited), (SELECT min(at) FROM epoch),"
-            " (SELECT max(at) FROM ending), (SELECT coalesce(sum(elapsed_s), 0) FROM ending)"
+            " (SELECT max(at) FROM ending),"
+            " (SELECT coalesce(sum(elapsed_s), 0) FROM ending WHERE state <> 'left')"
         )
         return Totals(*sums)
 
@@ -220,14 +212,14 @@ class SqliteReader:
         return [UnsentChunk(*row) for row in found]
 
     def unsent_batches(self, chunk: int) -> list[BatchState]:
-        return self._states("WHERE status = 'not_sent' AND chunk = ? ORDER BY first", chunk)
+        return self._states("WHERE status = 'not_sent' AND chunk = ? ORDER BY first, batch", chunk)
 
     def batches(self, chunk: int) -> list[BatchState]:
-        return self._states("WHERE chunk = ? ORDER BY first", chunk)
+        return self._states("WHERE chunk = ? ORDER BY first, batch", chunk)
 
     def batches_with(self, *statuses: str) -> list[BatchState]:
         marks = ",".join("?" * len(statuses))
-        return self._states(f"WHERE status IN ({marks}) ORDER BY chunk, first", *statuses)
+        return self._states(f"WHERE status IN ({marks}) ORDER BY chunk, first, batch", *statuses)
 
     def _states(self, where: str, *values: Value) -> list[BatchState]:
         return [BatchState(*row) for row in self._rows(_STATE + where, *values)]
@@ -237,7 +229,7 @@ class SqliteReader:
             "SELECT batch, chunk, first, size, attempt, coalesce((SELECT min(a.at) FROM attempt a"
             " LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = state.batch"
             " AND coalesce(o.status, 'unknown') = 'unknown'), sent_at), sent_at"
-            " FROM state WHERE status = 'unknown' ORDER BY chunk, first"
+            " FROM state WHERE status = 'unknown' ORDER BY chunk, first, batch"
         )
         return [DoubtfulBatch(*row) for row in found]
 
@@ -287,20 +279,22 @@ class SqliteReader:
 
     def _attempts(self, batch: int) -> tuple[AttemptStory, ...]:
         found = self._rows(
-            "SELECT a.id, a.at, a.epoch, lower(hex(a.body_sha256)), o.status, o.verdict, o.http_status, o.dispatch_id,"
+            "SELECT a.id, a.at, a.epoch, a.body_sha256, o.status, o.verdict, o.http_status, o.dispatch_id,"
             " o.code, o.message, o.reach, o.likely, o.elapsed_s, o.at"
             " FROM attempt a LEFT JOIN outcome o ON o.attempt = a.id WHERE a.batch = ? ORDER BY a.id",
             batch,
         )
-        return tuple(AttemptStory(*row) for row in found)
+        return tuple(
+            AttemptStory(number, at, epoch, digest.hex(), *answer) for number, at, epoch, digest, *answer in found
+        )
 
     def _decisions(self, batch: int) -> tuple[DecisionStory, ...]:
-        sql = "SELECT attempt, status, at, user, why FROM decision WHERE batch = ? ORDER BY id"
+        sql = 'SELECT attempt, status, at, "user", why FROM decision WHERE batch = ? ORDER BY id'
         return tuple(DecisionStory(*row) for row in self._rows(sql, batch))
 
     def dispatched(self, most: int) -> dict[str, tuple[AttemptRef, ...]]:
         latest = self._rows(
-            "SELECT dispatch_id, outcome.batch, attempt, body_sha256 = x'' AND status = 'accepted'"
+            "SELECT dispatch_id, outcome.batch, attempt, length(body_sha256) = 0 AND status = 'accepted'"
             " FROM outcome JOIN attempt ON attempt.id = outcome.attempt"
             " WHERE dispatch_id <> '' ORDER BY attempt DESC LIMIT ?",
             most,
@@ -329,21 +323,26 @@ class SqliteReader:
 
     def epochs(self) -> tuple[EpochStory, ...]:
         found = self._rows(
-            "SELECT epoch.id, command, epoch.at, user, host, state, reason, elapsed_s"
+            'SELECT epoch.id, command, epoch.at, "user", host, state, reason, elapsed_s'
             " FROM epoch LEFT JOIN ending ON ending.epoch = epoch.id ORDER BY epoch.id"
         )
         return tuple(EpochStory(*row) for row in found)
 
+    def workers(self) -> tuple[Worker, ...]:
+        return ()
+
     def decided(self) -> tuple[DecidedRows, ...]:
         found = self._rows(
-            "SELECT status, user, why, at, sum(size) FROM decision JOIN batch ON batch.id = decision.batch"
-            " GROUP BY status, user, why, at ORDER BY at, min(decision.id)"
+            'SELECT status, "user", why, at, sum(size) FROM decision JOIN batch ON batch.id = decision.batch'
+            ' GROUP BY status, "user", why, at ORDER BY at, min(decision.id)'
         )
         return tuple(DecidedRows(*row) for row in found)
 
     def last_ending(self) -> Ending | None:
         found = self._rows(
-            "SELECT epoch, at, state, reason, elapsed_s FROM ending WHERE epoch = (SELECT max(id) FROM epoch)"
+            "SELECT epoch, at, state, reason, elapsed_s FROM ending"
+            " WHERE epoch >= coalesce((SELECT max(id) FROM epoch WHERE command <> 'join'), 0) AND state <> 'left'"
+            " ORDER BY epoch DESC LIMIT 1"
         )
         return next((Ending(*row) for row in found), None)
 
