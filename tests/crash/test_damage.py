@@ -14,7 +14,7 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.errors import JournalError, RunNotFoundError
-from bulk_sender.journal.rows import TABLES
+from bulk_sender.journal.sql.rows import TABLES
 from bulk_sender.journal.sqlite.database import JOURNAL
 from bulk_sender.journal.sqlite.mark import MARK
 from tests.crash.nursery import Nursery

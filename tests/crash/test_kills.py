@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bulk_sender.failpoints import PLACES, Failpoint
-from bulk_sender.journal.sqlite.database import JOURNAL
+from bulk_sender import journal as journals
+from bulk_sender.failpoints import KINDS, PLACES, Failpoint
+from bulk_sender.journal.store import RunRef
 from tests.crash.audit import audit, file_digest, recovered_states, results_digest
 from tests.crash.campaign import Figures, endure
 from tests.crash.nursery import Nursery
@@ -19,18 +20,32 @@ SEEDS = ("1", "2", "3")
 KILLS = 10
 
 
-@pytest.mark.parametrize("place", [name for name in PLACES if "decision" not in name])
+ANYWHERE = [name for name in PLACES if "decision" not in name]
+IN_POSTGRES = [
+    name
+    for name in ANYWHERE
+    if (name.startswith(("before_", "after_")) and name.partition("_")[2] in KINDS) or name == "inside_epoch"
+]
+"""A commit is a single statement there, with nothing inside, but for the beginning of an epoch."""
+
+
+@pytest.mark.parametrize(
+    ("store", "place"),
+    [*(("files", name) for name in ANYWHERE), *(("postgres", name) for name in IN_POSTGRES)],
+    indirect=["store"],
+)
 def test_a_run_killed_at_a_failpoint_resumes_with_the_same_command(
-    nursery: Nursery, tmp_path: Path, place: str
+    nursery: Nursery, tmp_path: Path, store: str, place: str
 ) -> None:
     with FaultServer(poison("u130")) as server:
         scene = Scene(tmp_path / "scene", nursery, server.url, {"concurrency": 3}).with_rows(300, 100)
         assert scene.run("send", failpoint=place).killed
-        if (scene.folder / JOURNAL).exists():
+        if journals.exists(RunRef.at(scene.folder)):
             killed = audit(scene, server.ledger)
             assert not killed.wrong
             assert killed.doubt <= 50 * 3
-            assert recovered_states(scene, 1) == recovered_states(scene, 2)
+            if store == "files":
+                assert recovered_states(scene, 1) == recovered_states(scene, 2)
         ended = scene.run("send")
         assert ended.code == 1, ended
         found = audit(scene, server.ledger)
@@ -44,9 +59,13 @@ def test_a_run_killed_at_a_failpoint_resumes_with_the_same_command(
     assert not (scene.folder / "ballast").exists()
 
 
-@pytest.mark.parametrize("moment", ["before", "inside", "after"])
+@pytest.mark.parametrize(
+    ("store", "moment"),
+    [("files", "before"), ("files", "inside"), ("files", "after"), ("postgres", "before"), ("postgres", "after")],
+    indirect=["store"],
+)
 def test_a_retry_killed_at_its_decision_sends_the_unknown_rows_once(
-    nursery: Nursery, tmp_path: Path, moment: str
+    nursery: Nursery, tmp_path: Path, store: str, moment: str
 ) -> None:
     with FaultServer(first_with("u60", "rst_after_read_not_taken")) as server:
         scene = Scene(tmp_path / "scene", nursery, server.url).with_rows(200)

@@ -9,8 +9,8 @@ import pytest
 from bulk_sender.braze.answer import Outcome, Verdict
 from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.records import Attempt, AttemptOutcome, Batch, Chunk, Status
-from bulk_sender.journal.rows import TABLES
-from bulk_sender.journal.seal import Value, seal
+from bulk_sender.journal.sql.rows import TABLES
+from bulk_sender.journal.sql.seal import Value, seal
 from tests.kit.journals import created, opened
 
 AT = "2026-02-28T10:15:00.000Z"

@@ -115,6 +115,10 @@ class Server:
         self._process.wait(60)
         self._process = None
 
+    def is_down(self) -> bool:
+        """Whether the server has ended by itself."""
+        return self._process is None or self._process.poll() is not None
+
     def remove(self) -> None:
         self.end()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bulk_sender.failpoints import VARIABLE
+from bulk_sender.journal.place import SCHEMA_VARIABLE as SCHEMA
+from bulk_sender.journal.place import VARIABLE as JOURNAL
 from tests.crash.nursery import Child, Ended, Nursery
 from tests.faults import FaultServer
 from tests.kit.target import KEY
@@ -68,7 +71,8 @@ class Scene:
 
     @property
     def env(self) -> dict[str, str]:
-        return {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": self.url}
+        where = {name: os.environ[name] for name in (JOURNAL, SCHEMA) if name in os.environ}
+        return {"BRAZE_API_KEY": KEY, "BRAZE_ENDPOINT": self.url, **where}
 
     def with_rows(self, *counts: int) -> Scene:
         """Write one input file for each count."""

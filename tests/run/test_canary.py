@@ -14,7 +14,7 @@ import bulk_sender as bs
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.answers import CanaryStory
 from bulk_sender.journal.records import Held
-from bulk_sender.journal.rows import fact
+from bulk_sender.journal.sql.rows import fact
 from bulk_sender.journal.sqlite.store import SqliteWriter
 from tests.faults import FaultServer, until
 from tests.kit.jobs import braze, options, recipients

@@ -13,8 +13,8 @@ from typing import Any
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.postgres.schema import BYTES, COLUMNS, WRITTEN_IN, quoted, table
 from bulk_sender.journal.postgres.session import Connection
-from bulk_sender.journal.rows import TABLES, Row
-from bulk_sender.journal.seal import Value, seal
+from bulk_sender.journal.sql.rows import TABLES, Row
+from bulk_sender.journal.sql.seal import Value, seal
 
 _ME = """
 WITH me AS (
@@ -57,6 +57,14 @@ class Commits:
         if found != (records,):
             raise _forgotten(f"{found[0]} records instead of {records}")
         return records
+
+    def done(self, connection: Connection) -> int | None:
+        """Return the epoch's records when the next commit was done already, and its answer was lost; else None."""
+        row = connection.execute(
+            "SELECT records FROM epoch WHERE run = %s AND id = %s AND claim = %s AND commit_no = %s",
+            [self._run, self.epoch, self.claim, self._number + 1],
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def made(self, records: int) -> None:
         """Count a commit that is durable."""

@@ -62,9 +62,9 @@ def holder(session: Session, run: int, ttl_s: float) -> str | None:
         if not rows:
             return None
         for node, commit_no, age_s, uptime_s, is_locked in rows:
-            # A server that has just started has no locks yet, and nobody could beat while it was down.
-            is_sure = is_locked or uptime_s < ttl_s
-            if (is_sure and min(age_s, uptime_s) < ttl_s) or seen.setdefault(node, commit_no) != commit_no:
+            # A server that started after the last beat has no locks, and nobody could beat while it was down.
+            may_live = is_locked or uptime_s < age_s
+            if (may_live and min(age_s, uptime_s) < ttl_s) or seen.setdefault(node, commit_no) != commit_no:
                 return str(node)
         if all(age_s >= _GONE_S for _, _, age_s, _, _ in rows):
             return None

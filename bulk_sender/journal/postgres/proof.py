@@ -13,9 +13,9 @@ from bulk_sender.errors import JournalError
 from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import unreadable
 from bulk_sender.journal.postgres.schema import COLUMNS, WRITTEN_IN, quoted, table
-from bulk_sender.journal.postgres.session import Connection, opened
-from bulk_sender.journal.rows import TABLES
-from bulk_sender.journal.seal import seal
+from bulk_sender.journal.postgres.session import Connection, Session
+from bulk_sender.journal.sql.rows import TABLES
+from bulk_sender.journal.sql.seal import seal
 from bulk_sender.journal.store import RunRef
 
 _WITHOUT_GAPS = ("epoch", "chunk")
@@ -25,17 +25,27 @@ Proved = dict[tuple[Place, str], tuple[Any, ...]]
 
 
 def prove(place: Place, run: RunRef, number: int, key: bytes) -> None:
-    """Prove each record of a run, and that none is missing, as of one moment. Raises JournalError."""
+    """Prove each record of a run, and that none is missing, as of one moment. Raises JournalError.
+
+    Over its own connection, so that a writer can go on beating.
+    """
+    session = Session(place)
     try:
-        with opened(place) as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            _prove_identity(connection, run, number)
-            found: Counter[int] = Counter()
-            for name in TABLES:
-                _prove_table(connection, run, number, name, key, found)
-            _prove_counts(connection, run, number, found)
+        session.through(lambda connection: _prove(connection, run, number, key))
     except psycopg.Error as error:
         raise unreadable(place, error) from None
+    finally:
+        session.close()
+
+
+def _prove(connection: Connection, run: RunRef, number: int, key: bytes) -> None:
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        _prove_identity(connection, run, number)
+        found: Counter[int] = Counter()
+        for name in TABLES:
+            _prove_table(connection, run, number, name, key, found)
+        _prove_counts(connection, run, number, found)
 
 
 def state_of(connection: Connection, number: int) -> tuple[Any, ...]:

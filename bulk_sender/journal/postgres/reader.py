@@ -10,9 +10,9 @@ from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import unreadable
 from bulk_sender.journal.postgres.schema import COLUMNS, quoted, table
 from bulk_sender.journal.postgres.session import Session
-from bulk_sender.journal.queries import SqlReader
-from bulk_sender.journal.seal import Value
-from bulk_sender.journal.state import STATE
+from bulk_sender.journal.sql.queries import SqlReader
+from bulk_sender.journal.sql.seal import Value
+from bulk_sender.journal.sql.state import STATE
 from bulk_sender.journal.store import RunReader, RunRef
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,8 +26,8 @@ from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.schema import RECORDS_OF_A_RUN
 from bulk_sender.journal.postgres.session import PATIENCE_S, Connection, Server, Session, server_of
 from bulk_sender.journal.postgres.writer import PostgresWriter
-from bulk_sender.journal.rows import fact
-from bulk_sender.journal.seal import SEAL_KEY
+from bulk_sender.journal.sql.rows import fact
+from bulk_sender.journal.sql.seal import SEAL_KEY
 from bulk_sender.journal.store import RunRef
 
 T = TypeVar("T")
@@ -33,6 +35,9 @@ T = TypeVar("T")
 _ANNOUNCED = "journal.new"
 """The file in the folder of a run that is about to be created."""
 _proved: Proved = {}
+_asking = threading.Lock()
+_open: dict[Place, Session] = {}
+"""The session for short questions to the place that was asked last."""
 
 
 class PostgresRuns:
@@ -60,9 +65,10 @@ class PostgresRuns:
                 server = server_of(connection, self.place)
                 made_on[:] = [server]
                 row = connection.execute(
-                    "INSERT INTO run (name, seal_key, system_identifier, timeline, ttl_s) VALUES (%s, %s, %s, %s, %s)"
+                    "INSERT INTO run (name, seal_key, system_identifier, timeline, origin, ttl_s)"
+                    " VALUES (%s, %s, %s, %s, %s, %s)"
                     " ON CONFLICT (name) DO NOTHING RETURNING id",
-                    [run.name, key, server.system_identifier, server.timeline, self.place.ttl_s],
+                    [run.name, key, *astuple(server), self.place.ttl_s],
                 ).fetchone()
                 if row is None:
                     return self._made_before(connection, run, key)
@@ -224,13 +230,13 @@ class PostgresRuns:
     def _found(self, run: RunRef) -> tuple[int, bytes, Server, float]:
         rows = self._ask(
             lambda session: session.rows(
-                "SELECT id, seal_key, system_identifier, timeline, ttl_s FROM run WHERE name = %s", [run.name]
+                "SELECT id, seal_key, ttl_s, system_identifier, timeline, origin FROM run WHERE name = %s", [run.name]
             )
         )
         if not rows:
             raise self._not_found(run)
-        number, key, identifier, timeline, ttl_s = rows[0]
-        return number, key, Server(identifier, timeline), ttl_s
+        number, key, ttl_s, *server = rows[0]
+        return number, key, Server(*server), ttl_s
 
     def _not_found(self, run: RunRef) -> RunNotFoundError:
         known = self._ask(lambda session: PostgresIndex(session).entry(run.name))
@@ -250,14 +256,12 @@ class PostgresRuns:
         )
 
     def _ask(self, question: Callable[[Session], T]) -> T:
-        """Ask over a connection for one use. Raises JournalError."""
-        session = Session(self.place)
+        """Ask over the connection for short questions. Raises JournalError."""
         try:
-            return question(session)
+            with _asking:
+                return question(_for_questions(self.place))
         except psycopg.Error as error:
             raise unreadable(self.place, error) from None
-        finally:
-            session.close()
 
     def _note_in(self, run: RunRef) -> None:
         """Make the run's folder, if need be, and write into it where the journal is. Raises JournalError."""
@@ -266,6 +270,16 @@ class PostgresRuns:
                 write_pointer(folder, self.place)
         with suppress(OSError):
             (run.folder / _ANNOUNCED).unlink()
+
+
+def _for_questions(place: Place) -> Session:
+    """Return a session that stays open for the next question: a command has several, and each connection takes time."""
+    if place not in _open:
+        for session in _open.values():
+            session.close()
+        _open.clear()
+        _open[place] = Session(place)
+    return _open[place]
 
 
 def _taken(connection: Connection, number: int, claim: Claim, seen: tuple[Any, ...]) -> bool:
@@ -279,7 +293,7 @@ def _held(run: RunRef, by: str) -> RunHeldError:
 
 
 def _refuse_other(found: Server, expected: Server, run: RunRef) -> None:
-    if found.system_identifier != expected.system_identifier:
+    if (found.system_identifier, found.origin) != (expected.system_identifier, expected.origin):
         raise JournalError(
             f"the journal of run {run.name!r} is not in the database in which the run began: it was restored from a "
             "dump, or copied to another server",

@@ -117,7 +117,8 @@ STATEMENTS = (
     """CREATE TABLE run (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE,
         seal_key bytea NOT NULL, system_identifier bigint NOT NULL, timeline bigint NOT NULL,
-        ttl_s double precision NOT NULL, next_epoch bigint NOT NULL DEFAULT 1, next_batch bigint NOT NULL DEFAULT 1,
+        origin bigint NOT NULL, ttl_s double precision NOT NULL,
+        next_epoch bigint NOT NULL DEFAULT 1, next_batch bigint NOT NULL DEFAULT 1,
         next_attempt bigint NOT NULL DEFAULT 1, next_decision bigint NOT NULL DEFAULT 1,
         plan_state text NOT NULL DEFAULT 'open', stop text NOT NULL DEFAULT '') WITH (fillfactor = 50)""",
     *map(_record_table, COLUMNS),

@@ -55,10 +55,12 @@ SELECT set_config('search_path', %s, false),
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Which database it is. A restored copy has another identifier, a promoted standby another timeline."""
+    """Which database it is. ``origin``: the number of the table of runs; one restored from a dump has another."""
 
     system_identifier: int
     timeline: int
+    """Raised when a standby is promoted, and when a backup is restored to an earlier time."""
+    origin: int
 
 
 class _WholeNumber(Loader):
@@ -117,7 +119,8 @@ def server_of(connection: Connection, place: Place) -> Server:
     try:
         row = connection.execute(
             "SELECT (SELECT system_identifier FROM pg_control_system()),"
-            " ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint"
+            " ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::bigint,"
+            " coalesce(to_regclass('run')::oid::bigint, 0)"
         ).fetchone()
     except psycopg.Error as error:
         if may_pass(error):
@@ -138,13 +141,13 @@ class Session:
         self,
         place: Place,
         *,
-        patience_s: float = _BRIEFLY_S,
+        patience_s: float | None = None,
         welcome: Callable[[Connection], None] = lambda _: None,
     ) -> None:
         """``welcome`` is called with each new connection, and may raise JournalError."""
         self.place = place
         self.lock = threading.RLock()
-        self._patience_s = patience_s
+        self._patience_s = _BRIEFLY_S if patience_s is None else patience_s
         self.welcome = welcome
         self._connection: Connection | None = None
         self._is_closed = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import psycopg
 
 from bulk_sender.errors import RunNotFoundError
@@ -62,17 +64,17 @@ def accept_server(place: Place, run: RunRef) -> bool:
             check_schema(connection, place)
             server = server_of(connection, place)
             row = connection.execute(
-                "SELECT system_identifier, timeline FROM run WHERE name = %s", [run.name]
+                "SELECT system_identifier, timeline, origin FROM run WHERE name = %s", [run.name]
             ).fetchone()
             if row is None:
                 raise RunNotFoundError(
                     f"there is no run {run.name!r} in {place}", hint="bulk-sender runs lists the runs"
                 )
-            if row == (server.system_identifier, server.timeline):
+            if row == astuple(server):
                 return False
             connection.execute(
-                "UPDATE run SET system_identifier = %s, timeline = %s WHERE name = %s",
-                [server.system_identifier, server.timeline, run.name],
+                "UPDATE run SET system_identifier = %s, timeline = %s, origin = %s WHERE name = %s",
+                [*astuple(server), run.name],
             )
             return True
     except psycopg.OperationalError as error:

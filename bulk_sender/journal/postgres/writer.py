@@ -20,9 +20,9 @@ from bulk_sender.journal.postgres.holding import BEAT_S, Claim, let_go
 from bulk_sender.journal.postgres.reader import PostgresReader, tables_of
 from bulk_sender.journal.postgres.session import Connection, Session
 from bulk_sender.journal.records import AttemptOutcome, Ending, Epoch, Record
-from bulk_sender.journal.rows import Row, row_of
+from bulk_sender.journal.sql.rows import Row, row_of
+from bulk_sender.journal.sql.writing import SqlWriter, user
 from bulk_sender.journal.store import Loss, RunRef
-from bulk_sender.journal.writing import SqlWriter, user
 from bulk_sender.text.times import now
 
 T = TypeVar("T")
@@ -185,6 +185,8 @@ class PostgresWriter(SqlWriter, PostgresReader):
 
         def work(connection: Connection) -> int:
             with connection.transaction():
+                if (records := self._commits.done(connection)) is not None:
+                    return records
                 connection.execute(
                     "UPDATE epoch SET fenced_at = clock_timestamp(), fenced_by = %s"
                     " WHERE run = %s AND id = %s AND fenced_at IS NULL",

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from bulk_sender import failpoints
 from bulk_sender.durable import sync_folder
-from bulk_sender.journal.rows import TABLES, Row
-from bulk_sender.journal.seal import Value, seal
+from bulk_sender.journal.sql.rows import TABLES, Row
+from bulk_sender.journal.sql.seal import Value, seal
 from bulk_sender.journal.sqlite.mark import Mark
 from bulk_sender.journal.sqlite.proof import primary_code
 from bulk_sender.journal.sqlite.schema import SCHEMA

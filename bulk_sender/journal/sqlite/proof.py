@@ -8,8 +8,8 @@ import sqlite3
 from pathlib import Path
 
 from bulk_sender.errors import JournalError
-from bulk_sender.journal.rows import TABLES
-from bulk_sender.journal.seal import SEAL_KEY, seal
+from bulk_sender.journal.sql.rows import TABLES
+from bulk_sender.journal.sql.seal import SEAL_KEY, seal
 from bulk_sender.journal.sqlite.mark import MARK, read_mark
 from bulk_sender.journal.sqlite.schema import SCHEMA, SCHEMA_VERSION
 

@@ -6,11 +6,11 @@ import sqlite3
 from contextlib import suppress
 from typing import Any
 
-from bulk_sender.journal.queries import SqlReader
-from bulk_sender.journal.seal import Value
+from bulk_sender.journal.sql.queries import SqlReader
+from bulk_sender.journal.sql.seal import Value
+from bulk_sender.journal.sql.state import STATE
 from bulk_sender.journal.sqlite.database import JOURNAL, connect_to_read
 from bulk_sender.journal.sqlite.proof import unreadable
-from bulk_sender.journal.state import STATE
 from bulk_sender.journal.store import RunReader, RunRef
 
 

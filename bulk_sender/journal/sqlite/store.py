@@ -20,8 +20,9 @@ from bulk_sender.durable import sync_folder, sync_path
 from bulk_sender.errors import JournalError, RunNotFoundError
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import INHERITED, AttemptOutcome, Ending, Epoch, Record
-from bulk_sender.journal.rows import Row, fact, row_of
-from bulk_sender.journal.seal import SEAL_KEY
+from bulk_sender.journal.sql.rows import Row, fact, row_of
+from bulk_sender.journal.sql.seal import SEAL_KEY
+from bulk_sender.journal.sql.writing import SqlWriter, user
 from bulk_sender.journal.sqlite import index
 from bulk_sender.journal.sqlite.ballast import BALLAST, Ballast
 from bulk_sender.journal.sqlite.ballast import SIZE as BALLAST_BYTES
@@ -35,7 +36,6 @@ from bulk_sender.journal.sqlite.proved import Proved
 from bulk_sender.journal.sqlite.reader import SqliteReader
 from bulk_sender.journal.sqlite.schema import SCHEMA_VERSION
 from bulk_sender.journal.store import Loss, RunRef
-from bulk_sender.journal.writing import SqlWriter, user
 from bulk_sender.text.times import now
 
 FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", MARK, LOCK, BALLAST)

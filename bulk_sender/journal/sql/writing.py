@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from bulk_sender.errors import GuardrailError
 from bulk_sender.journal.answers import AttemptRef
-from bulk_sender.journal.queries import SqlReader
 from bulk_sender.journal.records import RESEND, Decision, Record, Status
+from bulk_sender.journal.sql.queries import SqlReader
 from bulk_sender.text.times import now
 
 

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any, Self
 
 from bulk_sender.braze.answer import WITH_ERRORS
-from bulk_sender.journal import sendings
 from bulk_sender.journal.answers import (
     AttemptRef,
     AttemptsOfBatches,
@@ -43,9 +42,10 @@ from bulk_sender.journal.answers import (
 )
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import PROCESS_ENDED, Ending
-from bulk_sender.journal.rows import CANARY_FACTS, PLAN_COMPLETE
-from bulk_sender.journal.seal import Value
-from bulk_sender.journal.state import INHERITED
+from bulk_sender.journal.sql import sendings
+from bulk_sender.journal.sql.rows import CANARY_FACTS, PLAN_COMPLETE
+from bulk_sender.journal.sql.seal import Value
+from bulk_sender.journal.sql.state import INHERITED
 from bulk_sender.journal.store import RunRef
 
 _STATE = """

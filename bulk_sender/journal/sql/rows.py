@@ -24,7 +24,7 @@ from bulk_sender.journal.records import (
     PlanComplete,
     Record,
 )
-from bulk_sender.journal.seal import Value
+from bulk_sender.journal.sql.seal import Value
 
 Row = tuple[str, tuple[Value, ...]]
 """A table's name and the values of one record, without its seal."""

@@ -14,7 +14,7 @@ from typing import Any
 from bulk_sender.braze.answer import WITH_ERRORS, Verdict
 from bulk_sender.http.evidence import Reach
 from bulk_sender.journal.answers import AnswerCount, Gap, Sending, Traffic
-from bulk_sender.journal.state import INHERITED
+from bulk_sender.journal.sql.state import INHERITED
 from bulk_sender.text.times import iso
 
 Rows = Callable[..., list[tuple[Any, ...]]]
