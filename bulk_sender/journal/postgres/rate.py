@@ -54,17 +54,19 @@ WITH held AS (SELECT * FROM rate WHERE workspace = %(workspace)s FOR UPDATE),
 timed AS (SELECT *, extract(epoch FROM clock_timestamp())::float8 AS now, %(told)s::float8 AS told FROM held),
 judged AS (SELECT *, allowed < coalesce(told, 'infinity') AND abs(now - told_at) < 5 AS is_kept FROM timed),
 limited AS (
-  SELECT *, CASE WHEN is_kept THEN allowed ELSE told END AS least, CASE WHEN is_kept THEN told_at ELSE now END AS since,
-         greatest(now, CASE WHEN tat < now + 7200 THEN tat END,
-                  CASE WHEN paused_until < now + 7200 THEN paused_until END) AS first
+  SELECT *, CASE WHEN is_kept THEN allowed ELSE told END AS least,
+         CASE WHEN is_kept THEN told_at ELSE now END AS since,
+         CASE WHEN tat < now + 7200 THEN tat END AS free,
+         CASE WHEN paused_until < now + 7200 THEN paused_until END AS pause
   FROM judged),
-spaced AS (SELECT *, 1 / (%(slower)s * least(%(rate)s, least)) AS apart FROM limited),
+spaced AS (
+  SELECT *, greatest(now, free, pause) AS first, 1 / (%(slower)s * least(%(rate)s, least)) AS apart FROM limited),
 turns AS (
   SELECT *, least(%(want)s, greatest(1, floor((now + %(ahead)s - first) / 2 / apart)))::integer AS number FROM spaced)
 UPDATE rate SET tat = CASE WHEN number > 0 THEN first + number * apart ELSE turns.tat END,
                 allowed = least, told_at = since
 FROM turns WHERE rate.workspace = %(workspace)s
-RETURNING number, first, apart, rate.paused_until, extract(epoch FROM clock_timestamp())::float8
+RETURNING number, first, apart, coalesce(pause, 0), extract(epoch FROM clock_timestamp())::float8
 """
 """A rate that a process was told holds for 5 s; a schedule or pause of more than two hours, for a clock set back."""
 
