@@ -234,6 +234,25 @@ def test_a_database_that_does_not_answer_gives_no_turns_and_does_not_hold_up_the
     assert not between(sending.left, frozen[0] + 0.55, frozen[0] + 2.0)
 
 
+def test_a_turn_in_hand_does_not_count_while_the_database_is_away(place: Place, postgres: Server) -> None:
+    """Another process may have been told to wait in the meantime."""
+
+    async def main(proxy: Proxy) -> bool:
+        far = Place(postgres.address_of("postgres", proxy.port), place.schema, place.ttl_s)
+        with closing(PostgresRate(far, WORKSPACE, 1.0)) as rate:
+            await rate.turn()
+            waiting = asyncio.create_task(rate.turn())
+            await asyncio.sleep(0.3)
+            proxy.freeze()
+            await asyncio.sleep(1.2)
+            was_there = waiting.done()
+            waiting.cancel()
+            return was_there
+
+    with Proxy(postgres.port) as proxy:
+        assert not asyncio.run(main(proxy))
+
+
 # --- real sends -------------------------------------------------------------------------------------------------------
 
 
