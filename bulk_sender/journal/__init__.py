@@ -147,7 +147,7 @@ def files(run: RunRef) -> list[Path]:
 def shared_rate(writer: RunWriter, workspace: str, rate_per_s: float) -> SharedRate | None:
     """Return the workspace's rate as the database of a run's journal keeps it; None when the journal is in a folder.
 
-    ``workspace``: as ``workspace_of`` names it. Raises ConfigError.
+    ``workspace``: as ``workspace_of`` names it. Raises JournalError, ConfigError.
     """
     place = place_of(writer.run.folder.parent)
     if place is None:

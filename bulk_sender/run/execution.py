@@ -193,9 +193,9 @@ class Execution:
         if not pace.is_shared or self._facts.sandbox:
             return None
         workspace = self._settings.base_url, credential.authorization
-        shared: SharedRate = journals.shared_rate(self._journal, workspace_of(*workspace), pace.rate_per_s) or FileRate(
-            shared_rate_path(*workspace), pace.rate_per_s
-        )
+        shared = journals.shared_rate(self._journal, workspace_of(*workspace), pace.rate_per_s)
+        if shared is None:
+            shared = FileRate(shared_rate_path(*workspace), pace.rate_per_s)
         stack.callback(shared.close)
         return shared
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bulk_sender.errors import JournalError
 from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.rate import PostgresRate
+from bulk_sender.journal.postgres.schema import grants
 from bulk_sender.pace.limiter import Pace
 from tests.crash.nursery import Child, Nursery
 from tests.faults import FaultServer, Turn
@@ -59,7 +61,7 @@ class Sending:
         self.left: list[float] = []
         self._tasks = tasks
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, end: Awaitable[None]) -> None:
         async def work() -> None:
             while True:
                 await self.pace.turn()
@@ -69,16 +71,17 @@ class Sending:
 
         with closing(self.rate):
             tasks = [asyncio.create_task(work()) for _ in range(self._tasks)]
-            await asyncio.wait(tasks, timeout=seconds)
+            await end
             for task in tasks:
                 task.cancel()
-            assert all(
-                isinstance(it, asyncio.CancelledError) for it in await asyncio.gather(*tasks, return_exceptions=True)
-            )
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(it, asyncio.CancelledError) for it in ended), ended
 
 
-async def run_all(seconds: float, *sending: Sending) -> list[float]:
-    await asyncio.gather(*(it.run(seconds) for it in sending))
+async def run_all(during: float | Coroutine[None, None, None], *sending: Sending) -> list[float]:
+    """Let all send for some seconds, or until something has happened."""
+    end = asyncio.ensure_future(asyncio.sleep(during) if isinstance(during, float) else during)
+    await asyncio.gather(*(it.run(end) for it in sending))
     return [at for it in sending for at in it.left]
 
 
@@ -99,11 +102,9 @@ def test_a_pause_of_one_process_holds_the_others(place: Place) -> None:
         await asyncio.sleep(1.0)
         told.append(time.monotonic())
         one.pace.throttled(1.5)
+        await asyncio.sleep(2.2)
 
-    async def main() -> None:
-        await asyncio.gather(tell(), run_all(3.2, one, other))
-
-    asyncio.run(main())
+    asyncio.run(run_all(tell(), one, other))
     for sending in (one, other):
         assert between(sending.left, 0.0, told[0])
         assert not between(sending.left, told[0] + 0.5, told[0] + 1.5)
@@ -129,11 +130,8 @@ def test_a_pause_holds_turns_that_were_reserved_before(place: Place) -> None:
 def test_the_smallest_rate_that_a_process_was_told_holds_for_all(postgres: Server, place: Place) -> None:
     one, other = Sending(place, 100.0), Sending(place, 100.0)
 
-    async def main() -> None:
-        one.rate.allowed(20.0)
-        await run_all(2.5, one, other)
-
-    asyncio.run(main())
+    one.rate.allowed(20.0)
+    asyncio.run(run_all(2.5, one, other))
     later = [at for at in [*one.left, *other.left] if at > min(one.left) + 0.6]
     assert most_in_a_second(later) <= 20
     row = f"{place.schema}.rate"
@@ -178,6 +176,16 @@ def test_nobody_waits_for_a_turn_when_nothing_can_leave_any_more(place: Place) -
     asyncio.run(main())
 
 
+def test_the_senders_account_may_share_the_rate_and_one_that_may_not_is_refused(place: Place, postgres: Server) -> None:
+    for statement in grants(place.schema, "sender"):
+        postgres.sql(statement)
+    as_sender = Place(place.address.replace("postgres@", "sender@"), place.schema, place.ttl_s)
+    assert asyncio.run(run_all(0.4, Sending(as_sender, 50.0)))
+    postgres.sql(f"REVOKE UPDATE ON {place.schema}.rate FROM sender")
+    with pytest.raises(JournalError, match="may not do that"):
+        PostgresRate(as_sender, WORKSPACE, 50.0)
+
+
 # --- through trouble --------------------------------------------------------------------------------------------------
 
 
@@ -199,15 +207,13 @@ def test_without_a_database_nothing_leaves_and_then_the_rate_is_kept(server: Ser
         await asyncio.sleep(1.5)
         await asyncio.to_thread(server.start)
         away.append(time.monotonic())
+        await asyncio.sleep(2.0)
 
-    async def main() -> None:
-        await asyncio.gather(hurt(), run_all(5.0, sending))
-
-    asyncio.run(main())
+    asyncio.run(run_all(hurt(), sending))
     down, up = away
     assert between(sending.left, 0.0, down) > 40
     assert not between(sending.left, down + 0.5, down + 1.5)
-    assert between(sending.left, up, up + 2.0) > 50
+    assert between(sending.left, up, up + 2.0) > 60
     assert most_in_a_second(sending.left) <= 60
 
 
@@ -223,12 +229,10 @@ def test_a_database_that_does_not_answer_gives_no_turns_and_does_not_hold_up_the
             await asyncio.sleep(0.5)
             proxy.freeze()
             frozen.append(time.monotonic())
-
-        async def main() -> None:
-            await asyncio.gather(freeze(), run_all(1.5, sending))
+            await asyncio.sleep(1.0)
 
         began = time.monotonic()
-        asyncio.run(main())
+        asyncio.run(run_all(freeze(), sending))
         assert time.monotonic() - began < 4.0
     assert between(sending.left, 0.0, frozen[0]) > 10
     assert not between(sending.left, frozen[0] + 0.55, frozen[0] + 2.0)

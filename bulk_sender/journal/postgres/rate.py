@@ -25,6 +25,7 @@ import psycopg
 
 from bulk_sender.errors import BulkSenderError
 from bulk_sender.journal.place import Place
+from bulk_sender.journal.postgres.errors import unreadable
 from bulk_sender.journal.postgres.session import Connection, Session
 
 _SLOWER = 0.99
@@ -93,8 +94,11 @@ class PostgresRate:
         is_over: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``is_over``: whether nothing can leave any more, so that nobody has to wait for a turn."""
-        self._session = Session(place, patience_s=_NAP_S, welcome=self._welcome)
+        """``is_over``: whether nothing can leave any more, so that nobody has to wait for a turn.
+
+        Raises JournalError, ConfigError when the database does not take part.
+        """
+        self._session = Session(place, patience_s=_NAP_S, welcome=_make_fast)
         self._workspace, self._rate = workspace, rate_per_s
         self._is_over, self._clock = is_over, clock
         self._trip_s = 0.0
@@ -120,6 +124,14 @@ class PostgresRate:
         self._waiting = 0
         self._news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        try:
+            self._request(0)
+        except psycopg.Error as error:
+            self._session.close()
+            raise unreadable(place, error) from None
+        except BaseException:
+            self._session.close()
+            raise
         self._thread = threading.Thread(target=self._serve, name="shared-rate", daemon=True)
         self._thread.start()
 
@@ -228,7 +240,7 @@ class PostgresRate:
                 if left == 0.0 and not self._is_closed:
                     reserved_at, left = self._clock(), None
                     self._reserve()
-            except (psycopg.Error, BulkSenderError):  # the journal says what is wrong with the database
+            except (psycopg.Error, BulkSenderError, OSError):  # the journal says what is wrong with the database
                 self._turns = deque()
                 self._untold = self._own_pause if self._own_pause > self._clock() else -math.inf
                 left = _AGAIN_S
@@ -241,32 +253,36 @@ class PostgresRate:
 
     def _reserve(self) -> None:
         used, self._used = self._used, 0
-        want = 2 * used - len(self._turns)
+        self._request(max(2 * used - len(self._turns), 0 if self._turns else 1))
+        self._is_asked = False
+        if self._waiting and self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._news.set)
+
+    def _request(self, want: int) -> None:
+        """Reserve up to ``want`` turns, which may be none, and read the row."""
         values: dict[str, Any] = {
             "workspace": self._workspace,
             "told": self._told,
             "slower": _SLOWER,
             "rate": self._rate,
             "ahead": min(_MOST_AHEAD_S, _AHEAD * (_BETWEEN_S + self._trip_s)),
-            "want": max(want, 0 if self._turns else 1),
+            "want": want,
         }
         asked_at = 0.0
 
         def reserve(connection: Connection) -> _Reply:
             nonlocal asked_at
-            asked_at = self._clock()
-            row = connection.execute(_RESERVE, values).fetchone()
-            assert row is not None
-            return _Reply(*row)
+            while True:
+                asked_at = self._clock()
+                if (row := connection.execute(_RESERVE, values).fetchone()) is not None:
+                    return _Reply(*row)
+                connection.execute(_NEW, [self._workspace])
 
         reply = self._session.through(reserve)
-        self._is_asked = False
         answered_at = self._clock()
         if answered_at < asked_at + _FRESH_S:
             self._learn(reply, asked_at, answered_at)
-        if self._waiting and self._loop is not None:
-            with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._news.set)
 
     def _learn(self, reply: _Reply, asked_at: float, answered_at: float) -> None:
         """Add the turns of a reply that came soon enough to say something about now."""
@@ -280,7 +296,7 @@ class PostgresRate:
         self._trip_s = answered_at - asked_at
         self._turns.extend(reply.first + number * reply.apart for number in range(reply.number))
 
-    def _welcome(self, connection: Connection) -> None:
-        """Make a new connection fast, as no record is written over it, and the row if it is not there."""
-        connection.execute("SET synchronous_commit = off")
-        connection.execute(_NEW, [self._workspace])
+
+def _make_fast(connection: Connection) -> None:
+    """Let commits return before they are on the disk: no record is written over this connection."""
+    connection.execute("SET synchronous_commit = off")
