@@ -3,6 +3,7 @@
 The run is named after the task's run, so that a retry (or clearing the task) resumes it and never sends again what
 Braze may have taken. The retry must find the same folder of runs: on a disk of the worker (then pin the task to that
 worker by its queue) or on a volume, but not on NFS, where SQLite's locks are unreliable.
+Workers without a common disk keep journals in PostgreSQL: BULK_SENDER_JOURNAL (docs/howto/postgres.md).
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from bulk_sender import journal as journals
 from bulk_sender.config.defaults import DEFAULT_RUNS_DIR
 from bulk_sender.config.duration import parse_duration
-from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError
+from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError, JournalError
 from bulk_sender.journal.index import IndexEntry
 from bulk_sender.journal.store import RunRef
 from bulk_sender.run.catalogue import catalogue, refreshed
@@ -33,7 +32,7 @@ def prune(
     The index and ``summary.json`` keep their counts, digests and decisions, so a repeat is still noticed and the names
     stay taken. A run with unknown or unsent rows stays as it is. ``confirm`` gets the names before anything is removed;
     GuardrailError if it says no. Returns the names. Stored inputs that killed processes left, before their run began,
-    are removed as well, without a question.
+    are removed as well, without a question. Raises JournalError when a database does not let this account remove it.
     """
     folder, before = Path(runs_dir).absolute(), datetime.now(UTC) - _length(older_than)
     if not journals.is_there(folder):
@@ -49,12 +48,19 @@ def prune(
         removed = []
         for entry in old:
             run = RunRef.at(folder / entry.name)
-            with suppress(BulkSenderError):  # another process holds it, or its journal is damaged: it stays
-                with journals.open(run) as journal:
-                    decisions = tuple(asdict(each) for each in journal.decided())
-                    index.note(replace(entry, pruned_at=now(), decisions=decisions))
+            try:
+                opened = journals.open(run)
+            except BulkSenderError:  # another process holds it, or its journal is damaged: it stays
+                continue
+            with opened as journal:
+                decisions = tuple(asdict(each) for each in journal.decided())
+                index.note(replace(entry, pruned_at=now(), decisions=decisions))
+                try:
                     _remove(run)
-                removed.append(entry.name)
+                except JournalError:  # such as an account that may not delete
+                    index.note(entry)
+                    raise
+            removed.append(entry.name)
         return removed
 
 

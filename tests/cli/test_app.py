@@ -130,6 +130,7 @@ _NOT_FOR_A_SMALL_SEND = {
     "opentelemetry",
     "orjson",
     "pandas",
+    "psycopg",
     "pyarrow",
     "pyiceberg",
     "requests",

@@ -264,7 +264,7 @@ def sorted_traffic(reader: RunReader, sending: Any) -> list[Any]:
     return [(one.requests, sorted(one.answers, key=repr), one.p50_s, one.p95_s) for one in found]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 40))
 def test_all_stores_tell_the_same_of_the_same_history(
     tmp_path_factory: pytest.TempPathFactory, postgres: Server, seed: int, length: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import pwd
@@ -9,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from bulk_sender.journal.place import Place
 from tests.kit.tools import required
 
 _numbers = itertools.count(1)
+_PR_SET_PDEATHSIG = 1
 
 
 def find_programs() -> Path | None:
@@ -97,6 +100,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=_end_with_parent,
                 **self._user,
             )
 
@@ -160,6 +164,12 @@ def running(**settings: Any) -> Iterator[Server]:
         yield server.made().start()
     finally:
         server.remove()
+
+
+def _end_with_parent() -> None:
+    """Let the server end when the tests are killed, where the system can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _free_port() -> int:

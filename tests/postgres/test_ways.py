@@ -10,6 +10,7 @@ import pytest
 
 import bulk_sender as bs
 from bulk_sender.journal.place import SCHEMA_VARIABLE, VARIABLE, Place
+from bulk_sender.journal.postgres.schema import grants
 from tests.crash.audit import audit
 from tests.crash.nursery import Nursery
 from tests.faults import FaultServer, first_with, until
@@ -129,6 +130,48 @@ def test_a_pruned_run_leaves_the_database_and_its_name_stays_taken(
         assert again.code == 2
         assert "its data was removed at" in again.err
         assert "winter" in second.nursery.run(["runs", "--runs-dir", second.runs_dir], second.env).out
+
+
+def test_the_schema_is_made_once_and_the_same_database_needs_no_acceptance(
+    machines: list[Scene], postgres: Server, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, folder = machines[0].nursery.run, machines[0].place
+    monkeypatch.setenv(SCHEMA_VARIABLE, f"{place.schema}_new")
+    env = machines[0].env
+    refused = command(["status", "winter"], env, cwd=folder)
+    assert (refused.code, "bulk-sender journal init" in refused.err) == (2, True)
+    made = command(["journal", "init", "--json"], env, cwd=folder)
+    assert (made.code, made.summary["is_new"], made.summary["warnings"]) == (0, True, [])
+    again = command(["journal", "init"], env, cwd=folder)
+    assert "was ready before" in again.err
+    assert again.out.splitlines() == grants(f"{place.schema}_new")
+    with FaultServer() as server:
+        first, _ = with_inputs(machines, server)
+        assert first.run("send").code == 1
+    postgres.sql(f"UPDATE {place.schema}_new.run SET timeline = timeline - 1")
+    assert "was promoted from a standby or restored" in first.run("send").err
+    assert command(["journal", "accept", "winter"], env, cwd=folder).code == 2, "nobody said yes"
+    for shown in ("Accepted. Continue with bulk-sender resume winter.", "nothing had to be accepted"):
+        accepted = command(["journal", "accept", "winter", "--yes"], env, cwd=folder)
+        assert (accepted.code, shown in accepted.err) == (0, True), accepted
+    assert first.run("send").code == 1
+
+
+def test_an_account_that_may_not_delete_is_told_so_and_the_run_stays_as_it_is(
+    machines: list[Scene], postgres: Server, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer() as server:
+        first, second = with_inputs(machines, server)
+        assert first.run("send").code == 1
+    role = f"worker_{place.schema}"
+    for statement in grants(place.schema, role):
+        postgres.sql(statement)
+    monkeypatch.setenv(VARIABLE, place.address.replace("postgres@", f"{role}@"))
+    refused = second.nursery.run(["runs", "prune", "--older-than", "0h", "--yes"], second.env, cwd=second.place)
+    assert refused.code == 2
+    assert "this role may not do that (permission denied" in refused.err
+    assert bs.status("winter", runs_dir=second.runs_dir).rows == 400
+    assert [run.pruned_at for run in bs.runs(second.runs_dir)] == [""]
 
 
 def test_a_configuration_names_the_database_and_the_folder_remembers_it(
