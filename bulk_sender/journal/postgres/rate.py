@@ -37,7 +37,7 @@ _BETWEEN_S = 0.1
 _AHEAD, _MOST_AHEAD_S = 5, 1.0
 """Reserve within so many times the time from one reservation to the next, and at most half of what is free there."""
 _FRESH_S = 0.5
-"""A turn counts only if the row was read within this time: another process may have been told to wait."""
+"""A turn counts only if the row was read within this time: another process may have received a 429."""
 _LOOK_S = 0.1
 """Read the row so long before a turn that was reserved longer ago."""
 _AGAIN_S = 0.2
@@ -69,7 +69,7 @@ UPDATE rate SET tat = CASE WHEN number > 0 THEN first + number * apart ELSE turn
 FROM turns WHERE rate.workspace = %(workspace)s
 RETURNING number, first, apart, coalesce(pause, 0), extract(epoch FROM clock_timestamp())::float8
 """
-"""A rate that a process was told holds for 5 s; a schedule or pause of more than two hours, for a clock set back."""
+"""An allowed rate holds for 5 s. A schedule more than two hours ahead is left over from a clock that was set back."""
 
 
 class _Reply(NamedTuple):
@@ -104,7 +104,7 @@ class PostgresRate:
         self._trip_s = 0.0
         """How long the last reservation took."""
         self._turns: deque[float] = deque()
-        """Those in hand, by their moments on the server's clock."""
+        """Reserved turns, by their moments on the server's clock."""
         self._taken: deque[float] = deque()
         """Those of requests that have not left yet."""
         self._used = int(rate_per_s * _BETWEEN_S)
@@ -117,7 +117,7 @@ class PostgresRate:
         self._paused_until = 0.0
         """As the row has it."""
         self._own_pause = self._untold = -math.inf
-        """When the pause ends that this process was told, and that the row does not know yet, on its own clock."""
+        """When the pause ends that this process asked for, on its own clock; the second until the row has it."""
         self._told: float | None = None
         self._is_asked = self._is_closed = False
         self._wake = threading.Event()
@@ -150,7 +150,7 @@ class PostgresRate:
 
     def take(self) -> float:
         """Take the turn that is due. Returns 0.0."""
-        with suppress(IndexError):  # thrown away, or all is over: ``leave`` looks
+        with suppress(IndexError):  # dropped, or all is over: ``leave`` looks
             self._taken.append(self._turns.popleft())
         self._used += 1
         if self._used > 1:
@@ -187,7 +187,7 @@ class PostgresRate:
                 return
 
     def pause(self, seconds: float) -> None:
-        """Make the whole workspace wait. The turns in hand are thrown away."""
+        """Make the whole workspace wait. Reserved turns are dropped."""
         until = self._clock() + seconds
         if until > self._own_pause:
             self._own_pause = self._untold = until
