@@ -37,19 +37,20 @@ def find_programs() -> Path | None:
 
 
 class Server:
-    """One server. ``settings``: of ``postgresql.conf``. Without a fsync that waits, unless they say so."""
+    """One server. ``disk``: where its data is, if not in a temporary folder. ``settings``: of ``postgresql.conf``."""
 
-    def __init__(self, programs: Path, parent: Path | None = None, **settings: Any) -> None:
+    def __init__(self, programs: Path, disk: Path | None = None, **settings: Any) -> None:
         self.programs = programs
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))  # a socket's path is short
-        self.data = self.folder / "data"
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # not the test's own: a socket's path is short
+        self.data = (disk or self.folder) / "data"
         self.port = _free_port()
         self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._user: dict[str, Any] = {}
         if os.getuid() == 0:  # which the server refuses to be
             account = pwd.getpwnam("postgres")
-            os.chown(self.folder, account.pw_uid, account.pw_gid)
+            for folder in (self.folder, self.data.parent):
+                os.chown(folder, account.pw_uid, account.pw_gid)
             self._user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
     # --- its life -----------------------------------------------------------------------------------------------
@@ -125,7 +126,8 @@ class Server:
 
     def remove(self) -> None:
         self.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.data, self.folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")[-3000:]

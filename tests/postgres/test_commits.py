@@ -123,7 +123,7 @@ def lost_within(writer: PostgresWriter, seconds: float) -> bool:
 def test_a_process_learns_of_its_fence_without_writing(runs: PostgresRuns, run: RunRef, sending: Sending) -> None:
     with runs.open_to_write(run, take_over=True) as other:
         other.begin_epoch("resume")
-        assert lost_within(sending.writer, 3.0)  # type: ignore[arg-type]
+        assert lost_within(sending.writer, 10.0)  # type: ignore[arg-type]
         with pytest.raises(JournalError, match="another process has taken over"):
             sending.attempt(sending.plan(50)[0])
         assert other.counts() == Counts()
@@ -227,10 +227,10 @@ def test_a_suspended_process_with_its_connection_keeps_the_run_for_its_time_to_l
     runs: PostgresRuns, run: RunRef, sending: Sending
 ) -> None:
     sending.writer._ended.set()  # type: ignore[attr-defined]  # no beats, but a connection
-    time.sleep(2.5)
-    assert runs.holder(run) is not None, "it may wake"
-    time.sleep(3.0)
-    assert runs.holder(run) is None, "the time to live is 5 s here"
+    suspended = time.monotonic()
+    while runs.holder(run) is not None:
+        time.sleep(0.1)
+    assert time.monotonic() - suspended > 3.5, "it may wake: the time to live is 5 s here"
 
 
 # --- a database that is not what it was -------------------------------------------------------------------------------
