@@ -321,7 +321,7 @@ class DeliveryConfig(Model):
     window: str | None = None
     """Hours in which sending is allowed, such as ``"09:00-20:00 Europe/Paris"``. Outside them the run waits."""
     share_rate: bool = True
-    """Whether runs of one workspace on this machine share one rate."""
+    """Whether runs of one workspace share one rate: those on this machine, or with journals in the same database."""
 
     @field_validator("timeout", "reserve", "max_failed_share", "ramp", "retry_budget", mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from bulk_sender.journal.index import RunIndex
 from bulk_sender.journal.place import Place, keep_in, place_of
 from bulk_sender.journal.sqlite import runs as _sqlite
 from bulk_sender.journal.store import Made, RunReader, RunRef, RunStore, RunWriter
+from bulk_sender.pace.shared import SharedRate
 
 __all__ = [
     "Made",
@@ -42,6 +43,7 @@ __all__ = [
     "read",
     "remove",
     "run_names",
+    "shared_rate",
 ]
 
 
@@ -151,6 +153,19 @@ def location(run: RunRef) -> str:
 def files(run: RunRef) -> list[Path]:
     """Return the files in the run's folder that belong to the store: nothing else may replace them."""
     return _of(run).files(run)
+
+
+def shared_rate(writer: RunWriter, workspace: str, rate_per_s: float) -> SharedRate | None:
+    """Return the workspace's rate as the database of a run's journal keeps it; None when the journal is in a folder.
+
+    ``workspace``: as ``workspace_of`` names it. Raises JournalError, ConfigError.
+    """
+    place = place_of(writer.run.folder.parent)
+    if place is None:
+        return None
+    from bulk_sender.journal.postgres.rate import PostgresRate
+
+    return PostgresRate(place, workspace, rate_per_s, is_over=lambda: writer.lost is not None)
 
 
 def make_schema(place: Place) -> Made:

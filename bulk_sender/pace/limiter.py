@@ -49,7 +49,7 @@ class Pace:
     """Hands out turns to send.
 
     ``rate`` is in requests a second. ``reserve`` is the share of the workspace's limit to leave for others. ``shared``
-    is the schedule that all runs of this workspace on this machine share.
+    is the rate that the runs of this workspace share.
     """
 
     def __init__(
@@ -136,11 +136,13 @@ class Pace:
                 await self._limiter.acquire(part)
                 if self.waiting_until is None and self._closed_for() <= 0:
                     owed -= part / price + 1e-9
-            if self._shared is not None and (wait := self._shared.take()) > 0.0:
-                await anyio.sleep(wait)
+            if self._shared is not None:
+                await self._shared.turn(self._left_s)
 
     async def leave(self) -> None:
         """Wait, if needed, just before a request leaves: requests that bunched up since their turn are spread out."""
+        if self._shared is not None:
+            await self._shared.leave()
         if (wait := self._spacing.leave(self._clock())) > 0.0:
             await anyio.sleep(wait)
 
@@ -181,7 +183,11 @@ class Pace:
             self._wait_until(self._clock() + left_s)
             return
         self._allowed = min(self.asked, max(_TRICKLE_PER_S, usable / left_s))
+        if self._shared is not None:
+            self._shared.allowed(self._allowed)
 
     def _wait_until(self, until: float) -> None:
         """Never shorten a wait that was asked for earlier."""
         self.waiting_until = until if self.waiting_until is None else max(until, self.waiting_until)
+        if self._shared is not None:
+            self._shared.pause(self.waiting_until - self._clock())

@@ -17,4 +17,4 @@ class PaceSettings:
     ramp_s: float = 60.0
     """Seconds until the full rate is reached once a canary was approved."""
     is_shared: bool = True
-    """Whether runs of one workspace on this machine share the rate."""
+    """Whether runs of one workspace share the rate."""

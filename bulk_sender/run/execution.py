@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from bulk_sender import journal as journals
 from bulk_sender.braze.endpoint import Endpoint, endpoint
 from bulk_sender.config.model import Config
 from bulk_sender.delivery.attempt import Attempted
@@ -35,8 +36,9 @@ from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.observe.events import Attempt, Beginning, Progress, log
 from bulk_sender.observe.speed import Speed, seconds_left
+from bulk_sender.pace.file_rate import FileRate, shared_rate_path
 from bulk_sender.pace.limiter import Pace
-from bulk_sender.pace.shared import SharedRate, shared_rate_path
+from bulk_sender.pace.shared import SharedRate, workspace_of
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.process_limits import TO_SEND, room
 from bulk_sender.reading.spool import FOLDER as SPOOLED
@@ -205,7 +207,10 @@ class Execution:
         pace = self._settings.pace
         if not pace.is_shared or self._facts.sandbox:
             return None
-        shared = SharedRate(shared_rate_path(self._settings.base_url, credential.authorization), pace.rate_per_s)
+        workspace = self._settings.base_url, credential.authorization
+        shared = journals.shared_rate(self._journal, workspace_of(*workspace), pace.rate_per_s)
+        if shared is None:
+            shared = FileRate(shared_rate_path(*workspace), pace.rate_per_s)
         stack.callback(shared.close)
         return shared
 

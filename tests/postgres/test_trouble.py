@@ -23,6 +23,7 @@ from tests.kit.postgres import Server, find_programs, running
 from tests.kit.scene import Scene
 
 ROWS = 3000
+SETTINGS = {"concurrency": 4, "share_rate": True}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def scene(server: Server, nursery: Nursery, tmp_path: Path, monkeypatch: pytest.
     place = server.place()
     monkeypatch.setenv(VARIABLE, place.address)
     monkeypatch.setenv(SCHEMA_VARIABLE, place.schema)
-    return Scene(tmp_path / "scene", nursery, "", {"concurrency": 4}).with_rows(ROWS)
+    return Scene(tmp_path / "scene", nursery, "", SETTINGS).with_rows(ROWS)
 
 
 def slowly(turn: Turn) -> Fault:
@@ -147,7 +148,7 @@ def small(nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         place = server.place()
         monkeypatch.setenv(VARIABLE, place.address)
         monkeypatch.setenv(SCHEMA_VARIABLE, place.schema)
-        yield server, Scene(tmp_path / "scene", nursery, "", {"concurrency": 4}).with_rows(ROWS), disk
+        yield server, Scene(tmp_path / "scene", nursery, "", SETTINGS).with_rows(ROWS), disk
     finally:
         server.remove()
         subprocess.run(["umount", disk], check=True)

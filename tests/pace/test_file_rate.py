@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from bulk_sender.errors import BulkSenderError
-from bulk_sender.pace import shared
-from bulk_sender.pace.shared import SharedRate, shared_rate_path
+from bulk_sender.pace import file_rate
+from bulk_sender.pace.file_rate import FileRate, shared_rate_path
 
 
 class Clock:
@@ -26,13 +26,13 @@ class Clock:
 
 def test_turns_are_an_interval_apart(tmp_path: Path) -> None:
     clock = Clock()
-    rate = SharedRate(tmp_path / "a.rate", 10.0, clock=clock)
+    rate = FileRate(tmp_path / "a.rate", 10.0, clock=clock)
     assert [round(rate.take(), 6) for _ in range(4)] == [0.0, 0.1, 0.2, 0.3]
 
 
 def test_two_turns_of_unused_time_are_saved(tmp_path: Path) -> None:
     clock = Clock()
-    rate = SharedRate(tmp_path / "a.rate", 10.0, clock=clock)
+    rate = FileRate(tmp_path / "a.rate", 10.0, clock=clock)
     rate.take()
     clock.now += 60.0
     assert [round(rate.take(), 6) for _ in range(5)] == [0.0, 0.0, 0.0, 0.1, 0.2]
@@ -40,7 +40,7 @@ def test_two_turns_of_unused_time_are_saved(tmp_path: Path) -> None:
 
 def test_at_a_fast_rate_the_unused_time_that_is_saved_is_limited(tmp_path: Path) -> None:
     clock = Clock()
-    rate = SharedRate(tmp_path / "a.rate", 1000.0, clock=clock)
+    rate = FileRate(tmp_path / "a.rate", 1000.0, clock=clock)
     rate.take()
     clock.now += 60.0
     waits = [rate.take() for _ in range(60)]
@@ -49,7 +49,7 @@ def test_at_a_fast_rate_the_unused_time_that_is_saved_is_limited(tmp_path: Path)
 
 def test_two_runs_take_turns_from_one_schedule(tmp_path: Path) -> None:
     clock = Clock()
-    one, other = (SharedRate(tmp_path / "a.rate", 10.0, clock=clock) for _ in range(2))
+    one, other = (FileRate(tmp_path / "a.rate", 10.0, clock=clock) for _ in range(2))
     waits = [round(run.take(), 6) for run in (one, other, one, other)]
     assert waits == [0.0, 0.1, 0.2, 0.3]
 
@@ -58,14 +58,14 @@ def test_two_runs_take_turns_from_one_schedule(tmp_path: Path) -> None:
 def test_a_damaged_or_stale_schedule_is_reset(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.rate"
     path.write_bytes(content)
-    assert SharedRate(path, 10.0, clock=Clock()).take() == 0.0
+    assert FileRate(path, 10.0, clock=Clock()).take() == 0.0
 
 
 def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_bytes(b"precious")
     (tmp_path / "a.rate").symlink_to(tmp_path / "victim")
     with pytest.raises(BulkSenderError):
-        SharedRate(tmp_path / "a.rate", 10.0)
+        FileRate(tmp_path / "a.rate", 10.0)
     assert (tmp_path / "victim").read_bytes() == b"precious"
 
 
@@ -74,7 +74,7 @@ def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     folder.chmod(0o777)
     with pytest.raises(BulkSenderError, match="private"):
-        SharedRate(folder / "a.rate", 10.0)
+        FileRate(folder / "a.rate", 10.0)
 
 
 def test_the_file_s_name_does_not_show_the_key() -> None:
@@ -111,14 +111,14 @@ def test_a_name_that_another_user_has_taken_does_not_stop_a_send(
     path = shared_rate_path("e", "k")
     assert path.parent == home / ".cache" / name
     assert shared_rate_path("e", "k") == path, "the next process shares it"
-    one, other = (SharedRate(path, 10.0, clock=Clock()) for _ in range(2))
+    one, other = (FileRate(path, 10.0, clock=Clock()) for _ in range(2))
     assert [round(run.take(), 6) for run in (one, other, one)] == [0.0, 0.1, 0.2]
     home.chmod(0o500)
 
 
 def test_without_any_private_folder_the_first_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(shared, "_folders", lambda: iter([tmp_path / "file", tmp_path / "file" / "below"]))
+    monkeypatch.setattr(file_rate, "_folders", lambda: iter([tmp_path / "file", tmp_path / "file" / "below"]))
     with pytest.raises(BulkSenderError, match=f"{tmp_path / 'file'} cannot be used to share the rate"):
         shared_rate_path("e", "k")
 
@@ -126,8 +126,8 @@ def test_without_any_private_folder_the_first_is_named(tmp_path: Path, monkeypat
 _SCRIPT = """
 import sys, time
 from pathlib import Path
-from bulk_sender.pace.shared import SharedRate
-rate, end, sent = SharedRate(Path(sys.argv[1]), 200.0), float(sys.argv[2]), 0
+from bulk_sender.pace.file_rate import FileRate
+rate, end, sent = FileRate(Path(sys.argv[1]), 200.0), float(sys.argv[2]), 0
 while True:
     wait = rate.take()
     if time.monotonic() + wait >= end:
