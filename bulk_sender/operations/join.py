@@ -30,9 +30,9 @@ async def join_async(
     """Help to send a run whose journal is in PostgreSQL, beside the process that started it and any others.
 
     Returns when the run has finished or was stopped; its summary says which. ``until_finished``: wait for the run to
-    begin, and after a stop until somebody resumes it. ``concurrency`` is that of this process. All processes
-    keep one rate together, and this one also its own ``rate``. The key comes from the environment of this process. The
-    results are written by the process that started the run. ``watch`` and the plain keywords mean the same as those of
+    begin, and after a stop until somebody resumes it. ``concurrency`` is that of this process. All processes keep one
+    rate together, and this one also its own ``rate``. The key comes from the environment of this process. The results
+    are written by the process that started the run. ``watch`` and the plain keywords mean the same as those of
     ``resume``.
 
     Raises ConfigError for a run with a journal in a file, which only one process can send.
