@@ -6,12 +6,14 @@ The only module that relies on details of typer that are not documented. ``tests
 from __future__ import annotations
 
 import inspect
+import signal
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from bulk_sender.errors import require_posix
+from bulk_sender.cli.console.signals import Terminated
+from bulk_sender.errors import Interrupted, require_posix
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """A wrong command line. Releases of typer keep this class in different places; its subclass has not moved."""
@@ -36,8 +38,13 @@ class Command(TyperCommand):
         return _without_metavars(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raise Interrupted for a signal, which typer would end silently, and always with 130."""
         require_posix()
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+            raise Interrupted.by(number, "interrupted") from None
 
 
 class Group(TyperGroup):

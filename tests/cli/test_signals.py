@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,25 @@ def test_a_signal_lets_requests_end_and_the_run_can_be_resumed(
     assert place.run("resume", "r", "--yes", "--quiet").code == 0
     assert braze.ledger.accepted_recipients == 500
     assert braze.ledger.twice() == {}
+
+
+def open_files(process: subprocess.Popen[str]) -> Iterator[Path]:
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield link.readlink()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_outside_a_delivery_says_so_and_has_its_own_code(
+    place: Place, number: signal.Signals, code: int
+) -> None:
+    people = [f"person-{number}" for number in range(2_000_000)]
+    (place.folder / "people.csv").write_text("\n".join(["external_user_id", *people]))
+    process = place.start("check", "people.csv", "--json")
+    until(lambda: any(path.name == "people.csv" for path in open_files(process)))
+    done = end(process, number)
+    assert (done.code, done.out, done.err) == (code, "", "error: interrupted\n")
 
 
 def test_a_second_signal_leaves_requests_in_flight_unknown(tmp_path: Path) -> None:
