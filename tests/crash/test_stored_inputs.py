@@ -98,7 +98,7 @@ def test_a_kill_while_the_bytes_take_their_place_loses_nothing(nursery: Nursery,
 def test_what_the_journal_has_is_sent_without_the_copy(nursery: Nursery, tmp_path: Path) -> None:
     with FaultServer() as server:
         scene = _scene(tmp_path, nursery, server, ROWS)
-        assert scene.run("send", failpoint="after_outcome:3").killed
+        assert scene.run("send", failpoint="after_chunk:2").killed
         [copy] = (scene.folder / "input").glob("*.bytes")
         copy.write_bytes(b"")
         ended = scene.run("resume")
