@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from bulk_sender.planning.digest import BodyDigest, mark
 from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
 from bulk_sender.process_limits import TO_BEGIN, refuse_little_memory, room
+from bulk_sender.reading.chunk import Position
 from bulk_sender.reading.locate import Frame, Given, Rows
 from bulk_sender.reading.query import Query
 from bulk_sender.reading.rows import Cursor, Result
@@ -42,6 +43,43 @@ query, such as an executed cursor; or dicts.
 """
 
 
+_MOST_KEPT_BYTES = 4 << 20
+"""Keep the plan of an input whose rows take no more memory than this."""
+
+_Key = tuple[int, int | None]
+
+
+class _Kept:
+    """The plan of a small input: the check before a send makes it, and the send takes it.
+
+    Each has a key: what the plan depends on beside the input, which is the size of a request without its recipients,
+    and the canary.
+    """
+
+    def __init__(self) -> None:
+        self._key: _Key | None = None
+        self._pieces: list[Planned] = []
+
+    def take(self, key: _Key) -> list[Planned] | None:
+        """Return the plan, once; None if there is none with this key."""
+        found = self._pieces if self._key == key else None
+        self._key, self._pieces = None, []
+        return found
+
+    def keeping(self, key: _Key, planned: Iterator[Planned]) -> Iterator[Planned]:
+        """Yield a plan from its beginning, and keep it if it is small."""
+        pieces: list[Planned] = []
+        size = 0.0
+        for piece in planned:
+            size += piece.rows.estimated_size() + piece.rejects.estimated_size()
+            pieces.append(piece)
+            if size > _MOST_KEPT_BYTES:
+                pieces.clear()
+            yield piece
+        if size <= _MOST_KEPT_BYTES:
+            self._key, self._pieces = key, pieces
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedInput:
     """An input matched to a configuration: everything that can be known without reading its rows."""
@@ -53,6 +91,7 @@ class PreparedInput:
     """The people to leave out."""
     marks: tuple[bytes, ...] | None = None
     """The digests of the pieces, if the plan was approved earlier. Each piece must match."""
+    _kept: _Kept = field(default_factory=_Kept, compare=False)
 
     @classmethod
     def open(cls, given: InputLike, config: Config, spool: Spool) -> PreparedInput:
@@ -84,7 +123,7 @@ class PreparedInput:
 
     def leaving_out(self, excluded: Excluded) -> PreparedInput:
         """Return the same input without some people."""
-        return replace(self, excluded=excluded)
+        return replace(self, excluded=excluded, _kept=_Kept())
 
     def compared_with(self, details: CampaignDetails | None) -> Comparison | None:
         """Return the comparison of a message with this input; None without a message."""
@@ -111,14 +150,30 @@ class PreparedInput:
         found = self.source.head(rows)
         return found.filter(Filter.of(self.config.input, self.source.schema).select(found))
 
-    def plan(self, target: Endpoint, **where: Any) -> Iterator[Planned]:
+    def plan(
+        self,
+        target: Endpoint,
+        *,
+        start: Position | None = None,
+        canary: int | None = None,
+        watch: Callable[[pl.DataFrame, pl.DataFrame], None] | None = None,
+        **where: Any,
+    ) -> Iterator[Planned]:
         """Plan the input. Raise InputError, also when a file is no longer the one that was opened.
 
         With ``marks``, raise InputError instead of yielding a piece whose requests are not the approved ones.
         """
         expected = iter(self.marks or ())
-        where |= {"head_bytes": target.frame_bytes, "excluded": self.excluded.sets()}
-        for piece in plan(self.source, self.mapping, self.config, **where):
+        key = target.frame_bytes, canary
+        planned: Iterable[Planned] | None = None
+        if start is None and watch is None:
+            planned = self._kept.take(key)
+        if planned is None:
+            where |= {"head_bytes": target.frame_bytes, "excluded": self.excluded.sets()}
+            planned = plan(self.source, self.mapping, self.config, start=start, canary=canary, watch=watch, **where)
+            if watch is not None:
+                planned = self._kept.keeping(key, planned)
+        for piece in planned:
             if not self.source.is_unchanged():
                 raise InputError(
                     "the input was changed while it was read", hint="put it back as it was, then resume the run"
