@@ -43,11 +43,11 @@ WHERE late.run = %s AND late.status = 'accepted' AND o.status = 'unknown' AND o.
 ORDER BY late.attempt"""
 _SHARED = """
 SELECT o.batch, o.attempt, o.dispatch_id FROM outcome o WHERE o.run = %(run)s AND o.status = 'accepted'
-AND o.dispatch_id IN (
+AND o.dispatch_id <> '' AND o.dispatch_id = ANY (ARRAY(
   SELECT o.dispatch_id FROM outcome o JOIN attempt a ON a.run = o.run AND a.id = o.attempt
   JOIN batch b ON b.run = o.run AND b.id = o.batch
   WHERE o.run = %(run)s AND o.status = 'accepted' AND o.dispatch_id <> '' GROUP BY o.dispatch_id
-  HAVING count(DISTINCT CASE WHEN length(a.body_sha256) = 0 THEN b.parent ELSE b.id END) > 1)
+  HAVING count(DISTINCT CASE WHEN length(a.body_sha256) = 0 THEN b.parent ELSE b.id END) > 1))
 AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.run = o.run AND d.attempt = o.attempt) ORDER BY o.attempt"""
 
 
