@@ -54,12 +54,15 @@ def between(times: Sequence[float], begin: float, end: float) -> int:
 class Sending:
     """Tasks of one process that send as fast as they may. ``left``: when requests left."""
 
-    def __init__(self, place: Place, rate: float, *, ahead_s: float = 0.0, tasks: int = 8) -> None:
-        """``ahead_s``: how much the process's clock differs from those of others."""
+    def __init__(
+        self, place: Place, rate: float, *, ahead_s: float = 0.0, tasks: int = 8, answer_s: float = 0.0
+    ) -> None:
+        """``ahead_s``: how much the process's clock differs from those of others. ``answer_s``: until an answer."""
         self.rate = PostgresRate(place, WORKSPACE, rate, clock=lambda: time.monotonic() + ahead_s)
         self.pace = Pace(rate, shared=self.rate)
         self.left: list[float] = []
         self._tasks = tasks
+        self._answer_s = answer_s
 
     async def run(self, end: Awaitable[None]) -> None:
         async def work() -> None:
@@ -68,6 +71,7 @@ class Sending:
                 await asyncio.sleep(0.002)  # its intent
                 await self.pace.leave()
                 self.left.append(time.monotonic())
+                await asyncio.sleep(self._answer_s)
 
         with closing(self.rate):
             tasks = [asyncio.create_task(work()) for _ in range(self._tasks)]
@@ -92,6 +96,15 @@ def test_processes_share_the_rate_whatever_their_clocks_show(place: Place, ahead
     assert most_in_a_second(left) <= 80
     assert len(left) > 150
     assert min(len(one.left), len(other.left)) > 40
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_process_that_is_slower_than_the_rate_does_not_wait_for_turns(place: Place, processes: int) -> None:
+    sending = [Sending(place, 1000.0, tasks=4, answer_s=0.05) for _ in range(processes)]
+    left = asyncio.run(run_all(3.0, *sending))
+    assert most_in_a_second(left) <= 1000
+    could = 3.0 * processes * 4 / (0.05 + 0.002)
+    assert len(left) > 0.7 * could
 
 
 def test_a_pause_of_one_process_holds_the_others(place: Place) -> None:

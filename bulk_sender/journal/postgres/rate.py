@@ -33,7 +33,12 @@ _SLOWER = 0.99
 _EARLY_S, _LATE_S = 0.02, 0.01
 """A turn is handed out so long before its moment, and its request may leave so long after it."""
 _BETWEEN_S = 0.1
-"""Reserve at most once in this time."""
+"""Reserve at most once in this time, while there are turns."""
+_BETWEEN_IN_NEED_S = 0.02
+"""Reserve at most once in this time while requests wait for a turn and there is none.
+
+A process that is slower than the rate lets most of its turns pass: a few are soon over where the rate is high.
+"""
 _AHEAD, _MOST_AHEAD_S = 5, 1.0
 """Reserve within so many times the time from one reservation to the next, and at most half of what is free there."""
 _FRESH_S = 0.5
@@ -210,7 +215,8 @@ class PostgresRate:
         if now < self._own_pause:
             return self._own_pause - now
         if not (turns := self._turns):
-            self._ask()
+            self._is_asked = True
+            self._wake.set()  # also when it was asked before, while there were turns
             return _NAP_S
         due_s = turns[0] - _EARLY_S - now - self._server_s
         if now + due_s < self._seen_at + _FRESH_S / 2:
@@ -236,7 +242,8 @@ class PostgresRate:
             try:
                 if self._untold > -math.inf:
                     self._tell()
-                left = max(0.0, reserved_at + _BETWEEN_S - self._clock()) if self._is_asked else None
+                between_s = _BETWEEN_IN_NEED_S if self._waiting and not self._turns else _BETWEEN_S
+                left = max(0.0, reserved_at + between_s - self._clock()) if self._is_asked else None
                 if left == 0.0 and not self._is_closed:
                     reserved_at, left = self._clock(), None
                     self._reserve()
