@@ -122,6 +122,8 @@ STATEMENTS = (
         next_attempt bigint NOT NULL DEFAULT 1, next_decision bigint NOT NULL DEFAULT 1,
         plan_state text NOT NULL DEFAULT 'open', stop text NOT NULL DEFAULT '') WITH (fillfactor = 50)""",
     *map(_record_table, COLUMNS),
+    # They are compressed already: trying again costs more than all records of the requests.
+    "ALTER TABLE chunk ALTER COLUMN frame SET STORAGE EXTERNAL, ALTER COLUMN rejects SET STORAGE EXTERNAL",
     "CREATE INDEX batch_by_chunk ON batch (run, chunk)",
     "CREATE INDEX batch_by_parent ON batch (run, parent) WHERE parent IS NOT NULL",
     "CREATE INDEX attempt_by_batch ON attempt (run, batch, id)",
