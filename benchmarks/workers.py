@@ -60,13 +60,13 @@ class Bench:
             write_input(path, rows)
         return path
 
-    def send(self, rows: int, processes: int) -> Sent:
+    def send(self, rows: int, processes: int, rate: str = OPEN) -> Sent:
         """Raise RuntimeError when not everything arrived once."""
         run, log = f"run-{next(_runs)}", self.work / "arrivals"
         log.unlink(missing_ok=True)
         before_s = self._database_cpu_s()
         with counting_server(None, "--arrivals", str(log)) as url:
-            place = ["--endpoint", url, "--campaign-id", "bench", "--rate", OPEN, "--yes"]
+            place = ["--endpoint", url, "--campaign-id", "bench", "--rate", rate, "--yes"]
             commands = [["send", str(self.input(rows)), "--run-id", run, *place]]
             commands += [["join", run, "--until-finished"]] * (processes - 1)
             done = self._all_of(commands)
@@ -126,22 +126,24 @@ class Bench:
         return int(commits)
 
     def _database_cpu_s(self) -> float:
-        """CPU seconds of the database's processes, with those that have ended."""
-        if self.database is None:
-            return 0.0
-        time.sleep(0.5)  # until the last backend has ended
-        [postmaster] = (int(pid) for [pid] in [(self.database.data / "postmaster.pid").read_text().split()[:1]])
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:  # it has ended
-                continue
-            if int(stat.parent.name) == postmaster:
-                ticks += sum(map(int, fields[11:15]))
-            elif int(fields[1]) == postmaster:
-                ticks += sum(map(int, fields[11:13]))
-        return ticks / _TICKS
+        return 0.0 if self.database is None else database_cpu_s(self.database)
+
+
+def database_cpu_s(database: Server) -> float:
+    """CPU seconds of the database's processes, with those that have ended."""
+    time.sleep(0.5)  # until the last backend has ended
+    postmaster = int((database.data / "postmaster.pid").read_text().split()[0])
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(stat.parent.name) == postmaster:
+            ticks += sum(map(int, fields[11:15]))
+        elif int(fields[1]) == postmaster:
+            ticks += sum(map(int, fields[11:13]))
+    return ticks / _TICKS
 
 
 @contextmanager
@@ -157,6 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3, help="the fastest of them counts")
+    parser.add_argument("--rate", default=OPEN, help="of all processes together")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, benches(Path(folder)) as (files, database):
         print("| journal | processes | requests/s | commits/s | requests a commit | worker CPU | database CPU |")
@@ -164,7 +167,7 @@ def main() -> None:
         for bench, processes in [(files, 1), (database, 1), (database, 2), (database, 4)]:
             start = min((bench.send(BATCH, 1) for _ in range(3)), key=lambda sent: sent.worker_cpu_s)
             best = max(
-                (bench.send(arguments.rows, processes) for _ in range(arguments.rounds)),
+                (bench.send(arguments.rows, processes, arguments.rate) for _ in range(arguments.rounds)),
                 key=lambda sent: sent.requests_per_s,
             )
             each_us = (best.worker_cpu_s - processes * start.worker_cpu_s) * 1e6 / best.requests
@@ -172,11 +175,8 @@ def main() -> None:
             commits = ["–"] * 3
             if best.commits:
                 database_us = (best.database_cpu_s - start.database_cpu_s) * 1e6 / best.requests
-                commits = [
-                    f"{best.commits / seconds:,.0f}",
-                    f"{best.requests / best.commits:.1f}",
-                    f"{database_us:.0f} µs",
-                ]
+                each, size = best.commits / seconds, best.requests / best.commits
+                commits = [f"{each:,.0f}", f"{size:.1f}", f"{database_us:.0f} µs"]
             journal = "SQLite" if bench.database is None else "PostgreSQL"
             cells = [journal, processes, f"{best.requests_per_s:,.0f}", *commits[:2], f"{each_us:.0f} µs", commits[2]]
             print("| " + " | ".join(map(str, cells)) + " |", flush=True)
