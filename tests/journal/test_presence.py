@@ -1,16 +1,17 @@
-"""A write-ahead log that was cut short between two looks, and has grown again since."""
+"""Files of a journal that are not what they were: a log that was cut short and has grown again, and all others."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bulk_sender.journal.sqlite.presence import Presence
+from bulk_sender.journal.sqlite.presence import Missing, Presence
 
 
 @pytest.fixture
@@ -74,3 +75,55 @@ def test_a_frame_that_is_being_written_is_no_cut(
     presence = known(copy)
     copy.write_bytes(whole)
     assert presence.look() is None
+
+
+NAMES = ("main", "log", "mark", "lock")
+
+
+def _replaced(path: Path) -> None:
+    shutil.copy2(path, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def _moved(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+def _copied(path: Path) -> None:
+    _moved(path)
+    shutil.copytree(path.parent.with_name("elsewhere"), path.parent)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        (Path.unlink, "gone"),
+        (_replaced, "another"),
+        (_moved, "gone"),
+        (_copied, "another"),
+        (lambda path: path.write_bytes(b""), "shorter"),
+    ],
+    ids=["deleted", "replaced", "folder moved", "folder copied", "emptied"],
+)
+def test_a_file_that_is_not_what_it_was_is_noticed(
+    tmp_path: Path, change: Callable[[Path], None], how: str, name: str
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    paths = {each: folder / each for each in NAMES}
+    for path in paths.values():
+        path.write_bytes(b"x" * 100)
+    presence = Presence(list(paths.values()), growing=[paths["main"]], log=paths["log"])
+    presence.learn()
+    with paths["log"].open("ab") as log:
+        log.write(b"y" * 5000)
+    assert presence.look() is None
+    change(paths[name])
+    if how == "shorter" and name not in ("main", "log"):
+        assert presence.look() is None
+        return
+    found = presence.look()
+    assert found is not None
+    assert found == Missing(paths["main"] if change in (_moved, _copied) else paths[name], how)  # type: ignore[arg-type]
+    assert presence.look() == found, "not forgotten"
