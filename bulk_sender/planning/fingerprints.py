@@ -1,7 +1,6 @@
-"""A set of 128-bit fingerprints, in memory that does not grow with their number.
+"""A set of 128-bit fingerprints in files, in memory that does not grow with their number.
 
-The latest 260,000 are in memory. Older ones are sorted in temporary files (16 bytes each), behind a Bloom filter of
-32 MB that avoids nearly all reads from them.
+They are sorted in temporary files (16 bytes each), behind a Bloom filter of 32 MB that avoids nearly all reads there.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ import numpy.typing as npt
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
-SPILL = 1 << 18
-"""Write this many fingerprints from memory to a file."""
+STRETCH = 1 << 18
+"""Merge about this many fingerprints at once."""
 FANOUT = 8
 """Merge this many files of one size into one of the next."""
 
@@ -37,11 +36,6 @@ class _Run:
     first: Hashes
     second: Hashes
 
-    def holds(self, first: Hashes, second: Hashes) -> Flags:
-        at = np.minimum(np.searchsorted(self.first, first), len(self.first) - 1)
-        found: Flags = (self.first[at] == first) & (self.second[at] == second)
-        return found
-
 
 class Fingerprints:
     """A set of fingerprints, queried and extended many at a time. The two halves of each are in two arrays.
@@ -51,55 +45,13 @@ class Fingerprints:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._runs: list[_Run] = []
         self._levels: list[list[_File]] = []
-        self._filter: _Filter | None = None
+        self._filter = _Filter()
 
     def add(self, first: Hashes, second: Hashes) -> None:
-        """Add fingerprints that are distinct and not in the set."""
-        order = np.argsort(first)
-        self._add(_Run(first[order], second[order]))
-
-    def add_new(self, first: Hashes, second: Hashes, repeats: Flags) -> Flags:
-        """Add the fingerprints that are not in the set, but no ``repeats`` of others here. Return which were known."""
-        order = np.argsort(first)  # in order, each lookup is close to the previous one
-        first, second = first[order], second[order]
-        known = self._holds(first, second) | repeats[order]
-        self._add(_Run(first[~known], second[~known]))
-        return _in_order(known, order)
-
-    def hold(self, first: Hashes, second: Hashes) -> Flags:
-        """Return True for each fingerprint in the set."""
-        order = np.argsort(first)
-        return _in_order(self._holds(first[order], second[order]), order)
-
-    def _holds(self, first: Hashes, second: Hashes) -> Flags:
-        """Look fingerprints up that are sorted by their first half."""
-        known = np.zeros(len(first), dtype=np.bool_)
-        for run in self._runs:
-            known |= run.holds(first, second)
-        if self._filter is not None:
-            asked = np.flatnonzero(self._filter.may_hold(first, second) & ~known)
-            for file in (file for level in self._levels for file in level):
-                known[asked] |= file.holds(first[asked], second[asked])
-        return known
-
-    def _add(self, run: _Run) -> None:
-        if not len(run.first):
-            return
-        self._runs.append(run)
-        while len(self._runs) > 1 and len(self._runs[-2].first) < 2 * len(self._runs[-1].first):
-            newer, older = self._runs.pop(), self._runs.pop()
-            self._runs.append(_merge([older, newer]))
-        if sum(len(run.first) for run in self._runs) >= SPILL:
-            self._spill()
-
-    def _spill(self) -> None:
-        run = _merge(self._runs)
-        self._runs.clear()
-        self._filter = self._filter or _Filter()
-        self._filter.add(run.first, run.second)
-        files = [_File.write(iter([run]), self._folder)]
+        """Add fingerprints that are distinct and not in the set. Each call makes a file, so many at once cost least."""
+        self._filter.add(first, second)
+        files = [_File.write(iter([_sorted(first, second)]), self._folder)]
         for level in self._levels:
             level.extend(files)
             if len(level) < FANOUT:
@@ -108,11 +60,21 @@ class Fingerprints:
             level.clear()
         self._levels.append(files)
 
+    def hold(self, first: Hashes, second: Hashes) -> Flags:
+        """Return True for each fingerprint in the set."""
+        known = self._filter.may_hold(first, second)
+        asked = np.flatnonzero(known)
+        first, second = first[asked], second[asked]
+        held = np.zeros(len(asked), dtype=np.bool_)
+        for file in (file for level in self._levels for file in level):
+            held |= file.holds(first, second)
+        known[asked] = held
+        return known
 
-def _in_order(known: Flags, order: npt.NDArray[np.intp]) -> Flags:
-    found = np.empty_like(known)
-    found[order] = known
-    return found
+
+def _sorted(first: Hashes, second: Hashes) -> _Run:
+    order = np.argsort(first)
+    return _Run(first[order], second[order])
 
 
 def _merge(runs: list[_Run]) -> _Run:
@@ -205,8 +167,8 @@ class _File:
 
 
 def _merged(files: list[_File]) -> Iterator[_Run]:
-    """Yield several files as one sorted run, in stretches of about ``SPILL`` fingerprints."""
-    stretches = max(1, sum(file.count for file in files) // SPILL)
+    """Yield several files as one sorted run, in stretches of about ``STRETCH`` fingerprints."""
+    stretches = max(1, sum(file.count for file in files) // STRETCH)
     bounds = [number * (1 << 64) // stretches for number in range(stretches + 1)]
     for low, high in pairwise(bounds):
         yield _merge([file.stretch(low, high) for file in files])

@@ -14,8 +14,10 @@ import polars as pl
 if TYPE_CHECKING:
     from bulk_sender.planning.fingerprints import Fingerprints
 
-_MOST_UNSORTED = 1 << 18
-"""Fingerprints to keep unsorted, at most."""
+_MOST_RECENT, _MOST_MORE_RECENT = 1 << 18, 1 << 16
+"""Fingerprints to keep in memory, before and after the first are in files."""
+_MOST_CHUNKS = 20
+"""Keep no more than so many chunks' worth: each lookup reads all of them, whatever it looks up."""
 
 
 class Seen:
@@ -26,51 +28,52 @@ class Seen:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._unsorted: list[tuple[pl.Series, pl.Series]] = []
-        self._sorted: Fingerprints | None = None
+        self._recent = _fingerprints(pl.Series(dtype=pl.String))
+        self._largest = 0
+        """Rows of the largest chunk."""
+        self._older: Fingerprints | None = None
 
     def repeated(self, identifiers: pl.Series) -> pl.Series:
         """Return True for each identifier seen before, in an earlier call or in this one, and add the others.
 
         ``identifiers``: String, no nulls, each with its type so that an e-mail address never equals an id.
         """
-        is_first = identifiers.is_first_distinct()
-        if self._is_empty:
-            self.remember(identifiers.filter(is_first))
-            return ~is_first
-        first, second = _fingerprints(identifiers)
-        known = self._in_order().add_new(first.to_numpy(), second.to_numpy(), (~is_first).to_numpy())
-        return pl.Series(known)
+        found = _fingerprints(identifiers)
+        known = self._known(found) | ~identifiers.is_first_distinct()
+        self._add(found.filter(~known))
+        return known
 
     def holds(self, identifiers: pl.Series) -> pl.Series:
         """Return True for each identifier in the set, and add none."""
-        if self._is_empty:
-            return pl.repeat(False, len(identifiers), eager=True)
-        first, second = _fingerprints(identifiers)
-        return pl.Series(self._in_order().hold(first.to_numpy(), second.to_numpy()))
+        return self._known(_fingerprints(identifiers))
 
     def remember(self, identifiers: pl.Series) -> None:
         """Add identifiers that are known to be new and distinct: those of a resumed run."""
-        self._unsorted.append(_fingerprints(identifiers))
-        if sum(len(first) for first, _ in self._unsorted) >= _MOST_UNSORTED:
-            self._in_order()
+        self._add(_fingerprints(identifiers))
 
-    @property
-    def _is_empty(self) -> bool:
-        return self._sorted is None and not self._unsorted
+    def _known(self, found: pl.DataFrame) -> pl.Series:
+        known = found["first"].is_in(self._recent["first"].implode())
+        if known.any():  # most inputs have hardly any
+            both = found.with_row_index("at").filter(known).join(self._recent, on=["first", "second"], how="semi")
+            known = pl.int_range(len(found), dtype=pl.UInt32, eager=True).is_in(both["at"].implode())
+        if self._older is not None:
+            known |= pl.Series(self._older.hold(found["first"].to_numpy(), found["second"].to_numpy()))
+        return known
 
-    def _in_order(self) -> Fingerprints:
-        """Return the set, with all fingerprints sorted in. The first chunk of an input does not need that."""
-        if self._sorted is None:
-            from bulk_sender.planning.fingerprints import Fingerprints
+    def _add(self, new: pl.DataFrame) -> None:
+        self._recent = pl.concat([self._recent, new])
+        self._largest = max(self._largest, len(new))
+        most = _MOST_RECENT if self._older is None else _MOST_MORE_RECENT
+        if len(self._recent) >= min(most, _MOST_CHUNKS * self._largest) > 0:
+            from bulk_sender.planning.fingerprints import (
+                Fingerprints,
+            )  # here: it takes numpy, and most inputs are small
 
-            self._sorted = Fingerprints(self._folder)
-        if self._unsorted:
-            first, second = (pl.concat(half) for half in zip(*self._unsorted, strict=True))
-            self._unsorted.clear()
-            self._sorted.add(first.to_numpy(), second.to_numpy())
-        return self._sorted
+            self._older = self._older or Fingerprints(self._folder)
+            self._older.add(self._recent["first"].to_numpy(), self._recent["second"].to_numpy())
+            self._recent = self._recent.clear()
 
 
-def _fingerprints(identifiers: pl.Series) -> tuple[pl.Series, pl.Series]:
-    return identifiers.hash(1), identifiers.hash(2)
+def _fingerprints(identifiers: pl.Series) -> pl.DataFrame:
+    """Return each identifier's fingerprint, in two columns of UInt64."""
+    return pl.DataFrame({"first": identifiers.hash(1), "second": identifiers.hash(2)})

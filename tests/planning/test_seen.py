@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk_sender.planning import fingerprints as room
+from bulk_sender.planning import fingerprints, seen
 from bulk_sender.planning.seen import Seen
 
 
@@ -57,10 +57,12 @@ def test_identifiers_that_differ_in_case_spaces_or_normal_form_are_different() -
 def test_the_results_are_the_same_if_nearly_all_identifiers_are_on_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fanout: int
 ) -> None:
-    monkeypatch.setattr(room, "SPILL", 1500)
-    monkeypatch.setattr(room, "FANOUT", fanout)
+    monkeypatch.setattr(seen, "_MOST_RECENT", 1500)
+    monkeypatch.setattr(seen, "_MOST_MORE_RECENT", 700)
+    monkeypatch.setattr(fingerprints, "STRETCH", 1500)
+    monkeypatch.setattr(fingerprints, "FANOUT", fanout)
     identifiers = [f"id-{(number * 7919) % 23_000}" for number in range(40_000)]
     chunks = [identifiers[start : start + 997] for start in range(0, 40_000, 997)]
-    seen = Seen(tmp_path)
-    assert [flag for chunk in chunks for flag in seen.repeated(pl.Series(chunk)).to_list()] == by_a_set(identifiers)
+    met = Seen(tmp_path)
+    assert [flag for chunk in chunks for flag in met.repeated(pl.Series(chunk)).to_list()] == by_a_set(identifiers)
     assert list(tmp_path.iterdir()) == []
