@@ -306,12 +306,19 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FileStamp, "of", classmethod(lambda cls, _: cls(0, 0, 0, 0, 0)))
 
 
-def _change_unseen(bench: Bench) -> None:
-    before = bench.input.stat()
-    with bench.input.open("r+b") as file:
-        file.seek(bench.input.read_bytes().index(b"name 20,"))
-        file.write(b"name 2O,")
-    os.utime(bench.input, ns=(before.st_atime_ns, before.st_mtime_ns))
+def changing_unseen(bench: Bench, number: int) -> Callable[[bs.Preview], bool]:
+    """Return a confirmation that changes the name of a row meanwhile, when nothing tells of it."""
+
+    def confirm(_: bs.Preview) -> bool:
+        before = bench.input.stat()
+        name = f"name {number},".encode()
+        with bench.input.open("r+b") as file:
+            file.seek(bench.input.read_bytes().index(name))
+            file.write(name.replace(b"0", b"O"))
+        os.utime(bench.input, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return True
+
+    return confirm
 
 
 @pytest.mark.usefixtures("blind")
@@ -321,7 +328,7 @@ def test_an_input_that_changes_between_the_comparison_and_the_sending_is_not_sen
     """Detect the change even when nothing that tells of it changes."""
     monkeypatch.setattr(prepared, "_MOST_KEPT_BYTES", 0)  # as for a large input, which is planned again
     bench.check()
-    summary = bench.send(confirm=lambda _: _change_unseen(bench) is None, run_id="a")
+    summary = bench.send(confirm=changing_unseen(bench, 20), run_id="a")
     assert (summary.state, summary.exit_code, summary.requests) == ("stopped", 3, 0)
     assert "would not be the requests that were planned" in (summary.reason or "")
     assert bench.bodies == []
@@ -330,7 +337,7 @@ def test_an_input_that_changes_between_the_comparison_and_the_sending_is_not_sen
 @pytest.mark.usefixtures("blind")
 def test_of_a_small_input_goes_what_was_compared_whatever_the_file_has_become(bench: Bench) -> None:
     bench.check()
-    summary = bench.send(confirm=lambda _: _change_unseen(bench) is None, run_id="a")
+    summary = bench.send(confirm=changing_unseen(bench, 20), run_id="a")
     assert summary.state == "finished"
     sent = b"".join(bench.bodies)
     assert b"name 20" in sent
@@ -497,18 +504,11 @@ def test_a_plan_is_compared_piece_by_piece_with_progress(bench: Bench, monkeypat
 @pytest.mark.usefixtures("blind")
 def test_no_batch_of_a_piece_that_differs_from_the_plan_is_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The previous piece may already be in flight; it matches the plan."""
+    monkeypatch.setattr(prepared, "_MOST_KEPT_BYTES", 0)
     monkeypatch.setattr(reading_csv, "BLOCK_BYTES", 600)
     bench.check()
 
-    def meanwhile(_: bs.Preview) -> bool:
-        before = bench.input.stat()
-        with bench.input.open("r+b") as file:
-            file.seek(bench.input.read_bytes().index(b"name 200,"))
-            file.write(b"name 2OO,")
-        os.utime(bench.input, ns=(before.st_atime_ns, before.st_mtime_ns))
-        return True
-
-    summary = bench.send(confirm=meanwhile)
+    summary = bench.send(confirm=changing_unseen(bench, 200))
     assert (summary.state, summary.unknown) == ("stopped", 0)
     assert "rows 153 to 202 would not be the requests that were planned" in (summary.reason or "")
     assert not any(b"name 2OO" in body for body in bench.bodies)
