@@ -95,7 +95,9 @@ class _Bucket:
             from obstore.exceptions import BaseError
             from obstore.store import from_url
         except ImportError as error:
-            raise ConfigError(f"{urlsplit(url).scheme}:// needs obstore ({error})", hint="pip install obstore") from None
+            raise ConfigError(
+                f"{urlsplit(url).scheme}:// needs obstore ({error})", hint="pip install obstore"
+            ) from None
         self._url, self._trouble = url, BaseError
         try:
             self._store: Any = from_url(url, retry_config=_RETRIES)  # type: ignore[call-overload]

@@ -38,7 +38,7 @@ class Seen:
         if self._is_empty:
             self.remember(identifiers.filter(is_first))
             return ~is_first
-        first, second = _fingerprints(identifiers)
+        first, second = fingerprints(identifiers)
         known = self._in_order().add_new(first.to_numpy(), second.to_numpy(), (~is_first).to_numpy())
         return pl.Series(known)
 
@@ -46,12 +46,12 @@ class Seen:
         """Return True for each identifier in the set, and add none."""
         if self._is_empty:
             return pl.repeat(False, len(identifiers), eager=True)
-        first, second = _fingerprints(identifiers)
+        first, second = fingerprints(identifiers)
         return pl.Series(self._in_order().hold(first.to_numpy(), second.to_numpy()))
 
     def remember(self, identifiers: pl.Series) -> None:
         """Add identifiers that are known to be new and distinct: those of a resumed run."""
-        self._unsorted.append(_fingerprints(identifiers))
+        self._unsorted.append(fingerprints(identifiers))
         if sum(len(first) for first, _ in self._unsorted) >= _MOST_UNSORTED:
             self._in_order()
 
@@ -72,5 +72,6 @@ class Seen:
         return self._sorted
 
 
-def _fingerprints(identifiers: pl.Series) -> tuple[pl.Series, pl.Series]:
+def fingerprints(identifiers: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return the two halves of each identifier's fingerprint, as UInt64. They are the same in every process."""
     return identifiers.hash(1), identifiers.hash(2)
