@@ -59,18 +59,18 @@ async def pieces(
     """
     where = await anyio.to_thread.run_sync(resume_point, journal, opened, check)
     planned = opened.plan(target, canary=canary or None, before_each=check, **where)
-    async with aclosing(one_ahead(_prepared(planned, journal.new_chunk_id), on_end=on_end)) as prepared:
+    async with aclosing(one_ahead(_prepared(planned, journal), on_end=on_end)) as prepared:
         async for piece in prepared:
             yield piece
 
 
-def _prepared(pieces: Iterator[Planned], new_id: Callable[[], int]) -> Iterator[Piece]:
+def _prepared(pieces: Iterator[Planned], journal: RunWriter) -> Iterator[Piece]:
     """Number the pieces, and pack them as chunks."""
     for piece in pieces:
         verdicts: dict[str, int] = dict(piece.rows["verdict"].value_counts().iter_rows())
         payload = Payload.of(piece.rows["recipient"])
-        chunk = chunk_record(new_id(), piece, payload, verdicts)
-        yield Piece(chunk, verdicts, piece.sizes, payload)
+        chunk = chunk_record(journal.new_chunk_id(), piece, payload, verdicts)
+        yield Piece(journal.stored(chunk), verdicts, piece.sizes, payload)
 
 
 def resume_point(journal: RunReader, opened: PreparedInput, check: Callable[[], None] = lambda: None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -184,7 +184,7 @@ def test_tasks_in_any_order_and_twice_make_the_plan_of_one_process(
     assert b",".join(bodies(found)) == b",".join(bodies(whole))
 
 
-def table(path: Path, rows: int, *, blank: set[int] = frozenset()) -> Path:
+def table(path: Path, rows: int, *, blank: Collection[int] = ()) -> Path:
     """A Parquet file in which every third person comes again later, and the rows in ``blank`` have no values."""
     frame = pl.DataFrame({"external_user_id": [f"u{row % (2 * rows // 3)}" for row in range(rows)], "attributes.n": 1})
     frame = frame.with_columns(pl.when(~pl.int_range(pl.len()).is_in(sorted(blank))).then(pl.all()))
