@@ -390,6 +390,8 @@ class ScaleConfig(Model):
     store: str | None = None
     """Where the rows of runs lie: ``s3://bucket/prefix``, ``gs://`` or ``az://`` (extra ``store``), or
     ``file:///folder`` on a disk that all processes of a run share; by default they are in the database."""
+    planners: int = Field(default=1, ge=1, le=256)
+    """Processes of this machine that plan a new run's input. More than one read all of it before the first request."""
     ttl: float = Field(default=DEFAULT_TTL_S, ge=5.0, le=3600.0)
     """Seconds without a sign of life after which the process of a run counts as dead."""
 

@@ -255,11 +255,15 @@ class Input:
         """The stamps of the files when they were opened."""
         return {file.path: stamp for file, stamp in zip(self.files, self._stamps, strict=True)}
 
-    def units(self, size: int) -> list[Unit]:
-        """Divide the input into units of about ``size`` bytes, each of whole files or of a range of a table's rows."""
+    def units(self, size: int, *, most: int = 1000) -> list[Unit]:
+        """Divide the input into units of about ``size`` bytes, or larger ones if there were more than ``most``.
+
+        A unit has whole files, or a range of a table's rows.
+        """
+        sizes = [stamp.size if stamp is not None else 0 for stamp in self._stamps]
+        size = max(size, sum(sizes) // most)
         starts, gathered = [Position()], 0
-        for index, (file, reader) in enumerate(zip(self.files, self._readers, strict=True)):
-            found = file.path.stat().st_size
+        for index, (reader, found) in enumerate(zip(self._readers, sizes, strict=True)):
             if gathered and gathered + found > size:
                 starts.append(Position(index))
                 gathered = 0
