@@ -18,7 +18,6 @@ from bulk_sender.eventloop import one_ahead
 from bulk_sender.journal.chunks import chunk_record, chunk_rows
 from bulk_sender.journal.records import Batch, Chunk
 from bulk_sender.journal.store import RunReader, RunWriter
-from bulk_sender.planning import tasks
 from bulk_sender.planning.batches import Payload, Planned
 from bulk_sender.planning.plan import duplicate_keys
 from bulk_sender.planning.prepared import PreparedInput
@@ -106,6 +105,8 @@ def _planned_by_tasks(
     run = opened.planners
     if run is None or opened.marks is not None:
         return None
+    from bulk_sender.planning import tasks  # few runs have planners
+
     job, units = opened.tasks(target, room)
     if len(units) == 1:
         return None

@@ -108,14 +108,14 @@ def plan(
     )
     for chunk in source.read(start):
         before_each()
-        judged = judge(chunk, after_row)
+        piece = judge(chunk, after_row)
         if on_filtered is not None:
-            on_filtered(len(chunk.frame) - len(judged.rows))
-        fresh = cutter.left_in(judged)
+            on_filtered(len(chunk.frame) - len(piece.rows))
+        piece = cutter.left_in(piece)
         if watch is not None:
-            valid = fresh.rows.filter(verdict="valid")
+            valid = piece.rows.filter(verdict="valid")
             watch(chunk.frame[valid["row"] - chunk.start.row - 1], valid)
-        yield from cutter.take(fresh, chunk.start, chunk.end)
+        yield from cutter.take(piece, chunk.start, chunk.end)
         if cutter.is_full:
             return
     yield from cutter.rest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -18,7 +18,6 @@ from bulk_sender.planning.batches import Planned
 from bulk_sender.planning.digest import BodyDigest, mark
 from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
-from bulk_sender.planning.tasks import Job, Map
 from bulk_sender.process_limits import TO_BEGIN, refuse_little_memory, room
 from bulk_sender.reading.chunk import Unit
 from bulk_sender.reading.locate import Frame, Given, Rows
@@ -33,6 +32,9 @@ from bulk_sender.recipients.filter import Filter
 from bulk_sender.recipients.mapping import RecipientMapping, resolve
 from bulk_sender.text.clean import clean
 from bulk_sender.text.numbers import number
+
+if TYPE_CHECKING:
+    from bulk_sender.planning.tasks import Job, Map
 
 _UNIT_BYTES = 4 << 20
 _SHOWN_ROWS = 100_000
@@ -118,6 +120,8 @@ class PreparedInput:
 
     def tasks(self, target: Endpoint, room: Path) -> tuple[Job, list[Unit]]:
         """Return how to plan the input with tasks: see ``tasks.planned``. ``room``: a new folder for them."""
+        from bulk_sender.planning.tasks import Job  # few runs have planners
+
         source = self.source
         job = Job(source.files, source.stamps, self.config, self.excluded, target.frame_bytes, room.as_uri())
         return job, source.units(_UNIT_BYTES)
