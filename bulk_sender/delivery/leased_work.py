@@ -158,7 +158,7 @@ class LeasedWork:
         return next((chunk for chunk, waiting in self._waiting.items() if waiting.tried < before), None)
 
     def _wait(self, chunk: int, why: StoreError) -> None:
-        """Keep a chunk whose rows cannot be read now, and go on with others."""
+        """Keep a chunk whose rows cannot be read now: others come first."""
         now = time.monotonic()
         if chunk not in self._waiting:
             log.warning("chunk %d waits: %s", chunk, why)
