@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,15 +16,20 @@ from bulk_sender import journal as journals
 from bulk_sender.delivery import leased_work
 from bulk_sender.errors import BulkSenderError, ConfigError, CredentialError, StoreError
 from bulk_sender.journal.place import VARIABLE, Place
+from bulk_sender.journal.postgres.runs import PostgresRuns
 from bulk_sender.journal.postgres.stored import StoredRows
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reading import csv as reading_csv
 from bulk_sender.run.catalogue import catalogue
+from tests.crash.nursery import Nursery
 from tests.faults import FaultServer
+from tests.journal.contract import chunk
 from tests.kit import s3
+from tests.kit.journals import run_facts
 from tests.kit.postgres import Server
 from tests.kit.running import QUICK, Run, ids, read_run, settings, write_input
 from tests.kit.target import KEY
+from tests.postgres.crew import Crew
 
 pytestmark = pytest.mark.usefixtures("here")
 ROWS = 700
@@ -153,6 +159,35 @@ def test_the_rows_of_a_run_lie_in_the_store_by_their_sha256_and_not_in_the_datab
     assert bs.explain("winter", 3, runs_dir=elsewhere)["identifier"] == ids(3)[-1]
     bs.export("winter", tmp_path / "again.csv", runs_dir=elsewhere)
     assert (tmp_path / "again.csv").read_text().count("accepted") == ROWS
+
+
+def test_rejected_rows_lie_in_the_store_as_well(folder: Folder, place: Place, run: RunRef) -> None:
+    runs = PostgresRuns(replace(place, store=folder.url))
+    planned = chunk(valid=50, rejected=1)
+    with runs.create(run, run_facts()) as writer:
+        stored = writer.stored(planned)
+        writer.write([stored])
+        assert len(folder.names()) == 2
+        assert planned.frame not in stored.frame
+        assert planned.rejects not in stored.rejects
+        assert (writer.frame(planned.id), writer.rejects(planned.id)) == (planned.frame, planned.rejects)
+
+
+def test_a_process_that_joins_reads_the_rows_from_the_store(
+    folder: Folder, tmp_path: Path, place: Place, nursery: Nursery
+) -> None:
+    with FaultServer() as server:
+        crew = Crew(tmp_path, nursery, server, replace(place, store=folder.url), 3000, {"rate": "60/second"})
+        try:
+            planner = crew.started()
+            joiner = crew.join()
+            ended, joined = crew.wait(planner), crew.wait(joiner)
+        finally:
+            crew.end_quietly()
+        assert (ended.code, joined.code, joined.err) == (1, 0, "")
+        assert not crew.audit().wrong
+        assert all(worker["requests"] > 5 for worker in ended.summary["workers"])
+        assert folder.names()
 
 
 def test_pruning_a_run_removes_its_objects_and_no_others(
