@@ -9,6 +9,7 @@ BulkSenderError
 ├── RunHeldError      another process holds the run                              exit 2
 ├── RunMismatchError  the run exists with other input or another configuration   exit 2
 ├── JournalError      the journal is damaged, foreign, or cannot be written      exit 2, or 3 once sending began
+│   └── StoreError    the store of a run's rows cannot be used, or has others    exit 2, or 3 once sending began
 ├── Interrupted       SIGINT or SIGTERM before anything was sent                 exit 130 or 143
 └── InternalError     a bug in this program                                      exit 2, or 3 once sending began
 
@@ -62,6 +63,10 @@ class RunMismatchError(BulkSenderError):
 
 class JournalError(BulkSenderError):
     """The journal is damaged, belongs to another run, or cannot be written."""
+
+
+class StoreError(JournalError):
+    """An object in the store of a run's rows is missing, is another one, or cannot be read or written."""
 
 
 class Interrupted(BulkSenderError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bulk_sender.config.base import JsonObject
+from bulk_sender.config.bucket import has_credential
 from bulk_sender.config.database import has_password
 from bulk_sender.errors import ConfigError, CredentialError
 
@@ -89,6 +90,12 @@ def refuse_keys(raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
             raise CredentialError(
                 f"{where}: scale.journal holds a password, which does not belong in a configuration file",
                 hint="remove it, and set PGPASSWORD or PGPASSFILE in the environment",
+            )
+        if f"{prefix}{name}" == "scale.store" and isinstance(value, str) and has_credential(value):
+            raise CredentialError(
+                f"{where}: scale.store holds a credential, which does not belong in a configuration file",
+                hint="name the bucket and a prefix alone; credentials come from the environment, such as "
+                "AWS_ACCESS_KEY_ID or the machine's role",
             )
         if isinstance(value, dict) and not prefix:
             refuse_keys(value, where, f"{name}.")

@@ -23,6 +23,7 @@ from pydantic import (
 
 from bulk_sender.config.amount import Amount
 from bulk_sender.config.base import Constant, JsonObject, Model
+from bulk_sender.config.bucket import is_store
 from bulk_sender.config.database import DEFAULT_SCHEMA, DEFAULT_TTL_S, is_address, is_schema_name
 from bulk_sender.config.duration import parse_duration
 from bulk_sender.config.hours import SendingHours
@@ -386,6 +387,11 @@ class ScaleConfig(Model):
     journal: str | None = None
     """``postgresql:``, or an address without a password; by default a journal is a file in its run's folder."""
     schema_name: str = Field(default=DEFAULT_SCHEMA, alias="schema")
+    store: str | None = None
+    """Where the rows of runs lie: ``s3://bucket/prefix``, ``gs://`` or ``az://`` (extra ``store``), or
+    ``file:///folder`` on a disk that all processes of a run share; by default they are in the database."""
+    planners: int = Field(default=1, ge=1, le=256)
+    """Processes of this machine that plan a new run's input. More than one read all of it before the first request."""
     ttl: float = Field(default=DEFAULT_TTL_S, ge=5.0, le=3600.0)
     """Seconds without a sign of life after which the process of a run counts as dead."""
 
@@ -394,6 +400,13 @@ class ScaleConfig(Model):
     def _is_an_address(cls, value: str | None) -> str | None:
         if value is not None and not is_address(value):
             raise ValueError('is not the address of a PostgreSQL database, such as "postgresql://user@host/database"')
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _is_a_store(cls, value: str | None) -> str | None:
+        if value is not None and not is_store(value):
+            raise ValueError('is not a store, such as "s3://bucket/prefix", gs://, az:// or file:///folder')
         return value
 
     @field_validator("schema_name")

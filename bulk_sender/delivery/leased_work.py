@@ -6,6 +6,8 @@ it is written. All of them, that one too, take chunk after chunk until every chu
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -18,7 +20,7 @@ from bulk_sender.braze.endpoint import Endpoint
 from bulk_sender.delivery.planned import CutShort, pieces
 from bulk_sender.delivery.stopping import Stopping
 from bulk_sender.delivery.work import Work
-from bulk_sender.errors import BulkSenderError
+from bulk_sender.errors import BulkSenderError, StoreError
 from bulk_sender.journal.answers import WorkLeft
 from bulk_sender.journal.chunks import chunk_payload
 from bulk_sender.journal.records import CanaryReleased, Lease, LeaseState, PlanComplete
@@ -26,8 +28,13 @@ from bulk_sender.journal.store import RunReader, RunWriter, Team
 from bulk_sender.journal.writer import JournalWriter
 from bulk_sender.planning.prepared import PreparedInput
 
+log = logging.getLogger("bulk_sender")
 _WAIT_S = 0.2
 """How long to wait for another chunk when there is none to take."""
+_AGAIN_S = 5.0
+"""After how long to look again for a chunk whose rows could not be read from their store."""
+_PATIENCE_S = 60.0
+"""How long to look for them when everything else is done."""
 
 
 @dataclass(slots=True)
@@ -36,6 +43,15 @@ class _Leased:
 
     left: int
     is_settled: bool = True
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A chunk that this process has and whose rows could not be read ``since`` then, nor at ``tried``."""
+
+    why: StoreError
+    since: float
+    tried: float
 
 
 class LeasedWork:
@@ -54,6 +70,7 @@ class LeasedWork:
         self._canary, self._is_to_be_held = canary, is_held
         self._is_planning = False
         self._has: dict[int, _Leased] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self._done: set[int] = set()
         """Chunks that were done, whether the journal says so yet or not."""
 
@@ -109,12 +126,21 @@ class LeasedWork:
     ) -> AsyncGenerator[Work | None]:
         with self._journal.reader() as reading:
             while not stopping.is_set:
-                chunk = await anyio.to_thread.run_sync(self._team.take, [*self._has, *self._done])
+                chunk = self._due() or await anyio.to_thread.run_sync(
+                    self._team.take, [*self._has, *self._waiting, *self._done]
+                )
                 if chunk is not None:
-                    for work in await anyio.to_thread.run_sync(self._loaded, reading, writer, chunk):
+                    try:
+                        found = await anyio.to_thread.run_sync(self._loaded, reading, writer, chunk)
+                    except StoreError as error:
+                        self._wait(chunk, error)
+                        continue
+                    self._waiting.pop(chunk, None)
+                    for work in found:
                         yield work
                     self._end_if_settled(writer, chunk)
                     continue
+                self._refuse_to_wait_longer()
                 left = await anyio.to_thread.run_sync(self._team.left)
                 stopping.stop(self._team.stopped)  # before anything follows from who has gone
                 if self._is_to_be_held and left.held_back and left.is_none:
@@ -125,6 +151,25 @@ class LeasedWork:
                 else:
                     with stopping.cutting_short():
                         await anyio.sleep(_WAIT_S)
+
+    def _due(self) -> int | None:
+        """Return a chunk to look for again."""
+        before = time.monotonic() - _AGAIN_S
+        return next((chunk for chunk, waiting in self._waiting.items() if waiting.tried < before), None)
+
+    def _wait(self, chunk: int, why: StoreError) -> None:
+        """Keep a chunk whose rows cannot be read now: others come first."""
+        now = time.monotonic()
+        if chunk not in self._waiting:
+            log.warning("chunk %d waits: %s", chunk, why)
+        waiting = self._waiting.setdefault(chunk, _Waiting(why, now, now))
+        waiting.why, waiting.tried = why, now
+
+    def _refuse_to_wait_longer(self) -> None:
+        """Raise StoreError when there is nothing but chunks whose rows could not be read for long."""
+        waiting = min(self._waiting.values(), key=lambda each: each.since, default=None)
+        if waiting is not None and not self._has and time.monotonic() - waiting.since > _PATIENCE_S:
+            raise waiting.why
 
     async def _release(self, writer: JournalWriter, stopping: Stopping) -> None:
         """Let everybody take what waits behind the canary, unless the run stopped instead."""
@@ -174,6 +219,7 @@ class LeasedWork:
             writer.note(Lease(chunk, LeaseState.DONE), failed=lambda _: None, may_wait=True)
 
     async def close(self, writer: JournalWriter) -> None:
-        if self._has and self._journal.lost is None:
+        has = [*self._has, *self._waiting]
+        if has and self._journal.lost is None:
             with anyio.CancelScope(shield=True), suppress(BulkSenderError):
-                await writer.write(*(Lease(chunk, LeaseState.GIVEN_BACK) for chunk in self._has))
+                await writer.write(*(Lease(chunk, LeaseState.GIVEN_BACK) for chunk in has))

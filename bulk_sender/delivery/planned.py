@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator
+import shutil
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import anyio
 import polars as pl
@@ -21,6 +23,13 @@ from bulk_sender.planning.plan import duplicate_keys
 from bulk_sender.planning.prepared import PreparedInput
 from bulk_sender.planning.seen import Seen
 from bulk_sender.reading.chunk import Position
+from bulk_sender.reading.spool import FOLDER as SPOOLED
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_ROOM = "plan"
+"""The folder beside a stored input for what the tasks of a plan hand to each other. It is people's data, too."""
 
 
 class CutShort(Exception):
@@ -58,19 +67,60 @@ async def pieces(
     ``on_end`` is called as soon as it is known that no piece follows the one that the caller handles.
     """
     where = await anyio.to_thread.run_sync(resume_point, journal, opened, check)
-    planned = opened.plan(target, canary=canary or None, before_each=check, **where)
-    async with aclosing(one_ahead(_prepared(planned, journal.new_chunk_id), on_end=on_end)) as prepared:
-        async for piece in prepared:
-            yield piece
+    room = journal.run.folder / SPOOLED / _ROOM
+    await anyio.to_thread.run_sync(_remove, room)  # of a process that was killed
+    packed = None if "start" in where else _planned_by_tasks(opened, target, room, canary or None, check)
+    if packed is None:
+        packed = map(pack, opened.plan(target, canary=canary or None, before_each=check, **where))
+    try:
+        async with aclosing(one_ahead(_numbered(packed, journal), on_end=on_end)) as prepared:
+            async for piece in prepared:
+                yield piece
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(_remove, room)
 
 
-def _prepared(pieces: Iterator[Planned], new_id: Callable[[], int]) -> Iterator[Piece]:
-    """Number the pieces, and pack them as chunks."""
+def pack(piece: Planned) -> Piece:
+    """Pack a planned piece as a chunk without a number."""
+    verdicts: dict[str, int] = dict(piece.rows["verdict"].value_counts().iter_rows())
+    payload = Payload.of(piece.rows["recipient"])
+    return Piece(chunk_record(0, piece, payload, verdicts), verdicts, piece.sizes, payload)
+
+
+def _numbered(pieces: Iterator[Piece], journal: RunWriter) -> Iterator[Piece]:
+    """Number the pieces, and put their rows where the journal wants them."""
     for piece in pieces:
-        verdicts: dict[str, int] = dict(piece.rows["verdict"].value_counts().iter_rows())
-        payload = Payload.of(piece.rows["recipient"])
-        chunk = chunk_record(new_id(), piece, payload, verdicts)
-        yield Piece(chunk, verdicts, piece.sizes, payload)
+        chunk = replace(piece.chunk, id=journal.new_chunk_id())
+        yield replace(piece, chunk=journal.stored(chunk))
+
+
+def _planned_by_tasks(
+    opened: PreparedInput, target: Endpoint, room: Path, canary: int | None, check: Callable[[], None]
+) -> Iterator[Piece] | None:
+    """Plan a whole input with the planners that it has; None when one process has to plan it, or does it as well.
+
+    ``check`` is called after each task, and may raise.
+    """
+    run = opened.planners
+    if run is None or opened.marks is not None:
+        return None
+    from bulk_sender.planning import tasks  # few runs have planners
+
+    job, units = opened.tasks(target, room)
+    if len(units) == 1:
+        return None
+
+    def checked(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+        for result in run(function, items):
+            check()
+            yield result
+
+    return tasks.planned(job, units, checked, pack, canary)
+
+
+def _remove(room: Path) -> None:
+    shutil.rmtree(room, ignore_errors=True)
 
 
 def resume_point(journal: RunReader, opened: PreparedInput, check: Callable[[], None] = lambda: None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bulk_sender.config.database import (
@@ -36,15 +36,18 @@ class Place:
     """As libpq takes it; it may hold a password, so it is never shown."""
     schema: str = DEFAULT_SCHEMA
     ttl_s: float = DEFAULT_TTL_S
+    store: str = ""
+    """Where the rows of new runs lie; empty for the database."""
 
     def __str__(self) -> str:
         return without_password(self.address)
 
     def pointer(self) -> str:
         """Return the text of a file that says where journals are."""
+        store = f"store = {json.dumps(self.store)}\n" if self.store else ""
         return (
             "# The journals of these runs are in PostgreSQL. A password is never stored here.\n"
-            f"journal = {json.dumps(str(self))}\nschema = {json.dumps(self.schema)}\nttl = {self.ttl_s!r}\n"
+            f"journal = {json.dumps(str(self))}\nschema = {json.dumps(self.schema)}\nttl = {self.ttl_s!r}\n{store}"
         )
 
 
@@ -66,7 +69,7 @@ def place_of(runs_dir: Path, wanted: str | None = None, schema: str = DEFAULT_SC
     if not is_schema_name(schema):
         raise ConfigError(f"{SCHEMA_VARIABLE}: {schema!r} is not a name of a schema", hint="use a-z, 0-9 and _")
     _refuse_mixing(runs_dir)
-    return Place(given, schema, noted.ttl_s if noted else DEFAULT_TTL_S)
+    return replace(noted, address=given, schema=schema) if noted else Place(given, schema)
 
 
 def keep_in(runs_dir: Path, place: Place) -> None:
@@ -118,7 +121,7 @@ def _noted(runs_dir: Path) -> Place | None:
 
     try:
         found = tomllib.loads(text)
-        place = Place(str(found["journal"]), str(found["schema"]), float(found["ttl"]))
+        place = Place(str(found["journal"]), str(found["schema"]), float(found["ttl"]), str(found.get("store", "")))
     except (ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from None
     if not is_address(place.address) or not is_schema_name(place.schema):

@@ -35,7 +35,7 @@ from bulk_sender.journal.answers import (
 )
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.index import RunIndex
-from bulk_sender.journal.records import Ending, Entry
+from bulk_sender.journal.records import Chunk, Ending, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +351,13 @@ class RunWriter(RunReader, Protocol):
         """Add records, all or none; they are durable on return, in the order of the calls.
 
         Raises JournalError when they are not, and when this writer's epoch was fenced or taken over.
+        """
+        ...
+
+    def stored(self, chunk: Chunk) -> Chunk:
+        """Return a chunk as it has to be written, after its rows were put where the store of runs keeps them.
+
+        It takes as long as that takes, so any thread may call this. Raises StoreError.
         """
         ...
 

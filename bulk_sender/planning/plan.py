@@ -96,29 +96,94 @@ def plan(
 
     Raise InputError when the input cannot be read to its end.
     """
-    most = _room_for_recipients(config, head_bytes)
-    chosen = Filter.of(config.input, source.schema)
-    own = own_columns(source.schema, config.input)
+    judge = Judge(source, mapping, config, head_bytes)
     seen = seen if seen is not None else Seen()
-    keys = duplicate_keys if config.input.duplicates == "allow" else None
-    batcher = Batcher(most, limit=config.input.limit, canary=canary, already=already, keys=keys)
+    cutter = Cutter(
+        config,
+        judge.most,
+        lambda rows: seen.repeated(duplicate_keys(rows)),
+        excluded=excluded,
+        canary=canary,
+        already=already,
+    )
     for chunk in source.read(start):
         before_each()
-        with reading(chunk.source, f"recipients ({chunk.where})", typed=source.is_typed):
-            fresh = _judge(chunk, mapping, chosen, own, most, after_row)
+        piece = judge(chunk, after_row)
         if on_filtered is not None:
-            on_filtered(len(chunk.frame) - len(fresh.rows))
-        fresh = batcher.within_limit(fresh)
-        if excluded is not None:
-            fresh = _mark_excluded(fresh, excluded)
-        fresh = _mark_duplicates(fresh, seen, config)
+            on_filtered(len(chunk.frame) - len(piece.rows))
+        piece = cutter.left_in(piece)
         if watch is not None:
-            valid = fresh.rows.filter(verdict="valid")
+            valid = piece.rows.filter(verdict="valid")
             watch(chunk.frame[valid["row"] - chunk.start.row - 1], valid)
-        yield from batcher.take(fresh, chunk.start, chunk.end)
-        if batcher.is_full:
+        yield from cutter.take(piece, chunk.start, chunk.end)
+        if cutter.is_full:
             return
-    yield from batcher.rest()
+    yield from cutter.rest()
+
+
+class Judge:
+    """Judges the rows of a chunk, each by itself. ``most``: bytes of a request that its recipients may take."""
+
+    def __init__(self, source: Input, mapping: RecipientMapping, config: Config, head_bytes: int) -> None:
+        self.most = _room_for_recipients(config, head_bytes)
+        self._mapping = mapping
+        self._is_typed = source.is_typed
+        self._chosen = Filter.of(config.input, source.schema)
+        self._own = own_columns(source.schema, config.input)
+
+    def __call__(self, chunk: Chunk, after_row: int = 0) -> Piece:
+        """Return the rows behind row ``after_row`` that the filter keeps. Raise InputError for damaged values."""
+        with reading(chunk.source, f"recipients ({chunk.where})", typed=self._is_typed):
+            return _judge(chunk, self._mapping, self._chosen, self._own, self.most, after_row)
+
+
+class Cutter:
+    """Cuts judged rows into batches, piece by piece in the order of the input.
+
+    ``repeated``: which of some valid rows are not the first of their kind. The other arguments are those of ``plan``
+    and ``Batcher``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        most: int,
+        repeated: Callable[[pl.DataFrame], pl.Series],
+        *,
+        excluded: ExcludedSets | None,
+        canary: int | None,
+        already: int,
+    ) -> None:
+        is_once = config.input.duplicates == "first"
+        self._repeated = repeated if is_once else None
+        self._excluded = excluded
+        self._batcher = Batcher(
+            most,
+            limit=config.input.limit,
+            canary=canary,
+            already=already,
+            keys=None if is_once else duplicate_keys,
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the limit is reached."""
+        return self._batcher.is_full
+
+    def left_in(self, judged: Piece) -> Piece:
+        """Return the rows within the limit. Those that are excluded or repeated are marked as duplicates."""
+        piece = self._batcher.within_limit(judged)
+        if self._excluded is not None:
+            piece = _mark_excluded(piece, self._excluded)
+        return piece if self._repeated is None else _mark_duplicates(piece, self._repeated)
+
+    def take(self, piece: Piece, start: Position, end: Position) -> Iterator[Planned]:
+        """Yield what can be planned with the next piece, whose chunk was read from ``start`` to ``end``."""
+        return self._batcher.take(piece, start, end)
+
+    def rest(self) -> Iterator[Planned]:
+        """Yield what still waits after the last piece."""
+        return self._batcher.rest()
 
 
 def _room_for_recipients(config: Config, head_bytes: int) -> int:
@@ -194,11 +259,9 @@ def _with_faults(rows: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     )
 
 
-def _mark_duplicates(piece: Piece, seen: Seen, config: Config) -> Piece:
-    if config.input.duplicates == "allow":
-        return piece
+def _mark_duplicates(piece: Piece, repeats: Callable[[pl.DataFrame], pl.Series]) -> Piece:
     valid = piece.rows["verdict"] == "valid"
-    repeated = seen.repeated(duplicate_keys(piece.rows.filter(valid)))
+    repeated = repeats(piece.rows.filter(valid))
     if not repeated.any():
         return piece
     kinds = piece.rows.filter(valid)["identifier_type"]

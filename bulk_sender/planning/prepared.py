@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
@@ -19,7 +19,7 @@ from bulk_sender.planning.digest import BodyDigest, mark
 from bulk_sender.planning.excluded import NOBODY, Excluded
 from bulk_sender.planning.plan import plan
 from bulk_sender.process_limits import TO_BEGIN, refuse_little_memory, room
-from bulk_sender.reading.chunk import Position
+from bulk_sender.reading.chunk import Position, Unit
 from bulk_sender.reading.locate import Frame, Given, Rows
 from bulk_sender.reading.query import Query
 from bulk_sender.reading.rows import Cursor, Result
@@ -33,6 +33,10 @@ from bulk_sender.recipients.mapping import RecipientMapping, resolve
 from bulk_sender.text.clean import clean
 from bulk_sender.text.numbers import number
 
+if TYPE_CHECKING:
+    from bulk_sender.planning.tasks import Job, Map
+
+_UNIT_BYTES = 4 << 20
 _SHOWN_ROWS = 100_000
 _SHOWN_VALUES = 6
 _SHOWN_CHARACTERS = 30
@@ -91,6 +95,8 @@ class PreparedInput:
     """The people to leave out."""
     marks: tuple[bytes, ...] | None = None
     """The digests of the pieces, if the plan was approved earlier. Each piece must match."""
+    planners: Map | None = None
+    """What runs the tasks of the plan; None for this process alone."""
     _kept: _Kept = field(default_factory=_Kept, compare=False)
 
     @classmethod
@@ -149,6 +155,14 @@ class PreparedInput:
         """Return those of the first ``rows`` rows that the filter keeps, as they are in the input."""
         found = self.source.head(rows)
         return found.filter(Filter.of(self.config.input, self.source.schema).select(found))
+
+    def tasks(self, target: Endpoint, room: Path) -> tuple[Job, list[Unit]]:
+        """Return how to plan the input with tasks: see ``tasks.planned``. ``room``: a new folder for them."""
+        from bulk_sender.planning.tasks import Job  # few runs have planners
+
+        source = self.source
+        job = Job(source.files, source.stamps, self.config, self.excluded, target.frame_bytes, room.as_uri())
+        return job, source.units(_UNIT_BYTES)
 
     def plan(
         self,

@@ -28,7 +28,7 @@ class Seen:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._recent = _fingerprints(pl.Series(dtype=pl.String))
+        self._recent = fingerprints(pl.Series(dtype=pl.String))
         self._largest = 0
         """Rows of the largest chunk."""
         self._older: Fingerprints | None = None
@@ -38,18 +38,18 @@ class Seen:
 
         ``identifiers``: String, no nulls, each with its type so that an e-mail address never equals an id.
         """
-        found = _fingerprints(identifiers)
+        found = fingerprints(identifiers)
         known = self._known(found) | ~identifiers.is_first_distinct()
         self._add(found.filter(~known))
         return known
 
     def holds(self, identifiers: pl.Series) -> pl.Series:
         """Return True for each identifier in the set, and add none."""
-        return self._known(_fingerprints(identifiers))
+        return self._known(fingerprints(identifiers))
 
     def remember(self, identifiers: pl.Series) -> None:
         """Add identifiers that are known to be new and distinct: those of a resumed run."""
-        self._add(_fingerprints(identifiers))
+        self._add(fingerprints(identifiers))
 
     def _known(self, found: pl.DataFrame) -> pl.Series:
         known = found["first"].is_in(self._recent["first"].implode())
@@ -65,15 +65,16 @@ class Seen:
         self._largest = max(self._largest, len(new))
         most = _MOST_RECENT if self._older is None else _MOST_MORE_RECENT
         if len(self._recent) >= min(most, _MOST_CHUNKS * self._largest) > 0:
-            from bulk_sender.planning.fingerprints import (
-                Fingerprints,
-            )  # here: it takes numpy, and most inputs are small
+            from bulk_sender.planning.fingerprints import Fingerprints  # it takes NumPy, which small inputs do without
 
             self._older = self._older or Fingerprints(self._folder)
             self._older.add(self._recent["first"].to_numpy(), self._recent["second"].to_numpy())
             self._recent = self._recent.clear()
 
 
-def _fingerprints(identifiers: pl.Series) -> pl.DataFrame:
-    """Return each identifier's fingerprint, in two columns of UInt64."""
+def fingerprints(identifiers: pl.Series) -> pl.DataFrame:
+    """Return each identifier's fingerprint, in the columns ``first`` and ``second`` of UInt64.
+
+    It is the same in every process.
+    """
     return pl.DataFrame({"first": identifiers.hash(1), "second": identifiers.hash(2)})

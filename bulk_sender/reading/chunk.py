@@ -37,6 +37,22 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Unit:
+    """A stretch of the input that can be read alone: from ``start`` up to ``stop``, None for the end of the input.
+
+    Its rows are numbered from 1, because only reading tells how many come before it.
+    """
+
+    start: Position
+    stop: Position | None
+
+    @property
+    def is_within_file(self) -> bool:
+        """Whether it ends before the file in which it ends."""
+        return self.stop is not None and self.stop.offset > 0
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Some rows of the input. ``faults`` maps a malformed row's index in ``frame`` to the reason.
 

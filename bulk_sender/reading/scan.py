@@ -124,6 +124,12 @@ class ScanReader:
                 return
             first += rows
 
+    def rows_in(self, size: int) -> int:
+        """Return how many rows take about ``size`` bytes of the file, as a number at which chunks begin."""
+        rows = self._slice_rows()
+        each = max(1, self.path.stat().st_size // max(1, self.height))
+        return rows * max(1, size // (rows * each))
+
     def _slice_rows(self) -> int:
         """Return how many rows to read at once: several chunks of wide rows, because a slice costs by its columns."""
         rows = chunk_rows(len(self._schema))

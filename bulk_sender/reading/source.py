@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -27,6 +28,7 @@ from bulk_sender.reading.chunk import (
     Position,
     Reader,
     Telling,
+    Unit,
     chunk_rows,
 )
 from bulk_sender.reading.csv import CsvReader
@@ -248,20 +250,44 @@ class Input:
                     *self.files[index + 1 :],
                 )
 
-    def read(self, start: Position | None = None) -> Iterator[Chunk]:
-        """Yield the chunks from ``start`` on, with columns in the order of the first file.
+    @property
+    def stamps(self) -> dict[Path, FileStamp | None]:
+        """The stamps of the files when they were opened."""
+        return {file.path: stamp for file, stamp in zip(self.files, self._stamps, strict=True)}
 
-        Raise InputError for a file that is damaged, or that changed since it was opened.
+    def units(self, size: int, *, most: int = 1000) -> list[Unit]:
+        """Divide the input into units of about ``size`` bytes, or larger ones if there were more than ``most``.
+
+        A unit has whole files, or a range of a table's rows.
+        """
+        sizes = [stamp.size if stamp is not None else 0 for stamp in self._stamps]
+        size = max(size, sum(sizes) // most)
+        starts, gathered = [Position()], 0
+        for index, (reader, found) in enumerate(zip(self._readers, sizes, strict=True)):
+            if gathered and gathered + found > size:
+                starts.append(Position(index))
+                gathered = 0
+            gathered += found
+            if found > size and isinstance(reader, ScanReader) and not self.settings.skip_last:
+                rows = reader.rows_in(size)
+                starts += [Position(index, row, row) for row in range(rows, reader.height, rows)]
+        return [Unit(start, stop) for start, stop in zip(starts, [*starts[1:], None], strict=True)]
+
+    def read(self, start: Position | None = None, stop: Position | None = None) -> Iterator[Chunk]:
+        """Yield the chunks from ``start`` on, up to the end or the start of another unit, ``stop``.
+
+        Columns are in the order of the first file. Raise InputError for a file that is damaged, or that changed since
+        it was opened.
         """
         self.blank_rows = self.last_rows = 0
         start = start or Position()
-        chunks = self._read(start)
+        chunks = self._read(start, stop)
         return numbered(chunks if len(self.files) == 1 else joined(chunks), start.row)
 
-    def _read(self, start: Position) -> Iterator[Chunk]:
+    def _read(self, start: Position, stop: Position | None) -> Iterator[Chunk]:
         """Yield the chunks of all files; their rows are numbered within each file only."""
         waiting = Group(chunk_rows(len(self.schema)))
-        for index in range(start.file, len(self._readers)):
+        for index in range(start.file, len(self._readers) if stop is None else stop.file):
             position = start if index == start.file else Position(file=index)
             partitions = self.files[index].partitions
             file = small(index, self._readers[index], partitions) if self._may_be_joined(index, position) else None
@@ -274,6 +300,9 @@ class Input:
                 yield from self._alone(index, position)
         if waiting.files:
             yield from self._together(waiting.files)
+        if stop is not None and stop.offset:
+            position = start if stop.file == start.file else Position(file=stop.file)
+            yield from takewhile(lambda chunk: chunk.start.offset < stop.offset, self._alone(stop.file, position))
 
     def _may_be_joined(self, index: int, position: Position) -> bool:
         """Whether a file may be read together with others, if it is small."""

@@ -37,7 +37,8 @@ def close_files(
         return write_files(journal, kind, state, "; ".join(reasons) or None, is_late=is_late)
     except BulkSenderError as error:
         state = "stopped" if state == "finished" else state
-        return summarize(journal, state, "; ".join([*reasons, str(error)]), file_names(journal.run.folder, kind))
+        every = dict.fromkeys([*reasons, str(error)])  # what stopped the run may prevent its files as well
+        return summarize(journal, state, "; ".join(every), file_names(journal.run.folder, kind))
 
 
 def refresh_files(journal: RunReader, ended: Summary) -> Summary:

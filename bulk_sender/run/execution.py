@@ -87,7 +87,12 @@ async def execute(
     async with place(config.braze, config.message, sandbox_of(facts), make, folder) as target:
         settings = RunSettings.of(config, target)
         execution = Execution(journal, facts, settings, caller, canary, gone=gone, recipients=recipients, joins=joins)
-        summary = await execution.run(command, target, credential, prepared)
+        with ExitStack() as stack:
+            if prepared is not None and config.scale.planners > 1:
+                from bulk_sender.planning.processes import Processes
+
+                prepared = replace(prepared, planners=stack.enter_context(Processes(config.scale.planners)))
+            summary = await execution.run(command, target, credential, prepared)
     if execution.worklist.plan_complete and journal.lost is None and not joins:
         forget_stored_input(journal)
     return summary

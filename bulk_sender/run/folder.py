@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -89,9 +90,18 @@ def make_run_folder(run: RunRef) -> None:
 
 def settle_journals(runs_dir: Path, config: Config) -> None:
     """Let a folder of runs remember where the configuration wants their journals. Raises BulkSenderError."""
-    scale = config.scale
+    scale, runs_dir = config.scale, runs_dir.absolute()
+    store = scale.store or ""
     if scale.journal is not None:
-        journals.keep_in(runs_dir.absolute(), journals.Place(scale.journal, scale.schema_name, scale.ttl))
+        journals.keep_in(runs_dir, journals.Place(scale.journal, scale.schema_name, scale.ttl, store))
+    elif store:
+        place = journals.place_of(runs_dir)
+        if place is None:
+            raise ConfigError(
+                "[scale] store is for runs whose journals are in PostgreSQL, and these are in their folders",
+                hint="set journal in [scale], or leave out store",
+            )
+        journals.keep_in(runs_dir, replace(place, store=store))
 
 
 def remove_inputs_left_over(runs_dir: Path) -> None:

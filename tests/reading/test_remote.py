@@ -19,7 +19,7 @@ from bulk_sender.reading.remote import name_of
 from bulk_sender.reading.settings import ReadSettings
 from bulk_sender.reading.source import Input
 from bulk_sender.reading.spool import Spool
-from tests.kit import zstd
+from tests.kit import s3, zstd
 from tests.kit.inputs import CSV, PEOPLE, put, read
 from tests.kit.web import Quiet, serving
 
@@ -191,26 +191,8 @@ def test_an_answer_is_unpacked_within_the_bounds_of_files(
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server_module = pytest.importorskip("moto.server", reason="needs the dependency group s3")
-    boto3 = pytest.importorskip("boto3")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    surroundings = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    for name, value in surroundings.items():
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="lists")
-    yield client
-    server.stop()
+    with s3.serving(monkeypatch, bucket="lists") as client:
+        yield client
 
 
 def test_objects_in_s3_are_read(bucket: Any) -> None:

@@ -11,6 +11,7 @@ from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import unreadable
 from bulk_sender.journal.postgres.schema import COLUMNS, quoted, table
 from bulk_sender.journal.postgres.session import Session
+from bulk_sender.journal.postgres.stored import StoredRows
 from bulk_sender.journal.sql.queries import SqlReader
 from bulk_sender.journal.sql.seal import Value
 from bulk_sender.journal.sql.state import STATE
@@ -46,9 +47,10 @@ FROM epoch e WHERE run = %(run)s AND id > 0
 class PostgresReader(SqlReader):
     """One run's journal, to be read. Not thread-safe: one thread at a time may use it."""
 
-    def __init__(self, run: RunRef, session: Session, number: int) -> None:
-        """``number``: the run's id in the database."""
+    def __init__(self, run: RunRef, session: Session, number: int, rows: StoredRows) -> None:
+        """``number``: the run's id in the database. ``rows``: those that are elsewhere."""
         super().__init__(run)
+        self._stored_rows = rows
         self._session = session
         self._number = number
         self._tables = tables_of(number)
@@ -59,7 +61,13 @@ class PostgresReader(SqlReader):
 
     def reader(self) -> RunReader:
         """Open another reader, without a second proof: the journal was proved sound for this one."""
-        return PostgresReader(self.run, Session(self.place), self._number)
+        return PostgresReader(self.run, Session(self.place), self._number, self._stored_rows)
+
+    def frame(self, chunk: int) -> bytes:
+        return self._stored_rows.get(super().frame(chunk))
+
+    def rejects(self, chunk: int) -> bytes:
+        return self._stored_rows.get(super().rejects(chunk))
 
     def workers(self) -> tuple[Worker, ...]:
         try:

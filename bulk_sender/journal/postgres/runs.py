@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from bulk_sender.journal.postgres.proof import Proved, prove, state_of
 from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.schema import RECORDS_OF_A_RUN
 from bulk_sender.journal.postgres.session import PATIENCE_S, Connection, Server, Session, limit_idling, server_of
+from bulk_sender.journal.postgres.stored import StoredRows, address
 from bulk_sender.journal.postgres.writer import PostgresWriter
 from bulk_sender.journal.sql.rows import fact
 from bulk_sender.journal.sql.seal import SEAL_KEY
@@ -34,6 +36,8 @@ T = TypeVar("T")
 
 _ANNOUNCED = "journal.new"
 """The file in the folder of a run that is about to be created."""
+_STORE = "store"
+"""The fact that says where the rows of a run are; a run whose rows are in the database has none."""
 _proved: Proved = {}
 _asking = threading.Lock()
 _open: dict[Place, Session] = {}
@@ -48,6 +52,7 @@ class _Found:
     key: bytes
     ttl_s: float
     server: Server
+    rows: StoredRows
 
 
 class PostgresRuns:
@@ -66,7 +71,9 @@ class PostgresRuns:
     def create(self, run: RunRef, facts: Facts) -> PostgresWriter:
         """Create a run with its frozen facts, in one transaction. Raises JournalError."""
         key, claim = secrets.token_bytes(16), Claim.new()
+        store = address(self.place.store, run.name, key) if self.place.store else ""
         stored = {"version": 1, "run_id": run.name, SEAL_KEY: key.hex(), **facts.stored()}
+        stored |= {_STORE: store} if store else {}
         rows = [fact(name, value) for name, value in stored.items()]
         made_on: list[Server] = []
 
@@ -86,7 +93,7 @@ class PostgresRuns:
                 return int(row[0])
 
         with self._opening(Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)) as (session, opened):
-            found = _Found(session.through(make), key, self.place.ttl_s, made_on[0])
+            found = _Found(session.through(make), key, self.place.ttl_s, made_on[0], StoredRows(store))
             commits = Commits(found.number, 0, claim.on(0), key, number=0, records=len(rows))
             writer = opened.enter_context(self._writer(run, session, claim, found, commits))
             self._note_in(run)
@@ -151,7 +158,7 @@ class PostgresRuns:
             limit_idling(connection)
 
         session.welcome = welcome
-        return PostgresWriter(run, session, found.number, found.key, claim, commits, found.ttl_s)
+        return PostgresWriter(run, session, found.number, found.rows, found.key, claim, commits, found.ttl_s)
 
     def open_to_read(self, run: RunRef) -> PostgresReader:
         """Open a run to read it. Proved sound first, unless a process has it, or nothing was added since.
@@ -166,7 +173,7 @@ class PostgresRuns:
                 if _proved.get((self.place, run.name)) != (number, *state):
                     prove(self.place, run, number, key)
                     _proved[self.place, run.name] = (number, *state)
-            return PostgresReader(run, session, number)
+            return PostgresReader(run, session, number, found.rows)
 
     def holder(self, run: RunRef) -> str | None:
         """Describe the process that holds the run now; None when none does."""
@@ -193,7 +200,8 @@ class PostgresRuns:
         return [run.folder / POINTER, run.folder / _ANNOUNCED]
 
     def remove(self, run: RunRef) -> None:
-        """Remove all records of a run. Raises JournalError."""
+        """Remove all records of a run, and its rows in a store. Raises JournalError."""
+        rows = self._found(run).rows
 
         def work(session: Session) -> None:
             def delete(connection: Connection) -> None:
@@ -203,6 +211,7 @@ class PostgresRuns:
                             f"DELETE FROM {name} WHERE run = (SELECT id FROM run WHERE name = %s)", [run.name]
                         )
                     connection.execute("DELETE FROM run WHERE name = %s", [run.name])
+                    rows.remove()  # an account that may not delete removes nothing, and a store that fails leaves all
 
             session.through(delete)
 
@@ -245,13 +254,16 @@ class PostgresRuns:
     def _found(self, run: RunRef) -> _Found:
         rows = self._ask(
             lambda session: session.rows(
-                "SELECT id, seal_key, ttl_s, system_identifier, timeline, origin FROM run WHERE name = %s", [run.name]
+                "SELECT id, seal_key, ttl_s,"
+                " coalesce((SELECT value FROM fact WHERE fact.run = run.id AND fact.name = %s), '\"\"'),"
+                " system_identifier, timeline, origin FROM run WHERE name = %s",
+                [_STORE, run.name],
             )
         )
         if not rows:
             raise self._not_found(run)
-        number, key, ttl_s, *server = rows[0]
-        return _Found(number, key, ttl_s, Server(*server))
+        number, key, ttl_s, store, *server = rows[0]
+        return _Found(number, key, ttl_s, Server(*server), StoredRows(json.loads(store)))
 
     def _not_found(self, run: RunRef) -> RunNotFoundError:
         known = self._ask(lambda session: PostgresIndex(session).entry(run.name))

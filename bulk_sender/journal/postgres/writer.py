@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -23,8 +24,9 @@ from bulk_sender.journal.postgres.holding import BEAT_S, Claim, let_go
 from bulk_sender.journal.postgres.ids import KINDS, Ids
 from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.session import Connection, Session
+from bulk_sender.journal.postgres.stored import StoredRows
 from bulk_sender.journal.postgres.team import PostgresTeam
-from bulk_sender.journal.records import AttemptOutcome, Ending, Entry, Epoch, LeaseOrder
+from bulk_sender.journal.records import AttemptOutcome, Chunk, Ending, Entry, Epoch, LeaseOrder
 from bulk_sender.journal.sql.rows import Row, row_of
 from bulk_sender.journal.sql.writing import SqlWriter, user
 from bulk_sender.journal.store import Loss, RunRef
@@ -40,10 +42,18 @@ class PostgresWriter(SqlWriter, PostgresReader):
     """One run's journal. Not thread-safe: one thread at a time may use it, except for ids, ``look`` and ``team``."""
 
     def __init__(
-        self, run: RunRef, session: Session, number: int, key: bytes, claim: Claim, commits: Commits, ttl_s: float
+        self,
+        run: RunRef,
+        session: Session,
+        number: int,
+        rows: StoredRows,
+        key: bytes,
+        claim: Claim,
+        commits: Commits,
+        ttl_s: float,
     ) -> None:
         """``commits``: those on row 0 of ``epoch``, or none yet for a process that joins others."""
-        super().__init__(run, session, number)
+        super().__init__(run, session, number, rows)
         self.epoch = 0
         self.is_locked_out = False
         self.lost: Loss | None = None
@@ -132,6 +142,11 @@ class PostgresWriter(SqlWriter, PostgresReader):
             raise
         with suppress(psycopg.Error, BulkSenderError):  # the next caller that needs an id gets the error
             self.ids.refill()
+
+    def stored(self, chunk: Chunk) -> Chunk:
+        """Put the rows of a chunk into the store of the run, if it has one. Raises StoreError."""
+        put = self._stored_rows.put
+        return replace(chunk, frame=put(chunk.frame), rejects=put(chunk.rejects) if chunk.rejected else chunk.rejects)
 
     def _write(self, rows: Sequence[Row], orders: Sequence[LeaseOrder] = ()) -> None:
         tables = [table for table, _ in rows]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from bulk_sender.errors import GuardrailError
 from bulk_sender.journal.answers import AttemptRef
-from bulk_sender.journal.records import RESEND, Decision, Entry, Status
+from bulk_sender.journal.records import RESEND, Chunk, Decision, Entry, Status
 from bulk_sender.journal.sql.queries import SqlReader
 from bulk_sender.text.times import now
 
@@ -27,6 +27,9 @@ class SqlWriter(SqlReader):
             table: itertools.count(int(self._value(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")))
             for table in ("chunk", "batch", "attempt", "decision")
         }
+
+    def stored(self, chunk: Chunk) -> Chunk:
+        return chunk
 
     def new_chunk_id(self) -> int:
         return next(self._next["chunk"])
