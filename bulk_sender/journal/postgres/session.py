@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError, JournalError
 from bulk_sender.journal.place import Place
-from bulk_sender.journal.postgres.errors import NotYetError, may_pass, no_schema, unreachable
+from bulk_sender.journal.postgres.errors import NotYetError, may_pass, no_schema
 from bulk_sender.journal.postgres.schema import VERSION
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -251,11 +251,3 @@ def _parameters(place: Place) -> dict[str, Any]:
 
 def _is_local(host: str) -> bool:
     return host == "" or host.startswith(("/", "@")) or is_loopback(host)
-
-
-def opened(place: Place) -> Connection:
-    """Return a connection for one use. Raises JournalError, ConfigError."""
-    try:
-        return connect(place)
-    except psycopg.Error as error:
-        raise unreachable(place, error) from None
