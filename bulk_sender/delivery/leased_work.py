@@ -54,8 +54,8 @@ class LeasedWork:
         self._canary, self._is_to_be_held = canary, is_held
         self._is_planning = False
         self._has: dict[int, _Leased] = {}
-        self._done: set[int] = set()
-        """Chunks that were done, whether the journal says so yet or not."""
+        self._ending: set[int] = set()
+        """Chunks that are done, though the journal does not say so yet."""
 
     # --- planning -----------------------------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class LeasedWork:
     ) -> AsyncGenerator[Work | None]:
         with self._journal.reader() as reading:
             while not stopping.is_set:
-                chunk = await anyio.to_thread.run_sync(self._team.take, [*self._has, *self._done])
+                chunk = await anyio.to_thread.run_sync(self._team.take, [*self._has, *self._ending])
                 if chunk is not None:
                     for work in await anyio.to_thread.run_sync(self._loaded, reading, writer, chunk):
                         yield work
@@ -170,8 +170,9 @@ class LeasedWork:
         leased = self._has.get(chunk)
         if leased is not None and not leased.left and leased.is_settled:
             del self._has[chunk]
-            self._done.add(chunk)
-            writer.note(Lease(chunk, LeaseState.DONE), failed=lambda _: None, may_wait=True)
+            self._ending.add(chunk)
+            ended = partial(self._ending.discard, chunk)
+            writer.note(Lease(chunk, LeaseState.DONE), failed=lambda _: None, done=ended, may_wait=True)
 
     async def close(self, writer: JournalWriter) -> None:
         if self._has and self._journal.lost is None:

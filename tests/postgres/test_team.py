@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
+import bulk_sender as bs
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.answers import AttemptRef, Counts, WorkLeft
-from bulk_sender.journal.place import Place
+from bulk_sender.journal.place import SCHEMA_VARIABLE, VARIABLE, Place
 from bulk_sender.journal.postgres import commits as commits_module
 from bulk_sender.journal.postgres.ids import BLOCK, Ids
 from bulk_sender.journal.postgres.peers import Peers
 from bulk_sender.journal.postgres.runs import PostgresRuns
+from bulk_sender.journal.postgres.team import PostgresTeam
 from bulk_sender.journal.postgres.writer import PostgresWriter
 from bulk_sender.journal.records import (
     Attempt,
@@ -28,6 +31,7 @@ from bulk_sender.journal.records import (
     Status,
 )
 from bulk_sender.journal.store import RunRef
+from bulk_sender.reading import chunk as reading_chunk
 from tests.journal.contract import chunk, outcome
 from tests.kit.journals import run_facts
 from tests.kit.pg_proxy import Proxy
@@ -101,6 +105,29 @@ def test_a_chunk_whose_lease_was_not_answered_is_taken_again(
     assert found[:3] == [1, 2, 3]
     assert crew.planner.team.left().taken == 3
     stack.close()  # before the proxy is
+
+
+def test_a_take_names_only_the_chunks_that_the_process_has_now(
+    place: Place, run: RunRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list would grow with the run, in each take of each process."""
+    named: list[int] = []
+    take = PostgresTeam.take
+
+    def noted(team: PostgresTeam, has: Collection[int]) -> int | None:
+        named.append(len(has))
+        return take(team, has)
+
+    monkeypatch.setattr(PostgresTeam, "take", noted)
+    monkeypatch.setattr(reading_chunk, "CHUNK_CELLS", 100)
+    monkeypatch.setenv(VARIABLE, place.address)
+    monkeypatch.setenv(SCHEMA_VARIABLE, place.schema)
+    people = pl.DataFrame({"external_user_id": [f"u{number}" for number in range(2000)]})
+    runs_dir = run.folder.parent
+    summary = bs.send(people, sandbox=bs.Sandbox(), run_id=run.name, runs_dir=runs_dir, concurrency=2)
+    assert summary.accepted == 2000
+    assert len(named) > 20
+    assert max(named) <= 8, named
 
 
 def test_a_fence_gives_chunks_back_and_ids_go_on_behind_those_of_the_fenced(
