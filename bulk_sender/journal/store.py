@@ -287,7 +287,7 @@ class Team(Protocol):
         ...
 
     def settle(self) -> None:
-        """Before the run is closed, record what no process could see alone.
+        """Record what no process could see alone: before the run is closed, and whenever it is opened to be written.
 
         An attempt that was given up and turned out to be accepted becomes so, unless somebody has decided about it.
         Acceptances that share one dispatch_id become unknown.

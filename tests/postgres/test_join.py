@@ -110,6 +110,11 @@ def test_a_process_that_is_paused_for_long_sends_nothing_afterwards(hire: Hire) 
         late = crew.sql("SELECT status FROM late")
         assert ("accepted",) in late
         assert ("not_sent",) in late
+        again = crew.wait(crew.start(command="resume"))
+        assert found.doubt - again.summary["unknown"] == 50 * late.count(("accepted",))
+        assert [run.unknown for run in bs.runs(crew.first.runs_dir)] == [again.summary["unknown"]]
+        assert len(server.ledger.requests) == before
+        assert not crew.audit().wrong
 
 
 def test_without_the_condition_of_the_fence_people_get_it_twice(hire: Hire) -> None:

@@ -294,6 +294,27 @@ def test_an_answer_that_came_too_late_counts_when_the_run_is_closed(
     )
 
 
+def test_an_answer_that_came_after_the_close_counts_when_somebody_opens_the_run_again(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef
+) -> None:
+    crew = Crew(stack, runs, run, 1)
+    joined = crew.join()
+    taken = attempt(joined, 1)
+    crew.planner.fence(joined.epoch)
+    crew.planner.write([PlanComplete()])
+    crew.planner.team.settle()
+    crew.planner.end_epoch("finished", "", 1.0)
+    crew.planner.close()
+    with pytest.raises(JournalError):
+        joined.write([named(outcome(taken, "accepted", "accepted"), "late")])
+    with runs.open_to_read(run) as reader:
+        assert reader.counts() == Counts(10, unknown=10), "reading decides nothing"
+    for _ in range(2):
+        with runs.open_to_write(run) as writer:
+            assert writer.counts() == Counts(10, accepted=10)
+            assert [(it.status, it.rows) for it in writer.decided()] == [("accepted", 10)]
+
+
 def named(record: AttemptOutcome, dispatch_id: str) -> AttemptOutcome:
     return replace(record, judged=replace(record.judged, dispatch_id=dispatch_id))
 
