@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError, JournalError
 from bulk_sender.journal.place import Place
-from bulk_sender.journal.postgres.errors import NotYetError, may_pass, no_schema
+from bulk_sender.journal.postgres.errors import NotYetError, may_pass, no_schema, refusal
 from bulk_sender.journal.postgres.schema import VERSION
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -167,7 +167,8 @@ class Session:
     def through(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which has to bear repetition, until it ends over one connection. Raises psycopg.Error.
 
-        A database that is not there is waited for. Raises JournalError when it is not the one that it was.
+        A database that is not there is waited for, and so is one that has admitted this account before. Raises
+        JournalError when it is not the one that it was.
         """
         until = time.monotonic() + self._patience_s
         with self.lock:
@@ -175,7 +176,8 @@ class Session:
                 try:
                     return work(self._connected())
                 except psycopg.Error as error:
-                    if not may_pass(error) or self._is_closed or time.monotonic() >= until:
+                    is_in_vain = not may_pass(error) or (not self.connections and refusal(error))
+                    if is_in_vain or self._is_closed or time.monotonic() >= until:
                         raise
                     self._drop_broken()
                 time.sleep(_BETWEEN_TRIES_S)
