@@ -123,7 +123,7 @@ class PostgresRuns:
             if take_over:
                 writer.take_over()
             prove(self.place, run, number, found.key)
-            writer.team.settle()  # an answer may have come behind the close
+            writer.team.accept_late()  # it may have come behind the close
             self._note_in(run)
             return writer
 
