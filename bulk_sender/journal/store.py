@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -287,7 +287,7 @@ class Team(Protocol):
         ...
 
     def settle(self) -> None:
-        """Record what no process could see alone: before the run is closed, and whenever it is opened to be written.
+        """Before the run is closed, record what no process could see alone.
 
         An attempt that was given up and turned out to be accepted becomes so, unless somebody has decided about it.
         Acceptances that share one dispatch_id become unknown.
@@ -317,6 +317,12 @@ class RunWriter(RunReader, Protocol):
     """How this process has lost the run: its journal is not there any more, or another process has taken over.
 
     None while it has the run. Afterwards no request may leave, and no file may be written in the run's folder.
+    """
+
+    is_late: Callable[[], bool]
+    """Whether this process has to end now, as whoever sends has set it: a store then waits for nothing any more.
+
+    Any thread may call it. False until it is set.
     """
 
     @property

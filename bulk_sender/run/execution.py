@@ -170,6 +170,7 @@ class Execution:
                 waits=self._waits,
                 on_attempt=self._attempted if self._observers.count_attempts else None,
             )
+            self._journal.is_late = sender.stopping.is_late
             self._observers.began(self._beginning(command))
             scope = stack.enter_context(self._control.attached(sender.stopping, anyio.CancelScope()))
             try:

@@ -452,6 +452,7 @@ class MemoryWriter(MemoryReader):
         super().__init__(run, records)
         self.epoch = 0
         self.team: Team | None = None
+        self.is_late: Callable[[], bool] = lambda: False
         self.is_locked_out = False
         self.lost: Loss | None = None
         self._ids: dict[str, Iterator[int]] = {}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
+from weakref import WeakSet
 
 import psycopg
 
@@ -27,13 +28,14 @@ from bulk_sender.journal.postgres.team import PostgresTeam
 from bulk_sender.journal.records import AttemptOutcome, Ending, Entry, Epoch, LeaseOrder
 from bulk_sender.journal.sql.rows import Row, row_of
 from bulk_sender.journal.sql.writing import SqlWriter, user
-from bulk_sender.journal.store import Loss, RunRef
+from bulk_sender.journal.store import Loss, RunReader, RunRef
 from bulk_sender.text.times import now
 
 T = TypeVar("T")
 
+_LOOK_S = 0.2
 _ANSWER_S = 20.0
-"""How long a statement may take before its connection is given up: a network that swallows packets never says so."""
+"""How long what writes may take before its connection is given up: a network that swallows packets never says so."""
 
 
 class PostgresWriter(SqlWriter, PostgresReader):
@@ -54,9 +56,12 @@ class PostgresWriter(SqlWriter, PostgresReader):
         self._before = 0
         """The latest epoch when the run was opened: all up to it are dead."""
         self._team = PostgresTeam(self, number, key, ttl_s)
-        self._beaten_at = self._busy_since = time.monotonic()
-        self._is_busy = False
-        self._ended = threading.Event()
+        self._beaten_at = time.monotonic()
+        self.is_late: Callable[[], bool] = lambda: False
+        session.is_late = self._may_not_wait
+        self._sessions = WeakSet([session])
+        """Those of this run, of which none may hold up the end of the process."""
+        self._ended, self._closed = threading.Event(), threading.Event()
         self._beats = [
             threading.Thread(target=it, name="journal-beat", daemon=True) for it in (self._beat, self._watch)
         ]
@@ -94,7 +99,8 @@ class PostgresWriter(SqlWriter, PostgresReader):
         if self.lost is None and self.commits.claim:
             with suppress(psycopg.Error, BulkSenderError):
                 self.through(self._let_go)
-        super().close()
+        super().close()  # under watch: a beat may still wait for its answer
+        self._closed.set()
         for thread in self._beats:
             thread.join()
 
@@ -106,6 +112,14 @@ class PostgresWriter(SqlWriter, PostgresReader):
             if had:
                 leases.give_back(connection, self._number, mine.epoch)
         return had
+
+    def reader(self) -> RunReader:
+        session = Session(self.place, is_late=self._may_not_wait)
+        self._sessions.add(session)
+        return PostgresReader(self.run, session, self._number)
+
+    def _may_not_wait(self) -> bool:
+        return self.lost is not None or self.is_late()
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -169,13 +183,12 @@ class PostgresWriter(SqlWriter, PostgresReader):
         """Run what writes, over as many connections as it takes. Raises JournalError, and notes a loss."""
         self.is_locked_out = False
         with self._session.lock:
-            self._busy_since, self._is_busy = time.monotonic(), True
             try:
-                return self._session.through(work)
+                return self._session.through(work, _ANSWER_S)
             except psycopg.Error as error:
                 if may_pass(error):
                     self.is_locked_out = True
-                    self.lost = _gone(self.run, plainly(error))
+                    self.lost = _gone(self.run, plainly(error), is_late=self.is_late())
                     self._refuse_lost()
                 raise JournalError(
                     f"the journal of run {self.run.name!r} in PostgreSQL cannot be written: {plainly(error)}",
@@ -186,8 +199,6 @@ class PostgresWriter(SqlWriter, PostgresReader):
                 self.lost = _loss(self.run, error)
                 self._refuse_lost()
                 raise
-            finally:
-                self._is_busy = False
 
     # --- beats --------------------------------------------------------------------------------------------------
 
@@ -206,11 +217,10 @@ class PostgresWriter(SqlWriter, PostgresReader):
                     self._team.give_up_silent()
 
     def _watch(self) -> None:
-        """Give up a connection whose answer does not come."""
-        while not self._ended.wait(1.0):
-            if self._is_busy and time.monotonic() - self._busy_since > _ANSWER_S:
-                self._busy_since = time.monotonic()
-                self._session.cut()
+        """Give up a connection whose answer does not come, and any other when the process has to end."""
+        while not self._closed.wait(_LOOK_S):
+            for session in list(self._sessions):
+                session.cut_overdue()
 
     def look(self) -> Loss | None:
         return self.lost
@@ -328,9 +338,10 @@ class PostgresWriter(SqlWriter, PostgresReader):
         self._write([row_of(Ending(self.epoch, now(), state, reason, round(elapsed_s, 3)), self.epoch)])
 
 
-def _gone(run: RunRef, why: str) -> Loss:
+def _gone(run: RunRef, why: str, *, is_late: bool) -> Loss:
+    until = "when the process had to end" if is_late else "for a minute"
     return Loss(
-        f"the database of the journal could not be used for a minute: {why}",
+        f"the database of the journal could not be used {until}: {why}",
         f"bulk-sender resume {run.name}, once it is there again",
     )
 
