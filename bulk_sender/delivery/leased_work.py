@@ -153,6 +153,7 @@ class LeasedWork:
 
     def _loaded(self, reading: RunReader, writer: JournalWriter, chunk: int) -> list[Work]:
         """Return the batches of a chunk that have to be sent. What others knew of it is in the journal by now."""
+        reading.prove_chunk(chunk)
         payload = chunk_payload(reading, chunk)
         unsent = reading.unsent_batches(chunk)
         self._has[chunk] = _Leased(len(unsent))

@@ -86,6 +86,13 @@ class RunReader(Protocol):
         """Open another reader of the same run, for use beside this one in another thread."""
         ...
 
+    def prove_chunk(self, chunk: int) -> None:
+        """Prove what is recorded about a chunk, where opening a run may not have proved all of it.
+
+        Raises JournalError when a record is damaged.
+        """
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...

@@ -98,6 +98,9 @@ class MemoryReader:
         self.run = run
         self._all = records
 
+    def prove_chunk(self, chunk: int) -> None:
+        pass
+
     def reader(self) -> RunReader:
         return MemoryReader(self.run, self._all)
 

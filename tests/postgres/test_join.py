@@ -97,7 +97,7 @@ def stopped(pid: int) -> bool:
 
 def test_a_process_that_is_paused_for_long_sends_nothing_afterwards(hire: Hire) -> None:
     with FaultServer() as server:
-        crew = hire(server, 6000, rate="60/second")
+        crew = hire(server, 6000, rate="30/second")
         before = paused(crew, seconds=11.0)
         for child in list(crew.children):
             ended = crew.wait(child)
@@ -119,7 +119,7 @@ def test_a_process_that_is_paused_for_long_sends_nothing_afterwards(hire: Hire) 
 
 def test_without_the_condition_of_the_fence_people_get_it_twice(hire: Hire) -> None:
     with FaultServer() as server:
-        crew = hire(server, 6000, rate="60/second")
+        crew = hire(server, 6000, rate="30/second")
         paused(crew, seconds=11.0, mutant=UNFENCED)
         until(lambda: bool(crew.audit().wrong.get("twice")), 30)
 

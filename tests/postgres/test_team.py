@@ -198,6 +198,45 @@ def test_chunks_behind_a_canary_wait(stack: ExitStack, runs: PostgresRuns, run: 
     assert planner.team.left() == WorkLeft(3, 2, 0, is_planned=False, has_planner=True, others=0)
 
 
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("UPDATE chunk SET frame = 'x' WHERE id = 2", r"a record of chunk \(2\) fails its checksum"),
+        ("UPDATE batch SET size = 5 WHERE chunk = 2", "a record of batch"),
+        ("UPDATE attempt SET at = at || ' '", "a record of attempt"),
+        ("DELETE FROM attempt; DELETE FROM batch WHERE chunk = 2", "batches of chunk 2 are missing"),
+        ("DELETE FROM lease; DELETE FROM attempt; DELETE FROM batch; DELETE FROM chunk", "batches of chunk 2 are"),
+    ],
+)
+def test_a_process_that_joins_proves_what_it_uses_and_not_the_whole_run(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef, sql: str, why: str
+) -> None:
+    crew = Crew(stack, runs, run, 3)
+    attempt(crew.planner, 2)
+    with crew.join().reader() as reader:
+        reader.prove_chunk(2)
+    crew.planner.through(lambda connection: connection.execute(sql))
+    with crew.join().reader() as reader:  # the planner has proved all when it began
+        with pytest.raises(JournalError, match=f"is damaged: {why}"):
+            reader.prove_chunk(2)
+        if "chunk" not in sql.partition("WHERE")[0]:
+            reader.prove_chunk(1)
+    stack.close()
+    with pytest.raises(JournalError, match="is damaged"):
+        runs.join(run)
+
+
+def test_a_process_that_has_only_opened_a_run_has_not_proved_it_for_others(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef
+) -> None:
+    with ExitStack() as before:
+        Crew(before, runs, run, 1)
+    opened = stack.enter_context(runs.open_to_write(run))
+    opened.through(lambda connection: connection.execute("UPDATE chunk SET frame = 'x'"))
+    with pytest.raises(JournalError, match="is damaged"):
+        runs.join(run)
+
+
 # --- fences -----------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import psycopg
 from bulk_sender.journal.answers import Worker
 from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import unreadable
+from bulk_sender.journal.postgres.proof import prove_chunk
 from bulk_sender.journal.postgres.schema import COLUMNS, quoted, table
 from bulk_sender.journal.postgres.session import Session
 from bulk_sender.journal.sql.queries import SqlReader
@@ -46,11 +47,11 @@ FROM epoch e WHERE run = %(run)s AND id > 0
 class PostgresReader(SqlReader):
     """One run's journal, to be read. Not thread-safe: one thread at a time may use it."""
 
-    def __init__(self, run: RunRef, session: Session, number: int) -> None:
-        """``number``: the run's id in the database."""
+    def __init__(self, run: RunRef, session: Session, number: int, key: bytes) -> None:
+        """``number``: the run's id in the database. ``key``: that of its seals."""
         super().__init__(run)
         self._session = session
-        self._number = number
+        self._number, self._key = number, key
         self._tables = tables_of(number)
 
     @property
@@ -59,7 +60,13 @@ class PostgresReader(SqlReader):
 
     def reader(self) -> RunReader:
         """Open another reader, without a second proof: the journal was proved sound for this one."""
-        return PostgresReader(self.run, Session(self.place), self._number)
+        return PostgresReader(self.run, Session(self.place), self._number, self._key)
+
+    def prove_chunk(self, chunk: int) -> None:
+        try:
+            self._session.through(lambda connection: prove_chunk(connection, self.run, self._number, self._key, chunk))
+        except psycopg.Error as error:
+            raise unreadable(self.place, error) from None
 
     def workers(self) -> tuple[Worker, ...]:
         try:

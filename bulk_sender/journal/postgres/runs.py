@@ -21,7 +21,7 @@ from bulk_sender.journal.postgres.commits import Commits, insert_facts
 from bulk_sender.journal.postgres.errors import unreadable
 from bulk_sender.journal.postgres.holding import Claim, holder, latest_epoch, row_zero, take
 from bulk_sender.journal.postgres.index import PostgresIndex
-from bulk_sender.journal.postgres.proof import Proved, prove, state_of
+from bulk_sender.journal.postgres.proof import Proved, prove, prove_facts, state_of
 from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.schema import RECORDS_OF_A_RUN
 from bulk_sender.journal.postgres.session import PATIENCE_S, Connection, Server, Session, limit_idling, server_of
@@ -128,7 +128,10 @@ class PostgresRuns:
             return writer
 
     def join(self, run: RunRef) -> PostgresWriter:
-        """Open a run for one more process, beside those that have it; prove it sound first.
+        """Open a run for one more process, beside those that have it.
+
+        One that has begun has proved the run sound, so that this one proves only what it uses: now how the run was
+        started, and later each chunk that it takes. Where there is none, all of it is proved now.
 
         Raises RunNotFoundError, and JournalError when a record is damaged or the database is another.
         """
@@ -136,7 +139,10 @@ class PostgresRuns:
         claim = Claim.new()
         with self._opening(Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)) as (session, opened):
             session.through(lambda connection: _refuse_other(server_of(connection, self.place), found.server, run))
-            prove(self.place, run, found.number, found.key)
+            if holder(session, found.number, found.ttl_s, first=1) is None:
+                prove(self.place, run, found.number, found.key)
+            else:
+                session.through(lambda connection: prove_facts(connection, run, found.number, found.key))
             self._note_in(run)
             commits = Commits.none(found.number, found.key)
             writer = opened.enter_context(self._writer(run, session, claim, found, commits))
@@ -167,7 +173,7 @@ class PostgresRuns:
                 if _proved.get((self.place, run.name)) != (number, *state):
                     prove(self.place, run, number, key)
                     _proved[self.place, run.name] = (number, *state)
-            return PostgresReader(run, session, number)
+            return PostgresReader(run, session, number, key)
 
     def holder(self, run: RunRef) -> str | None:
         """Describe the process that holds the run now; None when none does."""

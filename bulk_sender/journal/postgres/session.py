@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -237,15 +237,11 @@ class Session:
         made: Future[Connection] = Future()
         threading.Thread(target=_fulfil, args=(made, make), name="journal-connect", daemon=True).start()
         until = time.monotonic() + _GREETED_S
-        while True:
-            try:
-                return made.result(_BETWEEN_LOOKS_S)
-            except TimeoutError:
-                if made.done():
-                    raise
-                if self._has_to_end() or time.monotonic() > until:
-                    made.add_done_callback(_close_unused)
-                    raise psycopg.OperationalError("the database does not answer") from None
+        while not wait([made], _BETWEEN_LOOKS_S).done:
+            if self._has_to_end() or time.monotonic() > until:
+                made.add_done_callback(_close_unused)
+                raise psycopg.OperationalError("the database does not answer")
+        return made.result()
 
     def _has_to_end(self) -> bool:
         return self._is_closed or self.is_late()

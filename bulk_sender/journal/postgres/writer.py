@@ -45,13 +45,13 @@ class PostgresWriter(SqlWriter, PostgresReader):
         self, run: RunRef, session: Session, number: int, key: bytes, claim: Claim, commits: Commits, ttl_s: float
     ) -> None:
         """``commits``: those on row 0 of ``epoch``, or none yet for a process that joins others."""
-        super().__init__(run, session, number)
+        super().__init__(run, session, number, key)
         self.epoch = 0
         self.is_locked_out = False
         self.lost: Loss | None = None
         self.commits = commits
         self.ids = Ids(self._take_block)
-        self._key, self._claim = key, claim
+        self._claim = claim
         self._joins = commits.claim == ""
         self._before = 0
         """The latest epoch when the run was opened: all up to it are dead."""
@@ -116,7 +116,7 @@ class PostgresWriter(SqlWriter, PostgresReader):
     def reader(self) -> RunReader:
         session = Session(self.place, is_late=self._may_not_wait)
         self._sessions.add(session)
-        return PostgresReader(self.run, session, self._number)
+        return PostgresReader(self.run, session, self._number, self._key)
 
     def _may_not_wait(self) -> bool:
         return self.lost is not None or self.is_late()
