@@ -240,7 +240,10 @@ class RunReader(Protocol):
     # --- the requests over time ---------------------------------------------------------------------------------
 
     def sendings(self) -> tuple[Sending, ...]:
-        """Return what each epoch sent, in the order of time. An epoch that sent nothing is left out."""
+        """Return what was sent without a break, in the order of time: by one epoch, or by several that overlap.
+
+        An epoch that sent nothing is left out.
+        """
         ...
 
     def traffic(self, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:

@@ -40,6 +40,7 @@ from bulk_sender.journal.answers import (
     Remark,
     Remarks,
     Sending,
+    Strand,
     Totals,
     Traffic,
     UnsentChunk,
@@ -388,7 +389,7 @@ class MemoryReader:
         return [attempt for _, (attempt, own) in found if own == epoch and not attempt.is_inherited]
 
     def sendings(self) -> tuple[Sending, ...]:
-        found = []
+        found: list[Sending] = []
         for epoch in self._all.epochs:
             sent = self._sent_in(epoch)
             if not sent:
@@ -399,14 +400,23 @@ class MemoryReader:
                 if (one := self._all.outcomes.get(attempt.id)) is not None and one[1] == epoch
                 for outcome in one[:1]
             ]
-            ended = max([_time(sent[-1].at), *map(_time, answers)])
-            found.append(Sending(epoch, sent[0].id, sent[-1].id, len(sent), _time(sent[0].at), ended))
-        return tuple(found)
+            strand = Strand(len(found), epoch, sent[0].id, sent[-1].id, _time(sent[0].at), _time(sent[-1].at))
+            ended = max([strand.ended, *map(_time, answers)])
+            found.append(Sending((strand,), len(sent), strand.began, ended))
+        together: list[Sending] = []
+        for one in sorted(found, key=lambda one: one.began):
+            if together and one.began < together[-1].ended:
+                before = together.pop()
+                strands = tuple(sorted((*before.strands, *one.strands), key=lambda strand: strand.place))
+                one = Sending(strands, before.attempts + one.attempts, before.began, max(before.ended, one.ended))
+            together.append(one)
+        return tuple(together)
 
     def traffic(self, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:
         sent = [
             attempt
-            for attempt in self._sent_in(sending.epoch)
+            for epoch in sending.epochs
+            for attempt in self._sent_in(epoch)
             if (since is None or _time(attempt.at) >= since) and (until is None or _time(attempt.at) < until)
         ]
         answers = [outcome for attempt in sent if (outcome := self._outcome_of(attempt.id)) is not None]
@@ -440,12 +450,12 @@ class MemoryReader:
         return tuple(self._gaps(sending, shortest_s))
 
     def _gaps(self, sending: Sending, shortest_s: float) -> Iterator[Gap]:
-        sent = self._sent_in(sending.epoch)
+        sent = sorted((one for epoch in sending.epochs for one in self._sent_in(epoch)), key=lambda one: one.at)
         for before, after in pairwise(sent):
             began, ended = _time(before.at), _time(after.at)
             if (ended - began).total_seconds() >= shortest_s:
                 shortly = began - timedelta(seconds=1)
-                answers = [self._outcome_of(attempt.id) for attempt in sent if attempt.id <= before.id]
+                answers = [self._outcome_of(attempt.id) for attempt in sent if attempt.at <= before.at]
                 near = [it.judged.verdict for it in answers if it is not None and shortly <= _time(it.at) < ended]
                 yield Gap(began, ended, frozenset(verdict.value for verdict in near))
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import random
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -15,6 +20,8 @@ from bulk_sender.errors import JournalError
 from bulk_sender.journal.answers import AttemptRef, Counts, WorkLeft
 from bulk_sender.journal.place import SCHEMA_VARIABLE, VARIABLE, Place
 from bulk_sender.journal.postgres import commits as commits_module
+from bulk_sender.journal.postgres import ids as ids_module
+from bulk_sender.journal.postgres import reader as reader_module
 from bulk_sender.journal.postgres.ids import BLOCK, Ids
 from bulk_sender.journal.postgres.peers import Peers
 from bulk_sender.journal.postgres.runs import PostgresRuns
@@ -33,7 +40,7 @@ from bulk_sender.journal.records import (
 from bulk_sender.journal.store import RunRef
 from bulk_sender.reading import chunk as reading_chunk
 from tests.journal.contract import chunk, outcome
-from tests.kit.journals import run_facts
+from tests.kit.journals import START, moment, run_facts
 from tests.kit.pg_proxy import Proxy
 from tests.postgres.crew import UNFENCED
 from tests.postgres.interleaving import interleave
@@ -381,6 +388,70 @@ def test_a_request_may_be_on_its_way_for_a_while_after_its_process_was_given_up(
     assert crew.planner.team.on_the_way_s(refs[1:], 70.0) == 0.0
     time.sleep(0.3)
     assert crew.planner.team.on_the_way_s(refs, 0.2) == 0.0
+
+
+# --- the requests over time -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_requests_of_several_processes_are_found_by_the_time_they_left(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Their ids alternate in blocks, and say nothing of the time."""
+    for module in (ids_module, reader_module):
+        monkeypatch.setattr(module, "BLOCK", 6)
+    rng = random.Random(seed)
+    crew = Crew(stack, runs, run, 1)
+    writers = [crew.planner, crew.join(), crew.join()]
+    clock = [rng.uniform(0, 5) for _ in writers]
+    left: list[tuple[float, int]] = []
+    for _ in range(90):
+        who = rng.randrange(3)
+        clock[who] = round(clock[who] + rng.choice([0.1, 0.3, 0.7, 9.0 if rng.random() < 0.1 else 0.2]), 3)
+        batch = Batch(writers[who].new_batch_id(), 1, 0, 10)
+        sent = Attempt(writers[who].new_attempt_id(), batch.id, b"\0" * 32, moment(clock[who]))
+        answer = outcome(sent, "accepted", "accepted" if who else "throttled", at_s=clock[who], after_s=0.05)
+        writers[who].write([batch, sent, answer])
+        left.append((clock[who], who))
+    left.sort()
+    late = max(clock) + 100.0
+    alone = Attempt(crew.planner.new_attempt_id(), batch.id, b"\0" * 32, moment(late))
+    crew.planner.write([alone])
+    with crew.planner.reader() as reader:
+        [whole] = reader.sendings()
+        assert (whole.epochs, whole.attempts) == ((1, 2, 3), 91)
+        borders = sorted(rng.uniform(0, left[-1][0]) for _ in range(12))
+        moments = [None, *(START + timedelta(seconds=border) for border in borders), None]
+        counts = [reader.traffic(whole, since, until) for since, until in pairwise(moments)]
+        edges = [-1.0, *borders, math.inf]
+        expected = [sum(since <= at < until for at, _ in left) for since, until in pairwise(edges)]
+        expected[-1] += 1
+        assert [it.requests for it in counts] == expected
+        told = sum((Counter({a.verdict: a.requests for a in it.answers}) for it in counts), Counter())
+        assert told == Counter("accepted" if who else "throttled" for _, who in left)
+        pauses = [(began, ended) for (began, _), (ended, _) in pairwise([*left, (late, 0)]) if ended - began >= 2.0]
+        gaps = reader.gaps(whole, 2.0)
+        spans = [((it.began - START).total_seconds(), (it.ended - START).total_seconds()) for it in gaps]
+        assert spans == [pytest.approx(pause) for pause in pauses]
+
+
+def test_what_one_process_sent_after_another_had_ended_is_apart_though_its_ids_are_not(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef
+) -> None:
+    """It may have taken its block of ids long before it had something to send."""
+    crew = Crew(stack, runs, run, 3)
+    joined = crew.join()
+    for _ in range(2 * BLOCK - 1):
+        crew.planner.new_attempt_id()
+    for writer, at_s in ((crew.planner, 1.0), (joined, 100.0), (crew.planner, 2.0)):
+        batch = Batch(writer.new_batch_id(), 1, 0, 10)
+        sent = Attempt(writer.new_attempt_id(), batch.id, b"\0" * 32, moment(at_s))
+        writer.write([batch, sent, outcome(sent, "accepted", "accepted", at_s=at_s)])
+        for _ in range(BLOCK):
+            writer.new_attempt_id()
+    first, second = joined.sendings()
+    assert [(it.epochs, it.attempts) for it in (first, second)] == [((1,), 2), ((2,), 1)]
+    assert joined.traffic(first, None, None).requests == 2
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -9,6 +12,7 @@ import psycopg
 from bulk_sender.journal.answers import Worker
 from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import unreadable
+from bulk_sender.journal.postgres.ids import BLOCK
 from bulk_sender.journal.postgres.proof import prove_chunk
 from bulk_sender.journal.postgres.schema import COLUMNS, quoted, table
 from bulk_sender.journal.postgres.session import Session
@@ -74,6 +78,16 @@ class PostgresReader(SqlReader):
         except psycopg.Error as error:
             raise unreadable(self.place, error) from None
         return tuple(Worker(*row) for row in found)
+
+    def _strands(self) -> Iterator[tuple[int, int, int]]:
+        found = self._rows(
+            "SELECT epoch, min(id), max(id) FROM attempt WHERE length(body_sha256) > 0"
+            " GROUP BY epoch, (id - 1) / ? ORDER BY min(id)",
+            BLOCK,
+        )
+        for epoch, blocks in groupby(found, key=itemgetter(0)):
+            own = list(blocks)
+            yield epoch, own[0][1], own[-1][2]
 
     def close(self) -> None:
         self._session.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
@@ -349,7 +349,11 @@ class SqlReader(ABC):
     # --- the requests over time ---------------------------------------------------------------------------------
 
     def sendings(self) -> tuple[Sending, ...]:
-        return tuple(sendings.sendings(self._rows))
+        return tuple(sendings.sendings(self._rows, self._strands()))
+
+    def _strands(self) -> Iterable[tuple[int, int, int]]:
+        """Return the epoch, first and last attempt of each stretch of ids whose requests left in their order."""
+        return sendings.strands(self._rows)
 
     def traffic(self, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:
         return sendings.traffic(self._rows, sending, since, until)
