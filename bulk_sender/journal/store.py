@@ -330,9 +330,9 @@ class RunWriter(RunReader, Protocol):
     """
 
     is_late: Callable[[], bool]
-    """Whether this process has to end now, as whoever sends has set it: a store then waits for nothing any more.
+    """Whether this process has to end now, so that the store may wait for nothing. The sender sets it.
 
-    Any thread may call it. False until it is set.
+    Any thread may call it.
     """
 
     @property
