@@ -147,8 +147,12 @@ class RunReader(Protocol):
 
     # --- what holds now -----------------------------------------------------------------------------------------
 
-    def counts(self) -> Counts:
-        """Return the rows by status."""
+    def counts(self, *, in_flight: str = "unknown") -> Counts:
+        """Return the rows by status.
+
+        ``in_flight``: the status of rows whose request has no outcome yet. That is ``unknown``, as nobody may be left
+        to record it; beside a process that waits for its answers, they may count as ``not_sent``.
+        """
         ...
 
     def totals(self) -> Totals:

@@ -398,6 +398,15 @@ class JournalContract:
 
     # --- what holds ---------------------------------------------------------------------------------------------
 
+    def test_rows_in_flight_are_unknown_unless_somebody_waits_for_their_answer(self, sending: Sending) -> None:
+        first, second, third = sending.plan(10, 20, 30)
+        sending.attempt(first)
+        sending.send(second, "unknown")
+        sending.send(third)
+        writer = sending.writer
+        assert writer.counts() == Counts(60, unknown=30, accepted=30)
+        assert writer.counts(in_flight="not_sent") == Counts(60, unknown=20, not_sent=10, accepted=30)
+
     def test_the_counts_add_up(self, sending: Sending) -> None:
         sending.writer.write([chunk(sending.writer.new_chunk_id(), valid=0, rejected=7, duplicate=3)])
         statuses = ["accepted", "failed", "unknown", "not_sent"]

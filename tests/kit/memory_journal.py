@@ -206,11 +206,12 @@ class MemoryReader:
             decided_why=decision.why if decision else None,
         )
 
-    def counts(self) -> Counts:
+    def counts(self, *, in_flight: str = "unknown") -> Counts:
         chunks = self._all.chunks.values()
         by_status: Counter[str] = Counter()
         for state in self._states():
-            by_status[state.status] += state.size
+            is_open = state.status == "unknown" and state.verdict is None and state.decided is None
+            by_status[in_flight if is_open else state.status] += state.size
         planned = {name: sum(getattr(chunk, name) for chunk in chunks) for name in ("rows", "rejected", "duplicate")}
         return Counts(**planned, **by_status)
 

@@ -69,6 +69,9 @@ _WITH_STATUS = {
 }
 """How to find the chunks whose batches have these statuses: the usual ones chunk by chunk, the rare ones at once."""
 
+_SETTLED = "CASE WHEN status = 'unknown' AND verdict IS NULL AND decided IS NULL THEN ? ELSE status END"
+"""The status of a batch in ``state``, with another one while its request has no outcome."""
+
 _REASON = "status, http_status, code, message, likely, decided"
 _REFUSED = f"""
 SELECT status, http_status, coalesce(code, '') AS code, coalesce(message, '') AS message,
@@ -184,13 +187,13 @@ class SqlReader(ABC):
 
     # --- what holds now -----------------------------------------------------------------------------------------
 
-    def counts(self) -> Counts:
+    def counts(self, *, in_flight: str = "unknown") -> Counts:
         # One statement sees one moment: a process that sends adds chunks between two.
         planned = (
             f"SELECT '{name}', coalesce(sum({name}), 0) FROM chunk" for name in ("rows", "rejected", "duplicate")
         )
-        found = self._rows(" UNION ALL ".join((*planned, "SELECT status, sum(size) FROM state GROUP BY status")))
-        return Counts(**dict(found))
+        settled = f"SELECT {_SETTLED} AS settled, sum(size) FROM state GROUP BY 1"
+        return Counts(**dict(self._rows(" UNION ALL ".join((*planned, settled)), in_flight)))
 
     def totals(self) -> Totals:
         [sums] = self._rows(
