@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test compares it with _HOM
     from bulk_sender.operations.doctor import doctor as doctor
     from bulk_sender.operations.doctor import doctor_async as doctor_async
     from bulk_sender.operations.export import export as export
+    from bulk_sender.operations.export import export_parts as export_parts
     from bulk_sender.operations.frames import Like as Like
     from bulk_sender.operations.frames import rejected as rejected
     from bulk_sender.operations.frames import rejects as rejects
@@ -153,7 +154,7 @@ _HOMES = {
     "operations.columns": "columns draft suggest",
     "operations.correct": "cells corrected",
     "operations.doctor": "Diagnosis Examination doctor doctor_async",
-    "operations.export": "export",
+    "operations.export": "export export_parts",
     "operations.frames": "Like rejected rejects results",
     "operations.inspect": "advice configuration explain facts report runs status",
     "operations.join": "join join_async",

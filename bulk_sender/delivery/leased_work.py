@@ -71,8 +71,8 @@ class LeasedWork:
         self._is_planning = False
         self._has: dict[int, _Leased] = {}
         self._waiting: dict[int, _Waiting] = {}
-        self._done: set[int] = set()
-        """Chunks that were done, whether the journal says so yet or not."""
+        self._ending: set[int] = set()
+        """Chunks that are done, though the journal does not say so yet."""
 
     # --- planning -----------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class LeasedWork:
         with self._journal.reader() as reading:
             while not stopping.is_set:
                 chunk = self._due() or await anyio.to_thread.run_sync(
-                    self._team.take, [*self._has, *self._waiting, *self._done]
+                    self._team.take, [*self._has, *self._waiting, *self._ending]
                 )
                 if chunk is not None:
                     try:
@@ -198,6 +198,7 @@ class LeasedWork:
 
     def _loaded(self, reading: RunReader, writer: JournalWriter, chunk: int) -> list[Work]:
         """Return the batches of a chunk that have to be sent. What others knew of it is in the journal by now."""
+        reading.prove_chunk(chunk)
         payload = chunk_payload(reading, chunk)
         unsent = reading.unsent_batches(chunk)
         self._has[chunk] = _Leased(len(unsent))
@@ -215,8 +216,9 @@ class LeasedWork:
         leased = self._has.get(chunk)
         if leased is not None and not leased.left and leased.is_settled:
             del self._has[chunk]
-            self._done.add(chunk)
-            writer.note(Lease(chunk, LeaseState.DONE), failed=lambda _: None, may_wait=True)
+            self._ending.add(chunk)
+            ended = partial(self._ending.discard, chunk)
+            writer.note(Lease(chunk, LeaseState.DONE), failed=lambda _: None, done=ended, may_wait=True)
 
     async def close(self, writer: JournalWriter) -> None:
         has = [*self._has, *self._waiting]

@@ -363,18 +363,35 @@ class AttemptsOfBatches:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """What one epoch sent: from its first request to its last answer, and how many requests.
+class Strand:
+    """Requests of one epoch, numbered as they left: from attempt ``first``, at ``began``, to ``last``, at ``ended``.
 
-    ``first`` and ``last``: the ids of its first and last attempt.
+    ``place``: its place among all strands of the run, by their ids.
     """
 
+    place: int
     epoch: int
     first: int
     last: int
+    began: datetime
+    ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What one epoch sent, or several at the same time: from the first request to the last answer.
+
+    ``attempts``: how many requests. ``strands`` are in the order of their ids, whatever their times.
+    """
+
+    strands: tuple[Strand, ...]
     attempts: int
     began: datetime
     ended: datetime
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        return tuple(sorted({strand.epoch for strand in self.strands}))
 
 
 @dataclass(frozen=True, slots=True)

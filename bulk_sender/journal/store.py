@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -86,6 +86,13 @@ class RunReader(Protocol):
         """Open another reader of the same run, for use beside this one in another thread."""
         ...
 
+    def prove_chunk(self, chunk: int) -> None:
+        """Prove what is recorded about a chunk, where opening a run may not have proved all of it.
+
+        Raises JournalError when a record is damaged.
+        """
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -140,8 +147,12 @@ class RunReader(Protocol):
 
     # --- what holds now -----------------------------------------------------------------------------------------
 
-    def counts(self) -> Counts:
-        """Return the rows by status."""
+    def counts(self, *, in_flight: str = "unknown") -> Counts:
+        """Return the rows by status.
+
+        ``in_flight``: the status of rows whose request has no outcome yet. That is ``unknown``, as nobody may be left
+        to record it; beside a process that waits for its answers, they may count as ``not_sent``.
+        """
         ...
 
     def totals(self) -> Totals:
@@ -233,7 +244,10 @@ class RunReader(Protocol):
     # --- the requests over time ---------------------------------------------------------------------------------
 
     def sendings(self) -> tuple[Sending, ...]:
-        """Return what each epoch sent, in the order of time. An epoch that sent nothing is left out."""
+        """Return what was sent without a break, in the order of time: by one epoch, or by several that overlap.
+
+        An epoch that sent nothing is left out.
+        """
         ...
 
     def traffic(self, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:
@@ -317,6 +331,12 @@ class RunWriter(RunReader, Protocol):
     """How this process has lost the run: its journal is not there any more, or another process has taken over.
 
     None while it has the run. Afterwards no request may leave, and no file may be written in the run's folder.
+    """
+
+    is_late: Callable[[], bool]
+    """Whether this process has to end now, so that the store may wait for nothing. The sender sets it.
+
+    Any thread may call it.
     """
 
     @property

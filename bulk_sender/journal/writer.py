@@ -36,7 +36,7 @@ _CALM_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Records to add, all or none. In the loop ``failed`` gets the error, or ``done`` is called if the caller waits."""
+    """Records to add, all or none. In the loop ``failed`` gets the error, or ``done`` is called if there is one."""
 
     records: Sequence[Entry]
     failed: Callable[[BaseException], None]
@@ -76,12 +76,19 @@ class JournalWriter:
         with anyio.CancelScope(shield=True):
             await written
 
-    def note(self, *records: Entry, failed: Callable[[BaseException], None], may_wait: bool = False) -> None:
-        """Add records, all or none, without waiting. In the loop ``failed`` gets the error if they are not on disk.
+    def note(
+        self,
+        *records: Entry,
+        failed: Callable[[BaseException], None],
+        done: Callable[[], None] | None = None,
+        may_wait: bool = False,
+    ) -> None:
+        """Add records, all or none, without waiting.
 
+        In the loop ``failed`` gets the error if they are not on the disk, and ``done`` is called when they are.
         ``may_wait``: they may stay in memory for up to 20 ms, until a ``write`` takes them along.
         """
-        order = _Order(records, failed)
+        order = _Order(records, failed, done)
         if not may_wait:
             self._give(order)
             return

@@ -25,10 +25,10 @@ class Progress:
     """A progress snapshot.
 
     ``rows`` are those of the run read so far. The other counts begin with this process; ``so_far`` has the rows of the
-    whole run by status, with those of earlier processes. ``to_send`` recipients have no outcome yet: None while the
-    input is being read, unless it was counted before. At the speed of the last ten seconds they take ``seconds_left``,
-    None while that is unknown. ``rate_asked`` and
-    ``rate_now`` are requests per second. ``waiting_s`` is how long all requests still wait (0 if they do not),
+    whole run by status, with those of earlier processes and of others beside this one. ``to_send`` recipients have no
+    outcome yet: None while the input is being read, unless it was counted before. At the speed of the last ten seconds
+    they take ``seconds_left``, None while that is unknown. ``rate_asked`` and ``rate_now`` are requests per second.
+    ``waiting_s`` is how long all requests still wait (0 if they do not),
     ``waiting_for`` what for, in words, and ``waiting_on`` one of ``WAITS_ON``, or empty. ``ramping_s`` is the time
     until the pace reaches ``rate_asked`` after a canary (0 if it does not ramp). ``at_once`` requests of
     ``at_once_asked`` may be in flight. ``slowed_by`` says in words why it is slower than asked; empty if it is not.

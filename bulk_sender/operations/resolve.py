@@ -55,6 +55,5 @@ def resolve(
             raise GuardrailError("not confirmed: nothing was recorded")
         count = decide(journal, batches, why or "resolve", by or account()) if evidence else 0
         summary = rewritten(journal)
-        if count:
-            note_end(journal, summary)
+        note_end(journal, summary)
         return count, summary

@@ -50,6 +50,12 @@ def write_results(
             scan.sink_csv(temporary)
 
 
+def write_frames(frames: Iterator[pl.DataFrame], path: Path) -> None:
+    """Write frames of results as one Parquet file. Raises BulkSenderError."""
+    with replacing(path) as temporary:
+        _lazy(frames, RESULTS).sink_parquet(temporary)
+
+
 def write_rejects(journal: RunReader, folder: Path, *, is_late: IsLate = never) -> dict[str, Path]:
     """Write the rejected rows to ``folder`` as they were, with ``error``, ``source_line`` and ``run``.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -67,17 +67,21 @@ _ATTRIBUTES = {"batch": "id"}
 _ALL_BUT_BODIES = tuple(name for name in ROWS if name != "recipient")
 
 
-def results(journal: RunReader, statuses: Collection[str] | None = None) -> Iterator[pl.DataFrame]:
+def results(
+    journal: RunReader, statuses: Collection[str] | None = None, chunks: Iterable[int] | None = None
+) -> Iterator[pl.DataFrame]:
     """Yield frames with the columns of ``RESULTS``, in the order of the input; one chunk is in memory at a time.
 
-    ``statuses``: only rows of these. Chunks that have none are not read.
+    ``statuses``: only rows of these. ``chunks``: only their rows; by default all chunks that have any.
     """
-    if statuses is None:
-        yield from (results_in(journal, chunk) for chunk in journal.chunk_ids())
-        return
-    wanted = pl.col("status").is_in(sorted(statuses))
-    for chunk in journal.chunks_with(statuses):
-        yield results_in(journal, chunk).filter(wanted)
+    for chunk in chunks_of(journal, statuses) if chunks is None else chunks:
+        rows = results_in(journal, chunk)
+        yield rows if statuses is None else rows.filter(pl.col("status").is_in(sorted(statuses)))
+
+
+def chunks_of(journal: RunReader, statuses: Collection[str] | None) -> list[int]:
+    """Return the chunks that have rows of these statuses, in the order of the input."""
+    return journal.chunk_ids() if statuses is None else journal.chunks_with(statuses)
 
 
 def results_in(journal: RunReader, chunk: int) -> pl.DataFrame:

@@ -274,10 +274,12 @@ def note_beginning(journal: RunWriter) -> None:
 def note_loss(journal: RunWriter, facts: Facts) -> None:
     """Keep a run in the index whose journal this process has lost: the index may have been deleted together with it.
 
-    Trouble is only logged. Without the folder of all runs there is no place for an index.
+    Trouble is only logged. Without the folder of all runs there is no place for an index, and one in a database is out
+    of reach together with the journal.
     """
     run = journal.run
-    if journal.lost is None or journal.lost.is_taken_over or not journals.is_there(run.folder.parent):
+    is_lost = journal.lost is not None and not journal.lost.is_taken_over
+    if not is_lost or journal.team is not None or not journals.is_there(run.folder.parent):
         return
     try:
         with closing(journals.index(run.folder.parent)) as index:

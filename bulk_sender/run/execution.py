@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, replace
@@ -21,21 +20,19 @@ from bulk_sender.delivery.feed import Feed
 from bulk_sender.delivery.leased_work import LeasedWork
 from bulk_sender.delivery.own_work import OwnWork
 from bulk_sender.delivery.sender import Sender
-from bulk_sender.delivery.work import SETTLED, Tally, Work
+from bulk_sender.delivery.work import Work
 from bulk_sender.delivery.worklist import Worklist
 from bulk_sender.errors import BulkSenderError, InternalError, JournalError
 from bulk_sender.eventloop import to_its_end
 from bulk_sender.garbage import light_collections
 from bulk_sender.http.client import client_factory
 from bulk_sender.http.credential import Credential
-from bulk_sender.journal.answers import Counts
 from bulk_sender.journal.facts import Facts
 from bulk_sender.journal.records import Answered, Held, Record
 from bulk_sender.journal.records import Canary as NewCanary
 from bulk_sender.journal.store import RunWriter
 from bulk_sender.journal.writer import JournalWriter
-from bulk_sender.observe.events import Attempt, Beginning, Progress, log
-from bulk_sender.observe.speed import Speed, seconds_left
+from bulk_sender.observe.events import Attempt, Beginning, log
 from bulk_sender.pace.file_rate import FileRate, shared_rate_path
 from bulk_sender.pace.limiter import Pace
 from bulk_sender.pace.shared import SharedRate, workspace_of
@@ -51,10 +48,11 @@ from bulk_sender.run.closing import Ending, close_account, leave
 from bulk_sender.run.control import Control
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.options import Approval
+from bulk_sender.run.outlook import Outlook
 from bulk_sender.run.settings import RunSettings
 from bulk_sender.run.target import MakeEndpoint, place
 from bulk_sender.run.together import Together
-from bulk_sender.text.numbers import number, roughly
+from bulk_sender.text.numbers import roughly
 
 _TICK_S = 0.25
 _LOOK_S = 0.1
@@ -136,16 +134,15 @@ class Execution:
         self._control = caller.watch.control or Control()
         self._canary = canary
         self._gone = gone
-        self._recipients = recipients
-        self._earlier = Counts()
-        self._speed = Speed()
         self._on_canary = caller.watch.on_canary
         self._longest = caller.guards.longest()
         self._by = caller.by
-        self._is_held = False
         self._joins = joins
         self._wall = wall
         self._waits = caller.waits
+        self._outlook = Outlook(
+            journal.run.name, self.worklist, settings.delivery, self._closed_for, recipients, plans=not joins
+        )
 
     async def run(
         self, command: str, target: Endpoint, credential: Credential, prepared: PreparedInput | None
@@ -155,7 +152,6 @@ class Execution:
         Raises BulkSenderError for trouble before the first request. Later trouble, even unforeseen, is in the
         summary: however sending ends, the account is closed.
         """
-        self._started = time.monotonic()
         self._respect_descriptors()
         new_client = client_factory(self._settings.http, target.url, credential)
         if not self._joins:
@@ -164,7 +160,7 @@ class Execution:
             shared = self._shared_rate(stack, credential)
             note_beginning(self._journal)
             self._journal.begin_epoch(command, self._by)
-            self._earlier = self._journal.counts()
+            self._outlook.earlier = self._journal.counts(in_flight="not_sent")
             writer = JournalWriter(self._journal)
             sender = Sender(
                 writer,
@@ -175,6 +171,7 @@ class Execution:
                 waits=self._waits,
                 on_attempt=self._attempted if self._observers.count_attempts else None,
             )
+            self._journal.is_late = sender.stopping.is_late
             self._observers.began(self._beginning(command))
             scope = stack.enter_context(self._control.attached(sender.stopping, anyio.CancelScope()))
             try:
@@ -239,7 +236,7 @@ class Execution:
             command=command,
             kind=self._settings.kind,
             target=self._settings.target,
-            counts=asdict(self._earlier),
+            counts=asdict(self._outlook.earlier),
             inputs=tuple(item.name for item in self._facts.input),
             host=urlsplit(self._settings.base_url).hostname or "",
             rehearsal=bool(self._facts.sandbox),
@@ -320,11 +317,11 @@ class Execution:
         found: Approval | bool | None = None
         if sender.stopping.is_set:  # the hold is not in the journal
             return None
-        self._is_held = True
+        self._outlook.held_after = self._canary.rows or 0
         with sender.stopping.cutting_short():
             if self._on_canary is not None:
-                found = await self._on_canary(self._progress(sender))
-        self._is_held = False
+                found = await self._on_canary(self._outlook.progress(sender))
+        self._outlook.held_after = None
         answer = Approval(found) if isinstance(found, bool) else found
         # A prompt that a stop has cut short says no, but nobody said it.
         return None if answer is not None and not answer.granted and sender.stopping.is_set else answer
@@ -335,7 +332,7 @@ class Execution:
     async def _ticking(self, sender: Sender) -> AsyncIterator[None]:
         async def tick() -> None:
             while True:
-                self._observers.moment(self._progress(sender))
+                self._observers.moment(self._outlook.progress(sender))
                 self._stop_when_too_long(sender)
                 await anyio.sleep(_TICK_S)
 
@@ -350,13 +347,14 @@ class Execution:
             group.start_soon(look)
             if self._together is not None:
                 group.start_soon(self._together.watch, sender.stopping)
+                group.start_soon(self._outlook.follow, self._journal, sender.tally)
             yield
             group.cancel_scope.cancel()
-        self._observers.moment(self._progress(sender))
+        self._observers.moment(self._outlook.progress(sender))
 
     def _stop_when_too_long(self, sender: Sender) -> None:
         longest = self._longest
-        if longest is not None and time.monotonic() - self._started > longest.total_seconds():
+        if longest is not None and self._outlook.elapsed_s > longest.total_seconds():
             sender.stopping.stop(f"it took longer than --max-duration allows ({roughly(longest.total_seconds())})")
 
     def _closed_for(self) -> float:
@@ -378,68 +376,6 @@ class Execution:
             )
         )
 
-    def _progress(self, sender: Sender) -> Progress:
-        tally: Tally = sender.tally
-        waiting_s, waiting_on, waiting_for = self._waiting(sender)
-        elapsed_s = time.monotonic() - self._started
-        speed = self._speed.take(elapsed_s, tally.settled)
-        so_far = self._so_far(tally)
-        to_send = self._to_send(so_far)
-        return Progress(
-            run_id=self._journal.run.name,
-            rows=self.worklist.rows,
-            plan_complete=self.worklist.plan_complete,
-            accepted=tally.recipients["accepted"],
-            failed=tally.recipients["failed"],
-            unknown=tally.recipients["unknown"],
-            requests=tally.requests,
-            in_flight=tally.in_flight,
-            retries=tally.retries,
-            throttled=tally.throttled,
-            rate_asked=sender.pace.asked,
-            rate_now=sender.pace.current,
-            waiting_s=waiting_s,
-            waiting_for=waiting_for,
-            waiting_on=waiting_on,
-            at_once=sender.turns.at_once,
-            at_once_asked=sender.turns.most,
-            slowed_by=_slowed_by(sender),
-            elapsed_s=elapsed_s,
-            rejected=self.worklist.verdicts["rejected"],
-            duplicate=self.worklist.verdicts["duplicate"],
-            ramping_s=sender.pace.ramping_s,
-            held_after=(self._canary.rows or 0) if self._is_held else None,
-            so_far=so_far,
-            to_send=to_send,
-            seconds_left=seconds_left(to_send, speed, waiting_s),
-        )
-
-    def _so_far(self, tally: Tally) -> Counts:
-        """Return the rows of the run by status: those of earlier processes, and what this one has added."""
-        new = {status: tally.recipients[status] for status in SETTLED}
-        new |= {verdict: self.worklist.verdicts[verdict] for verdict in ("rejected", "duplicate")}
-        found = {status: self._earlier.of(status) + count for status, count in new.items()}
-        return Counts(self.worklist.rows, **found, not_sent=self.worklist.rows - sum(found.values()))
-
-    def _to_send(self, so_far: Counts) -> int | None:
-        """Return how many recipients have no outcome yet; None while that is unknown."""
-        if self.worklist.plan_complete:
-            return so_far.not_sent
-        if self._recipients is None:
-            return None
-        return self._recipients - sum(so_far.of(status) for status in SETTLED)
-
-    def _waiting(self, sender: Sender) -> tuple[float, str, str]:
-        """Return how long all requests still wait, on what, and for what in words."""
-        throttled_s = max(0.0, (sender.pace.waiting_until or 0.0) - time.monotonic())
-        closed_s = self._closed_for()
-        if closed_s > throttled_s:
-            return closed_s, "hours", f"the hours in which sending is allowed ({self._settings.delivery.window})"
-        if throttled_s:
-            return throttled_s, "rate_limit", "Braze's rate limit to reset"
-        hold_up = sender.turns.hold_up if not sender.tally.in_flight else None
-        return (0.0, "", "") if hold_up is None else (hold_up.seconds, hold_up.kind, hold_up.reason)
-
     # --- the end ------------------------------------------------------------------------------------------------
 
     async def _conclude(self, sender: Sender) -> Summary:
@@ -454,7 +390,7 @@ class Execution:
             stopped=sender.stopping.stopped,
             unrecorded=sender.attempts.unrecorded,
             bug=self.bug,
-            elapsed_s=time.monotonic() - self._started,
+            elapsed_s=self._outlook.elapsed_s,
         )
         if self._joins and (summary := leave(self._journal, ending)) is not None:
             return summary
@@ -469,15 +405,3 @@ class Execution:
             note_loss(self._journal, self._facts)
         note_end(self._journal, summary)
         return summary
-
-
-def _slowed_by(sender: Sender) -> str:
-    """Say what makes the run slower than asked, apart from waits and a ramp; empty when nothing does."""
-    pace, turns = sender.pace, sender.turns
-    if turns.is_short:
-        return f"held back by the limit on open files (ulimit -n): {turns.at_once} of {turns.most} requests at once"
-    if turns.is_held_back:
-        return f"held back by errors or slow answers of Braze: {turns.at_once} of {turns.most} requests at once"
-    if pace.limited_to < pace.asked:
-        return f"held back by the workspace's rate limit: {number(pace.limited_to)} of {number(pace.asked)} a second"
-    return ""

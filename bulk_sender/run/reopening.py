@@ -35,7 +35,7 @@ from bulk_sender.reporting.account import refresh_files
 from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.canary import Canary, canary_of
-from bulk_sender.run.catalogue import refuse_sent_since, sent_since, told_since
+from bulk_sender.run.catalogue import note_end, refuse_sent_since, sent_since, told_since
 from bulk_sender.run.execution import execute, forget_stored_input
 from bulk_sender.run.facts import sandbox_of
 from bulk_sender.run.folder import remove_inputs_left_over
@@ -104,7 +104,10 @@ class ExistingRun:
         if summary is None or summary.state != "finished":
             return None
         forget_stored_input(self.journal)  # its process may have been killed before
-        return refresh_files(self.journal, summary)
+        refreshed = refresh_files(self.journal, summary)
+        if refreshed is not summary:
+            note_end(self.journal, refreshed)
+        return refreshed
 
     @property
     def is_complete(self) -> bool:

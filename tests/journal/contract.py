@@ -398,6 +398,15 @@ class JournalContract:
 
     # --- what holds ---------------------------------------------------------------------------------------------
 
+    def test_rows_in_flight_are_unknown_unless_somebody_waits_for_their_answer(self, sending: Sending) -> None:
+        first, second, third = sending.plan(10, 20, 30)
+        sending.attempt(first)
+        sending.send(second, "unknown")
+        sending.send(third)
+        writer = sending.writer
+        assert writer.counts() == Counts(60, unknown=30, accepted=30)
+        assert writer.counts(in_flight="not_sent") == Counts(60, unknown=20, not_sent=10, accepted=30)
+
     def test_the_counts_add_up(self, sending: Sending) -> None:
         sending.writer.write([chunk(sending.writer.new_chunk_id(), valid=0, rejected=7, duplicate=3)])
         statuses = ["accepted", "failed", "unknown", "not_sent"]
@@ -674,7 +683,9 @@ class JournalContract:
         for batch, status in zip(sending.plan(*[10] * 4), statuses, strict=True):
             sending.send(batch, status, after_s=sending.at_s + 1)
         [sent] = sending.writer.sendings()
-        assert (sent.epoch, sent.attempts, sent.first, sent.last) == (1, 4, 1, 4)
+        assert (sent.epochs, sent.attempts) == ((1,), 4)
+        [strand] = sent.strands
+        assert (strand.first, strand.last) == (1, 4)
         assert (iso_of(sent.began), iso_of(sent.ended)) == (moment(1), moment(8))
         border = sent.began + timedelta(seconds=2)
         before, after = sending.writer.traffic(sent, None, border), sending.writer.traffic(sent, border, None)
@@ -709,8 +720,10 @@ class JournalContract:
             idle.end_epoch("stopped", "", 1.0)
         with store.open(run) as again:
             again.begin_epoch("resume")
-            Sending(again).send(second)
-            assert [(it.epoch, it.attempts) for it in again.sendings()] == [(1, 1), (3, 1)]
+            later = Sending(again)
+            later.at_s = 60
+            later.send(second)
+            assert [(it.epochs, it.attempts) for it in again.sendings()] == [((1,), 1), ((3,), 1)]
 
 
 def first_digest(batch: Batch) -> str:

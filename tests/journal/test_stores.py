@@ -112,9 +112,9 @@ class TestMemory(JournalContract):
             assert other.counts() == Counts(100, unknown=50, not_sent=50)
             assert sending.writer.batches(1)[0].verdict is None, "the attempt of a live writer stays open"
             Sending(other).send(yours)
-            sending.writer.write([outcome(attempt, "accepted", "accepted")])
+            sending.writer.write([outcome(attempt, "accepted", "accepted", at_s=sending.at_s)])
             assert other.counts() == Counts(100, accepted=100)
-            assert [(it.epoch, it.attempts) for it in other.sendings()] == [(1, 1), (2, 1)]
+            assert [(it.epochs, it.attempts) for it in other.sendings()] == [((1, 2), 2)]
 
     def test_a_fence_shuts_out_one_writer_and_recovers_only_its_attempts(
         self, store: Store, run: RunRef, sending: Sending

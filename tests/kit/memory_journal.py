@@ -40,6 +40,7 @@ from bulk_sender.journal.answers import (
     Remark,
     Remarks,
     Sending,
+    Strand,
     Totals,
     Traffic,
     UnsentChunk,
@@ -97,6 +98,9 @@ class MemoryReader:
     def __init__(self, run: RunRef, records: _Run) -> None:
         self.run = run
         self._all = records
+
+    def prove_chunk(self, chunk: int) -> None:
+        pass
 
     def reader(self) -> RunReader:
         return MemoryReader(self.run, self._all)
@@ -202,11 +206,12 @@ class MemoryReader:
             decided_why=decision.why if decision else None,
         )
 
-    def counts(self) -> Counts:
+    def counts(self, *, in_flight: str = "unknown") -> Counts:
         chunks = self._all.chunks.values()
         by_status: Counter[str] = Counter()
         for state in self._states():
-            by_status[state.status] += state.size
+            is_open = state.status == "unknown" and state.verdict is None and state.decided is None
+            by_status[in_flight if is_open else state.status] += state.size
         planned = {name: sum(getattr(chunk, name) for chunk in chunks) for name in ("rows", "rejected", "duplicate")}
         return Counts(**planned, **by_status)
 
@@ -385,7 +390,7 @@ class MemoryReader:
         return [attempt for _, (attempt, own) in found if own == epoch and not attempt.is_inherited]
 
     def sendings(self) -> tuple[Sending, ...]:
-        found = []
+        found: list[Sending] = []
         for epoch in self._all.epochs:
             sent = self._sent_in(epoch)
             if not sent:
@@ -396,14 +401,23 @@ class MemoryReader:
                 if (one := self._all.outcomes.get(attempt.id)) is not None and one[1] == epoch
                 for outcome in one[:1]
             ]
-            ended = max([_time(sent[-1].at), *map(_time, answers)])
-            found.append(Sending(epoch, sent[0].id, sent[-1].id, len(sent), _time(sent[0].at), ended))
-        return tuple(found)
+            strand = Strand(len(found), epoch, sent[0].id, sent[-1].id, _time(sent[0].at), _time(sent[-1].at))
+            ended = max([strand.ended, *map(_time, answers)])
+            found.append(Sending((strand,), len(sent), strand.began, ended))
+        together: list[Sending] = []
+        for one in sorted(found, key=lambda one: one.began):
+            if together and one.began < together[-1].ended:
+                before = together.pop()
+                strands = tuple(sorted((*before.strands, *one.strands), key=lambda strand: strand.place))
+                one = Sending(strands, before.attempts + one.attempts, before.began, max(before.ended, one.ended))
+            together.append(one)
+        return tuple(together)
 
     def traffic(self, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:
         sent = [
             attempt
-            for attempt in self._sent_in(sending.epoch)
+            for epoch in sending.epochs
+            for attempt in self._sent_in(epoch)
             if (since is None or _time(attempt.at) >= since) and (until is None or _time(attempt.at) < until)
         ]
         answers = [outcome for attempt in sent if (outcome := self._outcome_of(attempt.id)) is not None]
@@ -437,12 +451,12 @@ class MemoryReader:
         return tuple(self._gaps(sending, shortest_s))
 
     def _gaps(self, sending: Sending, shortest_s: float) -> Iterator[Gap]:
-        sent = self._sent_in(sending.epoch)
+        sent = sorted((one for epoch in sending.epochs for one in self._sent_in(epoch)), key=lambda one: one.at)
         for before, after in pairwise(sent):
             began, ended = _time(before.at), _time(after.at)
             if (ended - began).total_seconds() >= shortest_s:
                 shortly = began - timedelta(seconds=1)
-                answers = [self._outcome_of(attempt.id) for attempt in sent if attempt.id <= before.id]
+                answers = [self._outcome_of(attempt.id) for attempt in sent if attempt.at <= before.at]
                 near = [it.judged.verdict for it in answers if it is not None and shortly <= _time(it.at) < ended]
                 yield Gap(began, ended, frozenset(verdict.value for verdict in near))
 
@@ -452,6 +466,7 @@ class MemoryWriter(MemoryReader):
         super().__init__(run, records)
         self.epoch = 0
         self.team: Team | None = None
+        self.is_late: Callable[[], bool] = lambda: False
         self.is_locked_out = False
         self.lost: Loss | None = None
         self._ids: dict[str, Iterator[int]] = {}

@@ -92,7 +92,7 @@ class Campaign:
         for child in [child for child in self.joined if has_ended(child)]:
             self.joined.remove(child)
             ended = self.crew.wait(child)
-            assert ended.code in (0, 3, 130, 143, -signal.SIGTERM, -signal.SIGKILL), ended
+            assert ended.code in (0, 3, 143, -signal.SIGTERM, -signal.SIGKILL), ended
         if self.planner is not None and has_ended(self.planner):
             ended = self.crew.wait(self.planner)
             self.planner = None

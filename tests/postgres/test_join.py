@@ -64,6 +64,28 @@ def test_two_processes_share_a_run(hire: Hire) -> None:
         assert len(server.ledger.requests) == ended.summary["requests"]
 
 
+def test_each_process_knows_how_long_all_of_them_still_take(hire: Hire, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments: list[bs.Progress] = []
+    with FaultServer() as server:
+        crew = hire(server, 12_000, rate="15/second", share_rate=False)
+        planner = crew.started()
+        for name, value in crew.first.env.items():
+            monkeypatch.setenv(name, value)
+        bs.join("winter", runs_dir=crew.first.runs_dir, on_progress=moments.append)
+        assert crew.wait(planner).code == 1
+    ended = moments[-1]
+    assert ended.accepted < 8_000, "the other one sent, too"
+    assert (ended.so_far.rows, ended.so_far.unknown) == (12_000, 0)
+    assert ended.so_far.not_sent < 2_000, "the others' last second may not be known yet"
+    told = [(it.elapsed_s, it.seconds_left) for it in moments if 3.0 < it.elapsed_s < ended.elapsed_s - 2.0]
+    assert len(told) > 5
+    for elapsed_s, left_s in told:
+        assert left_s is not None
+        assert elapsed_s + left_s == pytest.approx(ended.elapsed_s, rel=0.35), told
+    accepted = [it.so_far.accepted for it in moments]
+    assert accepted == sorted(accepted) and min(it.so_far.not_sent for it in moments) >= 0
+
+
 def paused(crew: Crew, *, seconds: float, mutant: dict[str, str] | None = None) -> int:
     """Pause one process at each place for longer than the time to live, and let it go on.
 
@@ -97,7 +119,7 @@ def stopped(pid: int) -> bool:
 
 def test_a_process_that_is_paused_for_long_sends_nothing_afterwards(hire: Hire) -> None:
     with FaultServer() as server:
-        crew = hire(server, 6000, rate="60/second")
+        crew = hire(server, 6000, rate="30/second")
         before = paused(crew, seconds=11.0)
         for child in list(crew.children):
             ended = crew.wait(child)
@@ -110,11 +132,16 @@ def test_a_process_that_is_paused_for_long_sends_nothing_afterwards(hire: Hire) 
         late = crew.sql("SELECT status FROM late")
         assert ("accepted",) in late
         assert ("not_sent",) in late
+        again = crew.wait(crew.start(command="resume"))
+        assert found.doubt - again.summary["unknown"] == 50 * late.count(("accepted",))
+        assert [run.unknown for run in bs.runs(crew.first.runs_dir)] == [again.summary["unknown"]]
+        assert len(server.ledger.requests) == before
+        assert not crew.audit().wrong
 
 
 def test_without_the_condition_of_the_fence_people_get_it_twice(hire: Hire) -> None:
     with FaultServer() as server:
-        crew = hire(server, 6000, rate="60/second")
+        crew = hire(server, 6000, rate="30/second")
         paused(crew, seconds=11.0, mutant=UNFENCED)
         until(lambda: bool(crew.audit().wrong.get("twice")), 30)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,10 +21,13 @@ from bulk_sender.errors import ConfigError, CredentialError, JournalError
 from bulk_sender.journal.place import POINTER, SCHEMA_VARIABLE, VARIABLE, Place, keep_in, place_of
 from bulk_sender.journal.postgres import session
 from bulk_sender.journal.postgres.runs import PostgresRuns
+from bulk_sender.journal.records import PlanComplete
 from bulk_sender.journal.store import RunRef
+from tests.crash.nursery import Nursery
 from tests.journal.contract import Sending
 from tests.kit.journals import run_facts
 from tests.kit.postgres import Server, running
+from tests.kit.target import KEY
 
 SECRET = "geheim-4711"
 
@@ -69,6 +74,60 @@ def test_a_server_that_may_forget_is_refused(
                 refused()
         runs.open_to_read(run).close()
     runs.open_to_write(run).close()
+
+
+@pytest.fixture
+def guarded(postgres: Server, place: Place) -> Iterator[Place]:
+    """The same place for an account that needs a password."""
+    postgres.sql("CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'right'")
+    rules = postgres.data / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(f"host all guarded 127.0.0.1/32 scram-sha-256\n{before}")
+    postgres.sql("SELECT pg_reload_conf()")
+    yield replace(place, address=place.address.replace("postgres@", "guarded@"))
+    rules.write_text(before)
+    postgres.sql("SELECT pg_reload_conf()")
+    postgres.sql("DROP ROLE guarded")
+
+
+@pytest.mark.parametrize(
+    ("account", "password", "why"),
+    [
+        ("guarded", "wrong", 'password authentication failed for user "guarded"'),
+        ("guarded", "", "no password supplied"),
+        ("nobody", "", 'role "nobody" does not exist'),
+    ],
+)
+def test_an_account_that_is_refused_is_not_waited_for(
+    guarded: Place, nursery: Nursery, tmp_path: Path, account: str, password: str, why: str
+) -> None:
+    address = guarded.address.replace("guarded@", f"{account}@")
+    env = {VARIABLE: address, SCHEMA_VARIABLE: guarded.schema, "PGPASSWORD": password}
+    (tmp_path / "people.csv").write_text("external_user_id\nann\n")
+    (tmp_path / "job.toml").write_text('[braze]\ncampaign_id = "c"\nendpoint = "http://127.0.0.1:1"\n')
+    for command in (["status", "winter"], ["send", "people.csv", "--config", "job.toml", "--yes"], ["journal", "init"]):
+        began = time.monotonic()
+        refused = nursery.run(command, env | {"BRAZE_API_KEY": KEY}, cwd=tmp_path)
+        assert time.monotonic() - began < 4.0
+        assert refused.code == 2, refused
+        assert f"does not admit this account: {why}" in refused.err
+        assert "PGPASSWORD" in refused.err and "wrong" not in refused.err
+    assert not (tmp_path / "bulk-sender-runs").exists()
+
+
+def test_a_password_that_is_changed_during_a_run_is_waited_for(
+    guarded: Place, postgres: Server, run: RunRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "right")
+    with PostgresRuns(guarded).create(run, run_facts()) as writer:
+        writer.begin_epoch("send")
+        postgres.sql("ALTER ROLE guarded PASSWORD 'new'")
+        writer._session.cut()
+        changing = threading.Timer(1.5, lambda: postgres.sql("ALTER ROLE guarded PASSWORD 'right'"))
+        changing.start()
+        writer.write([PlanComplete()])
+        assert writer.is_plan_complete() and writer.lost is None
+        changing.join()
 
 
 def test_commits_are_synchronous_whatever_the_role_says(

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import random
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 
+import polars as pl
 import pytest
 
+import bulk_sender as bs
 from bulk_sender.errors import JournalError
 from bulk_sender.journal.answers import AttemptRef, Counts, WorkLeft
-from bulk_sender.journal.place import Place
+from bulk_sender.journal.place import SCHEMA_VARIABLE, VARIABLE, Place
 from bulk_sender.journal.postgres import commits as commits_module
+from bulk_sender.journal.postgres import ids as ids_module
+from bulk_sender.journal.postgres import reader as reader_module
 from bulk_sender.journal.postgres.ids import BLOCK, Ids
 from bulk_sender.journal.postgres.peers import Peers
 from bulk_sender.journal.postgres.runs import PostgresRuns
+from bulk_sender.journal.postgres.team import PostgresTeam
 from bulk_sender.journal.postgres.writer import PostgresWriter
 from bulk_sender.journal.records import (
     Attempt,
@@ -28,8 +38,9 @@ from bulk_sender.journal.records import (
     Status,
 )
 from bulk_sender.journal.store import RunRef
+from bulk_sender.reading import chunk as reading_chunk
 from tests.journal.contract import chunk, outcome
-from tests.kit.journals import run_facts
+from tests.kit.journals import START, moment, run_facts
 from tests.kit.pg_proxy import Proxy
 from tests.postgres.crew import UNFENCED
 from tests.postgres.interleaving import interleave
@@ -103,6 +114,29 @@ def test_a_chunk_whose_lease_was_not_answered_is_taken_again(
     stack.close()  # before the proxy is
 
 
+def test_a_take_names_only_the_chunks_that_the_process_has_now(
+    place: Place, run: RunRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list would grow with the run, in each take of each process."""
+    named: list[int] = []
+    take = PostgresTeam.take
+
+    def noted(team: PostgresTeam, has: Collection[int]) -> int | None:
+        named.append(len(has))
+        return take(team, has)
+
+    monkeypatch.setattr(PostgresTeam, "take", noted)
+    monkeypatch.setattr(reading_chunk, "CHUNK_CELLS", 100)
+    monkeypatch.setenv(VARIABLE, place.address)
+    monkeypatch.setenv(SCHEMA_VARIABLE, place.schema)
+    people = pl.DataFrame({"external_user_id": [f"u{number}" for number in range(2000)]})
+    runs_dir = run.folder.parent
+    summary = bs.send(people, sandbox=bs.Sandbox(), run_id=run.name, runs_dir=runs_dir, concurrency=2)
+    assert summary.accepted == 2000
+    assert len(named) > 20
+    assert max(named) <= 8, named
+
+
 def test_a_fence_gives_chunks_back_and_ids_go_on_behind_those_of_the_fenced(
     stack: ExitStack, runs: PostgresRuns, run: RunRef
 ) -> None:
@@ -169,6 +203,45 @@ def test_chunks_behind_a_canary_wait(stack: ExitStack, runs: PostgresRuns, run: 
     batch = Batch(planner.new_batch_id(), 5, 0, 10)
     planner.write([chunk(5, 10), batch, Lease(5, LeaseState.HELD_BACK), CanaryReleased()])
     assert planner.team.left() == WorkLeft(3, 2, 0, is_planned=False, has_planner=True, others=0)
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("UPDATE chunk SET frame = 'x' WHERE id = 2", r"a record of chunk \(2\) fails its checksum"),
+        ("UPDATE batch SET size = 5 WHERE chunk = 2", "a record of batch"),
+        ("UPDATE attempt SET at = at || ' '", "a record of attempt"),
+        ("DELETE FROM attempt; DELETE FROM batch WHERE chunk = 2", "batches of chunk 2 are missing"),
+        ("DELETE FROM lease; DELETE FROM attempt; DELETE FROM batch; DELETE FROM chunk", "batches of chunk 2 are"),
+    ],
+)
+def test_a_process_that_joins_proves_what_it_uses_and_not_the_whole_run(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef, sql: str, why: str
+) -> None:
+    crew = Crew(stack, runs, run, 3)
+    attempt(crew.planner, 2)
+    with crew.join().reader() as reader:
+        reader.prove_chunk(2)
+    crew.planner.through(lambda connection: connection.execute(sql))
+    with crew.join().reader() as reader:  # the planner has proved all when it began
+        with pytest.raises(JournalError, match=f"is damaged: {why}"):
+            reader.prove_chunk(2)
+        if "chunk" not in sql.partition("WHERE")[0]:
+            reader.prove_chunk(1)
+    stack.close()
+    with pytest.raises(JournalError, match="is damaged"):
+        runs.join(run)
+
+
+def test_a_process_that_has_only_opened_a_run_has_not_proved_it_for_others(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef
+) -> None:
+    with ExitStack() as before:
+        Crew(before, runs, run, 1)
+    opened = stack.enter_context(runs.open_to_write(run))
+    opened.through(lambda connection: connection.execute("UPDATE chunk SET frame = 'x'"))
+    with pytest.raises(JournalError, match="is damaged"):
+        runs.join(run)
 
 
 # --- fences -----------------------------------------------------------------------------------------------------------
@@ -267,6 +340,27 @@ def test_an_answer_that_came_too_late_counts_when_the_run_is_closed(
     )
 
 
+def test_an_answer_that_came_after_the_close_counts_when_somebody_opens_the_run_again(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef
+) -> None:
+    crew = Crew(stack, runs, run, 1)
+    joined = crew.join()
+    taken = attempt(joined, 1)
+    crew.planner.fence(joined.epoch)
+    crew.planner.write([PlanComplete()])
+    crew.planner.team.settle()
+    crew.planner.end_epoch("finished", "", 1.0)
+    crew.planner.close()
+    with pytest.raises(JournalError):
+        joined.write([named(outcome(taken, "accepted", "accepted"), "late")])
+    with runs.open_to_read(run) as reader:
+        assert reader.counts() == Counts(10, unknown=10), "reading decides nothing"
+    for _ in range(2):
+        with runs.open_to_write(run) as writer:
+            assert writer.counts() == Counts(10, accepted=10)
+            assert [(it.status, it.rows) for it in writer.decided()] == [("accepted", 10)]
+
+
 def named(record: AttemptOutcome, dispatch_id: str) -> AttemptOutcome:
     return replace(record, judged=replace(record.judged, dispatch_id=dispatch_id))
 
@@ -294,6 +388,70 @@ def test_a_request_may_be_on_its_way_for_a_while_after_its_process_was_given_up(
     assert crew.planner.team.on_the_way_s(refs[1:], 70.0) == 0.0
     time.sleep(0.3)
     assert crew.planner.team.on_the_way_s(refs, 0.2) == 0.0
+
+
+# --- the requests over time -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_requests_of_several_processes_are_found_by_the_time_they_left(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Their ids alternate in blocks, and say nothing of the time."""
+    for module in (ids_module, reader_module):
+        monkeypatch.setattr(module, "BLOCK", 6)
+    rng = random.Random(seed)
+    crew = Crew(stack, runs, run, 1)
+    writers = [crew.planner, crew.join(), crew.join()]
+    clock = [rng.uniform(0, 5) for _ in writers]
+    left: list[tuple[float, int]] = []
+    for _ in range(90):
+        who = rng.randrange(3)
+        clock[who] = round(clock[who] + rng.choice([0.1, 0.3, 0.7, 9.0 if rng.random() < 0.1 else 0.2]), 3)
+        batch = Batch(writers[who].new_batch_id(), 1, 0, 10)
+        sent = Attempt(writers[who].new_attempt_id(), batch.id, b"\0" * 32, moment(clock[who]))
+        answer = outcome(sent, "accepted", "accepted" if who else "throttled", at_s=clock[who], after_s=0.05)
+        writers[who].write([batch, sent, answer])
+        left.append((clock[who], who))
+    left.sort()
+    late = max(clock) + 100.0
+    alone = Attempt(crew.planner.new_attempt_id(), batch.id, b"\0" * 32, moment(late))
+    crew.planner.write([alone])
+    with crew.planner.reader() as reader:
+        [whole] = reader.sendings()
+        assert (whole.epochs, whole.attempts) == ((1, 2, 3), 91)
+        borders = sorted(rng.uniform(0, left[-1][0]) for _ in range(12))
+        moments = [None, *(START + timedelta(seconds=border) for border in borders), None]
+        counts = [reader.traffic(whole, since, until) for since, until in pairwise(moments)]
+        edges = [-1.0, *borders, math.inf]
+        expected = [sum(since <= at < until for at, _ in left) for since, until in pairwise(edges)]
+        expected[-1] += 1
+        assert [it.requests for it in counts] == expected
+        told = sum((Counter({a.verdict: a.requests for a in it.answers}) for it in counts), Counter())
+        assert told == Counter("accepted" if who else "throttled" for _, who in left)
+        pauses = [(began, ended) for (began, _), (ended, _) in pairwise([*left, (late, 0)]) if ended - began >= 2.0]
+        gaps = reader.gaps(whole, 2.0)
+        spans = [((it.began - START).total_seconds(), (it.ended - START).total_seconds()) for it in gaps]
+        assert spans == [pytest.approx(pause) for pause in pauses]
+
+
+def test_what_one_process_sent_after_another_had_ended_is_apart_though_its_ids_are_not(
+    stack: ExitStack, runs: PostgresRuns, run: RunRef
+) -> None:
+    """It may have taken its block of ids long before it had something to send."""
+    crew = Crew(stack, runs, run, 3)
+    joined = crew.join()
+    for _ in range(2 * BLOCK - 1):
+        crew.planner.new_attempt_id()
+    for writer, at_s in ((crew.planner, 1.0), (joined, 100.0), (crew.planner, 2.0)):
+        batch = Batch(writer.new_batch_id(), 1, 0, 10)
+        sent = Attempt(writer.new_attempt_id(), batch.id, b"\0" * 32, moment(at_s))
+        writer.write([batch, sent, outcome(sent, "accepted", "accepted", at_s=at_s)])
+        for _ in range(BLOCK):
+            writer.new_attempt_id()
+    first, second = joined.sendings()
+    assert [(it.epochs, it.attempts) for it in (first, second)] == [((1,), 2), ((2,), 1)]
+    assert joined.traffic(first, None, None).requests == 2
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

@@ -8,19 +8,20 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from bulk_sender.journal.place import SCHEMA_VARIABLE, VARIABLE
+from bulk_sender.journal.place import SCHEMA_VARIABLE, VARIABLE, Place, write_pointer
 from tests.crash.audit import audit
-from tests.crash.nursery import Child, Nursery
+from tests.crash.nursery import Child, Nursery, until
 from tests.faults import FaultServer, Turn
 from tests.faults.fault import FAULTS, Fault
 from tests.kit.pg_proxy import Proxy
 from tests.kit.postgres import Server, find_programs, running
-from tests.kit.scene import Scene
+from tests.kit.scene import Scene, write_input
 
 ROWS = 3000
 SETTINGS = {"concurrency": 4, "share_rate": True}
@@ -102,6 +103,49 @@ def test_a_connection_that_is_cut_again_and_again_costs_nothing(
         found = audit(scene, braze.ledger)
     assert not found.wrong
     assert (ended.code, ended.summary["unknown"], ended.summary["not_sent"]) == (1, 0, 0), ended
+
+
+@pytest.mark.parametrize(
+    ("how", "helps"), [("swallows packets", False), ("killed", True)], ids=["alone", "beside the one that started it"]
+)
+def test_sigterm_ends_a_send_in_time_while_the_database_is_away(
+    server: Server, scene: Scene, monkeypatch: pytest.MonkeyPatch, how: str, helps: bool
+) -> None:
+    """A supervisor kills a process some seconds after SIGTERM. What was in flight is in doubt."""
+    with FaultServer(slowly) as braze, Proxy(server.port) as proxy:
+        scene.url = braze.url
+        planner = None
+        scene.runs_dir.mkdir()
+        write_pointer(scene.runs_dir, Place(server.address, os.environ[SCHEMA_VARIABLE], 3.0))
+        if helps:
+            scene = replace(scene, chunk_cells=300, settings={**SETTINGS, "rate": "40/second"})
+            scene.inputs = [write_input(scene.place / "in.csv", ROWS)]
+            planner = begun(scene, braze)
+        with monkeypatch.context() as patch:
+            patch.setenv(VARIABLE, server.address_of("postgres", proxy.port))
+            child = scene.start("join") if helps else begun(scene, braze)
+        until(lambda: requests_of(server, child) > 3, 30)
+        proxy.freeze() if how == "swallows packets" else server.end(signal.SIGQUIT)
+        time.sleep(1.5)
+        began = time.monotonic()
+        child.signal(signal.SIGTERM)
+        ended = child.wait(90)
+        assert time.monotonic() - began < 8.0
+        assert ended.code == 3, ended
+        assert "the database of the journal could not be used when the process had to end" in ended.err
+        proxy.thaw()
+        if how == "killed":
+            server.start()
+        if planner is not None:
+            planner.wait(60)
+        until(lambda: scene.run("send").code == 1, 60)
+        assert not audit(scene, braze.ledger).wrong
+
+
+def requests_of(server: Server, child: Child) -> int:
+    schema = os.environ[SCHEMA_VARIABLE]
+    sent = f"{schema}.attempt a JOIN {schema}.epoch e ON e.run = a.run AND e.id = a.epoch"
+    return int(server.sql(f"SELECT count(*) FROM {sent} WHERE pid = %s", child.pid)[0][0])
 
 
 def test_a_server_without_a_free_connection_is_waited_for(server: Server, scene: Scene) -> None:

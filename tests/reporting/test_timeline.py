@@ -69,7 +69,7 @@ def test_the_time_between_two_epochs_takes_no_room(tmp_path: Path) -> None:
     first = [Sent(second, elapsed_s=0.5) for second in range(60)]
     next_day = [Sent(86_400 + second, elapsed_s=0.5) for second in range(30)]
     found = of(written(tmp_path / "run", first, [], next_day))
-    assert [part.epoch for part in found.parts] == [1, 3]
+    assert [part.epochs for part in found.parts] == [(1,), (3,)]
     assert found.span_s == pytest.approx(59.5 + 29.5)
     assert found.parts[1].start_s == pytest.approx(59.5)
     assert found.pauses == ()

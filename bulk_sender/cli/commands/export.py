@@ -47,20 +47,41 @@ def export(
             "--output", "-o", metavar="FILE", help="File to write; - for standard output.", show_default=False
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    parts: Annotated[
+        Path | None,
+        typer.Option(
+            "--parts",
+            metavar="DIR",
+            help="Write Parquet files of about a million rows to a folder.",
+            show_default=False,
+        ),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option("--share", metavar="I/N", help="With --parts: write every N-th part, from the I-th."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     runs_dir: RunsDir = RUNS_DIR,
     quiet: Quiet = False,
 ) -> None:
     """Write the results again from the journal.
 
     Without --output and --status, the files in the run's folder are written again. With --status alone, the rows go to
-    standard output.
+    standard output. With --parts, several processes can write at once, also on several machines, each with its --share.
     """
     run, runs_dir = located(run, runs_dir)
     terminal.set_up(quiet=quiet)
     if format_ is not None:
         one_of(format_, FORMATS, "--format")
     statuses = {one_of(name.strip(), STATUSES, "--status") for part in status or () for name in part.split(",")}
+
+    if parts is not None:
+        if output is not None or format_ not in (None, "parquet"):
+            raise ConfigError("--parts writes Parquet files into a folder", hint="leave out --output and --format")
+        _in_parts(run, runs_dir, parts, statuses or None, share or "1/1", force=force)
+        return
+    if share is not None:
+        raise ConfigError("--share needs --parts", hint="add --parts DIR")
 
     from bulk_sender import journal as journals
     from bulk_sender.journal.store import RunRef
@@ -76,6 +97,19 @@ def export(
         else:
             kind = format_ or _by_name(output) or _usual(journal)
             _to_file(journal, output, kind, statuses or None, force=force)
+
+
+def _in_parts(run: str, runs_dir: Path, folder: Path, statuses: set[str] | None, share: str, *, force: bool) -> None:
+    from bulk_sender.cli.render.layout import shown
+    from bulk_sender.operations.export import export_parts
+
+    is_complete = export_parts(run, folder, status=statuses, share=share, force=force, runs_dir=runs_dir)
+    rest = (
+        "complete, with summary.json"
+        if is_complete
+        else "not complete yet: parts are missing, or the run still changes"
+    )
+    terminal.say([f"written to {shown(folder)}: {rest}"])
 
 
 def _again(run: RunRef, kind: str | None) -> None:

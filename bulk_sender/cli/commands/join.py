@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.loading import loading
+from bulk_sender.cli.continuing import Continuing
 from bulk_sender.cli.options import (
-    LOG_FORMATS,
     RUNS_DIR,
     AsJson,
     Concurrency,
@@ -19,9 +17,6 @@ from bulk_sender.cli.options import (
     Rate,
     Run,
     RunsDir,
-    located,
-    one_of,
-    settings,
 )
 
 
@@ -40,27 +35,8 @@ def join(
     log_format: LogFormat = "text",
 ) -> None:
     """Help to send a run that another process has started: its journal has to be in PostgreSQL."""
-    run, runs_dir = located(run, runs_dir)
-    terminal.set_up(quiet=quiet, log_format=one_of(log_format, LOG_FORMATS, "--log-format"))
-    with loading():
-        import bulk_sender as bs
-        from bulk_sender.cli.console.watch import Session
-        from bulk_sender.cli.environment import take_environment
-
-        begin = bs.join_async
-    plain = settings(rate=rate, concurrency=concurrency)
-
-    session = Session(yes=True, helps=True)
-    code = session.deliver(
-        lambda: begin(
-            run,
-            until_finished=until_finished,
-            watch=session.watch(metrics_file),
-            runs_dir=runs_dir,
-            environment=take_environment(),
-            **plain,
-        ),
-        nothing="had nothing left to send.",
-        as_json=as_json,
+    command = Continuing("join", run, runs_dir, rate, concurrency, metrics_file, as_json, quiet, log_format)
+    command.set_up()
+    command.deliver(
+        lambda _: {"until_finished": until_finished}, nothing="had nothing left to send.", yes=True, helps=True
     )
-    raise typer.Exit(code)

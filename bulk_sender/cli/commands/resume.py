@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bulk_sender.cli.console.terminal import terminal
-from bulk_sender.cli.loading import loading
+from bulk_sender.cli.continuing import Continuing
 from bulk_sender.cli.options import (
-    LOG_FORMATS,
     RUNS_DIR,
     Again,
     AsJson,
@@ -28,11 +26,11 @@ from bulk_sender.cli.options import (
     RunsDir,
     Why,
     Yes,
-    located,
-    one_of,
-    settings,
     which_of,
 )
+
+if TYPE_CHECKING:
+    from bulk_sender.cli.console.watch import Session
 
 
 def resume(
@@ -57,37 +55,14 @@ def resume(
     log_format: LogFormat = "text",
 ) -> None:
     """Resume a stopped run: send the unsent rows, and leave unknown rows as they are."""
-    run, runs_dir = located(run, runs_dir)
-    _ready_to_send("resume", yes, quiet, log_format)
-    with loading():
-        import bulk_sender as bs
-        from bulk_sender.cli.console.watch import Session
-        from bulk_sender.cli.environment import take_environment
-
-        begin = bs.resume_async
-    plain = settings(rate=rate, concurrency=concurrency)
-
-    session = Session(yes=yes, resumes=True)
-    code = session.deliver(
-        lambda: begin(
-            run,
-            take_over=take_over,
-            guards=bs.Guards(
-                not_after=not_after,
-                max_duration=max_duration,
-                again=again,
-                confirm=session.confirm,
-                confirm_again=session.confirm_again,
-            ),
-            watch=session.watch(metrics_file),
-            runs_dir=runs_dir,
-            environment=take_environment(),
-            **plain,
-        ),
+    command = Continuing("resume", run, runs_dir, rate, concurrency, metrics_file, as_json, quiet, log_format)
+    _ready_to_send(command, yes)
+    command.deliver(
+        lambda session: {"take_over": take_over, **_guards(session, again, not_after, max_duration)},
         nothing="was finished before. Nothing was sent now.",
-        as_json=as_json,
+        yes=yes,
+        resumes=True,
     )
-    raise typer.Exit(code)
 
 
 def retry(
@@ -115,47 +90,39 @@ def retry(
     log_format: LogFormat = "text",
 ) -> None:
     """Send failed rows, unknown rows, or both again, in the same run: all of them, or some."""
-    run, runs_dir = located(run, runs_dir)
-    _ready_to_send("retry", yes, quiet, log_format)
-    with loading():
-        import bulk_sender as bs
-        from bulk_sender.cli.console.watch import Session
-        from bulk_sender.cli.environment import take_environment
-
-        begin = bs.retry_async
-    which = which_of(rows, batch, likely, from_)
-    plain = settings(rate=rate, concurrency=concurrency)
-
+    command = Continuing("retry", run, runs_dir, rate, concurrency, metrics_file, as_json, quiet, log_format)
+    _ready_to_send(command, yes)
     wanted = " or ".join(name for name, is_wanted in (("failed", failed), ("unknown", unknown)) if is_wanted)
     wanted = f"{wanted} row" if from_ is None else "row to send again"
-    session = Session(yes=yes)
-    code = session.deliver(
-        lambda: begin(
-            run,
-            failed=failed,
-            unknown=unknown,
-            which=which,
-            why=why,
-            guards=bs.Guards(
-                not_after=not_after,
-                max_duration=max_duration,
-                again=again,
-                confirm=session.confirm,
-                confirm_again=session.confirm_again,
-            ),
-            watch=session.watch(metrics_file),
-            runs_dir=runs_dir,
-            environment=take_environment(),
-            **plain,
-        ),
+    which = which_of(rows, batch, likely, from_)
+    command.deliver(
+        lambda session: {
+            "failed": failed,
+            "unknown": unknown,
+            "which": which,
+            "why": why,
+            **_guards(session, again, not_after, max_duration),
+        },
         nothing=f"has no {wanted}. Nothing was sent.",
-        as_json=as_json,
+        yes=yes,
     )
-    raise typer.Exit(code)
 
 
-def _ready_to_send(command: str, yes: bool, quiet: bool, log_format: str) -> None:
+def _ready_to_send(command: Continuing, yes: bool) -> None:
     from bulk_sender.cli.console.questions import must_be_able_to_ask
 
-    terminal.set_up(quiet=quiet, log_format=one_of(log_format, LOG_FORMATS, "--log-format"))
-    must_be_able_to_ask(yes, command)
+    command.set_up()
+    must_be_able_to_ask(yes, command.command)
+
+
+def _guards(session: Session, again: bool, not_after: str | None, max_duration: str | None) -> dict[str, Any]:
+    import bulk_sender as bs
+
+    guards = bs.Guards(
+        not_after=not_after,
+        max_duration=max_duration,
+        again=again,
+        confirm=session.confirm,
+        confirm_again=session.confirm_again,
+    )
+    return {"guards": guards}

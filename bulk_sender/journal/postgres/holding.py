@@ -29,7 +29,7 @@ _LOCKED = """EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND gran
 _HOLDERS = f"""
 SELECT node, commit_no, extract(epoch FROM clock_timestamp() - beat_at)::float8,
        extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8, {_LOCKED}
-FROM epoch WHERE run = %s AND fenced_at IS NULL AND ended_at IS NULL ORDER BY id DESC
+FROM epoch WHERE run = %s AND fenced_at IS NULL AND ended_at IS NULL AND id >= %s ORDER BY id DESC
 """
 
 
@@ -54,11 +54,14 @@ class Claim:
         connection.execute("SELECT pg_try_advisory_lock(('x' || %s)::bit(64)::bigint)", [self.token])
 
 
-def holder(session: Session, run: int, ttl_s: float) -> str | None:
-    """Describe the process that has a run; None when none does. Takes up to 2 s after one has died."""
+def holder(session: Session, run: int, ttl_s: float, first: int = 0) -> str | None:
+    """Describe the process that has a run; None when none does. Takes up to 2 s after one has died.
+
+    ``first``: 1 to leave out a process that has not begun an epoch.
+    """
     seen: dict[str, int] = {}
     while True:
-        rows = session.rows(_HOLDERS, [run])
+        rows = session.rows(_HOLDERS, [run, first])
         if not rows:
             return None
         for node, commit_no, age_s, uptime_s, is_locked in rows:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -9,6 +12,8 @@ import psycopg
 from bulk_sender.journal.answers import Worker
 from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import unreadable
+from bulk_sender.journal.postgres.ids import BLOCK
+from bulk_sender.journal.postgres.proof import prove_chunk
 from bulk_sender.journal.postgres.schema import COLUMNS, quoted, table
 from bulk_sender.journal.postgres.session import Session
 from bulk_sender.journal.postgres.stored import StoredRows
@@ -47,12 +52,12 @@ FROM epoch e WHERE run = %(run)s AND id > 0
 class PostgresReader(SqlReader):
     """One run's journal, to be read. Not thread-safe: one thread at a time may use it."""
 
-    def __init__(self, run: RunRef, session: Session, number: int, rows: StoredRows) -> None:
-        """``number``: the run's id in the database. ``rows``: those that are elsewhere."""
+    def __init__(self, run: RunRef, session: Session, number: int, key: bytes, rows: StoredRows) -> None:
+        """``number``: the run's id in the database. ``key``: that of its seals. ``rows``: those that are elsewhere."""
         super().__init__(run)
         self._stored_rows = rows
         self._session = session
-        self._number = number
+        self._number, self._key = number, key
         self._tables = tables_of(number)
 
     @property
@@ -61,7 +66,7 @@ class PostgresReader(SqlReader):
 
     def reader(self) -> RunReader:
         """Open another reader, without a second proof: the journal was proved sound for this one."""
-        return PostgresReader(self.run, Session(self.place), self._number, self._stored_rows)
+        return PostgresReader(self.run, Session(self.place), self._number, self._key, self._stored_rows)
 
     def frame(self, chunk: int) -> bytes:
         return self._stored_rows.get(super().frame(chunk))
@@ -69,12 +74,28 @@ class PostgresReader(SqlReader):
     def rejects(self, chunk: int) -> bytes:
         return self._stored_rows.get(super().rejects(chunk))
 
+    def prove_chunk(self, chunk: int) -> None:
+        try:
+            self._session.through(lambda connection: prove_chunk(connection, self.run, self._number, self._key, chunk))
+        except psycopg.Error as error:
+            raise unreadable(self.place, error) from None
+
     def workers(self) -> tuple[Worker, ...]:
         try:
             found = self._session.rows(_WORKERS, {"run": self._number})
         except psycopg.Error as error:
             raise unreadable(self.place, error) from None
         return tuple(Worker(*row) for row in found)
+
+    def _strands(self) -> Iterator[tuple[int, int, int]]:
+        found = self._rows(
+            "SELECT epoch, min(id), max(id) FROM attempt WHERE length(body_sha256) > 0"
+            " GROUP BY epoch, (id - 1) / ? ORDER BY min(id)",
+            BLOCK,
+        )
+        for epoch, blocks in groupby(found, key=itemgetter(0)):
+            own = list(blocks)
+            yield epoch, own[0][1], own[-1][2]
 
     def close(self) -> None:
         self._session.close()

@@ -22,7 +22,7 @@ from bulk_sender.journal.postgres.commits import Commits, insert_facts
 from bulk_sender.journal.postgres.errors import unreadable
 from bulk_sender.journal.postgres.holding import Claim, holder, latest_epoch, row_zero, take
 from bulk_sender.journal.postgres.index import PostgresIndex
-from bulk_sender.journal.postgres.proof import Proved, prove, state_of
+from bulk_sender.journal.postgres.proof import Proved, prove, prove_facts, state_of
 from bulk_sender.journal.postgres.reader import PostgresReader
 from bulk_sender.journal.postgres.schema import RECORDS_OF_A_RUN
 from bulk_sender.journal.postgres.session import PATIENCE_S, Connection, Server, Session, limit_idling, server_of
@@ -130,11 +130,15 @@ class PostgresRuns:
             if take_over:
                 writer.take_over()
             prove(self.place, run, number, found.key)
+            writer.team.accept_late()  # it may have come behind the close
             self._note_in(run)
             return writer
 
     def join(self, run: RunRef) -> PostgresWriter:
-        """Open a run for one more process, beside those that have it; prove it sound first.
+        """Open a run for one more process, beside those that have it.
+
+        One that has begun has proved the run sound, so that this one proves only what it uses: now how the run was
+        started, and later each chunk that it takes. Where there is none, all of it is proved now.
 
         Raises RunNotFoundError, and JournalError when a record is damaged or the database is another.
         """
@@ -142,7 +146,10 @@ class PostgresRuns:
         claim = Claim.new()
         with self._opening(Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)) as (session, opened):
             session.through(lambda connection: _refuse_other(server_of(connection, self.place), found.server, run))
-            prove(self.place, run, found.number, found.key)
+            if holder(session, found.number, found.ttl_s, first=1) is None:
+                prove(self.place, run, found.number, found.key)
+            else:
+                session.through(lambda connection: prove_facts(connection, run, found.number, found.key))
             self._note_in(run)
             commits = Commits.none(found.number, found.key)
             writer = opened.enter_context(self._writer(run, session, claim, found, commits))
@@ -158,7 +165,7 @@ class PostgresRuns:
             limit_idling(connection)
 
         session.welcome = welcome
-        return PostgresWriter(run, session, found.number, found.rows, found.key, claim, commits, found.ttl_s)
+        return PostgresWriter(run, session, found.number, found.key, found.rows, claim, commits, found.ttl_s)
 
     def open_to_read(self, run: RunRef) -> PostgresReader:
         """Open a run to read it. Proved sound first, unless a process has it, or nothing was added since.
@@ -173,7 +180,7 @@ class PostgresRuns:
                 if _proved.get((self.place, run.name)) != (number, *state):
                     prove(self.place, run, number, key)
                     _proved[self.place, run.name] = (number, *state)
-            return PostgresReader(run, session, number, found.rows)
+            return PostgresReader(run, session, number, key, found.rows)
 
     def holder(self, run: RunRef) -> str | None:
         """Describe the process that holds the run now; None when none does."""

@@ -6,10 +6,12 @@ its locks. At REPEATABLE READ a fence would not see the last intent of the proce
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,7 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError, JournalError
 from bulk_sender.journal.place import Place
-from bulk_sender.journal.postgres.errors import NotYetError, may_pass, no_schema, unreachable
+from bulk_sender.journal.postgres.errors import NotYetError, may_pass, no_schema, refusal
 from bulk_sender.journal.postgres.schema import VERSION
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -33,7 +35,10 @@ PATIENCE_S = 60.0
 _BRIEFLY_S = 5.0
 """How long a reader does."""
 _BETWEEN_TRIES_S = 0.2
+_BETWEEN_LOOKS_S = 0.1
 _CONNECT_S = 10
+_GREETED_S = 20
+"""How long a new connection may take until it can be used."""
 _KEEP_ALIVE = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -149,41 +154,61 @@ class Session:
         *,
         patience_s: float | None = None,
         welcome: Callable[[Connection], None] = lambda _: None,
+        is_late: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``welcome`` is called with each new connection, and may raise JournalError."""
+        """``welcome`` is called with each new connection, and may raise JournalError.
+
+        ``is_late``: whether this process has to end now, so that nothing may be waited for.
+        """
         self.place = place
         self.lock = threading.RLock()
         self._patience_s = _BRIEFLY_S if patience_s is None else patience_s
         self.welcome = welcome
+        self.is_late = is_late
         self.connections = 0
         """How many connections there were until now."""
         self._connection: Connection | None = None
+        self._due_at: float | None = None
+        """When the database has to answer what it was asked, on a clock that does not jump; None while it is not."""
         self._is_closed = False
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Run a statement that may be repeated, and return its rows. Raises psycopg.Error, JournalError."""
         return self.through(lambda connection: connection.execute(sql, values or None).fetchall())
 
-    def through(self, work: Callable[[Connection], T]) -> T:
+    def through(self, work: Callable[[Connection], T], longest_s: float = math.inf) -> T:
         """Run ``work``, which has to bear repetition, until it ends over one connection. Raises psycopg.Error.
 
-        A database that is not there is waited for. Raises JournalError when it is not the one that it was.
+        ``longest_s``: how long it may take over one, for ``cut_overdue``.
+
+        A database that is not there is waited for, and so is one that has admitted this account before. Raises
+        JournalError when it is not the one that it was.
         """
         until = time.monotonic() + self._patience_s
         with self.lock:
             while True:
+                self._due_at = time.monotonic() + longest_s
                 try:
                     return work(self._connected())
                 except psycopg.Error as error:
-                    if not may_pass(error) or self._is_closed or time.monotonic() >= until:
+                    is_in_vain = not may_pass(error) or (not self.connections and refusal(error))
+                    if is_in_vain or self._has_to_end() or time.monotonic() >= until:
                         raise
                     self._drop_broken()
+                finally:
+                    self._due_at = None
                 time.sleep(_BETWEEN_TRIES_S)
 
     def close(self) -> None:
         self._is_closed = True
         with self.lock:
             self._drop()
+
+    def cut_overdue(self) -> None:
+        """Break the connection from another thread if an answer is overdue, or this process has to end."""
+        due_at = self._due_at
+        if due_at is not None and (self._has_to_end() or time.monotonic() > due_at):
+            self.cut()
 
     def cut(self) -> None:
         """Break the connection from another thread, so that a statement on it ends with an error."""
@@ -193,16 +218,33 @@ class Session:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            connection = connect(self.place)
-            try:
-                check_schema(connection, self.place)
-                self.welcome(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = self._in_time(self._new_connection)
             self.connections += 1
         return self._connection
+
+    def _new_connection(self) -> Connection:
+        connection = connect(self.place)
+        try:
+            check_schema(connection, self.place)
+            self.welcome(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _in_time(self, make: Callable[[], Connection]) -> Connection:
+        """Connect in a thread: a network that swallows packets would hold this one up, even when it has to end."""
+        made: Future[Connection] = Future()
+        threading.Thread(target=_fulfil, args=(made, make), name="journal-connect", daemon=True).start()
+        until = time.monotonic() + _GREETED_S
+        while not wait([made], _BETWEEN_LOOKS_S).done:
+            if self._has_to_end() or time.monotonic() > until:
+                made.add_done_callback(_close_unused)
+                raise psycopg.OperationalError("the database does not answer")
+        return made.result()
+
+    def _has_to_end(self) -> bool:
+        return self._is_closed or self.is_late()
 
     def _drop_broken(self) -> None:
         if self._connection is not None and (self._connection.broken or self._connection.closed):
@@ -213,6 +255,18 @@ class Session:
             with suppress(psycopg.Error):
                 self._connection.close()
             self._connection = None
+
+
+def _fulfil(made: Future[Connection], make: Callable[[], Connection]) -> None:
+    try:
+        made.set_result(make())
+    except BaseException as error:
+        made.set_exception(error)
+
+
+def _close_unused(made: Future[Connection]) -> None:
+    if made.exception() is None:
+        made.result().close()
 
 
 def _shut_down(descriptor: int) -> None:
@@ -251,11 +305,3 @@ def _parameters(place: Place) -> dict[str, Any]:
 
 def _is_local(host: str) -> bool:
     return host == "" or host.startswith(("/", "@")) or is_loopback(host)
-
-
-def opened(place: Place) -> Connection:
-    """Return a connection for one use. Raises JournalError, ConfigError."""
-    try:
-        return connect(place)
-    except psycopg.Error as error:
-        raise unreachable(place, error) from None

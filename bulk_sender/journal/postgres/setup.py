@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple
 
 import psycopg
 
 from bulk_sender.errors import RunNotFoundError
 from bulk_sender.journal.place import Place
-from bulk_sender.journal.postgres.errors import unreachable, unreadable
+from bulk_sender.journal.postgres.errors import unreadable
 from bulk_sender.journal.postgres.schema import STATEMENTS, grants
-from bulk_sender.journal.postgres.session import Connection, check_schema, opened, server_of
+from bulk_sender.journal.postgres.session import Connection, check_schema, connect, server_of
 from bulk_sender.journal.store import Made, RunRef
 
 
 def make_schema(place: Place) -> Made:
-    """Make the schema with its tables, in one transaction, unless it is there. Raises JournalError."""
+    """Make the schema with its tables, in one transaction, unless it is there. Raises JournalError, ConfigError."""
+    with _connected(place) as connection:
+        server_of(connection, place)
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [place.schema])
+            is_new = not _has_tables(connection, place)
+            if is_new:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {place.schema}")
+                for statement in STATEMENTS:
+                    connection.execute(statement)
+        check_schema(connection, place)
+        return Made(place.schema, is_new, tuple(grants(place.schema)), tuple(_warnings(connection)))
+
+
+@contextmanager
+def _connected(place: Place) -> Iterator[Connection]:
+    """Connect once, for the block. What goes wrong in it is said in plain words."""
     try:
-        with opened(place) as connection:
-            server_of(connection, place)
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [place.schema])
-                is_new = not _has_tables(connection, place)
-                if is_new:
-                    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {place.schema}")
-                    for statement in STATEMENTS:
-                        connection.execute(statement)
-            check_schema(connection, place)
-            return Made(place.schema, is_new, tuple(grants(place.schema)), tuple(_warnings(connection)))
-    except psycopg.OperationalError as error:
-        raise unreachable(place, error) from None
+        with connect(place) as connection:
+            yield connection
     except psycopg.Error as error:
         raise unreadable(place, error) from None
 
@@ -59,25 +66,18 @@ def _warnings(connection: Connection) -> list[str]:
 
 def accept_server(place: Place, run: RunRef) -> bool:
     """Note that this server has everything that the run recorded. Returns False when it is the same server already."""
-    try:
-        with opened(place) as connection:
-            check_schema(connection, place)
-            server = server_of(connection, place)
-            row = connection.execute(
-                "SELECT system_identifier, timeline, origin FROM run WHERE name = %s", [run.name]
-            ).fetchone()
-            if row is None:
-                raise RunNotFoundError(
-                    f"there is no run {run.name!r} in {place}", hint="bulk-sender runs lists the runs"
-                )
-            if row == astuple(server):
-                return False
-            connection.execute(
-                "UPDATE run SET system_identifier = %s, timeline = %s, origin = %s WHERE name = %s",
-                [*astuple(server), run.name],
-            )
-            return True
-    except psycopg.OperationalError as error:
-        raise unreachable(place, error) from None
-    except psycopg.Error as error:
-        raise unreadable(place, error) from None
+    with _connected(place) as connection:
+        check_schema(connection, place)
+        server = server_of(connection, place)
+        row = connection.execute(
+            "SELECT system_identifier, timeline, origin FROM run WHERE name = %s", [run.name]
+        ).fetchone()
+        if row is None:
+            raise RunNotFoundError(f"there is no run {run.name!r} in {place}", hint="bulk-sender runs lists the runs")
+        if row == astuple(server):
+            return False
+        connection.execute(
+            "UPDATE run SET system_identifier = %s, timeline = %s, origin = %s WHERE name = %s",
+            [*astuple(server), run.name],
+        )
+        return True

@@ -19,7 +19,7 @@ from bulk_sender.journal.postgres import leases
 from bulk_sender.journal.postgres.holding import let_go
 from bulk_sender.journal.postgres.peers import Peers
 from bulk_sender.journal.postgres.session import Connection
-from bulk_sender.journal.records import LEFT, AttemptOutcome, Decision, Ending, Record, Status
+from bulk_sender.journal.records import LEFT, AttemptOutcome, Decision, Ending, Status
 from bulk_sender.journal.sql.rows import PLAN_COMPLETE, row_of
 from bulk_sender.journal.sql.seal import seal
 from bulk_sender.text.times import now
@@ -127,12 +127,19 @@ class PostgresTeam:
         return self._writer.end_with(work)
 
     def settle(self) -> None:
-        new_id = self._writer.new_decision_id
-        found: list[Record] = [Decision.late(new_id(), *told) for told in self._late()]
+        self.accept_late()
         shared = self._rows(_SHARED, {"run": self._run})
         why = "its dispatch_id was given to another batch too"
-        found += [Decision.doubt(new_id(), batch, attempt, why) for batch, attempt, _ in shared]
-        if found:
+        self._decide(
+            Decision.doubt(self._writer.new_decision_id(), batch, attempt, why) for batch, attempt, _ in shared
+        )
+
+    def accept_late(self) -> None:
+        """Record the acceptances of which a process learned after it was given up, unless somebody has decided."""
+        self._decide(Decision.late(self._writer.new_decision_id(), *told) for told in self._late())
+
+    def _decide(self, decisions: Iterable[Decision]) -> None:
+        if found := list(decisions):
             self._writer.write(found)
 
     def _late(self) -> Iterator[tuple[int, int, str]]:

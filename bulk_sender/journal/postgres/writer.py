@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
+from weakref import WeakSet
 
 import psycopg
 
@@ -29,13 +30,14 @@ from bulk_sender.journal.postgres.team import PostgresTeam
 from bulk_sender.journal.records import AttemptOutcome, Chunk, Ending, Entry, Epoch, LeaseOrder
 from bulk_sender.journal.sql.rows import Row, row_of
 from bulk_sender.journal.sql.writing import SqlWriter, user
-from bulk_sender.journal.store import Loss, RunRef
+from bulk_sender.journal.store import Loss, RunReader, RunRef
 from bulk_sender.text.times import now
 
 T = TypeVar("T")
 
+_LOOK_S = 0.2
 _ANSWER_S = 20.0
-"""How long a statement may take before its connection is given up: a network that swallows packets never says so."""
+"""How long what writes may take before its connection is given up: a network that swallows packets never says so."""
 
 
 class PostgresWriter(SqlWriter, PostgresReader):
@@ -46,27 +48,30 @@ class PostgresWriter(SqlWriter, PostgresReader):
         run: RunRef,
         session: Session,
         number: int,
-        rows: StoredRows,
         key: bytes,
+        rows: StoredRows,
         claim: Claim,
         commits: Commits,
         ttl_s: float,
     ) -> None:
         """``commits``: those on row 0 of ``epoch``, or none yet for a process that joins others."""
-        super().__init__(run, session, number, rows)
+        super().__init__(run, session, number, key, rows)
         self.epoch = 0
         self.is_locked_out = False
         self.lost: Loss | None = None
         self.commits = commits
         self.ids = Ids(self._take_block)
-        self._key, self._claim = key, claim
+        self._claim = claim
         self._joins = commits.claim == ""
         self._before = 0
         """The latest epoch when the run was opened: all up to it are dead."""
         self._team = PostgresTeam(self, number, key, ttl_s)
-        self._beaten_at = self._busy_since = time.monotonic()
-        self._is_busy = False
-        self._ended = threading.Event()
+        self._beaten_at = time.monotonic()
+        self.is_late: Callable[[], bool] = lambda: False
+        session.is_late = self._may_not_wait
+        self._sessions = WeakSet([session])
+        """Those of this run, of which none may hold up the end of the process."""
+        self._ended, self._closed = threading.Event(), threading.Event()
         self._beats = [
             threading.Thread(target=it, name="journal-beat", daemon=True) for it in (self._beat, self._watch)
         ]
@@ -104,7 +109,8 @@ class PostgresWriter(SqlWriter, PostgresReader):
         if self.lost is None and self.commits.claim:
             with suppress(psycopg.Error, BulkSenderError):
                 self.through(self._let_go)
-        super().close()
+        super().close()  # under watch: a beat may still wait for its answer
+        self._closed.set()
         for thread in self._beats:
             thread.join()
 
@@ -116,6 +122,14 @@ class PostgresWriter(SqlWriter, PostgresReader):
             if had:
                 leases.give_back(connection, self._number, mine.epoch)
         return had
+
+    def reader(self) -> RunReader:
+        session = Session(self.place, is_late=self._may_not_wait)
+        self._sessions.add(session)
+        return PostgresReader(self.run, session, self._number, self._key, self._stored_rows)
+
+    def _may_not_wait(self) -> bool:
+        return self.lost is not None or self.is_late()
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -184,13 +198,12 @@ class PostgresWriter(SqlWriter, PostgresReader):
         """Run what writes, over as many connections as it takes. Raises JournalError, and notes a loss."""
         self.is_locked_out = False
         with self._session.lock:
-            self._busy_since, self._is_busy = time.monotonic(), True
             try:
-                return self._session.through(work)
+                return self._session.through(work, _ANSWER_S)
             except psycopg.Error as error:
                 if may_pass(error):
                     self.is_locked_out = True
-                    self.lost = _gone(self.run, plainly(error))
+                    self.lost = _gone(self.run, plainly(error), is_late=self.is_late())
                     self._refuse_lost()
                 raise JournalError(
                     f"the journal of run {self.run.name!r} in PostgreSQL cannot be written: {plainly(error)}",
@@ -201,8 +214,6 @@ class PostgresWriter(SqlWriter, PostgresReader):
                 self.lost = _loss(self.run, error)
                 self._refuse_lost()
                 raise
-            finally:
-                self._is_busy = False
 
     # --- beats --------------------------------------------------------------------------------------------------
 
@@ -221,11 +232,10 @@ class PostgresWriter(SqlWriter, PostgresReader):
                     self._team.give_up_silent()
 
     def _watch(self) -> None:
-        """Give up a connection whose answer does not come."""
-        while not self._ended.wait(1.0):
-            if self._is_busy and time.monotonic() - self._busy_since > _ANSWER_S:
-                self._busy_since = time.monotonic()
-                self._session.cut()
+        """Give up a connection whose answer does not come, and any other when the process has to end."""
+        while not self._closed.wait(_LOOK_S):
+            for session in list(self._sessions):
+                session.cut_overdue()
 
     def look(self) -> Loss | None:
         return self.lost
@@ -343,9 +353,10 @@ class PostgresWriter(SqlWriter, PostgresReader):
         self._write([row_of(Ending(self.epoch, now(), state, reason, round(elapsed_s, 3)), self.epoch)])
 
 
-def _gone(run: RunRef, why: str) -> Loss:
+def _gone(run: RunRef, why: str, *, is_late: bool) -> Loss:
+    until = "when the process had to end" if is_late else "for a minute"
     return Loss(
-        f"the database of the journal could not be used for a minute: {why}",
+        f"the database of the journal could not be used {until}: {why}",
         f"bulk-sender resume {run.name}, once it is there again",
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
@@ -68,6 +68,9 @@ _WITH_STATUS = {
     ("failed", "unknown"): f"id IN (SELECT chunk FROM state WHERE batch IN ({_TROUBLED}) AND {{0}})",
 }
 """How to find the chunks whose batches have these statuses: the usual ones chunk by chunk, the rare ones at once."""
+
+_SETTLED = "CASE WHEN status = 'unknown' AND verdict IS NULL AND decided IS NULL THEN ? ELSE status END"
+"""The status of a batch in ``state``, with another one while its request has no outcome."""
 
 _REASON = "status, http_status, code, message, likely, decided"
 _REFUSED = f"""
@@ -184,13 +187,13 @@ class SqlReader(ABC):
 
     # --- what holds now -----------------------------------------------------------------------------------------
 
-    def counts(self) -> Counts:
+    def counts(self, *, in_flight: str = "unknown") -> Counts:
         # One statement sees one moment: a process that sends adds chunks between two.
         planned = (
             f"SELECT '{name}', coalesce(sum({name}), 0) FROM chunk" for name in ("rows", "rejected", "duplicate")
         )
-        found = self._rows(" UNION ALL ".join((*planned, "SELECT status, sum(size) FROM state GROUP BY status")))
-        return Counts(**dict(found))
+        settled = f"SELECT {_SETTLED} AS settled, sum(size) FROM state GROUP BY 1"
+        return Counts(**dict(self._rows(" UNION ALL ".join((*planned, settled)), in_flight)))
 
     def totals(self) -> Totals:
         [sums] = self._rows(
@@ -349,7 +352,11 @@ class SqlReader(ABC):
     # --- the requests over time ---------------------------------------------------------------------------------
 
     def sendings(self) -> tuple[Sending, ...]:
-        return tuple(sendings.sendings(self._rows))
+        return tuple(sendings.sendings(self._rows, self._strands()))
+
+    def _strands(self) -> Iterable[tuple[int, int, int]]:
+        """Return the epoch, first and last attempt of each stretch of ids whose requests left in their order."""
+        return sendings.strands(self._rows)
 
     def traffic(self, sending: Sending, since: datetime | None, until: datetime | None) -> Traffic:
         return sendings.traffic(self._rows, sending, since, until)

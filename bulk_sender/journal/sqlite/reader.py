@@ -29,6 +29,9 @@ class SqliteReader(SqlReader):
         except sqlite3.Error as error:
             raise unreadable(self.run.folder, error) from None
 
+    def prove_chunk(self, chunk: int) -> None:
+        """Do nothing: the whole run was proved when it was opened."""
+
     def close(self) -> None:
         with suppress(sqlite3.Error):
             self._connection.close()

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class SqliteWriter(SqlWriter, SqliteReader):
         super().__init__(run, connection)
         self.epoch = 0
         self.team: Team | None = None
+        self.is_late: Callable[[], bool] = lambda: False
         self.is_locked_out = False
         """Whether the last write failed because another program kept the file locked for longer than we wait."""
         self._lock: int | None = lock

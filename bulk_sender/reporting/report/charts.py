@@ -171,7 +171,7 @@ def _pauses(timeline: Timeline) -> list[Spec]:
 
 
 def _joints(timeline: Timeline) -> list[Spec]:
-    """A line where one epoch ended and the next began."""
+    """A line where sending ended, and began again in another epoch."""
     if len(timeline.parts) < 2:
         return []
     return [

@@ -91,15 +91,15 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one epoch sent, in ``span_s`` seconds from ``start_s`` of the timeline."""
+    """What one epoch sent, or several at the same time, in ``span_s`` seconds from ``start_s`` of the timeline."""
 
     sending: Sending
     start_s: float
     span_s: float
 
     @property
-    def epoch(self) -> int:
-        return self.sending.epoch
+    def epochs(self) -> tuple[int, ...]:
+        return self.sending.epochs
 
     @property
     def at(self) -> datetime:
