@@ -44,6 +44,7 @@ from bulk_sender.process_limits import TO_SEND, room
 from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reporting.account import refuse_unwritable
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.beside import Begun, refuse_alone
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.canary import NO_CANARY, Canary, held_after, ramp_is_due
 from bulk_sender.run.catalogue import note_beginning, note_end, note_loss
@@ -136,6 +137,7 @@ class Execution:
         self._speed = Speed()
         self._on_canary = caller.watch.on_canary
         self._longest = caller.guards.longest()
+        self._beside = caller.watch.beside
         self._by = caller.by
         self._is_held = False
         self._joins = joins
@@ -205,7 +207,7 @@ class Execution:
 
     def _shared_rate(self, stack: ExitStack, credential: Credential) -> SharedRate | None:
         pace = self._settings.pace
-        if not pace.is_shared or self._facts.sandbox:
+        if not pace.is_shared or self._facts.sandbox or self._share != 1.0:
             return None
         workspace = self._settings.base_url, credential.authorization
         shared = journals.shared_rate(self._journal, workspace_of(*workspace), pace.rate_per_s)
@@ -214,11 +216,16 @@ class Execution:
         stack.callback(shared.close)
         return shared
 
+    @property
+    def _share(self) -> float:
+        """This process's share of the run's rate."""
+        return 1.0 if self._beside is None else self._beside.share
+
     def _pace(self, shared: SharedRate | None) -> Pace:
-        settings = self._settings.pace
+        settings, share = self._settings.pace, self._share
         pace = Pace(
-            settings.rate_per_s,
-            first=settings.first_per_s,
+            share * settings.rate_per_s,
+            first=None if settings.first_per_s is None else share * settings.first_per_s,
             reserve=settings.reserve,
             shared=shared,
             closed_for=self._closed_for,
@@ -345,9 +352,20 @@ class Execution:
             group.start_soon(look)
             if self._together is not None:
                 group.start_soon(self._together.watch, sender.stopping)
+            group.start_soon(self._run_beside)
             yield
             group.cancel_scope.cancel()
         self._observers.moment(self._progress(sender))
+
+    async def _run_beside(self) -> None:
+        if (beside := self._beside) is None:
+            return
+        try:
+            team = refuse_alone(self._journal.run.name, self._journal.team)
+            rate = self._settings.pace.rate_per_s
+            await beside(Begun(self._journal.run.name, self._journal.epoch, rate, team))
+        except Exception as error:  # this process sends without the others
+            log.warning("no more processes can be started for this run: %s", error)
 
     def _stop_when_too_long(self, sender: Sender) -> None:
         longest = self._longest

@@ -11,6 +11,7 @@ from bulk_sender.cli.loading import loading
 from bulk_sender.cli.options import (
     LOG_FORMATS,
     RUNS_DIR,
+    Address,
     Again,
     AsJson,
     Batches,
@@ -21,15 +22,19 @@ from bulk_sender.cli.options import (
     MaxDuration,
     MetricsFile,
     NotAfter,
+    On,
     Quiet,
     Rate,
     Rows,
     Run,
     RunsDir,
     Why,
+    Workers,
     Yes,
+    begin_on,
     located,
     one_of,
+    refuse_half_an_engine,
     settings,
     which_of,
 )
@@ -50,6 +55,9 @@ def resume(
     again: Again = False,
     not_after: NotAfter = None,
     max_duration: MaxDuration = None,
+    on: On = None,
+    workers: Workers = None,
+    address: Address = None,
     metrics_file: MetricsFile = None,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -59,12 +67,13 @@ def resume(
     """Resume a stopped run: send the unsent rows, and leave unknown rows as they are."""
     run, runs_dir = located(run, runs_dir)
     _ready_to_send("resume", yes, quiet, log_format)
+    refuse_half_an_engine(on, workers, address)
     with loading():
         import bulk_sender as bs
         from bulk_sender.cli.console.watch import Session
         from bulk_sender.cli.environment import take_environment
 
-        begin = bs.resume_async
+        begin = begin_on(on, bs.resume_async, workers, address)
     plain = settings(rate=rate, concurrency=concurrency)
 
     session = Session(yes=yes, resumes=True)
