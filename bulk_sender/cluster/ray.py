@@ -57,8 +57,8 @@ async def send_async(
     ``source``: what ``bulk_sender.send`` takes, or a ``ray.data.Dataset``, which is first written as Parquet files
     into ``store`` (default: beside the folders of the runs), a folder that this process can read when it resumes.
     ``address``: of the cluster, as for ``ray.init``; None: ``RAY_ADDRESS``, a cluster on this machine, or a new one.
-    A connection that the program has to a cluster is used. The rate is divided between the workers and this process,
-    which sends, too. The other arguments, results and errors are those of ``bulk_sender.send``.
+    A connection that the program has to a cluster is used. The workers and this process, which sends, too, keep one
+    rate. The other arguments, results and errors are those of ``bulk_sender.send``.
 
     Each worker needs this release of bulk-sender, and the key and ``BULK_SENDER_JOURNAL`` in the environment of its
     machine: Ray carries neither.
@@ -122,12 +122,11 @@ class _Crew:
     """Keeps so many workers at work for a run. It is what runs beside the sending of this process."""
 
     def __init__(self, workers: int, concurrency: int | None) -> None:
-        self.share = 1.0 / (workers + 1)
         self._workers, self._concurrency = workers, concurrency
         self._actors: set[Any] = set()
 
     async def __call__(self, begun: Begun) -> None:
-        order = Order(begun.run, f"{self.share * begun.rate_per_s:.6f}/second", self._concurrency)
+        order = Order(begun.run, self._concurrency)
         async with anyio.create_task_group() as group:
             for _ in range(self._workers):
                 group.start_soon(self._keep_one, begun, order)

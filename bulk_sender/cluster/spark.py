@@ -55,8 +55,8 @@ async def send_async(
     """Send a Spark DataFrame with ``workers`` more processes on its cluster. The run's journal has to be in PostgreSQL.
 
     ``store``: a folder that Spark's executors can write and this process can read. The DataFrame is written there
-    once, and removed when the run has finished. The rate is divided between the workers and this process, which plans,
-    leads and sends, too. The other arguments, results and errors are those of ``bulk_sender.send``.
+    once, and removed when the run has finished. The workers and this process, which plans, leads and sends, too,
+    keep one rate. The other arguments, results and errors are those of ``bulk_sender.send``.
 
     Each executor needs this release of bulk-sender in the Python that ``PYSPARK_PYTHON`` names, and the key and
     ``BULK_SENDER_JOURNAL`` in its environment: Spark carries neither.
@@ -111,13 +111,12 @@ class _Stage:
     """Keeps a stage of workers running for a run. It is what runs beside the sending of this process."""
 
     def __init__(self, spark: Any, workers: int, concurrency: int | None) -> None:
-        self.share = 1.0 / (workers + 1)
         self._spark, self._workers, self._concurrency = spark, workers, concurrency
         self._group = f"bulk-sender-{uuid.uuid4()}"
         self._job: asyncio.Future[list[Left]] | None = None
 
     async def __call__(self, begun: Begun) -> None:
-        order = Order(begun.run, f"{self.share * begun.rate_per_s:.6f}/second", self._concurrency)
+        order = Order(begun.run, self._concurrency)
         for _ in range(_MOST_FAILED):
             self._job = asyncio.get_running_loop().run_in_executor(None, self._run, order)
             try:
@@ -181,7 +180,7 @@ def _refuse_other_python(spark: Any) -> None:
     """Raise ConfigError when an executor cannot run this package in this release."""
     hint = "set PYSPARK_PYTHON to a Python of the executors that has this release of bulk-sender"
     try:
-        [found] = _stage(spark, 1, _look, Order("", ""))
+        [found] = _stage(spark, 1, _look, Order(""))
     except Exception as error:
         raise ConfigError(f"Spark's executors cannot run bulk-sender: {_last_line(error)}", hint=hint) from None
     if found.reason != __version__:

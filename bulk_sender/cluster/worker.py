@@ -1,7 +1,8 @@
 """One more process of a run on a machine of an engine: what ``bulk-sender join`` does, and how it ended.
 
-The engine brings the run's name and a pace, and nothing to send. The key and the address of the database come from the
-environment of the machine on which this runs. An engine may run it again, or twice at once: each is one more process.
+The engine brings the run's name, and nothing to send. The key and the address of the database come from the
+environment of the machine on which this runs, and the rate is that of all processes of the run. An engine may run it
+again, or twice at once: each is one more process.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ from bulk_sender.run.options import Watch
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What an engine brings to a worker. ``rate``: requests of this worker alone."""
+    """What an engine brings to a worker."""
 
     run: str
-    rate: str
     concurrency: int | None = None
 
 
@@ -52,8 +52,6 @@ class Left:
 class _Telling:
     """Tells the worker's epoch."""
 
-    share = 1.0
-
     def __init__(self, tell: Callable[[int], object]) -> None:
         self._tell = tell
 
@@ -71,9 +69,8 @@ async def work(order: Order, on_begun: Callable[[int], object] = lambda _: None)
                 order.run,
                 watch=Watch(beside=_Telling(on_begun)),
                 runs_dir=Path(folder),
-                rate=order.rate,
                 concurrency=order.concurrency,
-                overrides={"delivery.share_rate": False},
+                overrides={"delivery.share_rate": True},
             )
     except BulkSenderError as error:
         return Left(

@@ -15,11 +15,10 @@ from bulk_sender.journal.store import Team
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run that this process has begun to send. ``rate_per_s``: requests that all its processes may make."""
+    """A run that this process has begun to send."""
 
     run: str
     epoch: int
-    rate_per_s: float
     team: Team
 
     def has_work(self) -> bool:
@@ -32,11 +31,6 @@ class Begun:
 
 class Beside(Protocol):
     """Awaited beside the sending, and cancelled when that has ended. What it raises is logged, and stops nothing."""
-
-    @property
-    def share(self) -> float:
-        """The share of the run's rate that is this process's own, up to 1. The others have the rest."""
-        ...
 
     async def __call__(self, begun: Begun) -> None: ...
 

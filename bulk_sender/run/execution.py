@@ -207,7 +207,7 @@ class Execution:
 
     def _shared_rate(self, stack: ExitStack, credential: Credential) -> SharedRate | None:
         pace = self._settings.pace
-        if not pace.is_shared or self._facts.sandbox or self._share != 1.0:
+        if not pace.is_shared or self._facts.sandbox:
             return None
         workspace = self._settings.base_url, credential.authorization
         shared = journals.shared_rate(self._journal, workspace_of(*workspace), pace.rate_per_s)
@@ -216,16 +216,11 @@ class Execution:
         stack.callback(shared.close)
         return shared
 
-    @property
-    def _share(self) -> float:
-        """This process's share of the run's rate."""
-        return 1.0 if self._beside is None else self._beside.share
-
     def _pace(self, shared: SharedRate | None) -> Pace:
-        settings, share = self._settings.pace, self._share
+        settings = self._settings.pace
         pace = Pace(
-            share * settings.rate_per_s,
-            first=None if settings.first_per_s is None else share * settings.first_per_s,
+            settings.rate_per_s,
+            first=settings.first_per_s,
             reserve=settings.reserve,
             shared=shared,
             closed_for=self._closed_for,
@@ -362,8 +357,7 @@ class Execution:
             return
         try:
             team = refuse_alone(self._journal.run.name, self._journal.team)
-            rate = self._settings.pace.rate_per_s
-            await beside(Begun(self._journal.run.name, self._journal.epoch, rate, team))
+            await beside(Begun(self._journal.run.name, self._journal.epoch, team))
         except Exception as error:  # this process sends without the others
             log.warning("no more processes can be started for this run: %s", error)
 

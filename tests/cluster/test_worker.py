@@ -27,7 +27,7 @@ def crew(nursery: Nursery, tmp_path: Path, here: Place) -> Iterator[Crew]:
 
 def left(begun: list[int] | None = None) -> Left:
     heard = [] if begun is None else begun
-    return anyio.run(work, Order("winter", "100/second"), heard.append)
+    return anyio.run(work, Order("winter"), heard.append)
 
 
 def test_a_worker_sends_beside_the_driver_and_tells_its_epoch(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_a_worker_without_a_key_a_database_or_the_release_says_so(crew: Crew, mo
 
 def test_an_order_holds_neither_a_key_nor_an_address(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRAZE_API_KEY", KEY)
-    order = pickle.dumps(Order("winter", "100/second"))
+    order = pickle.dumps(Order("winter"))
     assert KEY.encode() not in order and b"postgres" not in order
 
 
