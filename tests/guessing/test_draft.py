@@ -19,6 +19,7 @@ from bulk_sender.guessing.column_names import meaning, plain
 from bulk_sender.guessing.draft import compose, draft, drafted, write
 from bulk_sender.guessing.types import Guess, guess_type
 from bulk_sender.operations.check import check
+from bulk_sender.recipients.columns import is_pattern
 from tests.kit.inputs import put
 from tests.kit.workbooks import book, table
 
@@ -234,7 +235,10 @@ _CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 @settings(deadline=None)
 @given(
     st.dictionaries(
-        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
+        # A name that polars takes for a pattern is refused when an input is opened.
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
+            lambda name: not is_pattern(name)
+        ),
         st.lists(_CELLS, min_size=2, max_size=2),
         min_size=1,
         max_size=5,
