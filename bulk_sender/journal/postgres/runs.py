@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,20 +85,13 @@ class PostgresRuns:
                 insert_facts(connection, row[0], key, rows, claim.on(0), claim.node)
                 return int(row[0])
 
-        session = Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)
-        try:
+        with self._opening(Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)) as (session, opened):
             found = _Found(session.through(make), key, self.place.ttl_s, made_on[0])
             commits = Commits(found.number, 0, claim.on(0), key, number=0, records=len(rows))
-            writer = self._writer(run, session, claim, found, commits)
+            writer = opened.enter_context(self._writer(run, session, claim, found, commits))
             self._note_in(run)
             writer.ready(0)
             return writer
-        except psycopg.Error as error:
-            session.close()
-            raise unreadable(self.place, error) from None
-        except BaseException:
-            session.close()
-            raise
 
     @staticmethod
     def _done(connection: Connection, run: RunRef, key: bytes) -> int:
@@ -115,9 +108,7 @@ class PostgresRuns:
         """
         found = self._found(run)
         number, claim = found.number, Claim.new()
-        session = Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)
-        writer = None
-        try:
+        with self._opening(Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)) as (session, opened):
             session.through(lambda connection: _refuse_other(server_of(connection, self.place), found.server, run))
             seen = session.through(lambda connection: row_zero(connection, number))
             before = session.through(lambda connection: latest_epoch(connection, number))
@@ -127,19 +118,13 @@ class PostgresRuns:
             if not session.through(lambda connection: _taken(connection, number, claim, seen)):
                 raise _held(run, "another process")
             commits = Commits(number, 0, claim.on(0), found.key, number=seen[0] + 1, records=seen[2])
-            writer = self._writer(run, session, claim, found, commits)
+            writer = opened.enter_context(self._writer(run, session, claim, found, commits))
             writer.ready(before)
             if take_over:
                 writer.take_over()
             prove(self.place, run, number, found.key)
             self._note_in(run)
             return writer
-        except psycopg.Error as error:
-            (writer or session).close()
-            raise unreadable(self.place, error) from None
-        except BaseException:
-            (writer or session).close()
-            raise
 
     def join(self, run: RunRef) -> PostgresWriter:
         """Open a run for one more process, beside those that have it; prove it sound first.
@@ -148,20 +133,14 @@ class PostgresRuns:
         """
         found = self._found(run)
         claim = Claim.new()
-        session = Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)
-        try:
+        with self._opening(Session(self.place, patience_s=PATIENCE_S, welcome=claim.lock)) as (session, opened):
             session.through(lambda connection: _refuse_other(server_of(connection, self.place), found.server, run))
             prove(self.place, run, found.number, found.key)
             self._note_in(run)
-            writer = self._writer(run, session, claim, found, Commits.none(found.number, found.key))
+            commits = Commits.none(found.number, found.key)
+            writer = opened.enter_context(self._writer(run, session, claim, found, commits))
             writer.ready(0)
             return writer
-        except psycopg.Error as error:
-            session.close()
-            raise unreadable(self.place, error) from None
-        except BaseException:
-            session.close()
-            raise
 
     def _writer(self, run: RunRef, session: Session, claim: Claim, found: _Found, commits: Commits) -> PostgresWriter:
         """Return the writer. From now on each new connection has to be one to the same database."""
@@ -181,20 +160,13 @@ class PostgresRuns:
         """
         found = self._found(run)
         number, key = found.number, found.key
-        session = Session(self.place)
-        try:
+        with self._opening(Session(self.place)) as (session, _):
             if holder(session, number, found.ttl_s) is None:
                 state = session.through(lambda connection: state_of(connection, number))
                 if _proved.get((self.place, run.name)) != (number, *state):
                     prove(self.place, run, number, key)
                     _proved[self.place, run.name] = (number, *state)
             return PostgresReader(run, session, number)
-        except psycopg.Error as error:
-            session.close()
-            raise unreadable(self.place, error) from None
-        except BaseException:
-            session.close()
-            raise
 
     def holder(self, run: RunRef) -> str | None:
         """Describe the process that holds the run now; None when none does."""
@@ -255,6 +227,20 @@ class PostgresRuns:
         return True
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _opening(self, session: Session) -> Iterator[tuple[Session, ExitStack]]:
+        """Open a run over ``session``. It, and what the block enters into the stack, is closed unless all goes well.
+
+        Raises JournalError for trouble with the database.
+        """
+        with ExitStack() as opened:
+            opened.callback(session.close)
+            try:
+                yield session, opened
+            except psycopg.Error as error:
+                raise unreadable(self.place, error) from None
+            opened.pop_all()
 
     def _found(self, run: RunRef) -> _Found:
         rows = self._ask(
