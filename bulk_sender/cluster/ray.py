@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +34,8 @@ from bulk_sender.run.beside import Begun
 from bulk_sender.run.options import RunName, Watch
 from bulk_sender.run.settings import ConfigLike
 
+_TO_CONNECT_S = 60.0
+"""Ray itself tries for many minutes, and cannot be interrupted then."""
 _PAUSE_S = 1.0
 """Between the death of a worker and its successor, and between two questions to one that Ray cannot reach."""
 _MOST_STILLBORN = 3
@@ -222,16 +226,13 @@ async def _cluster(address: str | None) -> AsyncIterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
-
-    def connect() -> None:
-        # Not in the main thread, where Ray takes the signals that stop a run. What workers print is not a run's output.
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-
     try:
-        await anyio.to_thread.run_sync(connect)
+        with anyio.fail_after(_TO_CONNECT_S):
+            await _connected(address)
     except Exception as error:
+        why = f"no answer in {_TO_CONNECT_S:g} s" if isinstance(error, TimeoutError) else _first_line(error)
         raise BulkSenderError(
-            f"the Ray cluster {address or 'on this machine'} cannot be used: {_first_line(error)}",
+            f"the Ray cluster {address or 'on this machine'} cannot be used: {why}",
             hint="ray status shows whether it runs; --address names it",
         ) from None
     try:
@@ -239,6 +240,26 @@ async def _cluster(address: str | None) -> AsyncIterator[None]:
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(ray.shutdown)
+
+
+def _connected(address: str | None) -> asyncio.Future[None]:
+    """Connect in a thread that may be left behind."""
+    import ray
+
+    connected: Future[None] = Future()
+    connected.set_running_or_notify_cancel()  # so that it can still be set when nobody waits for it
+
+    def connect() -> None:
+        try:
+            # Not in the main thread, where Ray takes the signals that stop a run. What workers print is not its output.
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except BaseException as error:
+            connected.set_exception(error)
+        else:
+            connected.set_result(None)
+
+    threading.Thread(target=connect, name="ray", daemon=True).start()
+    return asyncio.wrap_future(connected)
 
 
 def _first_line(error: Exception) -> str:

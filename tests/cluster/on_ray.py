@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import bulk_sender as bs
 from bulk_sender.journal.place import SCHEMA_VARIABLE, VARIABLE, Place
+from bulk_sender.observe.events import Progress
 from tests.crash.nursery import Child, Nursery, until
+from tests.docs.playing import play
+from tests.docs.stages import ON_RAY
 from tests.faults import FaultServer
 from tests.kit.postgres import Server
 from tests.kit.ray_cluster import Cluster, ray_cluster
@@ -20,6 +26,8 @@ from tests.postgres.crew import Crew
 
 WORKERS = 4
 CONCURRENCY = 4
+OTHER_KEY = "fedcba98-7654-3210-fedc-ba9876543210"
+"""A key of the driver alone, for a server that takes any."""
 PASSWORD = "a-word-that-nobody-prints"
 _LIVE = "command = 'join' AND fenced_at IS NULL AND ended_at IS NULL"
 
@@ -118,15 +126,20 @@ def test_a_dataset_is_written_down_once_and_then_sent(
 
     import bulk_sender.ray as bsr
 
-    monkeypatch.setenv("BRAZE_API_KEY", KEY)
+    monkeypatch.setenv("BRAZE_API_KEY", OTHER_KEY)
     monkeypatch.setenv("BRAZE_ENDPOINT", crew.server.url)
-    crew.first.config.write_text(crew.first.config.read_text().replace("10/second", "1000/second"))
+    holding: dict[str, list[int]] = {}
+
+    def look(_: Progress) -> None:
+        if not holding and crew.sql("SELECT 1 FROM epoch WHERE command = 'join' AND ended_at IS NULL"):
+            holding.update({key: ray.holding(key) for key in (KEY, OTHER_KEY)})
+
     engine.init(address=ray.address, log_to_driver=False, logging_level="ERROR")
     try:
         numbers = engine.data.range(3000, override_num_blocks=3)
         people = numbers.map_batches(lambda batch: {"external_user_id": [f"u{number}" for number in batch["id"]]})
         given = {"config": crew.first.config, "runs_dir": crew.first.runs_dir, "run_id": "lake", "workers": 1}
-        summary = bsr.send(people, **given)
+        summary = bsr.send(people, **given, watch=bs.Watch(on_progress=look))
         again = bsr.send(people, **given)
     finally:
         engine.shutdown()
@@ -134,3 +147,35 @@ def test_a_dataset_is_written_down_once_and_then_sent(
     assert sorted(crew.server.ledger.accepted_ids().values()) == [1] * 3000
     assert again.requests == summary.requests == len(crew.server.ledger.requests)
     assert not any((crew.first.runs_dir / "written").iterdir())
+    assert holding[KEY] and not holding[OTHER_KEY]  # what the driver alone has is in no task, actor or environment
+
+
+@pytest.mark.parametrize("crew", [0], indirect=True)
+def test_workers_that_cannot_help_say_so_and_the_driver_sends_alone(
+    crew: Crew, ray: Cluster, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = postgres.place()
+    monkeypatch.setenv(SCHEMA_VARIABLE, elsewhere.schema)
+    alone = Crew(crew.place / "alone", crew.nursery, crew.server, elsewhere, 5000, {"rate": "10/second"})
+    command = alone.first.command("send", "--on", "ray", "--workers", 2, "--address", ray.address)
+    command.remove("--quiet")
+    ended = crew.nursery.start(command, alone.first.env).wait(60)
+    assert ended.summary["state"] == "finished"
+    assert ended.err.count("could not help: there is no run 'winter'") == 2, ended
+
+
+@pytest.mark.parametrize("crew", [10], indirect=True)
+def test_a_cluster_that_does_not_answer_is_refused_in_words(crew: Crew) -> None:
+    soon = "import bulk_sender.cluster.ray as it; it._TO_CONNECT_S = 3; from bulk_sender.cli import main; main()"
+    command = crew.first.command("send", "--on", "ray", "--workers", 2, "--address", "127.0.0.1:1")
+    environment = {**os.environ, **crew.first.env}
+    refused = subprocess.run(
+        [sys.executable, "-c", soon, *map(str, command)], env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert refused.returncode == 2
+    assert "the Ray cluster 127.0.0.1:1 cannot be used: no answer in 3 s" in refused.stderr
+
+
+def test_the_page_runs_as_it_is_written(tmp_path: Path, ray: Cluster) -> None:
+    ray.remove()  # the page has one for itself
+    play(ON_RAY, tmp_path)

@@ -10,9 +10,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 _START_S = 90.0
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_DOCKER_CPU_WARNING": "1", "RAY_enable_metrics_collection": "0"}
@@ -42,6 +44,26 @@ def kill_all(pid: int) -> None:
             os.kill(one, signal.SIGKILL)
 
 
+def _memory(pid: int) -> Iterator[bytes]:
+    """What a descendant of this process has written into its memory: pages that were never touched are left out."""
+    size = os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError), ExitStack() as open_files:
+        memory, page_map = (
+            open_files.enter_context(Path(f"/proc/{pid}/{name}").open("rb", buffering=0)) for name in ("mem", "pagemap")
+        )
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights, *_, file = line.split()
+            if not rights.startswith("rw") or file.startswith("/dev/shm"):
+                continue
+            begin, end = (int(place, 16) // size for place in span.split("-"))
+            page_map.seek(begin * 8)
+            is_there = np.frombuffer(page_map.read((end - begin) * 8), np.uint64) >> 62 != 0  # in memory, or swapped
+            edges = np.flatnonzero(np.diff(is_there, prepend=False, append=False)).reshape(-1, 2)
+            for first, last in edges.tolist():
+                memory.seek((begin + first) * size)
+                yield memory.read((last - first) * size)
+
+
 @dataclass
 class Node:
     """One node: ``ray start --block``, with its raylet and workers as descendants."""
@@ -67,7 +89,7 @@ class Cluster:
         self._environment = {**os.environ, **_QUIET, **environment}
         self.nodes: list[Node] = []
 
-    def start(self, nodes: int = 2) -> None:
+    def start(self, nodes: int) -> None:
         self.add("--head", "--port=6399", "--include-dashboard=false", f"--temp-dir={self.folder}")
         for _ in range(nodes - 1):
             self.add(f"--address={self.address}")
@@ -92,6 +114,14 @@ class Cluster:
             time.sleep(0.1)
         return node
 
+    def holding(self, secret: str) -> list[int]:
+        """The processes of all nodes that have a secret in their memory, be it in what Ray keeps or in what it carries.
+
+        Neither the objects that they share nor files are looked at.
+        """
+        pids = [pid for node in self.nodes for pid in node.pids()]
+        return [pid for pid in pids if any(secret.encode() in part for part in _memory(pid))]
+
     def remove(self) -> None:
         for node in reversed(self.nodes):
             if node.process.poll() is None:
@@ -100,12 +130,12 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster(environment: Mapping[str, str]) -> Iterator[Cluster]:
-    """A cluster of two nodes. On a machine that is busy, Ray's start may take longer than Ray itself waits."""
+def ray_cluster(environment: Mapping[str, str], nodes: int = 2) -> Iterator[Cluster]:
+    """A cluster of some nodes. On a machine that is busy, Ray's start may take longer than Ray itself waits."""
     for is_last in (False, True):
         cluster = Cluster(environment)
         try:
-            cluster.start()
+            cluster.start(nodes)
             break
         except AssertionError:
             cluster.remove()
