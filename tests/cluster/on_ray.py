@@ -139,6 +139,8 @@ def test_a_dataset_is_written_down_once_and_then_sent(
         numbers = engine.data.range(3000, override_num_blocks=3)
         people = numbers.map_batches(lambda batch: {"external_user_id": [f"u{number}" for number in batch["id"]]})
         given = {"config": crew.first.config, "runs_dir": crew.first.runs_dir, "run_id": "lake", "workers": 1}
+        with pytest.raises(bs.InputError, match="by one process"):
+            bs.send(people, crew.first.config, runs_dir=crew.first.runs_dir)
         summary = bsr.send(people, **given, watch=bs.Watch(on_progress=look))
         again = bsr.send(people, **given)
     finally:

@@ -95,6 +95,9 @@ def test_each_row_is_sent_once_though_a_task_dies(job: Job) -> None:
     assert job.sql("SELECT count(*) FROM epoch WHERE command = 'join'")[0][0] > WORKERS
     assert not any(job.store.iterdir())
     assert KEY not in job.err()
+    events = "".join(path.read_text() for path in job.folder.glob("events/**/*") if path.is_file())
+    assert '"spark.speculation":"true"' in events and "workers of bulk-sender" in events
+    assert KEY not in events and job.place.address not in events
 
 
 def test_a_wrong_python_of_the_executors_is_refused_in_words(job: Job) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -20,6 +21,8 @@ SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "512m",
+    "spark.eventLog.enabled": "true",
+    "spark.eventLog.compress": "false",
     "spark.speculation": "true",
     "spark.speculation.interval": "100ms",
     "spark.speculation.task.duration.threshold": "2s",
@@ -31,7 +34,9 @@ def main(config: str, runs_dir: str, store: str, rows: str, workers: str) -> Non
     building = SparkSession.builder.master("local[4,4]")
     for name, value in SETTINGS.items():
         building = building.config(name, value)
-    spark = building.getOrCreate()
+    events = Path(runs_dir).with_name("events")
+    events.mkdir()
+    spark = building.config("spark.eventLog.dir", events.as_uri()).getOrCreate()
     people = spark.range(0, int(rows), 1, 3).select(
         F.concat(F.lit("u"), F.col("id").cast("string")).alias("external_user_id"),
         F.current_timestamp().cast("string").alias("attributes.seen"),  # another value, whenever it is computed
