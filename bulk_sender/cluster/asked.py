@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,38 +18,37 @@ from bulk_sender.run.options import RunName, named
 from bulk_sender.run.settings import ConfigLike, config_of
 
 
-def refuse_without(package: str) -> None:
-    """Raise ConfigError without the package of an engine."""
+def refuse_without(package: str, workers: int) -> None:
+    """Raise ConfigError without the package of an engine, and for no worker at all."""
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1, not {workers}")
     if find_spec(package) is None:
         raise ConfigError(f"{package} is not installed", hint=f"pip install {package} pyarrow 'psycopg[binary]'")
 
 
-def refuse_few(workers: int) -> None:
-    """Raise ConfigError for no worker at all."""
-    if workers < 1:
-        raise ConfigError(f"workers must be at least 1, not {workers}")
+def run_to_send(config: ConfigLike, run: RunName, plain: Mapping[str, Any]) -> tuple[RunRef, RunName, dict[str, Any]]:
+    """Return the run of a send, whose journal is in PostgreSQL. Raises ConfigError for any other.
 
-
-def run_to_send(config: ConfigLike, run: RunName, plain: Mapping[str, Any]) -> RunRef:
-    """Return the run of a send, whose journal is in PostgreSQL. Raises ConfigError for any other."""
+    Also return the two that name it: ``run``, with an id, and the plain keywords without those that are in ``run``.
+    """
     if plain.get("sandbox"):
         raise ConfigError(
             "a rehearsal has its sandbox inside one process, so no other process can send for it",
             hint="serve a sandbox for all: bulk-sender sandbox",
         )
     run = named(run, plain)
-    folder = run_folder(Path(run.folder), run.id or new_run_id())
-    settle_journals(folder.parent, config_of(config, plain))
-    return shared(RunRef.at(folder))
+    found = RunRef.at(run_folder(Path(run.folder), run.id or new_run_id()))
+    settle_journals(found.folder.parent, config_of(config, plain))
+    _refuse_files(found.folder.parent)
+    others = {name: value for name, value in plain.items() if name not in ("run_id", "runs_dir")}
+    return found, replace(run, id=found.name, folder=found.folder.parent), others
 
 
-def run_to_resume(name: str, plain: Mapping[str, Any]) -> RunRef:
-    """Return a run whose journal is in PostgreSQL. Raises ConfigError for any other."""
-    return shared(RunRef.at(run_folder(Path(plain.get("runs_dir") or DEFAULT_RUNS_DIR), name)))
+def refuse_to_resume(run: str, plain: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a run whose journal is not in PostgreSQL."""
+    _refuse_files(run_folder(Path(plain.get("runs_dir") or DEFAULT_RUNS_DIR), run).parent)
 
 
-def shared(run: RunRef) -> RunRef:
-    """Return the run. Raises ConfigError when its journal is not in PostgreSQL."""
-    if journals.place_of(run.folder.parent) is None:
+def _refuse_files(runs_dir: Path) -> None:
+    if journals.place_of(runs_dir) is None:
         raise ConfigError("workers of an engine need a journal that several processes can write", hint=IN_POSTGRES)
-    return run

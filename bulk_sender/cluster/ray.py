@@ -20,7 +20,8 @@ from typing import Any
 
 import anyio
 
-from bulk_sender.cluster.asked import refuse_few, refuse_without, run_to_resume, run_to_send, shared
+from bulk_sender.cluster.asked import refuse_to_resume, refuse_without, run_to_send
+from bulk_sender.cluster.trouble import in_a_line
 from bulk_sender.cluster.worker import Left, Order, work
 from bulk_sender.cluster.written import send_written, write_tables
 from bulk_sender.errors import BulkSenderError, JournalError
@@ -67,11 +68,8 @@ async def send_async(
     Each worker needs this release of bulk-sender, and the key and ``BULK_SENDER_JOURNAL`` in the environment of its
     machine: Ray carries neither.
     """
-    refuse_few(workers)
-    refuse_without("ray")
-    found = run_to_send(config, run, plain)
-    plain = {name: value for name, value in plain.items() if name not in ("run_id", "runs_dir")}
-    run = replace(run, id=found.name, folder=found.folder.parent)
+    refuse_without("ray", workers)
+    found, run, plain = run_to_send(config, run, plain)
     async with _cluster(address), _hired(workers, plain) as crew:
         watch = replace(watch, beside=crew)
         if not _is_dataset(source):
@@ -89,9 +87,8 @@ async def resume_async(
 
     The other arguments, results and errors are those of ``bulk_sender.resume``; ``address`` as for ``send``.
     """
-    refuse_few(workers)
-    refuse_without("ray")
-    shared(run_to_resume(run, plain))
+    refuse_without("ray", workers)
+    refuse_to_resume(run, plain)
     async with _cluster(address), _hired(workers, plain) as crew:
         return await resume_alone(run, watch=replace(watch, beside=crew), **plain)
 
@@ -191,7 +188,7 @@ async def _life_of(actor: Any, order: Order) -> tuple[int, Left | None]:
         epoch = await _answer(actor.begin, order)
         left: Left = await _answer(actor.left)
     except RayActorError as error:
-        log.warning("Ray says that a worker has died (%s)", type(error).__name__)
+        log.warning("Ray says that a worker has died: %s", in_a_line(error))
         return epoch, None
     left.report()
     return epoch, left
@@ -230,7 +227,7 @@ async def _cluster(address: str | None) -> AsyncIterator[None]:
         with anyio.fail_after(_TO_CONNECT_S):
             await _connected(address)
     except Exception as error:
-        why = f"no answer in {_TO_CONNECT_S:g} s" if isinstance(error, TimeoutError) else _first_line(error)
+        why = f"no answer in {_TO_CONNECT_S:g} s" if isinstance(error, TimeoutError) else in_a_line(error)
         raise BulkSenderError(
             f"the Ray cluster {address or 'on this machine'} cannot be used: {why}",
             hint="ray status shows whether it runs; --address names it",
@@ -260,10 +257,6 @@ def _connected(address: str | None) -> asyncio.Future[None]:
 
     threading.Thread(target=connect, name="ray", daemon=True).start()
     return asyncio.wrap_future(connected)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _is_dataset(source: object) -> bool:

@@ -8,7 +8,6 @@ other rows.
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -20,7 +19,8 @@ from typing import Any
 import anyio
 
 from bulk_sender._version import __version__
-from bulk_sender.cluster.asked import refuse_few, refuse_without, run_to_resume, run_to_send, shared
+from bulk_sender.cluster.asked import refuse_to_resume, refuse_without, run_to_send
+from bulk_sender.cluster.trouble import in_a_line
 from bulk_sender.cluster.worker import Left, Order, work
 from bulk_sender.cluster.written import send_written
 from bulk_sender.errors import ConfigError, InputError
@@ -32,7 +32,6 @@ from bulk_sender.reporting.summary import Summary
 from bulk_sender.run.beside import Begun
 from bulk_sender.run.options import RunName, Watch
 from bulk_sender.run.settings import ConfigLike
-from bulk_sender.text.masking import without_addresses
 
 _PAUSE_S = 1.0
 _MOST_FAILED = 3
@@ -61,11 +60,8 @@ async def send_async(
     Each executor needs this release of bulk-sender in the Python that ``PYSPARK_PYTHON`` names, and the key and
     ``BULK_SENDER_JOURNAL`` in its environment: Spark carries neither.
     """
-    refuse_few(workers)
-    refuse_without("pyspark")
-    found = run_to_send(config, run, plain)
-    plain = {name: value for name, value in plain.items() if name not in ("run_id", "runs_dir")}
-    run = replace(run, id=found.name, folder=found.folder.parent)
+    refuse_without("pyspark", workers)
+    found, run, plain = run_to_send(config, run, plain)
     async with _hired(df.sparkSession, workers, plain) as stage:
         watch = replace(watch, beside=stage)
         return await send_written(found, Path(store) / found.name, partial(_write, df), config, run, watch, plain)
@@ -76,9 +72,8 @@ async def resume_async(run: str, *, spark: Any, workers: int, watch: Watch = Wat
 
     The other arguments, results and errors are those of ``bulk_sender.resume``.
     """
-    refuse_few(workers)
-    refuse_without("pyspark")
-    shared(run_to_resume(run, plain))
+    refuse_without("pyspark", workers)
+    refuse_to_resume(run, plain)
     async with _hired(spark, workers, plain) as stage:
         return await resume_alone(run, watch=replace(watch, beside=stage), **plain)
 
@@ -127,7 +122,7 @@ class _Stage:
                 if not any(left.may_return for left in found):
                     return
             except Exception as error:
-                log.warning("a stage of workers on Spark has failed: %s", _last_line(error))
+                log.warning("a stage of workers on Spark has failed: %s", in_a_line(error))
             await anyio.sleep(_PAUSE_S)
             if not await anyio.to_thread.run_sync(begun.has_work):
                 return
@@ -182,7 +177,7 @@ def _refuse_other_python(spark: Any) -> None:
     try:
         [found] = _stage(spark, 1, _look, Order(""))
     except Exception as error:
-        raise ConfigError(f"Spark's executors cannot run bulk-sender: {_last_line(error)}", hint=hint) from None
+        raise ConfigError(f"Spark's executors cannot run bulk-sender: {in_a_line(error)}", hint=hint) from None
     if found.reason != __version__:
         raise ConfigError(f"Spark's executors have bulk-sender {found.reason}, and this is {__version__}", hint=hint)
 
@@ -195,10 +190,3 @@ async def _hired(spark: Any, workers: int, plain: Mapping[str, Any]) -> AsyncIte
         yield stage
     finally:
         await stage.dismiss()
-
-
-def _last_line(error: Exception) -> str:
-    """What an error of Spark is about: the last line of a worker's traceback, or else its first line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception)\b: ", line)]
-    return without_addresses(next(iter(told or lines), type(error).__name__))

@@ -104,5 +104,6 @@ def test_a_wrong_python_of_the_executors_is_refused_in_words(job: Job) -> None:
     program = job.start(PYSPARK_PYTHON="/nowhere/python3")
     out, _ = program.communicate(timeout=120)
     assert program.returncode == 2, job.err()
+    assert "executors cannot run bulk-sender: java.io.IOException: error=2, No such file or directory" in job.err()
     assert "set PYSPARK_PYTHON to a Python of the executors" in job.err()
     assert not out and not job.server.ledger.requests

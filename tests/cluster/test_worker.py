@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 
+import bulk_sender as bs
+import bulk_sender.ray as bsr
+import bulk_sender.spark as bss
 from bulk_sender.cluster.worker import Left, Order, work
 from bulk_sender.journal.place import VARIABLE, Place
 from tests.crash.nursery import Nursery, until
 from tests.faults import FaultServer
+from tests.kit.scene import Scene
 from tests.kit.target import KEY
 from tests.postgres.crew import Crew
 
@@ -75,13 +80,29 @@ def test_an_order_holds_neither_a_key_nor_an_address(here: Place, monkeypatch: p
 def test_an_engine_that_cannot_be_used_is_refused_in_words(
     options: list[str], words: str, nursery: Nursery, tmp_path: Path
 ) -> None:
-    from tests.kit.scene import Scene
-
+    pytest.importorskip("ray")
     scene = Scene(tmp_path / "alone", nursery, "http://127.0.0.1:9").with_rows(10)
     refused = scene.run("send", *options)
     assert refused.code == 2
     assert words in refused.err
     assert not scene.folder.exists()
+
+
+def test_without_the_package_of_an_engine_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("ray", "pyspark"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(bs.ConfigError, match="ray is not installed") as without_ray:
+        bsr.send("people.csv", workers=2)
+    with pytest.raises(bs.ConfigError, match="pyspark is not installed"):
+        bss.send(None, workers=2, store="lake")
+    assert without_ray.value.exit_code == 2 and "pip install ray" in without_ray.value.hint
+
+
+def test_a_run_with_its_journal_in_a_file_is_not_resumed_on_an_engine(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(bs.ConfigError, match="a journal that several processes can write") as refused:
+        bsr.resume("winter", workers=2, runs_dir=tmp_path)
+    assert "[scale] journal" in refused.value.hint
 
 
 def test_a_worker_that_is_told_of_a_finished_run_has_nothing_to_do(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
