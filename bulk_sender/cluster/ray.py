@@ -60,7 +60,7 @@ async def send_async(
     """Send an input with ``workers`` more processes on a Ray cluster. The run's journal has to be in PostgreSQL.
 
     ``source``: what ``bulk_sender.send`` takes, or a ``ray.data.Dataset``, which is first written as Parquet files
-    into ``store`` (default: beside the folders of the runs), a folder that this process can read when it resumes.
+    into ``store`` (default: ``.written`` in the folder of runs), a folder that this process can read when it resumes.
     ``address``: of the cluster, as for ``ray.init``; None: ``RAY_ADDRESS``, a cluster on this machine, or a new one.
     A connection that the program has to a cluster is used. The workers and this process, which sends, too, keep one
     rate. The other arguments, results and errors are those of ``bulk_sender.send``.
@@ -74,7 +74,7 @@ async def send_async(
         watch = replace(watch, beside=crew)
         if not _is_dataset(source):
             return await send_alone(source, config, run=run, watch=watch, **plain)
-        folder = Path(store) if store is not None else found.folder.parent / "written"
+        folder = Path(store) if store is not None else found.folder.parent / ".written"  # which no run can be called
         return await send_written(
             found, folder / found.name, lambda to: write_tables(to, _tables(source)), config, run, watch, plain
         )

@@ -60,7 +60,7 @@ def crew(
     server: FaultServer,
     request: pytest.FixtureRequest,
 ) -> Iterator[Crew]:
-    crew = Crew(tmp_path, nursery, server, here, request.param, {"rate": "10/second", "concurrency": CONCURRENCY})
+    crew = Crew(tmp_path, nursery, server, here, request.param, {"rate": "8/second", "concurrency": CONCURRENCY})
     crew.first.run_id = request.node.name.partition("[")[0]
     yield crew
     crew.end_quietly()
@@ -69,7 +69,8 @@ def crew(
 def started(crew: Crew, ray: Cluster, command: str = "send", *, gone: Collection[int] = ()) -> Child:
     """Start the run or resume it, and wait until all workers send. ``gone``: workers of an earlier driver."""
     driver = crew.start("--on", "ray", "--workers", WORKERS, "--address", ray.address, command=command)
-    until(lambda: len(workers(crew) - set(gone)) == WORKERS, 90)
+    until(lambda: driver.has_ended or len(workers(crew) - set(gone)) == WORKERS, 90)
+    assert not driver.has_ended, crew.wait(driver)
     return driver
 
 
@@ -87,6 +88,7 @@ def test_each_row_is_sent_once_though_the_driver_a_worker_and_a_node_are_killed(
     crew.kill(started(crew, ray))
     killed = workers(crew)
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in killed), 60)  # they end with their driver
+    until(lambda: not crew.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))  # the database has noticed, too
 
     driver = started(crew, ray, "resume", gone=killed)
     victims = {min(workers(crew))}
@@ -148,7 +150,7 @@ def test_a_dataset_is_written_down_once_and_then_sent(
     assert (summary.state, summary.accepted, again.accepted) == ("finished", 3000, 3000)
     assert sorted(crew.server.ledger.accepted_ids().values()) == [1] * 3000
     assert again.requests == summary.requests == len(crew.server.ledger.requests)
-    assert not any((crew.first.runs_dir / "written").iterdir())
+    assert not any((crew.first.runs_dir / ".written").iterdir())
     assert holding[KEY] and not holding[OTHER_KEY]  # what the driver alone has is in no task, actor or environment
 
 
