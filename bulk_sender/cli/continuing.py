@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +15,9 @@ from bulk_sender.cli.options import LOG_FORMATS, located, one_of, settings
 
 if TYPE_CHECKING:
     from bulk_sender.cli.console.watch import Session
+    from bulk_sender.reporting.summary import Summary
+
+    Begin = Callable[..., Awaitable[Summary]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,12 @@ class Continuing:
         yes: bool,
         resumes: bool = False,
         helps: bool = False,
+        through: Callable[[Begin], Begin] = lambda alone: alone,
     ) -> NoReturn:
         """Call the library's function of this name and exit. ``own``: its arguments that others do not have.
 
-        ``nothing``: what to print if there was nothing to do. The other flags are those of ``Session``.
+        ``nothing``: what to print if there was nothing to do. ``through``: makes of the function what is called
+        instead. The other flags are those of ``Session``.
         """
         run, runs_dir = located(self.run, self.runs_dir)
         with loading():
@@ -53,7 +58,7 @@ class Continuing:
             from bulk_sender.cli.console.watch import Session
             from bulk_sender.cli.environment import take_environment
 
-            begin = getattr(bs, f"{self.command}_async")
+            begin = through(getattr(bs, f"{self.command}_async"))
         plain = settings(rate=self.rate, concurrency=self.concurrency)
         delivery = Session(yes=yes, resumes=resumes, helps=helps)
         code = delivery.deliver(

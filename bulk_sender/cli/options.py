@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +15,12 @@ from bulk_sender.errors import ConfigError
 
 if TYPE_CHECKING:
     from bulk_sender.reading.query import Query
+    from bulk_sender.reporting.summary import Summary
     from bulk_sender.run.options import Which
 
 RUNS_DIR = Path("bulk-sender-runs")
 FORMATS = ("csv", "parquet", "ndjson", "xlsx")
+ENGINES = ("ray",)
 LOG_FORMATS = ("text", "json")
 LIKELY = ("accepted", "not_accepted")
 
@@ -146,6 +150,29 @@ MetricsFile = Annotated[
     Path | None,
     typer.Option("--metrics-file", metavar="PATH", help="Write a metrics file for node_exporter.", show_default=False),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ray",
+        help="Start more processes for the run on a Ray cluster (journal in PostgreSQL).",
+        autocompletion=completion.among(ENGINES),
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="How many processes to start with --on.", show_default=False),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="The cluster for --on. Default: RAY_ADDRESS, or a cluster on this machine.",
+        show_default=False,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
@@ -222,6 +249,35 @@ def located(run: str, runs_dir: Path) -> tuple[str, Path]:
     if "/" in run and journals.exists(RunRef.at(folder)):
         return folder.name, folder.parent
     return run, runs_dir
+
+
+def refuse_half_an_engine(on: str | None, workers: int | None, address: str | None) -> None:
+    """Raise ConfigError for an unknown engine, one without workers, or workers without an engine."""
+    if on is not None:
+        one_of(on, ENGINES, "--on")
+        if workers is None:
+            raise ConfigError(f"--on {on} needs the number of workers", hint="add --workers 4")
+    elif workers is not None or address is not None:
+        given = "--workers" if workers is not None else "--address"
+        raise ConfigError(f"{given} needs an engine", hint="add --on ray")
+
+
+def begin_on(
+    on: str | None, alone: Callable[..., Awaitable[Summary]], workers: int | None, address: str | None
+) -> Callable[..., Awaitable[Summary]]:
+    """Return the function that sends ``alone``, or the one of its name that also starts workers on an engine."""
+    if on is None:
+        return alone
+    from bulk_sender.cluster import ray
+
+    begin: Callable[..., Awaitable[Summary]] = getattr(ray, alone.__name__)
+    nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - closed by ``silently``
+
+    async def silently(*arguments: Any, **plain: Any) -> Summary:
+        with nowhere, redirect_stdout(nowhere):  # what Ray notices it prints, and standard output is for data
+            return await begin(*arguments, workers=workers, address=address, **plain)
+
+    return silently
 
 
 def one_of(value: str, allowed: tuple[str, ...], option: str) -> str:

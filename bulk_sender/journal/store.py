@@ -296,6 +296,10 @@ class Team(Protocol):
         """Make all processes stop. The first reason stands."""
         ...
 
+    def fence(self, epoch: int) -> None:
+        """Give up a process that is known to be dead, as ``RunWriter.fence`` does. Nothing relies on that it is."""
+        ...
+
     def leave(self, reason: str, elapsed_s: float) -> bool:
         """End this process's epoch while others have the run. Return False when there are none: it has to be closed."""
         ...

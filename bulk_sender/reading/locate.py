@@ -265,6 +265,11 @@ def _spooled(given: Any, name: str, spool: Spool) -> InputFile:
         return _stream(stream, name, spool)
     if isinstance(given, Cursor | Result):
         return spool_cursor(given, name, spool)
+    if type(given).__module__.split(".")[0] == "ray":
+        raise InputError(
+            "a Ray Dataset cannot be sent by one process",
+            hint="use bulk_sender.ray.send, or to_pandas() of a small one",
+        )
     if isinstance(given, Iterable) and not isinstance(given, Mapping | bytes | bytearray):
         return spool_dicts(given, "the rows", spool)
     raise InputError(

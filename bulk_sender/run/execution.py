@@ -41,6 +41,7 @@ from bulk_sender.process_limits import TO_SEND, room
 from bulk_sender.reading.spool import FOLDER as SPOOLED
 from bulk_sender.reporting.account import refuse_unwritable
 from bulk_sender.reporting.summary import Summary
+from bulk_sender.run.beside import Begun, refuse_alone
 from bulk_sender.run.caller import Caller
 from bulk_sender.run.canary import NO_CANARY, Canary, held_after, ramp_is_due
 from bulk_sender.run.catalogue import note_beginning, note_end, note_loss
@@ -136,6 +137,7 @@ class Execution:
         self._gone = gone
         self._on_canary = caller.watch.on_canary
         self._longest = caller.guards.longest()
+        self._beside = caller.watch.beside
         self._by = caller.by
         self._joins = joins
         self._wall = wall
@@ -348,9 +350,19 @@ class Execution:
             if self._together is not None:
                 group.start_soon(self._together.watch, sender.stopping)
                 group.start_soon(self._outlook.follow, self._journal, sender.tally)
+            group.start_soon(self._run_beside)
             yield
             group.cancel_scope.cancel()
         self._observers.moment(self._outlook.progress(sender))
+
+    async def _run_beside(self) -> None:
+        if (beside := self._beside) is None:
+            return
+        try:
+            team = refuse_alone(self._journal.run.name, self._journal.team)
+            await beside(Begun(self._journal.run.name, self._journal.epoch, team))
+        except Exception as error:  # this process sends without the others
+            log.warning("no more processes can be started for this run: %s", error)
 
     def _stop_when_too_long(self, sender: Sender) -> None:
         longest = self._longest

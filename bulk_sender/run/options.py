@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bulk_sender.journal.facts import Format
     from bulk_sender.observe.events import Progress
     from bulk_sender.pace.backoff import Waits
+    from bulk_sender.run.beside import Beside
     from bulk_sender.run.control import Control
     from bulk_sender.run.preview import Preview
     from bulk_sender.run.stages import Stage
@@ -136,6 +137,8 @@ class Watch:
     """A metrics file for node_exporter, written every 15 seconds and at the end."""
     control: Control | None = None
     """Stops the run from any thread; a check, too, which then raises Interrupted."""
+    beside: Beside | None = None
+    """For engines that start more processes of a run whose journal is in PostgreSQL, such as ``bulk_sender.ray``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

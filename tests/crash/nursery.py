@@ -62,6 +62,11 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its end is all that there is to wait for."""
+        return _field(self.pid, "State").startswith("Z")
+
     def wait(self, timeout: float = 30.0) -> Ended:
         """Wait for the end. After ``timeout`` seconds, kill the command and raise AssertionError."""
         late: list[bool] = []

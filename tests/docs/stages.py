@@ -17,11 +17,13 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 import bulk_sender as bs
 from bulk_sender.sandbox import RunningSandbox
 from tests.kit.command import environment
 from tests.kit.postgres import running
+from tests.kit.ray_cluster import ray_cluster
 from tests.kit.sandbox import run_in_thread
 from tests.kit.target import CAMPAIGN, KEY
 
@@ -208,10 +210,26 @@ def _database(folder: Path) -> Iterator[Stage]:
         yield replace(stage, instead={elsewhere: there}, more={"BULK_SENDER_JOURNAL": server.address})
 
 
+@contextmanager
+def _ray(folder: Path) -> Iterator[Stage]:
+    """Journals are in PostgreSQL, and a Ray cluster of one node has the key."""
+    with _database(folder) as stage:
+        subprocess.run(["bulk-sender", "journal", "init"], env=stage.variables, capture_output=True, check=True)
+        pl.read_csv(stage.folder / "customers.csv", infer_schema=False).write_parquet(
+            stage.folder / "customers.parquet"
+        )
+        with ray_cluster(stage.variables, nodes=1) as ray:
+            yield replace(stage, instead={}, more={**stage.more, "RAY_ADDRESS": ray.address})
+
+
+ON_RAY = "docs/howto/cluster.md"
+"""The page that needs a network for itself: tests/cluster runs it in one."""
+
 STAGES: Mapping[str, Callable[[Path], AbstractContextManager[Stage]]] = {
     "README.md": _readme,
     "docs/tutorial.md": _tutorial,
     "docs/howto/big-send.md": customers,
+    ON_RAY: _ray,
     "docs/howto/completion.md": _completion,
     "docs/howto/encodings.md": customers,
     "docs/howto/hours.md": _hours,

@@ -9,6 +9,7 @@ import typer
 from bulk_sender.cli.continuing import Continuing
 from bulk_sender.cli.options import (
     RUNS_DIR,
+    Address,
     Again,
     AsJson,
     Batches,
@@ -19,13 +20,17 @@ from bulk_sender.cli.options import (
     MaxDuration,
     MetricsFile,
     NotAfter,
+    On,
     Quiet,
     Rate,
     Rows,
     Run,
     RunsDir,
     Why,
+    Workers,
     Yes,
+    begin_on,
+    refuse_half_an_engine,
     which_of,
 )
 
@@ -48,6 +53,9 @@ def resume(
     again: Again = False,
     not_after: NotAfter = None,
     max_duration: MaxDuration = None,
+    on: On = None,
+    workers: Workers = None,
+    address: Address = None,
     metrics_file: MetricsFile = None,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -57,8 +65,10 @@ def resume(
     """Resume a stopped run: send the unsent rows, and leave unknown rows as they are."""
     command = Continuing("resume", run, runs_dir, rate, concurrency, metrics_file, as_json, quiet, log_format)
     _ready_to_send(command, yes)
+    refuse_half_an_engine(on, workers, address)
     command.deliver(
         lambda session: {"take_over": take_over, **_guards(session, again, not_after, max_duration)},
+        through=lambda alone: begin_on(on, alone, workers, address),
         nothing="was finished before. Nothing was sent now.",
         yes=yes,
         resumes=True,

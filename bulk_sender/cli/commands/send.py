@@ -14,6 +14,7 @@ from bulk_sender.cli.options import (
     FORMATS,
     LOG_FORMATS,
     RUNS_DIR,
+    Address,
     Again,
     AsJson,
     CampaignId,
@@ -33,13 +34,17 @@ from bulk_sender.cli.options import (
     MetricsFile,
     MinRecipients,
     NotAfter,
+    On,
     Quiet,
     Rate,
     RunsDir,
     Sheet,
+    Workers,
     Yes,
+    begin_on,
     inputs_of,
     one_of,
+    refuse_half_an_engine,
     settings,
 )
 
@@ -113,6 +118,9 @@ def send(
             autocompletion=completion.weathers,
         ),
     ] = None,
+    on: On = None,
+    workers: Workers = None,
+    address: Address = None,
     metrics_file: MetricsFile = None,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -132,12 +140,13 @@ def send(
     one_of(format_, FORMATS, "--format")
     if weather is not None and not sandbox:
         raise ConfigError("--weather needs --sandbox", hint="add --sandbox")
+    refuse_half_an_engine(on, workers, address)
     with loading():
         import bulk_sender as bs
         from bulk_sender.cli.console.watch import Session
         from bulk_sender.cli.environment import take_environment
 
-        begin = bs.send_async
+        begin = begin_on(on, bs.send_async, workers, address)
     tolerated = _tolerated(tolerate)
     plain = settings(
         campaign_id=campaign_id,

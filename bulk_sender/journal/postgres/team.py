@@ -175,6 +175,9 @@ class PostgresTeam:
         for epoch in self._peers.silent(dict(rows), self._looked_at, self._writer.connections):
             self._writer.fence(epoch)
 
+    def fence(self, epoch: int) -> None:
+        self._writer.fence(epoch)
+
     def testify(self, outcomes: Sequence[AttemptOutcome]) -> None:
         """Leave word of what a fenced process has learned about its attempts. It claims nothing, so it needs no fence.
 
