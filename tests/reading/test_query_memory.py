@@ -39,10 +39,10 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 @pytest.mark.parametrize("kind", ["duckdb", "sqlite"])
 def test_memory_grows_by_little_with_the_rows_of_a_query(kind: str) -> None:
     """One process checks few rows, then many: what it used at most can only grow."""
-    sizes = ["100000", "1000000"]
+    sizes = ["300000", "1000000"]  # with 300,000, what finds duplicates already has files
     done = subprocess.run(
         [sys.executable, "-c", _CHECK, kind, *sizes], env=environment(), capture_output=True, text=True, check=True
     )
     (few, before), (many, after) = (line.split() for line in done.stdout.splitlines())
     assert [few, many] == sizes
-    assert int(after) - int(before) < 100
+    assert int(after) - int(before) < 70
