@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from bulk_sender.planning.fingerprints import Fingerprints
 
 _MOST_RECENT, _MOST_MORE_RECENT = 1 << 18, 1 << 16
-"""Fingerprints to keep in memory, before and after the first are in files."""
-_MOST_CHUNKS = 20
-"""Keep no more than so many chunks' worth: each lookup reads all of them, whatever it looks up."""
+"""Fingerprints to keep in memory, before and after the first are in files. Each lookup reads all of them."""
 
 
 class Seen:
@@ -29,8 +27,6 @@ class Seen:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._recent = fingerprints(pl.Series(dtype=pl.String))
-        self._largest = 0
-        """Rows of the largest chunk."""
         self._older: Fingerprints | None = None
 
     def repeated(self, identifiers: pl.Series) -> pl.Series:
@@ -62,9 +58,7 @@ class Seen:
 
     def _add(self, new: pl.DataFrame) -> None:
         self._recent = pl.concat([self._recent, new])
-        self._largest = max(self._largest, len(new))
-        most = _MOST_RECENT if self._older is None else _MOST_MORE_RECENT
-        if len(self._recent) >= min(most, _MOST_CHUNKS * self._largest) > 0:
+        if len(self._recent) >= (_MOST_RECENT if self._older is None else _MOST_MORE_RECENT):
             from bulk_sender.planning.fingerprints import Fingerprints  # it takes NumPy, which small inputs do without
 
             self._older = self._older or Fingerprints(self._folder)
