@@ -13,6 +13,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import polars as pl
+import psycopg
 import pytest
 
 import bulk_sender as bs
@@ -338,6 +339,20 @@ def test_an_answer_that_came_too_late_counts_when_the_run_is_closed(
         "accepted",
         f"answered after its process was given up (dispatch_id dispatch-{taken.id})",
     )
+
+
+def test_what_a_fenced_process_says_is_not_cut_short(stack: ExitStack, runs: PostgresRuns, run: RunRef) -> None:
+    """Only a process that has to end now, or has no database, waits for nothing any more."""
+    crew = Crew(stack, runs, run, 1)
+    joined = crew.join()
+    crew.planner.fence(joined.epoch)
+    with pytest.raises(JournalError):
+        joined.write([PlanComplete()])
+    assert joined.lost is not None and joined.lost.is_taken_over
+    assert joined.through(lambda connection: connection.execute("SELECT 1 FROM pg_sleep(0.5)").fetchall()) == [(1,)]
+    joined.is_late = lambda: True
+    with pytest.raises(psycopg.Error):
+        joined.through(lambda connection: connection.execute("SELECT 1 FROM pg_sleep(10)").fetchall())
 
 
 def test_an_answer_that_came_after_the_close_counts_when_somebody_opens_the_run_again(

@@ -129,7 +129,8 @@ class PostgresWriter(SqlWriter, PostgresReader):
         return PostgresReader(self.run, session, self._number, self._key, self._stored_rows)
 
     def _may_not_wait(self) -> bool:
-        return self.lost is not None or self.is_late()
+        """Whether this process has to end, or the database has been away for long. One that was fenced may testify."""
+        return self.is_late() or (self.lost is not None and not self.lost.is_taken_over)
 
     # --- writing ------------------------------------------------------------------------------------------------
 
