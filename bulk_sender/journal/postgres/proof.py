@@ -21,13 +21,15 @@ from bulk_sender.journal.sql.seal import seal
 from bulk_sender.journal.store import RunRef
 
 _WITHOUT_GAPS = ("epoch", "chunk")
-_IN_ITS_BATCHES = "batch IN (SELECT id FROM batch WHERE run = %(run)s AND chunk = %(chunk)s)"
+_ITS_BATCHES = "batch = ANY (ARRAY(SELECT id FROM batch WHERE run = %(run)s AND chunk = %(chunk)s))"
 _OF_A_CHUNK = {
     "chunk": "id = %(chunk)s",
     "batch": "chunk = %(chunk)s",
-    **dict.fromkeys(("attempt", "outcome", "decision"), _IN_ITS_BATCHES),
+    "attempt": _ITS_BATCHES,
+    "outcome": f"attempt = ANY (ARRAY(SELECT id FROM attempt WHERE run = %(run)s AND {_ITS_BATCHES}))",
+    "decision": _ITS_BATCHES,
 }
-"""Which records of a table are about one chunk."""
+"""Which records of a table are about one chunk. As arrays, they are found by indexes, without statistics as well."""
 _PLANNED = """
 SELECT valid, (SELECT coalesce(sum(size), 0) FROM batch WHERE run = %(run)s AND chunk = %(chunk)s AND parent IS NULL)
 FROM chunk WHERE run = %(run)s AND id = %(chunk)s
