@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from bulk_sender._version import __version__
-from bulk_sender.cli.console.signals import Terminated, end_on_sigterm
+from bulk_sender.cli.console.signals import Terminated
 from bulk_sender.cli.console.terminal import terminal
 from bulk_sender.cli.environment import program
 from bulk_sender.cli.help import Command, Group, UsageError, is_bare_call, is_unknown_option
@@ -103,7 +103,6 @@ def _main(
 def run(arguments: Sequence[str]) -> int:
     """Run one command. Returns the exit code; raises nothing."""
     terminal.open_missing_streams()
-    end_on_sigterm()
     try:
         app = assembled(*arguments[:1])
         return int(app(list(arguments), prog_name=_named(arguments), standalone_mode=False) or 0)

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from bulk_sender.cli.console.signals import Terminated
+from bulk_sender.cli.console.signals import Terminated, end_on_sigterm
 from bulk_sender.errors import Interrupted, require_posix
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -40,6 +40,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the command. Raise Interrupted for a signal, which typer would end silently, and always with 130."""
         require_posix()
+        end_on_sigterm()  # not earlier: typer would end it silently, and there is nothing to clean up yet
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
