@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -38,14 +39,8 @@ class Command(TyperCommand):
         return _without_metavars(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command. Raise Interrupted for a signal, which typer would end silently, and always with 130."""
         require_posix()
-        end_on_sigterm()  # not earlier: typer would end it silently, and there is nothing to clean up yet
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
-            raise Interrupted.by(number, "interrupted") from None
+        return _interruptible(super().invoke, ctx)
 
 
 class Group(TyperGroup):
@@ -55,6 +50,19 @@ class Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_metavars(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        return _interruptible(super().invoke, ctx)
+
+
+def _interruptible(invoke: Callable[[Any], Any], ctx: Any) -> Any:
+    """Run a command. Raise Interrupted for a signal, which typer would end silently, and always with 130."""
+    end_on_sigterm()  # not earlier: there is nothing to clean up yet
+    try:
+        return invoke(ctx)
+    except KeyboardInterrupt as error:
+        number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+        raise Interrupted.by(number, "interrupted") from None
 
 
 def unwrapped(text: str | None) -> str | None:

@@ -17,10 +17,9 @@ class Terminated(KeyboardInterrupt):
 
 
 def end_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack as SIGINT does, so that temporary files are removed. A second one kills."""
+    """Let SIGTERM unwind the stack as SIGINT does, so that temporary files are removed."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         raise Terminated
 
     signal.signal(signal.SIGTERM, end)
