@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import struct
@@ -27,7 +26,7 @@ import measure
 import polars as pl
 from ratio import CHARTS, WITHOUT
 from run import count, counting_server
-from subjects import HERE, KEY, OPEN
+from subjects import HERE, OPEN, environment
 
 MILLION = 1_000_000
 
@@ -56,7 +55,7 @@ class Bench:
         core, _ = measure.cores()
         return measure.run(
             [sys.executable, "-c", WITHOUT, CHARTS, *arguments],
-            env=_environment(),
+            env=environment(),
             cwd=self.work,
             core=core if on_one_core else None,
             timeout_s=1800,
@@ -74,11 +73,6 @@ class Bench:
         """Begin an empty folder of runs: a run that is known, and gone, is not begun again."""
         shutil.rmtree(self.work / "runs", ignore_errors=True)
         (self.work / "runs").mkdir()
-
-
-def _environment() -> dict[str, str]:
-    known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return known | {"BRAZE_API_KEY": KEY, "PYTHONPATH": str(HERE.parent)}
 
 
 def _send(path: Path, url: str, work: Path, run_id: str) -> list[str]:
@@ -109,7 +103,7 @@ def cost(bench: Bench) -> None:
         core, _ = measure.cores()
         with server() as url:
             command = [sys.executable, str(HERE / "naive.py"), url, str(path)]
-            return measure.run(command, env=_environment(), cwd=bench.work, core=core, timeout_s=1800)
+            return measure.run(command, env=environment(), cwd=bench.work, core=core, timeout_s=1800)
 
     # Of three, in turn, the cheapest: whatever else the machine does can only add to one.
     pairs = [(send(), script()) for _ in range(3)]
@@ -152,7 +146,7 @@ def share(bench: Bench) -> None:
     with server() as url:
         core, _ = measure.cores()
         command = [sys.executable, str(HERE / "floor.py"), url, str(requests)]
-        floor = measure.run(command, env=_environment(), cwd=bench.work, core=core, timeout_s=1800)
+        floor = measure.run(command, env=environment(), cwd=bench.work, core=core, timeout_s=1800)
         assert count(url)["requests"] == requests, floor.stderr
     shares = [f"{100 * done.cpu_s / done.wall_s:.1f} %" for done in (ours, floor)]
     bench.note("share of a core at 69.4 requests a second, over a minute", shares[0], "at most 8 %")
@@ -220,7 +214,7 @@ def resume(bench: Bench) -> None:
         command = [sys.executable, "-c", WITHOUT, CHARTS, *send, "--rate", OPEN]
         process = subprocess.Popen(
             command,
-            env=_environment(),
+            env=environment(),
             cwd=bench.work,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 import measure
 from ratio import BATCH, bulk_sender, cost_s
-from subjects import HERE, KEY
+from subjects import environment
 
 LIBRARIES = "import polars, httpx, pydantic, anyio, sqlite3"
 
@@ -34,12 +33,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--most", type=float, help="exit with 1 unless the ratio is below this")
     arguments = parser.parse_args()
-    known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    environment = known | {"BRAZE_API_KEY": KEY, "PYTHONPATH": str(HERE.parent)}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         rounds = [
-            (imports_s(work, environment), cost_s(bulk_sender, BATCH, work, environment))
+            (imports_s(work, environment()), cost_s(bulk_sender, BATCH, work, environment()))
             for _ in range(1 + arguments.rounds)
         ]
     imports, send = (min(costs) for costs in zip(*rounds[1:], strict=True))

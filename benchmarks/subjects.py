@@ -27,6 +27,12 @@ OPEN = "100000/second"
 """A rate that no subject reaches, and no more than what the server says is left of its limit: it is never the limit."""
 
 
+def environment() -> dict[str, str]:
+    """What a run of this project's own code gets: none of the operator's settings, and the benchmark's key."""
+    known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return known | {"BRAZE_API_KEY": KEY, "PYTHONPATH": str(HERE.parent)}
+
+
 @dataclass(frozen=True)
 class Job:
     """One sending of ``file`` to ``url``; ``folder`` is empty, its own working directory and home."""

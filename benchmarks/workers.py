@@ -29,7 +29,7 @@ from figures import arrivals
 from input import write_input
 from ratio import BATCH, CHARTS, WITHOUT
 from run import count, counting_server
-from subjects import HERE, KEY, OPEN
+from subjects import HERE, OPEN, environment
 
 sys.path.insert(0, str(HERE.parent))
 from tests.kit.postgres import Server, running
@@ -106,9 +106,8 @@ class Bench:
         return done
 
     def _environment(self) -> Mapping[str, str]:
-        known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         journal = {"BULK_SENDER_JOURNAL": self.database.address} if self.database is not None else {}
-        return known | journal | {"BRAZE_API_KEY": KEY, "PYTHONPATH": str(HERE.parent)}
+        return environment() | journal
 
     def init(self) -> None:
         command = [sys.executable, "-m", "bulk_sender", "journal", "init"]

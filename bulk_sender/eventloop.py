@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from importlib.util import find_spec
 from typing import ParamSpec, TypeVar, cast
 
@@ -25,6 +27,21 @@ async def in_thread(call: Callable[..., _T], *arguments: object) -> _T:
     if any(isinstance(each, sqlite3.Cursor) for each in arguments):
         return call(*arguments)
     return await anyio.to_thread.run_sync(call, *arguments)
+
+
+def left_behind(call: Callable[[], _T], name: str) -> Future[_T]:
+    """Run ``call`` in a new thread that does not hold up the end of the process when nobody waits for it any more."""
+    done: Future[_T] = Future()
+    done.set_running_or_notify_cancel()  # so that it can still be set after somebody has stopped to wait
+
+    def work() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return done
 
 
 def blocking(function: Callable[_P, Awaitable[_T]]) -> Callable[_P, _T]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from bulk_sender.cluster.trouble import in_a_line
 from bulk_sender.cluster.worker import Left, Order, work
 from bulk_sender.cluster.written import send_written, write_tables
 from bulk_sender.errors import BulkSenderError, JournalError
-from bulk_sender.eventloop import blocking
+from bulk_sender.eventloop import blocking, left_behind
 from bulk_sender.observe.events import log
 from bulk_sender.operations.resume import resume_async as resume_alone
 from bulk_sender.operations.send import send_async as send_alone
@@ -225,7 +224,7 @@ async def _cluster(address: str | None) -> AsyncIterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
     try:
         with anyio.fail_after(_TO_CONNECT_S):
-            await _connected(address)
+            await asyncio.wrap_future(left_behind(partial(_connect, address), "ray"))
     except Exception as error:
         why = f"no answer in {_TO_CONNECT_S:g} s" if isinstance(error, TimeoutError) else in_a_line(error)
         raise BulkSenderError(
@@ -239,24 +238,11 @@ async def _cluster(address: str | None) -> AsyncIterator[None]:
             await anyio.to_thread.run_sync(ray.shutdown)
 
 
-def _connected(address: str | None) -> asyncio.Future[None]:
-    """Connect in a thread that may be left behind."""
+def _connect(address: str | None) -> None:
     import ray
 
-    connected: Future[None] = Future()
-    connected.set_running_or_notify_cancel()  # so that it can still be set when nobody waits for it
-
-    def connect() -> None:
-        try:
-            # Not in the main thread, where Ray takes the signals that stop a run. What workers print is not its output.
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except BaseException as error:
-            connected.set_exception(error)
-        else:
-            connected.set_result(None)
-
-    threading.Thread(target=connect, name="ray", daemon=True).start()
-    return asyncio.wrap_future(connected)
+    # Not in the main thread, where Ray takes the signals that stop a run. What workers print is not its output.
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def _is_dataset(source: object) -> bool:

@@ -8,7 +8,6 @@ has the recipients as a column. Both are read.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ import polars as pl
 from bulk_sender import zstd
 from bulk_sender.journal.records import Chunk
 from bulk_sender.journal.store import RunReader
-from bulk_sender.planning.batches import Payload, Planned, ends
+from bulk_sender.planning.batches import Payload, Planned, arrow, ends
 from bulk_sender.planning.plan import ROWS
 
 MARK = b"bulk-sender rows 2\n"
@@ -46,20 +45,14 @@ def chunk_record(
         counts.get("duplicate", 0),
         json.dumps(asdict(planned.resume)),
         _packed(planned.rows, payload or Payload.of(planned.rows[_RECIPIENT])),
-        _arrow(planned.rejects),
+        arrow(planned.rejects),
     )
 
 
 def _packed(rows: pl.DataFrame, payload: Payload) -> bytes:
     sizes = pl.col(_RECIPIENT).str.len_bytes().alias(_SIZE)
-    table = _arrow(rows.select(pl.exclude(_RECIPIENT), sizes))
+    table = arrow(rows.select(pl.exclude(_RECIPIENT), sizes))
     return b"".join([MARK, len(table).to_bytes(_LENGTH_BYTES), table, zstd.compress(payload.joined, _LEVEL)])
-
-
-def _arrow(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_ipc(buffer, compression="zstd")
-    return buffer.getvalue()
 
 
 def chunk_rows(journal: RunReader, chunk: int, columns: Sequence[str] = tuple(ROWS)) -> pl.DataFrame:

@@ -15,13 +15,13 @@ from bulk_sender.errors import ConfigError
 from bulk_sender.journal.facts import Format
 from bulk_sender.journal.store import RunRef
 from bulk_sender.operations.frames import statuses_of
+from bulk_sender.reporting.account import SUMMARY
 from bulk_sender.reporting.files import write_results
 from bulk_sender.reporting.parts import Share, are_complete, write_parts
 from bulk_sender.run.folder import run_folder
 from bulk_sender.run.standing import standing
 
 _FORMATS = get_args(Format)
-SUMMARY = "summary.json"
 
 
 def export(

@@ -14,11 +14,10 @@ from bulk_sender.config.duration import parse_duration
 from bulk_sender.errors import BulkSenderError, ConfigError, GuardrailError, JournalError
 from bulk_sender.journal.index import IndexEntry
 from bulk_sender.journal.store import RunRef
+from bulk_sender.reporting.account import SUMMARY
 from bulk_sender.run.catalogue import catalogue, refreshed
 from bulk_sender.run.folder import remove_inputs_left_over
 from bulk_sender.text.times import now
-
-_KEPT = "summary.json"
 
 
 def prune(
@@ -82,7 +81,7 @@ def _remove(run: RunRef) -> None:
     """Remove all files of the run but its summary; the journal goes last, so that an interrupted call is repeated."""
     own = set(journals.files(run))
     every = list(run.folder.iterdir()) if run.folder.is_dir() else []
-    for path in [path for path in every if path.name != _KEPT and path not in own]:
+    for path in [path for path in every if path.name != SUMMARY and path not in own]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

@@ -6,11 +6,12 @@ the cap on a request's size cut it, or before somebody who is in it already.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import polars as pl
 
@@ -236,3 +237,10 @@ class Payload:
         """One recipient object, parsed."""
         found: dict[str, object] = json.loads(self.recipients(slot, 1))
         return found
+
+
+def arrow(frame: pl.DataFrame, compression: Literal["lz4", "zstd"] = "zstd") -> bytes:
+    """Return a frame as an Arrow file."""
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression=compression)
+    return buffer.getvalue()

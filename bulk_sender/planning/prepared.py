@@ -188,10 +188,7 @@ class PreparedInput:
             if watch is not None:
                 planned = self._kept.keeping(key, planned)
         for piece in planned:
-            if not self.source.is_unchanged():
-                raise InputError(
-                    "the input was changed while it was read", hint="put it back as it was, then resume the run"
-                )
+            self.source.refuse_changed()
             if self.marks is not None and mark(target, piece) != next(expected, b""):
                 first, last = piece.rows["row"][0], piece.rows["row"][-1]
                 raise InputError(

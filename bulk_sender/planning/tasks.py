@@ -8,7 +8,6 @@ other as objects in a ``room``; what they return is small.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,9 +18,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import polars as pl
 
 from bulk_sender.config.model import Config
-from bulk_sender.errors import InputError
 from bulk_sender.objects import Objects, objects_at
-from bulk_sender.planning.batches import Piece, Planned
+from bulk_sender.planning.batches import Piece, Planned, arrow
 from bulk_sender.planning.excluded import Excluded, ExcludedSets
 from bulk_sender.planning.plan import Cutter, Judge, duplicate_keys
 from bulk_sender.planning.seen import fingerprints
@@ -188,7 +186,7 @@ def judge(job: Job, numbered: tuple[int, Unit]) -> Judged:
         valid = piece.rows.filter(verdict="valid")
         marks.append(fingerprints(duplicate_keys(valid)).with_columns(valid["row"]).to_numpy())
         parts, rows, kept = parts + 1, chunk.end.row, kept + len(piece.rows)
-    _refuse_changed(opened.source)
+    opened.source.refuse_changed()
     every = np.concatenate(marks)
     bucket = (every[:, 0] // np.uint64((1 << 64) // BUCKETS)).astype(np.int64)
     room.put(_marks(number), every[np.argsort(bucket, kind="stable")].tobytes())
@@ -238,11 +236,6 @@ def cut(job: Job, lost: Sequence[Lost], finish: Callable[[Planned], T], canary: 
     return [finish(piece) for piece in pieces()]
 
 
-def _refuse_changed(source: Input) -> None:
-    if not source.is_unchanged():
-        raise InputError("the input was changed while it was read", hint="put it back as it was, then resume the run")
-
-
 # --- what tasks hand to each other ------------------------------------------------------------------------------
 
 
@@ -267,7 +260,7 @@ def _stretch(room: Objects, name: str, size: int, counts: Sequence[int], place: 
 
 
 def _packed(piece: Piece, start: Position, end: Position) -> bytes:
-    rows, rejects = (_arrow(frame) for frame in (piece.rows, piece.rejects))
+    rows, rejects = (arrow(frame, "lz4") for frame in (piece.rows, piece.rejects))
     head = json.dumps({"start": asdict(start), "end": asdict(end), "rows": len(rows)})
     return b"".join([head.encode(), b"\n", rows, rejects])
 
@@ -279,9 +272,3 @@ def _unpacked(body: bytes, first: int) -> tuple[Piece, Position, Position]:
     start, end = (replace(at, row=at.row + first) for at in (Position(**head["start"]), Position(**head["end"])))
     rows, rejects = (pl.read_ipc(part) for part in (frames[: head["rows"]], frames[head["rows"] :]))
     return Piece(rows.with_columns(pl.col("row") + first), rejects.with_columns(pl.col("\x00row") + first)), start, end
-
-
-def _arrow(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_ipc(buffer, compression="lz4")
-    return buffer.getvalue()

@@ -361,6 +361,13 @@ class Input:
         looked_at = {at % count for at in some}.union(*self._read_lately)
         return all(FileStamp.of(self.files[at].path) == self._stamps[at] for at in looked_at)
 
+    def refuse_changed(self) -> None:
+        """Raise InputError unless ``is_unchanged``."""
+        if not self.is_unchanged():
+            raise InputError(
+                "the input was changed while it was read", hint="put it back as it was, then resume the run"
+            )
+
     def head(self, rows: int) -> pl.DataFrame:
         """Return the first ``rows`` valid rows, fewer of them if they are wide or long, or all if there are fewer."""
         found = pl.DataFrame(schema=self.schema)

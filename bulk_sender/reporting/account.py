@@ -23,6 +23,7 @@ from bulk_sender.reporting.rejects_file import has_rejects, rejects_path
 from bulk_sender.reporting.report.page import REPORT, write_report
 from bulk_sender.reporting.summary import Hold, State, Summary
 
+SUMMARY = "summary.json"
 NOT_READ = "the input was not read to its end, later rows are not counted"
 
 
@@ -47,7 +48,7 @@ def refresh_files(journal: RunReader, ended: Summary) -> Summary:
     The summary is written last. If it agrees with the journal and the other files exist, they are complete.
     """
     try:
-        known = json.loads((journal.run.folder / "summary.json").read_bytes())
+        known = json.loads((journal.run.folder / SUMMARY).read_bytes())
     except (OSError, ValueError, RecursionError):
         known = None
     if _lasting(known) == _lasting(ended.to_dict()) and all(Path(path).is_file() for path in ended.files.values()):
@@ -110,7 +111,7 @@ def file_names(folder: Path, kind: str) -> dict[str, str]:
         "results": f"results.{kind}",
         "rejected": rejects_path(folder).name,
         **({"rejected_xlsx": rejects_path(folder, ".xlsx").name} if has_rejects(folder, ".xlsx") else {}),
-        "summary": "summary.json",
+        "summary": SUMMARY,
         "report": REPORT,
     }
     paths = {name: str(folder / file) for name, file in names.items()}

@@ -23,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bulk_sender.config.hosts import is_loopback
 from bulk_sender.errors import ConfigError, JournalError
+from bulk_sender.eventloop import left_behind
 from bulk_sender.journal.place import Place
 from bulk_sender.journal.postgres.errors import NotYetError, may_pass, no_schema, refusal
 from bulk_sender.journal.postgres.schema import VERSION
@@ -234,8 +235,7 @@ class Session:
 
     def _in_time(self, make: Callable[[], Connection]) -> Connection:
         """Connect in a thread: a network that swallows packets would hold this one up, even when it has to end."""
-        made: Future[Connection] = Future()
-        threading.Thread(target=_fulfil, args=(made, make), name="journal-connect", daemon=True).start()
+        made = left_behind(make, "journal-connect")
         until = time.monotonic() + _GREETED_S
         while not wait([made], _BETWEEN_LOOKS_S).done:
             if self._has_to_end() or time.monotonic() > until:
@@ -255,13 +255,6 @@ class Session:
             with suppress(psycopg.Error):
                 self._connection.close()
             self._connection = None
-
-
-def _fulfil(made: Future[Connection], make: Callable[[], Connection]) -> None:
-    try:
-        made.set_result(make())
-    except BaseException as error:
-        made.set_exception(error)
 
 
 def _close_unused(made: Future[Connection]) -> None:
